@@ -1,0 +1,32 @@
+"""The contract between merge methods and the engine: per tensor, a line W(λ) = a·P + b·Q.
+
+P and Q are fixed tensors of a *plane*; (a, b) are scalars that depend on λ and scope. The engine needs to know nothing
+about methods: rows whose blends lie in one plane may share a row-wise batch, each with its own (a, b) per tensor.
+"""
+
+from typing import Protocol
+
+import torch
+
+
+class Blend(Protocol):
+    """One recipe bound to the checkpoints of its pair. Tensor names are those of the checkpoint files."""
+
+    plane: str
+    """Blends of equal `plane` have the same P and Q for every tensor (e.g. linear and slerp of one pair at any λ and scope)."""
+
+    def names(self) -> tuple[str, ...]:
+        """Every tensor name of the checkpoint, sorted."""
+        ...
+
+    def endpoints(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """P and Q of this tensor (same shape and, where they are checkpoint tensors, the checkpoint's own dtype)."""
+        ...
+
+    def line(self, name: str) -> tuple[float, float] | None:
+        """(a, b) of this tensor; (1, 0) where Instruct is kept and P is Instruct. None: no line, use `tensor`."""
+        ...
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The blended tensor, computed in fp32 and rounded once; a parent's own bytes where the blend is that parent."""
+        ...
