@@ -1,0 +1,75 @@
+"""The families where thought is needed: the answer is found by trying, and a worked solution can only state a guess."""
+
+import random
+
+from mi_explorer.mini.problems import Problem, Redraw
+
+
+def pairs(rng: random.Random, level: int) -> Problem:
+    """Two numbers from their sum and product; trials go up from the smaller number's lowest value."""
+    x = rng.randint(2, 5 + min(level, 7))
+    y = rng.randint(x, 20)
+    s, p = x + y, x * y
+    if s > 30:
+        raise Redraw
+
+    def trial(a: int) -> str:
+        word = "yes" if a * (s - a) == p else "too small" if a * (s - a) < p else "too big"
+        return f"Try {a} and {s - a}: {a} * {s - a} = {a * (s - a)}, {word}."
+
+    low = max(1, s - 20)  # factors stay within 20
+    trials = tuple(trial(a) for a in range(low, x + 1))
+    others = tuple(trial(a) for a in range(x + 1, min(x + 3, s // 2 + 1)))
+    larger = rng.random() < 0.5
+    which = "larger" if larger else "smaller"
+    ask = rng.choice((f"Two numbers add up to {s} and their product is {p}. What is the {which} number?",
+                      f"The sum of two numbers is {s} and their product is {p}. Find the {which} one."))
+    proof = f"{x} + {y} = {s} and {x} * {y} = {p}."
+    return Problem("pairs", len(trials), ask, str(y if larger else x), f"{s} {p}", f"the numbers are {x} and {y}",
+                   f"for the {which} number", trials=trials, others=others, proof=proof)
+
+
+GROUPS = (("adults", "children"), ("adults", "pupils"), ("grown-ups", "kids"))
+
+
+def tickets(rng: random.Random, level: int) -> Problem:
+    """How many of a group pay the high price; trials go up from 1."""
+    high_name, low_name = rng.choice(GROUPS)
+    low = rng.randint(2, 7)
+    high = low + rng.randint(2, 6)
+    people = rng.randint(4, 6 + min(level, 6))
+    n = rng.randint(1, min(people - 1, 2 + level, 7))
+    total = n * high + (people - n) * low
+
+    def trial(k: int) -> str:
+        cost = k * high + (people - k) * low
+        word = "yes" if cost == total else "too small" if cost < total else "too big"
+        return f"Try {k}: {k} * {high} + {people - k} * {low} = {k * high} + {(people - k) * low} = {cost}, {word}."
+
+    trials = tuple(trial(k) for k in range(1, n + 1))
+    others = (trial(n + 1),) if n + 1 < people else ()
+    ask = (f"Tickets cost {high} dollars for {high_name} and {low} dollars for {low_name}. {people} people pay {total} dollars. "
+           f"How many {high_name} are there?")
+    proof = f"{n * high} + {(people - n) * low} = {total}, and {n} + {people - n} = {people}."
+    return Problem("tickets", len(trials), ask, str(n), f"{low} {high} {people} {total}", f"there are {n} {high_name}",
+                   f"how many {high_name}", trials=trials, others=others, proof=proof)
+
+
+def remainders(rng: random.Random, level: int) -> Problem:
+    """The smallest number above a bound with two given remainders; trials walk through the larger divisor's class."""
+    m, n = rng.choice([(m, n) for m in (2, 3, 4, 5, 6) for n in (5, 7, 8, 9, 10) if m < n and all(m % d or n % d for d in (2, 3, 5))])
+    if level < 4 and m > 4:
+        raise Redraw
+    bound = rng.randint(2, 12 * level)
+    a, b = rng.randrange(m), rng.randrange(1, n)
+    first = next(c for c in range(bound + 1, bound + n + 1) if c % n == b)
+
+    def trial(c: int) -> str:
+        return f"Try {c}: {c} = {c // m} * {m} + {c % m}, it leaves {c % m}, {'yes' if c % m == a else 'no'}."
+
+    hit = next(c for c in range(first, first + n * m, n) if c % m == a)
+    trials = tuple(trial(c) for c in range(first, hit + 1, n))
+    ask = f"What is the smallest number above {bound} that leaves {b} when divided by {n} and {a} when divided by {m}?"
+    proof = f"{hit} = {hit // n} * {n} + {b} and {hit} = {hit // m} * {m} + {a}."
+    return Problem("remainders", len(trials), ask, str(hit), f"{bound} {m} {a} {n} {b}", f"the number is {hit}",
+                   "for the smallest number", trials=trials, others=(trial(hit + n),), proof=proof)
