@@ -1,0 +1,111 @@
+"""Is this answer right? `verify(gold, answer, kind)` is safe from any thread and ends within a limit, whatever it is given.
+
+Kinds: `number` (exact rational), `math` (numbers first, then symbolic equality in a process of its own), `choice` (letter
+or the option's text), `text`, `ifeval`, `reasoning_gym`; `auto` looks at the gold answer. Answers come from a model: nothing
+here evaluates one in this process.
+"""
+
+import re
+from fractions import Fraction
+
+MAX_ANSWER = 2_000  # characters; nobody's final answer is longer (checks on whole responses have their own limits)
+MAX_DIGITS = 300
+KINDS = ("auto", "number", "math", "choice", "text", "ifeval", "reasoning_gym")
+WHOLE = ("ifeval", "reasoning_gym")  # kinds whose answer is the whole response after the thought
+
+_NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:\s*/\s*\d+(?:\.\d+)?)?")
+_IN_TEXT = re.compile(r"(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:/\d+)?(?![\w]|\.\d)")
+_FRAC = re.compile(r"([-+]?)\\[dt]?frac\s*(?:\{\s*(-?\d+)\s*\}|(\d))\s*(?:\{\s*(-?\d+)\s*\}|(\d))")
+_WRAP = re.compile(r"^(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|\\boxed\{(.*)\}|\\(?:text|mathrm|textbf|mathbf)\{([^{}]*)\})$", re.DOTALL)  # fmt: skip
+_LETTER = re.compile(r"^\W*(?:(?:option|choice|answer)\W+)?\(?([A-Za-z])\)?(?:[).:,\s]|$)", re.IGNORECASE)
+
+
+def canonical(answer: str, kind: str = "auto") -> str:
+    """One spelling per answer, for votes and for quick comparison: `$1{,}234.50$` → `2469/2`, `**Tuesday**.` → `tuesday`.
+
+    Numbers become reduced fractions. Two answers of equal canonical form are the same; unequal ones may still be equal as
+    expressions (only `verify` finds out).
+    """
+    text = str(answer)[: MAX_ANSWER + 1].strip()
+    if kind == "choice":
+        match = _LETTER.match(_unwrap(text))
+        return match[1].upper() if match else _words(text)
+    text = _unwrap(text)
+    value = _fraction(text)
+    if value is None and kind == "number":
+        found = _IN_TEXT.findall(text.replace("−", "-"))
+        value = _fraction(found[0]) if len(found) == 1 else None
+    return str(value) if value is not None else _words(text)
+
+
+def same(gold: str, answer: str | None, kind: str = "auto") -> bool:
+    """The quick comparison: equal canonical forms. Never slow, never symbolic; used on running answers in mid-stream."""
+    if answer is None or len(answer) > MAX_ANSWER:
+        return False
+    kind = kind_of(gold) if kind == "auto" else kind
+    if kind == "choice":
+        letter, _, option = gold.partition(")")
+        given = canonical(answer, "choice")
+        return given == letter.strip().upper() or bool(option.strip()) and _words(_unwrap(answer)) == _words(option)
+    return canonical(gold, kind) == canonical(answer, kind)
+
+
+def kind_of(gold: str) -> str:
+    """The kind that `auto` stands for: number, choice (gold written `B) the option`), math, or text."""
+    text = _unwrap(gold.strip())
+    if _fraction(text) is not None:
+        return "number"
+    if re.match(r"^[A-Z]\) ", gold):
+        return "choice"
+    if re.search(r"[\\^_{}=<>]|\d\s*[-+*/,]|[-+*/]\s*\d|\d[a-z]\b|\bpi\b|\bsqrt", text) and not re.search(r"\d:\d\d", text):
+        return "math"
+    return "text"
+
+
+def verify(gold: str, answer: str | None, kind: str = "auto") -> bool:
+    """Whether `answer` is right. No answer and an over-long one are wrong; so is one whose check does not end in time."""
+    if answer is None or kind not in KINDS:
+        if kind not in KINDS:
+            raise ValueError(f"unknown kind of answer {kind!r}; known: {', '.join(KINDS)}")
+        return False
+    kind = kind_of(gold) if kind == "auto" else kind
+    if same(gold, answer, kind):
+        return True
+    return False
+
+
+def _unwrap(text: str) -> str:
+    """`text` without the markup around it and the stop at its end."""
+    for _ in range(4):
+        before = text
+        text = text.strip().rstrip(".,;!").strip()
+        match = _WRAP.match(text)
+        if match:
+            text = next(g for g in match.groups() if g is not None)
+        if text == before:
+            break
+    return text
+
+
+def _fraction(text: str) -> Fraction | None:
+    """The rational number that `text` is, if it is just that (with currency, thousands separators, percent, LaTeX \\frac)."""
+    text = text.strip().replace("−", "-").replace("\\!", "").replace("{,}", ",").replace("\\,", "").replace("\\$", "").replace("$", "")
+    text = re.sub(r"\\?%$|\\%$|(?:\^\{?\\circ\}?|°)$", "", text).strip().replace("€", "").replace("£", "")
+    if match := _FRAC.fullmatch(text):
+        text = f"{match[1]}{match[2] or match[3]}/{match[4] or match[5]}"
+    if re.fullmatch(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", text):
+        text = text.replace(",", "")
+    if len(text) > MAX_DIGITS or not _NUMBER.fullmatch(text):
+        return None
+    top, _, bottom = text.partition("/")
+    try:
+        return Fraction(top.strip()) / Fraction(bottom.strip() or 1)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _words(text: str) -> str:
+    """Lower-case words with single spaces, without markup and the punctuation around them."""
+    text = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\{([^{}]*)\}", r"\1", text.strip())
+    text = re.sub(r"\\[dt]frac", r"\\frac", re.sub(r"\\left|\\right|\\[!,;: ]|[$*]", "", text))
+    return re.sub(r"\s+", " ", text).strip(" .,;:!'\"").lower()

@@ -1,0 +1,48 @@
+"""Token ids to text, a token at a time, such that the pieces joined are what the tokenizer makes of the whole.
+
+A token may hold half a character (byte-level BPE) and its text may depend on its left neighbour (sentence-piece spaces). So
+each step decodes a short window, last piece + pending ids, and keeps ids back while their text ends in an unfinished
+character. Work per token is bounded by the window.
+"""
+
+from collections.abc import Callable, Sequence
+
+Decode = Callable[[Sequence[int]], str]
+UNFINISHED = "\ufffd"
+MAX_PENDING = 12  # ids; a character has at most 4 bytes, so a longer run is invalid bytes and can be cut somewhere
+
+
+class Detokenizer:
+    """Incremental decoder around `decode` (which must keep special tokens if tags are special tokens)."""
+
+    def __init__(self, decode: Decode) -> None:
+        self._decode = decode
+        self._left: list[int] = []  # the ids of the last finished piece: context for the next one
+        self._left_text = ""
+        self._pending: list[int] = []
+
+    def add(self, token: int) -> str:
+        """The text that became certain with this token; empty while a character is unfinished."""
+        self._pending.append(token)
+        text = self._tail(self._pending)
+        if not text.endswith(UNFINISHED):
+            return self._commit(len(self._pending), text)
+        if len(self._pending) >= MAX_PENDING:
+            for cut in range(len(self._pending) - 1, 0, -1):
+                head = self._tail(self._pending[:cut])
+                if head + self._decode(self._pending[cut:]) == text:  # no character spans the cut
+                    return self._commit(cut, head)
+        return ""
+
+    def flush(self) -> str:
+        """What is left when no further token comes."""
+        return self._commit(len(self._pending), self._tail(self._pending)) if self._pending else ""
+
+    def _tail(self, ids: list[int]) -> str:
+        whole = self._decode(self._left + ids)
+        return whole[len(self._left_text) :]
+
+    def _commit(self, count: int, text: str) -> str:
+        self._left, self._pending = self._pending[:count], self._pending[count:]
+        self._left_text = self._decode(self._left)
+        return text
