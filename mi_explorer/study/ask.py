@@ -1,0 +1,231 @@
+"""Asks in, snapshots out: prompts at recipes become traces that grow while you watch.
+
+`Asker` turns text into engine requests and token events into `Trace`s. It knows no store and no page; the workbench gives
+it to people, the runner to sweeps. Snapshots are coalesced: one tuple per tick with only what changed since the last.
+"""
+
+import queue
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Callable, Iterator, Literal, Protocol, Sequence
+
+from mi_explorer.engine.events import INTERACTIVE, Admitted, Event, Failed, Finished, Request, Token
+from mi_explorer.errors import UserError
+from mi_explorer.prompts import Prompt, Prompts
+from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.tasks.verify import verify
+from mi_explorer.traces import ThinkTags, Trace, TraceFold
+
+State = Literal["queued", "running", "done", "cancelled", "failed"]
+Verdict = Literal["correct", "wrong", "no_answer"]
+LIVE = ("queued", "running")
+
+
+class AskError(UserError):
+    """An ask that cannot be run: two of one id, another pair's recipe, a scope that the pair does not have."""
+
+
+class Stream(Protocol):
+    """What `engine.submit` returns: the events of its requests, in order per request."""
+
+    def get(self, timeout: float | None = None) -> Event | None: ...
+    def drain(self) -> list[Event]: ...
+    def cancel(self, ids: Sequence[str] | None = None) -> None: ...
+
+
+class Submits(Protocol):
+    """The part of the engine that is needed here."""
+
+    def submit(self, requests: Sequence[Request]) -> Stream: ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One prompt under one recipe; `id` is unique within a call. `gold` (optional) turns the verdict on."""
+
+    id: str
+    prompt: str
+    recipe: Recipe
+    decoding: Decoding = field(default_factory=Decoding)
+    gold: str | None = None
+    kind: str = "auto"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where one ask stands: state, the trace so far, the verdict once it has ended. `seconds` count from its first step."""
+
+    id: str
+    recipe: Recipe
+    decoding: Decoding
+    state: State
+    trace: Trace
+    verdict: Verdict | None = None
+    tokens_per_second: float = 0.0
+    message: str = ""
+    mode: str = ""
+    seconds: float = 0.0
+    prompt_ids: tuple[int, ...] = ()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Token ids of the response so far."""
+        return self.trace.ids
+
+    @property
+    def live(self) -> bool:
+        """Whether more may come."""
+        return self.state in LIVE
+
+
+def judge(trace: Trace, gold: str | None, kind: str, check: Callable[[str, str | None, str], bool] = verify) -> Verdict | None:
+    """The verdict on a finished trace; None without a gold answer. A response that was cut off has no answer."""
+    if gold is None:
+        return None
+    if trace.answer is None or trace.truncated:
+        return "no_answer"
+    return "correct" if check(gold, trace.answer, kind) else "wrong"
+
+
+class _Row:
+    """One running ask: its fold, its ids, its clock."""
+
+    def __init__(self, ask: Ask, prompt: Prompt, fold: TraceFold) -> None:
+        self.ask, self.prompt, self.fold = ask, prompt, fold
+        self.state: State = "queued"
+        self.tokens = 0
+        self.started = self.ended = 0.0
+        self.mode = self.message = ""
+        self.reason = ""
+        self.verdict: Verdict | None = None
+        self.verifying: "Future[Verdict | None] | None" = None
+
+    def snapshot(self, now: float) -> Snapshot:
+        seconds = max((self.ended or now) - self.started, 0.0) if self.started else 0.0
+        return Snapshot(
+            self.ask.id, self.ask.recipe, self.ask.decoding, self.state, self.fold.trace(), self.verdict,
+            self.tokens / seconds if seconds > 0 else 0.0, self.message, self.mode, seconds, self.prompt.ids)
+
+
+class Asker:
+    """Asks of one pair, answered by one engine. Thread-safe: every `stream` call has its own rows."""
+
+    def __init__(self, engine: Submits, prompts: Prompts, tags: ThinkTags, *, pair: str, layers: int | None = None,
+                 check_recipe: Callable[[Recipe], None] | None = None) -> None:
+        self.engine, self.prompts, self.tags, self.pair, self.layers = engine, prompts, tags, pair, layers
+        self.check_recipe = check_recipe
+        self._judges = ThreadPoolExecutor(2, thread_name_prefix="verify")  # a slow check must not hold up the other panes
+
+    def close(self) -> None:
+        self._judges.shutdown(wait=False, cancel_futures=True)
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise a `UserError` for a recipe that this pair cannot run, before anything runs."""
+        if recipe.pair != self.pair:
+            raise AskError(f"This recipe is for the pair {recipe.pair!r}, but {self.pair!r} is loaded.")
+        if self.layers is not None:
+            recipe.scope.check(self.layers)
+        if self.check_recipe is not None:
+            self.check_recipe(recipe)
+
+    def stream(self, asks: Sequence[Ask], *, priority: int = INTERACTIVE, stop: threading.Event | None = None,
+               hz: float = 12) -> Iterator[tuple[Snapshot, ...]]:
+        """Run all asks together; yields the snapshots that changed, at most `hz` times a second, until all have ended.
+
+        Raises a `UserError` at once, before anything runs, if one of the asks cannot be run. `stop` (or closing the
+        iterator) cancels what is left; partial text stays in the last snapshots.
+        """
+        asks = tuple(asks)
+        if len({ask.id for ask in asks}) < len(asks):
+            raise AskError("Two asks of one call have the same id.")
+        rows = {ask.id: self._row(ask) for ask in asks}
+        requests = [Request(ask.id, rows[ask.id].prompt.ids, ask.recipe, ask.decoding, self.prompts.stop_ids, priority)
+                    for ask in asks]
+        return self._run(rows, requests, stop, 1.0 / hz)
+
+    def _row(self, ask: Ask) -> _Row:
+        self.check(ask.recipe)
+        prompt = self.prompts.render(ask.prompt, ask.recipe)
+        return _Row(ask, prompt, self.fold(prompt.opened, ask.gold, ask.kind))
+
+    def fold(self, opened: bool, gold: str | None, kind: str) -> TraceFold:
+        """A fresh trace fold for a response to a prompt whose template did (`opened`) or did not open the thought."""
+        return TraceFold(replace(self.tags, prefilled=opened), self.prompts.decode, gold, kind)
+
+    def _run(self, rows: dict[str, _Row], requests: list[Request], stop: threading.Event | None,
+             tick: float) -> Iterator[tuple[Snapshot, ...]]:
+        if not requests:
+            return
+        stream = self.engine.submit(requests)
+        waiting, changed, stopped = set(rows), dict.fromkeys(rows), False
+        yielded = time.monotonic()
+        yield tuple(row.snapshot(yielded) for row in rows.values())
+        changed.clear()
+        try:
+            while waiting:
+                if stop is not None and stop.is_set() and not stopped:
+                    stream.cancel()
+                    stopped = True
+                for event in self._events(stream, yielded + tick - time.monotonic()):
+                    row = rows.get(event.id)
+                    if row is not None and row.state in LIVE:
+                        self._take(row, event)
+                        changed[event.id] = None
+                for name in [n for n in waiting if self._settled(rows[n])]:
+                    waiting.discard(name)
+                    changed[name] = None
+                now = time.monotonic()
+                if changed and (now >= yielded + tick or not waiting):
+                    out = tuple(rows[name].snapshot(now) for name in changed)
+                    changed.clear()
+                    yielded = now
+                    yield out
+                elif now >= yielded + tick:
+                    yielded = now
+        finally:
+            if waiting:
+                stream.cancel()
+
+    @staticmethod
+    def _events(stream: Stream, timeout: float) -> list[Event]:
+        """What came within `timeout` seconds (bounded so that a stop is felt at once)."""
+        try:
+            first = stream.get(timeout=min(max(timeout, 0.005), 0.05))
+        except queue.Empty:
+            first = None
+        return ([first] if first is not None else []) + list(stream.drain())
+
+    def _take(self, row: _Row, event: Event) -> None:
+        if isinstance(event, Admitted):
+            row.state, row.mode, row.started = "running", event.mode, time.monotonic()
+        elif isinstance(event, Token):
+            row.started = row.started or time.monotonic()
+            row.state = "running"
+            row.tokens += 1
+            row.fold.add(event.token, event.logprob)
+        elif isinstance(event, Finished):
+            row.ended, row.reason = time.monotonic(), event.reason
+            row.fold.finish(event.reason)
+            row.verifying = self._judges.submit(judge, row.fold.trace(), row.ask.gold, row.ask.kind)
+        elif isinstance(event, Failed):
+            row.ended, row.state, row.message = time.monotonic(), "failed", event.message
+            row.fold.finish("failed")
+
+    @staticmethod
+    def _settled(row: _Row) -> bool:
+        """Whether an ask has ended and its verdict is known; sets its final state."""
+        if row.state == "failed":
+            return True
+        if row.verifying is None or not row.verifying.done():
+            return False
+        if row.reason == "cancelled":
+            row.state = "cancelled"
+            return True
+        try:
+            row.verdict = row.verifying.result()
+        except Exception as error:  # a verifier that breaks says nothing about the answer; the trace stays
+            row.message = f"The answer could not be checked: {error}"
+        row.state = "done"
+        return True

@@ -1,0 +1,75 @@
+"""What a result depends on besides the plan: which weights (fingerprint), which code (versions). Standard library only.
+
+A fingerprint tells two states of a folder apart without reading all of it: every file's name and size, small files whole,
+of weight files the header and 32 evenly spread windows. Retraining changes all weights, so it is always seen.
+"""
+
+import hashlib
+import importlib.metadata
+import platform
+import struct
+import subprocess
+from pathlib import Path
+from typing import Iterable
+
+WHOLE = 4 << 20  # files up to this size are hashed whole
+WINDOWS, WINDOW = 32, 4096
+COUNTED = (".safetensors", ".json", ".jinja", ".model", ".txt")
+IGNORED = ("README.md", "trainer_state.json")
+LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify")
+
+
+def fingerprint(folders: Iterable[str | Path]) -> str:
+    """16 hex digits over the model folders of a pair, in the order given; a place that is no folder counts by its name."""
+    total = hashlib.sha256()
+    for place in folders:
+        folder = Path(place)
+        if not folder.is_dir():
+            total.update(f"\0name\0{place}".encode())
+            continue
+        for path in sorted(folder.iterdir()):
+            if path.suffix in COUNTED and path.name not in IGNORED and path.is_file():
+                total.update(f"\0file\0{path.name}\0{path.stat().st_size}\0".encode())
+                total.update(_sample(path))
+        total.update(b"\0end")
+    return total.hexdigest()[:16]
+
+
+def _sample(path: Path) -> bytes:
+    """Digest of a file: whole if small, else header and evenly spread windows."""
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= WHOLE:
+            digest.update(file.read())
+            return digest.digest()
+        head = struct.unpack("<Q", file.read(8))[0] if path.suffix == ".safetensors" else WINDOW
+        file.seek(0)
+        digest.update(file.read(min(head + 8, 64 << 20)))
+        for i in range(WINDOWS):
+            file.seek((size - WINDOW) * i // (WINDOWS - 1))
+            digest.update(file.read(WINDOW))
+    return digest.digest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package (with its git commit in a checkout) and the libraries that decide results."""
+    import mi_explorer
+
+    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}",
+             "mi_explorer": getattr(mi_explorer, "__version__", "0"), "commit": _commit(Path(mi_explorer.__file__).parent)}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit(folder: Path) -> str:
+    """Short commit of the checkout that holds this package; "" outside a checkout."""
+    try:
+        out = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return out.stdout.strip() if out.returncode == 0 else ""

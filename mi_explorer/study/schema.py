@@ -1,0 +1,184 @@
+"""The store's file: where it lives, its schema and migrations, how it is opened, and what its faults are called.
+
+SQLite in WAL mode; `PRAGMA user_version` is the schema's number, `application_id` marks the file as ours. Migrations only
+go forward and run in one transaction; a file from a newer version is refused and left as it is.
+"""
+
+import os
+import sqlite3
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from mi_explorer.errors import UserError
+
+APPLICATION = 0x4D494558  # "MIEX"
+BUSY_SECONDS = 20.0
+FILE_NAME = "studies.db"
+SUFFIX = ".mistudy"  # a study as one file: the same schema with one study in it
+
+MIGRATIONS = (
+    """
+    CREATE TABLE runs(
+        id INTEGER PRIMARY KEY, token TEXT NOT NULL UNIQUE, started REAL NOT NULL, host TEXT NOT NULL, device TEXT NOT NULL,
+        dtype TEXT NOT NULL, versions TEXT NOT NULL, command TEXT NOT NULL DEFAULT '');
+    CREATE TABLE studies(
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, plan TEXT NOT NULL, origin TEXT NOT NULL DEFAULT 'live',
+        note TEXT NOT NULL DEFAULT '', created REAL NOT NULL, updated REAL NOT NULL);
+    CREATE TABLE cells(
+        key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, dtype TEXT NOT NULL, pair TEXT NOT NULL, method TEXT NOT NULL,
+        lam REAL NOT NULL, recipe TEXT NOT NULL, decoding TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE items(
+        key TEXT PRIMARY KEY, task TEXT NOT NULL, id TEXT NOT NULL, prompt TEXT NOT NULL, answer TEXT NOT NULL,
+        kind TEXT NOT NULL, family TEXT NOT NULL, level INTEGER NOT NULL, private INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE study_cells(
+        study INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE, cell TEXT NOT NULL REFERENCES cells,
+        position INTEGER NOT NULL, label TEXT NOT NULL, grp TEXT NOT NULL, PRIMARY KEY(study, cell)) WITHOUT ROWID;
+    CREATE TABLE study_items(
+        study INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE, item TEXT NOT NULL REFERENCES items,
+        position INTEGER NOT NULL, PRIMARY KEY(study, item)) WITHOUT ROWID;
+    CREATE TABLE samples(
+        key TEXT PRIMARY KEY, cell TEXT NOT NULL REFERENCES cells, item TEXT NOT NULL REFERENCES items, number INTEGER NOT NULL,
+        seed INTEGER NOT NULL, run INTEGER REFERENCES runs, reason TEXT NOT NULL, verdict TEXT, answer TEXT,
+        tokens INTEGER NOT NULL, think_tokens INTEGER NOT NULL, answer_tokens INTEGER NOT NULL,
+        think_closed INTEGER NOT NULL, think_lenient INTEGER NOT NULL, truncated INTEGER NOT NULL, looped INTEGER NOT NULL,
+        first_correct INTEGER, stable_from INTEGER, flips INTEGER NOT NULL, seconds REAL NOT NULL, finished REAL NOT NULL);
+    CREATE TABLE bodies(key TEXT PRIMARY KEY REFERENCES samples ON DELETE CASCADE, body BLOB NOT NULL) WITHOUT ROWID;
+    CREATE INDEX samples_of_cell ON samples(cell, item, number);
+    """,
+)
+TABLES = {"runs", "studies", "cells", "items", "study_cells", "study_items", "samples", "bodies"}
+
+
+class StoreError(UserError):
+    """Something is wrong with the store's file. Nothing that was saved is changed by it."""
+
+
+class StoreFull(StoreError):
+    """The disk (or a quota) has no room for another sample."""
+
+
+class StoreLocked(StoreError):
+    """Another process has held the file for too long, or it may not be written."""
+
+
+class StoreCorrupt(StoreError):
+    """The file is not a store, or is damaged."""
+
+
+class StoreNewer(StoreError):
+    """The file was written by a newer version."""
+
+
+def home_folder(home: str | Path | None = None) -> Path:
+    """The home folder: the argument, else `MI_EXPLORER_HOME`, else the user's data folder for this system."""
+    given = home or os.environ.get("MI_EXPLORER_HOME")
+    if given:
+        return Path(given).expanduser()
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "mi-explorer"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "mi-explorer"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mi-explorer"
+
+
+@contextmanager
+def faults(path: str | Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, with what, why and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name == "SQLITE_FULL":
+            raise StoreFull(f"No room to write {path}: the disk or a quota is full. Finished samples are safe; free some space "
+                            "and run the same command again.") from None
+        if name.startswith("SQLITE_IOERR"):
+            raise StoreFull(f"{path} cannot be read or written ({error}): a full or failing disk. Finished samples are safe; "
+                            "mend that and run the same command again.") from None
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreLocked(f"{path} has been locked by another process for {BUSY_SECONDS:.0f} s. Wait for that process (a "
+                              "backup, a database browser?) or set MI_EXPLORER_HOME to another folder.") from None
+        if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+            raise StoreLocked(f"{path} cannot be opened for writing. Check the folder's permissions or set MI_EXPLORER_HOME to "
+                              "a folder of your own.") from None
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "no such" in str(error):
+            raise StoreCorrupt(f"{path} is damaged or not a store of MI Explorer ({error}). It was left as it is: move it aside "
+                               "(a new one is made), and import what you exported.") from None
+        raise
+
+
+def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
+    """Open (and create or migrate) the store at `path`. Raises `StoreError` subclasses; never alters a file it refuses."""
+    fresh = not path.exists()
+    if readonly and fresh:
+        raise StoreError(f"There is no file {path}.")
+    if not fresh and not _looks_right(path):
+        raise StoreCorrupt(f"{path} is not a store of MI Explorer (not an SQLite file). It was left as it is; choose another "
+                           "file, or move it aside and a new one is made.")
+    if not readonly:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreLocked(f"The folder {path.parent} cannot be made ({error.strerror}). Set MI_EXPLORER_HOME to a folder "
+                              "of your own.") from None
+    with faults(path):
+        # A read-only file (assets, an archive) is read as it stands: no WAL files are made beside it.
+        uri = f"{path.resolve().as_uri()}?{'mode=ro&immutable=1' if readonly else 'mode=rwc'}"
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA trusted_schema = OFF")
+            _check(db, path)
+            if not readonly:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = NORMAL")  # survives kill -9; after a power cut the last commits may be gone
+                db.execute("PRAGMA foreign_keys = ON")
+                _migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+def _looks_right(path: Path) -> bool:
+    """Whether the file starts as an SQLite file does (an empty one counts: SQLite makes it a new store)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(16) in (b"", b"SQLite format 3\0")
+    except OSError as error:
+        raise StoreLocked(f"{path} cannot be read ({error.strerror}). Check its permissions, or set MI_EXPLORER_HOME to a folder "
+                          "of your own.") from None
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse files that are not ours, are newer, or carry anything but our tables and indexes."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    known = {row["name"]: row["type"] for row in db.execute("SELECT name, type FROM sqlite_master")}
+    if not known and version == 0:
+        return
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION or not TABLES <= set(known):
+        raise StoreCorrupt(f"{path} is an SQLite file, but not a store of MI Explorer. It was left as it is.")
+    if version > len(MIGRATIONS):
+        raise StoreNewer(f"{path} was written by a newer version of MI Explorer (schema {version}, this version knows "
+                         f"{len(MIGRATIONS)}). It was left as it is: update with 'git pull' and 'make venv'.")
+    odd = [name for name, kind in known.items() if kind not in ("table", "index")]
+    if odd:
+        raise StoreCorrupt(f"{path} contains {odd[0]!r}, which no store of ours has; it is not opened.")
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    if db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS):
+        return
+    db.execute("BEGIN IMMEDIATE")  # only one process migrates; the others wait here and then find nothing left to do
+    try:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        for script in MIGRATIONS[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise

@@ -1,0 +1,259 @@
+"""The store: studies, cells, questions and finished samples in one SQLite file per home folder.
+
+Samples are keyed by what they depend on and shared by all studies, so nothing finished is ever made twice. Several threads
+and processes may read and write. Every write is one transaction: after kill −9 a sample is there in full or not at all.
+"""
+
+import json
+import os
+import platform
+import secrets
+import sqlite3
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Iterable, Iterator, Sequence
+
+from mi_explorer.errors import UserError, unknown
+from mi_explorer.study.plan import Cell, Item, Plan, as_dict
+from mi_explorer.study.samples import COLUMNS, Sample, unpack
+from mi_explorer.study.schema import FILE_NAME, StoreError, connect, faults, home_folder
+
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class StudyInfo:
+    """One study: its plan, where it came from ("live", "imported", "precomputed"), and how much of it is there."""
+
+    id: int
+    name: str
+    plan: Plan
+    origin: str
+    note: str
+    created: float
+    updated: float
+    samples: int
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """A cell as a study holds it, with its key in the store."""
+
+    key: str
+    cell: Cell
+    fingerprint: str
+    dtype: str
+
+
+class Store:
+    """One store file. Use `Store.open` (home folder) or `Store(path)`; close it, or use it as a context manager."""
+
+    def __init__(self, path: str | Path, readonly: bool = False) -> None:
+        self.path, self.readonly = Path(path), readonly
+        self._db = connect(self.path, readonly)
+        self._lock = threading.RLock()
+        self._run: int | None = None
+
+    @classmethod
+    def open(cls, home: str | Path | None = None) -> "Store":
+        """The store of a home folder (default: see `schema.home_folder`), made if it is not there."""
+        return cls(home_folder(home) / FILE_NAME)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- plumbing ----------------------------------------------------------------------------------------------------
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        with self._lock, faults(self.path):
+            return self._db.execute(sql, values).fetchall()
+
+    def _write(self, *statements: tuple[str, Sequence[Any]]) -> int:
+        """Run statements in one transaction; returns the rows changed by the last one."""
+        if self.readonly:
+            raise StoreError(f"{self.path} is opened for reading only.")
+        with self._lock, faults(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                changed = 0
+                for sql, values in statements:
+                    changed = self._db.execute(sql, values).rowcount
+                self._db.execute("COMMIT")
+                return changed
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    # -- studies -----------------------------------------------------------------------------------------------------
+
+    def begin_run(self, device: str, dtype: str, versions: dict[str, str], command: str = "") -> None:
+        """Note who makes the samples that follow: machine, device, dtype, versions."""
+        token = secrets.token_hex(8)
+        self._write(("INSERT INTO runs(token, started, host, device, dtype, versions, command) VALUES(?,?,?,?,?,?,?)",
+                     (token, time.time(), platform.node(), device, dtype, json.dumps(versions, sort_keys=True), command)))
+        self._run = self._rows("SELECT id FROM runs WHERE token = ?", (token,))[0]["id"]
+
+    def put_study(self, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Item], origin: str = "live",
+                  note: str = "") -> int:
+        """Create a study or bring it to `plan` (which must extend what is there); returns its id."""
+        now = time.time()
+        statements: list[tuple[str, Sequence[Any]]] = [(
+            "INSERT INTO studies(name, plan, origin, note, created, updated) VALUES(?,?,?,?,?,?) "
+            "ON CONFLICT(name) DO UPDATE SET plan = excluded.plan, updated = excluded.updated",
+            (name, plan.json(), origin, note, now, now))]
+        find = "(SELECT id FROM studies WHERE name = ?)"
+        for place, row in enumerate(cells):
+            recipe = row.cell.recipe
+            statements.append(("INSERT OR IGNORE INTO cells VALUES(?,?,?,?,?,?,?,?)", (
+                row.key, row.fingerprint, row.dtype, recipe.pair, recipe.method, recipe.lam,
+                json.dumps(as_dict(recipe), sort_keys=True), json.dumps(asdict(row.cell.decoding), sort_keys=True))))
+            statements.append((f"INSERT OR REPLACE INTO study_cells VALUES({find},?,?,?,?)",
+                               (name, row.key, place, row.cell.label, row.cell.group)))
+        for place, item in enumerate(items):
+            statements.append(("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?)", (
+                item.key, item.task, item.id, item.prompt, item.answer, item.kind, item.family, item.level, item.private)))
+            statements.append((f"INSERT OR REPLACE INTO study_items VALUES({find},?,?)", (name, item.key, place)))
+        self._write(*statements)
+        return self.study(name).id
+
+    def studies(self) -> list[StudyInfo]:
+        """All studies, newest first."""
+        return [self._info(row) for row in self._rows("SELECT * FROM studies ORDER BY updated DESC, id DESC")]
+
+    def study(self, name: str) -> StudyInfo:
+        """The study of this name; raises `UserError` with a suggestion if there is none."""
+        rows = self._rows("SELECT * FROM studies WHERE name = ?", (name,))
+        if not rows:
+            names = [row["name"] for row in self._rows("SELECT name FROM studies")]
+            raise unknown("study", name, names) if names else UserError(f"There is no study {name[:80]!r}: no study has been "
+                                                                        "saved here yet. 'sweep' makes one.")
+        return self._info(rows[0])
+
+    def find(self, name: str) -> StudyInfo | None:
+        """The study of this name, or None."""
+        rows = self._rows("SELECT * FROM studies WHERE name = ?", (name,))
+        return self._info(rows[0]) if rows else None
+
+    def _info(self, row: sqlite3.Row) -> StudyInfo:
+        plan = Plan.of(row["plan"])
+        count = self._rows(f"SELECT count(*) AS n FROM ({_OF_STUDY.format(columns='s.key')})", (row["id"], plan.samples))[0]["n"]
+        return StudyInfo(row["id"], row["name"], plan, row["origin"], row["note"], row["created"], row["updated"], count)
+
+    def rename(self, name: str, new: str, note: str | None = None) -> None:
+        """Give a study another name (and note)."""
+        info = self.study(name)
+        if not new.strip() or len(new) > 200:
+            raise UserError("A study's name must have 1 to 200 characters.")
+        if new != name and self.find(new) is not None:
+            raise UserError(f"There is already a study {new!r}. Choose another name, or delete that one first.")
+        self._write(("UPDATE studies SET name = ?, note = ? WHERE id = ?", (new, info.note if note is None else note, info.id)))
+
+    def delete(self, name: str) -> int:
+        """Delete a study and the samples that no other study uses; returns how many samples went."""
+        info = self.study(name)
+        unused = ("FROM samples WHERE cell IN (SELECT cell FROM study_cells WHERE study = ?) AND NOT EXISTS (SELECT 1 FROM "
+                  "study_cells c JOIN study_items i ON i.study = c.study WHERE c.study != ? AND c.cell = samples.cell "
+                  "AND i.item = samples.item)")
+        ids = (info.id, info.id)
+        gone = self._rows(f"SELECT count(*) AS n {unused}", ids)[0]["n"]
+        self._write((f"DELETE {unused}", ids), ("DELETE FROM studies WHERE id = ?", (info.id,)),
+                    ("DELETE FROM cells WHERE key NOT IN (SELECT cell FROM study_cells) AND key NOT IN "
+                     "(SELECT cell FROM samples)", ()),
+                    ("DELETE FROM items WHERE key NOT IN (SELECT item FROM study_items) AND key NOT IN "
+                     "(SELECT item FROM samples)", ()))
+        return gone
+
+    # -- parts of a study --------------------------------------------------------------------------------------------
+
+    def cells(self, study: int) -> list[CellRow]:
+        """The study's cells in the plan's order."""
+        rows = self._rows("SELECT c.*, sc.label, sc.grp FROM study_cells sc JOIN cells c ON c.key = sc.cell "
+                          "WHERE sc.study = ? ORDER BY sc.position", (study,))
+        return [CellRow(row["key"], Cell.of({"recipe": json.loads(row["recipe"]), "decoding": json.loads(row["decoding"]),
+                                             "label": row["label"], "group": row["grp"]}), row["fingerprint"], row["dtype"])
+                for row in rows]
+
+    def items(self, study: int) -> list[Item]:
+        """The study's questions in the plan's order."""
+        rows = self._rows("SELECT i.* FROM study_items si JOIN items i ON i.key = si.item WHERE si.study = ? "
+                          "ORDER BY si.position", (study,))
+        return [Item(row["task"], row["id"], row["prompt"], row["answer"], row["kind"], row["family"], row["level"],
+                     bool(row["private"])) for row in rows]
+
+    def have(self, keys: Iterable[str]) -> set[str]:
+        """Those of `keys` whose samples are finished."""
+        keys, found = list(keys), set()
+        for start in range(0, len(keys), CHUNK):
+            part = keys[start:start + CHUNK]
+            marks = ",".join("?" * len(part))
+            found.update(row["key"] for row in self._rows(f"SELECT key FROM samples WHERE key IN ({marks})", part))
+        return found
+
+    def add(self, sample: Sample, body: bytes) -> bool:
+        """Save a finished sample in one transaction; False if it was already there (made by another process)."""
+        values = [sample.finished or time.time() if name == "finished" else getattr(sample, name) for name in COLUMNS]
+        new = self._write(
+            (f"INSERT OR IGNORE INTO samples({','.join(COLUMNS)}, run) VALUES({','.join('?' * len(COLUMNS))},?)",
+             (*values, self._run)),
+            ("INSERT OR IGNORE INTO bodies VALUES(?,?)", (sample.key, body)))
+        return new > 0
+
+    def samples(self, study: int, cell: str | None = None, item: str | None = None) -> list[Sample]:
+        """Finished samples of a study (of one cell, of one question), without bodies, in a stable order."""
+        plan = Plan.of(self._rows("SELECT plan FROM studies WHERE id = ?", (study,))[0]["plan"])
+        sql = _OF_STUDY.format(columns="s.*")
+        values: list[Any] = [study, plan.samples]
+        for name, value in (("cell", cell), ("item", item)):
+            if value is not None:
+                sql += f" AND s.{name} = ?"
+                values.append(value)
+        return [_sample(row) for row in self._rows(f"{sql} ORDER BY sc.position, si.position, s.number", values)]
+
+    def sample(self, key: str) -> Sample | None:
+        """One sample by its key."""
+        rows = self._rows("SELECT * FROM samples WHERE key = ?", (key,))
+        return _sample(rows[0]) if rows else None
+
+    def body(self, key: str) -> dict[str, Any] | None:
+        """Text and token marks of one sample; None if it was stored without (a slim export)."""
+        rows = self._rows("SELECT body FROM bodies WHERE key = ?", (key,))
+        return unpack(rows[0]["body"]) if rows else None
+
+    def bodies(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Packed bodies of many samples, a chunk at a time."""
+        keys = list(keys)
+        for start in range(0, len(keys), CHUNK):
+            part = keys[start:start + CHUNK]
+            for row in self._rows(f"SELECT key, body FROM bodies WHERE key IN ({','.join('?' * len(part))})", part):
+                yield row["key"], row["body"]
+
+    def runs(self, study: int) -> list[dict[str, Any]]:
+        """Who made the study's samples: machine, device, dtype, versions, and how many samples and seconds each."""
+        rows = self._rows("SELECT r.*, count(*) AS samples, sum(s.seconds) AS seconds FROM samples s JOIN runs r ON r.id = s.run "
+                          "JOIN study_cells sc ON sc.cell = s.cell AND sc.study = ? GROUP BY r.id ORDER BY r.started", (study,))
+        return [{**dict(row), "versions": json.loads(row["versions"])} for row in rows]
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        return sum(os.path.getsize(p) for p in (self.path, Path(f"{self.path}-wal")) if p.exists())
+
+
+_OF_STUDY = ("SELECT {columns} FROM study_cells sc JOIN samples s ON s.cell = sc.cell "
+             "JOIN study_items si ON si.study = sc.study AND si.item = s.item WHERE sc.study = ? AND s.number < ?")
+
+
+def _sample(row: sqlite3.Row) -> Sample:
+    values = {name: row[name] for name in COLUMNS}
+    for name in ("think_closed", "think_lenient", "truncated", "looped"):
+        values[name] = bool(values[name])
+    return Sample(**values)

@@ -1,0 +1,123 @@
+"""Workbench: a resident pair, its engine and the store; what the page, the command line and the tests hold.
+
+    with Workbench.open("mini") as bench:
+        for snapshots in bench.stream([Ask("a", "What is 3 + 4?", Recipe(lam=0.4), gold="7")]):
+            ...                                     # at most 12 tuples a second, each with what changed
+
+Opening loads the weights of both parents; everything that configs can tell is refused before that, as a `UserError`.
+"""
+
+import threading
+from typing import Any, Callable, Iterator, Sequence
+
+from mi_explorer.engine.events import INTERACTIVE
+from mi_explorer.errors import UserError
+from mi_explorer.prompts import Prompts
+from mi_explorer.recipe import Recipe
+from mi_explorer.study import identity
+from mi_explorer.study.ask import Ask, Asker, Snapshot, State, Verdict, judge
+from mi_explorer.study.store import Store
+from mi_explorer.traces import ThinkTags
+
+__all__ = ["Ask", "Snapshot", "State", "Verdict", "Workbench", "judge"]
+
+
+class WorkbenchError(UserError):
+    """A pair that cannot be opened, or a workbench that is closed."""
+
+
+class Workbench:
+    """Use `Workbench.open`; the constructor takes ready parts (tests give a scripted engine and a byte tokenizer)."""
+
+    def __init__(self, pair: Any, engine: Any, prompts: Prompts, *, resident: Any = None, layers: int | None = None,
+                 store: Store | Callable[[], Store] | None = None, dtype: str = "float32", device: str = "cpu",
+                 check_recipe: Callable[[Recipe], None] | None = None, fingerprint: str | None = None) -> None:
+        self.pair, self.engine, self.prompts, self.resident, self.layers = pair, engine, prompts, resident, layers
+        self.dtype, self.device = dtype, device
+        self.tags = ThinkTags(pair.think_open, pair.think_close, prompts.token_id(pair.think_open),
+                              prompts.token_id(pair.think_close))
+        self.asker = Asker(engine, prompts, self.tags, pair=pair.name, layers=layers, check_recipe=check_recipe)
+        self._store = store
+        self._fingerprint = fingerprint
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @classmethod
+    def open(cls, pair: str | Any = "mini", *, device: str = "cpu", dtype: Any = None, home: Any = None,
+             max_rows: int | None = None, max_context: int | None = None) -> "Workbench":
+        """Load a pair by preset name, spec or `Pair`; raises `UserError` for an unknown, missing or broken one."""
+        from mi_explorer.engine import Engine, ResidentPair
+        from mi_explorer.pairs import get_pair
+
+        pair = get_pair(pair) if isinstance(pair, str) else pair
+        resident = ResidentPair.load(pair, device=device, dtype=dtype)
+        limits = {k: v for k, v in (("max_rows", max_rows), ("max_context", max_context)) if v is not None}
+        engine = Engine(resident, **limits)
+        try:
+            context = max_context or getattr(resident.config, "max_position_embeddings", None)
+            prompts = Prompts.load(str(pair.instruct), str(pair.thinking), pair.think_open, context)
+        except BaseException:
+            engine.close()
+            raise
+        return cls(pair, engine, prompts, resident=resident, layers=getattr(resident.config, "num_hidden_layers", None),
+                   store=lambda: Store.open(home), dtype=str(getattr(resident, "dtype", dtype)).replace("torch.", ""),
+                   device=str(device))
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.prompts.tokenizer
+
+    @property
+    def store(self) -> Store:
+        """The store of the home folder, opened at first use."""
+        with self._lock:
+            if callable(self._store):
+                self._store = self._store()
+            if self._store is None:
+                raise WorkbenchError("This workbench was made without a store.")
+            return self._store
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the pair's files: what the keys of stored samples hold of the weights."""
+        with self._lock:
+            if self._fingerprint is None:
+                self._fingerprint = identity.fingerprint(str(p) for p in (self.pair.instruct, self.pair.thinking, self.pair.base) if p)
+            return self._fingerprint
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise a `UserError` for a recipe that this pair cannot run (other pair, layers that do not exist, no base)."""
+        self.asker.check(recipe)
+
+    def stream(self, asks: Sequence[Ask], *, priority: int = INTERACTIVE, stop: threading.Event | None = None,
+               hz: float = 12) -> Iterator[tuple[Snapshot, ...]]:
+        """Run asks together and watch them; see `Asker.stream`."""
+        if self._closed:
+            raise WorkbenchError("This workbench is closed.")
+        return self.asker.stream(asks, priority=priority, stop=stop, hz=hz)
+
+    def score(self, snapshot: Snapshot) -> Any:
+        """Per-token scores of a finished snapshot for the lenses: both endpoints and the blend, teacher-forced."""
+        from mi_explorer.engine import score
+
+        if not snapshot.ids:
+            raise WorkbenchError("There are no tokens to score yet; wait for the trace to end.")
+        return score(self.resident, snapshot.recipe, snapshot.prompt_ids, snapshot.ids)
+
+    def close(self) -> None:
+        """Stop the engine and release the pair; a second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self.asker.close()
+        close = getattr(self.engine, "close", None)
+        if close is not None:
+            close()
+        if isinstance(self._store, Store):
+            self._store.close()
+
+    def __enter__(self) -> "Workbench":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

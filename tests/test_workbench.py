@@ -1,0 +1,119 @@
+"""The workbench: prompts and templates, snapshots that grow, verdicts, stop, failures and bad input. With a scripted engine."""
+
+import threading
+import time
+
+import pytest
+
+from mi_explorer.errors import UserError
+from mi_explorer.recipe import Decoding, Recipe, Scope
+from mi_explorer.workbench import Ask
+from tests.fakes import END, ByteTokenizer, ScriptedEngine, scripted_bench
+
+SAYS = "<think>3 and 4. That is 8. Wait, that is 7.</think>The answer is 7."
+
+
+def last(stream):
+    """The final snapshot of each ask, and every tuple that was yielded."""
+    final, ticks = {}, []
+    for snapshots in stream:
+        ticks.append(snapshots)
+        final.update({s.id: s for s in snapshots})
+    return final, ticks
+
+
+def test_snapshots_grow_and_end_with_a_verdict():
+    with scripted_bench(ScriptedEngine(lambda r: SAYS, delay=0.005)) as bench:
+        asks = [Ask("a", "What is 3 + 4?", Recipe(lam=0.4), gold="7"), Ask("b", "What is 3 + 4?", Recipe(lam=1), gold="8"),
+                Ask("c", "What is 3 + 4?", Recipe(lam=1))]
+        final, ticks = last(bench.stream(asks, hz=50))
+    assert [s.state for s in ticks[0]] == ["queued"] * 3
+    assert {k: (s.state, s.verdict, s.trace.answer) for k, s in final.items()} == {
+        "a": ("done", "correct", "7"), "b": ("done", "wrong", "7"), "c": ("done", None, "7")}
+    a = final["a"].trace
+    assert a.text == SAYS and a.tokens == len(ByteTokenizer().encode(SAYS)) and a.think_closed and a.finish == "stop"
+    assert a.tokens == a.think_tokens + a.answer_tokens and a.think_tokens == len(ByteTokenizer().encode(SAYS.split("The answer")[0]))
+    texts = [s.trace.text for tick in ticks for s in tick if s.id == "a"]
+    assert len(texts) > 3 and all(SAYS.startswith(t) for t in texts) and texts == sorted(texts, key=len)
+    assert final["a"].tokens_per_second > 0 and final["a"].mode == "folded"
+
+
+def test_ticks_are_coalesced():
+    with scripted_bench(ScriptedEngine(lambda r: "x" * 200, delay=0.002)) as bench:
+        began = time.monotonic()
+        _, ticks = last(bench.stream([Ask("a", "Go", Recipe())], hz=10))
+        took = time.monotonic() - began
+    assert len(ticks) <= 10 * took + 3  # 200 tokens, but about ten tuples a second
+
+
+def test_template_policy_decides_the_prompt_and_the_open_thought():
+    engine = ScriptedEngine(lambda r: "so it is 7.</think>The answer is 7.")
+    with scripted_bench(engine, templates={"instruct": "plain", "thinking": "opens"}) as bench:
+        asks = [Ask("own0", "Q", Recipe(lam=0)), Ask("own1", "Q", Recipe(lam=0.1)),
+                Ask("instruct", "Q", Recipe(lam=0.1, template="instruct")), Ask("thinking", "Q", Recipe(lam=0, template="thinking"))]
+        final, _ = last(bench.stream(asks))
+    text = {r.id: ByteTokenizer().decode(r.prompt) for r in engine.asked}
+    assert {k: v.endswith("<think>\n") for k, v in text.items()} == {"own0": False, "own1": True, "instruct": False, "thinking": True}
+    assert final["own1"].trace.thought == "so it is 7." and final["own1"].trace.answer_text == "The answer is 7."
+    assert all(r.stop_ids == (END,) for r in engine.asked)
+
+
+def test_stop_keeps_partial_text():
+    with scripted_bench(ScriptedEngine(lambda r: "y" * 4000, delay=0.002)) as bench:
+        stop, seen = threading.Event(), {}
+        for snapshots in bench.stream([Ask("a", "Go", Recipe(), gold="1")], stop=stop, hz=50):
+            seen.update({s.id: s for s in snapshots})
+            if seen["a"].trace.tokens > 20 and not stop.is_set():
+                stop.set()
+                at = time.monotonic()
+        assert time.monotonic() - at < 0.5
+    assert seen["a"].state == "cancelled" and 20 < seen["a"].trace.tokens < 4000 and seen["a"].verdict is None
+    assert seen["a"].trace.text == "y" * seen["a"].trace.tokens
+
+
+def test_closing_the_iterator_cancels():
+    engine = ScriptedEngine(lambda r: "z" * 100_000, delay=0.001)
+    with scripted_bench(engine) as bench:
+        stream = bench.stream([Ask("a", "Go", Recipe(), Decoding(cap=100_000))], hz=50)
+        next(stream)
+        next(stream)
+        threads = threading.active_count()
+        stream.close()
+        deadline = time.monotonic() + 2
+        while threading.active_count() >= threads and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert threading.active_count() < threads  # the scripted engine's thread ended: it was cancelled
+
+
+def test_one_failure_does_not_stop_the_others():
+    with scripted_bench(ScriptedEngine(lambda r: None if r.id == "bad" else "The answer is 7.")) as bench:
+        final, _ = last(bench.stream([Ask("bad", "Q", Recipe(), gold="7"), Ask("good", "Q", Recipe(), gold="7")]))
+    assert (final["bad"].state, final["bad"].message) == ("failed", "scripted failure")
+    assert (final["good"].state, final["good"].verdict) == ("done", "correct")
+
+
+def test_truncated_is_no_answer():
+    with scripted_bench(ScriptedEngine(lambda r: "The answer is 7. The answer is 7.")) as bench:
+        final, _ = last(bench.stream([Ask("a", "Q", Recipe(), Decoding(cap=20), gold="7")]))
+    assert final["a"].trace.truncated and final["a"].verdict == "no_answer" and final["a"].trace.tokens == 20
+
+
+@pytest.mark.parametrize("prompt, says", [("", "prompt is empty"), ("  \n", "prompt is empty"), ("x" * 100_000, "context holds 4,096"),
+                                          ("x" * 1_000_001, "at most 1,000,000")])
+def test_bad_prompts_are_refused_before_anything_runs(prompt, says):
+    engine = ScriptedEngine()
+    with scripted_bench(engine) as bench, pytest.raises(UserError, match=says):
+        bench.stream([Ask("ok", "Fine?", Recipe()), Ask("a", prompt, Recipe())])
+    assert engine.asked == []
+
+
+def test_recipes_that_do_not_fit_the_pair_are_refused():
+    with scripted_bench() as bench:
+        with pytest.raises(UserError, match="layers 0-5"):
+            bench.stream([Ask("a", "Q", Recipe(scope=Scope("4-9")))])
+        with pytest.raises(UserError, match="for the pair 'other'"):
+            bench.stream([Ask("a", "Q", Recipe(pair="other"))])
+        with pytest.raises(UserError, match="same id"):
+            bench.stream([Ask("a", "Q", Recipe()), Ask("a", "Q", Recipe())])
+    with pytest.raises(UserError, match="closed"):
+        bench.stream([Ask("a", "Q", Recipe())])
