@@ -4,7 +4,7 @@ P and Q are fixed tensors of a *plane*; (a, b) are scalars that depend on λ and
 about methods: rows whose blends lie in one plane may share a row-wise batch, each with its own (a, b) per tensor.
 """
 
-from typing import Protocol
+from typing import Hashable, Protocol
 
 import torch
 
@@ -29,4 +29,12 @@ class Blend(Protocol):
 
     def tensor(self, name: str) -> torch.Tensor:
         """The blended tensor, computed in fp32 and rounded once; a parent's own bytes where the blend is that parent."""
+        ...
+
+    def key(self, name: str) -> Hashable:
+        """Blends of one pair whose keys agree hold the same numbers in this tensor: what a fold compares before it writes."""
+        ...
+
+    def factors(self, name: str) -> tuple[torch.Tensor, torch.Tensor, float] | None:
+        """(A [r, in], B [out, r], s) with Q = P + s·B·A where one parent is a LoRA adapter on the other (s < 0: P = Q + |s|·B·A)."""
         ...

@@ -1,0 +1,29 @@
+"""Merge methods by name. An explicit list: adding one is a file and a line here."""
+
+from mi_explorer.errors import unknown
+from mi_explorer.recipe import RecipeError, number
+from mi_explorer.weights.methods import linear
+from mi_explorer.weights.methods.common import Method, Param
+
+METHODS: dict[str, Method] = {module.METHOD.name: module.METHOD for module in (linear,)}
+
+__all__ = ["METHODS", "Method", "Param", "get_method", "check_params"]
+
+
+def get_method(name: str) -> Method:
+    """The method of this name, or a `RecipeError` with the nearest known one."""
+    if name not in METHODS:
+        raise RecipeError(str(unknown("method", name, METHODS)))
+    return METHODS[name]
+
+
+def check_params(method: Method, params: object) -> dict[str, float]:
+    """All parameters of a method, defaults filled in. `RecipeError` for an unknown name or a value out of range."""
+    given = dict(params)  # type: ignore[call-overload]
+    known = {p.name: p for p in method.params}
+    for name in given:
+        if name not in known:
+            if not known:
+                raise RecipeError(f"Method {method.name!r} takes no parameters, but {name!r} is given.")
+            raise RecipeError(str(unknown(f"parameter of {method.name}", name, known)))
+    return {n: number(given.get(n, p.default), f"{method.name} {n}", p.low, p.high) for n, p in known.items()}

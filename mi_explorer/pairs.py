@@ -1,0 +1,110 @@
+"""Pairs: which two checkpoints are blended, with which base, and how their thoughts are tagged.
+
+A pair is named by a preset of `assets/pairs.yaml`, or spelled out as `"instruct|thinking"` or `"instruct|thinking|base"`,
+each a folder or a hub id. A parent may be a PEFT LoRA adapter folder; `adapter_on` says on what it sits. No weights here.
+"""
+
+import re
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Mapping
+
+import yaml
+
+from mi_explorer.errors import UserError, unknown
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+ADAPTER_ON = ("auto", "instruct", "thinking", "base")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+
+
+class PairError(UserError):
+    """A pair that cannot be meant: unknown preset, malformed spec, missing parent."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two parents and, where a method needs it, their common base. Paths are folders or hub ids.
+
+    `adapter_on` matters only for LoRA parents: "auto" follows the adapter's own config, else the other endpoint, else the base.
+    `untie` lets a tied and an untied parent meet (the tied one's embedding serves as its lm_head; the result is untied).
+    """
+
+    name: str
+    instruct: str
+    thinking: str
+    base: str | None = None
+    think_open: str = "<think>"
+    think_close: str = "</think>"
+    title: str = ""
+    notes: str = ""
+    size: str = ""
+    adapter_on: str = "auto"
+    untie: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.instruct or not self.thinking:
+            raise PairError("A pair needs an Instruct and a Thinking checkpoint: a preset name, or 'instruct|thinking[|base]'.")
+        if self.adapter_on not in ADAPTER_ON:
+            raise PairError(f"adapter_on must be one of {', '.join(ADAPTER_ON)}, not {self.adapter_on!r}.")
+
+    @property
+    def spec(self) -> str:
+        """`"instruct|thinking|base"`: what a recipe of an unnamed pair stores."""
+        return "|".join(filter(None, (self.instruct, self.thinking, self.base)))
+
+    @property
+    def local(self) -> bool:
+        """Whether every parent is an existing folder, so that nothing needs the network."""
+        return all(Path(p).is_dir() for p in (self.instruct, self.thinking, self.base) if p)
+
+
+def _preset(name: str, entry: Mapping[str, Any]) -> Pair:
+    allowed = {f.name for f in fields(Pair)}
+    if wrong := sorted(set(entry) - allowed):
+        raise PairError(f"Pair {name!r} in pairs.yaml has an unknown field {wrong[0]!r}. Known: {', '.join(sorted(allowed))}.")
+    values = {k: v if isinstance(v, bool) else str(v) for k, v in entry.items() if v is not None}
+    for role in ("instruct", "thinking", "base"):
+        if role in values and (ASSETS / str(values[role]).split("/", 1)[0]).is_dir() and str(values[role]).startswith("models/"):
+            values[role] = str(ASSETS / str(values[role]))
+    return Pair(name=name, **values)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=8)
+def read_presets(file: Path = ASSETS / "pairs.yaml") -> Mapping[str, Pair]:
+    """The presets of a YAML file, by name, in its order. Raises `PairError` for a malformed file."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise PairError(f"The presets {file.name} cannot be read: {str(error)[:200]}.") from None
+    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
+        raise PairError(f"The presets {file.name} must map names to pairs.")
+    return {str(name): _preset(str(name), entry) for name, entry in content.items()}
+
+
+def list_pairs() -> tuple[Pair, ...]:
+    """Every preset, the embedded pair first."""
+    return tuple(read_presets().values())
+
+
+def get_pair(spec: str | Pair | Mapping[str, Any]) -> Pair:
+    """The pair of a preset name, of `"instruct|thinking[|base]"`, or of a mapping with those fields. `PairError` otherwise."""
+    if isinstance(spec, Pair):
+        return spec
+    if isinstance(spec, Mapping):
+        return _preset(str(spec.get("name") or "custom"), {k: v for k, v in spec.items() if k != "name"})
+    spec = str(spec).strip()
+    presets = read_presets()
+    if spec in presets:
+        return presets[spec]
+    if "|" in spec:
+        parts = [p.strip() for p in spec.split("|")]
+        if len(parts) > 3 or not all(parts):
+            raise PairError(f"A pair is written 'instruct|thinking' or 'instruct|thinking|base', not {spec[:120]!r}.")
+        pair = Pair(spec, *parts)
+        known = [p for p in presets.values() if p.instruct == pair.instruct and p.thinking == pair.thinking]
+        if known:  # same parents as a preset: its think tags hold
+            pair = replace(pair, think_open=known[0].think_open, think_close=known[0].think_close)
+        return pair
+    raise PairError(str(unknown("pair", spec, presets)) + " Or write 'instruct|thinking[|base]' with folders or hub ids.")

@@ -1,0 +1,147 @@
+"""Where checkpoint files come from: a folder, or a hub repository read by ranges. Small reads only, never a whole weight file.
+
+Both answer the same three questions (which files, one small file, one span of a file), so that everything that can be told
+from configs and headers is told before any download.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Callable, Protocol
+
+from mi_explorer.errors import UserError
+from mi_explorer.pairs import HUB_ID
+
+SMALL = 64 << 20  # no config, index or tokenizer file is larger; a weight file is never read whole here
+
+
+class CheckpointError(UserError):
+    """A checkpoint that cannot be used: missing, truncated, malformed, or changed while it was read."""
+
+
+class Source(Protocol):
+    """Files of one checkpoint. `label` is what messages call it."""
+
+    label: str
+
+    def files(self) -> dict[str, int]:
+        """Plain file name → size in bytes (top level only)."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """A small file, whole. Raises `CheckpointError` if it is missing or larger than 64 MB."""
+        ...
+
+    def span(self, name: str, start: int, stop: int) -> bytes:
+        """Bytes [start, stop) of a file; `CheckpointError` if the file ends before `stop`."""
+        ...
+
+
+class Folder:
+    """A checkpoint folder on disk. Only files directly inside it are seen."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.label = str(path)
+        if not self.path.is_dir():
+            raise CheckpointError(f"There is no checkpoint folder {self.label!r}. Check the path, or give a hub id such as "
+                                  "'Qwen/Qwen3-4B-Instruct-2507'.")
+
+    def files(self) -> dict[str, int]:
+        try:
+            return {e.name: e.stat().st_size for e in os.scandir(self.path) if e.is_file()}
+        except OSError as error:
+            raise CheckpointError(f"{self.label}: cannot list the folder ({error.strerror}).") from None
+
+    def file(self, name: str) -> Path:
+        """The path of a plain file name inside this folder; anything that would leave it is refused."""
+        if name != os.path.basename(name) or name in ("", ".", ".."):
+            raise CheckpointError(f"{self.label}: {name[:80]!r} is not a plain file name; a checkpoint may not point outside its folder.")
+        return self.path / name
+
+    def read(self, name: str) -> bytes:
+        try:
+            path = self.file(name)
+            if path.stat().st_size > SMALL:
+                raise CheckpointError(f"{self.label}: {name} is larger than {SMALL >> 20} MB; that is not a config or tokenizer file.")
+            return path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{self.label}: cannot read {name} ({error.strerror}).") from None
+
+    def span(self, name: str, start: int, stop: int) -> bytes:
+        try:
+            with open(self.file(name), "rb") as file:
+                file.seek(start)
+                data = file.read(stop - start)
+        except OSError as error:
+            raise CheckpointError(f"{self.label}: cannot read {name} ({error.strerror}).") from None
+        if len(data) != stop - start:
+            raise CheckpointError(f"{self.label}: {name} ends at byte {start + len(data)}, but its header needs {stop}. "
+                                  "The file is truncated; download it again.")
+        return data
+
+
+class Hub:
+    """A hub repository, read by its API and range requests (through `huggingface_hub`'s session, so that a token is used)."""
+
+    def __init__(self, repo: str, revision: str = "main", endpoint: str | None = None):
+        if not HUB_ID.fullmatch(repo):
+            raise CheckpointError(f"{repo[:120]!r} is neither a folder nor a hub id like 'owner/name'.")
+        self.repo, self.revision, self.endpoint = repo, revision, endpoint
+        self.label = repo
+        self._files: dict[str, int] | None = None
+
+    def files(self) -> dict[str, int]:
+        if self._files is None:
+            from huggingface_hub import HfApi
+
+            def listing() -> dict[str, int]:
+                tree = HfApi(endpoint=self.endpoint).list_repo_tree(self.repo, revision=self.revision)
+                return {item.path: item.size for item in tree if hasattr(item, "size") and "/" not in item.path}
+
+            self._files = self._ask(listing)
+        return self._files
+
+    def read(self, name: str) -> bytes:
+        size = self.files().get(name)
+        if size is None or size > SMALL:
+            why = "there is no such file" if size is None else f"it is larger than {SMALL >> 20} MB"
+            raise CheckpointError(f"{self.label}: cannot read {name}: {why}.")
+        return self.span(name, 0, size) if size else b""
+
+    def span(self, name: str, start: int, stop: int) -> bytes:
+        from huggingface_hub import get_session, hf_hub_url
+        from huggingface_hub.utils import build_hf_headers
+
+        def fetch() -> bytes:
+            url = hf_hub_url(self.repo, name, revision=self.revision, endpoint=self.endpoint)
+            headers = {**build_hf_headers(), "Range": f"bytes={start}-{stop - 1}"}
+            answer = get_session().get(url, headers=headers, timeout=30)
+            answer.raise_for_status()
+            if answer.status_code != 206 and not (start == 0 and len(answer.content) == stop):
+                raise CheckpointError(f"{self.label}: the hub ignored a range request for {name}; weights are not downloaded to be inspected.")
+            return answer.content
+
+        data = self._ask(fetch)
+        if len(data) != stop - start:
+            raise CheckpointError(f"{self.label}: {name} is shorter than its header says ({len(data)} of {stop - start} bytes).")
+        return data
+
+    def _ask(self, question: Callable):
+        """The answer to a hub question; whatever the network does becomes one clear message."""
+        try:
+            return question()
+        except CheckpointError:
+            raise
+        except Exception as error:  # the client's exceptions differ between its versions
+            text = re.sub(r"\s+", " ", str(error))[:200]
+            raise CheckpointError(f"{self.label}: the hub did not answer ({type(error).__name__}: {text}). Check the id and the "
+                                  "connection; for a gated model, log in and accept its licence; or give a local folder.") from None
+
+
+def open_source(where: str | Path) -> Source:
+    """A folder if it exists or looks like a path, else a hub id."""
+    text = str(where)
+    if os.path.isdir(text) or text.startswith((".", "/", "~")) or not HUB_ID.fullmatch(text):
+        return Folder(os.path.expanduser(text))
+    return Hub(text)
