@@ -1,0 +1,205 @@
+"""Weights as the forward pass uses them: `Fold` (one blend, written out) or `Rows` (both endpoints, coefficients per row).
+
+Both answer `embed(ids)`, `linear(part, x)` and `norm(name)`. Activations are [rows, tokens, features]. `Rows` computes
+y_r = a_r·(x_r Pᵀ) + b_r·(x_r Qᵀ) as one product with K doubled, [a·x, b·x] @ [P | Q]ᵀ: one pass over the endpoints' weights
+for all rows, and in bf16 one rounding like a plain linear. Norms, biases and embeddings are blended per row.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from mi_explorer.engine.layout import Layout, Part
+from mi_explorer.weights.combine import combine
+from mi_explorer.weights.line import Blend
+
+
+class Plane:
+    """P and Q of every tensor on the device. Memory: two checkpoints, tensors that are equal in both only once.
+
+    `pq[part]` is [out, 2K] (P left, Q right), or [out, K] where P and Q are bit-equal; `vec[name]` is [2, size].
+    """
+
+    def __init__(self, layout: Layout, blend: Blend, device: torch.device, dtype: torch.dtype):
+        self.layout, self.key, self.device, self.dtype = layout, blend.plane, device, dtype
+        self.names = layout.names()
+        self.index = {name: i for i, name in enumerate(self.names)}
+        self.pq: dict[Part, torch.Tensor] = {}
+        for part in layout.parts():
+            pairs = [self._pair(blend, name) for name in part.names]
+            p, q = (torch.cat(side) if len(side) > 1 else side[0] for side in zip(*pairs))
+            self.pq[part] = p.contiguous() if torch.equal(p, q) else torch.cat((p, q), 1)
+        self.vec = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
+
+    def _pair(self, blend: Blend, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        p, q = blend.endpoints(name)
+        return p.to(self.device, self.dtype), q.to(self.device, self.dtype)
+
+    def lines(self, blend: Blend) -> list[tuple[float, float]] | None:
+        """(a, b) per tensor in the order of `names`; None if this blend lies in another plane or a tensor has no line."""
+        if blend.plane != self.key:
+            return None
+        lines = [blend.line(name) for name in self.names]
+        return None if any(line is None for line in lines) else lines  # type: ignore[return-value]
+
+    def endpoints(self, part: Part) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
+        """(name, P, Q) of each tensor of a part: [out, K] views, no copies."""
+        full, k = self.pq[part], part.width
+        q = full[:, k:] if full.shape[1] > k else full
+        return list(zip(part.names, full[:, :k].split(part.sizes), q.split(part.sizes)))
+
+    def bytes(self) -> int:
+        """Memory held."""
+        return sum(t.numel() * t.element_size() for t in (*self.pq.values(), *self.vec.values()))
+
+
+class Fold:
+    """One blend written out: plain weights, at most one checkpoint of memory; `to` rewrites only what changed."""
+
+    def __init__(self, layout: Layout, device: torch.device, dtype: torch.dtype):
+        self.layout = layout
+        self.weight = {p: torch.empty(sum(p.sizes), p.width, device=device, dtype=dtype) for p in layout.parts()}
+        self.bias = {p: torch.empty(sum(p.sizes), device=device, dtype=dtype) if p.biases else None for p in layout.parts()}
+        sizes = layout.vectors()
+        self.vec = {n: torch.empty(size, device=device, dtype=dtype) for n, size in sizes.items()}
+        for part, bias in self.bias.items():
+            if bias is not None:
+                self.vec |= dict(zip(part.biases, bias.split(part.sizes)))
+        self.key: str | None = None
+        self._now: dict[str, tuple[str, float, float]] = {}
+
+    def to(self, key: str, blend: Blend, plane: Plane | None) -> None:
+        """Hold the blend with this recipe hash. From the endpoints of `plane` where there is one, else tensor by tensor."""
+        if key == self.key:
+            return
+        self.key = None  # a fold that breaks half-way must not pass for either blend
+        targets = dict(self.vec)
+        for part in self.layout.parts():
+            targets |= dict(zip(part.names, self.weight[part].split(part.sizes)))
+        lines = plane.lines(blend) if plane is not None else None
+        if plane is None or lines is None:
+            for name, out in targets.items():
+                out.copy_(blend.tensor(name))
+            self._now.clear()
+        else:
+            ends = {name: (p, q) for part in self.layout.parts() for name, p, q in plane.endpoints(part)}
+            ends |= {name: (pair[0], pair[1]) for name, pair in plane.vec.items()}
+            for name, out in targets.items():
+                state = (plane.key, *lines[plane.index[name]])
+                if self._now.get(name) != state:
+                    self._now.pop(name, None)
+                    combine(*ends[name], *state[1:], out)
+                    self._now[name] = state
+        self.key = key
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        return F.embedding(ids, self.weight[self.layout.embed])
+
+    def linear(self, part: Part, x: torch.Tensor) -> torch.Tensor:
+        return F.linear(x, self.weight[part], self.bias[part])
+
+    def norm(self, name: str) -> torch.Tensor:
+        return self.vec[name]
+
+
+@dataclass(frozen=True)
+class RowWeights:
+    """What one recipe writes into its row: coefficients [tensors, 2] and blended vectors by size [vectors, size]."""
+
+    ab: torch.Tensor
+    vec: dict[int, torch.Tensor]
+    uniform: bool
+    """Whether all tensors of each fused part share their coefficients."""
+    affine: bool
+    """Whether a + b = 1 everywhere."""
+
+
+class Rows:
+    """A batch in which every row has its own coefficients. Rows are slots: `write`, `move`, then `use(first, last)`."""
+
+    def __init__(self, plane: Plane, slots: int):
+        self.plane, self.layout = plane, plane.layout
+        lay, dev = plane.layout, plane.device
+        self.ab = torch.zeros(len(plane.names), slots, 2, device=dev)
+        groups: dict[int, list[str]] = {}
+        for name, size in lay.vectors().items():
+            groups.setdefault(size, []).append(name)
+        self.groups = {size: tuple(names) for size, names in groups.items()}
+        self.vec = {size: torch.zeros(len(names), slots, 1, size, device=dev, dtype=plane.dtype) for size, names in groups.items()}
+        self._stack = {size: torch.stack([plane.vec[n] for n in names]).float() for size, names in groups.items()}
+        self._rows = {size: torch.tensor([plane.index[n] for n in names]) for size, names in groups.items()}
+        self.flags = [(True, True)] * slots
+        self._range: tuple[int, int] | None = None
+
+    def prepare(self, blend: Blend) -> RowWeights | None:
+        """The row of a recipe, once per recipe; None where it has no line."""
+        lines = self.plane.lines(blend)
+        if lines is None:
+            return None
+        ab = torch.tensor(lines, dtype=torch.float32)
+        index = self.plane.index
+        uniform = all(bool((ab[[index[n] for n in p.names]] == ab[index[p.names[0]]]).all()) for p in self.layout.parts())
+        dev = self.plane.device
+        vec = {
+            size: torch.einsum("ka,kas->ks", ab[rows].to(dev), self._stack[size]).to(self.plane.dtype) for size, rows in self._rows.items()
+        }
+        return RowWeights(ab.to(dev), vec, uniform, bool(((ab.sum(1) - 1).abs() < 1e-6).all()))
+
+    def write(self, slot: int, row: RowWeights) -> None:
+        """Give the slot this recipe."""
+        self.ab[:, slot] = row.ab
+        for size, values in row.vec.items():
+            self.vec[size][:, slot, 0] = values
+        self.flags[slot] = (row.uniform, row.affine)
+        self._range = None
+
+    def use(self, first: int, last: int) -> None:
+        """The next forward pass runs slots first..last−1; views are made once per range."""
+        if self._range == (first, last):
+            return
+        self._range = (first, last)
+        index, lay, ab = self.plane.index, self.layout, self.ab
+        uniform = all(u for u, _ in self.flags[first:last])
+        affine = all(f for _, f in self.flags[first:last])
+        self._norm = {n: self.vec[s][i, first:last] for s, names in self.groups.items() for i, n in enumerate(names)}
+        self._linear: dict[Part, tuple] = {}
+        for part in lay.parts():
+            coefs = [ab[index[n], first:last, None, :, None] for n in part.names]  # [n, 1, 2, 1]
+            weight = self.plane.pq[part]
+            double = weight.shape[1] > part.width
+            if not double:
+                coefs = [] if affine else [c.sum(2) for c in coefs]
+            weights = [weight]
+            if coefs and (uniform or len(coefs) == 1):
+                coefs = coefs[:1]
+            elif coefs:
+                weights = list(weight.split(part.sizes))
+            bias = torch.cat([self._norm[n] for n in part.biases], -1) if part.biases else None
+            self._linear[part] = (double, weights, coefs, bias)
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """[n, c] ids → [n, c, hidden]."""
+        part = self.layout.embed
+        double, _, coefs, _ = self._linear[part]
+        x = F.embedding(ids, self.plane.pq[part])
+        if double:
+            x = torch.addcmul(x[..., : part.width] * coefs[0][:, :, 0], x[..., part.width :], coefs[0][:, :, 1])
+        elif coefs:
+            x = x * coefs[0]
+        return x.to(self.plane.dtype)
+
+    def linear(self, part: Part, x: torch.Tensor) -> torch.Tensor:
+        double, weights, coefs, bias = self._linear[part]
+        ys = []
+        for i, weight in enumerate(weights):
+            if double:
+                z = (x.unsqueeze(2) * coefs[i]).flatten(2)
+            else:
+                z = x * coefs[i] if coefs else x
+            ys.append(F.linear(z if z.dtype == weight.dtype else z.to(weight.dtype), weight))
+        y = ys[0] if len(ys) == 1 else torch.cat(ys, -1)
+        return y if bias is None else y.add_(bias)
+
+    def norm(self, name: str) -> torch.Tensor:
+        return self._norm[name]

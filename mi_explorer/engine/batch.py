@@ -1,0 +1,206 @@
+"""The batch: rows in slots, prefill, decode, sampling, events. Everything here runs in the engine's thread.
+
+Slots are arranged so that a pass covers a contiguous range; a row that leaves is replaced by the last one, whose KV moves. KV is
+copied only between lanes of one recipe (k samples of a prompt share one prefill), never across coefficients.
+"""
+
+from typing import Any, Callable, Sequence
+
+import numpy as np
+import torch
+
+from mi_explorer.engine.events import Admitted, Event, Failed, Finished, FinishReason, Token
+from mi_explorer.engine.rows import Lane, Row
+from mi_explorer.engine.sampling import Sampler
+
+Emit = Callable[[Row, Event], None]
+
+
+class Batch:
+    """Rows of one backend. `chunk`: most tokens of one prompt per prefill pass; `budget`: most tokens of a prefill pass."""
+
+    def __init__(self, backend: Any, emit: Emit, chunk: int = 512, budget: int = 4096):
+        self.backend, self.emit, self.chunk, self.budget = backend, emit, chunk, budget
+        self.at: list[Lane | None] = [None] * backend.slots.slots
+        self.rows: dict[Row, None] = {}
+        self.donors: dict[tuple, Row] = {}
+        self.used = 0
+        self._pass: _Pass | None = None
+
+    @property
+    def free(self) -> int:
+        """Free slots."""
+        return len(self.at) - self.used
+
+    def admit(self, row: Row) -> None:
+        """Give a row its slots. The caller has bound it and checked that `free` is enough."""
+        holes = (i for i, lane in enumerate(self.at) if lane is None)
+        for lane in row.lanes:
+            self._put(lane, next(holes))
+            self.used += 1
+        self.rows[row] = None
+
+    def release(self, row: Row) -> None:
+        """Take a row out; its slots are free at once."""
+        for lane in row.lanes:
+            if lane.slot >= 0:
+                self.at[lane.slot] = None
+                lane.slot = -1
+                self.used -= 1
+        self.rows.pop(row, None)
+        if self.donors.get(self._share(row)) is row:
+            del self.donors[self._share(row)]
+        self._pass = None
+
+    def _put(self, lane: Lane, slot: int) -> None:
+        self.at[slot], lane.slot = lane, slot
+        self.backend.place(slot, lane.bound)
+
+    def arrange(self, lanes: Sequence[Lane], first: int) -> list[Lane]:
+        """Bring these lanes into slots first…first+n−1 (in any order) and return them in the order of their slots."""
+        last = first + len(lanes)
+        wanted = set(lanes)
+        targets = [i for i in range(first, last) if self.at[i] not in wanted]
+        if targets:
+            self._pass = None
+            for target, lane in zip(targets, [x for x in lanes if not first <= x.slot < last]):
+                source, other = lane.slot, self.at[target]
+                if other is None:
+                    self.backend.slots.copy(source, target, lane.row.length)
+                    self.at[source] = None
+                else:
+                    self.backend.slots.swap(source, target, max(lane.row.length, other.row.length))
+                    self._put(other, source)
+                self._put(lane, target)
+        return self.at[first:last]  # type: ignore[return-value]
+
+    @staticmethod
+    def _share(row: Row) -> tuple:
+        return row.key, row.request.prompt
+
+    def prefill(self, rows: Sequence[Row], mode: str, first: int) -> None:
+        """One pass over the next tokens of these rows' prompts; rows whose prompt is complete get their first token.
+
+        A row whose (recipe, prompt) is already in a slot copies that KV and computes its last position only; a row that waits for
+        such a donor in this very pass sits it out.
+        """
+        todo: list[Row] = []
+        tokens = 0
+        for row in rows:
+            if row.length == 0:
+                donor = self.donors.setdefault(self._share(row), row)
+                if donor is not row:
+                    if donor.length < len(row.request.prompt) - 1:
+                        continue
+                    row.length = len(row.request.prompt) - 1
+                    for mine, theirs in zip(row.lanes, donor.lanes):
+                        self.backend.slots.copy(theirs.slot, mine.slot, row.length)
+            cost = min(self.chunk, len(row.request.prompt) - row.length) * len(row.lanes)
+            if todo and tokens + cost > self.budget:
+                break
+            todo.append(row)
+            tokens += cost
+        lanes = self.arrange([lane for row in todo for lane in row.lanes], first)
+        if not lanes:
+            return
+        left = [min(self.chunk, len(lane.row.request.prompt) - lane.row.length) for lane in lanes]
+        c = max(left)
+        ids = torch.tensor([_padded(x.row.request.prompt, x.row.length, n, c) for x, n in zip(lanes, left)], device=self.backend.device)
+        starts = torch.tensor([[lane.row.length] for lane in lanes], device=self.backend.device)
+        positions = (starts + torch.arange(c, device=self.backend.device)).clamp_(max=self.backend.context - 1)
+        width = min(max(lane.row.length for lane in lanes) + c, self.backend.context)
+        logits = self.backend.run(lanes[0].bound, mode, first, ids, positions, width, [n - 1 for n in left])
+        for row in todo:
+            row.length += left[row.lanes[0].slot - first]
+            row.mode = row.mode or mode
+        done = [row for row in todo if row.ready]
+        if done:
+            for row in done:
+                self.emit(row, Admitted(row.request.id, row.mode))
+            run = _Pass(lanes, self.backend, keep=set(done))
+            self._emit(run, *run.sample(logits))
+
+    def decode(self, rows: Sequence[Row], mode: str) -> None:
+        """One token for each of these rows (all ready), in slots from 0."""
+        run = self._pass
+        if run is None or run.wanted != rows:
+            lanes = self.arrange([lane for row in rows for lane in row.lanes], 0)
+            run = self._pass = _Pass(lanes, self.backend)
+            run.wanted = list(rows)
+        if run.width + 1 > self.backend.slots.length:
+            self.backend.slots.reserve(run.width + 1)
+        run.width += 1
+        logits = self.backend.run(run.lanes[0].bound, mode, 0, run.ids, run.positions, run.width)
+        ids, logprobs = run.sample(logits)
+        run.advance(ids)
+        for row in run.rows:
+            row.length += 1
+        self._emit(run, ids, logprobs)
+
+    def _emit(self, run: "_Pass", ids: torch.Tensor, logprobs: torch.Tensor) -> None:
+        context = self.backend.context
+        for row, token, logprob in zip(run.rows, ids.tolist(), logprobs.tolist()):
+            if logprob != logprob:
+                self.fail(row, "The blend gave no finite numbers for this row; its λ or its weights are out of range.")
+                continue
+            if token in row.stops:
+                self.finish(row, "stop")
+                continue
+            count = len(row.tokens)
+            row.tokens.append(token)
+            row.last = token
+            self.emit(row, Token(row.request.id, count, token, logprob))
+            if count + 1 >= row.request.decoding.cap:
+                self.finish(row, "cap")
+            elif row.length >= context:
+                self.finish(row, "context")
+
+    def finish(self, row: Row, reason: FinishReason) -> None:
+        """End a row and free its slots."""
+        self.release(row)
+        self.emit(row, Finished(row.request.id, reason, len(row.tokens)))
+
+    def fail(self, row: Row, message: str) -> None:
+        """End a row with a message; its companions go on."""
+        self.release(row)
+        self.emit(row, Failed(row.request.id, message))
+
+
+def _padded(prompt: Sequence[int], start: int, n: int, c: int) -> list[int]:
+    return [*prompt[start : start + n], *[0] * (c - n)]
+
+
+class _Pass:
+    """The tensors of a decode pass over fixed lanes: next ids and positions [lanes, 1], the rows that are sampled, their noise."""
+
+    def __init__(self, lanes: list[Lane], backend: Any, keep: set[Row] | None = None):
+        self.lanes, self.wanted = lanes, None
+        rows = list(dict.fromkeys(lane.row for lane in lanes if keep is None or lane.row in keep))
+        self.rows = rows
+        device = backend.device
+        self.owner = self.pick = None
+        if len(rows) < len(lanes):
+            place = {row: i for i, row in enumerate(rows)}
+            kept = [i for i, lane in enumerate(lanes) if lane.row in place]
+            self.pick = torch.tensor(kept, device=device)
+            self.owner = torch.tensor([place[lanes[i].row] for i in kept], device=device)
+            self.weights = torch.tensor([[lanes[i].weight] for i in kept], device=device)
+        self.ids = torch.tensor([[lane.row.last] for lane in lanes], device=device)
+        self.positions = torch.tensor([[lane.row.length] for lane in lanes], device=device)
+        self.width = max(lane.row.length for lane in lanes)
+        self.steps = np.array([len(row.tokens) for row in rows])
+        histories = [(*row.request.prompt, *row.tokens) for row in rows] if any(r.request.decoding.repetition_penalty != 1 for r in rows) else ()
+        self.sampler = Sampler([row.request.decoding for row in rows], histories, backend.vocab, device)
+
+    def sample(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and log-probabilities, one per row."""
+        if self.owner is not None:
+            parts = logits[self.pick] * self.weights
+            logits = torch.zeros(len(self.rows), logits.shape[1], device=logits.device).index_add_(0, self.owner, parts)
+        return self.sampler(logits, self.steps)
+
+    def advance(self, ids: torch.Tensor) -> None:
+        """Feed the drawn ids to the next pass."""
+        self.ids = (ids if self.owner is None else ids[self.owner])[:, None]
+        self.positions = self.positions + 1
+        self.steps = self.steps + 1

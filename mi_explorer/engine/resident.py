@@ -1,0 +1,85 @@
+"""A resident pair: both endpoints in memory, ready to blend. What the engine runs; knows tensors and configs, no text."""
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+
+from mi_explorer.engine.layout import Layout, read_layout
+from mi_explorer.errors import UserError
+from mi_explorer.recipe import Recipe
+from mi_explorer.weights.blend import bind
+from mi_explorer.weights.line import Blend
+from mi_explorer.weights.parents import Parents
+
+SMALL = 200_000_000  # parameters up to which fp32 is the default on a CPU: exact, and fast enough
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class LoadError(UserError):
+    """A pair that cannot be loaded: missing files, too little memory, an unknown device or dtype."""
+
+
+class ResidentPair:
+    """Use `ResidentPair.load`. `config` is the `transformers` config of Instruct; `names` the tensor names of the blend."""
+
+    def __init__(self, pair: Any, parents: Any, config: Any, device: torch.device, dtype: torch.dtype):
+        self.pair, self.parents, self.config = pair, parents, config
+        self.device, self.dtype = device, dtype
+        self.names = tuple(parents.names())
+        self.layout: Layout | str = read_layout(config, self.names)
+        self._blends: OrderedDict[str, Blend] = OrderedDict()
+
+    @classmethod
+    def load(cls, pair: Any, device: str = "cpu", dtype: Any = None) -> "ResidentPair":
+        """Open both checkpoints of a `Pair` (folders or hub ids). Raises `UserError` for anything missing, broken or not a pair."""
+        parents = Parents.open(pair)
+        config = read_config(parents.instruct.config)
+        try:
+            place = torch.device(device)
+            torch.empty(0, device=place)
+        except (RuntimeError, AssertionError) as error:
+            raise LoadError(f"Device {str(device)[:40]!r} is not available here: {str(error).splitlines()[0][:120]}") from None
+        return cls(pair, parents, config, place, choose_dtype(dtype, place, parents))
+
+    def blend(self, recipe: Recipe) -> Blend:
+        """The recipe bound to this pair's checkpoints; the last 256 are kept."""
+        key = recipe.hash
+        if key not in self._blends:
+            self._blends[key] = bind(recipe, self.parents)
+            if len(self._blends) > 256:
+                self._blends.popitem(last=False)
+        self._blends.move_to_end(key)
+        return self._blends[key]
+
+    @property
+    def max_positions(self) -> int:
+        """The longest sequence the model was made for."""
+        return int(getattr(self.config, "max_position_embeddings", 0) or 4096)
+
+
+def read_config(raw: dict[str, Any]) -> Any:
+    """The `transformers` config of a config.json; `LoadError` for a model type that this version does not know."""
+    from transformers import CONFIG_MAPPING
+
+    kind = str(raw.get("model_type", ""))[:60]
+    if kind not in CONFIG_MAPPING:
+        raise LoadError(f"Model type {kind!r} is not known to the installed transformers. A newer version may know it.")
+    try:
+        return CONFIG_MAPPING[kind].from_dict(dict(raw))
+    except (ValueError, TypeError, KeyError) as error:
+        raise LoadError(f"The pair's config.json does not describe a {kind} model: {str(error)[:200]}") from None
+
+
+def choose_dtype(dtype: Any, device: torch.device, parents: Any) -> torch.dtype:
+    """A name or `torch.dtype`; None: fp32 for small models on a CPU, else what the checkpoint is stored in."""
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if isinstance(dtype, str):
+        if dtype.replace("torch.", "") not in DTYPES:
+            raise LoadError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype[:40]!r}.")
+        return DTYPES[dtype.replace("torch.", "")]
+    headers = [parents.instruct.header(n) for n in parents.instruct.names()]
+    count = sum(torch.Size(shape).numel() for shape, _ in headers)
+    stored = max(headers, key=lambda h: torch.Size(h[0]).numel())[1]
+    return torch.float32 if device.type == "cpu" and count <= SMALL else stored

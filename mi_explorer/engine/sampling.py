@@ -1,0 +1,119 @@
+"""Drawing the next token: reproducible per request, whatever else is in the batch.
+
+The noise of token t is a hash of (seed, t), not a stream: a trace does not depend on its companions, on the order of admission
+or on the mode. Filters and their order are those of `transformers`: repetition penalty, temperature, top-k, top-p, min-p.
+The draw walks the kept tokens in the order of their ids, so that near-ties in probability cannot swap the result.
+"""
+
+from typing import Sequence
+
+import numpy as np
+import torch
+
+from mi_explorer.recipe import Decoding
+
+MANY = 256  # without top-k: candidates looked at before the whole vocabulary is sorted
+
+
+def noise(seeds: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Uniform numbers in [0, 1), one per row, from (seed, step) alone: splitmix64 of both, 53 bits."""
+    with np.errstate(over="ignore"):
+        x = seeds.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
+        x = _mix(_mix(x) + steps.astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + np.uint64(1))
+    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+class Sampler:
+    """The decodings of a batch as columns; made when rows join or leave, called once a step."""
+
+    def __init__(self, decodings: Sequence[Decoding], histories: Sequence[Sequence[int]], vocab: int, device: torch.device):
+        d, self.device = decodings, device
+
+        def column(values: list[float]) -> torch.Tensor:
+            return torch.tensor(values, dtype=torch.float32, device=device)[:, None]
+
+        self.seeds = np.array([x.seed for x in d], dtype=np.uint64)
+        self.greedy = [x.temperature == 0 for x in d]
+        self.all_greedy, self.any_greedy = all(self.greedy), any(self.greedy)
+        self.greedy_rows = torch.tensor(self.greedy, device=device)
+        self.cold = column([1.0 / x.temperature if x.temperature > 0 else 1.0 for x in d])
+        hot = [x for x in d if x.temperature > 0]
+        ks = [min(x.top_k, vocab) or vocab for x in hot]
+        self.k = max(ks, default=1)
+        self.open = self.k > MANY  # some row has no top-k
+        self.top_k = column([min(x.top_k, vocab) or vocab if x.temperature > 0 else 1 for x in d]) if len(set(ks)) > 1 or self.any_greedy else None
+        self.pure = any(x.top_p >= 1 and x.top_k == 0 for x in hot)
+        self.top_p = column([x.top_p for x in d]) if any(x.top_p < 1 for x in hot) else None
+        self.min_p = column([x.min_p for x in d]) if any(x.min_p > 0 for x in hot) else None
+        self.ranks = torch.arange(vocab, device=device)
+        self.penalty = None
+        if any(x.repetition_penalty != 1 for x in d):
+            self.penalty = column([x.repetition_penalty for x in d])
+            self.seen = torch.zeros(len(d), vocab, dtype=torch.bool, device=device)
+            for row, history in enumerate(histories):
+                if d[row].repetition_penalty != 1:
+                    self.seen[row, torch.tensor(list(history), device=device)] = True
+
+    def __call__(self, logits: torch.Tensor, steps: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids [n] and their log-probabilities [n] under the raw distribution (nats), from logits [n, vocabulary] in fp32."""
+        x = logits
+        if self.penalty is not None:
+            x = torch.where(self.seen, torch.where(x < 0, x * self.penalty, x / self.penalty), x)
+        ids = x.argmax(-1) if self.any_greedy else None
+        if not self.all_greedy:
+            drawn = self._draw(x, steps)
+            ids = drawn if ids is None else torch.where(self.greedy_rows, ids, drawn)
+        assert ids is not None
+        if self.penalty is not None:
+            self.seen.scatter_(1, ids[:, None], True)
+        return ids, logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(-1)
+
+    def _draw(self, x: torch.Tensor, steps: np.ndarray) -> torch.Tensor:
+        x = x * self.cold
+        vocab = x.shape[1]
+        if not self.open:
+            return self._choose(x.topk(self.k, sorted=True), None, steps)[0]
+        total = x.logsumexp(-1, keepdim=True)
+        if not self.pure and vocab > MANY:
+            ids, complete = self._choose(x.topk(MANY, sorted=True), total, steps)
+            if complete:
+                return ids
+        return self._choose(x.sort(-1, descending=True), total, steps)[0]
+
+    def _choose(self, top: tuple[torch.Tensor, torch.Tensor], total: torch.Tensor | None, steps: np.ndarray) -> tuple[torch.Tensor, bool]:
+        """Draw from the best candidates (sorted). `total`: log-sum over the whole vocabulary; None: they are the whole support."""
+        values, ids = top
+        k = values.shape[1]
+        complete = True
+        if total is None:
+            if self.top_k is not None:
+                values = values.masked_fill(self.ranks[:k] >= self.top_k, float("-inf"))
+            p = values.softmax(-1)
+        else:
+            p = (values - total).exp()
+            if self.top_k is not None:
+                inside = self.ranks[:k] < self.top_k
+                p = p * inside
+                p = torch.where(self.top_k <= k, p / p.sum(-1, keepdim=True), p)
+        if self.top_p is not None:
+            before = p.cumsum(-1) - p
+            if total is not None and k < self.ranks.shape[0]:
+                complete = bool(((before[:, -1:] + p[:, -1:] >= self.top_p) | (self.top_k is not None and self.top_k <= k)).all())
+            keep = before < self.top_p
+            keep[:, 0] = True
+            p = p * keep
+        elif total is not None and k < self.ranks.shape[0]:
+            complete = False
+        if self.min_p is not None:
+            p = p * (p >= self.min_p * p[:, :1])
+        order = ids.argsort(-1)
+        cdf = p.gather(1, order).double().cumsum(-1)
+        u = torch.from_numpy(noise(self.seeds, steps)).to(self.device)[:, None]
+        place = (cdf <= u * cdf[:, -1:]).sum(-1, keepdim=True).clamp_(max=k - 1)
+        return ids.gather(1, order.gather(1, place))[:, 0], complete

@@ -1,0 +1,61 @@
+"""The reader's end of a submission: a thread-safe queue of events that ends when every request has ended."""
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Iterable, Iterator, Sequence
+
+from mi_explorer.engine.events import Event, Failed, Finished
+
+if TYPE_CHECKING:
+    from mi_explorer.engine.loop import Engine
+
+
+class Stream:
+    """Events of one `submit`, in order per request. Iterating blocks and ends after every request has finished or failed."""
+
+    def __init__(self, engine: "Engine", ids: Iterable[str]):
+        self.ids = frozenset(ids)
+        self._engine, self._open = engine, set(self.ids)
+        self._events: deque[Event] = deque()
+        self._changed = threading.Condition()
+
+    def get(self, timeout: float | None = None) -> Event | None:
+        """The next event; None when there will be no more, or when none came within `timeout` seconds (None: wait)."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._changed:
+            while not self._events:
+                left = None if deadline is None else deadline - time.monotonic()
+                if not self._open or (left is not None and left <= 0):
+                    return None
+                self._changed.wait(left)
+            return self._events.popleft()
+
+    def drain(self) -> list[Event]:
+        """Every event that is here, without waiting."""
+        with self._changed:
+            events = list(self._events)
+            self._events.clear()
+            return events
+
+    @property
+    def done(self) -> bool:
+        """Whether every request has ended and every event was read."""
+        with self._changed:
+            return not self._open and not self._events
+
+    def __iter__(self) -> Iterator[Event]:
+        while (event := self.get()) is not None:
+            yield event
+
+    def cancel(self, ids: Sequence[str] | None = None) -> None:
+        """Cancel some requests, or all; each ends with `Finished(reason="cancelled")` within one step."""
+        self._engine.cancel(self, None if ids is None else frozenset(ids))
+
+    def _put(self, events: Sequence[Event]) -> None:
+        with self._changed:
+            for event in events:
+                if isinstance(event, (Finished, Failed)):
+                    self._open.discard(event.id)
+            self._events.extend(events)
+            self._changed.notify_all()
