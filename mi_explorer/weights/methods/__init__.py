@@ -2,10 +2,24 @@
 
 from mi_explorer.errors import unknown
 from mi_explorer.recipe import RecipeError, number
-from mi_explorer.weights.methods import linear
+from mi_explorer.weights.methods import breadcrumbs, dare, karcher, linear, model_stock, slerp, task_arithmetic, ties, topk_override
 from mi_explorer.weights.methods.common import Method, Param
 
-METHODS: dict[str, Method] = {module.METHOD.name: module.METHOD for module in (linear,)}
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        linear.METHOD,
+        slerp.METHOD,
+        karcher.METHOD,
+        task_arithmetic.METHOD,
+        ties.METHOD,
+        dare.LINEAR,
+        dare.TIES,
+        breadcrumbs.METHOD,
+        model_stock.METHOD,
+        topk_override.METHOD,
+    )
+}
 
 __all__ = ["METHODS", "Method", "Param", "get_method", "check_params"]
 
