@@ -88,18 +88,19 @@ def choose(questions: Iterable[Question], limit: int | None, seed: int) -> tuple
 
 
 def load_task(name: str | Path, limit: int | None = None, seed: int = 0) -> Task:
-    """The task of that name (see `names()`), or a file of questions (.jsonl, .csv), or `reasoning_gym:some_task`.
+    """The task of that name (see `registry.names()`), a user's file (.jsonl, .csv), `NAME@PATH`, or `reasoning_gym:NAME`.
 
     `limit` questions are drawn by `seed`. Raises `TaskError` where it cannot be had, with the id, the licence and the way.
     """
     text = str(name)
     path = Path(text)
-    if path.suffix.lower() in (".jsonl", ".csv", ".json"):
+    if path.suffix.lower() in (".jsonl", ".csv") and "@" not in text:
         task = from_file(path)
     else:
+        # Imported here because the benchmarks are built on this module.
         from mi_explorer.tasks.registry import find
 
-        task = find(text, seed)
+        task = find(text, seed, limit)
     return replace(task, questions=choose(task.questions, limit, seed))
 
 

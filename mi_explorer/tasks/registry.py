@@ -1,21 +1,39 @@
-"""The tasks by name: an explicit dict, one entry a benchmark."""
+"""The tasks by name: an explicit dict, one entry a benchmark. To add one, write its file with a `load` and name it here."""
 
 from collections.abc import Callable
+from functools import partial
 
 from mi_explorer.errors import unknown
-from mi_explorer.tasks import mini
-from mi_explorer.tasks.common import Task
+from mi_explorer.tasks import aime25, gpqa, gsm8k, gym, ifeval, math500, mini
+from mi_explorer.tasks.common import Task, TaskError
 
-TASKS: dict[str, Callable[[int], Task]] = {"mini": mini.load}
+TASKS: dict[str, Callable[..., Task]] = {
+    "mini": mini.load,
+    "gsm8k": gsm8k.load,
+    "math500": math500.load,
+    "aime25": aime25.load,
+    "gpqa": gpqa.load,
+    "ifeval": ifeval.load,
+    "ifeval-loose": partial(ifeval.load, loose=True),
+    "reasoning_gym": gym.frozen,
+}
 
 
 def names() -> tuple[str, ...]:
-    """Every task that `load_task` knows by name."""
+    """Every task that `load_task` knows by name; `reasoning_gym:NAME` is any task of that package besides."""
     return tuple(TASKS)
 
 
-def find(name: str, seed: int) -> Task:
-    """The whole task of that name; `seed` shuffles options where a benchmark asks for it."""
+def find(name: str, seed: int, limit: int | None = None) -> Task:
+    """The task `NAME`, `NAME@PATH` (its rows from a local file) or `reasoning_gym:NAME`, with all its questions.
+
+    `seed` shuffles options and draws generated items; `limit` says how many to generate where they are generated.
+    """
+    if name.startswith(gym.PREFIX):
+        return gym.load(name.removeprefix(gym.PREFIX), seed, limit)
+    name, at, path = name.partition("@")
     if name not in TASKS:
         raise unknown("task", name, TASKS)
-    return TASKS[name](seed)
+    if at and not path:
+        raise TaskError(f"Write {name}@PATH with the file that holds the data set.")
+    return TASKS[name](seed, path) if at else TASKS[name](seed)

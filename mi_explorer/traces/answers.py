@@ -19,6 +19,7 @@ _EQUATION = re.compile(
     rf"=\s*(?:\$|\\\(|\*\*)?\s*(?P<answer>{_QUANTITY}|-?\\[dt]?frac\{{\d+\}}\{{\d+\}})(?P<rest>(?:\s+[^\W\d_]{{1,20}}){{0,2}}\s*(?:\$|\\\)|\*\*)?\s*[.!?;,]?\s*)$"
 )
 _OPTION = re.compile(r"^\W{0,4}(?:(?:option|choice)\s+)?\(?\b([A-J])\b\)?[).:*]*\W*$|\*\*\(?([A-J])\)?[.)]?\*\*|\(([A-J])\)")
+_TAGGED = re.compile(r"<answer>([^<]{0,4000})</answer>", re.IGNORECASE)
 _SHORT = 60  # characters: a response as short as this is its own answer
 
 
@@ -89,11 +90,13 @@ def in_sentence(sentence: str) -> Found | None:
 def final(text: str, kind: str = "auto") -> str | None:
     """The answer of a response: `text` is what stands after the thought. None if it does not give one.
 
-    Kinds that judge the whole response (IFEval, reasoning-gym) get all of it.
+    Kinds that judge the whole response (IFEval) get all of it. `<answer>…</answer>` goes before every other sign.
     """
     if kind in WHOLE:
         return text.strip() or None
     tail = text[-20_000:]
+    if tagged := _TAGGED.findall(tail):
+        return str(tagged[-1]).strip() or None
     found = boxed(tail) or stated(tail)
     if found:
         return found.answer

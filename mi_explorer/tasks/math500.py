@@ -1,0 +1,20 @@
+"""MATH-500: competition mathematics in seven subjects and five levels; answers are LaTeX, compared symbolically."""
+
+from pathlib import Path
+
+from mi_explorer.tasks.common import BOXED, Question, Task
+from mi_explorer.tasks.sources import Source
+
+SOURCE = Source("HuggingFaceH4/MATH-500", "test", ("problem", "answer", "level"), "MIT")
+
+
+def load(seed: int = 0, path: str | Path | None = None) -> Task:
+    """The 500 problems, by subject (family) and level 1-5."""
+    questions = tuple(
+        Question(
+            str(row.get("unique_id") or f"math500-{i}"), str(row["problem"]).strip(), str(row["answer"]).strip(),
+            str(row.get("subject") or ""), int(str(row["level"]).split()[-1]), kind="math",
+        )
+        for i, row in enumerate(SOURCE.rows(path))
+    )  # fmt: skip
+    return Task("math500", questions, BOXED, SOURCE.licence, SOURCE.id, title="MATH-500")

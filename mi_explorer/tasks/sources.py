@@ -1,0 +1,118 @@
+"""Where a benchmark's rows come from: a data set on a hub by its id, or the same columns in a local file."""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mi_explorer.tasks.common import MAX_FILE, TaskError
+
+Loader = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One split of a data set. `columns` are those that are needed; `gated`: the hub asks for the user's own token."""
+
+    id: str
+    split: str
+    columns: tuple[str, ...]
+    licence: str
+    config: str | None = None
+    gated: bool = False
+
+    def rows(self, path: str | Path | None = None, loader: Loader | None = None) -> list[dict[str, Any]]:
+        """Every row, from `path` (.jsonl, .csv or .parquet, or a folder that holds one) or from the hub.
+
+        Raises `TaskError` with the id, the licence and the ways to get it. `loader` stands in for `datasets.load_dataset`.
+        """
+        rows = _local(Path(path), self.split) if path else self._hub(loader)
+        missing = [c for c in self.columns if not rows or c not in rows[0]]
+        if missing:
+            raise TaskError(f"{path or self.id} has no column {missing[0]!r}; {self.id} has {', '.join(self.columns)}.")
+        return rows
+
+    def _hub(self, loader: Loader | None) -> list[dict[str, Any]]:
+        try:
+            return [dict(row) for row in (loader or _load_dataset)(self.id, self.config, split=self.split)]
+        except Exception as error:  # noqa: BLE001 - datasets, its hub client and its file readers raise dozens of types
+            raise TaskError(f"{self.id} could not be loaded ({_short(error)}). {self.how()}") from None
+
+    def how(self) -> str:
+        """How to get this data set, in two sentences."""
+        gate = (
+            "It is gated: accept its terms on its page, then log in with your own token (`hf auth login`, or HF_TOKEN). "
+            if self.gated
+            else ""
+        )
+        split = f"{self.config}, " if self.config else ""
+        return (
+            f"{gate}Data set: {self.id} ({split}split {self.split}; licence {self.licence}). Without a hub, give a local copy "
+            f"with the columns {', '.join(self.columns)} as NAME@PATH, for example {self.id.split('/')[-1].lower()}.jsonl."
+        )
+
+
+def _load_dataset(id: str, config: str | None, split: str) -> Any:
+    """`datasets.load_dataset`; where the hub does not answer, only what is cached, instead of half a minute of retries."""
+    import datasets
+    from huggingface_hub import constants
+
+    reach = bool(os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")) or _reachable(constants.ENDPOINT)
+    before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    try:
+        if not reach:
+            datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+        return datasets.load_dataset(id, config, split=split)
+    finally:
+        datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
+
+
+def _reachable(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 443), timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def _local(path: Path, split: str) -> list[dict[str, Any]]:
+    """The rows of a local file, or of the one file of a folder that fits the split."""
+    kinds = (".jsonl", ".json", ".csv", ".parquet")
+    if path.is_dir():
+        files = sorted(f for f in path.rglob("*") if f.suffix in kinds)
+        files = [f for f in files if split in f.name] or files
+        if len(files) != 1:
+            raise TaskError(f"The folder {path.name} holds {len(files)} data files for the split {split!r}; name one file.")
+        path = files[0]
+    if not path.is_file():
+        raise TaskError(f"There is no file {str(path)!r}.")
+    if path.stat().st_size > MAX_FILE:
+        raise TaskError(f"{path.name} is larger than {MAX_FILE >> 20} MB.")
+    try:
+        if path.suffix == ".parquet":
+            import pandas
+
+            text = pandas.read_parquet(path).to_json(orient="records")
+            return list(json.loads(text))
+        if path.suffix == ".csv":
+            import csv
+
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                return list(csv.DictReader(file))
+        text = path.read_text(encoding="utf-8-sig").strip()
+        rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, OSError, RecursionError) as error:
+        raise TaskError(f"{path.name} cannot be read as {path.suffix[1:]}: {_short(error)}.") from None
+    if not all(isinstance(row, dict) for row in rows):
+        raise TaskError(f"{path.name} must hold one object a row.")
+    return rows
+
+
+def _short(error: Exception) -> str:
+    """The kind of an error and its first line, cut to what fits into a message."""
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]}".rstrip(": ")
