@@ -6,10 +6,11 @@ the thought then starts before the first generated token. No weights are read he
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Recipe
@@ -107,7 +108,7 @@ def _tokenizer(place: str) -> Any | None:
         return None
     try:
         return AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=folder.is_dir())
-    except Exception as error:  # transformers raises many types for broken files; all of them mean the same to a user
+    except Exception as error:  # noqa: BLE001 - transformers raises many types for broken files; all of them mean the same to a user
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise PromptError(f"The tokenizer of {place} cannot be read ({reason}). Check tokenizer.json and "
                           "tokenizer_config.json there, or copy them from the other parent.") from None

@@ -8,7 +8,8 @@ Opening loads the weights of both parents; everything that configs can tell is r
 """
 
 import threading
-from typing import Any, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self
 
 from mi_explorer.engine.events import INTERACTIVE
 from mi_explorer.errors import UserError
@@ -116,7 +117,7 @@ class Workbench:
         if isinstance(self._store, Store):
             self._store.close()
 
-    def __enter__(self) -> "Workbench":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -7,9 +7,10 @@ it to people, the runner to sweeps. Snapshots are coalesced: one tuple per tick 
 import queue
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Callable, Iterator, Literal, Protocol, Sequence
+from typing import Literal, Protocol
 
 from mi_explorer.engine.events import INTERACTIVE, Admitted, Event, Failed, Finished, Request, Token
 from mi_explorer.errors import UserError
@@ -89,7 +90,7 @@ def judge(trace: Trace, gold: str | None, kind: str, check: Callable[[str, str |
     return "correct" if check(gold, trace.answer, kind) else "wrong"
 
 
-class _Row:
+class Row:
     """One running ask: its fold, its ids, its clock."""
 
     def __init__(self, ask: Ask, prompt: Prompt, fold: TraceFold) -> None:
@@ -100,7 +101,7 @@ class _Row:
         self.mode = self.message = ""
         self.reason = ""
         self.verdict: Verdict | None = None
-        self.verifying: "Future[Verdict | None] | None" = None
+        self.verifying: Future[Verdict | None] | None = None
 
     def snapshot(self, now: float) -> Snapshot:
         seconds = max((self.ended or now) - self.started, 0.0) if self.started else 0.0
@@ -141,20 +142,23 @@ class Asker:
         if len({ask.id for ask in asks}) < len(asks):
             raise AskError("Two asks of one call have the same id.")
         rows = {ask.id: self._row(ask) for ask in asks}
-        requests = [Request(ask.id, rows[ask.id].prompt.ids, ask.recipe, ask.decoding, self.prompts.stop_ids, priority)
-                    for ask in asks]
+        requests = [self.request(ask, rows[ask.id].prompt, priority) for ask in asks]
         return self._run(rows, requests, stop, 1.0 / hz)
 
-    def _row(self, ask: Ask) -> _Row:
+    def _row(self, ask: Ask) -> Row:
         self.check(ask.recipe)
-        prompt = self.prompts.render(ask.prompt, ask.recipe)
-        return _Row(ask, prompt, self.fold(prompt.opened, ask.gold, ask.kind))
+        return self.row(ask, self.prompts.render(ask.prompt, ask.recipe))
 
-    def fold(self, opened: bool, gold: str | None, kind: str) -> TraceFold:
-        """A fresh trace fold for a response to a prompt whose template did (`opened`) or did not open the thought."""
-        return TraceFold(replace(self.tags, prefilled=opened), self.prompts.decode, gold, kind)
+    def request(self, ask: Ask, prompt: Prompt, priority: int) -> Request:
+        """The engine's request for an ask."""
+        return Request(ask.id, prompt.ids, ask.recipe, ask.decoding, self.prompts.stop_ids, priority)
 
-    def _run(self, rows: dict[str, _Row], requests: list[Request], stop: threading.Event | None,
+    def row(self, ask: Ask, prompt: Prompt) -> Row:
+        """A row that waits for its first event."""
+        tags = replace(self.tags, prefilled=prompt.opened)
+        return Row(ask, prompt, TraceFold(tags, self.prompts.decode, ask.gold, ask.kind))
+
+    def _run(self, rows: dict[str, Row], requests: list[Request], stop: threading.Event | None,
              tick: float) -> Iterator[tuple[Snapshot, ...]]:
         if not requests:
             return
@@ -168,12 +172,12 @@ class Asker:
                 if stop is not None and stop.is_set() and not stopped:
                     stream.cancel()
                     stopped = True
-                for event in self._events(stream, yielded + tick - time.monotonic()):
+                for event in self.events(stream, yielded + tick - time.monotonic()):
                     row = rows.get(event.id)
                     if row is not None and row.state in LIVE:
-                        self._take(row, event)
+                        self.take(row, event)
                         changed[event.id] = None
-                for name in [n for n in waiting if self._settled(rows[n])]:
+                for name in [n for n in waiting if self.settled(rows[n])]:
                     waiting.discard(name)
                     changed[name] = None
                 now = time.monotonic()
@@ -189,7 +193,7 @@ class Asker:
                 stream.cancel()
 
     @staticmethod
-    def _events(stream: Stream, timeout: float) -> list[Event]:
+    def events(stream: Stream, timeout: float) -> list[Event]:
         """What came within `timeout` seconds (bounded so that a stop is felt at once)."""
         try:
             first = stream.get(timeout=min(max(timeout, 0.005), 0.05))
@@ -197,7 +201,8 @@ class Asker:
             first = None
         return ([first] if first is not None else []) + list(stream.drain())
 
-    def _take(self, row: _Row, event: Event) -> None:
+    def take(self, row: Row, event: Event) -> None:
+        """Fold one event of a row. The verdict is sought in the background; `settled` says when it is there."""
         if isinstance(event, Admitted):
             row.state, row.mode, row.started = "running", event.mode, time.monotonic()
         elif isinstance(event, Token):
@@ -214,7 +219,7 @@ class Asker:
             row.fold.finish("failed")
 
     @staticmethod
-    def _settled(row: _Row) -> bool:
+    def settled(row: Row) -> bool:
         """Whether an ask has ended and its verdict is known; sets its final state."""
         if row.state == "failed":
             return True
@@ -225,7 +230,7 @@ class Asker:
             return True
         try:
             row.verdict = row.verifying.result()
-        except Exception as error:  # a verifier that breaks says nothing about the answer; the trace stays
+        except Exception as error:  # noqa: BLE001 - a verifier that breaks says nothing about the answer; the trace stays
             row.message = f"The answer could not be checked: {error}"
         row.state = "done"
         return True

@@ -9,8 +9,8 @@ import importlib.metadata
 import platform
 import struct
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 WHOLE = 4 << 20  # files up to this size are hashed whole
 WINDOWS, WINDOW = 32, 4096
@@ -69,7 +69,8 @@ def versions() -> dict[str, str]:
 def _commit(folder: Path) -> str:
     """Short commit of the checkout that holds this package; "" outside a checkout."""
     try:
-        out = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, timeout=5)
+        out = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, timeout=5,
+                             check=False)
     except (OSError, subprocess.SubprocessError):
         return ""
     return out.stdout.strip() if out.returncode == 0 else ""

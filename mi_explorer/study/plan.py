@@ -9,8 +9,9 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe, Scope, number

@@ -7,9 +7,9 @@ go forward and run in one transaction; a file from a newer version is refused an
 import os
 import sqlite3
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
 
 from mi_explorer.errors import UserError
 

@@ -11,9 +11,10 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any, Self
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.study.plan import Cell, Item, Plan, as_dict
@@ -65,7 +66,7 @@ class Store:
         with self._lock:
             self._db.close()
 
-    def __enter__(self) -> "Store":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -218,6 +219,12 @@ class Store:
                 sql += f" AND s.{name} = ?"
                 values.append(value)
         return [_sample(row) for row in self._rows(f"{sql} ORDER BY sc.position, si.position, s.number", values)]
+
+    def tokens(self, study: int) -> dict[str, tuple[int, int]]:
+        """Per cell of a study that has samples: how many, and their tokens."""
+        rows = self._rows("SELECT s.cell, count(*) AS n, sum(s.tokens) AS tokens FROM study_cells sc JOIN samples s "
+                          "ON s.cell = sc.cell WHERE sc.study = ? GROUP BY s.cell", (study,))
+        return {row["cell"]: (row["n"], row["tokens"]) for row in rows}
 
     def sample(self, key: str) -> Sample | None:
         """One sample by its key."""
