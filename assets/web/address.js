@@ -1,0 +1,34 @@
+// The address bar: the view as a query, fields at their default left out. Python reads it (mi_explorer/ui/view.py).
+"use strict";
+MI.address = function (view, fields, version, linkLimit) {
+  const out = [["v", version]];
+  for (const [key, kind, fallback] of fields) {
+    const value = view[key];
+    if (value === undefined || JSON.stringify(value) === JSON.stringify(fallback)) continue;
+    if (key === "q" && value.length > linkLimit) continue;
+    out.push([key, encode(kind, value)]);
+  }
+  return new URLSearchParams(out).toString();
+
+  function encode(kind, value) {
+    if (kind === "numbers") return value.join(",");
+    if (kind === "names") return value.join(",") || "none";
+    if (kind === "pairs") return Object.entries(value).map(([k, x]) => `${k}:${x}`).join(",");
+    return String(value);
+  }
+};
+
+// Writes the view into the address bar, at most four times a second (browsers refuse more than about 100 in 30 s).
+MI.addressBar = function (fields, version, linkLimit) {
+  let timer = null, latest = null;
+  return function (view) {
+    latest = view;
+    timer = timer || setTimeout(() => {
+      timer = null;
+      const keep = new URLSearchParams(location.search);
+      const query = new URLSearchParams(MI.address(latest, fields, version, linkLimit));
+      for (const [key, value] of keep) if (key.startsWith("__")) query.set(key, value); // the host's own, such as __theme
+      history.replaceState(history.state, "", location.pathname + "?" + query + location.hash);
+    }, 250);
+  };
+};

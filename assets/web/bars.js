@@ -1,0 +1,45 @@
+// Tokens per λ on the rail's own axis: thought, answer, and what came after the answer was first right. Click selects λ.
+"use strict";
+
+// The upper end of a linear axis: the next of 1, 2, 2.5, 5 × 10ⁿ at or above `most`. Pure.
+MI.nice = function (most) {
+  if (most <= 10) return 10;
+  const power = 10 ** Math.floor(Math.log10(most));
+  return [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((m) => m * power >= most) * power;
+};
+
+MI.bars = function (app) {
+  const h = MI.h;
+  const lines = h("div", { class: "mi-grid", "aria-hidden": "true" }), bars = h("div", { class: "mi-bars" });
+  const cursor = h("i", { class: "mi-cursor", "aria-hidden": "true" });
+  const told = h("p", { class: "mi-sentence" });
+  const key = (cls, text) => h("span", {}, h("i", { class: cls, "aria-hidden": "true" }), text);
+  const node = h("section", { class: "mi-chart", "aria-label": "Tokens per λ" },
+    h("div", { class: "mi-chart-plot" }, lines, cursor, bars),
+    h("div", { class: "mi-chart-foot" }, told, h("div", { class: "mi-legend" }, key("mi-key-think", "thought"), key("mi-key-answer", "answer"), key("mi-key-after", "after first right"))));
+
+  function draw() {
+    const frames = app.frames(), range = app.rail.span();
+    const top = MI.nice(Math.max(0, ...frames.map((f) => f.tokens)));
+    lines.replaceChildren(...[1, 0.5].map((s) => h("span", { style: { bottom: 100 * s + "%" } }, h("b", { class: "mi-num" }, MI.count(top * s) + (s === 1 ? " tokens" : "")))));
+    bars.replaceChildren(...frames.map((f) => {
+      const part = (cls, n) => (n > 0 ? h("i", { class: cls, style: { height: (100 * n) / top + "%" } }) : null);
+      const after = MI.after(f), [sign, word] = MI.verdict(f);
+      return h("button", {
+        class: "mi-bar", type: "button", tabindex: "-1", title: `λ ${MI.lam(f.lam)}: ${MI.plural(f.tokens, "token")}, ${MI.count(f.think)} of them thought${word ? ", " + word : ""}`,
+        "aria-label": `λ ${MI.lam(f.lam)}: ${MI.plural(f.tokens, "token")}, ${MI.count(f.think)} of them thought${word ? ", " + word : ""}`,
+        style: { left: MI.place(f.lam, range), "--lam": MI.colour(f.lam) }, onclick: () => app.view.set({ lam: f.lam }),
+      }, part("mi-bar-think", Math.min(f.think, f.tokens)), part("mi-bar-answer", f.tokens - f.think), after ? h("i", { class: "mi-bar-after", style: { height: (100 * after * f.tokens) / top + "%", bottom: (100 * f.tokens * (1 - after)) / top + "%" } }) : null);
+    }));
+    MI.text(told, app.strip().sentence || "");
+    drawLam();
+  }
+  function drawLam() {
+    const { lam } = app.view.get(), frame = MI.nearest(app.frames(), lam);
+    cursor.style.left = MI.place(lam, app.rail.span());
+    cursor.style.setProperty("--lam", MI.colour(lam));
+    const at = frame ? app.frames().indexOf(frame) : -1;
+    for (let i = 0; i < bars.children.length; i++) bars.children[i].classList.toggle("mi-bar-on", i === at);
+  }
+  return { node, draw, drawLam };
+};

@@ -1,0 +1,70 @@
+// Small shared things: elements whose text is always text, numbers, the colour of a λ, and one observable view.
+"use strict";
+window.MI = window.MI || {};
+
+// An element. Strings become text nodes, never markup; `on*` properties are listeners; `class`, `data-*`, `aria-*` attributes.
+MI.h = function (tag, props, ...children) {
+  const svg = tag.startsWith("svg:");
+  const node = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag.slice(4)) : document.createElement(tag);
+  for (const [key, value] of Object.entries(props || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key === "value" || key === "checked") node[key] = value;
+    else if (key === "style" && typeof value === "object") for (const k in value) node.style.setProperty(k, value[k]);
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  return node;
+};
+
+// Sets the text of a node only when it changed; a longer text that starts with the old one is appended.
+MI.text = function (node, text) {
+  const leaf = node.firstChild && node.firstChild.nodeType === 3 ? node.firstChild : null;
+  if (!leaf) return void node.replaceChildren(document.createTextNode(text));
+  const old = leaf.data;
+  if (old === text) return;
+  if (text.length > old.length && text.startsWith(old)) leaf.appendData(text.slice(old.length));
+  else leaf.data = text;
+};
+
+MI.clamp = (x, low, high) => Math.min(high, Math.max(low, x));
+MI.count = (n) => Math.round(n).toLocaleString("en-US");
+MI.percent = (x) => Math.round(100 * x) + " %";
+MI.plural = (n, word) => MI.count(n) + " " + word + (n === 1 ? "" : "s");
+// λ as text: at most four decimals, no trailing zeros; the same as Python's frame names.
+MI.lam = (x) => String(Math.round(x * 1e4) / 1e4 + 0);
+
+// One colour per λ everywhere: Instruct's blue through violet to Thinking's vermilion, mixed in OKLab by hand once.
+MI.scale = [[0, 114, 178], [67, 103, 184], [106, 90, 180], [140, 78, 160], [170, 73, 125], [194, 77, 78], [213, 94, 0]];
+MI.colour = function (lam) {
+  const at = MI.clamp(lam, 0, 1) * (MI.scale.length - 1);
+  const i = Math.min(Math.floor(at), MI.scale.length - 2);
+  const mix = MI.scale[i].map((c, k) => Math.round(c + (MI.scale[i + 1][k] - c) * (at - i)));
+  return `rgb(${mix.join(" ")})`;
+};
+
+// The nearest frame to a λ; frames is an array of {lam}. Null when there is none.
+MI.nearest = (frames, lam) => frames.reduce((best, f) => (!best || Math.abs(f.lam - lam) < Math.abs(best.lam - lam) - 1e-9 ? f : best), null);
+
+MI.token = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
+
+// An observable: `set(patch)` tells every listener which keys changed.
+MI.observable = function (values) {
+  const listeners = [];
+  return {
+    get: () => values,
+    set(patch) {
+      const changed = Object.keys(patch).filter((k) => JSON.stringify(values[k]) !== JSON.stringify(patch[k]));
+      if (!changed.length) return;
+      values = { ...values, ...patch };
+      for (const listener of listeners) listener(values, new Set(changed));
+    },
+    watch: (listener) => listeners.push(listener),
+  };
+};
+
+// What the strip was made of; a view with another key makes it stale. λ, pins and the lens do not matter to it.
+MI.key = function (view) {
+  const { lam, pins, lens, ...rest } = view;
+  return JSON.stringify(Object.keys(rest).sort().map((k) => [k, rest[k]]));
+};

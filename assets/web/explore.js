@@ -1,0 +1,142 @@
+// Explore, put together: one view, one strip, the parts that draw them, and the run that fills the strip.
+"use strict";
+MI.mount = function (element, { trigger, props, server, watch }) {
+  const h = MI.h, setup = props.setup;
+  const view = MI.observable({ ...setup.defaults, ...setup.landing.view });
+  const writeAddress = MI.addressBar(setup.fields, setup.version, setup.linkLimit);
+  const status = h("p", { class: "mi-status", role: "status" });
+  let strip = { ...setup.landing, key: MI.key(view.get()), precomputed: true };
+  let active = null, ordered = null, pending = false;
+
+  const app = {
+    view, server, say,
+    strip: () => strip,
+    frames: () => (ordered = ordered || Object.values(strip.frames).sort((a, b) => a.lam - b.lam)),
+    stale: () => Object.keys(strip.frames).length > 0 && strip.key !== MI.key(view.get()),
+    running: () => Boolean(active),
+    pin() {
+      const { lam, pins } = view.get();
+      if (!pins.includes(lam) && pins.length >= setup.mostPins) return say(`At most ${setup.mostPins} pins.`, "error");
+      view.set({ pins: pins.includes(lam) ? pins.filter((x) => x !== lam) : [...pins, lam].sort((a, b) => a - b) });
+    },
+    run, stop,
+  };
+  app.board = MI.board(app);
+  app.rail = MI.rail(app);
+  app.bars = MI.bars(app);
+  const knobs = MI.knobs(app, setup), ask = MI.ask(app, setup, knobs), lenses = MI.lenses(app, setup);
+  const help = MI.help();
+  const label = h("span", { class: "mi-source" });
+  element.replaceChildren(h("div", { class: "mi" }, MI.header(app, setup, help), ask.node, status,
+    h("div", { class: "mi-board-bar" }, label, lenses.node), app.board.node, app.rail.node, app.bars.node, help));
+
+  function say(words, kind = "") {
+    MI.text(status, words);
+    status.dataset.kind = words ? kind : "";
+  }
+
+  // -- the run ---------------------------------------------------------------------------------------------------------
+  function run(kind) {
+    if (active) return;
+    const now = view.get();
+    if (!now.q.trim()) return say("There is no question yet. Write one, or take an example.", "error"), ask.area.focus();
+    if (kind === "here" && (app.stale() || !Object.keys(strip.frames).length)) kind = "strip";
+    app.rail.stop();
+    active = { token: MI.token(), kind, key: MI.key(now), before: strip, heard: Date.now(), began: Date.now() };
+    active.timer = setInterval(listen, 1000);
+    const kept = kind === "here" ? Object.values(strip.frames) : [];
+    const brief = kept.map(({ lam, tokens, state, first, verdict, closed, lenient, truncated }) => ({ lam, tokens, state, first, verdict, closed, lenient, truncated }));
+    say(kind === "here" ? `Running at λ ${MI.lam(now.lam)}.` : "Running the strip.");
+    trigger("run", { token: active.token, kind, view: now, kept: brief });
+    redraw();
+  }
+  async function stop() {
+    if (!active || active.stopping) return;
+    active.stopping = true;
+    redraw();
+    const token = active.token;
+    const known = await server.stop(token).catch(() => false);
+    if (!known && active && active.token === token) setTimeout(() => active && active.token === token && server.stop(token), 300); // it had not begun yet
+  }
+  // The server gives signs of life; when they end, the run has ended too, and what was written stays.
+  async function listen() {
+    const run = active;
+    if (!run || Date.now() - run.heard < 8000) return;
+    const alive = await server.alive(run.token).catch(() => null);
+    if (run !== active) return;
+    if (alive) return void (run.heard = Date.now());
+    if (alive === false && Date.now() - run.heard < 20000 && !run.seen) return; // it waits for its turn
+    hear({ token: run.token, state: "failed", message: alive === null ? "The server does not answer any more. What was written so far is kept." : "The run ended without a word. What was written so far is kept.", frames: lost(strip.frames), sentence: "", bands: [] });
+  }
+  const lost = (frames) => Object.fromEntries(Object.entries(frames).map(([k, f]) => [k, ["queued", "running"].includes(f.state) ? { ...f, state: "cancelled" } : f]));
+
+  function hear(value) {
+    if (!active || !value || value.token !== active.token) return;
+    active.heard = Date.now();
+    active.seen = true;
+    const frames = Object.fromEntries(Object.entries(value.frames).map(([k, f]) => [k, { ...f, run: value.token }]));
+    const ended = !["running", "ending"].includes(value.state);
+    if (Object.keys(frames).length || !ended) {
+      const here = active.kind === "here";
+      strip = { token: here ? active.before.token : value.token, key: active.key, sentence: value.sentence || (here ? active.before.sentence : ""), bands: value.bands.length || ended || !here ? value.bands : active.before.bands, frames: here ? { ...active.before.frames, ...frames } : frames };
+      if (here && active.before.precomputed) strip.mixed = true;
+      if (!here) app.board.forget(value.token);
+    }
+    if (ended) {
+      clearInterval(active.timer);
+      const n = Object.keys(frames).length, seconds = ((Date.now() - active.began) / 1000).toFixed(1);
+      active = null;
+      const words = { done: `${MI.plural(n, "trace")} in ${seconds} s.`, stopped: "Stopped. What was written so far is kept.", failed: value.message }[value.state];
+      say(words || value.message, value.state === "failed" ? "error" : "");
+    }
+    ordered = null;
+    later();
+  }
+  // A burst of updates draws once, at the next frame; a hidden tab draws when it is seen again.
+  function later() {
+    if (pending) return;
+    pending = true;
+    requestAnimationFrame(() => ((pending = false), redraw()));
+  }
+
+  // -- drawing ---------------------------------------------------------------------------------------------------------
+  function redraw() {
+    app.board.update();
+    app.rail.drawFrames();
+    app.bars.draw();
+    bar();
+  }
+  function bar() {
+    const frames = app.frames(), live = frames.filter((f) => f.state === "running"), over = frames.filter((f) => !["queued", "running"].includes(f.state));
+    const speed = live.reduce((sum, f) => sum + f.tps, 0);
+    ask.state(Boolean(active), app.stale(), !active ? "" : active.stopping ? "stopping…" : !active.seen ? "waiting for the server…" : `${over.length} of ${frames.length} λ` + (speed ? ` · ${MI.count(speed)} tokens/s` : ""));
+    const words = app.stale() ? "These traces belong to other settings. Run to renew them." : strip.precomputed ? strip.label : strip.mixed ? "Precomputed strip with frames of your own" : frames.length ? (active ? "Live" : `Your run · n = 1 per λ · T ${view.get().t} · seed ${view.get().seed}`) : "";
+    MI.text(label, words);
+    label.classList.toggle("mi-warn", app.stale());
+  }
+  view.watch((now, changed) => {
+    const moved = changed.size === 1 && changed.has("lam");
+    if (!moved) ordered = null, knobs.draw(now), ask.draw(now), lenses.draw(now);
+    app.board.update();
+    moved ? app.rail.drawLam() : app.rail.drawFrames();
+    moved ? app.bars.drawLam() : app.bars.draw();
+    if (!moved) bar();
+    writeAddress(now);
+  });
+  watch("value", () => hear(props.value));
+  watch("opened", () => open(props.opened));
+  // What the address asked for. A question from elsewhere has no traces yet: the strip on the page is marked stale.
+  function open(opened) {
+    if (!opened) return;
+    const asked = opened.given.length ? opened.view : {};
+    view.set(Object.fromEntries(Object.entries(asked).filter(([k]) => opened.given.includes(k))));
+    if (opened.messages.length) say(opened.messages.join(" "), "error");
+  }
+
+  MI.keys(app, { knobs, ask, help, lenses });
+  knobs.draw(view.get()), ask.draw(view.get()), lenses.draw(view.get());
+  redraw();
+  open(props.opened);
+  element.dataset.ready = "1";
+  return app;
+};

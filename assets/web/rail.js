@@ -1,0 +1,120 @@
+// The λ rail: the x-axis of the page. A native range input under a drawn track, frames, pins, stage bands and leaders.
+"use strict";
+MI.THUMB = 22; // px; the native thumb's width decides where λ = 0 and λ = 1 lie
+
+// The span of λ that the rail shows: 0 to 1, wider when something lies outside. Pure.
+MI.span = function (lams) {
+  return [Math.min(0, ...lams), Math.max(1, ...lams)];
+};
+// The place of a λ on the rail as a CSS length; the same for everything that hangs on the axis.
+MI.place = (lam, [low, high]) => `calc(${MI.THUMB / 2}px + ${((lam - low) / (high - low)).toFixed(5)} * (100% - ${MI.THUMB}px))`;
+// The next frame from `lam` in a direction, or null: what the bracket keys step to when there are frames.
+MI.step = function (lam, direction, frames) {
+  const steps = frames.length > 1 ? frames.map((f) => f.lam) : Array.from({ length: 11 }, (_, i) => i / 10);
+  const ahead = steps.filter((x) => (direction > 0 ? x > lam + 1e-9 : x < lam - 1e-9));
+  return ahead.length ? (direction > 0 ? Math.min(...ahead) : Math.max(...ahead)) : null;
+};
+
+MI.rail = function (app) {
+  const h = MI.h;
+  const input = h("input", { type: "range", class: "mi-range", min: "0", max: "1", step: "0.01", "aria-label": "λ, the weight of Thinking" });
+  const stages = h("div", { class: "mi-stages" }), dots = h("div", { class: "mi-frames", "aria-hidden": "true" });
+  const knob = h("output", { class: "mi-knob mi-num", "aria-hidden": "true" });
+  const ticks = h("div", { class: "mi-ticks mi-num", "aria-hidden": "true" });
+  const leaders = h("svg:svg", { class: "mi-leaders", "aria-hidden": "true" });
+  const box = h("input", { class: "mi-box mi-num", type: "text", inputmode: "decimal", "aria-label": "λ as a number, −1 to 2", spellcheck: "false", autocomplete: "off", maxlength: "12" });
+  const play = h("button", { class: "mi-button mi-icon-button", type: "button", title: "Play λ from 0 to 1", "aria-label": "Play λ from 0 to 1" }, "▶");
+  const pin = h("button", { class: "mi-button", type: "button", title: "Pin this λ (p)" }, "Pin");
+  const here = h("button", { class: "mi-button", type: "button", title: "Make the frame at this λ" }, "Run here");
+  const plot = h("div", { class: "mi-plot" }, stages, h("div", { class: "mi-track" }), dots, input, knob, ticks);
+  const node = h("section", { class: "mi-rail", "aria-label": "λ rail" }, leaders, plot,
+    h("div", { class: "mi-rail-bar" },
+      h("span", { class: "mi-end mi-end-instruct" }, "Instruct"),
+      h("div", { class: "mi-rail-tools" }, h("label", { class: "mi-lambox" }, h("span", { "aria-hidden": "true" }, "λ"), box), play, pin, here),
+      h("span", { class: "mi-end mi-end-thinking" }, "Thinking")));
+
+  let range = [0, 1], animation = null;
+  input.addEventListener("input", () => (stop(), app.view.set({ lam: Number(input.value) })));
+  box.addEventListener("change", () => {
+    const text = box.value.trim().replace(",", ".").replace("−", "-"), lam = Number(text);
+    const bad = !text || !Number.isFinite(lam) || lam < -1 || lam > 2;
+    box.setAttribute("aria-invalid", String(bad));
+    if (bad) return void app.say(`λ must be a number from −1 to 2, not “${text.slice(0, 20)}”. It stays at ${MI.lam(app.view.get().lam)}.`, "error");
+    app.say("");
+    app.view.set({ lam: Math.round(lam * 1e4) / 1e4 });
+  });
+  box.addEventListener("keydown", (e) => e.key === "Enter" && !e.ctrlKey && box.blur());
+  pin.addEventListener("click", () => app.pin());
+  here.addEventListener("click", () => app.run("here"));
+  play.addEventListener("click", () => (animation ? stop() : start()));
+
+  function start() {
+    const began = performance.now(), seconds = 7, still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    play.textContent = "❚❚";
+    const tick = (now) => {
+      const share = Math.min(1, (now - began) / 1000 / seconds);
+      app.view.set({ lam: still ? Math.round(share * 10) / 10 : Math.round(share * 100) / 100 });
+      animation = share < 1 ? requestAnimationFrame(tick) : stop();
+    };
+    animation = requestAnimationFrame(tick);
+  }
+  function stop() {
+    if (animation) cancelAnimationFrame(animation);
+    play.textContent = "▶";
+    return (animation = null);
+  }
+
+  function drawFrames() {
+    const view = app.view.get(), frames = app.frames();
+    range = MI.span([view.lam, ...frames.map((f) => f.lam), ...view.pins]);
+    [input.min, input.max] = range;
+    stages.replaceChildren(...app.strip().bands.map((b) => {
+      const wide = (b.to - b.from) / (range[1] - range[0]);
+      const words = { 1: "no thought", 2: "transition", 3: "thinking" }[b.stage];
+      return h("span", { class: "mi-stage mi-stage-" + b.stage, title: `Stage ${b.stage}: ${words} (as this one strip shows it)`, style: { left: MI.place(b.from, range), width: `calc(${wide.toFixed(5)} * (100% - ${MI.THUMB}px))` } }, h("b", {}, `stage ${b.stage}`), wide > 0.16 ? " " + words : "");
+    }));
+    dots.replaceChildren(
+      ...frames.map((f) => {
+        const [sign, , kind] = MI.verdict(f);
+        return h("i", { class: `mi-frame mi-frame-${kind}`, style: { left: MI.place(f.lam, range), "--lam": MI.colour(f.lam) } }, h("b", {}, kind === "live" || kind === "quiet" ? "" : sign));
+      }),
+      ...view.pins.map((x) => h("i", { class: "mi-pinned", style: { left: MI.place(x, range) } })));
+    const marks = [];
+    for (let x = Math.ceil(range[0] * 10 - 1e-9); x <= range[1] * 10 + 1e-9; x++) marks.push(x / 10);
+    ticks.replaceChildren(...marks.map((x) => h("span", { style: { left: MI.place(x, range) }, class: Math.round(x * 10) % 5 ? "mi-minor" : "" }, MI.lam(x))));
+    drawLam();
+  }
+
+  function drawLam() {
+    const { lam, pins } = app.view.get();
+    if (lam < range[0] || lam > range[1]) return drawFrames();
+    if (Number(input.value) !== lam) input.step = "any", input.value = String(lam), input.step = Math.abs(lam * 100 - Math.round(lam * 100)) < 1e-9 ? "0.01" : "any";
+    const band = app.strip().bands.find((b) => lam >= b.from && lam <= b.to);
+    input.setAttribute("aria-valuetext", `λ ${MI.lam(lam)}` + (band ? `, stage ${band.stage}` : ""));
+    MI.text(knob, MI.lam(lam));
+    knob.style.left = MI.place(lam, range);
+    node.style.setProperty("--lam", MI.colour(lam));
+    if (document.activeElement !== box) box.value = MI.lam(lam), box.removeAttribute("aria-invalid");
+    const exact = app.frames().some((f) => Math.abs(f.lam - lam) < 1e-9);
+    here.classList.toggle("mi-wanted", !exact && !app.stale());
+    here.disabled = app.running();
+    MI.text(pin, pins.includes(lam) ? "Unpin" : "Pin");
+    lead();
+  }
+
+  // Leaders: from the foot of every pane to its λ on the rail.
+  function lead() {
+    const box = leaders.getBoundingClientRect();
+    if (!box.width) return;
+    const lines = app.board.panes().map((pane) => {
+      const p = pane.node.getBoundingClientRect(), lam = pane.id === "instruct" ? 0 : pane.id === "thinking" ? 1 : pane.id === "blend" ? app.view.get().lam : Number(pane.id.slice(3));
+      if (!p.width || p.right < box.left || p.left > box.right) return null;
+      const x0 = p.left + p.width / 2 - box.left, x1 = MI.THUMB / 2 + ((lam - range[0]) / (range[1] - range[0])) * (box.width - MI.THUMB), y = box.height;
+      return h("svg:path", { d: `M${x0.toFixed(1)} 0 C ${x0.toFixed(1)} ${y * 0.7}, ${x1.toFixed(1)} ${y * 0.3}, ${x1.toFixed(1)} ${y}`, stroke: MI.colour(lam), class: pane.id === "blend" ? "mi-leader-main" : "" });
+    });
+    leaders.replaceChildren(...lines.filter(Boolean));
+  }
+  new ResizeObserver(lead).observe(leaders);
+
+  return { node, drawFrames, drawLam, lead, step: (d) => { const to = MI.step(app.view.get().lam, d, app.frames()); if (to !== null) app.view.set({ lam: to }); }, stop, span: () => range };
+};

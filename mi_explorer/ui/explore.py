@@ -1,0 +1,169 @@
+"""What Explore does when the page asks: open an address, run a strip, stop it, draw a question, score a trace.
+
+No gradio here: every handler takes and gives JSON types, so that tests call them directly. One `Explore` serves all
+visitors; what belongs to a visitor travels with the request or hangs on the run's unguessable token.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from typing import Any, Iterator, Mapping
+
+from mi_explorer.errors import UserError
+from mi_explorer.study.ask import Ask, Snapshot
+from mi_explorer.ui import board, view as views
+from mi_explorer.ui.scores import scores
+from mi_explorer.ui.sentence import bands, sentence
+
+log = logging.getLogger(__name__)
+KEPT_TRACES = 400  # finished traces that can still be scored
+HEARTBEAT = 2.0  # seconds; the page knows by it that the server is there
+
+
+class RunError(UserError):
+    """A request of the page that is not one."""
+
+
+class Explore:
+    """The handlers of one page on one workbench (anything with its `pair`, `check`, `stream` and `score`)."""
+
+    def __init__(self, bench: Any, questions: tuple[Any, ...] = ()) -> None:
+        self.bench, self.questions = bench, questions
+        self._stops: dict[str, threading.Event] = {}
+        self._traces: OrderedDict[tuple[str, str], Snapshot] = OrderedDict()
+        self._lock = threading.Lock()
+
+    # -- addresses ---------------------------------------------------------------------------------------------------
+    def open(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """The view that an address asks for, with messages about what could not be used."""
+        view, messages = views.from_query(query)
+        if view.pair != self.bench.pair.name:
+            if "pair" in query:
+                messages += (f"The address names the pair “{view.pair[:60]}”, but “{self.bench.pair.name}” is loaded here.",)
+            view = views.at_pair(view, self.bench.pair.name)
+        try:
+            self.bench.check(view.recipe())
+        except UserError as error:
+            messages += (str(error),)
+            view = views.at_pair(view, self.bench.pair.name)
+        return {"view": views.as_dict(view), "given": sorted(set(query) & set(views.DEFAULTS)), "messages": list(messages)}
+
+    # -- running -----------------------------------------------------------------------------------------------------
+    def run(self, request: Any) -> Iterator[dict[str, Any]]:
+        """Run a strip (`kind` "strip") or one frame ("here"); yields whole states whose texts only grow.
+
+        A state: `{"token", "state", "message", "frames": {id: frame}, "sentence", "bands", "beat"}`. Never raises: what
+        went wrong is the last state's message, and the frames keep their partial text.
+        """
+        token, frames = "", {}
+        state: dict[str, Any] = {"state": "failed", "message": "", "sentence": "", "bands": []}
+        stop = threading.Event()
+        try:
+            token, asks, kept = self._asks(request)
+            with self._lock:
+                self._stops[token] = stop
+            for beat, changed in enumerate(self._stream(asks, stop)):
+                for snapshot in changed:
+                    self._keep(token, snapshot)
+                    frames[snapshot.id] = board.frame(snapshot)
+                live = any(f["state"] in ("queued", "running") for f in frames.values())
+                yield {"token": token, "state": "running" if live else "ending", "message": "", "frames": dict(frames), "sentence": "", "bands": [], "beat": beat}
+            told = [*kept, *frames.values()]
+            state = {"state": "stopped" if stop.is_set() else "done", "message": "", "sentence": sentence(told), "bands": bands(told)}
+            failed = [f["message"] for f in frames.values() if f["state"] == "failed"]
+            if failed:
+                state |= {"state": "failed", "message": failed[0]}
+        except UserError as error:
+            state |= {"message": str(error)}
+        except GeneratorExit:  # the tab was closed
+            stop.set()
+            raise
+        except Exception as error:
+            log.exception("A run failed")
+            state |= {"message": f"Something broke on the server ({type(error).__name__}). What was written so far is kept; running again usually helps."}
+        finally:
+            stop.set()
+            with self._lock:
+                self._stops.pop(token, None)
+        yield {"token": token or _token_of(request), **state, "frames": _ended(frames), "beat": -1}
+
+    def _asks(self, request: Any) -> tuple[str, list[Ask], list[dict[str, Any]]]:
+        if not isinstance(request, dict) or not _token_of(request):
+            raise RunError("This request is not a run.")
+        view = views.from_dict(request.get("view") if isinstance(request.get("view"), dict) else {})
+        if not view.prompt.strip():
+            raise RunError("There is no question yet. Write one, or take an example.")
+        recipe = view.recipe()
+        self.bench.check(recipe)
+        at = (view.lam,) if request.get("kind") == "here" else board.lams(view.lam, view.pins)
+        asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None) for x in at]
+        kept = request.get("kept") if isinstance(request.get("kept"), list) else []
+        return _token_of(request), asks, [s for s in map(board.summary, kept[: board.MOST_FRAMES * 4]) if s and s["lam"] not in at]
+
+    def _stream(self, asks: list[Ask], stop: threading.Event) -> Iterator[tuple[Snapshot, ...]]:
+        """The workbench's stream; a run that waits for its turn still gives a sign of life."""
+        yield from self.bench.stream(asks, stop=stop)
+
+    def stop(self, token: Any) -> bool:
+        """End a run; its traces keep what they have. False if there is no such run (any more)."""
+        with self._lock:
+            event = self._stops.get(str(token))
+        if event is not None:
+            event.set()
+        return event is not None
+
+    def alive(self, token: Any) -> bool:
+        """Whether a run is still going on."""
+        with self._lock:
+            return str(token) in self._stops
+
+    # -- questions and scores -----------------------------------------------------------------------------------------
+    def draw(self, turn: Any) -> dict[str, Any]:
+        """Question number `turn` of a shuffled walk through the task: `{"q", "gold", "family", "level"}`."""
+        if not self.questions:
+            return {"error": "This pair has no task with questions."}
+        n = int(turn) if isinstance(turn, (int, float)) else 0
+        return question(self.questions[(n * 7919 + 13) % len(self.questions)])
+
+    def score(self, request: Any) -> dict[str, Any]:
+        """Per-token scores of a finished trace under both parents and the blend, or `{"error"}`."""
+        request = request if isinstance(request, dict) else {}
+        with self._lock:
+            snapshot = self._traces.get((str(request.get("token")), str(request.get("id"))))
+        if snapshot is None:
+            return {"error": "This trace is no longer held by the server. Run it again to look at its tokens."}
+        try:
+            return scores(self.bench, snapshot)
+        except UserError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            log.exception("Scoring failed")
+            return {"error": f"The trace could not be scored ({type(error).__name__})."}
+
+    def keep(self, token: str, snapshots: Mapping[str, Snapshot]) -> None:
+        """Hold finished traces for scoring (the landing strip's, which no run made)."""
+        for snapshot in snapshots.values():
+            self._keep(token, snapshot)
+
+    def _keep(self, token: str, snapshot: Snapshot) -> None:
+        if snapshot.live or not snapshot.trace.ids:
+            return
+        with self._lock:
+            self._traces[token, snapshot.id] = snapshot
+            while len(self._traces) > KEPT_TRACES:
+                self._traces.popitem(last=False)
+
+
+def question(item: Any) -> dict[str, Any]:
+    """A task's question as the page holds it."""
+    return {"q": item.text, "gold": item.answer, "family": item.family, "level": item.level}
+
+
+def _token_of(request: Any) -> str:
+    token = request.get("token") if isinstance(request, dict) else None
+    return token if isinstance(token, str) and 8 <= len(token) <= 64 and token.isalnum() else ""
+
+
+def _ended(frames: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Frames in which nothing runs any more: what was live when the run broke is cut short, not lost."""
+    return {k: {**f, "state": "cancelled"} if f["state"] in ("queued", "running") else dict(f) for k, f in frames.items()}

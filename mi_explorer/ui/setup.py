@@ -1,0 +1,79 @@
+"""The page's fixed part as one dict of JSON types: pair, examples, methods, scope presets, ranges, the landing strip.
+
+It goes to the browser once, with the page. Text in it (task questions, pair names, findings) is text there too.
+"""
+
+from typing import Any, Sequence
+
+from mi_explorer.recipe import MODULES
+from mi_explorer.ui import view as views
+
+LAYERED = ("attention", "mlp", "norm", "other")  # modules whose tensors mostly sit in layers
+TEMPLATES = [["own", "of each λ's side"], ["instruct", "Instruct's for all"], ["thinking", "Thinking's for all"]]
+DECODING = [
+    {"key": "t", "label": "Temperature", "low": 0, "high": 5, "about": "0 is greedy"},
+    {"key": "top_p", "label": "Top-p", "low": 0, "high": 1, "about": "1 is off"},
+    {"key": "top_k", "label": "Top-k", "low": 0, "high": 1_000_000, "about": "0 is off"},
+    {"key": "min_p", "label": "Min-p", "low": 0, "high": 1, "about": "0 is off"},
+    {"key": "rep", "label": "Repetition", "low": 0.1, "high": 10, "about": "penalty; 1 is off"},
+    {"key": "cap", "label": "Token limit", "low": 1, "high": 1_000_000, "about": "the most tokens a response may have"},
+    {"key": "seed", "label": "Seed", "low": 0, "high": 2**53, "about": "the same seed gives the same trace"},
+]
+
+
+def presets(layers: int) -> list[dict[str, Any]]:
+    """Scopes worth a click, for a model of this many layers: everything, the thirds of the paper's table, no attention, no MLP."""
+    first, second = layers // 3, 2 * layers // 3
+    spans = [("everything", 0, layers), ("first third", 0, first), ("middle third", first, second), ("last third", second, layers),
+             ("first two thirds", 0, second), ("last two thirds", first, layers)]  # fmt: skip
+    shown = [{"label": label, "layers": span(a, b, layers), "modules": list(MODULES)} for label, a, b in spans if b > a]
+    without = [{"label": f"without {m}", "layers": "all", "modules": [x for x in MODULES if x != m]} for m in ("attention", "mlp")]
+    return shown + without
+
+
+def span(first: int, end: int, layers: int) -> str:
+    """Layers [first, end) as scope text."""
+    return "all" if (first, end) == (0, layers) else f"{first}-{end - 1}" if end - first > 1 else str(first)
+
+
+def methods(base: bool) -> list[dict[str, Any]]:
+    """Every merge method with the ranges of its parameters, for the page's controls; `base`: whether the pair has one."""
+    from mi_explorer.weights.methods import METHODS
+
+    return [
+        {
+            "name": m.name, "title": m.title, "about": m.text, "available": base or not m.needs_base,
+            "params": [{"name": p.name, "title": p.title, "default": p.default, "low": p.low, "high": p.high, "about": p.text} for p in m.params],
+        }  # fmt: skip
+        for m in METHODS.values()
+    ]
+
+
+def examples(questions: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
+    """One question per family, of middling level, in the task's own order of families."""
+    families: dict[str, list[Any]] = {}
+    for q in questions:
+        families.setdefault(q.family or "example", []).append(q)
+    picked = []
+    for group in list(families.values())[:most]:
+        levels = sorted(q.level for q in group)
+        middle = levels[len(levels) // 2]
+        picked.append(next(q for q in group if q.level == middle))
+    return [{"q": q.text, "gold": q.gold, "family": q.family or "example", "level": q.level} for q in picked]
+
+
+def setup(bench: Any, questions: Sequence[Any], task: str, landing: dict[str, Any] | None, findings: Sequence[dict[str, str]] = (), facts: str = "") -> dict[str, Any]:
+    """The whole dict. `landing` is a precomputed strip (see `landing.py`), or None for an empty board."""
+    layers = bench.layers or 0
+    shown = examples(questions)
+    first = {"q": shown[0]["q"], "gold": shown[0]["gold"]} if shown else {}
+    empty = {"token": "none", "label": "", "view": {"pair": bench.pair.name, **first}, "frames": {}, "sentence": "", "bands": []}
+    return {
+        "pair": {"name": bench.pair.name, "title": bench.pair.title or bench.pair.name, "layers": layers, "facts": facts or f"{layers} layers", "findings": list(findings)},
+        "fields": [list(f) for f in views.FIELDS], "version": views.VERSION, "linkLimit": views.LINK_LIMIT, "mostPins": views.MOST_PINS,
+        "defaults": views.DEFAULTS, "lenses": list(views.LENSES),
+        "modules": list(MODULES), "layered": list(LAYERED), "presets": presets(layers), "methods": methods(bool(bench.pair.base)),
+        "templates": TEMPLATES, "decoding": DECODING,
+        "task": task if questions else "", "examples": shown,
+        "landing": landing or empty,
+    }  # fmt: skip

@@ -1,0 +1,89 @@
+"""A scripted workbench: no model, no tensors, the same interface. Traces depend on λ only, and come word by word."""
+
+import re
+import time
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Callable, Iterator, Sequence
+
+from mi_explorer.recipe import Recipe
+from mi_explorer.study.ask import Ask, Snapshot, judge
+from mi_explorer.tasks.common import Question
+from mi_explorer.traces import ThinkTags, TraceFold
+
+QUESTIONS = (
+    Question("a", "Tom has 3 apples and buys 4 more. How many apples does he have?", "7", "stories", 1),
+    Question("b", "What is 2 + 3 * 6?", "20", "expressions", 2),
+    Question("c", "Find two numbers with sum 17 and product 60.", "5 and 12", "search", 3),
+)
+
+
+def reply(lam: float, gold: str) -> str:
+    """Below λ 0.4 one line, wrong below 0.2; from 0.5 on a thought that goes on after it was right, longer with λ."""
+    if lam < 0.45:
+        return f"So the answer is {gold if lam >= 0.2 else '999'}."
+    more = "Wait, let me check again. That gives the same, so it is right. " * round(1 + 6 * lam)
+    return f"<think>\nFirst I add the numbers. The answer is {gold}. {more}\n</think>\n\nThe answer is {gold}."
+
+
+class Words:
+    """A tokenizer of sorts: a word with the white space after it, or a think tag, is one token; ids count up as they are seen."""
+
+    def __init__(self) -> None:
+        self.ids: dict[str, int] = {}
+        self.words: list[str] = []
+
+    def encode(self, text: str) -> list[int]:
+        for word in (found := re.findall(r"</?think>|[^\s<]+\s*|\s+|<", text)):
+            if word not in self.ids:
+                self.ids[word] = len(self.words)
+                self.words.append(word)
+        return [self.ids[word] for word in found]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return "".join(self.words[i] for i in ids)
+
+
+@dataclass
+class FakeBench:
+    """Streams `script(lam, gold)` for every ask, one token per row and tick, `rate` ticks a second (0: as fast as can be)."""
+
+    rate: float = 0.0
+    script: Callable[[float, str], str] = reply
+    layers: int = 6
+    name: str = "mini"
+
+    def __post_init__(self) -> None:
+        self.pair: Any = SimpleNamespace(name=self.name, title="Scripted pair", base="base", think_open="<think>", think_close="</think>")
+        self.tags, self.words = ThinkTags("<think>", "</think>"), Words()
+        self.asked: list[Ask] = []
+
+    def check(self, recipe: Recipe) -> None:
+        recipe.scope.check(self.layers)
+
+    def stream(self, asks: Sequence[Ask], *, stop: Any = None, hz: float = 12, **_: Any) -> Iterator[tuple[Snapshot, ...]]:
+        self.asked += asks
+        rows = [(a, TraceFold(self.tags, self.words.decode, a.gold, a.kind), self.words.encode(self.script(a.recipe.lam, a.gold or "7"))) for a in asks]
+        yield tuple(Snapshot(a.id, a.recipe, a.decoding, "queued", f.trace()) for a, f, _ in rows)
+        longest, last = max(len(ids) for *_, ids in rows), 0.0
+        for i in range(longest + 1):
+            ended = {a.id for a, _, ids in rows if i == len(ids)}
+            for a, fold, ids in rows:
+                if i < len(ids):
+                    fold.add(ids[i], -0.5)
+                elif i == len(ids):
+                    fold.finish("stop")
+            stopped = stop is not None and stop.is_set()
+            if ended or stopped or time.monotonic() - last > 1 / hz or not self.rate:
+                last = time.monotonic()
+                yield tuple(self._snapshot(a, f, ids, i, stopped) for a, f, ids in rows if i <= len(ids))
+            if stopped:
+                return
+            if self.rate:
+                time.sleep(1 / self.rate)
+
+    def _snapshot(self, ask: Ask, fold: TraceFold, ids: list[int], i: int, stopped: bool) -> Snapshot:
+        done, trace = i == len(ids), fold.trace()
+        state = "done" if done else "cancelled" if stopped else "running"
+        verdict = judge(trace, ask.gold, ask.kind) if done else None
+        return Snapshot(ask.id, ask.recipe, ask.decoding, state, trace, verdict, self.rate)  # type: ignore[arg-type]

@@ -1,0 +1,27 @@
+"""Serves the page on a scripted workbench: `python tests/ui/serve.py PORT [tokens per second and row]`. For browser tests."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
+
+from fake import QUESTIONS, FakeBench  # noqa: E402
+
+from mi_explorer.ui.explore import Explore  # noqa: E402
+from mi_explorer.ui.page import build, launch  # noqa: E402
+from mi_explorer.ui.setup import setup  # noqa: E402
+
+
+def landing(explore: Explore) -> dict:
+    """A strip of the scripted bench, made the way a run makes it."""
+    view = {"q": QUESTIONS[0].text, "gold": QUESTIONS[0].gold}
+    last = list(explore.run({"token": "a" * 16, "kind": "strip", "view": view}))[-1]
+    return {"token": "a" * 16, "label": "Precomputed (scripted)", "view": view, **{k: last[k] for k in ("frames", "sentence", "bands")}}
+
+
+if __name__ == "__main__":
+    bench = FakeBench()
+    explore = Explore(bench, QUESTIONS)
+    fixed = setup(bench, QUESTIONS, "mini", landing(explore))
+    bench.rate = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
+    launch(build(explore, fixed), "127.0.0.1", int(sys.argv[1]))
