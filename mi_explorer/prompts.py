@@ -47,17 +47,18 @@ class Prompts:
         self._decode_few = lru_cache(1 << 16)(self._decode)
 
     @classmethod
-    def load(cls, instruct: str, thinking: str, think_open: str = "<think>", context: int | None = None) -> "Prompts":
-        """From the tokenizer files of both parents (local folders or hub ids). Raises `PromptError` if there are none."""
-        tokenizer, other = _tokenizer(instruct), _tokenizer(thinking)
-        if tokenizer is None and other is None:
-            raise PromptError(f"Neither {instruct} nor {thinking} has a tokenizer (tokenizer.json); copy one of them there.")
-        first = tokenizer or other
-        assert first is not None
-        templates = {"instruct": getattr(tokenizer or other, "chat_template", None),
-                     "thinking": getattr(other or tokenizer, "chat_template", None)}
-        stops = [first.eos_token_id, *_eos(instruct), *_eos(thinking)]
-        return cls(first, templates, think_open, [i for i in stops if i is not None], context)
+    def load(cls, folders: Sequence[str], think_open: str = "<think>", context: int | None = None) -> "Prompts":
+        """From the tokenizer files in the folders of Instruct, Thinking and perhaps a base; a parent without any borrows.
+
+        Raises `PromptError` if there are none at all, or broken ones.
+        """
+        found = [_tokenizer(folder) for folder in folders]
+        have = [tokenizer for tokenizer in found if tokenizer is not None]
+        if not have:
+            raise PromptError(f"Neither {folders[0]} nor {folders[1]} has a tokenizer (tokenizer.json); copy one there.")
+        templates = {name: (found[i] or have[0]).chat_template for i, name in enumerate(("instruct", "thinking"))}
+        stops = [have[0].eos_token_id, *_eos(folders[0]), *_eos(folders[1])]
+        return cls(have[0], templates, think_open, [i for i in stops if i is not None], context)
 
     def parent(self, recipe: Recipe) -> str:
         """Whose chat template this recipe gets: "instruct" or "thinking"."""

@@ -32,14 +32,15 @@ class Workbench:
 
     def __init__(self, pair: Any, engine: Any, prompts: Prompts, *, resident: Any = None, layers: int | None = None,
                  store: Store | Callable[[], Store] | None = None, dtype: str = "float32", device: str = "cpu",
-                 check_recipe: Callable[[Recipe], None] | None = None, fingerprint: str | None = None) -> None:
+                 check_recipe: Callable[[Recipe], None] | None = None, fingerprint: str | None = None,
+                 folders: Sequence[str] = ()) -> None:
         self.pair, self.engine, self.prompts, self.resident, self.layers = pair, engine, prompts, resident, layers
         self.dtype, self.device = dtype, device
         self.tags = ThinkTags(pair.think_open, pair.think_close, prompts.token_id(pair.think_open),
                               prompts.token_id(pair.think_close))
         self.asker = Asker(engine, prompts, self.tags, pair=pair.name, layers=layers, check_recipe=check_recipe)
         self._store = store
-        self._fingerprint = fingerprint
+        self._fingerprint, self._folders = fingerprint, folders
         self._lock = threading.Lock()
         self._closed = False
 
@@ -49,20 +50,26 @@ class Workbench:
         """Load a pair by preset name, spec or `Pair`; raises `UserError` for an unknown, missing or broken one."""
         from mi_explorer.engine import Engine, ResidentPair
         from mi_explorer.pairs import get_pair
+        from mi_explorer.weights.blend import bind
 
         pair = get_pair(pair) if isinstance(pair, str) else pair
         resident = ResidentPair.load(pair, device=device, dtype=dtype)
         limits = {k: v for k, v in (("max_rows", max_rows), ("max_context", max_context)) if v is not None}
         engine = Engine(resident, **limits)
+        parents = resident.parents
+        folders = [str(getattr(part, "path", named)) for part, named in (
+            (parents.instruct, pair.instruct), (parents.thinking, pair.thinking), (parents.base, pair.base)) if named]
         try:
-            context = max_context or getattr(resident.config, "max_position_embeddings", None)
-            prompts = Prompts.load(str(pair.instruct), str(pair.thinking), pair.think_open, context)
+            prompts = Prompts.load(folders, pair.think_open, engine.status().context)
         except BaseException:
             engine.close()
             raise
-        return cls(pair, engine, prompts, resident=resident, layers=getattr(resident.config, "num_hidden_layers", None),
-                   store=lambda: Store.open(home), dtype=str(getattr(resident, "dtype", dtype)).replace("torch.", ""),
-                   device=str(device))
+
+        def check(recipe: Recipe) -> None:
+            bind(recipe, parents)  # unknown method, parameter out of range, no base, layers that do not exist
+
+        return cls(pair, engine, prompts, resident=resident, layers=parents.layers, store=lambda: Store.open(home),
+                   dtype=str(resident.dtype).removeprefix("torch."), device=str(device), check_recipe=check, folders=folders)
 
     @property
     def tokenizer(self) -> Any:
@@ -83,7 +90,7 @@ class Workbench:
         """Fingerprint of the pair's files: what the keys of stored samples hold of the weights."""
         with self._lock:
             if self._fingerprint is None:
-                self._fingerprint = identity.fingerprint(str(p) for p in (self.pair.instruct, self.pair.thinking, self.pair.base) if p)
+                self._fingerprint = identity.fingerprint(self._folders)
             return self._fingerprint
 
     def check(self, recipe: Recipe) -> None:

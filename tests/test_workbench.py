@@ -1,5 +1,6 @@
 """The workbench: prompts and templates, snapshots that grow, verdicts, stop, failures and bad input. With a scripted engine."""
 
+import shutil
 import threading
 import time
 
@@ -7,7 +8,8 @@ import pytest
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.workbench import Ask
+from mi_explorer.workbench import Ask, Workbench
+from tests import fixtures
 from tests.fakes import END, ByteTokenizer, ScriptedEngine, scripted_bench
 
 SAYS = "<think>3 and 4. That is 8. Wait, that is 7.</think>The answer is 7."
@@ -117,3 +119,43 @@ def test_recipes_that_do_not_fit_the_pair_are_refused():
             bench.stream([Ask("a", "Q", Recipe()), Ask("a", "Q", Recipe())])
     with pytest.raises(UserError, match="closed"):
         bench.stream([Ask("a", "Q", Recipe())])
+
+
+def test_a_real_pair_opens_streams_and_refuses_what_it_cannot_run(tmp_path):
+    pair = fixtures.make_pair("qwen3", tmp_path)
+    for role in ("instruct", "thinking"):
+        fixtures.make_tokenizer(tmp_path / role)
+    with Workbench.open(pair, home=tmp_path / "home") as bench:
+        asks = [Ask(str(lam), "What is 3 + 4?", Recipe(pair=pair.name, lam=lam), Decoding(cap=12, temperature=0)) for lam in (0, 0.5, 1)]
+        final, _ = last(bench.stream(asks))
+        again, _ = last(bench.stream(asks[1:2]))
+        assert {s.state for s in final.values()} == {"done"} and 0 < final["0.5"].trace.tokens <= 12
+        assert again["0.5"].ids == final["0.5"].ids  # alone and in company
+        assert bench.tokenizer.decode(final["0"].prompt_ids).replace(" ", "").endswith("3+4?<|im_end|><|im_start|>assistant")
+        assert (bench.prompts.stop_ids, bench.tags.close_id, bench.layers) == ((2,), 4, 3)
+        for recipe, says in ((Recipe(pair=pair.name, method="tie"), "Did you mean 'ties'"), (Recipe(pair=pair.name, scope=Scope("3")), "layers 0-2"),
+                             (Recipe(pair=pair.name, method="ties", params=(("density", 7.0),)), "density must lie between")):
+            with pytest.raises(UserError, match=says):
+                bench.check(recipe)
+        before = bench.fingerprint
+        assert bench.store.studies() == []
+    with Workbench.open(pair, home=tmp_path / "home") as bench:
+        assert bench.fingerprint == before
+    shutil.copy(tmp_path / "thinking" / "model.safetensors", tmp_path / "instruct" / "model.safetensors")
+    with Workbench.open(pair, home=tmp_path / "home") as bench:
+        assert bench.fingerprint != before
+
+
+def test_missing_and_broken_folders_are_refused_with_a_message(tmp_path):
+    pair = fixtures.make_pair("qwen3", tmp_path, base=False)
+    with pytest.raises(UserError, match="tokenizer"):  # the fixture has none yet
+        Workbench.open(pair)
+    with pytest.raises(UserError, match="no checkpoint folder"):
+        Workbench.open(f"{tmp_path / 'gone'}|{tmp_path / 'thinking'}")
+    fixtures.make_tokenizer(tmp_path / "instruct")
+    (tmp_path / "instruct" / "tokenizer.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        Workbench.open(pair)
+    fixtures.corrupt_header(tmp_path / "thinking")
+    with pytest.raises(UserError, match="thinking"):
+        Workbench.open(pair)

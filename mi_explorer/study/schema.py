@@ -123,8 +123,11 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
             raise StoreLocked(f"The folder {path.parent} cannot be made ({error.strerror}). Set MI_EXPLORER_HOME to a folder "
                               "of your own.") from None
     with faults(path):
-        # A read-only file (assets, an archive) is read as it stands: no WAL files are made beside it.
-        uri = f"{path.resolve().as_uri()}?{'mode=ro&immutable=1' if readonly else 'mode=rwc'}"
+        # A sealed file (assets, an archive) is read as it stands, so that nothing is made beside it. One with a log beside it
+        # may be written by another process at this moment and is read by the rules.
+        sealed = not Path(f"{path}-wal").exists()
+        mode = ("mode=ro&immutable=1" if sealed else "mode=ro") if readonly else "mode=rwc"
+        uri = f"{path.resolve().as_uri()}?{mode}"
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row

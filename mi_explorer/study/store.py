@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -78,31 +79,48 @@ class Store:
         with self._lock, faults(self.path):
             return self._db.execute(sql, values).fetchall()
 
-    def _write(self, *statements: tuple[str, Sequence[Any]]) -> int:
-        """Run statements in one transaction; returns the rows changed by the last one."""
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
         if self.readonly:
             raise StoreError(f"{self.path} is opened for reading only.")
         with self._lock, faults(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                changed = 0
-                for sql, values in statements:
-                    changed = self._db.execute(sql, values).rowcount
+                yield self._db
                 self._db.execute("COMMIT")
-                return changed
             except BaseException:
-                if self._db.in_transaction:
+                if self._db.in_transaction:  # a full disk has rolled back by itself
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _write(self, *statements: tuple[str, Sequence[Any]]) -> None:
+        """Run statements in one transaction."""
+        with self._transaction() as db:
+            for sql, values in statements:
+                db.execute(sql, values)
 
     # -- studies -----------------------------------------------------------------------------------------------------
 
     def begin_run(self, device: str, dtype: str, versions: dict[str, str], command: str = "") -> None:
         """Note who makes the samples that follow: machine, device, dtype, versions."""
-        token = secrets.token_hex(8)
-        self._write(("INSERT INTO runs(token, started, host, device, dtype, versions, command) VALUES(?,?,?,?,?,?,?)",
-                     (token, time.time(), platform.node(), device, dtype, json.dumps(versions, sort_keys=True), command)))
-        self._run = self._rows("SELECT id FROM runs WHERE token = ?", (token,))[0]["id"]
+        self._run = self.put_run({"token": secrets.token_hex(8), "started": time.time(), "host": platform.node(),
+                                  "device": device, "dtype": dtype, "versions": versions, "command": command})
+
+    def put_run(self, run: dict[str, Any]) -> int:
+        """Note a run (of this machine, or from an import); returns its id here. Known tokens are not noted twice."""
+        self._write(("INSERT OR IGNORE INTO runs(token, started, host, device, dtype, versions, command) VALUES(?,?,?,?,?,?,?)",
+                     (str(run["token"]), float(run["started"]), str(run["host"]), str(run["device"]), str(run["dtype"]),
+                      json.dumps(run["versions"], sort_keys=True), str(run["command"]))))
+        return self._rows("SELECT id FROM runs WHERE token = ?", (str(run["token"]),))[0]["id"]
+
+    def run_of(self, keys: Iterable[str]) -> dict[str, int]:
+        """Which run made each of these samples."""
+        keys, found = list(keys), {}
+        for start in range(0, len(keys), CHUNK):
+            part = keys[start:start + CHUNK]
+            sql = f"SELECT key, run FROM samples WHERE run IS NOT NULL AND key IN ({','.join('?' * len(part))})"
+            found.update({row["key"]: row["run"] for row in self._rows(sql, part)})
+        return found
 
     def put_study(self, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Item], origin: str = "live",
                   note: str = "") -> int:
@@ -200,14 +218,23 @@ class Store:
             found.update(row["key"] for row in self._rows(f"SELECT key FROM samples WHERE key IN ({marks})", part))
         return found
 
-    def add(self, sample: Sample, body: bytes) -> bool:
+    def add(self, sample: Sample, body: bytes | None) -> bool:
         """Save a finished sample in one transaction; False if it was already there (made by another process)."""
-        values = [sample.finished or time.time() if name == "finished" else getattr(sample, name) for name in COLUMNS]
-        new = self._write(
-            (f"INSERT OR IGNORE INTO samples({','.join(COLUMNS)}, run) VALUES({','.join('?' * len(COLUMNS))},?)",
-             (*values, self._run)),
-            ("INSERT OR IGNORE INTO bodies VALUES(?,?)", (sample.key, body)))
-        return new > 0
+        return self.add_many([(sample, body)]) > 0
+
+    def add_many(self, samples: Iterable[tuple[Sample, bytes | None]], run: int | None = None) -> int:
+        """Save many samples in one transaction, all or none; returns how many were new. `run` defaults to the current one."""
+        run = self._run if run is None else run
+        into = f"INSERT OR IGNORE INTO samples({','.join(COLUMNS)}, run) VALUES({','.join('?' * len(COLUMNS))},?)"
+        with self._transaction() as db:
+            before = db.total_changes
+            bodies = 0
+            for sample, body in samples:
+                values = [sample.finished or time.time() if name == "finished" else getattr(sample, name) for name in COLUMNS]
+                db.execute(into, (*values, run))
+                if body is not None:  # also where the sample came before without one (a slim export)
+                    bodies += db.execute("INSERT OR IGNORE INTO bodies VALUES(?,?)", (sample.key, body)).rowcount
+            return db.total_changes - before - bodies
 
     def samples(self, study: int, cell: str | None = None, item: str | None = None) -> list[Sample]:
         """Finished samples of a study (of one cell, of one question), without bodies, in a stable order."""
@@ -235,6 +262,12 @@ class Store:
         """Text and token marks of one sample; None if it was stored without (a slim export)."""
         rows = self._rows("SELECT body FROM bodies WHERE key = ?", (key,))
         return unpack(rows[0]["body"]) if rows else None
+
+    def seal(self) -> None:
+        """Pack the file for travel: no write-ahead log beside it, no free pages in it."""
+        with self._lock, faults(self.path):
+            self._db.execute("PRAGMA journal_mode = DELETE")
+            self._db.execute("VACUUM")
 
     def bodies(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Packed bodies of many samples, a chunk at a time."""
