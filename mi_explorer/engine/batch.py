@@ -52,6 +52,10 @@ class Batch:
             del self.donors[self._share(row)]
         self._pass = None
 
+    def forget(self) -> None:
+        """Make the next pass from scratch (after a step that broke)."""
+        self._pass = None
+
     def _put(self, lane: Lane, slot: int) -> None:
         self.at[slot], lane.slot = lane, slot
         self.backend.place(slot, lane.bound)
@@ -88,7 +92,10 @@ class Batch:
         tokens = 0
         for row in rows:
             if row.length == 0:
-                donor = self.donors.setdefault(self._share(row), row)
+                share = self._share(row)
+                donor = self.donors.setdefault(share, row)
+                if donor is not row and donor.length < len(row.request.prompt) - 1 and donor not in rows:
+                    donor = self.donors[share] = row  # it lost its turn: do not wait for it
                 if donor is not row:
                     if donor.length < len(row.request.prompt) - 1:
                         continue
@@ -123,10 +130,10 @@ class Batch:
     def decode(self, rows: Sequence[Row], mode: str) -> None:
         """One token for each of these rows (all ready), in slots from 0."""
         run = self._pass
-        if run is None or run.wanted != rows:
+        if run is None or run.wanted is not rows:
             lanes = self.arrange([lane for row in rows for lane in row.lanes], 0)
             run = self._pass = _Pass(lanes, self.backend)
-            run.wanted = list(rows)
+            run.wanted = rows
         if run.width + 1 > self.backend.slots.length:
             self.backend.slots.reserve(run.width + 1)
         run.width += 1

@@ -4,6 +4,7 @@
 prefill, decode, emit. The engine knows token ids and coefficients; text, tasks and pages are somebody else's.
 """
 
+import itertools
 import logging
 import threading
 from collections import deque
@@ -14,9 +15,12 @@ import torch
 
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import Event, Failed, Finished, Request
-from mi_explorer.engine.lean import LeanBackend
+from mi_explorer.engine.backends import make_backend
+from mi_explorer.engine.measure import measure
+from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.resident import ResidentPair
 from mi_explorer.engine.rows import Row
+from mi_explorer.engine.schedule import Scheduler, Team
 from mi_explorer.engine.stream import Stream
 from mi_explorer.errors import UserError
 
@@ -39,24 +43,39 @@ class Status:
     steps: int
     device: str
     dtype: str
+    notes: tuple[str, ...] = ()
 
 
 class Engine:
-    """Runs until `close`; also a context manager. `max_rows` rows decode at once, `max_context` positions each."""
+    """Runs until `close`; also a context manager.
 
-    def __init__(self, resident: ResidentPair, max_rows: int = 64, max_context: int | None = None):
+    `max_rows` lanes decode in one step and `max_context` positions fit into a row (default: the model's own limit, at most
+    `CONTEXT`); both are capped to `memory` bytes (default: what is free). `only` forces "fold" or "rowwise"; `costs` replaces the
+    measured step times. Raises `MemoryNeed` if the pair does not fit.
+    """
+
+    def __init__(
+        self,
+        resident: ResidentPair,
+        max_rows: int = 64,
+        max_context: int | None = None,
+        *,
+        memory: int | None = None,
+        only: str = "auto",
+        costs: Costs | None = None,
+    ):
         self.resident = resident
-        context = min(max_context or resident.max_positions, resident.max_positions)
-        self.max_rows = max_rows
-        self.backend: Any = LeanBackend(resident, max_rows, context)
+        self.backend, self.grant = make_backend(resident, max_rows, max_context, memory)
         self._wake = threading.Condition()
         self._commands: deque[tuple] = deque()
         self._closed = False
-        self._orders = 0
-        self._waiting: list[Row] = []
+        self._orders = itertools.count()
         self._outbox: dict[Stream, list[Event]] = {}
         self._batch = Batch(self.backend, self._emit)
+        self._schedule = Scheduler(self._batch, costs or Costs({}), self.grant.rows, only)
+        self._measure = costs is None
         self._mode, self._steps = "idle", 0
+        self._notes = list(self.grant.notes)
         self._thread = threading.Thread(target=self._run, name="mi-engine", daemon=True)
         self._thread.start()
 
@@ -85,16 +104,17 @@ class Engine:
         return Status(
             mode=self._mode,
             rows=len(self._batch.rows),
-            waiting=len(self._waiting),
+            waiting=len(self._schedule.queue),
             slots=self._batch.used,
             max_slots=len(self._batch.at),
-            max_rows=self.max_rows,
+            max_rows=self._schedule.rows,
             context=self.backend.context,
             supports_rowwise=self.backend.rowwise,
             why_folded=self.backend.why_folded,
             steps=self._steps,
             device=str(self.resident.device),
             dtype=str(self.resident.dtype).removeprefix("torch."),
+            notes=tuple(self._notes),
         )
 
     def close(self) -> None:
@@ -115,43 +135,49 @@ class Engine:
 
     def _run(self) -> None:
         with torch.inference_mode():
+            if self._measure:
+                self._schedule.costs = measure(self.backend, self.resident.pair.name, self._schedule.rows)
             while True:
                 with self._wake:
-                    while not self._commands and not self._closed and not self._waiting and not self._batch.rows:
+                    while not (self._commands or self._closed or self._schedule.queue or self._batch.rows):
                         self._mode = "idle"
                         self._wake.wait()
-                    commands = list(self._commands)
+                    commands, closed = list(self._commands), self._closed
                     self._commands.clear()
-                    closed = self._closed
                 for command in commands:
                     self._take(*command)
                 if closed:
-                    for row in [*self._batch.rows, *self._waiting]:
-                        self._batch.finish(row, "cancelled")
-                    self._waiting.clear()
-                    self._flush()
-                    return
-                self._step()
+                    self._end_all()
+                else:
+                    self._step()
                 self._flush()
+                if closed:
+                    return
+
+    def _end_all(self) -> None:
+        for row in list(self._batch.rows):
+            self._batch.finish(row, "cancelled")
+        for row in self._schedule.queue.clear():
+            self._emit(row, Finished(row.request.id, "cancelled", 0))
 
     def _take(self, kind: str, stream: Stream, what: Any) -> None:
+        self._schedule.changed = True
         if kind == "cancel":
-            for row in [r for r in (*self._batch.rows, *self._waiting) if r.stream is stream and (what is None or r.request.id in what)]:
-                if row in self._batch.rows:
-                    self._batch.finish(row, "cancelled")
-                else:
-                    self._waiting.remove(row)
-                    self._emit(row, Finished(row.request.id, "cancelled", 0))
+
+            def meant(row: Row) -> bool:
+                return row.stream is stream and (what is None or row.request.id in what)
+
+            for row in [r for r in self._batch.rows if meant(r)]:
+                self._batch.finish(row, "cancelled")
+            for row in self._schedule.queue.remove(stream, meant):
+                self._emit(row, Finished(row.request.id, "cancelled", 0))
             return
-        rows = []
         for request in what:
-            row = Row(request, stream, self._orders)
-            self._orders += 1
+            row = Row(request, stream, next(self._orders))
             if why := self._refuse(row):
                 self._emit(row, Failed(request.id, why))
             else:
-                rows.append(row)
-        self._waiting = sorted([*self._waiting, *rows], key=lambda r: (r.request.priority, r.order))
+                self._schedule.queue.add(row)
 
     def _refuse(self, row: Row) -> str:
         prompt, context = row.request.prompt, self.backend.context
@@ -171,35 +197,36 @@ class Engine:
         return ""
 
     def _step(self) -> None:
-        batch = self._batch
-        while self._waiting and batch.free >= len(self._waiting[0].lanes):
-            batch.admit(self._waiting.pop(0))
-        if not batch.rows:
+        batch, schedule = self._batch, self._schedule
+        count = len(batch.rows)
+        team = schedule.next()
+        if team is None:
             return
-        rows = list(batch.rows)
-        keys = {row.key for row in rows}
-        planes = {row.plane for row in rows}
-        if len(keys) == 1 and rows[0].foldable:
-            mode, team = "folded", rows
-        elif len(planes) == 1 and None not in planes:
-            mode, team = "rowwise", rows
-        else:
-            first = rows[0]
-            mode, team = "folded", [row for row in rows if row.key == first.key]
-        self._mode = mode
+        self._mode = team.mode
         try:
-            ready = [row for row in team if row.ready]
-            fresh = [row for row in team if not row.ready]
-            if ready:
-                batch.decode(ready, mode)
-            if fresh:
-                batch.prefill(fresh, mode, 0 if not ready else sum(len(r.lanes) for r in ready if r in batch.rows))
+            if team.ready:
+                batch.decode(team.ready, team.mode)
+            if team.fresh:
+                batch.prefill([r for r in team.fresh if not r.ready], team.mode, sum(len(r.lanes) for r in team.ready if r in batch.rows))
         except Exception as error:
-            log.exception("a step failed")
-            for row in team:
-                if row in batch.rows:
-                    batch.fail(row, f"The step failed: {type(error).__name__}: {error}")
+            self._recover(team, error)
         self._steps += 1
+        if team.fresh or len(batch.rows) != count:
+            schedule.changed = True
+
+    def _recover(self, team: Team, error: Exception) -> None:
+        """A step that ran out of memory is tried again with half the rows; any other fault ends the rows that were in it."""
+        batch, schedule = self._batch, self._schedule
+        schedule.changed = True
+        batch.forget()
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) and schedule.rows > 1:
+            schedule.rows //= 2
+            self._notes.append(f"Out of memory in a step: at most {schedule.rows} rows from now on.")
+            return
+        log.error("a step failed", exc_info=error)
+        for row in [*team.ready, *team.fresh]:
+            if row in batch.rows:
+                batch.fail(row, f"The step failed: {type(error).__name__}: {str(error)[:300]}")
 
     def _emit(self, row: Row, event: Event) -> None:
         self._outbox.setdefault(row.stream, []).append(event)

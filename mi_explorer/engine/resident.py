@@ -53,6 +53,12 @@ class ResidentPair:
         return self._blends[key]
 
     @property
+    def weight_bytes(self) -> int:
+        """Size of one checkpoint in the dtype it runs in."""
+        size = torch.empty(0, dtype=self.dtype).element_size()
+        return sum(torch.Size(self.parents.instruct.header(n)[0]).numel() for n in self.parents.instruct.names()) * size
+
+    @property
     def max_positions(self) -> int:
         """The longest sequence the model was made for."""
         return int(getattr(self.config, "max_position_embeddings", 0) or 4096)

@@ -7,7 +7,7 @@ are summed with weights before sampling.
 from dataclasses import replace
 from typing import Any
 
-from mi_explorer.engine.events import Request
+from mi_explorer.engine.events import BULK, INTERACTIVE, Request
 from mi_explorer.recipe import Recipe
 
 LOGIT_METHODS = ("logit", "logit_proxy")
@@ -25,16 +25,16 @@ class Lane:
 class Row:
     """A request with its progress. `length`: positions in the cache; decoding starts when the whole prompt is there."""
 
-    __slots__ = ("request", "stream", "lanes", "length", "tokens", "last", "stops", "key", "plane", "foldable", "order", "mode", "team")
+    __slots__ = ("request", "stream", "lanes", "length", "tokens", "last", "stops", "key", "plane", "foldable", "order", "mode", "priority")
 
     def __init__(self, request: Request, stream: Any, order: int):
         self.request, self.stream, self.order = request, stream, order
+        self.priority = INTERACTIVE if request.priority <= INTERACTIVE else BULK
         self.lanes: list[Lane] = []
         self.length, self.last, self.mode = 0, -1, ""
         self.tokens: list[int] = []
         self.stops = frozenset(request.stop_ids)
         self.key, self.plane, self.foldable = request.recipe.hash, None, True
-        self.team: Any = None
 
     @property
     def ready(self) -> bool:

@@ -1,0 +1,101 @@
+"""Memory, asked for up front: what weights and cache need, what the device has, and rows and context that fit.
+
+Nothing is left to the kernel's out-of-memory killer: a pair that does not fit is refused with figures, and rows and context are
+capped to what does. All sizes in bytes.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mi_explorer.errors import UserError
+
+SHARE = 0.85  # of what is free now; the rest is for activations, logits and everybody else
+FEW = 8  # rows worth more than a longer context
+SHORT = 2048  # a context below which rows are given up before positions
+
+
+class MemoryNeed(UserError):
+    """A pair that does not fit into this machine's memory."""
+
+
+def available(device: torch.device) -> int | None:
+    """Free memory of the device, within the container's limit; None where it cannot be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    free = None
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) * 1024
+    except OSError:
+        try:
+            free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        except (ValueError, OSError):
+            return None
+    try:
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
+        if limit.isdigit() and free is not None:
+            free = min(free, int(limit) - int(used))
+    except OSError:
+        pass
+    return free
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What may be used: row-wise planes or not, slots, positions per slot; `notes` say what was capped and why."""
+
+    rowwise: bool
+    why_folded: str
+    rows: int
+    slots: int
+    context: int
+    notes: tuple[str, ...] = ()
+
+
+def grant(
+    weights: int, per_position: int, rows: int, context: int, device: torch.device, budget: int | None = None, rowwise: bool = True, why: str = ""
+) -> Grant:
+    """Divide the memory: `weights` bytes of one checkpoint, `per_position` bytes of KV per row and position.
+
+    A fold needs one copy of the weights, row-wise λ two more. Raises `MemoryNeed` if not even a fold with one short row fits.
+    """
+    have = available(device) if budget is None else budget
+    if have is None:
+        return Grant(rowwise, why, rows, 2 * rows, context)
+    usable = have if budget is not None else int(have * SHARE)
+    least = weights + per_position * min(context, 256)
+    if least > usable:
+        raise MemoryNeed(
+            f"This pair needs at least {gb(least)} (blend {gb(weights)}, cache {gb(least - weights)}), and {gb(usable)} may be used "
+            f"on {device}. Use a smaller dtype (bfloat16 halves fp32), another device, or a smaller pair."
+        )
+    notes = []
+    need = 3 * weights + per_position * min(context, SHORT) * min(rows, FEW)
+    if rowwise and need > usable:
+        rowwise = False
+        why = f"both endpoints and the blend in memory need {gb(need)} with their cache, and {gb(usable)} may be used on {device}"
+    room = usable - weights * (3 if rowwise else 1)
+    room = room * 2 // 3  # the cache grows by doubling, which holds the old and the new buffer for a moment
+    want = context
+    while context > SHORT and per_position * context * min(rows, FEW) > room:
+        context //= 2
+    if per_position * context > room:
+        context = max(1, room // per_position)
+    fit = max(1, room // (per_position * context))
+    if context < want:
+        notes.append(f"Context capped to {context} of {want} positions: {gb(room)} are left for the cache.")
+    if fit < rows:
+        notes.append(f"Rows capped to {fit} of {rows}: a row of {context} positions takes {gb(per_position * context)}.")
+    rows = min(rows, fit)
+    return Grant(rowwise, why, rows, min(2 * rows, fit), context, tuple(notes))
+
+
+def gb(size: float) -> str:
+    """Bytes for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,164 @@
+"""Who runs next, and how: pure functions from counts and measured step times to a plan.
+
+Two ways to run a blend (row-wise, folded) are equal in result and differ in cost, so this is about time only.
+- People who wait (interactive) are all served a token before anyone gets a second one: row-wise in one batch, or folded in
+  turns of `TURN` steps, whichever takes less time for one token each. Sweeps (bulk) fill up the batch as long as that
+  slows the people down by less than half, and else get every fourth turn.
+- Bulk alone is run for throughput: the batch with the most rows per second, parked rows included.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Iterable, Sequence
+
+TURN = 16  # steps of a turn when teams take turns
+HORIZON = 48  # steps over which a fold is expected to pay for itself
+STAY = 1.1  # another bulk plan must be this much better to replace the running one
+SLOWDOWN = 1.5  # how much bulk rows in the same batch may slow an interactive step
+
+
+@dataclass
+class Costs:
+    """Seconds of a step by number of lanes, measured: `steps[mode]` is sorted [(lanes, seconds)]; `fold` the time of a fold."""
+
+    steps: dict[str, list[tuple[int, float]]]
+    fold: float = 0.0
+
+    def step(self, mode: str, lanes: int) -> float:
+        """Interpolated between the measured sizes; beyond the last, in proportion to the last slope."""
+        table = self.steps.get(mode)
+        if not table:
+            return float("inf")
+        i = bisect_left(table, (lanes,))
+        if i < len(table) and table[i][0] == lanes:
+            return table[i][1]
+        if i == 0:
+            return table[0][1]
+        if i == len(table):
+            if i == 1:
+                return table[0][1] * lanes / table[0][0]
+            i -= 1
+        (n0, t0), (n1, t1) = table[i - 1], table[i]
+        return max(t0 + (t1 - t0) * (lanes - n0) / (n1 - n0), 1e-9)
+
+
+@dataclass
+class Group:
+    """The rows of one recipe and one priority: `live` in slots, `waiting` in the queue; `lanes` slots per row."""
+
+    key: str
+    plane: str | None
+    foldable: bool = True
+    lanes: int = 1
+    live: int = 0
+    waiting: int = 0
+    lam: float = 0.0
+
+    def count(self, free: int) -> int:
+        """Lanes that could run now."""
+        return (self.live + min(self.waiting, free // self.lanes)) * self.lanes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`mode` and its target: a plane (row-wise) or a recipe's key (folded). `bulk`: bulk lanes allowed beside interactive ones."""
+
+    mode: str
+    target: str
+    priority: int
+    bulk: int = 0
+    others: bool = field(default=False, compare=False)
+    """Whether somebody is left out, so that the turn must end."""
+
+
+def choose(
+    interactive: Sequence[Group], bulk: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, turn: int, only: str = "auto"
+) -> Plan | None:
+    """The next plan. `rows`: most lanes of a step; `free`: empty slots; `now`: the running plan, `turn` its steps so far; `only`: a forced mode."""
+    if not interactive:
+        return best_bulk(bulk, costs, rows, free, now, only) if bulk else None
+    plans = serve_all(interactive, costs, rows, free, now, only)
+    for plan in plans:
+        if plan.mode == "rowwise":
+            lanes = min(rows, sum(g.count(free) for g in interactive if g.plane == plan.target))
+        else:
+            lanes = min(rows, sum(g.count(free) for g in interactive if g.key == plan.target))
+        allowed = _fill(costs, plan.mode, lanes, rows)
+        fits = sum(g.count(free) for g in bulk if (g.plane if plan.mode == "rowwise" else g.key) == plan.target)
+        object.__setattr__(plan, "bulk", min(allowed, fits))
+    if bulk and not any(p.bulk for p in plans):
+        if now is not None and now.priority == 0 and turn >= 3 * TURN * len(plans):
+            side = best_bulk(bulk, costs, rows, free, None, only)
+            return None if side is None else Plan(side.mode, side.target, 1, side.bulk, True)
+        if now is not None and now.priority == 1 and turn < TURN:
+            return now
+    others = len(plans) > 1 or (bool(bulk) and not any(p.bulk for p in plans))
+    plans = [Plan(p.mode, p.target, 0, p.bulk, others) for p in plans]
+    same = [i for i, p in enumerate(plans) if now is not None and (p.mode, p.target) == (now.mode, now.target)]
+    if not same:
+        return plans[0]
+    return plans[same[0]] if turn < TURN or len(plans) == 1 else plans[(same[0] + 1) % len(plans)]
+
+
+def serve_all(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, only: str) -> list[Plan]:
+    """The plans that, taken in turns, give every interactive row its token in the least time."""
+    plans: list[Plan] = []
+    planes = dict.fromkeys(g.plane for g in groups)
+    for plane in planes:
+        members = [g for g in groups if g.plane == plane]
+        fold = [g for g in members if g.foldable]
+        lanes = min(rows, sum(g.count(free) for g in members))
+        row_time = costs.step("rowwise", lanes) if plane is not None else float("inf")
+        fold_time = float("inf")
+        if len(fold) == len(members) and costs.steps.get("folded"):
+            every = TURN if len(members) > 1 or len(planes) > 1 else HORIZON
+            fresh = [g for g in members if now is None or (now.mode, now.target) != ("folded", g.key) or len(members) > 1]
+            fold_time = sum(costs.step("folded", min(rows, g.count(free))) for g in members) + len(fresh) * costs.fold / every
+        if now is not None and now.mode == "rowwise" and now.target == plane:
+            fold_time *= STAY
+        if row_time < float("inf") and (only == "rowwise" or (only == "auto" and row_time <= fold_time) or len(fold) < len(members)):
+            plans.append(Plan("rowwise", str(plane), 0))
+        else:
+            plans += [Plan("folded", g.key, 0) for g in fold]
+    return plans
+
+
+def best_bulk(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, only: str) -> Plan | None:
+    """The plan with the most rows per second; at equal speed the one with the higher λ (long traces first)."""
+    best: tuple[float, float, Plan] | None = None
+    for plan, lanes, lam in _candidates(groups, rows, free, only):
+        time = costs.step(plan.mode, lanes)
+        running = now is not None and (plan.mode, plan.target) == (now.mode, now.target)
+        if plan.mode == "folded" and not running:
+            time += costs.fold / HORIZON
+        value = lanes / time if time < float("inf") else 0.0
+        if running:
+            value = float("inf") if only != "auto" else value * STAY
+        if lanes and (best is None or (value, lam) > best[:2]):
+            best = (value, lam, plan)
+    return best[2] if best else None
+
+
+def _candidates(groups: Sequence[Group], rows: int, free: int, only: str) -> Iterable[tuple[Plan, int, float]]:
+    for g in groups:
+        if g.foldable and (only != "rowwise" or g.plane is None):
+            yield Plan("folded", g.key, 1, rows), min(rows, g.count(free)), g.lam
+    for plane in {g.plane for g in groups if g.plane is not None}:
+        members = [g for g in groups if g.plane == plane]
+        if only != "fold" or not all(g.foldable for g in members):
+            live = sum(g.live * g.lanes for g in members)
+            queued = min(free, sum(g.waiting * g.lanes for g in members))
+            yield Plan("rowwise", plane, 1, rows), min(rows, live + queued), max(g.lam for g in members)
+
+
+def _fill(costs: Costs, mode: str, lanes: int, rows: int) -> int:
+    """How many lanes may be added to a step of `lanes` before it gets `SLOWDOWN` times as long."""
+    limit = SLOWDOWN * costs.step(mode, max(1, lanes))
+    low, high = 0, max(0, rows - lanes)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if costs.step(mode, lanes + middle) <= limit:
+            low = middle
+        else:
+            high = middle - 1
+    return low

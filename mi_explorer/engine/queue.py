@@ -1,0 +1,82 @@
+"""The queue: rows that wait for a slot, by priority, user (stream) and recipe, so that counts and the fair next row are cheap."""
+
+from collections import deque
+from typing import Callable
+
+from mi_explorer.engine.events import INTERACTIVE
+from mi_explorer.engine.policy import Group
+from mi_explorer.engine.rows import Row
+
+
+class Queue:
+    """Waiting rows. `pop` is fair between streams: the one with the fewest rows at work goes first."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, dict[object, dict[str, deque[Row]]]] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def add(self, row: Row) -> None:
+        """Queue a row."""
+        groups = self._streams.setdefault(row.priority, {}).setdefault(row.stream, {})
+        groups.setdefault(row.key, deque()).append(row)
+        self._size += 1
+
+    def count(self, groups: dict[str, Group], priority: int) -> None:
+        """Add the waiting rows of a priority to the groups of their recipes (made where missing)."""
+        for stream in self._streams.get(priority, {}).values():
+            for key, waiting in stream.items():
+                row = waiting[0]
+                if key not in groups:
+                    groups[key] = Group(key, row.plane, row.foldable, len(row.lanes), 0, 0, row.request.recipe.lam)
+                groups[key].waiting += len(waiting)
+
+    def pop(self, priority: int, wanted: Callable[[Row], bool], busy: dict[object, int]) -> Row | None:
+        """The next row whose recipe is `wanted`; `busy` counts the rows at work of each stream.
+
+        Within a stream: first come first served for people, the highest λ first for bulk (long traces first).
+        """
+        best: tuple[tuple, object, str] | None = None
+        for stream, groups in self._streams.get(priority, {}).items():
+            for key, waiting in groups.items():
+                row = waiting[0]
+                if wanted(row):
+                    prior = (0.0 if priority == INTERACTIVE else -row.request.recipe.lam, row.order)
+                    rank = (busy.get(stream, 0), *prior)
+                    if best is None or rank < best[0]:
+                        best = (rank, stream, key)
+        if best is None:
+            return None
+        _, stream, key = best
+        groups = self._streams[priority][stream]
+        row = groups[key].popleft()
+        self._size -= 1
+        if not groups[key]:
+            del groups[key]
+            if not groups:
+                del self._streams[priority][stream]
+        return row
+
+    def remove(self, stream: object, wanted: Callable[[Row], bool]) -> list[Row]:
+        """Take out the rows of a stream that are `wanted` (cancelled), in their order."""
+        gone: list[Row] = []
+        for priority, streams in list(self._streams.items()):
+            groups = streams.get(stream, {})
+            for key in list(groups):
+                gone += [row for row in groups[key] if wanted(row)]
+                groups[key] = deque(row for row in groups[key] if not wanted(row))
+                if not groups[key]:
+                    del groups[key]
+            if stream in streams and not groups:
+                del streams[stream]
+        self._size -= len(gone)
+        return sorted(gone, key=lambda r: r.order)
+
+    def clear(self) -> list[Row]:
+        """Take out everything."""
+        gone = [row for streams in self._streams.values() for groups in streams.values() for rows in groups.values() for row in rows]
+        self._streams.clear()
+        self._size = 0
+        return gone

@@ -1,0 +1,118 @@
+"""The scheduler: turns the policy's plan into the rows of the next step, and admits from the queue. Engine thread only."""
+
+from dataclasses import dataclass, field
+from typing import Iterable
+
+from mi_explorer.engine.batch import Batch
+from mi_explorer.engine.events import BULK, INTERACTIVE
+from mi_explorer.engine.policy import TURN, Costs, Group, Plan, choose
+from mi_explorer.engine.queue import Queue
+from mi_explorer.engine.rows import Row
+
+REVIEW = 4 * TURN  # steps after which a plan is looked at again although nobody came or left
+
+
+@dataclass
+class Team:
+    """The rows of a step: `ready` decode, `fresh` still read their prompts."""
+
+    mode: str
+    ready: list[Row] = field(default_factory=list)
+    fresh: list[Row] = field(default_factory=list)
+
+
+class Scheduler:
+    """`rows`: most lanes of a step. `only`: "auto", or "fold" / "rowwise" to force a mode (benchmarks, tests)."""
+
+    def __init__(self, batch: Batch, costs: Costs, rows: int, only: str = "auto"):
+        self.batch, self.costs, self.rows, self.only = batch, costs, rows, only
+        self.queue = Queue()
+        self.plan: Plan | None = None
+        self.turn = 0
+        self.changed = True
+        self._team: Team | None = None
+        self._reserve = min(rows // 2, len(batch.at) // 4)  # slots that bulk leaves free for people
+
+    def next(self) -> Team | None:
+        """The team of the next step; the same object as before as long as nothing changed."""
+        self.turn += 1
+        due = self.plan is None or self.turn >= (TURN if self.plan.others else REVIEW)
+        if not self.changed and not due:
+            return self._team
+        self.changed = False
+        groups = self._groups()
+        people, bulk = list(groups[INTERACTIVE].values()), list(groups[BULK].values())
+        free = self.batch.free if people else max(0, self.batch.free - self._reserve)
+        plan = choose(people, bulk, self.costs, self.rows, free, self.plan, self.turn, self.only)
+        if plan != self.plan or due:
+            self.turn = 0
+        self.plan = plan
+        self._team = None if plan is None else self._form(plan)
+        return self._team
+
+    def _groups(self) -> dict[int, dict[str, Group]]:
+        groups: dict[int, dict[str, Group]] = {INTERACTIVE: {}, BULK: {}}
+        for row in self.batch.rows:
+            mine = groups[row.priority]
+            if row.key not in mine:
+                mine[row.key] = Group(row.key, row.plane, row.foldable, len(row.lanes), 0, 0, row.request.recipe.lam)
+            mine[row.key].live += 1
+        for priority in groups:
+            self.queue.count(groups[priority], priority)
+        return groups
+
+    def _form(self, plan: Plan) -> Team:
+        def wanted(row: Row) -> bool:
+            return (row.plane if plan.mode == "rowwise" else row.key) == plan.target
+
+        chosen: list[Row] = []
+        left = self.rows
+        if plan.priority == INTERACTIVE:
+            left -= self._enlist(chosen, INTERACTIVE, wanted, left)
+            left = min(left, plan.bulk)
+        if left > 0:
+            self._enlist(chosen, BULK, wanted, left)
+        team = Team(plan.mode)
+        for row in chosen:
+            (team.ready if row.ready else team.fresh).append(row)
+        return team
+
+    def _enlist(self, chosen: list[Row], priority: int, wanted, limit: int) -> int:  # noqa: ANN001
+        """Admit what fits, then pick up to `limit` lanes, fairly between streams; returns the lanes picked."""
+        batch = self.batch
+        live = [row for row in batch.rows if row.priority == priority and wanted(row)]
+        busy: dict[object, int] = {}
+        for row in live:
+            busy[row.stream] = busy.get(row.stream, 0) + len(row.lanes)
+        total = sum(busy.values())
+        reserve = self._reserve if priority == BULK else 0
+        while batch.free > reserve:
+            if total >= limit and priority == BULK:
+                break
+            row = self.queue.pop(priority, lambda r: wanted(r) and len(r.lanes) <= batch.free - reserve and busy.get(r.stream, 0) < limit, busy)
+            if row is None:
+                break
+            batch.admit(row)
+            live.append(row)
+            busy[row.stream] = busy.get(row.stream, 0) + len(row.lanes)
+            total += len(row.lanes)
+        if total <= limit:
+            chosen += live
+            return total
+        picked = 0
+        for row in self._interleave(live):
+            if picked + len(row.lanes) <= limit:
+                chosen.append(row)
+                picked += len(row.lanes)
+        return picked
+
+    def _interleave(self, rows: Iterable[Row]) -> list[Row]:
+        """Rows of all streams in turn; within a stream those that already run come first (no KV moves)."""
+        before = {row: i for i, row in enumerate(self._team.ready)} if self._team else {}
+        streams: dict[object, list[Row]] = {}
+        for row in rows:
+            streams.setdefault(row.stream, []).append(row)
+        for mine in streams.values():
+            mine.sort(key=lambda r: before.get(r, len(before) + r.order))
+        ranked = [(i, n, row) for n, mine in enumerate(streams.values()) for i, row in enumerate(mine)]
+        return [row for _, _, row in sorted(ranked, key=lambda x: x[:2])]
