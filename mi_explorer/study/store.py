@@ -127,8 +127,8 @@ class Store:
         """Create a study or bring it to `plan` (which must extend what is there); returns its id."""
         now = time.time()
         statements: list[tuple[str, Sequence[Any]]] = [(
-            "INSERT INTO studies(name, plan, origin, note, created, updated) VALUES(?,?,?,?,?,?) "
-            "ON CONFLICT(name) DO UPDATE SET plan = excluded.plan, updated = excluded.updated",
+            ("INSERT INTO studies(name, plan, origin, note, created, updated) VALUES(?,?,?,?,?,?) "
+             "ON CONFLICT(name) DO UPDATE SET plan = excluded.plan, updated = excluded.updated"),
             (name, plan.json(), origin, note, now, now))]
         find = "(SELECT id FROM studies WHERE name = ?)"
         for place, row in enumerate(cells):
@@ -186,10 +186,8 @@ class Store:
         ids = (info.id, info.id)
         gone = self._rows(f"SELECT count(*) AS n {unused}", ids)[0]["n"]
         self._write((f"DELETE {unused}", ids), ("DELETE FROM studies WHERE id = ?", (info.id,)),
-                    ("DELETE FROM cells WHERE key NOT IN (SELECT cell FROM study_cells) AND key NOT IN "
-                     "(SELECT cell FROM samples)", ()),
-                    ("DELETE FROM items WHERE key NOT IN (SELECT item FROM study_items) AND key NOT IN "
-                     "(SELECT item FROM samples)", ()))
+                    *((f"DELETE FROM {table}s WHERE key NOT IN (SELECT {table} FROM study_{table}s UNION "
+                       f"SELECT {table} FROM samples)", ()) for table in ("cell", "item")))
         return gone
 
     # -- parts of a study --------------------------------------------------------------------------------------------

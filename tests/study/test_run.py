@@ -262,7 +262,7 @@ def test_kill_9_loses_no_finished_sample_and_repeats_none(tmp_path):
         shown = kept
         store.close()
     store = Store(path)
-    _, events, engine = drive(store, plan())
+    _, _, engine = drive(store, plan())
     assert len(engine.asked) == 45 - len(shown) and not shown & {r.id for r in engine.asked}
     assert store.study(plan().name).samples == 45
 

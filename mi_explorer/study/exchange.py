@@ -1,0 +1,260 @@
+"""Studies in and out of the store: one-file studies (.mistudy), JSONL, CSV, Parquet; merge.
+
+A `.mistudy` file is a store with one study in it and opens on any machine. Every file is written beside its target and put
+in place at the end. What comes in is untrusted: all of it is checked before anything is saved, and keys are made anew. An
+import that was cut short (a full disk) can be repeated.
+"""
+
+import csv
+import gzip
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mi_explorer.errors import UserError, unknown
+from mi_explorer.study.plan import Plan
+from mi_explorer.study.rows import COLUMN_ORDER, RowError, check, chunks, flat, redact, sample_key, shown, unflat
+from mi_explorer.study.samples import Sample, unpack
+from mi_explorer.study.schema import SUFFIX
+from mi_explorer.study.store import CellRow, Store
+
+FORMATS = (SUFFIX, ".jsonl", ".jsonl.gz", ".csv", ".parquet")
+MAX_LINE = 64 << 20
+
+
+class ExchangeError(UserError):
+    """A file that cannot be written or read as a study."""
+
+
+def form_of(path: Path) -> str:
+    """The format a file name asks for."""
+    name = path.name.lower()
+    for suffix in sorted(FORMATS, key=len, reverse=True):
+        if name.endswith(suffix):
+            return suffix
+    raise ExchangeError(f"A study is written as {', '.join(FORMATS)}; {path.name[:80]!r} ends in none of them.")
+
+
+def export_study(store: Store, name: str, path: str | Path, *, texts: int | None = None, overwrite: bool = False) -> int:
+    """Write a study to `path` (format by its ending); returns the samples written.
+
+    `texts`: how many samples of each question and cell keep their text and token marks (None: all, 0: figures only).
+    """
+    path, info = Path(path), store.study(name)
+    form = form_of(path)
+    if path.exists() and not overwrite:
+        raise ExchangeError(f"{path} is there already and was left as it was. Choose another name, or say --overwrite.")
+    if not path.parent.is_dir():
+        raise ExchangeError(f"There is no folder {path.parent}.")
+    try:
+        with tempfile.TemporaryDirectory(prefix=".study-", dir=path.parent) as folder:
+            staged = Path(folder) / ("part" + form)
+            count = _write_file(store, name, staged, texts) if form == SUFFIX else _write_rows(flat(store, info, texts), staged, form)
+            os.replace(staged, path)
+    except OSError as error:
+        raise ExchangeError(f"{path} cannot be written: {error.strerror or error}. Nothing was left half done.") from None
+    return count
+
+
+def import_study(store: Store, path: str | Path, name: str | None = None, origin: str = "imported") -> tuple[str, int]:
+    """Read a study file, or every study of another home's store; returns (name, samples that were new).
+
+    A study of that name in the store grows by it if both ask the same task; a `UserError` says so if not.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ExchangeError(f"There is no file {path}.")
+    if path.suffix == ".db" or form_of(path) == SUFFIX:
+        return _read_file(store, path, name, origin)
+    rows = _read_rows(path, form_of(path))
+    first = next(rows, None)
+    if first is None:
+        raise RowError(f"{path.name} holds no samples.")
+
+    def chained() -> Iterator[dict[str, Any]]:
+        yield first
+        yield from rows
+
+    plan, cells, items, samples = unflat(chained(), path.name)
+    target = name or str(first.get("study") or path.stem)
+    return target, _put(store, target, plan, cells, items, samples, origin)
+
+
+def merge_studies(store: Store, name: str, sources: Sequence[str]) -> int:
+    """Bring files and studies of this store together under `name`; returns the samples that were new there."""
+    before = info.samples if (info := store.find(name)) else 0
+    for source in sources:
+        if Path(source).is_file():
+            import_study(store, source, name)
+        elif store.find(source):
+            other = store.study(source)
+            if source != name:
+                _register(store, name, other.plan, store.cells(other.id), store.items(other.id), "live")
+        else:
+            raise ExchangeError(f"{source!r} is neither a file nor a study of this store. "
+                                f"{unknown('study', source, [s.name for s in store.studies()])}")
+    return store.study(name).samples - before
+
+
+# -- one-file studies ---------------------------------------------------------------------------------------------------
+
+
+def _write_file(store: Store, name: str, path: Path, texts: int | None) -> int:
+    info = store.study(name)
+    cells, items, samples = store.cells(info.id), store.items(info.id), store.samples(info.id)
+    new_keys = {item.key: redact(item).key for item in items}
+    private = {item.key for item in items if item.private}
+    with Store(path) as out:
+        out.put_study(name, info.plan, cells, [redact(item) for item in items], info.origin, info.note)
+        runs = {run["id"]: out.put_run(run) for run in store.runs(info.id)}
+        made_by = store.run_of(s.key for s in samples)
+        by_run: dict[int | None, list[Sample]] = {}
+        for s in samples:
+            by_run.setdefault(runs.get(made_by.get(s.key, -1)), []).append(s)
+        for run, some in by_run.items():
+            for part in chunks(some):
+                bodies = dict(store.bodies(s.key for s in part if (texts is None or s.number < texts) and s.item not in private))
+                copies = []
+                for s in part:
+                    hidden = s.item in private
+                    key = sample_key(s.cell, new_keys[s.item], s.number) if hidden else s.key
+                    copies.append((replace(s, key=key, item=new_keys[s.item], answer=shown(s.answer, hidden)), bodies.get(s.key)))
+                out.add_many(copies, run)
+        out.seal()
+    return len(samples)
+
+
+def _read_file(store: Store, path: Path, name: str | None, origin: str) -> tuple[str, int]:
+    with Store(path, readonly=True) as source:
+        found = source.studies()
+        if name is not None and len(found) > 1:
+            found = [info for info in found if info.name == name] or found[:0]
+        if not found:
+            raise ExchangeError(f"{path} holds no study" + (f" {name!r}." if name else "."))
+        if len(found) > 1:
+            names = ", ".join(info.name for info in found[:8])
+            raise ExchangeError(f"{path} holds {len(found)} studies ({names}); say which with --name.")
+        info = found[0]
+        samples = source.samples(info.id)
+        bodies = dict(source.bodies(s.key for s in samples))
+        made_by, runs = source.run_of(s.key for s in samples), {run["id"]: run for run in source.runs(info.id)}
+        cells, items = source.cells(info.id), source.items(info.id)
+    for row in cells:
+        if row.key != row.cell.key(row.fingerprint, row.dtype):
+            raise ExchangeError(f"{path}: a cell's key does not fit its recipe. The file is damaged or was changed; nothing was read.")
+    cell_keys, item_keys = {row.key for row in cells}, {item.key for item in items}
+    for s in samples:
+        try:
+            check(s)
+        except (ValueError, TypeError) as error:
+            raise ExchangeError(f"{path}: a sample cannot be right ({error}). Nothing was read.") from None
+        if s.cell not in cell_keys or s.item not in item_keys or s.key != sample_key(s.cell, s.item, s.number):
+            raise ExchangeError(f"{path}: a sample's key does not fit its content. The file is damaged or was changed; nothing was read.")
+    for body in bodies.values():
+        unpack(body)
+    pairs = [(s, bodies.get(s.key)) for s in samples]
+    return name or info.name, _put(store, name or info.name, info.plan, cells, items, pairs, origin, info.note,
+                                   {s.key: runs.get(made_by.get(s.key, -1)) for s in samples})
+
+
+def _put(store: Store, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Any],
+         samples: Sequence[tuple[Sample, bytes | None]], origin: str, note: str = "",
+         runs: dict[str, dict[str, Any] | None] | None = None) -> int:
+    """Register a study and save its samples, grouped by the run that made them."""
+    _register(store, name, plan, cells, items, origin, note)
+    ids: dict[str, int] = {}
+    grouped: dict[int | None, list[tuple[Sample, bytes | None]]] = {}
+    for sample, body in samples:
+        run = (runs or {}).get(sample.key)
+        if run is not None and run["token"] not in ids:
+            ids[run["token"]] = store.put_run(run)
+        grouped.setdefault(ids[run["token"]] if run else None, []).append((sample, body))
+    return sum(store.add_many(some, run) for run, some in grouped.items())
+
+
+def _register(store: Store, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Any], origin: str, note: str = "") -> None:
+    old = store.find(name)
+    if old:
+        plan = old.plan.extended(plan)
+        kept, asked = store.cells(old.id), store.items(old.id)
+        cells = kept + [c for c in cells if c.key not in {k.key for k in kept}]
+        items = [*asked, *(i for i in items if i.key not in {k.key for k in asked})]
+    store.put_study(name, plan, cells, items, origin, note)
+
+
+# -- flat rows ----------------------------------------------------------------------------------------------------------
+
+
+def _write_rows(rows: Iterator[dict[str, Any]], path: Path, form: str) -> int:
+    count = 0
+    if form == ".parquet":
+        _, parquet = _arrow()
+        import pyarrow as pa
+
+        batches: list[dict[str, Any]] = list(rows)
+        count = len(batches)
+        parquet.write_table(pa.Table.from_pylist([{c: row[c] for c in COLUMN_ORDER} for row in batches]), path, compression="zstd")
+        return count
+    opened: Callable[..., Any] = gzip.open if form.endswith(".gz") else open
+    with opened(path, "wt", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, COLUMN_ORDER) if form == ".csv" else None
+        if table:
+            table.writeheader()
+        for row in rows:
+            if table:
+                table.writerow({k: "" if v is None else v for k, v in row.items()})
+            else:
+                file.write(json.dumps({c: row[c] for c in COLUMN_ORDER}, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _read_rows(path: Path, form: str) -> Iterator[dict[str, Any]]:
+    try:
+        if form == ".parquet":
+            _, parquet = _arrow()
+            for batch in parquet.ParquetFile(path).iter_batches(1000):
+                yield from batch.to_pylist()
+            return
+        opened: Callable[..., Any] = gzip.open if form.endswith(".gz") else open
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+            if form == ".csv":
+                csv.field_size_limit(min(sys.maxsize, MAX_LINE))
+                yield from csv.DictReader(file)
+                return
+            yield from _json_lines(file, path)
+    except UnicodeDecodeError:
+        raise ExchangeError(f"{path} is not UTF-8 text.") from None
+    except (OSError, EOFError, csv.Error, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise ExchangeError(f"{path} cannot be read as {form} ({error}).") from None
+
+
+def _json_lines(file: io.TextIOBase, path: Path) -> Iterator[dict[str, Any]]:
+    place = 0
+    while line := file.readline(MAX_LINE):
+        place += 1
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                raise ExchangeError(f"{path}, line {place}: not JSON (or longer than {MAX_LINE >> 20} MB).") from None
+            if not isinstance(row, dict):
+                raise ExchangeError(f"{path}, line {place}: not a JSON object.")
+            yield row
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise ExchangeError("Parquet needs the package pyarrow. Install it, or use .jsonl or .csv.") from None
+    return pyarrow, pyarrow.parquet
