@@ -93,7 +93,7 @@ class AdapterCheckpoint(Checkpoint):
         if name not in self.lora or self.lora[name][3] or name in self.replaced:
             return None
         a, b, scale, _ = self.lora[name]
-        return self._own(a), self._own(b), scale
+        return self.stored(a), self.stored(b), scale
 
     @property
     def config(self) -> dict[str, Any]:  # type: ignore[override]
@@ -107,18 +107,21 @@ class AdapterCheckpoint(Checkpoint):
 
     def block(self, name: str, start: int, stop: int) -> torch.Tensor:
         entry = self.entry(name)
-        if name in self.replaced:
-            return self._own(self.replaced[name]).reshape(-1)[start:stop].clone()
+        if name in self.replaced:  # with an embedding's factors `peft` also saves the embedding under them
+            below = self.stored(self.replaced[name]).reshape(-1)[start:stop].clone()
+        else:
+            below = self.under.block(name, start, stop)
         if name not in self.lora or start == stop:
-            return self.under.block(name, start, stop)
+            return below
         a, b, scale, turned = self.lora[name]
-        left, right = (self._own(a).T, self._own(b).T) if turned else (self._own(b), self._own(a))
+        left, right = (self.stored(a).T, self.stored(b).T) if turned else (self.stored(b), self.stored(a))
         width = entry.shape[1]
         first, last = start // width, -(-stop // width)
         delta = (left[first:last].float() @ right.float()).mul_(scale).reshape(-1)
-        return self.under.block(name, start, stop).float().add_(delta[start - first * width:stop - first * width])
+        return below.float().add_(delta[start - first * width:stop - first * width])
 
-    def _own(self, key: str) -> torch.Tensor:
+    def stored(self, key: str) -> torch.Tensor:
+        """A tensor of the adapter file itself, as it is stored."""
         entry = self.own[key]
         if key not in self._maps:
             data = self.folder.span(WEIGHTS, entry.start, entry.stop)
