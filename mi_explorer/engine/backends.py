@@ -2,21 +2,45 @@
 
 from typing import Any
 
+import torch
+
 from mi_explorer.engine.budget import Grant, grant
 from mi_explorer.engine.layout import Layout
-from mi_explorer.engine.resident import ResidentPair
 
 CONTEXT = 32768  # positions per row unless asked for more
 
 
-def make_backend(resident: ResidentPair, rows: int, context: int | None, memory: int | None) -> tuple[Any, Grant]:
-    """A backend with its slots within the memory that is granted."""
-    from mi_explorer.engine.lean import LeanBackend
+def make_model(resident: Any, rowwise: bool = True) -> Any:
+    """The resident weights. For a resident pair without an engine (scores only) or as the first half of `make_backend`."""
+    if isinstance(resident.layout, Layout):
+        from mi_explorer.engine.lean import LeanModel
 
-    layout = resident.layout
-    assert isinstance(layout, Layout), layout
+        return LeanModel(resident.layout, resident.device, resident.dtype, resident.weight_bytes, rowwise)
+    from mi_explorer.engine.generic import GenericModel
+
+    return GenericModel(str(resident.folder), resident.names, resident.device_name, resident.dtype)
+
+
+def make_backend(resident: Any, rows: int, context: int | None, memory: int | None) -> tuple[Any, Grant]:
+    """A backend with its slots within the memory that is granted."""
     limit = min(context or min(resident.max_positions, CONTEXT), resident.max_positions)
-    item = resident.dtype.itemsize
-    per_position = len(layout.layers) * 2 * layout.kv_heads * layout.head_dim * item
-    given = grant(resident.weight_bytes, per_position, rows, limit, resident.device, memory)
-    return LeanBackend(resident, given.slots, given.context, given.rowwise, given.why_folded), given
+    layout, item = resident.layout, resident.dtype.itemsize
+    if isinstance(layout, Layout):
+        from mi_explorer.engine.lean import LeanBackend
+
+        per_position = len(layout.layers) * 2 * layout.kv_heads * layout.head_dim * item
+        given = grant(resident.weight_bytes, per_position, rows, limit, resident.device, memory)
+        resident.ready(given.rowwise)
+        return LeanBackend(resident.model, given.slots, given.context, given.why_folded), given
+    from mi_explorer.engine.generic import GenericBackend, fits_slots
+
+    config = resident.config.get_text_config(decoder=True)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    per_position = config.num_hidden_layers * 2 * heads * dim * item
+    device = torch.device("cuda" if resident.device_name == "auto" and torch.cuda.is_available() else resident.device)
+    given = grant(resident.weight_bytes, per_position, rows, limit, device, memory, rowwise=False, why=layout)
+    model = resident.ready(False)
+    with torch.inference_mode():
+        batched = fits_slots(model)
+    return GenericBackend(model, given.slots, given.context, batched, f"{layout}; this pair runs folded"), given

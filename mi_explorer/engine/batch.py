@@ -91,7 +91,7 @@ class Batch:
         todo: list[Row] = []
         tokens = 0
         for row in rows:
-            if row.length == 0:
+            if row.length == 0 and self.backend.can_fork:
                 share = self._share(row)
                 donor = self.donors.setdefault(share, row)
                 if donor is not row and donor.length < len(row.request.prompt) - 1 and donor not in rows:

@@ -1,8 +1,8 @@
-"""The lean backend: `Decoder` over slots, with one resident fold and row-wise planes. What the loop calls for its tensor work."""
+"""The lean backend: our own decoder over slots, folded or row-wise. `LeanModel` holds weights, `LeanBackend` an engine's slots."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Sequence
+from typing import Iterator, Sequence
 
 import torch
 
@@ -10,12 +10,81 @@ from mi_explorer.engine.banks import Fold, Plane, Rows, RowWeights
 from mi_explorer.engine.budget import available
 from mi_explorer.engine.decoder import Decoder
 from mi_explorer.engine.layout import Layout
-from mi_explorer.engine.resident import ResidentPair
 from mi_explorer.engine.slots import Slots
-from mi_explorer.recipe import Recipe
 from mi_explorer.weights.line import Blend
 
 PLANES = 4  # row-wise planes kept: the parents' own, and the last ones of methods with planes of their own
+CHUNK = 512  # tokens per forward pass over a finished trace
+
+
+class LeanModel:
+    """The weights of a resident pair: planes for row-wise λ, one fold. Shared by its engine and the scores, under the pair's lock."""
+
+    def __init__(self, layout: Layout, device: torch.device, dtype: torch.dtype, weight_bytes: int, rowwise: bool):
+        self.layout, self.device, self.dtype = layout, device, dtype
+        self.weight_bytes, self.rowwise = weight_bytes, rowwise
+        self.planes: OrderedDict[str, Plane] = OrderedDict()
+        self.fold: Fold | None = None
+
+    def plane(self, blend: Blend) -> Plane | None:
+        """The row-wise weights of a blend's plane, built at first use; None where memory allows only folds.
+
+        The parents' own plane (the first) stays; of others the last few do. A plane that is dropped here lives on in the rows
+        that still run in it.
+        """
+        if not self.rowwise:
+            return None
+        if blend.plane not in self.planes:
+            if self.planes:
+                free = available(self.device)
+                if free is not None and 2 * self.weight_bytes > free // 2:
+                    return None
+                if len(self.planes) >= PLANES:
+                    del self.planes[list(self.planes)[1]]
+            self.planes[blend.plane] = Plane(self.layout, blend, self.device, self.dtype)
+        return self.planes[blend.plane]
+
+    def folded(self, key: str, blend: Blend) -> Fold:
+        """The resident fold, holding this blend."""
+        if self.fold is None:
+            self.fold = Fold(self.layout, self.device, self.dtype)
+        self.fold.to(key, blend, self.plane(blend))
+        return self.fold
+
+    def teacher(self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int) -> Iterator[list[torch.Tensor]]:
+        """Logits (fp32) after positions first… of `ids` under each blend, `chunk` positions at a time: lists of [≤ chunk, vocabulary]."""
+        lay, n = self.layout, len(ids)
+        decoder = Decoder(lay, n, self.device, self.dtype)
+        tokens = torch.tensor([list(ids)], device=self.device)
+        where = torch.arange(n, device=self.device)[None]
+        planes = [self.plane(blend) for blend in blends.values()]
+        banks: list[Fold | Rows] = []
+        hidden = []
+        for i, (key, blend) in enumerate(blends.items()):
+            slots = Slots(len(lay.layers), lay.kv_heads, lay.head_dim, 1, n, self.device, self.dtype, start=n)
+            bank = self._single(key, blend, planes[i])
+            banks.append(bank)
+            states = [
+                decoder.forward(bank, slots, 0, tokens[:, s : s + CHUNK], where[:, s : s + CHUNK], min(n, s + CHUNK))[0] for s in range(0, n, CHUNK)
+            ]
+            hidden.append(torch.cat(states)[first:])
+        for start in range(0, n - first, chunk):
+            out = []
+            for i, (key, blend) in enumerate(blends.items()):
+                if isinstance(banks[i], Fold):
+                    self.folded(key, blend)
+                out.append(decoder.logits(banks[i], hidden[i][None, start : start + chunk])[0].float())
+            yield out
+
+    def _single(self, key: str, blend: Blend, plane: Plane | None) -> Fold | Rows:
+        """A bank for one sequence: row-wise, so that the engine's fold stays as it is; folded where there is no plane."""
+        if plane is not None:
+            rows = Rows(plane, 1)
+            if (row := rows.prepare(blend)) is not None:
+                rows.write(0, row)
+                rows.use(0, 1)
+                return rows
+        return self.folded(key, blend)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,56 +101,38 @@ class Bound:
 class LeanBackend:
     """Slots [0, slots) of a decoder. A pass runs a contiguous range of slots, folded to one recipe or row-wise in one plane."""
 
-    def __init__(self, resident: ResidentPair, slots: int, context: int, rowwise: bool = True, why: str = ""):
-        assert isinstance(resident.layout, Layout)
-        lay = resident.layout
-        self.resident, self.layout, self.device, self.dtype = resident, lay, resident.device, resident.dtype
+    can_fork = can_verify = True
+
+    def __init__(self, model: LeanModel, slots: int, context: int, why_folded: str = ""):
+        lay = model.layout
+        self.model, self.device, self.dtype = model, model.device, model.dtype
         self.context, self.vocab = context, lay.vocab
-        self.rowwise, self.why_folded = rowwise, why
+        self.rowwise, self.why_folded = model.rowwise, why_folded
         self.decoder = Decoder(lay, context, self.device, self.dtype)
         self.slots = Slots(len(lay.layers), lay.kv_heads, lay.head_dim, slots, context, self.device, self.dtype)
-        self.planes: OrderedDict[str, Rows] = OrderedDict()
-        self.fold: Fold | None = None
+        self.rows: dict[Plane, Rows] = {}
         self.bounds: OrderedDict[str, Bound] = OrderedDict()
 
-    def bind(self, recipe: Recipe) -> Bound:
-        """Make a recipe ready. Raises `UserError` for one that this pair cannot run."""
-        key = recipe.hash
+    def bind(self, key: str, blend: Blend) -> Bound:
+        """Make a blend ready under the hash of its recipe."""
         if key not in self.bounds:
-            blend = self.resident.blend(recipe)
-            rows = self._rows(blend)
-            row = rows.prepare(blend) if rows is not None else None
+            plane = self.model.plane(blend)
+            rows = row = None
+            if plane is not None:
+                if plane not in self.rows:
+                    kept = {p: r for p, r in self.rows.items() if p in self.model.planes.values()}
+                    self.rows = {**kept, plane: Rows(plane, self.slots.slots)}
+                rows = self.rows[plane]
+                row = rows.prepare(blend)
             self.bounds[key] = Bound(key, blend, None if row is None else f"{blend.plane}#{id(rows)}", rows, row)
             if len(self.bounds) > 256:
                 self.bounds.popitem(last=False)
         self.bounds.move_to_end(key)
         return self.bounds[key]
 
-    def _rows(self, blend: Blend) -> Rows | None:
-        """The row-wise weights of a blend's plane, built at first use. The parents' own plane stays; of others the last few do.
-
-        A plane that is dropped here lives on in the bounds of the rows that still run in it.
-        """
-        if not self.rowwise:
-            return None
-        if blend.plane not in self.planes:
-            if len(self.planes) >= PLANES:
-                gone = list(self.planes)[1]
-                del self.planes[gone]
-                self.bounds = OrderedDict((k, b) for k, b in self.bounds.items() if b.blend.plane != gone)
-            if self.planes:
-                free = available(self.device)
-                if free is not None and 2 * self.resident.weight_bytes > free // 2:
-                    return None
-            plane = Plane(self.layout, blend, self.device, self.dtype)
-            self.planes[blend.plane] = Rows(plane, self.slots.slots)
-        return self.planes[blend.plane]
-
     def refold(self, bound: Bound) -> None:
         """Hold this recipe in the resident fold."""
-        if self.fold is None:
-            self.fold = Fold(self.layout, self.device, self.dtype)
-        self.fold.to(bound.key, bound.blend, None if bound.rows is None else bound.rows.plane)
+        self.model.folded(bound.key, bound.blend)
 
     def place(self, slot: int, bound: Bound) -> None:
         """Give a slot its recipe."""
@@ -91,18 +142,20 @@ class LeanBackend:
     def run(
         self, bound: Bound, mode: str, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int, pick: Sequence[int] | None = None
     ) -> torch.Tensor:
-        """Logits [n, vocabulary] in fp32 after column `pick[i]` of each row (None: the last) of `ids` [n, c] in slots first…"""
+        """Logits in fp32 of `ids` [n, c] in slots first…: [n, vocabulary] after column `pick[i]` of row i (None: the only column).
+
+        `pick=()` gives all columns, [n, c, vocabulary].
+        """
         self.slots.reserve(width)
         bank: Fold | Rows
         if mode == "folded":
-            self.refold(bound)
-            assert self.fold is not None
-            bank = self.fold
+            bank = self.model.folded(bound.key, bound.blend)
         else:
             assert bound.rows is not None
             bank = bound.rows
             bank.use(first, first + ids.shape[0])
         hidden = self.decoder.forward(bank, self.slots, first, ids, positions, width)
-        if pick is not None:
+        if pick:
             hidden = hidden[torch.arange(len(pick), device=self.device), torch.tensor(pick, device=self.device)].unsqueeze(1)
-        return self.decoder.logits(bank, hidden)[:, -1].float()
+        logits = self.decoder.logits(bank, hidden).float()
+        return logits[:, 0] if pick is None or pick else logits

@@ -135,8 +135,10 @@ class Engine:
 
     def _run(self) -> None:
         with torch.inference_mode():
+            resident = self.resident
             if self._measure:
-                self._schedule.costs = measure(self.backend, self.resident.pair.name, self._schedule.rows)
+                with resident.lock:
+                    self._schedule.costs = measure(resident, self.backend, self._schedule.rows)
             while True:
                 with self._wake:
                     while not (self._commands or self._closed or self._schedule.queue or self._batch.rows):
@@ -144,12 +146,13 @@ class Engine:
                         self._wake.wait()
                     commands, closed = list(self._commands), self._closed
                     self._commands.clear()
-                for command in commands:
-                    self._take(*command)
-                if closed:
-                    self._end_all()
-                else:
-                    self._step()
+                with resident.lock:
+                    for command in commands:
+                        self._take(*command)
+                    if closed:
+                        self._end_all()
+                    else:
+                        self._step()
                 self._flush()
                 if closed:
                     return
@@ -188,7 +191,7 @@ class Engine:
         if min(prompt) < 0 or max(prompt) >= self.backend.vocab:
             return f"The prompt holds a token id outside 0–{self.backend.vocab - 1}."
         try:
-            row.bind(self.backend)
+            row.bind(self.resident, self.backend)
         except UserError as error:
             return str(error)
         except Exception as error:  # a blend that breaks must not take the others down

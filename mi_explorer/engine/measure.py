@@ -11,9 +11,10 @@ from mi_explorer.recipe import Recipe
 PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated
 
 
-def measure(backend: Any, pair: str, rows: int, patience: float = PATIENCE) -> Costs:
+def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE) -> Costs:
     """Time decode steps of 1, 2, 4, … lanes in both modes on empty slots (best of three), and one full fold."""
-    blends = [backend.bind(Recipe(pair, lam=lam)) for lam in (0.5, 0.4)]
+    recipes = [Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4)]
+    blends = [backend.bind(r.hash, resident.blend(r)) for r in recipes]
     modes = ["folded"] + (["rowwise"] if backend.rowwise and blends[0].plane is not None else [])
     if "rowwise" in modes:
         for slot in range(rows):

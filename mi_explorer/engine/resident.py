@@ -1,5 +1,6 @@
 """A resident pair: both endpoints in memory, ready to blend. What the engine runs; knows tensors and configs, no text."""
 
+import threading
 from collections import OrderedDict
 from typing import Any
 
@@ -23,34 +24,62 @@ class LoadError(UserError):
 class ResidentPair:
     """Use `ResidentPair.load`. `config` is the `transformers` config of Instruct; `names` the tensor names of the blend."""
 
-    def __init__(self, pair: Any, parents: Any, config: Any, device: torch.device, dtype: torch.dtype):
+    def __init__(self, pair: Any, parents: Parents, config: Any, device: str, dtype: torch.dtype):
         self.pair, self.parents, self.config = pair, parents, config
-        self.device, self.dtype = device, dtype
+        self.device_name = device
+        self.device, self.dtype = torch.device("cpu" if device == "auto" else device), dtype
         self.names = tuple(parents.names())
-        self.layout: Layout | str = read_layout(config, self.names)
+        self.layout: Layout | str = "the model is spread over devices" if device == "auto" else read_layout(config, self.names)
+        self.lock = threading.RLock()  # whoever folds or runs the weights holds it: the engine for a step, a score for a trace
+        self.model: Any = None
         self._blends: OrderedDict[str, Blend] = OrderedDict()
 
     @classmethod
     def load(cls, pair: Any, device: str = "cpu", dtype: Any = None) -> "ResidentPair":
-        """Open both checkpoints of a `Pair` (folders or hub ids). Raises `UserError` for anything missing, broken or not a pair."""
+        """Open both checkpoints of a `Pair` (folders or hub ids). Raises `UserError` for anything missing, broken or not a pair.
+
+        `device` is a torch device, or "auto" to spread a large model over all accelerators (then folded). `dtype`: see `choose_dtype`.
+        """
         parents = Parents.open(pair)
         config = read_config(parents.instruct.config)
         try:
-            place = torch.device(device)
-            torch.empty(0, device=place)
+            torch.empty(0, device="cpu" if device == "auto" else device)
         except (RuntimeError, AssertionError) as error:
             raise LoadError(f"Device {str(device)[:40]!r} is not available here: {str(error).splitlines()[0][:120]}") from None
-        return cls(pair, parents, config, place, choose_dtype(dtype, place, parents))
+        return cls(pair, parents, config, str(device), choose_dtype(dtype, str(device), parents))
 
     def blend(self, recipe: Recipe) -> Blend:
         """The recipe bound to this pair's checkpoints; the last 256 are kept."""
         key = recipe.hash
-        if key not in self._blends:
-            self._blends[key] = bind(recipe, self.parents)
-            if len(self._blends) > 256:
-                self._blends.popitem(last=False)
-        self._blends.move_to_end(key)
-        return self._blends[key]
+        with self.lock:
+            if key not in self._blends:
+                self._blends[key] = bind(recipe, self.parents)
+                if len(self._blends) > 256:
+                    self._blends.popitem(last=False)
+            self._blends.move_to_end(key)
+            return self._blends[key]
+
+    def ready(self, rowwise: bool = True) -> Any:
+        """The weights in memory (`LeanModel` or `GenericModel`), loaded at first use."""
+        with self.lock:
+            if self.model is None:
+                from mi_explorer.engine.backends import make_model
+
+                self.model = make_model(self, rowwise)
+            return self.model
+
+    @property
+    def folder(self) -> Any:
+        """Folder of a full checkpoint of this architecture (what an adapter sits on, where Instruct is one)."""
+        part: Any = self.parents.instruct
+        while hasattr(part, "under"):
+            part = part.under
+        return part.path
+
+    @property
+    def vocab(self) -> int:
+        """Vocabulary size of the logits."""
+        return int(self.config.get_text_config(decoder=True).vocab_size)
 
     @property
     def weight_bytes(self) -> int:
@@ -61,7 +90,8 @@ class ResidentPair:
     @property
     def max_positions(self) -> int:
         """The longest sequence the model was made for."""
-        return int(getattr(self.config, "max_position_embeddings", 0) or 4096)
+        config = self.config.get_text_config(decoder=True)
+        return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 4096)
 
 
 def read_config(raw: dict[str, Any]) -> Any:
@@ -77,7 +107,7 @@ def read_config(raw: dict[str, Any]) -> Any:
         raise LoadError(f"The pair's config.json does not describe a {kind} model: {str(error)[:200]}") from None
 
 
-def choose_dtype(dtype: Any, device: torch.device, parents: Any) -> torch.dtype:
+def choose_dtype(dtype: Any, device: str, parents: Parents) -> torch.dtype:
     """A name or `torch.dtype`; None: fp32 for small models on a CPU, else what the checkpoint is stored in."""
     if isinstance(dtype, torch.dtype):
         return dtype
@@ -88,4 +118,4 @@ def choose_dtype(dtype: Any, device: torch.device, parents: Any) -> torch.dtype:
     headers = [parents.instruct.header(n) for n in parents.instruct.names()]
     count = sum(torch.Size(shape).numel() for shape, _ in headers)
     stored = max(headers, key=lambda h: torch.Size(h[0]).numel())[1]
-    return torch.float32 if device.type == "cpu" and count <= SMALL else stored
+    return torch.float32 if device == "cpu" and count <= SMALL else stored

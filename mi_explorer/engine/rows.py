@@ -8,7 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from mi_explorer.engine.events import BULK, INTERACTIVE, Request
+from mi_explorer.errors import UserError
 from mi_explorer.recipe import Recipe
+
+
+class RowError(UserError):
+    """A request that this backend cannot run."""
+
 
 LOGIT_METHODS = ("logit", "logit_proxy")
 
@@ -41,14 +47,15 @@ class Row:
         """Whether the prompt is in the cache, so that the row decodes."""
         return self.length >= len(self.request.prompt)
 
-    def bind(self, backend: Any) -> None:
+    def bind(self, resident: Any, backend: Any) -> None:
         """Bind the recipe (or the recipes of a logit blend) to the backend; raises `UserError` where that cannot be."""
-        parts = logit_parts(self.request.recipe)
-        bounds = [(backend.bind(recipe), weight) for recipe, weight in parts]
+        bounds = [(backend.bind(recipe.hash, resident.blend(recipe)), weight) for recipe, weight in logit_parts(self.request.recipe)]
         self.lanes = [Lane(self, bound, weight) for bound, weight in bounds]
         self.foldable = len(bounds) == 1
         planes = {bound.plane for bound, _ in bounds}
         self.plane = planes.pop() if len(planes) == 1 else None
+        if not self.foldable and self.plane is None:
+            raise RowError(f"The method {self.request.recipe.method!r} mixes logits of several blends, which needs row-wise λ. {backend.why_folded}")
 
 
 def logit_parts(recipe: Recipe) -> list[tuple[Recipe, float]]:
