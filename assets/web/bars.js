@@ -16,12 +16,12 @@ MI.bars = function (app) {
   const key = (cls, text) => h("span", {}, h("i", { class: cls, "aria-hidden": "true" }), text);
   const node = h("section", { class: "mi-chart", "aria-label": "Tokens per λ" },
     h("div", { class: "mi-chart-plot" }, lines, cursor, bars),
-    h("div", { class: "mi-chart-foot" }, told, h("div", { class: "mi-legend" }, key("mi-key-think", "thought"), key("mi-key-answer", "answer"), key("mi-key-after", "after first right"))));
+    h("div", { class: "mi-chart-foot" }, told, h("div", { class: "mi-legend" }, h("span", {}, "Tokens per λ:"), key("mi-key-think", "thought"), key("mi-key-answer", "answer"), key("mi-key-after", "after first right"))));
 
   function draw() {
     const frames = app.frames(), range = app.rail.span();
     const top = MI.nice(Math.max(0, ...frames.map((f) => f.tokens)));
-    lines.replaceChildren(...[1, 0.5].map((s) => h("span", { style: { bottom: 100 * s + "%" } }, h("b", { class: "mi-num" }, MI.count(top * s) + (s === 1 ? " tokens" : "")))));
+    lines.replaceChildren(...[1, 0.5].map((s) => h("span", { style: { bottom: 100 * s + "%" } }, h("b", { class: "mi-num" }, MI.count(top * s)))));
     bars.replaceChildren(...frames.map((f) => {
       const part = (cls, n) => (n > 0 ? h("i", { class: cls, style: { height: (100 * n) / top + "%" } }) : null);
       const after = MI.after(f), [sign, word] = MI.verdict(f);

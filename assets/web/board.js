@@ -99,6 +99,7 @@ MI.board = function (app) {
     fold: () => options.onfold(),
     focus: () => options.onfocus("blend"),
     unfocus: () => focus && options.onfocus(focus),
+    reveal: () => (row.scrollLeft = panes[1].node.offsetLeft - (row.clientWidth - panes[1].node.offsetWidth) / 2), // on a phone: the blend first
     toggleDiff: () => ((diff = !diff), update(), diff),
     toggleSync: () => ((synced = !synced), synced),
     forget(token) {

@@ -27,8 +27,8 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   const knobs = MI.knobs(app, setup), ask = MI.ask(app, setup, knobs), lenses = MI.lenses(app, setup);
   const help = MI.help();
   const label = h("span", { class: "mi-source" });
-  element.replaceChildren(h("div", { class: "mi" }, MI.header(app, setup, help), ask.node, status,
-    h("div", { class: "mi-board-bar" }, label, lenses.node), app.board.node, app.rail.node, app.bars.node, help));
+  element.replaceChildren(h("div", { class: "mi" }, MI.header(app, setup, help), ask.node,
+    h("div", { class: "mi-board-bar" }, label, status, lenses.node), app.board.node, app.rail.node, app.bars.node, help));
 
   function say(words, kind = "") {
     MI.text(status, words);
@@ -137,6 +137,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   knobs.draw(view.get()), ask.draw(view.get()), lenses.draw(view.get());
   redraw();
   open(props.opened);
+  app.board.reveal();
   element.dataset.ready = "1";
   return app;
 };

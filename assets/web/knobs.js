@@ -30,6 +30,8 @@ MI.layersOf = function (text, layers) {
   return [...on].sort((a, b) => a - b);
 };
 
+MI.MODULE = { mlp: "MLP", norm: "norms", lm_head: "LM head" };
+
 MI.knobs = function (app, setup) {
   const h = MI.h, layers = setup.pair.layers;
   const folds = [];
@@ -75,17 +77,25 @@ MI.knobs = function (app, setup) {
     const now = app.view.get().modules;
     app.view.set({ modules: setup.modules.filter((m) => (m === module) !== now.includes(m)) });
   };
+  // The grid is made once and relit, so that a drag over it never loses its element.
+  const cell = (i, cls, text = "") => h("i", { "data-layer": i, class: cls }, text);
+  const each = (make) => Array.from({ length: layers }, (_, i) => make(i));
+  const heads = each((i) => cell(i, "mi-col mi-num", layers <= 16 || i % 6 === 0 ? String(i) : ""));
+  const rows = setup.modules.map((m) => ({
+    module: m,
+    button: h("button", { type: "button", class: "mi-module", onclick: () => toggle(m) }, MI.MODULE[m] || m),
+    cells: setup.layered.includes(m) ? each((i) => cell(i, "mi-cell")) : [h("i", { class: "mi-cell mi-wide", style: { "grid-column": `span ${layers}` } }, "whole model")],
+  }));
+  grid.style.setProperty("--layers", layers);
+  grid.append(h("span", { class: "mi-corner" }, "layer"), ...heads, ...rows.flatMap((r) => [r.button, ...r.cells]));
   function drawScope(view) {
     const on = new Set(MI.layersOf(view.layers, layers) || []);
-    const rows = setup.modules.map((m) => {
-      const lit = view.modules.includes(m), inLayers = setup.layered.includes(m);
-      return [h("button", { type: "button", class: "mi-module", "aria-pressed": String(lit), onclick: () => toggle(m) }, m.replace("_", " ")),
-        ...(inLayers ? Array.from({ length: layers }, (_, i) => h("i", { "data-layer": i, class: "mi-cell" + (lit && on.has(i) ? " mi-lit" : "") }))
-          : [h("i", { class: "mi-cell mi-wide" + (lit ? " mi-lit" : ""), style: { "grid-column": `span ${layers}` } }, "whole model")])];
-    });
-    const heads = [h("span", { class: "mi-corner" }, "layer"), ...Array.from({ length: layers }, (_, i) => h("i", { "data-layer": i, class: "mi-col mi-num" + (on.has(i) ? " mi-lit" : "") }, layers <= 16 || i % 6 === 0 ? String(i) : ""))];
-    grid.style.setProperty("--layers", layers);
-    grid.replaceChildren(...heads, ...rows.flat());
+    heads.forEach((c, i) => c.classList.toggle("mi-lit", on.has(i)));
+    for (const r of rows) {
+      const lit = view.modules.includes(r.module);
+      r.button.setAttribute("aria-pressed", String(lit));
+      r.cells.forEach((c, i) => c.classList.toggle("mi-lit", lit && (!c.dataset.layer || on.has(i))));
+    }
     if (document.activeElement !== range) range.value = view.layers;
   }
   const scope = fold("Scope", h("div", {}, h("p", { class: "mi-hint" }, "Only what is lit is blended; everything else stays Instruct. Drag over layers, click a module."), grid, h("div", { class: "mi-row" }, h("label", { class: "mi-labelled" }, "Layers", range), presets)));
@@ -104,7 +114,7 @@ MI.knobs = function (app, setup) {
     MI.text(about, meta ? meta.about : "");
     if (!meta || paramsFor === meta.name + JSON.stringify(view.params)) return;
     paramsFor = meta.name + JSON.stringify(view.params);
-    params.replaceChildren(...meta.params.map((p) => numberField(p.name.replaceAll("_", " "), p.about, view.params[p.name] ?? p.default, p.low, p.high, (x) => {
+    params.replaceChildren(...meta.params.map((p) => numberField(p.title, p.about, view.params[p.name] ?? p.default, p.low, p.high, (x) => {
       const next = { ...app.view.get().params, [p.name]: x };
       if (x === p.default) delete next[p.name];
       app.view.set({ params: next });
@@ -134,7 +144,7 @@ MI.knobs = function (app, setup) {
     drawMethod(view);
     for (const [key, label] of drawn) { const field = label.querySelector("input"); if (document.activeElement !== field) field.value = String(view[key]), field.removeAttribute("aria-invalid"); }
     const missing = setup.modules.filter((m) => !view.modules.includes(m));
-    MI.text(scope.value, (view.layers === "all" ? "all layers" : view.layers === "none" ? "no layer" : "layers " + view.layers.replaceAll(",", ", ")) + (missing.length ? (missing.length <= 2 ? ", without " + missing.join(", ") : ", " + (view.modules.join(", ") || "no module")) : ""));
+    MI.text(scope.value, (view.layers === "all" ? "all layers" : view.layers === "none" ? "no layer" : "layers " + view.layers.replaceAll(",", ", ")) + (missing.length ? (missing.length <= 2 ? ", without " + missing.map((m) => MI.MODULE[m] || m).join(", ") : ", " + (view.modules.join(", ") || "no module")) : ""));
     const meta = setup.methods.find((m) => m.name === view.method);
     MI.text(blend.value, meta ? meta.title : view.method);
     MI.text(decoding.value, `T ${view.t} · top-p ${view.top_p} · ≤ ${view.cap} · seed ${view.seed}`);

@@ -1,13 +1,12 @@
 // The λ rail: the x-axis of the page. A native range input under a drawn track, frames, pins, stage bands and leaders.
 "use strict";
-MI.THUMB = 22; // px; the native thumb's width decides where λ = 0 and λ = 1 lie
 
 // The span of λ that the rail shows: 0 to 1, wider when something lies outside. Pure.
 MI.span = function (lams) {
   return [Math.min(0, ...lams), Math.max(1, ...lams)];
 };
 // The place of a λ on the rail as a CSS length; the same for everything that hangs on the axis.
-MI.place = (lam, [low, high]) => `calc(${MI.THUMB / 2}px + ${((lam - low) / (high - low)).toFixed(5)} * (100% - ${MI.THUMB}px))`;
+MI.place = (lam, [low, high]) => `calc(var(--inset) + ${((lam - low) / (high - low)).toFixed(5)} * (100% - 2 * var(--inset)))`;
 // The next frame from `lam` in a direction, or null: what the bracket keys step to when there are frames.
 MI.step = function (lam, direction, frames) {
   const steps = frames.length > 1 ? frames.map((f) => f.lam) : Array.from({ length: 11 }, (_, i) => i / 10);
@@ -71,7 +70,7 @@ MI.rail = function (app) {
     stages.replaceChildren(...app.strip().bands.map((b) => {
       const wide = (b.to - b.from) / (range[1] - range[0]);
       const words = { 1: "no thought", 2: "transition", 3: "thinking" }[b.stage];
-      return h("span", { class: "mi-stage mi-stage-" + b.stage, title: `Stage ${b.stage}: ${words} (as this one strip shows it)`, style: { left: MI.place(b.from, range), width: `calc(${wide.toFixed(5)} * (100% - ${MI.THUMB}px))` } }, h("b", {}, `stage ${b.stage}`), wide > 0.16 ? " " + words : "");
+      return h("span", { class: "mi-stage mi-stage-" + b.stage, title: `Stage ${b.stage}: ${words} (as this one strip shows it)`, style: { left: MI.place(b.from, range), width: `calc(${wide.toFixed(5)} * (100% - 2 * var(--inset)))` } }, h("b", {}, `stage ${b.stage}`), wide > 0.16 ? " " + words : "");
     }));
     dots.replaceChildren(
       ...frames.map((f) => {
@@ -106,10 +105,12 @@ MI.rail = function (app) {
   function lead() {
     const box = leaders.getBoundingClientRect();
     if (!box.width) return;
+    const inset = parseFloat(getComputedStyle(node).getPropertyValue("--inset"));
     const lines = app.board.panes().map((pane) => {
       const p = pane.node.getBoundingClientRect(), lam = pane.id === "instruct" ? 0 : pane.id === "thinking" ? 1 : pane.id === "blend" ? app.view.get().lam : Number(pane.id.slice(3));
-      if (!p.width || p.right < box.left || p.left > box.right) return null;
-      const x0 = p.left + p.width / 2 - box.left, x1 = MI.THUMB / 2 + ((lam - range[0]) / (range[1] - range[0])) * (box.width - MI.THUMB), y = box.height;
+      const middle = p.left + p.width / 2;
+      if (!p.width || middle < box.left || middle > box.right) return null;
+      const x0 = middle - box.left, x1 = inset + ((lam - range[0]) / (range[1] - range[0])) * (box.width - 2 * inset), y = box.height;
       return h("svg:path", { d: `M${x0.toFixed(1)} 0 C ${x0.toFixed(1)} ${y * 0.7}, ${x1.toFixed(1)} ${y * 0.3}, ${x1.toFixed(1)} ${y}`, stroke: MI.colour(lam), class: pane.id === "blend" ? "mi-leader-main" : "" });
     });
     leaders.replaceChildren(...lines.filter(Boolean));

@@ -3,7 +3,8 @@
 Pure functions. The page never sees a `Snapshot`; it sees frames, and a strip is the frames of one question over λ.
 """
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mi_explorer.study.ask import Snapshot
 from mi_explorer.traces import Trace

@@ -7,11 +7,13 @@ visitors; what belongs to a visitor travels with the request or hangs on the run
 import logging
 import threading
 from collections import OrderedDict
-from typing import Any, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.study.ask import Ask, Snapshot
-from mi_explorer.ui import board, view as views
+from mi_explorer.ui import board
+from mi_explorer.ui import view as views
 from mi_explorer.ui.scores import scores
 from mi_explorer.ui.sentence import bands, sentence
 
@@ -67,9 +69,22 @@ class Explore:
                     self._keep(token, snapshot)
                     frames[snapshot.id] = board.frame(snapshot)
                 live = any(f["state"] in ("queued", "running") for f in frames.values())
-                yield {"token": token, "state": "running" if live else "ending", "message": "", "frames": dict(frames), "sentence": "", "bands": [], "beat": beat}
+                yield {
+                    "token": token,
+                    "state": "running" if live else "ending",
+                    "message": "",
+                    "frames": dict(frames),
+                    "sentence": "",
+                    "bands": [],
+                    "beat": beat,
+                }
             told = [*kept, *frames.values()]
-            state = {"state": "stopped" if stop.is_set() else "done", "message": "", "sentence": sentence(told), "bands": bands(told)}
+            state = {
+                "state": "stopped" if stop.is_set() else "done",
+                "message": "",
+                "sentence": sentence(told),
+                "bands": bands(told),
+            }
             failed = [f["message"] for f in frames.values() if f["state"] == "failed"]
             if failed:
                 state |= {"state": "failed", "message": failed[0]}
@@ -80,7 +95,9 @@ class Explore:
             raise
         except Exception as error:
             log.exception("A run failed")
-            state |= {"message": f"Something broke on the server ({type(error).__name__}). What was written so far is kept; running again usually helps."}
+            state |= {
+                "message": f"Something broke on the server ({type(error).__name__}). What was written so far is kept; running again usually helps."
+            }
         finally:
             stop.set()
             with self._lock:
@@ -98,7 +115,11 @@ class Explore:
         at = (view.lam,) if request.get("kind") == "here" else board.lams(view.lam, view.pins)
         asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None) for x in at]
         kept = request.get("kept") if isinstance(request.get("kept"), list) else []
-        return _token_of(request), asks, [s for s in map(board.summary, kept[: board.MOST_FRAMES * 4]) if s and s["lam"] not in at]
+        return (
+            _token_of(request),
+            asks,
+            [s for s in map(board.summary, kept[: board.MOST_FRAMES * 4]) if s and s["lam"] not in at],
+        )
 
     def _stream(self, asks: list[Ask], stop: threading.Event) -> Iterator[tuple[Snapshot, ...]]:
         """The workbench's stream; a run that waits for its turn still gives a sign of life."""

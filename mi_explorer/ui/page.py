@@ -4,12 +4,18 @@ The component's template is static and holds no value slots: all text reaches th
 `assets/web/*.js`. Events are private; what belongs to a visitor travels with the event.
 """
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import gradio as gr
 
+from mi_explorer.errors import UserError
+from mi_explorer.ui import landing
 from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.settings import Settings
+from mi_explorer.ui.setup import setup
 
 WEB = Path(__file__).resolve().parents[2] / "assets" / "web"
 SCRIPTS = ("core", "address", "paint", "pane", "board", "rail", "bars", "knobs", "ask", "frame", "explore")
@@ -45,8 +51,8 @@ def theme() -> gr.themes.Base:
     ).set(body_background_fill="#fbfbfc", body_background_fill_dark="#0f1115")
 
 
-def build(explore: Explore, setup: dict[str, Any]) -> gr.Blocks:
-    """The app of these handlers; `setup` is the fixed part of the page (see `setup.py`)."""
+def build(explore: Explore, fixed: dict[str, Any]) -> gr.Blocks:
+    """The app of these handlers; `fixed` is the fixed part of the page (see `setup.py`)."""
 
     def stop(token: Any) -> bool:
         return explore.stop(token)
@@ -69,9 +75,17 @@ def build(explore: Explore, setup: dict[str, Any]) -> gr.Blocks:
     with gr.Blocks(title="MI Explorer", analytics_enabled=False, fill_width=True) as app:
         board = gr.HTML(
             value=None, html_template="<div></div>", js_on_load=ON_LOAD, apply_default_css=False, head=head(), elem_id="explore", padding=False,
-            server_functions=[stop, alive, draw, score], setup=setup, opened=None,
+            server_functions=[stop, alive, draw, score], setup=fixed, opened=None,
         )  # fmt: skip
-        board.run(run, None, board, show_progress="hidden", concurrency_limit=VISITORS, trigger_mode="multiple", api_visibility="private")
+        board.run(
+            run,
+            None,
+            board,
+            show_progress="hidden",
+            concurrency_limit=VISITORS,
+            trigger_mode="multiple",
+            api_visibility="private",
+        )
         app.load(opened, None, board, show_progress="hidden", queue=False, api_visibility="private")
     return app
 
@@ -81,3 +95,44 @@ def launch(app: gr.Blocks, host: str, port: int, **more: Any) -> Any:
     return app.queue(default_concurrency_limit=VISITORS, max_size=200).launch(
         server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, ssr_mode=False, run_history=False, share=False, footer_links=["gradio"], **more,
     )  # fmt: skip
+
+
+def questions_of(task: str) -> tuple[Any, ...]:
+    """The questions that the page offers; none where the task cannot be had."""
+    from mi_explorer.tasks import load_task
+
+    try:
+        return load_task(task).questions if task else ()
+    except UserError as error:
+        print(f"No example questions: {error}", flush=True)
+        return ()
+
+
+def serve(settings: Settings) -> None:
+    """Open the pair and serve the page until interrupted. Raises `UserError` for what cannot be opened."""
+    from mi_explorer.workbench import Workbench
+
+    questions = questions_of(settings.task)
+    with Workbench.open(
+        settings.pair, device=settings.device, dtype=settings.dtype or None, home=settings.home or None, max_rows=settings.rows
+    ) as bench:
+        launch(app_of(bench, questions, settings.task), settings.host, settings.port)
+
+
+def app_of(bench: Any, questions: tuple[Any, ...], task: str) -> gr.Blocks:
+    """The app of an open workbench, on its precomputed strip where there is one."""
+    explore = Explore(bench, questions)
+    content = landing.read(bench.pair.name)
+    if content:
+        explore.keep(landing.TOKEN, {s.id: s for s in landing.snapshots(content, bench)})
+    return build(
+        explore, setup(bench, questions, task, landing.strip(content, bench.fingerprint) if content else None, facts=facts(bench))
+    )
+
+
+def facts(bench: Any) -> str:
+    """The pair in a few words: layers, parameters, arithmetic."""
+    parent = bench.resident.parents.instruct
+    weights = sum(math.prod(parent.header(name)[0]) for name in parent.names())
+    size = f"{weights / 1e9:.1f} B" if weights >= 1e9 else f"{weights / 1e6:.1f} M"
+    return f"{bench.layers} layers · {size} parameters · {bench.dtype} on {bench.device}"

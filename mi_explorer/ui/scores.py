@@ -18,5 +18,7 @@ def scores(bench: Any, snapshot: Snapshot) -> dict[str, Any]:
     for i in range(len(trace.ends)):
         start, end = starts[i], trace.ends[i]
         place = part_of(trace, start) if end > start else None
-        tokens.append([trace.text[start:end], place[0] if place else "", round(float(found.llr[i]), 3), round(float(found.entropy[i]), 3)])
+        tokens.append(
+            [trace.text[start:end], place[0] if place else "", round(float(found.llr[i]), 3), round(float(found.entropy[i]), 3)]
+        )
     return {"tokens": tokens, "detail": detail}

@@ -4,7 +4,8 @@ Pure: frames are the dicts that `board.frame` makes; only finished ones count. N
 are not there is not said.
 """
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 Frame = dict[str, Any]
 

@@ -3,7 +3,8 @@
 It goes to the browser once, with the page. Text in it (task questions, pair names, findings) is text there too.
 """
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mi_explorer.recipe import MODULES
 from mi_explorer.ui import view as views
@@ -27,7 +28,10 @@ def presets(layers: int) -> list[dict[str, Any]]:
     spans = [("everything", 0, layers), ("first third", 0, first), ("middle third", first, second), ("last third", second, layers),
              ("first two thirds", 0, second), ("last two thirds", first, layers)]  # fmt: skip
     shown = [{"label": label, "layers": span(a, b, layers), "modules": list(MODULES)} for label, a, b in spans if b > a]
-    without = [{"label": f"without {m}", "layers": "all", "modules": [x for x in MODULES if x != m]} for m in ("attention", "mlp")]
+    without = [
+        {"label": f"without {label}", "layers": "all", "modules": [x for x in MODULES if x != m]}
+        for m, label in (("attention", "attention"), ("mlp", "MLP"))
+    ]
     return shown + without
 
 
@@ -42,9 +46,15 @@ def methods(base: bool) -> list[dict[str, Any]]:
 
     return [
         {
-            "name": m.name, "title": m.title, "about": m.text, "available": base or not m.needs_base,
-            "params": [{"name": p.name, "title": p.title, "default": p.default, "low": p.low, "high": p.high, "about": p.text} for p in m.params],
-        }  # fmt: skip
+            "name": m.name,
+            "title": m.title,
+            "about": m.text,
+            "available": base or not m.needs_base,
+            "params": [
+                {"name": p.name, "title": p.title, "default": p.default, "low": p.low, "high": p.high, "about": p.text}
+                for p in m.params
+            ],
+        }
         for m in METHODS.values()
     ]
 
@@ -62,7 +72,14 @@ def examples(questions: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
     return [{"q": q.text, "gold": q.gold, "family": q.family or "example", "level": q.level} for q in picked]
 
 
-def setup(bench: Any, questions: Sequence[Any], task: str, landing: dict[str, Any] | None, findings: Sequence[dict[str, str]] = (), facts: str = "") -> dict[str, Any]:
+def setup(
+    bench: Any,
+    questions: Sequence[Any],
+    task: str,
+    landing: dict[str, Any] | None,
+    findings: Sequence[dict[str, str]] = (),
+    facts: str = "",
+) -> dict[str, Any]:
     """The whole dict. `landing` is a precomputed strip (see `landing.py`), or None for an empty board."""
     layers = bench.layers or 0
     shown = examples(questions)

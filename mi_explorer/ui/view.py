@@ -4,8 +4,9 @@ It travels in three forms that all pass through the one table `FIELDS`: the addr
 out), the flat dict that the page sends with a run, and this value. Everything from outside is validated like any input.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Mapping
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from mi_explorer.errors import UserError, unknown
@@ -101,7 +102,9 @@ def from_dict(values: Mapping[str, Any]) -> View:
         pair=text["pair"],
         lam=round(number(v["lam"], "λ", *LAM_RANGE), 4),
         method=text["method"],
-        params=tuple(sorted((_text(k, "parameter")[:40], number(x, f"Parameter {str(k)[:40]}", -1e6, 1e6)) for k, x in v["params"].items())),
+        params=tuple(
+            sorted((_text(k, "parameter")[:40], number(x, f"Parameter {str(k)[:40]}", -1e6, 1e6)) for k, x in v["params"].items())
+        ),
         scope=Scope(text["layers"][:400], tuple(_text(m, "module")[:40] for m in v["modules"])),
         template=text["template"],
         decoding=Decoding(v["t"], v["top_p"], v["top_k"], v["min_p"], v["rep"], v["cap"], v["seed"]),

@@ -2,9 +2,10 @@
 
 import re
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 from mi_explorer.recipe import Recipe
 from mi_explorer.study.ask import Ask, Snapshot, judge
@@ -54,7 +55,9 @@ class FakeBench:
     name: str = "mini"
 
     def __post_init__(self) -> None:
-        self.pair: Any = SimpleNamespace(name=self.name, title="Scripted pair", base="base", think_open="<think>", think_close="</think>")
+        self.pair: Any = SimpleNamespace(
+            name=self.name, title="Scripted pair", base="base", think_open="<think>", think_close="</think>"
+        )
         self.tags, self.words = ThinkTags("<think>", "</think>"), Words()
         self.asked: list[Ask] = []
 
@@ -63,7 +66,14 @@ class FakeBench:
 
     def stream(self, asks: Sequence[Ask], *, stop: Any = None, hz: float = 12, **_: Any) -> Iterator[tuple[Snapshot, ...]]:
         self.asked += asks
-        rows = [(a, TraceFold(self.tags, self.words.decode, a.gold, a.kind), self.words.encode(self.script(a.recipe.lam, a.gold or "7"))) for a in asks]
+        rows = [
+            (
+                a,
+                TraceFold(self.tags, self.words.decode, a.gold, a.kind),
+                self.words.encode(self.script(a.recipe.lam, a.gold or "7")),
+            )
+            for a in asks
+        ]
         yield tuple(Snapshot(a.id, a.recipe, a.decoding, "queued", f.trace()) for a, f, _ in rows)
         longest, last = max(len(ids) for *_, ids in rows), 0.0
         for i in range(longest + 1):

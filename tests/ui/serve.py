@@ -5,18 +5,23 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
-from fake import QUESTIONS, FakeBench  # noqa: E402
+from fake import QUESTIONS, FakeBench
 
-from mi_explorer.ui.explore import Explore  # noqa: E402
-from mi_explorer.ui.page import build, launch  # noqa: E402
-from mi_explorer.ui.setup import setup  # noqa: E402
+from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.page import build, launch
+from mi_explorer.ui.setup import setup
 
 
 def landing(explore: Explore) -> dict:
     """A strip of the scripted bench, made the way a run makes it."""
     view = {"q": QUESTIONS[0].text, "gold": QUESTIONS[0].gold}
     last = list(explore.run({"token": "a" * 16, "kind": "strip", "view": view}))[-1]
-    return {"token": "a" * 16, "label": "Precomputed (scripted)", "view": view, **{k: last[k] for k in ("frames", "sentence", "bands")}}
+    return {
+        "token": "a" * 16,
+        "label": "Precomputed (scripted)",
+        "view": view,
+        **{k: last[k] for k in ("frames", "sentence", "bands")},
+    }
 
 
 if __name__ == "__main__":

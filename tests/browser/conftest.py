@@ -1,0 +1,124 @@
+"""A real Chromium on a real server: the page on a scripted workbench (fast, the same every time).
+
+Every page fixture fails its test when the page asks anything of another host, or when a script throws.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start(command: list[str], port: int, folder: Path, wait: float = 90) -> subprocess.Popen:
+    """Start a server and wait until its page answers."""
+    env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder / "gradio"), "OMP_NUM_THREADS": "1"}
+    log = (folder / f"server-{port}.log").open("w")
+    process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    end = time.monotonic() + wait
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/config", timeout=2).read()
+            return process
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.2)
+    process.kill()
+    raise RuntimeError(f"The server did not come up:\n{(folder / f'server-{port}.log').read_text()[-3000:]}")
+
+
+def stop(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+
+
+@pytest.fixture(scope="session")
+def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page on the scripted workbench, 40 tokens a second and row."""
+    port = free_port()
+    process = start([sys.executable, "tests/ui/serve.py", str(port), "40"], port, tmp_path_factory.mktemp("scripted"))
+    yield f"http://127.0.0.1:{port}/"
+    stop(process)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = (
+        os.environ.get("MI_EXPLORER_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)  # None: Playwright's own, where it is installed
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Open pages: `visit(address, dark=…, width=…, height=…, touch=…)` waits until the instrument is ready."""
+    contexts: list[Any] = []
+    foreign: list[str] = []
+    thrown: list[str] = []
+
+    def open_page(address: str, dark: bool = False, width: int = 1280, height: int = 900, **more: Any) -> Page:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on(
+            "request", lambda r: foreign.append(r.url) if not r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else None
+        )
+        page.on("pageerror", lambda e: thrown.append(str(e)))
+        page.goto(address)
+        page.wait_for_selector("[data-ready]")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert foreign == [], "the page asked something of another host"
+    assert thrown == [], "a script of the page threw"
+
+
+def lam(page: Page) -> float:
+    """The λ on the rail."""
+    return float(page.input_value(".mi-range"))
+
+
+def set_lam(page: Page, value: float) -> None:
+    """Move the rail as a drag does: input events of the native range."""
+    page.evaluate(
+        "v => { const r = document.querySelector('.mi-range'); r.value = v; r.dispatchEvent(new Event('input', {bubbles: true})); }",
+        value,
+    )
+
+
+def pane(page: Page, name: str) -> Any:
+    """A pane by id: "instruct", "blend", "thinking", "pin0.3"."""
+    return page.locator(f"[data-pane='{name}']")
