@@ -15,8 +15,8 @@ import torch
 
 from mi_explorer.pairs import Pair
 from mi_explorer.weights.checkpoint import Checkpoint
-from mi_explorer.weights.headers import read_header
-from mi_explorer.weights.source import CheckpointError, Folder, Hub, open_source
+from mi_explorer.weights.headers import Entry, read_header
+from mi_explorer.weights.source import CheckpointError, Folder, Hub, Source, open_source
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = re.compile(r"^(base_model\.model\.)")
@@ -43,46 +43,7 @@ class AdapterCheckpoint(Checkpoint):
         self._maps, self._files = {}, {}
         self.stamp = {WEIGHTS: self._stat(WEIGHTS)}
         self.own_headers = {WEIGHTS: raw}
-        self._claim()
-
-    def _claim(self) -> None:
-        """Match every tensor of the adapter with a tensor of the checkpoint under it; refuse what does not match."""
-        sides: dict[str, dict[str, str]] = {}
-        self.replaced: dict[str, str] = {}
-        for key in self.own:
-            inner = PREFIX.sub("", key)
-            if match := FACTOR.match(inner):
-                target = f"{match['module']}.weight"
-                sides.setdefault(target, {})[match["side"] + ("e" if match["embedding"] else "")] = key
-            elif inner in self.entries:
-                self.replaced[inner] = key
-            elif inner.replace(".base_layer.", ".") in self.entries:
-                self.replaced[inner.replace(".base_layer.", ".")] = key
-            else:
-                raise CheckpointError(f"{self.label}: the adapter holds {key!r}, which is not a LoRA factor or a tensor of {self.under.label}. "
-                                      "Only plain LoRA (and fully saved modules) can be blended; merge the adapter first.")
-        self.lora: dict[str, tuple[str, str, float, bool]] = {}
-        for target, keys in sides.items():
-            embedding = "Ae" in keys
-            a, b = keys.get("Ae" if embedding else "A"), keys.get("Be" if embedding else "B")
-            if target not in self.entries or a is None or b is None:
-                raise CheckpointError(f"{self.label}: the adapter changes {target!r}, which {self.under.label} does not have as one tensor. "
-                                      "Is the adapter meant for another model?")
-            shape, ab = self.entries[target].shape, (self.own[a].shape, self.own[b].shape)
-            turned = embedding or bool(self.settings.get("fan_in_fan_out"))
-            want = shape[::-1] if turned else shape
-            if len(shape) != 2 or ab[0][0] != ab[1][1] or (ab[1][0], ab[0][1]) != tuple(want):
-                raise CheckpointError(f"{self.label}: the factors of {target!r} have shapes {list(ab[0])}, {list(ab[1])}; the tensor is {list(shape)}.")
-            self.lora[target] = (a, b, self.scale(target, ab[0][0]), turned)
-        for name, key in self.replaced.items():
-            if self.own[key].shape != self.entries[name].shape:
-                raise CheckpointError(f"{self.label}: {key!r} is {list(self.own[key].shape)}, the tensor under it {list(self.entries[name].shape)}.")
-
-    def scale(self, target: str, rank: int) -> float:
-        """α/r (or α/√r) of a target, patterns included: as `peft` computes it."""
-        module = target.removesuffix(".weight")
-        alpha = _pattern(self.settings.get("alpha_pattern"), module, self.settings.get("lora_alpha", 8))
-        return float(alpha) / (math.sqrt(rank) if self.settings.get("use_rslora") else rank)
+        self.lora, self.replaced = claim(self.own, self.entries, self.settings, self.label, under.label)
 
     def touched(self) -> tuple[str, ...]:
         """Tensors that the adapter changes, sorted."""
@@ -133,6 +94,54 @@ class AdapterCheckpoint(Checkpoint):
         super().check_unchanged()
 
 
+def claim(own: dict[str, Entry], entries: dict[str, Entry], settings: dict[str, Any], label: str,
+          under: str) -> tuple[dict[str, tuple[str, str, float, bool]], dict[str, str]]:
+    """Match every tensor of an adapter with a tensor of the checkpoint under it, from headers alone; refuse what does not match.
+
+    Returns factors (tensor → key of A, key of B, scale, transposed) and replaced tensors (tensor → key).
+    """
+    sides: dict[str, dict[str, str]] = {}
+    replaced: dict[str, str] = {}
+    for key in own:
+        inner = PREFIX.sub("", key)
+        if match := FACTOR.match(inner):
+            sides.setdefault(f"{match['module']}.weight", {})[match["side"] + ("e" if match["embedding"] else "")] = key
+        elif inner in entries:
+            replaced[inner] = key
+        elif inner.replace(".base_layer.", ".") in entries:
+            replaced[inner.replace(".base_layer.", ".")] = key
+        else:
+            raise CheckpointError(f"{label}: the adapter holds {key!r}, which is not a LoRA factor or a tensor of {under}. "
+                                  "Only plain LoRA (and fully saved modules) can be blended; merge the adapter first.")
+    lora: dict[str, tuple[str, str, float, bool]] = {}
+    for target, keys in sides.items():
+        embedding = "Ae" in keys
+        a, b = keys.get("Ae" if embedding else "A"), keys.get("Be" if embedding else "B")
+        if target not in entries or a is None or b is None:
+            raise CheckpointError(f"{label}: the adapter changes {target!r}, which {under} does not have as one tensor. "
+                                  "Is the adapter meant for another model?")
+        shape, (rank, width), (height, rank_b) = entries[target].shape, _two(own[a]), _two(own[b])
+        turned = embedding or bool(settings.get("fan_in_fan_out"))
+        if rank != rank_b or (height, width) != tuple(shape[::-1] if turned else shape):
+            raise CheckpointError(f"{label}: the factors of {target!r} have shapes {list(own[a].shape)}, {list(own[b].shape)}; "
+                                  f"the tensor is {list(shape)}.")
+        lora[target] = (a, b, scale(settings, target, rank), turned)
+    for name, key in replaced.items():
+        if own[key].shape != entries[name].shape:
+            raise CheckpointError(f"{label}: {key!r} is {list(own[key].shape)}, the tensor under it {list(entries[name].shape)}.")
+    return lora, replaced
+
+
+def _two(entry: Entry) -> tuple[int, int]:
+    return (entry.shape[0], entry.shape[1]) if len(entry.shape) == 2 else (-1, -1)
+
+
+def scale(settings: dict[str, Any], target: str, rank: int) -> float:
+    """α/r (or α/√r) of a target, patterns included: as `peft` computes it."""
+    alpha = _pattern(settings.get("alpha_pattern"), target.removesuffix(".weight"), settings.get("lora_alpha", 8))
+    return float(alpha) / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+
+
 def _pattern(patterns: dict[str, Any] | None, module: str, default: Any) -> Any:
     """The value of the first pattern that matches the end of a module's name (`peft`'s rule)."""
     for key, value in (patterns or {}).items():
@@ -141,7 +150,7 @@ def _pattern(patterns: dict[str, Any] | None, module: str, default: Any) -> Any:
     return default
 
 
-def read_settings(folder: Folder) -> dict[str, Any]:
+def read_settings(folder: Source) -> dict[str, Any]:
     """adapter_config.json, checked: plain LoRA only."""
     try:
         settings = json.loads(folder.read(CONFIG))

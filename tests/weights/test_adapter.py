@@ -68,7 +68,7 @@ def test_an_adapter_parent_is_what_peft_merges(kind, base, tmp_path):
         assert (half - (parents.tensor("instruct", name) + want) / 2).abs().max() < 1e-6
     n = parents.thinking.entry("model.embed_tokens.weight").numel
     pieces = [parents.block("thinking", "model.embed_tokens.weight", s, min(n, s + 77)) for s in range(0, n, 77)]
-    torch.testing.assert_close(torch.cat(pieces), parents.tensor("thinking", "model.embed_tokens.weight").flatten(), rtol=0, atol=1e-7)
+    torch.testing.assert_close(torch.cat(pieces), parents.tensor("thinking", "model.embed_tokens.weight").flatten(), rtol=0, atol=3e-7)
 
 
 def test_factors_rebuild_the_other_endpoint(base, tmp_path):
