@@ -25,7 +25,7 @@ def number(value: object, what: str, low: float, high: float) -> float:
     """`value` as a finite float within [low, high], or a `RecipeError` that says what is wrong with it."""
     try:
         x = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise RecipeError(f"{what} must be a number, not {str(value)[:40]!r}.") from None
     if not math.isfinite(x) or not low <= x <= high:
         raise RecipeError(f"{what} must lie between {low:g} and {high:g}, not {x:g}.")

@@ -134,14 +134,19 @@ def to_query(view: View) -> str:
 
 def _encode(kind: str, value: Any) -> str:
     if kind == "number":
-        return f"{value:.15g}"
+        return _digits(value)
     if kind == "numbers":
-        return ",".join(f"{x:.15g}" for x in value)
+        return ",".join(map(_digits, value))
     if kind == "names":
         return ",".join(value) or "none"
     if kind == "pairs":
-        return ",".join(f"{k}:{x:.15g}" for k, x in value.items())
+        return ",".join(f"{k}:{_digits(x)}" for k, x in value.items())
     return str(value)
+
+
+def _digits(x: float) -> str:
+    """The shortest text that reads back as x."""
+    return str(int(x)) if x == int(x) else repr(float(x))
 
 
 def _decode(kind: str, text: str) -> Any:
