@@ -9,7 +9,7 @@ from typing import Any, Callable, Sequence
 import numpy as np
 import torch
 
-from mi_explorer.engine.events import Admitted, Event, Failed, Finished, FinishReason, Token
+from mi_explorer.engine.events import Admitted, Event, Failed, Finished, FinishReason, Token, Verified
 from mi_explorer.engine.rows import Lane, Row
 from mi_explorer.engine.sampling import Sampler
 
@@ -88,6 +88,10 @@ class Batch:
         A row whose (recipe, prompt) is already in a slot copies that KV and computes its last position only; a row that waits for
         such a donor in this very pass sits it out.
         """
+        for row in rows:
+            if row.draft and row.length >= len(row.request.prompt):
+                self._verify(row, mode, first)
+                return
         todo: list[Row] = []
         tokens = 0
         for row in rows:
@@ -120,12 +124,47 @@ class Batch:
         for row in todo:
             row.length += left[row.lanes[0].slot - first]
             row.mode = row.mode or mode
-        done = [row for row in todo if row.ready]
+        done = [row for row in todo if row.length >= len(row.request.prompt)]
         if done:
             for row in done:
                 self.emit(row, Admitted(row.request.id, row.mode))
             run = _Pass(lanes, self.backend, keep=set(done))
             self._emit(run, *run.sample(logits))
+            for row in done:
+                if row.draft and row.tokens[:1] != list(row.draft[:1]):
+                    self._settle(row)
+
+    def _verify(self, row: Row, mode: str, first: int) -> None:
+        """One pass over the next tokens of a draft, of which the row's tokens are a prefix: keep what the recipe would draw too.
+
+        The noise of a token depends on (seed, t) alone, so this holds for sampled traces as for greedy ones.
+        """
+        known = len(row.tokens)
+        feed = row.draft[known - 1 : known - 1 + self.chunk][: self.backend.context - row.length]
+        self.arrange(row.lanes, first)
+        device = self.backend.device
+        positions = torch.arange(row.length, row.length + len(feed), device=device)[None]
+        ids = torch.tensor([feed], device=device)
+        logits = self.backend.run(row.lanes[0].bound, mode, first, ids, positions, row.length + len(feed), ())[0]
+        sampler = Sampler([row.request.decoding] * len(feed), (), self.backend.vocab, device)
+        drawn, logprobs = sampler(logits, np.arange(known, known + len(feed)))
+        for token, logprob in zip(drawn.tolist(), logprobs.tolist()):
+            row.length += 1
+            if not self._one(row, token, logprob):
+                return
+            if len(row.tokens) > len(row.draft) or row.draft[len(row.tokens) - 1] != token:
+                break
+        else:
+            return
+        self._settle(row)
+
+    def _settle(self, row: Row) -> None:
+        """The draft has served: say how far it held."""
+        if row.draft:
+            pairs = zip(row.tokens, row.draft)
+            kept = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(row.tokens), len(row.draft)))
+            row.draft = ()
+            self.emit(row, Verified(row.request.id, kept))
 
     def decode(self, rows: Sequence[Row], mode: str) -> None:
         """One token for each of these rows (all ready), in slots from 0."""
@@ -145,22 +184,27 @@ class Batch:
         self._emit(run, ids, logprobs)
 
     def _emit(self, run: "_Pass", ids: torch.Tensor, logprobs: torch.Tensor) -> None:
-        context = self.backend.context
         for row, token, logprob in zip(run.rows, ids.tolist(), logprobs.tolist()):
-            if logprob != logprob:
-                self.fail(row, "The blend gave no finite numbers for this row; its λ or its weights are out of range.")
-                continue
-            if token in row.stops:
-                self.finish(row, "stop")
-                continue
-            count = len(row.tokens)
-            row.tokens.append(token)
-            row.last = token
-            self.emit(row, Token(row.request.id, count, token, logprob))
-            if count + 1 >= row.request.decoding.cap:
-                self.finish(row, "cap")
-            elif row.length >= context:
-                self.finish(row, "context")
+            self._one(row, token, logprob)
+
+    def _one(self, row: Row, token: int, logprob: float) -> bool:
+        """Hand out one token; False if the row ended with it."""
+        if logprob != logprob:
+            self.fail(row, "The blend gave no finite numbers for this row; its λ or its weights are out of range.")
+            return False
+        if token in row.stops:
+            self._settle(row)
+            self.finish(row, "stop")
+            return False
+        request, count = row.request, len(row.tokens)
+        row.tokens.append(token)
+        row.last = token
+        self.emit(row, Token(request.id, count, token, logprob))
+        if count + 1 >= request.decoding.cap or row.length >= self.backend.context:
+            self._settle(row)
+            self.finish(row, "cap" if count + 1 >= request.decoding.cap else "context")
+            return False
+        return True
 
     def finish(self, row: Row, reason: FinishReason) -> None:
         """End a row and free its slots."""

@@ -19,6 +19,9 @@ class Request:
     decoding: Decoding = field(default_factory=Decoding)
     stop_ids: tuple[int, ...] = ()
     priority: int = INTERACTIVE
+    draft: tuple[int, ...] = ()
+    """An old trace of this prompt, decoding and seed under another recipe: what of it still holds is verified in one pass
+    (`Verified`), and only the rest is decoded. The result is the same as without it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,14 @@ class Token:
 
 
 @dataclass(frozen=True)
+class Verified:
+    """The first `kept` tokens of the draft are this recipe's too; token number `kept` is the first where the recipe matters."""
+
+    id: str
+    kept: int
+
+
+@dataclass(frozen=True)
 class Finished:
     """The response is complete: a stop id came ("stop"; the stop id is not part of it), or it was cut short."""
 
@@ -56,4 +67,4 @@ class Failed:
     message: str
 
 
-Event = Union[Admitted, Token, Finished, Failed]
+Event = Union[Admitted, Token, Verified, Finished, Failed]

@@ -31,10 +31,11 @@ class Lane:
 class Row:
     """A request with its progress. `length`: positions in the cache; decoding starts when the whole prompt is there."""
 
-    __slots__ = ("request", "stream", "lanes", "length", "tokens", "last", "stops", "key", "plane", "foldable", "order", "mode", "priority")
+    __slots__ = ("request", "stream", "lanes", "length", "tokens", "last", "stops", "key", "plane", "foldable", "order", "mode", "priority", "draft")
 
     def __init__(self, request: Request, stream: Any, order: int):
         self.request, self.stream, self.order = request, stream, order
+        self.draft = request.draft if request.decoding.repetition_penalty == 1 else ()
         self.priority = INTERACTIVE if request.priority <= INTERACTIVE else BULK
         self.lanes: list[Lane] = []
         self.length, self.last, self.mode = 0, -1, ""
@@ -44,14 +45,16 @@ class Row:
 
     @property
     def ready(self) -> bool:
-        """Whether the prompt is in the cache, so that the row decodes."""
-        return self.length >= len(self.request.prompt)
+        """Whether the prompt is in the cache and a draft has been verified, so that the row decodes."""
+        return self.length >= len(self.request.prompt) and not self.draft
 
     def bind(self, resident: Any, backend: Any) -> None:
         """Bind the recipe (or the recipes of a logit blend) to the backend; raises `UserError` where that cannot be."""
         bounds = [(backend.bind(recipe.hash, resident.blend(recipe)), weight) for recipe, weight in logit_parts(self.request.recipe)]
         self.lanes = [Lane(self, bound, weight) for bound, weight in bounds]
         self.foldable = len(bounds) == 1
+        if not (self.foldable and backend.can_verify):
+            self.draft = ()
         planes = {bound.plane for bound, _ in bounds}
         self.plane = planes.pop() if len(planes) == 1 else None
         if not self.foldable and self.plane is None:
