@@ -98,6 +98,11 @@ def get_pair(spec: str | Pair | Mapping[str, Any]) -> Pair:
     presets = read_presets()
     if spec in presets:
         return presets[spec]
+    if spec.endswith("@base"):  # the same pair with the base in Instruct's place: the backbone ablation
+        pair = get_pair(spec.removesuffix("@base"))
+        if pair.base is None:
+            raise PairError(f"The pair {pair.name!r} names no base, so it cannot serve as the backbone.")
+        return replace(pair, name=spec, instruct=pair.base)
     if "|" in spec:
         parts = [p.strip() for p in spec.split("|")]
         if len(parts) > 3 or not all(parts):

@@ -38,6 +38,12 @@ class StudyInfo:
     updated: float
     samples: int
 
+    @property
+    def units(self) -> int:
+        """How many samples the plan asks for."""
+        each = [1 if cell.decoding.temperature == 0 else self.plan.samples for cell in self.plan.cells]
+        return sum(each) * self.plan.questions
+
 
 @dataclass(frozen=True)
 class CellRow:

@@ -1,0 +1,8 @@
+"""`python -m mi_explorer`."""
+
+import sys
+
+from mi_explorer.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""The command line: `python -m mi_explorer <command>`. Commands live in `cli_*.py`; nothing heavy is imported for --help.
+
+Exit codes: 0 done, 1 something failed on the way, 2 bad input (one paragraph on standard error), 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+from mi_explorer import cli_run, cli_study
+from mi_explorer.cli_options import Formatter
+from mi_explorer.errors import UserError
+
+TEXT = """Model interpolation: blend an Instruct and a Thinking checkpoint of one architecture, (1−λ)·instruct + λ·thinking,
+and see how reasoning, length and accuracy change with λ. Everything runs on the embedded pair without a download."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser("python -m mi_explorer", description=TEXT, formatter_class=Formatter, allow_abbrev=False)
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    cli_run.add_commands(commands)
+    cli_study.add_commands(commands)
+    if find_spec("mi_explorer.cli_weights"):
+        import_module("mi_explorer.cli_weights").add_commands(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        return int(args.handler(args) or 0)
+    except UserError as error:
+        print(f"mi_explorer {args.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
