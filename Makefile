@@ -1,0 +1,36 @@
+# make app   sets everything up and opens the page          make test   sets everything up and runs the tests
+# make mini  retrains the embedded trio from nothing         make lint   style and types
+PYTHON ?= python3
+PIP_ARGS ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+
+.PHONY: app test mini lint venv chromium clean
+
+venv: $(VENV)/ready
+
+$(VENV)/ready: requirements.txt requirements-dev.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "MI Explorer needs Python 3.11 or newer; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -r requirements.txt -r requirements-dev.txt
+	touch $@
+
+app: venv
+	$(PY) app.py
+
+test: venv chromium
+	$(PY) -m pytest
+
+chromium: venv
+	@sh tests/browser/chromium.sh $(PY)
+
+mini: venv
+	$(PY) -m mi_explorer.mini all
+
+lint: venv
+	$(PY) -m ruff check .
+	$(PY) -m mypy mi_explorer
+
+clean:
+	rm -rf $(VENV) build runs
