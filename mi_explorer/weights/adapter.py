@@ -166,6 +166,20 @@ def read_settings(folder: Source) -> dict[str, Any]:
     return settings
 
 
+def under_role(role: str, adapter_on: str, full: dict[str, str], source: Source) -> str:
+    """On which full checkpoint (role → path or id) the adapter `role` sits: what the pair says, else its own config, the other end, the base."""
+    on = adapter_on
+    if on == "auto":
+        named = str(read_settings(source).get("base_model_name_or_path") or "")
+        same = [r for r, w in full.items() if named and (named == w or os.path.abspath(named) == os.path.abspath(w))]
+        other = {"instruct": "thinking", "thinking": "instruct", "base": "instruct"}[role]
+        on = same[0] if same else other if other in full else "base"
+    if on == role or on not in full:
+        raise CheckpointError(f"{source.label}: a LoRA adapter needs a full checkpoint under it; the pair's {on} is none. Give one as the other "
+                              "endpoint or as the base, and say which with adapter_on.")
+    return on
+
+
 def open_adapter(where: str, role: str, pair: Pair, others: dict[str, Checkpoint]) -> AdapterCheckpoint:
     """Open the LoRA parent `role`, on what the pair says, else what its own config names, else the other endpoint, else the base."""
     source = open_source(where)
@@ -175,14 +189,6 @@ def open_adapter(where: str, role: str, pair: Pair, others: dict[str, Checkpoint
         folder, label = Folder(download(source)), source.label
     else:
         folder, label = source, source.label  # type: ignore[assignment]
-    on = pair.adapter_on
-    if on == "auto":
-        named = str(read_settings(folder).get("base_model_name_or_path") or "")
-        known = {r: w for r, w in (("instruct", pair.instruct), ("thinking", pair.thinking), ("base", pair.base)) if w and r in others}
-        same = [r for r, w in known.items() if named and (named == w or os.path.abspath(named) == os.path.abspath(w))]
-        other = {"instruct": "thinking", "thinking": "instruct", "base": "instruct"}[role]
-        on = same[0] if same else other if other in others else "base"
-    if on == role or on not in others:
-        raise CheckpointError(f"{label}: a LoRA adapter needs a full checkpoint under it; the pair's {on} is none. Give one as the other "
-                              "endpoint or as the base, and say which with adapter_on.")
+    labels = {r: w for r, w in (("instruct", pair.instruct), ("thinking", pair.thinking), ("base", pair.base)) if w and r in others}
+    on = under_role(role, pair.adapter_on, labels, source)
     return AdapterCheckpoint(folder, others[on], label)
