@@ -1,4 +1,4 @@
-"""Slow or risky checks in a process of their own, with a wall-clock limit that holds from any thread.
+"""Slow or risky checks in a process of their own, with limits that hold from any thread.
 
 `ask(kind, gold, answer)` starts the process when first needed and keeps it; a check that runs out of time costs its process,
 and the next one starts a fresh one. Parent and child exchange one JSON object a line, nothing else; symbolic algebra, IFEval's
@@ -10,16 +10,19 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
 
-LIMIT = 5.0  # seconds a check may take
-INNER_LIMIT = 2  # seconds that math-verify gives each of its own steps
+LIMIT = 3.0  # seconds of processor time that a check may take: a busy machine must not turn right answers wrong
+WALL_LIMIT = 20.0  # seconds by the clock, whatever it waits for
+INNER_LIMIT = 2  # seconds by the clock that math-verify gives each of its own steps; where that works, the process lives on
 START_LIMIT = 120.0  # seconds until the child has imported what a kind needs; not counted against the check
 MEMORY = 8 * 2**30  # bytes of address space for the child
 
@@ -76,7 +79,7 @@ _lock = threading.Lock()
 _child: _Child | None = None
 
 
-def ask(kind: str, gold: str, answer: str, limit: float = LIMIT) -> bool:
+def ask(kind: str, gold: str, answer: str, limit: float = WALL_LIMIT) -> bool:
     """Whether the answer is right by the child's check of this kind; one that ends badly or not in time is wrong.
 
     Calls from several threads take turns. Raises `JudgeError` where the check itself is not available.
@@ -142,6 +145,19 @@ def _prepare(kind: str) -> Any:
     raise UserError(f"There is no check of the kind {kind!r}.")
 
 
+@contextlib.contextmanager
+def _timed(on: bool) -> Iterator[None]:
+    """End this process when the block has used up its processor time, even inside one long C call."""
+    if not on or not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_PROF, LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
 def main() -> None:
     """The child's loop: requests on standard input, one reply each on what was standard output."""
     with contextlib.suppress(ImportError, ValueError, OSError):
@@ -157,7 +173,8 @@ def main() -> None:
         try:
             if kind not in checks:
                 checks[kind] = _prepare(kind)
-            reply = {"ok": "gold" not in request or bool(checks[kind](request["gold"], request["answer"]))}
+            with _timed("gold" in request):
+                reply = {"ok": "gold" not in request or bool(checks[kind](request["gold"], request["answer"]))}
         except (UserError, ImportError) as error:
             reply = {"error": str(error) if isinstance(error, UserError) else f"The check {kind!r} needs a package that is not here: {error}."}
         except Exception:  # noqa: BLE001 - whatever an answer does to a checker, it is not right

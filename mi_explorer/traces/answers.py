@@ -11,16 +11,16 @@ from mi_explorer.tasks.verify import WHOLE
 
 MAX_SENTENCE = 2_000  # characters at its end that are looked at
 _STATED = re.compile(
-    r"(?:\banswer\b\W{0,6}(?:to\s[^.\n]{0,80}?)?\s*(?:(?:is|would be|must be|equals)\b|[:=])|^\s*####)[ \t]*[:*]*[ \t]*(?P<answer>[^\n]{1,400})",
+    r"(?:\banswer\b\W{0,6}(?:to\s[^.\n]{0,80}?)?\s*(?:(?:is|would be|must be|equals)\b|[:=])|^\s*####)[ \t]*[:*]*[ \t]*(?=(?P<answer>[^\n]{1,400}))",
     re.IGNORECASE | re.MULTILINE,
 )
-_QUANTITY = r"[-+−]?\s?[$€£]?\d[\d,]*(?:\.\d+)?(?:\s?/\s?\d+)?\s?%?"
+_QUANTITY = r"[-+−]?\s?[$€£]?\d+(?:,\d{3})*(?:\.\d+)?(?:\s?/\s?\d+)?\s?%?"
 _EQUATION = re.compile(
     rf"=\s*(?:\$|\\\(|\*\*)?\s*(?P<answer>{_QUANTITY}|-?\\[dt]?frac\{{\d+\}}\{{\d+\}})(?P<rest>(?:\s+[^\W\d_]{{1,20}}){{0,2}}\s*(?:\$|\\\)|\*\*)?\s*[.!?;,]?\s*)$"
 )
 _OPTION = re.compile(r"^\W{0,4}(?:(?:option|choice)\s+)?\(?\b([A-J])\b\)?[).:*]*\W*$|\*\*\(?([A-J])\)?[.)]?\*\*|\(([A-J])\)")
 _TAGGED = re.compile(r"<answer>([^<]{0,4000})</answer>", re.IGNORECASE)
-_SHORT = 60  # characters: a response as short as this is its own answer
+_SHORT = 60  # characters: a response of one or two words, as short as this, is its own answer
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,10 @@ def boxed(text: str) -> Found | None:
 
 def stated(text: str) -> Found | None:
     """The last "answer is …" with what follows, up to the end of its sentence."""
-    last = None
-    for last in _STATED.finditer(text):
-        pass
-    if last is None:
+    every = list(_STATED.finditer(text))
+    if not every:
         return None
+    last = every[-1]
     raw = last["answer"]
     if inner := re.match(r"\s*(\*\*[^*]+\*\*|\$[^$]+\$|\\\(.+?\\\)|\([A-J]\))", raw):
         raw = inner[1]
@@ -114,4 +113,4 @@ def final(text: str, kind: str = "auto") -> str | None:
 
 def _is_short(line: str) -> bool:
     """A bare value ("23", "$4.50", "**Tuesday**", "3:45 pm"), not a sentence."""
-    return len(line.split()) <= 3
+    return len(line.split()) <= 2

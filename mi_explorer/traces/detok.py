@@ -1,8 +1,8 @@
 """Token ids to text, a token at a time, such that the pieces joined are what the tokenizer makes of the whole.
 
 A token may hold half a character (byte-level BPE) and its text may depend on its left neighbour (sentence-piece spaces). So
-each step decodes a short window, last piece + pending ids, and keeps ids back while their text ends in an unfinished
-character. Work per token is bounded by the window.
+each step decodes a short window, last piece + pending ids, and keeps back an unfinished
+character at its end. Work per token is bounded by the window.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,9 +20,10 @@ class Detokenizer:
         self._left: list[int] = []  # the ids of the last finished piece: context for the next one
         self._left_text = ""
         self._pending: list[int] = []
+        self._given = 0  # characters of the pending ids' text that were given out already
 
     def add(self, token: int) -> str:
-        """The text that became certain with this token; empty while a character is unfinished."""
+        """The text that became certain with this token: all but an unfinished character at its end."""
         self._pending.append(token)
         text = self._tail(self._pending)
         if not text.endswith(UNFINISHED):
@@ -32,7 +33,9 @@ class Detokenizer:
                 head = self._tail(self._pending[:cut])
                 if head + self._decode(self._pending[cut:]) == text:  # no character spans the cut
                     return self._commit(cut, head)
-        return ""
+        certain = text.rstrip(UNFINISHED)
+        piece, self._given = certain[self._given :], max(self._given, len(certain))
+        return piece
 
     def flush(self) -> str:
         """What is left when no further token comes."""
@@ -43,6 +46,8 @@ class Detokenizer:
         return whole[len(self._left_text) :]
 
     def _commit(self, count: int, text: str) -> str:
+        """The first `count` pending ids are done, their text is `text`; returns what of it was not given out yet."""
         self._left, self._pending = self._pending[:count], self._pending[count:]
         self._left_text = self._decode(self._left)
-        return text
+        piece, self._given = text[self._given :], max(0, self._given - len(text))
+        return piece

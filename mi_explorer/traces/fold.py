@@ -182,14 +182,22 @@ class TraceFold:
         """The sentence up to offset `end` is complete: does it give a running answer?"""
         sentence = "".join(self._sentence)
         start, self._sentence_start, self._sentence = self._sentence_start, end, []
-        if self.kind in WHOLE or not (found := answers.in_sentence(sentence)):
+        if self.kind in WHOLE:
             return
-        if found.sign == "equation" and self._stated:
+        at = 0
+        for tag in self.tags.pattern.finditer(sentence):  # a tag may follow a full stop without a space
+            self._give(sentence[at : tag.start()], start + at)
+            at = tag.end()
+        self._give(sentence[at:], start + at)
+
+    def _give(self, sentence: str, start: int) -> None:
+        """Take the running answer of a sentence that begins at offset `start`, if it gives one."""
+        found = answers.in_sentence(sentence)
+        if not found or found.sign == "equation" and self._stated:
             return
         self._stated |= found.sign != "equation"
-        at = start + found.end
         # The answer may end inside the latest token, whose end is not in the list yet.
-        token = min(bisect_left(self._ends, at) + 1, len(self._ids))
+        token = min(bisect_left(self._ends, start + found.end) + 1, len(self._ids))
         key = canonical(found.answer, self.kind)
         if not self._running or key != self._key:
             self._flips += bool(self._running)
@@ -222,6 +230,9 @@ def trace_of(
 
 
 def trace_of_text(text: str, tags: ThinkTags | None = None, finish: Finish = "stop", gold: str | None = None, kind: str = "auto") -> Trace:
-    """The trace of a text without ids: every word with the space before it counts as a token."""
+    """The trace of a text without ids: every word with the space before it counts as a token, equal words as the same one."""
     words = re.findall(r"\s*\S+|\s+$", text)
-    return trace_of(range(len(words)), lambda ids: "".join(words[i] for i in ids), tags or ThinkTags(), finish, gold, kind)  # type: ignore[arg-type]
+    vocabulary = dict.fromkeys(words)
+    ids = {word: i for i, word in enumerate(vocabulary)}
+    spelled = list(vocabulary)
+    return trace_of([ids[w] for w in words], lambda x: "".join(spelled[i] for i in x), tags or ThinkTags(), finish, gold, kind)
