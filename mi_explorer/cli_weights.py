@@ -127,12 +127,14 @@ def run_weights(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found.to_dict(), ensure_ascii=False))
         return 0
-    print(table(["tensor" if args.tensors else "group", "σ %", "relative L2 %", "cosine", "Pearson"] + (["kinship cosine", "kinship Pearson"] if found.base else []),
-                [line(row) for row in (*(found.tensors if args.tensors else found.groups), found.overall)]))
+    head = ["tensor" if args.tensors else "group", "σ %", "relative L2 %", "cosine", "Pearson"]
+    rows = (*(found.tensors if args.tensors else found.groups), found.overall)
+    print(table(head + (["kinship cosine", "kinship Pearson"] if found.base else []), [line(row) for row in rows]))
     print(f"\nσ: unweighted mean over tensors, norms included (over all elements: {100 * found.overall.sigma_global:.2f} %)."
           + (f" Kinship: task vectors from {clean(found.base)}." if found.base else ""))
     print(f"{found.gauge}: relative L2 {100 * found.overall.relative_l2:.1f} %. {found.verdict}")
-    print(f"SLERP's coefficients differ from linear's by at most {100 * max(r.slerp_gain for r in found.tensors if r.slerp_gain == r.slerp_gain):.2g} % here.")
+    gain = max((r.slerp_gain for r in found.tensors if r.slerp_gain == r.slerp_gain), default=0.0)  # nan is no gain
+    print(f"SLERP's coefficients differ from linear's by at most {100 * gain:.2g} % here.")
     return 0
 
 

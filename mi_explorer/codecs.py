@@ -5,7 +5,8 @@ The mergekit form lives in `mergekit_yaml.py`.
 """
 
 import json
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import yaml

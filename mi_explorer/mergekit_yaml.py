@@ -5,8 +5,9 @@ configurations name every layer's block by a prefix, which selects exactly the t
 representative tensor names and must come down to one λ inside a scope and Instruct (or nothing) outside it.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Iterable, Mapping
+from typing import Any
 
 import yaml
 
@@ -222,7 +223,8 @@ def _dependence(s: _Slice) -> Iterable[str]:
                 inner = item.get("value") if isinstance(item, Mapping) else None
                 if isinstance(item, Mapping) and any(c.isdigit() for c in str(item.get("filter") or "")):
                     yield f"filter {str(item['filter'])[:40]!r}"
-                if isinstance(inner, list) or not isinstance(item, (Mapping, int, float, str, bool)) or (isinstance(value, list) and not isinstance(item, Mapping)):
+                plain = isinstance(item, (Mapping, int, float, str, bool))
+                if isinstance(inner, list) or not plain or (isinstance(value, list) and not isinstance(item, Mapping)):
                     yield "a gradient"
 
 
@@ -265,9 +267,8 @@ def _read(method: str, s: _Slice, name: str, t: float) -> tuple[float | str, tup
     one, two = (_look(s, "weight", name, t, None, k) or 0.0 for k in (0, 1))
     if method == "linear":
         total = one + two
-        if not _look(s, "normalize", name, t, 1.0):
-            if abs(total - 1) > 1e-9:
-                raise MergekitError(f"The weights at {name!r} add up to {total:g} without normalisation; a linear recipe's add up to 1.")
+        if not _look(s, "normalize", name, t, 1.0) and abs(total - 1) > 1e-9:
+            raise MergekitError(f"The weights at {name!r} add up to {total:g} without normalisation; a linear recipe's add up to 1.")
         if abs(total) < 1e-12:
             raise MergekitError(f"The weights at {name!r} add up to 0.")
         return ("instruct", ()) if two == 0 else (round(two / total, 12), ())

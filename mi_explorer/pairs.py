@@ -5,10 +5,11 @@ each a folder or a hub id. A parent may be a PEFT LoRA adapter folder; `adapter_
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 import yaml
 

@@ -137,7 +137,7 @@ class Recipe:
         object.__setattr__(self, "lam", number(self.lam, "λ", *LAM_RANGE))
         if self.template not in TEMPLATES:
             raise RecipeError(f"Template policy must be one of {', '.join(TEMPLATES)}, not {self.template!r}.")
-        object.__setattr__(self, "params", tuple(sorted((str(k), float(v)) for k, v in dict(self.params).items())))
+        object.__setattr__(self, "params", tuple(sorted((str(k), number(v, f"parameter {k}", -1e12, 1e12)) for k, v in dict(self.params).items())))
 
     def at(self, lam: float) -> "Recipe":
         """The same recipe at another λ."""

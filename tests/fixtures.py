@@ -22,8 +22,8 @@ from transformers import (
 
 from mi_explorer.pairs import Pair
 
-SIZES = dict(vocab_size=96, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
-             intermediate_size=48, max_position_embeddings=256)
+SIZES = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
+         "intermediate_size": 48, "max_position_embeddings": 256}
 KINDS = ("qwen3", "qwen3-untied", "qwen2", "llama", "qwen3-moe", "lfm2")
 
 
@@ -92,7 +92,7 @@ def reshard(source: Path, target: Path, parts: int, name: str = "part-{i}-of-{n}
     for i in range(parts):
         shard = name.format(i=i + 1, n=parts)
         save_file({k: tensors[k] for k in names[i::parts]}, target / shard, metadata={"format": "pt"})
-        weight_map.update({k: shard for k in names[i::parts]})
+        weight_map.update(dict.fromkeys(names[i::parts], shard))
     size = sum(t.nbytes for t in tensors.values())
     (target / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": size}, "weight_map": weight_map}))
     return target

@@ -37,7 +37,8 @@ class AdapterCheckpoint(Checkpoint):
         self.settings = read_settings(folder)
         files = folder.files()
         if WEIGHTS not in files:
-            hint = " It has adapter_model.bin, which is not loaded here for safety; save it again as safetensors." if "adapter_model.bin" in files else ""
+            pickled = "adapter_model.bin" in files
+            hint = " It has adapter_model.bin, which is not loaded here for safety; save it again as safetensors." if pickled else ""
             raise CheckpointError(f"{self.label}: {WEIGHTS} is missing.{hint}")
         self.own, raw = read_header(folder, WEIGHTS, files[WEIGHTS])
         self._maps, self._files = {}, {}
@@ -162,7 +163,8 @@ def read_settings(folder: Source) -> dict[str, Any]:
     for key, what in (("use_dora", "DoRA"), ("target_parameters", "LoRA on raw parameters"), ("trainable_token_indices", "trained token rows"),
                       ("lora_bias", "a LoRA bias"), ("alora_invocation_tokens", "activated LoRA")):
         if settings.get(key):
-            raise CheckpointError(f"{folder.label}: the adapter uses {what}, which is not a plain low-rank delta. Merge it into a full checkpoint first.")
+            raise CheckpointError(f"{folder.label}: the adapter uses {what}, which is not a plain low-rank delta. "
+                                  "Merge it into a full checkpoint first.")
     return settings
 
 

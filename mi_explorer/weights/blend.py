@@ -3,7 +3,7 @@
 `bind` is the door from values to tensors. The engine, the fold and the export ask a `Bound` and know nothing about methods.
 """
 
-from typing import Hashable
+from collections.abc import Hashable
 
 import torch
 
@@ -101,9 +101,9 @@ class Bound:
     def key(self, name: str) -> Hashable:
         """Blends of one pair whose keys agree hold the same numbers in this tensor."""
         a, b = self.line(name)
-        if self.method.plane is None or not self.inside(name):
-            if (a, b) in ((1.0, 0.0), (0.0, 1.0)):
-                return self.parents.id, "instruct" if a else "thinking"
+        ends = self.method.plane is None or not self.inside(name)
+        if ends and (a, b) in ((1.0, 0.0), (0.0, 1.0)):
+            return self.parents.id, "instruct" if a else "thinking"
         return self.plane, a, b
 
     def factors(self, name: str) -> tuple[torch.Tensor, torch.Tensor, float] | None:

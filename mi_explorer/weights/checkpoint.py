@@ -84,8 +84,9 @@ class Checkpoint:
         return data.view(entry.dtype).view(entry.shape)
 
     def block(self, name: str, start: int, stop: int) -> torch.Tensor:
-        """Elements [start, stop) of the flattened tensor, 1-D, in memory of its own."""
+        """Elements [start, stop) of the flattened tensor, 1-D, in memory of its own; like a slice, it ends where the tensor ends."""
         entry = self.entry(name)
+        stop = max(start, min(stop, entry.numel))
         out = torch.empty(stop - start, dtype=entry.dtype)
         self.read_into(entry, start * entry.dtype.itemsize, out)
         return out

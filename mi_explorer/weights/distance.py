@@ -5,8 +5,9 @@
 """
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Callable, Iterable
+from typing import Any
 
 import torch
 
@@ -49,7 +50,7 @@ class Sums:
     @property
     def sigma(self) -> float:
         """Σ|a−b| / (Σ|a|+Σ|b|); 0 for two zero tensors."""
-        return self.abs_d / (self.abs_a + self.abs_b) if self.abs_d else 0.0
+        return min(1.0, self.abs_d / (self.abs_a + self.abs_b)) if self.abs_d else 0.0
 
     @property
     def relative_l2(self) -> float:
@@ -59,7 +60,7 @@ class Sums:
     @property
     def cosine(self) -> float:
         """Clipped to [−1, 1]; nan if either is zero."""
-        return max(-1.0, min(1.0, self.ab / math.sqrt(self.aa * self.bb))) if self.aa and self.bb else math.nan
+        return max(-1.0, min(1.0, self.ab / math.sqrt(self.aa) / math.sqrt(self.bb))) if self.aa and self.bb else math.nan
 
     @property
     def pearson(self) -> float:
@@ -68,7 +69,7 @@ class Sums:
             return math.nan
         va, vb = self.aa - self.a**2 / self.n, self.bb - self.b**2 / self.n
         flat = va <= 1e-14 * self.aa or vb <= 1e-14 * self.bb
-        return math.nan if flat else max(-1.0, min(1.0, (self.ab - self.a * self.b / self.n) / math.sqrt(va * vb)))
+        return math.nan if flat else max(-1.0, min(1.0, (self.ab - self.a * self.b / self.n) / math.sqrt(va) / math.sqrt(vb)))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ import os
 import shutil
 import struct
 import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import torch
 
@@ -189,7 +190,7 @@ def copy_files(blend: Bound, stage: Path) -> None:
             for key in ("dtype", "torch_dtype"):
                 if key in part:
                     part[key] = str(next(iter(codes))).removeprefix("torch.")
-    if parents.pair.untie and any(parents.part(r).head is None for r in ("instruct", "thinking")) and set(blend.names()) != set(parents.instruct.entries):
+    if parents.pair.untie and any(parents.part(r).head is None for r in ("instruct", "thinking")) and parents.head in blend.names():
         config["tie_word_embeddings"] = text["tie_word_embeddings"] = False
     (stage / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
     chosen = parents.part(template_role(blend))
@@ -243,7 +244,8 @@ class staged:
         existing = next(p for p in (out.parent, *out.parents) if p.exists())
         free = shutil.disk_usage(existing).free
         if free < self.need * 1.01 + (16 << 20):
-            raise ExportError(f"The export needs {self.need / 1e9:.2f} GB, and {existing} has {free / 1e9:.2f} GB free. Free some space or choose another disk.")
+            raise ExportError(f"The export needs {self.need / 1e9:.2f} GB, and {existing} has {free / 1e9:.2f} GB free. "
+                              "Free some space or choose another disk.")
         self.stage = out.parent / f".{out.name}.partial-{uuid.uuid4().hex[:8]}"
         try:
             self.stage.mkdir(parents=True)
@@ -257,7 +259,8 @@ class staged:
                 os.replace(self.stage, self.out)
             except OSError as failed:
                 shutil.rmtree(self.stage, ignore_errors=True)
-                raise ExportError(f"{self.out} could not be put in place ({failed.strerror}); something was written there meanwhile. Nothing was kept.") from None
+                raise ExportError(f"{self.out} could not be put in place ({failed.strerror}); something was written there meanwhile. "
+                                  "Nothing was kept.") from None
             return
         shutil.rmtree(self.stage, ignore_errors=True)
         if isinstance(error, CheckpointError):

@@ -25,7 +25,8 @@ def adapter_of(blend: Bound) -> tuple[AdapterCheckpoint, float]:
             if blend.recipe.method != "linear":
                 raise ExportError(f"Only a linear blend is a scaled adapter, not {blend.recipe.method}. Export a checkpoint instead.")
             if part is parents.instruct and any(not blend.inside(n) for n in part.touched()):
-                raise ExportError("With Instruct as the adapter, tensors outside the scope keep it in full: that is not one scale. Export a checkpoint instead.")
+                raise ExportError("With Instruct as the adapter, tensors outside the scope keep it in full: that is not one scale. "
+                                  "Export a checkpoint instead.")
             return part, weight
     raise ExportError("Neither parent is a LoRA adapter on the other, so that the blend is not a scaled adapter. Export a checkpoint instead.")
 

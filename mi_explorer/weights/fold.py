@@ -6,7 +6,7 @@ element of every parameter is claimed exactly once.
 """
 
 from bisect import bisect_left
-from typing import Callable, Hashable
+from collections.abc import Callable, Hashable
 
 import torch
 from torch import nn

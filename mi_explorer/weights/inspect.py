@@ -72,7 +72,8 @@ def inspect_adapter(source: Source, role: str, under: Inspected) -> Inspected:
         raise CheckpointError(f"{source.label}: {WEIGHTS} is missing (adapters are read from safetensors only).")
     own, _ = read_header(source, WEIGHTS, files[WEIGHTS])
     lora, replaced = claim(own, under.entries, settings, source.label, under.label)
-    about = {"on": under.role, "rank": settings.get("r"), "targets": len(lora), "replaced": len(replaced), "named base": settings.get("base_model_name_or_path")}
+    about = {"on": under.role, "rank": settings.get("r"), "targets": len(lora), "replaced": len(replaced),
+             "named base": settings.get("base_model_name_or_path")}
     seen = Inspected(role, source.label, under.config, under.entries, (WEIGHTS,), files[WEIGHTS], adapter=about)
     read_tokenizer(source, seen)
     if not seen.tokenizer:

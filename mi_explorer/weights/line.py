@@ -4,7 +4,8 @@ P and Q are fixed tensors of a *plane*; (a, b) are scalars that depend on λ and
 about methods: rows whose blends lie in one plane may share a row-wise batch, each with its own (a, b) per tensor.
 """
 
-from typing import Hashable, Protocol
+from collections.abc import Hashable
+from typing import Protocol
 
 import torch
 

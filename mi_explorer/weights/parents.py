@@ -1,8 +1,9 @@
 """The open checkpoints of a pair, matched by tensor name: what every method, distance and export reads from."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Iterator
+from typing import Any
 
 import torch
 
@@ -38,11 +39,12 @@ class Parents:
         self._alias: dict[tuple[str, str], str] = {}
         names = set(self.instruct.entries)
         head, embedding = self.instruct.head or self.thinking.head, self.instruct.embedding
+        self.head = head
         tied = {role: self.part(role).head is None for role in self.roles}
         if head and (tied["instruct"] != tied["thinking"]):
             really = {role: self.part(role).config.get("tie_word_embeddings", tied[role]) or tied[role] for role in ROLES[:2]}
             if really["instruct"] and really["thinking"]:
-                names.discard(head) if tied["instruct"] else None  # one file also stores the tied head: the same numbers twice
+                pass  # one file also stores the tied head, the same numbers twice: Instruct's key set decides
             elif self.pair.untie:
                 names.add(head)
             else:
@@ -94,7 +96,8 @@ class Parents:
     def part(self, role: str) -> Checkpoint:
         part = getattr(self, role)
         if part is None:
-            raise MismatchError(f"This needs the pair's base, and the pair {self.pair.name!r} names none. Add one (--base, or 'instruct|thinking|base').")
+            raise MismatchError(f"This needs the pair's base, and the pair {self.pair.name!r} names none. Add one (--base, or "
+                                "'instruct|thinking|base').")
         return part
 
     def names(self) -> tuple[str, ...]:

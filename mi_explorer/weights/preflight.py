@@ -5,8 +5,9 @@ Nothing here reads a weight byte, so that a hub pair is judged before its downlo
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Iterator
+from typing import Any
 
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.weights.adapter import under_role
@@ -16,14 +17,19 @@ from mi_explorer.weights.scope import layer_count, place, unknown_names
 from mi_explorer.weights.source import CheckpointError, Source, open_source
 
 # Config fields without effect on the computation of a forward pass, or that another check covers.
-HARMLESS = frozenset((
-    "_name_or_path architectures transformers_version torch_dtype dtype use_cache eos_token_id bos_token_id pad_token_id unk_token_id auto_map "
-    "initializer_range attention_dropout hidden_dropout resid_pdrop embd_pdrop attn_pdrop output_router_logits router_aux_loss_coef "
-    "tie_word_embeddings vocab_size quantization_config _attn_implementation _attn_implementation_autoset chunk_size_feed_forward "
-    "gradient_checkpointing problem_type task_specific_params id2label label2id return_dict torchscript output_attentions "
-    "output_hidden_states pretraining_tp unsloth_version unsloth_fixed name_or_path text_config").split())
+HARMLESS = frozenset({
+    "_name_or_path", "architectures", "transformers_version", "torch_dtype", "dtype", "use_cache", "eos_token_id", "bos_token_id",
+    "pad_token_id", "unk_token_id", "auto_map", "initializer_range", "attention_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop",
+    "attn_pdrop", "output_router_logits", "router_aux_loss_coef", "tie_word_embeddings", "vocab_size", "quantization_config",
+    "_attn_implementation", "_attn_implementation_autoset", "chunk_size_feed_forward", "gradient_checkpointing", "problem_type",
+    "task_specific_params", "id2label", "label2id", "return_dict", "torchscript", "output_attentions", "output_hidden_states",
+    "pretraining_tp", "unsloth_version", "unsloth_fixed", "name_or_path", "text_config",
+})
 # Fields that change how far or how long positions reach, not what a weight means: Instruct's config is kept, and said.
-SOFT = frozenset("max_position_embeddings rope_scaling sliding_window use_sliding_window max_window_layers original_max_position_embeddings".split())
+SOFT = frozenset({
+    "max_position_embeddings", "rope_scaling", "sliding_window", "use_sliding_window", "max_window_layers",
+    "original_max_position_embeddings",
+})
 ROPE = ("rope_theta", "partial_rotary_factor")
 
 
@@ -156,21 +162,25 @@ def _tensors(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
     if tied[0] != tied[1]:
         configs = [p.config.get("tie_word_embeddings", t) or t for p, t in zip((one, two), tied)]
         if all(configs):
-            yield note("tied", f"{'Thinking' if tied[0] else 'Instruct'} stores its lm_head although it is tied to the embedding.", "It is the same tensor twice.")
+            who = "Thinking" if tied[0] else "Instruct"
+            yield note("tied", f"{who} stores its lm_head although it is tied to the embedding.", "It is the same tensor twice.")
         elif pair.untie:
-            yield note("tied", f"{'Instruct' if tied[0] else 'Thinking'} ties its lm_head, the other does not.", "The result will be untied, as asked.")
+            yield note("tied", f"{'Instruct' if tied[0] else 'Thinking'} ties its lm_head, the other does not.",
+                       "The result will be untied, as asked.")
         else:
-            yield refused("tied", f"{'Instruct' if tied[0] else 'Thinking'} ties its lm_head to the embedding, {'Thinking' if tied[0] else 'Instruct'} stores its own.",
+            who, other = ("Instruct", "Thinking") if tied[0] else ("Thinking", "Instruct")
+            yield refused("tied", f"{who} ties its lm_head to the embedding, {other} stores its own.",
                           "A blend would change what is tied.", "Say that the result shall be untied (--untie), or use parents of one kind.")
     missing = [sorted((x.entries.keys() - y.entries.keys()) - skip) for x, y in ((one, two), (two, one))]
     for here, there, names in (("Instruct", "Thinking", missing[0]), ("Thinking", "Instruct", missing[1])):
         if names:
-            yield refused("tensors", f"{here} has {len(names)} tensors that {there} lacks, such as {names[0]!r}.", "Blending needs the same tensors on both sides.",
-                          "Choose two fine-tunes of one base model.")
+            yield refused("tensors", f"{here} has {len(names)} tensors that {there} lacks, such as {names[0]!r}.",
+                          "Blending needs the same tensors on both sides.", "Choose two fine-tunes of one base model.")
     shapes = [n for n in sorted(one.entries.keys() & two.entries.keys()) if one.entries[n].shape != two.entries[n].shape]
     rows = one.rows(), two.rows()
     if rows[0] != rows[1]:
-        yield refused("vocabulary", f"The embedding has {rows[0]} rows in Instruct and {rows[1]} in Thinking.", "Rows would not meet their counterparts.",
+        yield refused("vocabulary", f"The embedding has {rows[0]} rows in Instruct and {rows[1]} in Thinking.",
+                      "Rows would not meet their counterparts.",
                       "Resize one embedding to the other's size (extra rows are usually padding), then try again.")
         shapes = [n for n in shapes if place(n)[0] not in ("embedding", "lm_head")]
     if shapes:
@@ -188,22 +198,25 @@ def _tensors(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
 def _tokens(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
     if not one.tokenizer or not two.tokenizer:
         lack = " and ".join(p.role.capitalize() for p in (one, two) if not p.tokenizer)
-        yield note("tokenizer", f"{lack} has no tokenizer.json.", "Vocabularies could not be compared.", "Make sure that both use the same tokenizer.")
+        yield note("tokenizer", f"{lack} has no tokenizer.json.", "Vocabularies could not be compared.",
+                   "Make sure that both use the same tokenizer.")
         return
     if one.tokenizer != two.tokenizer:
         a, b = ({i: t for t, i in {**p.vocab, **p.added}.items()} for p in (one, two))
         clash = sorted(i for i in a.keys() & b.keys() if a[i] != b[i])
         if clash and len(clash) > 64:
-            yield refused("vocabulary", f"{len(clash)} token ids mean different tokens, such as {clash[0]}: {_short(a[clash[0]])} and {_short(b[clash[0]])}.",
+            first = clash[0]
+            yield refused("vocabulary", f"{len(clash)} token ids mean different tokens, such as {first}: {_short(a[first])} and {_short(b[first])}.",
                           "Embedding rows of different tokens would be averaged.", "Choose parents with one tokenizer.")
         elif clash:
             shown = ", ".join(f"{i}: {_short(a[i])} / {_short(b[i])}" for i in clash[:4])
-            yield note("vocabulary", f"{len(clash)} token ids mean different tokens ({shown}).", "Usually reserved tokens that one parent renamed; the tokenizer "
-                       "of the chosen template names them.")
+            yield note("vocabulary", f"{len(clash)} token ids mean different tokens ({shown}).",
+                       "Usually reserved tokens that one parent renamed; the tokenizer of the chosen template names them.")
         for have, lack, extra in (("Instruct", "Thinking", sorted(a.keys() - b.keys())), ("Thinking", "Instruct", sorted(b.keys() - a.keys()))):
             if extra:
                 tokens = a if have == "Instruct" else b
-                yield note("vocabulary", f"{have}'s tokenizer has {len(extra)} tokens that {lack}'s lacks ({', '.join(_short(tokens[i]) for i in extra[:4])}).",
+                shown = ", ".join(_short(tokens[i]) for i in extra[:4])
+                yield note("vocabulary", f"{have}'s tokenizer has {len(extra)} tokens that {lack}'s lacks ({shown}).",
                            "Their rows exist in both embeddings and are blended like all others.")
     for role, who in (("Thinking", two), ("Instruct", one)):
         absent = [t for t in (pair.think_open, pair.think_close) if t not in who.added and t not in who.vocab]
@@ -243,7 +256,8 @@ def _base(one: Inspected, base: Inspected | None) -> Iterator[Finding]:
 def _adapters(seen: dict[str, Inspected]) -> Iterator[Finding]:
     for one in seen.values():
         if one.adapter:
-            yield note("adapter", f"{one.role.capitalize()} is a LoRA adapter (rank {one.adapter['rank']}, {one.adapter['targets']} tensors) on {one.adapter['on']}.",
+            about = f"rank {one.adapter['rank']}, {one.adapter['targets']} tensors"
+            yield note("adapter", f"{one.role.capitalize()} is a LoRA adapter ({about}) on {one.adapter['on']}.",
                        "It is blended without a merge.", "If it was trained on another checkpoint of the pair, say so with adapter_on.")
 
 
@@ -251,10 +265,12 @@ def _memory(facts: dict[str, Any]) -> Iterator[Finding]:
     need, have = facts["memory"]["fold"], facts["memory"]["free"]
     row = facts["memory"]["rowwise"]
     if have and row > have:
-        yield note("memory", f"Running needs {_gb(min(need, row))} or more, and this machine has {_gb(have)} free.", "It would not fit; the weights stay readable for "
-                   "preflight, distances and export, which stream.", "Use a larger machine, several GPUs, or a smaller pair.")
+        yield note("memory", f"Running needs {_gb(min(need, row))} or more, and this machine has {_gb(have)} free.",
+                   "It would not fit; preflight, distances and export still work, because they stream.",
+                   "Use a larger machine, several GPUs, or a smaller pair.")
     elif have and need > have:
-        yield note("memory", f"A folded third copy needs {_gb(need)}, and this machine has {_gb(have)} free.", f"Row-wise λ needs {_gb(row)} and fits.")
+        yield note("memory", f"A folded third copy needs {_gb(need)}, and this machine has {_gb(have)} free.",
+                   f"Row-wise λ needs {_gb(row)} and fits.")
 
 
 def _same(one: Inspected, two: Inspected) -> Iterator[Finding]:

@@ -6,8 +6,8 @@ A name that no rule knows is `other` too, and `unknown_names` reports it; nothin
 """
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Iterable
 
 from mi_explorer.recipe import Scope
 

@@ -6,8 +6,9 @@ from configs and headers is told before any download.
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, Protocol
+from typing import Protocol
 
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import HUB_ID
@@ -43,7 +44,7 @@ class Folder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.label = str(path)
-        if not self.path.is_dir():
+        if not self.label or not self.path.is_dir():
             raise CheckpointError(f"There is no checkpoint folder {self.label!r}. Check the path, or give a hub id such as "
                                   "'Qwen/Qwen3-4B-Instruct-2507'.")
 

@@ -30,7 +30,8 @@ def parents(tmp_path_factory):
 
 @pytest.mark.parametrize(("method", "lam", "params"), [
     ("linear", 0.3, {}), ("linear", 1.2, {}), ("slerp", 0.6, {}), ("task_arithmetic", 0.7, {}), ("task_arithmetic", 0.3, {"crossfade": 1}),
-    ("ties", 0.5, {"density": 0.3}), ("breadcrumbs", 0.4, {"density": 0.6, "gamma": 0.05}), ("dare_ties", 0.5, {"drop": 0.0}), ("model_stock", 0.5, {}),
+    ("ties", 0.5, {"density": 0.3}), ("breadcrumbs", 0.4, {"density": 0.6, "gamma": 0.05}), ("dare_ties", 0.5, {"drop": 0.0}),
+    ("model_stock", 0.5, {}),
 ])
 @pytest.mark.parametrize("scope", SCOPES[:3], ids=lambda s: f"{s.layers}-{len(s.modules)}")
 def test_mergekit_runs_what_we_write_to_the_same_weights(method, lam, params, scope, parents, tmp_path):
@@ -107,7 +108,8 @@ slices:
     ("merge_method: ties\nbase_model: a/b\nparameters: {density: 0.2}\n" + PARENTS % (1, 0.5), "different weights (1, 0.5)"),
     ("merge_method: task_arithmetic\nbase_model: a/b\n" + PARENTS % (0.9, 0.4), "neither equal nor of the form"),
     ("merge_method: linear\nmodels:\n- {model: a/i+x/lora, parameters: {weight: 1}}\n- {model: a/t, parameters: {weight: 1}}", "applies an adapter"),
-    ("merge_method: slerp\nbase_model: a/i\nmodels: [{model: a/i}, {model: a/t}]\nparameters: {t: [{filter: mlp, value: 0.3}, {value: 0.5}]}", "2 different ways"),
+    ("merge_method: slerp\nbase_model: a/i\nmodels: [{model: a/i}, {model: a/t}]\nparameters: {t: [{filter: mlp, value: 0.3}, {value: 0.5}]}",
+     "2 different ways"),
     ("merge_method: slerp\nbase_model: a/i\nmodels: [{model: a/i}, {model: a/t}]\nparameters: {t: [{filter: q_proj, value: 0.3}, {value: 0}]}",
      "not layers × modules"),
     ("merge_method: linear\nslices:\n- sources: [{model: a/i, layer_range: [0, 2]}, {model: a/t, layer_range: [1, 3]}]", "another network"),
@@ -129,7 +131,8 @@ def test_what_mergekit_cannot_say_is_named():
 
 def test_gradients_are_evaluated_as_mergekit_does(parents):
     """A gradient that happens to be constant inside a layer range is a scope; a sloped one is refused with its values."""
-    flat = "merge_method: slerp\nbase_model: a/i\nmodels: [{model: a/i}, {model: a/t}]\nparameters: {t: [{filter: layers, value: [0, 0.5, 0.5]}, {filter: model.norm, value: 0.5}, {value: 0}]}"
+    flat = "merge_method: slerp\nbase_model: a/i\nmodels: [{model: a/i}, {model: a/t}]\n"
+    flat += "parameters: {t: [{filter: layers, value: [0, 0.5, 0.5]}, {filter: model.norm, value: 0.5}, {value: 0}]}"
     recipe, _ = from_mergekit(flat, layers=3)
     assert recipe.scope.layers == "1-2" and recipe.lam == 0.5
     assert torch.equal(bind(Recipe(lam=0.0), parents).tensor("lm_head.weight"), parents.tensor("instruct", "lm_head.weight"))

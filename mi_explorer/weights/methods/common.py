@@ -8,8 +8,8 @@ Everything is elementwise given the stats, so that any method streams over any t
 """
 
 import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Callable, Iterator, Mapping
 
 import numpy as np
 import torch

@@ -1,6 +1,6 @@
 """Merging two task vectors τ = parent − base: sparsify each, then add, or elect a sign and keep what agrees with it."""
 
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 
