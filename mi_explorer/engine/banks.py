@@ -19,6 +19,7 @@ class Plane:
     """P and Q of every tensor on the device. Memory: two checkpoints, tensors that are equal in both only once.
 
     `pq[part]` is [out, 2K] (P left, Q right), or [out, K] where P and Q are bit-equal; `vec[name]` is [2, size].
+    Where one endpoint is a LoRA adapter on the other, `pq[part]` is the full endpoint's [out, K] and `low[part]` keeps the factors.
     """
 
     def __init__(self, layout: Layout, blend: Blend, device: torch.device, dtype: torch.dtype):
@@ -26,7 +27,12 @@ class Plane:
         self.names = layout.names()
         self.index = {name: i for i, name in enumerate(self.names)}
         self.pq: dict[Part, torch.Tensor] = {}
+        self.low: dict[Part, Factors] = {}
         for part in layout.parts():
+            if factors := self._factors(blend, part):
+                self.low[part] = factors
+                self.pq[part] = torch.cat([blend.endpoints(n)[factors.under].to(device, dtype) for n in part.names])
+                continue
             pairs = [self._pair(blend, name) for name in part.names]
             p, q = (torch.cat(side) if len(side) > 1 else side[0] for side in zip(*pairs))
             self.pq[part] = p.contiguous() if torch.equal(p, q) else torch.cat((p, q), 1)
@@ -35,6 +41,23 @@ class Plane:
     def _pair(self, blend: Blend, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         p, q = blend.endpoints(name)
         return p.to(self.device, self.dtype), q.to(self.device, self.dtype)
+
+    def _factors(self, blend: Blend, part: Part) -> "Factors | None":
+        """The part's factors, if every tensor of it is either low-rank or untouched by the adapter."""
+        known = getattr(blend, "factors", None)
+        found = [known(name) for name in part.names] if known is not None else []
+        if not any(found):
+            return None
+        sides = {s > 0 for _, _, s in filter(None, found)}
+        if len(sides) > 1 or not all(f or torch.equal(*blend.endpoints(n)) for n, f in zip(part.names, found)):
+            return None
+        ranks = tuple(f[0].shape[0] if f else 0 for f in found)
+        down = torch.cat([f[0].float() for f in found if f]).to(self.device, self.dtype)
+        up = torch.zeros(sum(part.sizes), sum(ranks))
+        for rows, columns, f in zip(_spans(part.sizes), _spans(ranks), found):
+            if f:
+                up[rows, columns] = f[1].float() * abs(f[2])
+        return Factors(down, up.to(self.device, self.dtype), ranks, 0 if sides == {True} else 1)
 
     def lines(self, blend: Blend) -> list[tuple[float, float]] | None:
         """(a, b) per tensor in the order of `names`; None if this blend lies in another plane or a tensor has no line."""
@@ -45,13 +68,31 @@ class Plane:
 
     def endpoints(self, part: Part) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
         """(name, P, Q) of each tensor of a part: [out, K] views, no copies."""
+        if part in self.low:
+            raise KeyError("the endpoints of an adapter's part are not in memory; ask the blend")
         full, k = self.pq[part], part.width
         q = full[:, k:] if full.shape[1] > k else full
         return list(zip(part.names, full[:, :k].split(part.sizes), q.split(part.sizes)))
 
     def bytes(self) -> int:
         """Memory held."""
-        return sum(t.numel() * t.element_size() for t in (*self.pq.values(), *self.vec.values()))
+        factors = [t for f in self.low.values() for t in (f.down, f.up)]
+        return sum(t.nbytes for t in (*self.pq.values(), *self.vec.values(), *factors))
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """An adapter on a fused part: other = W + `up` [out, R] · `down` [R, K], scale folded in; `ranks` per tensor; `under`: W is P (0) or Q (1)."""
+
+    down: torch.Tensor
+    up: torch.Tensor
+    ranks: tuple[int, ...]
+    under: int
+
+
+def _spans(sizes: tuple[int, ...]) -> list[slice]:
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    return [slice(end - size, end) for end, size in zip(ends, sizes)]
 
 
 class Fold:
@@ -83,13 +124,14 @@ class Fold:
                 out.copy_(blend.tensor(name))
             self._now.clear()
         else:
-            ends = {name: (p, q) for part in self.layout.parts() for name, p, q in plane.endpoints(part)}
+            ends = {name: (p, q) for part in self.layout.parts() if part not in plane.low for name, p, q in plane.endpoints(part)}
             ends |= {name: (pair[0], pair[1]) for name, pair in plane.vec.items()}
             for name, out in targets.items():
                 state = (plane.key, *lines[plane.index[name]])
                 if self._now.get(name) != state:
                     self._now.pop(name, None)
-                    combine(*ends[name], *state[1:], out)
+                    p, q = ends[name] if name in ends else blend.endpoints(name)
+                    combine(p.to(out.device), q.to(out.device), *state[1:], out)
                     self._now[name] = state
         self.key = key
 
@@ -176,12 +218,16 @@ class Rows:
             elif coefs:
                 weights = list(weight.split(part.sizes))
             bias = torch.cat([self._norm[n] for n in part.biases], -1) if part.biases else None
-            self._linear[part] = (double, weights, coefs, bias)
+            low = None
+            if factors := self.plane.low.get(part):
+                share = [ab[index[n], first:last, None, 1 - factors.under, None].expand(-1, 1, r) for n, r in zip(part.names, factors.ranks)]
+                low = factors.down, torch.cat(share, -1), factors.up
+            self._linear[part] = (double, weights, coefs, bias, low)
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         """[n, c] ids → [n, c, hidden]."""
         part = self.layout.embed
-        double, _, coefs, _ = self._linear[part]
+        double, _, coefs, _, _ = self._linear[part]
         x = F.embedding(ids, self.plane.pq[part])
         if double:
             x = torch.addcmul(x[..., : part.width] * coefs[0][:, :, 0], x[..., part.width :], coefs[0][:, :, 1])
@@ -190,7 +236,7 @@ class Rows:
         return x.to(self.plane.dtype)
 
     def linear(self, part: Part, x: torch.Tensor) -> torch.Tensor:
-        double, weights, coefs, bias = self._linear[part]
+        double, weights, coefs, bias, low = self._linear[part]
         ys = []
         for i, weight in enumerate(weights):
             if double:
@@ -199,6 +245,8 @@ class Rows:
                 z = x * coefs[i] if coefs else x
             ys.append(F.linear(z if z.dtype == weight.dtype else z.to(weight.dtype), weight))
         y = ys[0] if len(ys) == 1 else torch.cat(ys, -1)
+        if low is not None:
+            y = y + F.linear((F.linear(x, low[0]) * low[1]).to(y.dtype), low[2])
         return y if bias is None else y.add_(bias)
 
     def norm(self, name: str) -> torch.Tensor:

@@ -14,6 +14,8 @@ from mi_explorer.recipe import Decoding
 
 MANY = 256  # without top-k: candidates looked at before the whole vocabulary is sorted
 
+AHEAD = 16  # steps of noise hashed at a time
+
 
 def noise(seeds: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Uniform numbers in [0, 1), one per row, from (seed, step) alone: splitmix64 of both, 53 bits."""
@@ -38,6 +40,7 @@ class Sampler:
         def column(values: list[float]) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float32, device=device)[:, None]
 
+        self._block: tuple[int, torch.Tensor] | None = None
         self.seeds = np.array([x.seed for x in d], dtype=np.uint64)
         self.greedy = [x.temperature == 0 for x in d]
         self.all_greedy, self.any_greedy = all(self.greedy), any(self.greedy)
@@ -61,7 +64,10 @@ class Sampler:
                     self.seen[row, torch.tensor(list(history), device=device)] = True
 
     def __call__(self, logits: torch.Tensor, steps: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids [n] and their log-probabilities [n] under the raw distribution (nats), from logits [n, vocabulary] in fp32."""
+        """Ids [n] and their log-probabilities [n] under the raw distribution (nats), from logits [n, vocabulary] in fp32.
+
+        `steps` [n]: the number of each row's token; from call to call all rows advance by one.
+        """
         x = logits
         if self.penalty is not None:
             x = torch.where(self.seen, torch.where(x < 0, x * self.penalty, x / self.penalty), x)
@@ -114,6 +120,13 @@ class Sampler:
             p = p * (p >= self.min_p * p[:, :1])
         order = ids.argsort(-1)
         cdf = p.gather(1, order).double().cumsum(-1)
-        u = torch.from_numpy(noise(self.seeds, steps)).to(self.device)[:, None]
-        place = (cdf <= u * cdf[:, -1:]).sum(-1, keepdim=True).clamp_(max=k - 1)
+        place = (cdf <= self._uniform(steps) * cdf[:, -1:]).sum(-1, keepdim=True).clamp_(max=k - 1)
         return ids.gather(1, order.gather(1, place))[:, 0], complete
+
+    def _uniform(self, steps: np.ndarray) -> torch.Tensor:
+        """Noise of these steps [n, 1], drawn for several steps ahead: hashing in one go is cheaper than step by step."""
+        start = int(steps[0])
+        if self._block is None or not 0 <= start - self._block[0] < AHEAD:
+            later = steps[None] + np.arange(AHEAD)[:, None]
+            self._block = start, torch.from_numpy(noise(self.seeds, later)).to(self.device).unsqueeze(2)
+        return self._block[1][start - self._block[0]]

@@ -1,0 +1,280 @@
+"""The engine against the usual way: for each λ blend into a model, then `generate` with the same batch. Ratios within one run.
+
+    OMP_NUM_THREADS=1 python tests/bench/bench_engine.py [--quick] [--json FILE] [--only strip,sweep,grid,first,overhead,adapter]
+
+Same tokens, same threads, greedy. On the embedded pair (fp32, its own stop ids) and on a random Qwen3 of 135M parameters (bf16,
+lengths that grow with λ). Every figure is the median of several runs taken in turns. Larger is better, except where it says cost.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
+
+from mi_explorer.engine import Engine, ResidentPair
+from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token
+from mi_explorer.pairs import Pair, get_pair
+from mi_explorer.recipe import Decoding, Recipe
+
+LAMS = tuple(i / 10 for i in range(11))
+QUESTIONS = Path(__file__).resolve().parents[2] / "assets" / "tasks" / "mini.jsonl"
+
+
+class Usual:
+    """Blend into a resident model (lerp in place), then `generate`; finished rows stay in the batch, as they do."""
+
+    def __init__(self, resident: ResidentPair):
+        pair, dtype = resident.pair, resident.dtype
+        self.model = AutoModelForCausalLM.from_pretrained(pair.instruct, dtype=dtype).eval()
+        self.ends = [AutoModelForCausalLM.from_pretrained(p, dtype=dtype).state_dict() for p in (pair.instruct, pair.thinking)]
+
+    @torch.no_grad()
+    def fold(self, lam: float) -> None:
+        state = self.model.state_dict()
+        for name, out in state.items():
+            torch.lerp(self.ends[0][name], self.ends[1][name], lam, out=out)
+
+    @torch.no_grad()
+    def batch(self, lam: float, prompts: list[tuple[int, ...]], cap: int, stops: tuple[int, ...]) -> int:
+        """Fold, generate, and count the tokens that belong to the responses."""
+        self.fold(lam)
+        width = max(map(len, prompts))
+        ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts])
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
+        out = self.model.generate(
+            ids, attention_mask=mask, max_new_tokens=cap, do_sample=False, eos_token_id=list(stops) or None, pad_token_id=0, use_cache=True
+        )[:, width:].tolist()
+        return sum(next((i for i, t in enumerate(row) if t in stops), len(row)) for row in out)
+
+
+def ours(engine: Engine, requests: list[Request]) -> tuple[int, float]:
+    """Tokens and seconds from submission to the last event."""
+    start, tokens = time.perf_counter(), 0
+    for event in engine.submit(requests):
+        assert not isinstance(event, Failed), event
+        if isinstance(event, Finished):
+            tokens += event.tokens
+    return tokens, time.perf_counter() - start
+
+
+def mini_prompts(resident: ResidentPair, n: int) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
+    """The first n questions of the embedded task as its template writes them, and the stop ids."""
+    tokenizer = AutoTokenizer.from_pretrained(resident.pair.thinking)
+    lines = QUESTIONS.read_text(encoding="utf-8").splitlines()[:n]
+    texts = [json.loads(line)["question"] for line in lines]
+    chats = [tokenizer.apply_chat_template([{"role": "user", "content": t}], add_generation_prompt=True, return_dict=False) for t in texts]
+    return [tuple(chat) for chat in chats], (tokenizer.eos_token_id,)
+
+
+def medium_pair(folder: Path) -> Pair:
+    """Two random Qwen3 checkpoints of 135M parameters in bf16."""
+    shape = dict(hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3, head_dim=64)
+    config = Qwen3Config(vocab_size=49152, tie_word_embeddings=True, max_position_embeddings=2048, **shape)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    torch.manual_seed(1)
+    for name in ("instruct", "thinking"):
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(torch.randn_like(p) * 0.02)
+        model.save_pretrained(folder / name)
+    return Pair("medium", str(folder / "instruct"), str(folder / "thinking"))
+
+
+def strip_mini(resident: ResidentPair, rounds: int) -> dict:
+    """11 λ × 1 question, several questions."""
+    prompts, stops = mini_prompts(resident, rounds)
+    usual = Usual(resident)
+    ratios, same = [], []
+    with Engine(resident) as engine:
+        ours(engine, strip_requests(resident, prompts[0], 8, stops))
+        for prompt in prompts:
+            tokens, fast = ours(engine, strip_requests(resident, prompt, 256, stops))
+            start = time.perf_counter()
+            others = sum(usual.batch(lam, [prompt], 256, stops) for lam in LAMS)
+            ratios.append((time.perf_counter() - start) / fast)
+            same.append(tokens == others)
+    return {"ratio": statistics.median(ratios), "least": min(ratios), "target": 5.0, "same tokens": f"{sum(same)}/{len(same)}"}
+
+
+def strip_requests(resident: ResidentPair, prompt: tuple[int, ...], cap: int, stops: tuple[int, ...], caps: tuple[int, ...] = ()) -> list[Request]:
+    return [
+        Request(str(lam), prompt, Recipe(resident.pair.name, lam=lam), Decoding(temperature=0, cap=caps[i] if caps else cap), stops)
+        for i, lam in enumerate(LAMS)
+    ]
+
+
+def strip_medium(resident: ResidentPair, rounds: int) -> dict:
+    """11 λ × 1 question; lengths 32 … 96 grow with λ (a random model never stops)."""
+    caps = tuple(32 + int(64 * lam) for lam in LAMS)
+    prompt = tuple(range(100, 160))
+    usual = Usual(resident)
+    ratios = []
+    with Engine(resident, max_context=512) as engine:
+        ours(engine, strip_requests(resident, prompt, 4, ()))
+        for _ in range(rounds):
+            _, fast = ours(engine, strip_requests(resident, prompt, 0, (), caps))
+            start = time.perf_counter()
+            for lam, cap in zip(LAMS, caps):
+                usual.batch(lam, [prompt], cap, ())
+            ratios.append((time.perf_counter() - start) / fast)
+    return {"ratio": statistics.median(ratios), "least": min(ratios), "target": 3.5}
+
+
+def sweep_mini(resident: ResidentPair, questions: int, rounds: int) -> dict:
+    """11 λ × 64 questions as a bulk job."""
+    prompts, stops = mini_prompts(resident, questions)
+    usual = Usual(resident)
+    ratios, counts = [], []
+    with Engine(resident) as engine:
+        for _ in range(rounds):
+            requests = [
+                Request(f"{lam} {i}", p, Recipe(resident.pair.name, lam=lam), Decoding(temperature=0, cap=256), stops, BULK)
+                for lam in LAMS
+                for i, p in enumerate(prompts)
+            ]
+            tokens, fast = ours(engine, requests)
+            start = time.perf_counter()
+            others = sum(usual.batch(lam, prompts, 256, stops) for lam in LAMS)
+            ratios.append((time.perf_counter() - start) / fast)
+            counts.append((tokens, others))
+    return {"ratio": statistics.median(ratios), "target": 2.0, "tokens (ours, usual)": counts[0]}
+
+
+def grid(resident: ResidentPair, quick: bool) -> list[dict]:
+    """auto against the better of pure fold and pure row-wise: λs × questions × length spread, bulk and interactive."""
+    shapes = [(1, 1), (1, 64), (2, 16), (4, 8), (4, 44), (11, 1), (11, 4), (11, 16)]
+    rows = []
+    engines = {only: Engine(resident, max_context=512, only=only) for only in ("auto", "fold", "rowwise")}
+    try:
+        for lams, questions in shapes[:: 3 if quick else 1]:
+            for spread in ("equal", "wide"):
+                for priority in (BULK, 0):
+                    times: dict[str, list[float]] = {only: [] for only in engines}
+                    requests = []
+                    for i in range(lams):
+                        for j in range(questions):
+                            cap = 48 if spread == "equal" else int(12 * 8 ** ((i * questions + j * 7) % 11 / 10))
+                            recipe = Recipe(resident.pair.name, lam=i / max(1, lams - 1) if lams > 1 else 0.5)
+                            requests.append(Request(f"{i} {j}", tuple(range(20 + j, 80 + j)), recipe, Decoding(temperature=0, cap=cap), (), priority))
+                    for _ in range(2 if quick else 5):
+                        for only, engine in engines.items():
+                            times[only].append(ours(engine, requests)[1])
+                    auto, fold, row = (statistics.median(times[k]) for k in ("auto", "fold", "rowwise"))
+                    shape = f"{lams} λ × {questions}, {spread}, {'bulk' if priority else 'interactive'}"
+                    rows.append({"shape": shape, "auto / better": min(fold, row) / auto, "fold s": fold, "rowwise s": row, "auto s": auto})
+    finally:
+        for engine in engines.values():
+            engine.close()
+    return rows
+
+
+def first_token(resident: ResidentPair, rounds: int) -> dict:
+    """Cost: time to the first token after a λ move ÷ one prefill of the same prompt (plain `transformers`; own folded prefill)."""
+    prompt = tuple(range(20, 80))
+    usual = Usual(resident)
+    usual.fold(0.5)
+    waits, plain, own = [], [], []
+    with Engine(resident, max_context=512) as engine, torch.inference_mode():
+        ours(engine, strip_requests(resident, prompt, 4, ()))
+        ids, where = torch.tensor([prompt]), torch.arange(len(prompt))[None]
+        for i in range(rounds):
+            recipe = Recipe(resident.pair.name, lam=0.2 + i / (3 * rounds))
+            start = time.perf_counter()
+            stream = engine.submit([Request("x", prompt, recipe, Decoding(temperature=0, cap=8))])
+            while not isinstance(stream.get(), Token):
+                pass
+            waits.append(time.perf_counter() - start)
+            for _ in stream:
+                pass
+            start = time.perf_counter()
+            usual.model(ids, use_cache=True, logits_to_keep=1)
+            plain.append(time.perf_counter() - start)
+            with resident.lock:
+                bound = engine.backend.bind(recipe.hash, resident.blend(recipe))
+                engine.backend.refold(bound)
+                start = time.perf_counter()
+                engine.backend.run(bound, "folded", 0, ids, where, len(prompt), [len(prompt) - 1])
+                own.append(time.perf_counter() - start)
+    wait = statistics.median(waits)
+    return {"cost / transformers prefill": wait / statistics.median(plain), "cost / own prefill": wait / statistics.median(own), "target": "<= 1.5"}
+
+
+def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
+    """Share of a step that is not its forward pass, sampled decoding, at 1, 11 and 64 rows."""
+    rows = []
+    for n in (1, 11, 64):
+        shares = []
+        with Engine(resident, max_context=512) as engine:
+            spent = [0.0, 0.0]
+            run, step, flush = engine.backend.run, engine._step, engine._flush
+
+            def timed(what, where):
+                def call(*a):
+                    start = time.perf_counter()
+                    out = what(*a)
+                    spent[where] += time.perf_counter() - start
+                    return out
+
+                return call
+
+            engine.backend.run, engine._step, engine._flush = timed(run, 0), timed(step, 1), timed(flush, 1)
+            for _ in range(rounds):
+                spent[:] = [0.0, 0.0]
+                requests = [
+                    Request(str(i), tuple(range(20, 80)), Recipe(resident.pair.name, lam=LAMS[i % 11]), Decoding(cap=100, seed=i)) for i in range(n)
+                ]
+                ours(engine, requests)
+                shares.append(1 - spent[0] / spent[1])
+            mode = engine._schedule.plan.mode if engine._schedule.plan else "?"
+        rows.append({"rows": n, "overhead": statistics.median(shares), "target": "<= 0.15", "mode": mode})
+    return rows
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json")
+    parser.add_argument("--only", default="strip,sweep,grid,first,overhead,medium,adapter")
+    args = parser.parse_args()
+    which, quick = set(args.only.split(",")), args.quick
+    torch.set_num_threads(1)
+    machine = f"{platform.processor() or platform.machine()}, 1 thread, Python {platform.python_version()}, torch {torch.__version__}"
+    found: dict = {"machine": machine, "transformers": transformers.__version__}
+    print(f"# {found['machine']}, transformers {found['transformers']}")
+
+    def show(name: str, value) -> None:  # noqa: ANN001
+        found[name] = value
+        for row in value if isinstance(value, list) else [value]:
+            print(f"{name:24s} " + "  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
+
+    mini = ResidentPair.load(get_pair("mini"))
+    if "strip" in which:
+        show("strip, embedded", strip_mini(mini, 3 if quick else 12))
+    if "sweep" in which:
+        show("sweep, embedded", sweep_mini(mini, 16 if quick else 64, 1 if quick else 3))
+    if "first" in which:
+        show("first token, embedded", first_token(mini, 10 if quick else 40))
+    if "overhead" in which:
+        show("overhead, embedded", overhead(mini, 2 if quick else 7))
+    if "grid" in which:
+        show("grid, embedded", grid(mini, quick))
+    if {"medium", "adapter"} & which:
+        with tempfile.TemporaryDirectory() as folder:
+            medium = ResidentPair.load(medium_pair(Path(folder)))
+            if "medium" in which:
+                show("strip, 135M bf16", strip_medium(medium, 1 if quick else 3))
+                show("first token, 135M bf16", first_token(medium, 3 if quick else 12))
+    if args.json:
+        Path(args.json).write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
