@@ -1,4 +1,4 @@
-"""Which backend runs a pair: the lean decoder where it understands every tensor, else `transformers`' own modules, folded."""
+"""Which backend runs a pair: the lean decoder where it understands every tensor, else `transformers`' own modules."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import torch
 
 from mi_explorer.engine.budget import Grant, grant
 from mi_explorer.engine.layout import Layout
+from mi_explorer.recipe import Recipe
 
 CONTEXT = 32768  # positions per row unless asked for more
 
@@ -39,8 +40,14 @@ def make_backend(resident: Any, rows: int, context: int | None, memory: int | No
     dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     per_position = config.num_hidden_layers * 2 * heads * dim * item
     device = torch.device("cuda" if resident.device_name == "auto" and torch.cuda.is_available() else resident.device)
-    given = grant(resident.weight_bytes, per_position, rows, limit, device, memory, rowwise=False, why=layout)
+    given = grant(resident.weight_bytes, per_position, rows, limit, device, memory, rowwise=resident.device_name != "auto", why=layout)
     model = resident.ready(False)
-    with torch.inference_mode():
+    why = given.why_folded
+    with torch.inference_mode(), resident.lock:
         batched = fits_slots(model)
-    return GenericBackend(model, given.slots, given.context, batched, f"{layout}; this pair runs folded"), given
+        if not batched:
+            why = f"{layout}, and it keeps states other than attention's: one row runs after the other"
+        elif given.rowwise and model.twin is None:
+            why = model.claim(*(resident.blend(Recipe(resident.pair.name, lam=lam)) for lam in (0.3, 0.8)))
+            why = f"{layout}, and {why}" if why else ""
+    return GenericBackend(model, given.slots, given.context, batched, why), given

@@ -1,4 +1,4 @@
-"""The generic backends: any causal language model of `transformers`, through its own modules, folded.
+"""The generic backends: any causal language model of `transformers`, through its own modules, folded or (see `lines.py`) row-wise.
 
 `SlotCache` puts our slots behind the library's `Cache` interface (attention layers, full or sliding); a model with other states
 (convolution, state space) runs `Solo`, one row after the other with the library's own cache. Which of the two is right is not
@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.cache_utils import Cache
 
+from mi_explorer.engine.lines import Batch, Unclaimed, row_module
 from mi_explorer.errors import UserError
 from mi_explorer.weights.fold import Fold
 from mi_explorer.weights.line import Blend
@@ -24,9 +25,7 @@ class ModuleError(UserError):
 
 
 class GenericModel:
-    """A resident `transformers` model and the blend folded into it."""
-
-    rowwise = False
+    """A resident `transformers` model and the blend folded into it; with `lines`, a twin that runs rows at their own λ."""
 
     def __init__(self, folder: str, names: tuple[str, ...], device: str, dtype: torch.dtype):
         try:
@@ -41,8 +40,33 @@ class GenericModel:
         self.device = next(self.module.parameters()).device
         self.dtype = dtype
         self.config = self.module.config.get_text_config(decoder=True)
+        self.names = names
         self.fold = Fold(self.module, names)
         self.held: str | None = None
+        self.batch = Batch()
+        self.twin: Any = None
+        self.plane = ""
+
+    def claim(self, blend: Blend, other: Blend) -> str:
+        """Try to run rows at their own λ: build the twin on this blend's plane and compare it with two folds. "" or why not."""
+        try:
+            twin = row_module(self.module, self.names, blend, self.batch)
+            ids = (torch.arange(16, device=self.device).view(2, 8) * 5 + 1) % self.config.vocab_size
+            self.batch.ab = torch.stack([coefficients(b, self.names) for b in (blend, other)], 1).to(self.device)
+            rows = twin(input_ids=ids, use_cache=False).logits
+            worst = 0.0
+            for i, b in enumerate((blend, other)):
+                self.folded(f"claim {i}", b)
+                plain = self.module(input_ids=ids[i : i + 1], use_cache=False).logits[0]
+                worst = max(worst, float((rows[i] - plain).abs().max()) / max(1.0, float(plain.abs().max())))
+        except Unclaimed as error:
+            return str(error)
+        except Exception as error:  # a foreign module may trip over a tensor subclass in any way
+            return f"its modules do not run with per-row parameters ({type(error).__name__})"
+        if not worst < (1e-4 if self.dtype == torch.float32 else 0.1):
+            return f"row-wise and folded logits differ by {worst:.1e}"
+        self.twin, self.plane = twin, blend.plane
+        return ""
 
     def folded(self, key: str, blend: Blend) -> None:
         """Hold this blend."""
@@ -51,9 +75,9 @@ class GenericModel:
             self.fold.to(blend)  # type: ignore[arg-type]
             self.held = key
 
-    def forward(self, ids: torch.Tensor, cache: Any, **more: Any) -> torch.Tensor:
-        """Logits [n, c, vocabulary] as the module computes them."""
-        return self.module(input_ids=ids, past_key_values=cache, use_cache=True, **more).logits
+    def forward(self, ids: torch.Tensor, cache: Any, rows: bool = False, **more: Any) -> torch.Tensor:
+        """Logits [n, c, vocabulary] as the module (or, for `rows`, its twin) computes them."""
+        return (self.twin if rows else self.module)(input_ids=ids, past_key_values=cache, use_cache=True, **more).logits
 
     def teacher(self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int) -> Iterator[list[torch.Tensor]]:
         """Logits (fp32) after positions first… of `ids` under each blend, at most `chunk` positions at a time."""
@@ -154,45 +178,60 @@ class Caches:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """A recipe made ready to run; always folded here."""
+    """A recipe made ready to run: `ab` [tensors, 2] and its plane where it may join a row-wise batch."""
 
     key: str
     blend: Blend
     plane: str | None = None
+    ab: torch.Tensor | None = None
+
+
+def coefficients(blend: Blend, names: Sequence[str]) -> torch.Tensor:
+    """(a, b) per tensor [tensors, 2], fp32. A blend without lines raises `Unclaimed`."""
+    lines = [blend.line(name) for name in names]
+    if any(line is None for line in lines):
+        raise Unclaimed("this method is not a line in λ")
+    return torch.tensor(lines, dtype=torch.float32)
 
 
 class GenericBackend:
     """What the loop calls, over `SlotCache` (batched) or `Caches` (one row after the other)."""
-
-    rowwise = False
 
     def __init__(self, model: GenericModel, slots: int, context: int, batched: bool, why_folded: str):
         self.model, self.device, self.dtype = model, model.device, model.dtype
         self.context, self.vocab, self.why_folded = context, model.config.vocab_size, why_folded
         self.batched = self.can_fork = self.can_verify = batched
         self.slots: Any = SlotCache(slots, context) if batched else Caches(slots)
+        self.rowwise = batched and model.twin is not None
+        self.ab = torch.zeros(len(model.names), slots, 2, device=self.device)
 
     def bind(self, key: str, blend: Blend) -> Bound:
         """Make a blend ready under the hash of its recipe."""
-        return Bound(key, blend)
+        if not self.rowwise or blend.plane != self.model.plane:
+            return Bound(key, blend)
+        return Bound(key, blend, blend.plane, coefficients(blend, self.model.names).to(self.device))
 
     def refold(self, bound: Bound) -> None:
         """Hold this recipe in the resident model."""
         self.model.folded(bound.key, bound.blend)
 
     def place(self, slot: int, bound: Bound) -> None:
-        """Slots know no recipe here: a pass is folded to one."""
+        """Give a slot its recipe."""
+        if bound.ab is not None:
+            self.ab[:, slot] = bound.ab
 
     def run(
         self, bound: Bound, mode: str, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int, pick: Sequence[int] | None = None
     ) -> torch.Tensor:
         """Logits in fp32; arguments as in `LeanBackend.run`."""
-        assert mode == "folded"
-        self.refold(bound)
+        if mode == "folded":
+            self.refold(bound)
+        else:
+            self.model.batch.ab = self.ab[:, first : first + ids.shape[0]]
         if not self.batched:
             return self._solo(first, ids, positions, pick)
         self.slots.reserve(width)
-        logits = forward_slots(self.model, self.slots, first, ids, positions, width)
+        logits = forward_slots(self.model, self.slots, first, ids, positions, width, mode == "rowwise")
         if pick is None:
             return logits[:, 0].float()
         return logits[torch.arange(len(pick)), torch.tensor(pick)].float() if pick else logits.float()
@@ -207,7 +246,7 @@ class GenericBackend:
         return torch.stack(out)
 
 
-def forward_slots(model: GenericModel, cache: SlotCache, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int) -> torch.Tensor:
+def forward_slots(model: GenericModel, cache: SlotCache, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int, rows: bool = False) -> torch.Tensor:
     """One forward pass over slots: every query sees the columns up to its position (and within a sliding layer's window)."""
     cache.at(first, positions, width)
     columns = torch.arange(width, device=positions.device)
@@ -222,7 +261,7 @@ def forward_slots(model: GenericModel, cache: SlotCache, first: int, ids: torch.
     if kinds - {"full_attention"}:
         window = getattr(model.config, "sliding_window", None) or width
         masks = {"full_attention": masks, "sliding_attention": mask(seen & (columns > positions[:, :, None] - window))}
-    return model.forward(ids, cache, attention_mask=masks, position_ids=positions)
+    return model.forward(ids, cache, rows, attention_mask=masks, position_ids=positions)
 
 
 def fits_slots(model: GenericModel) -> bool:

@@ -4,17 +4,24 @@ from pathlib import Path
 from typing import Sequence
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, Olmo2Config
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.events import Failed, Finished, Request, Token
 from mi_explorer.engine.policy import Costs
 from mi_explorer.recipe import Decoding, Recipe
-from tests.fixtures import make_pair
+from mi_explorer.pairs import Pair
+from tests.fixtures import SIZES, make_pair
 
 torch.set_num_threads(1)
 ROWWISE = ("qwen3", "qwen3-untied", "qwen3-biased", "qwen2", "llama", "llama3-rope")
-FOLDED = ("qwen3-moe", "lfm2")
+CLAIMED = ("gpt2", "olmo2")  # through transformers' own modules, row-wise by tensors that stand for parameters
+FOLDED = ("qwen3-moe", "lfm2", "gemma2")
+OTHERS = {
+    "gpt2": GPT2Config(n_embd=32, n_layer=3, n_head=4, n_positions=256, vocab_size=96, bos_token_id=0, eos_token_id=0),
+    "olmo2": Olmo2Config(**SIZES),
+    "gemma2": Gemma2Config(**SIZES, head_dim=8, sliding_window=8, query_pre_attn_scalar=8),
+}
 CHANGES = {
     "qwen3-biased": ("qwen3-untied", {"attention_bias": True}),
     "llama3-rope": (
@@ -40,7 +47,10 @@ class Lab:
 
     def __init__(self, kind: str, folder: Path):
         base, changes = CHANGES.get(kind, (kind, {}))
-        self.pair = make_pair(base, folder, delta=0.05, base=kind == "llama", **changes)
+        if kind in OTHERS:
+            self.pair = other_pair(kind, folder)
+        else:
+            self.pair = make_pair(base, folder, delta=0.05, base=kind == "llama", **changes)
         self.resident = ResidentPair.load(self.pair)
         self.plain = AutoModelForCausalLM.from_pretrained(self.pair.instruct, dtype=torch.float32).eval()
         self.ends = [AutoModelForCausalLM.from_pretrained(p, dtype=torch.float32).state_dict() for p in (self.pair.instruct, self.pair.thinking)]
@@ -62,6 +72,18 @@ class Lab:
                 torch.tensor([list(prompt)]), max_new_tokens=tokens, do_sample=False, eos_token_id=None, pad_token_id=0, use_cache=True
             )
         return out[0, len(prompt) :].tolist()
+
+
+def other_pair(kind: str, folder: Path) -> Pair:
+    """Two random models of an architecture that the shared fixtures do not have."""
+    model = AutoModelForCausalLM.from_config(OTHERS[kind], dtype=torch.float32)
+    for seed, role in enumerate(("instruct", "thinking")):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(torch.randn_like(p) * (0.15 if seed == 0 else 0.05))
+        model.save_pretrained(folder / role)
+    return Pair(f"{kind}-fixture", str(folder / "instruct"), str(folder / "thinking"))
 
 
 def prompt(length: int, seed: int = 0, vocab: int = 96) -> tuple[int, ...]:

@@ -6,25 +6,25 @@ import torch
 from mi_explorer.engine import Engine
 from mi_explorer.engine.events import Request
 from mi_explorer.recipe import Scope
-from tests.engine.lab import CHEAP_ROWS, FOLDED, ROWWISE, greedy, prompt, run
+from tests.engine.lab import CHEAP_ROWS, CLAIMED, FOLDED, ROWWISE, greedy, prompt, run
 
 LAMS = (0.0, 0.3, 0.5, 0.8, 1.0, 1.2)
 PROMPT = prompt(17)
 
 
-@pytest.mark.parametrize("kind", ROWWISE + FOLDED)
+@pytest.mark.parametrize("kind", ROWWISE + CLAIMED + FOLDED)
 def test_a_strip_equals_generate_of_each_folded_model(labs, kind):
     lab = labs(kind)
     with Engine(lab.resident, max_rows=8, max_context=128, costs=CHEAP_ROWS) as engine:
         status = engine.status()
-        assert status.supports_rowwise == (kind in ROWWISE), status
+        assert status.supports_rowwise == (kind in ROWWISE + CLAIMED), status
         got = run(engine, [Request(str(lam), PROMPT, lab.recipe(lam), greedy()) for lam in LAMS])
         assert engine.status().supports_rowwise or engine.status().why_folded
     assert got == {str(lam): lab.generate(lam, PROMPT, 24) for lam in LAMS}
     assert len(set(map(tuple, got.values()))) > 1, "λ changes nothing here: the test would prove nothing"
 
 
-@pytest.mark.parametrize("kind", ROWWISE)
+@pytest.mark.parametrize("kind", ROWWISE + CLAIMED)
 @pytest.mark.parametrize("only", ["fold", "rowwise"])
 def test_both_modes_give_the_same_tokens(labs, kind, only):
     lab = labs(kind)
@@ -35,7 +35,7 @@ def test_both_modes_give_the_same_tokens(labs, kind, only):
     assert got == {r.id: lab.generate(r.recipe.lam, r.prompt, 24) for r in requests}
 
 
-@pytest.mark.parametrize("kind", ROWWISE + FOLDED)
+@pytest.mark.parametrize("kind", ROWWISE + CLAIMED + FOLDED)
 @pytest.mark.parametrize("mode", ["folded", "rowwise"])
 def test_logits_agree_with_transformers(labs, kind, mode):
     lab = labs(kind)
