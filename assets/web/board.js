@@ -86,6 +86,7 @@ MI.board = function (app) {
     }
   }
 
+  row.addEventListener("scroll", () => app.rail.lead(), { passive: true });
   node.addEventListener("click", (event) => {
     const token = event.target.closest(".mi-tok");
     const pane = token && panes.find((p) => p.node.contains(token));
@@ -117,10 +118,11 @@ MI.card = function (token, scores, i, host) {
   const detail = scores.detail[i];
   const close = () => (card.remove(), token.classList.remove("mi-tok-picked"));
   const card = h("aside", { class: "mi-card", role: "dialog", "aria-label": "Token" },
-    h("header", {}, h("code", {}, JSON.stringify(text).slice(1, -1)), h("span", { class: "mi-num" }, `LLR ${llr > 0 ? "+" : ""}${llr.toFixed(2)} · entropy ${entropy.toFixed(2)}` + (detail.lam === null ? "" : ` · λ̂ ${detail.lam.toFixed(2)}`)),
+    h("header", {}, h("code", {}, JSON.stringify(text).slice(1, -1)), h("span", {}, { both: "what both would say", instruct: "what Instruct would say", thinking: "what Thinking would say", neither: "neither's first choice" }[detail.argmax]),
       h("button", { class: "mi-icon", type: "button", "aria-label": "Close", onclick: close }, "×")),
+    h("p", { class: "mi-num mi-card-facts" }, `log-ratio ${llr > 0 ? "+" : ""}${llr.toFixed(2)} · p ${MI.percent(detail.p)} · entropy ${entropy.toFixed(2)}` + (detail.lam === null ? "" : ` · effective λ ${detail.lam.toFixed(2)}`)),
     h("div", { class: "mi-card-sides" }, list("Instruct", detail.instruct, "mi-side-instruct"), list("Thinking", detail.thinking, "mi-side-thinking")),
-    h("p", {}, "Given what the blend wrote so far; not a cause."));
+    h("p", {}, "Likeliest next tokens given what the blend wrote so far. Not a cause."));
   host.querySelectorAll(".mi-tok-picked").forEach((old) => old.classList.remove("mi-tok-picked"));
   token.classList.add("mi-tok-picked");
   host.append(card);

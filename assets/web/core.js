@@ -13,7 +13,7 @@ MI.h = function (tag, props, ...children) {
     else if (key === "style" && typeof value === "object") for (const k in value) node.style.setProperty(k, value[k]);
     else node.setAttribute(key, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  node.append(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
   return node;
 };
 
@@ -29,7 +29,7 @@ MI.text = function (node, text) {
 
 MI.clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 MI.count = (n) => Math.round(n).toLocaleString("en-US");
-MI.percent = (x) => Math.round(100 * x) + " %";
+MI.percent = (x) => (x > 0 && x < 0.1 ? (100 * x).toFixed(1) : Math.round(100 * x)) + " %";
 MI.plural = (n, word) => MI.count(n) + " " + word + (n === 1 ? "" : "s");
 // λ as text: at most four decimals, no trailing zeros; the same as Python's frame names.
 MI.lam = (x) => String(Math.round(x * 1e4) / 1e4 + 0);

@@ -120,6 +120,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     app.board.update();
     moved ? app.rail.drawLam() : app.rail.drawFrames();
     moved ? app.bars.drawLam() : app.bars.draw();
+    app.rail.lead();
     if (!moved) bar();
     writeAddress(now);
   });
@@ -138,6 +139,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   redraw();
   open(props.opened);
   app.board.reveal();
+  app.rail.lead();
   element.dataset.ready = "1";
   return app;
 };

@@ -1,15 +1,15 @@
 // Painted text: marks laid over a trace as spans of text nodes. Where marks overlap, the text is cut at every border.
 "use strict";
 
-// Cuts `text` at the borders of `marks` ([start, end, class, title]) into [string, classes] pieces. Pure.
-MI.pieces = function (text, marks) {
-  const cuts = new Set([0, text.length]);
-  for (const [start, end] of marks) cuts.add(MI.clamp(start, 0, text.length)).add(MI.clamp(end, 0, text.length));
+// Cuts `text` at the borders of `marks` ([start, end, class]) and at `flags` ([at, …]) into [string, classes, start]. Pure.
+MI.pieces = function (text, marks, flags = []) {
+  const cuts = new Set([0, text.length]), clamp = (x) => MI.clamp(x, 0, text.length);
+  for (const [start, end] of marks) cuts.add(clamp(start)).add(clamp(end));
+  for (const [at] of flags) cuts.add(clamp(at));
   const at = [...cuts].sort((a, b) => a - b), out = [];
-  const open = [...marks].sort((a, b) => a[0] - b[0]);
   for (let i = 0; i + 1 < at.length; i++) {
-    const cls = open.filter(([s, e]) => s <= at[i] && e >= at[i + 1]).map((m) => m[2]);
-    out.push([text.slice(at[i], at[i + 1]), cls.join(" ")]);
+    const cls = marks.filter(([s, e]) => s <= at[i] && e >= at[i + 1]).map((m) => m[2]);
+    out.push([text.slice(at[i], at[i + 1]), cls.join(" "), at[i]]);
   }
   return out;
 };
@@ -29,24 +29,34 @@ MI.diff = function (text, other, most = 1200) {
   return out;
 };
 
+// Where a text first differs from another: the length of their common prefix, or null when neither goes on alone. Pure.
+MI.parting = function (text, other) {
+  let i = 0;
+  while (i < text.length && i < other.length && text[i] === other[i]) i++;
+  return i === text.length && i === other.length ? null : i;
+};
+
 MI.paint = function (thoughtText, answerText, frame, lens) {
-  for (const [node, part] of [[thoughtText, "thought"], [answerText, "answer"]]) {
-    const text = frame[part];
+  const parted = lens.against ? MI.parting(frame.thought + "\n" + frame.answer, lens.against.text) : null;
+  for (const [node, part, offset] of [[thoughtText, "thought", 0], [answerText, "answer", frame.thought.length + 1]]) {
+    const text = frame[part], marks = [], flags = [];
     if (lens.scores && (lens.mode === "writer" || lens.mode === "entropy")) {
       node.replaceChildren(...MI.tokens(lens.scores, part, lens));
       continue;
     }
-    const marks = [];
     if (lens.mode === "markers") for (const [start, end, group] of (frame.spots || {})[part] || []) marks.push([start, end, "mi-mark mi-mark-" + group]);
-    if (lens.mode === "diff" && lens.against) for (const [start, end] of MI.diff(text, lens.against.text)) marks.push([start, end, "mi-new"]);
-    const mark = frame.mark, passed = mark && mark.part === "thought" && part === "answer";
-    if (frame.verdict === "correct" && mark && (mark.part === part || passed)) marks.push([passed ? 0 : mark.at, text.length, "mi-after"]);
-    node.replaceChildren(...MI.pieces(text, marks).map(([piece, cls]) => (cls ? MI.h("span", { class: cls }, piece) : piece)));
-    if (frame.verdict === "correct" && mark && mark.part === part && frame.tokens > frame.first) {
-      const flag = MI.h("span", { class: "mi-first", title: "Here the answer was right for the first time" }, "first right");
-      const after = node.querySelector(".mi-after");
-      after ? after.before(flag) : node.append(flag);
+    if (lens.against) {
+      for (const [start, end] of MI.diff(text, lens.against.text)) marks.push([start, end, "mi-new"]);
+      if (parted !== null && parted > 0 && parted >= offset && parted < offset + text.length) flags.push([parted - offset, "mi-parted", "λ matters from here", "Up to here the text is that of λ 0"]);
     }
+    const mark = frame.verdict === "correct" ? frame.mark : null;
+    if (mark && mark.part === part) {
+      marks.push([mark.at, text.length, "mi-after"]);
+      if (frame.tokens > frame.first) flags.push([mark.at, "mi-first", "first right", "Here the answer was right for the first time"]);
+    } else if (mark && part === "answer") marks.push([0, text.length, "mi-after"]);
+    const flag = ([, cls, words, title]) => MI.h("span", { class: "mi-flag " + cls, title }, words);
+    const nodes = MI.pieces(text, marks, flags).flatMap(([piece, cls, start]) => [...flags.filter((f) => f[0] === start).map(flag), cls ? MI.h("span", { class: cls }, piece) : piece]);
+    node.replaceChildren(...nodes, ...flags.filter((f) => f[0] >= text.length).map(flag));
   }
 };
 
@@ -57,7 +67,7 @@ MI.tokens = function (scores, part, lens) {
     if (where !== part) return;
     const strength = lens.mode === "writer" ? MI.clamp(Math.abs(llr) / 5, 0, 1) : MI.clamp(entropy / 2.5, 0, 1);
     const cls = "mi-tok " + (lens.mode === "writer" ? (llr > 0 ? "mi-tok-thinking" : "mi-tok-instruct") : "mi-tok-entropy");
-    out.push(MI.h("span", { class: cls, "data-t": String(i), style: { "--s": strength.toFixed(3) } }, text));
+    out.push(MI.h("span", { class: cls, "data-t": String(i), style: { "--s": strength.toFixed(3) } }, out.length ? text : text.trimStart()));
   });
   return out;
 };

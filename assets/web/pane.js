@@ -10,7 +10,7 @@ MI.verdict = function (frame) {
   if (frame.state === "failed") return ["!", "failed", "wrong"];
   if (frame.truncated) return ["○", "cut at the limit", "none"];
   if (frame.state === "cancelled") return ["◼", "stopped", "quiet"];
-  if (!frame.verdict) return ["", frame.looped ? "loops" : "", "quiet"];
+  if (!frame.verdict) return ["", "", "quiet"];
   const [sign, word] = MI.VERDICT[frame.verdict];
   return [sign, word, frame.verdict === "correct" ? "right" : frame.verdict === "wrong" ? "wrong" : "none"];
 };
@@ -73,7 +73,7 @@ MI.pane = function (spec, options) {
   if (spec.removable) tools.append(h("button", { class: "mi-icon", type: "button", title: "Remove this pin", "aria-label": `Remove the pin at λ ${MI.lam(spec.lam)}`, onclick: () => options.onunpin(spec.lam) }, "×"));
   tools.append(h("button", { class: "mi-icon", type: "button", title: "Focus (f)", "aria-label": "Focus this pane", onclick: () => options.onfocus(spec.id) }, "⤢"));
   const fact = {};
-  for (const key of ["tokens", "split", "speed", "reflect", "after"]) facts.append((fact[key] = h("span", { class: "mi-fact mi-fact-" + key })));
+  for (const key of ["tokens", "split", "speed", "reflect", "after", "loops"]) facts.append((fact[key] = h("span", { class: "mi-fact mi-fact-" + key })));
 
   return {
     id: spec.id, node, scroll,
@@ -105,6 +105,7 @@ MI.pane = function (spec, options) {
       MI.text(fact.reflect, reflections ? MI.plural(reflections, "reflection") : "");
       const after = MI.after(frame);
       MI.text(fact.after, after !== null && after >= 0.005 ? `${MI.percent(after)} after first right` : "");
+      MI.text(fact.loops, frame.looped ? "repeats itself" : "");
       MI.minimap(map, frame);
       if (body !== given.body) {
         body = given.body;

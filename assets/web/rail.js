@@ -98,7 +98,6 @@ MI.rail = function (app) {
     here.classList.toggle("mi-wanted", !exact && !app.stale());
     here.disabled = app.running();
     MI.text(pin, pins.includes(lam) ? "Unpin" : "Pin");
-    lead();
   }
 
   // Leaders: from the foot of every pane to its λ on the rail.

@@ -42,12 +42,12 @@ class Explore:
         if view.pair != self.bench.pair.name:
             if "pair" in query:
                 messages += (f"The address names the pair “{view.pair[:60]}”, but “{self.bench.pair.name}” is loaded here.",)
-            view = views.at_pair(view, self.bench.pair.name)
+            view = views.plain(view, self.bench.pair.name)
         try:
             self.bench.check(view.recipe())
         except UserError as error:
             messages += (str(error),)
-            view = views.at_pair(view, self.bench.pair.name)
+            view = views.plain(view, self.bench.pair.name)
         return {"view": views.as_dict(view), "given": sorted(set(query) & set(views.DEFAULTS)), "messages": list(messages)}
 
     # -- running -----------------------------------------------------------------------------------------------------

@@ -38,9 +38,7 @@ def show(frames: Sequence[dict[str, Any]]) -> float:
 
 def run(bench: Any, question: Any, decoding: Decoding) -> tuple[views.View, dict[str, Snapshot]]:
     """The finished traces of one question over the λ grid."""
-    view = views.from_dict(
-        {**views.as_dict(views.View(decoding=decoding)), "pair": bench.pair.name, "q": question.text, "gold": question.gold}
-    )
+    view = views.from_dict({**views.as_dict(views.View(decoding=decoding)), "pair": bench.pair.name, "q": question.text, "gold": question.gold})
     asks = [Ask(board.frame_id(x), view.prompt, view.recipe(x), decoding, view.gold) for x in board.GRID]
     last: dict[str, Snapshot] = {}
     for changed in bench.stream(asks):

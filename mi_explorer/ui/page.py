@@ -92,9 +92,9 @@ def build(explore: Explore, fixed: dict[str, Any]) -> gr.Blocks:
 
 def launch(app: gr.Blocks, host: str, port: int, **more: Any) -> Any:
     """Serve the page at host:port. Raises OSError when the port is taken."""
-    return app.queue(default_concurrency_limit=VISITORS, max_size=200).launch(
-        server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, ssr_mode=False, run_history=False, share=False, footer_links=["gradio"], **more,
-    )  # fmt: skip
+    options = {"ssr_mode": False, "run_history": False, "share": False, "footer_links": ["gradio"], **more}
+    queue = app.queue(default_concurrency_limit=VISITORS, max_size=200)
+    return queue.launch(server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, **options)
 
 
 def questions_of(task: str) -> tuple[Any, ...]:
@@ -125,9 +125,7 @@ def app_of(bench: Any, questions: tuple[Any, ...], task: str) -> gr.Blocks:
     content = landing.read(bench.pair.name)
     if content:
         explore.keep(landing.TOKEN, {s.id: s for s in landing.snapshots(content, bench)})
-    return build(
-        explore, setup(bench, questions, task, landing.strip(content, bench.fingerprint) if content else None, facts=facts(bench))
-    )
+    return build(explore, setup(bench, questions, task, landing.strip(content, bench.fingerprint) if content else None, facts=facts(bench)))
 
 
 def facts(bench: Any) -> str:

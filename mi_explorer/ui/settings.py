@@ -66,6 +66,8 @@ def check_port(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
+        free = port + 1 if port < 65535 else 7860
+        why = error.strerror or error
         raise SettingsError(
-            f"Cannot listen on {host}:{port} ({error.strerror or error}). Stop what runs there, or choose another port: python app.py --port {port + 1 if port < 65535 else 7860}"
+            f"Cannot listen on {host}:{port} ({why}). Stop what runs there, or choose another port: python app.py --port {free}"
         ) from None

@@ -50,10 +50,7 @@ def methods(base: bool) -> list[dict[str, Any]]:
             "title": m.title,
             "about": m.text,
             "available": base or not m.needs_base,
-            "params": [
-                {"name": p.name, "title": p.title, "default": p.default, "low": p.low, "high": p.high, "about": p.text}
-                for p in m.params
-            ],
+            "params": [{"name": p.name, "title": p.title, "default": p.default, "low": p.low, "high": p.high, "about": p.text} for p in m.params],
         }
         for m in METHODS.values()
     ]
@@ -81,16 +78,26 @@ def setup(
     facts: str = "",
 ) -> dict[str, Any]:
     """The whole dict. `landing` is a precomputed strip (see `landing.py`), or None for an empty board."""
-    layers = bench.layers or 0
+    layers, pair = bench.layers or 0, bench.pair
     shown = examples(questions)
     first = {"q": shown[0]["q"], "gold": shown[0]["gold"]} if shown else {}
-    empty = {"token": "none", "label": "", "view": {"pair": bench.pair.name, **first}, "frames": {}, "sentence": "", "bands": []}
+    empty = {"token": "none", "label": "", "view": {"pair": pair.name, **first}, "frames": {}, "sentence": "", "bands": []}
+    about = {"name": pair.name, "title": pair.title or pair.name, "layers": layers, "facts": facts or f"{layers} layers"}
     return {
-        "pair": {"name": bench.pair.name, "title": bench.pair.title or bench.pair.name, "layers": layers, "facts": facts or f"{layers} layers", "findings": list(findings)},
-        "fields": [list(f) for f in views.FIELDS], "version": views.VERSION, "linkLimit": views.LINK_LIMIT, "mostPins": views.MOST_PINS,
-        "defaults": views.DEFAULTS, "lenses": list(views.LENSES),
-        "modules": list(MODULES), "layered": list(LAYERED), "presets": presets(layers), "methods": methods(bool(bench.pair.base)),
-        "templates": TEMPLATES, "decoding": DECODING,
-        "task": task if questions else "", "examples": shown,
+        "pair": {**about, "findings": list(findings)},
+        "fields": [list(f) for f in views.FIELDS],
+        "version": views.VERSION,
+        "linkLimit": views.LINK_LIMIT,
+        "mostPins": views.MOST_PINS,
+        "defaults": {**views.DEFAULTS, "pair": pair.name},
+        "lenses": list(views.LENSES),
+        "modules": list(MODULES),
+        "layered": list(LAYERED),
+        "presets": presets(layers),
+        "methods": methods(bool(pair.base)),
+        "templates": TEMPLATES,
+        "decoding": DECODING,
+        "task": task if questions else "",
+        "examples": shown,
         "landing": landing or empty,
-    }  # fmt: skip
+    }

@@ -102,9 +102,7 @@ def from_dict(values: Mapping[str, Any]) -> View:
         pair=text["pair"],
         lam=round(number(v["lam"], "λ", *LAM_RANGE), 4),
         method=text["method"],
-        params=tuple(
-            sorted((_text(k, "parameter")[:40], number(x, f"Parameter {str(k)[:40]}", -1e6, 1e6)) for k, x in v["params"].items())
-        ),
+        params=tuple(sorted((_text(k, "parameter")[:40], number(x, f"Parameter {str(k)[:40]}", -1e6, 1e6)) for k, x in v["params"].items())),
         scope=Scope(text["layers"][:400], tuple(_text(m, "module")[:40] for m in v["modules"])),
         template=text["template"],
         decoding=Decoding(v["t"], v["top_p"], v["top_k"], v["min_p"], v["rep"], v["cap"], v["seed"]),
@@ -182,6 +180,6 @@ def from_query(query: str | Mapping[str, str]) -> tuple[View, tuple[str, ...]]:
     return view, tuple(messages)
 
 
-def at_pair(view: View, pair: str) -> View:
-    """The same view of another pair, with the scope reset: layer numbers mean something else there."""
-    return replace(view, pair=pair, scope=Scope())
+def plain(view: View, pair: str) -> View:
+    """The same view of this pair with the plain recipe: layers, methods and their parameters mean something else elsewhere."""
+    return replace(view, pair=pair, scope=Scope(), method="linear", params=())

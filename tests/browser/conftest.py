@@ -15,10 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+expect.set_options(timeout=20_000)  # a loaded machine is slow, not wrong
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
+sys.path.insert(0, str(ROOT / "tests" / "ui"))
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
 
 
 def free_port() -> int:
@@ -27,7 +39,7 @@ def free_port() -> int:
         return s.getsockname()[1]
 
 
-def start(command: list[str], port: int, folder: Path, wait: float = 90) -> subprocess.Popen:
+def start(command: list[str], port: int, folder: Path, wait: float = 180) -> subprocess.Popen:
     """Start a server and wait until its page answers."""
     env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder / "gradio"), "OMP_NUM_THREADS": "1"}
     log = (folder / f"server-{port}.log").open("w")
@@ -65,12 +77,7 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = (
-        os.environ.get("MI_EXPLORER_CHROMIUM")
-        or shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    )
+    path = os.environ.get("MI_EXPLORER_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)  # None: Playwright's own, where it is installed
         yield browser
@@ -85,15 +92,11 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
     thrown: list[str] = []
 
     def open_page(address: str, dark: bool = False, width: int = 1280, height: int = 900, **more: Any) -> Page:
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more
-        )
+        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
-        page.on(
-            "request", lambda r: foreign.append(r.url) if not r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else None
-        )
+        page.set_default_timeout(30_000)
+        page.on("request", lambda r: foreign.append(r.url) if not r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else None)
         page.on("pageerror", lambda e: thrown.append(str(e)))
         page.goto(address)
         page.wait_for_selector("[data-ready]")

@@ -11,6 +11,7 @@ from mi_explorer.recipe import Recipe
 from mi_explorer.study.ask import Ask, Snapshot, judge
 from mi_explorer.tasks.common import Question
 from mi_explorer.traces import ThinkTags, TraceFold
+from mi_explorer.weights.methods import check_params, get_method
 
 QUESTIONS = (
     Question("a", "Tom has 3 apples and buys 4 more. How many apples does he have?", "7", "stories", 1),
@@ -18,9 +19,30 @@ QUESTIONS = (
     Question("c", "Find two numbers with sum 17 and product 60.", "5 and 12", "search", 3),
 )
 
+HOSTILE = (
+    "<script>window.pwned=1</script>",
+    "<img src=x onerror=window.pwned=2>",
+    "{{constructor.constructor('window.pwned=3')()}} {{#each this}}{{this}}{{/each}}",
+    "${window.pwned=4} `${window.pwned=5}` <%= window.pwned=6 %>",
+    "</textarea></div></style><svg onload=window.pwned=7>",
+    "\\unicode{x3C} \\href{javascript:window.pwned=8}{x} $\\input{/etc/passwd}$ \\u003cscript>",
+    "\u202emirrored\u202c zero\u200bwidth\ufeff \u2028 line",
+    "<style>*{display:none}</style><base href=//evil.example><a href=javascript:window.pwned=9>x</a>",
+    "__proto__ constructor toString <!-- --> ]]> &lt;b&gt; &amp;",
+)
 
-def reply(lam: float, gold: str) -> str:
-    """Below λ 0.4 one line, wrong below 0.2; from 0.5 on a thought that goes on after it was right, longer with λ."""
+
+def reply(ask: Ask) -> str:
+    """Below λ 0.45 one line, wrong below 0.2; then a thought that goes on after it was right, longer with λ.
+
+    "echo: …" gives the text back as thought and answer, "flood" a megabyte of words at λ 1.
+    """
+    lam, gold = ask.recipe.lam, ask.gold or "7"
+    if ask.prompt.startswith("echo: "):
+        text = ask.prompt.removeprefix("echo: ")
+        return text if lam < 0.45 else f"<think>\n{text}\n</think>\n\n{text}"
+    if ask.prompt == "flood" and lam == 1:
+        return "".join(f"<b>{i}</b>" + "x" * 2000 + " " for i in range(500))
     if lam < 0.45:
         return f"So the answer is {gold if lam >= 0.2 else '999'}."
     more = "Wait, let me check again. That gives the same, so it is right. " * round(1 + 6 * lam)
@@ -47,22 +69,21 @@ class Words:
 
 @dataclass
 class FakeBench:
-    """Streams `script(lam, gold)` for every ask, one token per row and tick, `rate` ticks a second (0: as fast as can be)."""
+    """Streams `script(ask)` for every ask, one token per row and tick, `rate` ticks a second (0: as fast as can be)."""
 
     rate: float = 0.0
-    script: Callable[[float, str], str] = reply
+    script: Callable[[Ask], str] = reply
     layers: int = 6
     name: str = "mini"
 
     def __post_init__(self) -> None:
-        self.pair: Any = SimpleNamespace(
-            name=self.name, title="Scripted pair", base="base", think_open="<think>", think_close="</think>"
-        )
+        self.pair: Any = SimpleNamespace(name=self.name, title="Scripted pair", base="base", think_open="<think>", think_close="</think>")
         self.tags, self.words = ThinkTags("<think>", "</think>"), Words()
         self.asked: list[Ask] = []
 
     def check(self, recipe: Recipe) -> None:
         recipe.scope.check(self.layers)
+        check_params(get_method(recipe.method), recipe.params)
 
     def stream(self, asks: Sequence[Ask], *, stop: Any = None, hz: float = 12, **_: Any) -> Iterator[tuple[Snapshot, ...]]:
         self.asked += asks
@@ -70,7 +91,7 @@ class FakeBench:
             (
                 a,
                 TraceFold(self.tags, self.words.decode, a.gold, a.kind),
-                self.words.encode(self.script(a.recipe.lam, a.gold or "7")),
+                self.words.encode(self.script(a)),
             )
             for a in asks
         ]
@@ -78,7 +99,7 @@ class FakeBench:
         longest, last = max(len(ids) for *_, ids in rows), 0.0
         for i in range(longest + 1):
             ended = {a.id for a, _, ids in rows if i == len(ids)}
-            for a, fold, ids in rows:
+            for _, fold, ids in rows:
                 if i < len(ids):
                     fold.add(ids[i], -0.5)
                 elif i == len(ids):

@@ -5,11 +5,12 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 
-from fake import QUESTIONS, FakeBench
+from fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
-from mi_explorer.ui.explore import Explore
-from mi_explorer.ui.page import build, launch
-from mi_explorer.ui.setup import setup
+from mi_explorer.tasks import Question  # noqa: E402
+from mi_explorer.ui.explore import Explore  # noqa: E402
+from mi_explorer.ui.page import build, launch  # noqa: E402
+from mi_explorer.ui.setup import setup  # noqa: E402
 
 
 def landing(explore: Explore) -> dict:
@@ -26,7 +27,8 @@ def landing(explore: Explore) -> dict:
 
 if __name__ == "__main__":
     bench = FakeBench()
-    explore = Explore(bench, QUESTIONS)
-    fixed = setup(bench, QUESTIONS, "mini", landing(explore))
+    questions = (*QUESTIONS, Question("x", "echo: " + HOSTILE[1], HOSTILE[1], HOSTILE[1], 1))  # a task file is untrusted too
+    explore = Explore(bench, questions)
+    fixed = setup(bench, questions, "mini", landing(explore))
     bench.rate = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
     launch(build(explore, fixed), "127.0.0.1", int(sys.argv[1]))

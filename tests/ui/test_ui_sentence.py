@@ -4,7 +4,17 @@ from mi_explorer.ui.sentence import bands, sentence
 
 
 def frame(lam, tokens=20, closed=False, verdict=None, first=None, **more):
-    return {"lam": lam, "tokens": tokens, "closed": closed, "lenient": closed, "verdict": verdict, "first": first, "state": "done", "truncated": False, **more}
+    return {
+        "lam": lam,
+        "tokens": tokens,
+        "closed": closed,
+        "lenient": closed,
+        "verdict": verdict,
+        "first": first,
+        "state": "done",
+        "truncated": False,
+        **more,
+    }
 
 
 PAPER = [
@@ -44,7 +54,9 @@ def test_verdicts_in_full():
 def test_length_and_cuts():
     assert "Length hardly changes: 20 tokens at λ 0, 22 at λ 1." in sentence([frame(0, 20), frame(1, 22)])
     assert "λ 1 writes 50% of the 20 tokens of λ 0." in sentence([frame(0, 20), frame(1, 10)])
-    assert sentence([frame(0), frame(0.9) | {"truncated": True}, frame(1) | {"truncated": True}]).endswith("Cut short by the token limit at λ 0.9 and 1.")
+    assert sentence([frame(0), frame(0.9) | {"truncated": True}, frame(1) | {"truncated": True}]).endswith(
+        "Cut short by the token limit at λ 0.9 and 1."
+    )
 
 
 def test_only_finished_frames_count_and_one_is_no_story():
@@ -53,7 +65,11 @@ def test_only_finished_frames_count_and_one_is_no_story():
 
 
 def test_bands_span_the_strip_and_leave_the_change_between():
-    assert bands(PAPER) == [{"stage": 1, "from": 0, "to": 0.4}, {"stage": 2, "from": 0.4, "to": 0.5}, {"stage": 3, "from": 0.5, "to": 1}]
+    assert bands(PAPER) == [
+        {"stage": 1, "from": 0, "to": 0.4},
+        {"stage": 2, "from": 0.4, "to": 0.5},
+        {"stage": 3, "from": 0.5, "to": 1},
+    ]
     ragged = [frame(0), frame(0.2), frame(0.3, closed=True), frame(0.4), frame(0.5, closed=True), frame(1, closed=True)]
     assert [(b["from"], b["to"]) for b in bands(ragged)] == [(0, 0.2), (0.2, 0.5), (0.5, 1)]
     assert bands([frame(0), frame(0.5), frame(1)]) == [] == bands([frame(0, closed=True), frame(0.5), frame(1)])

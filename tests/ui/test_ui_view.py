@@ -60,7 +60,7 @@ def test_a_long_question_stays_out_of_the_address():
         ("template=mine", "Unknown template policy 'mine'"),
         ("lens=marker", "Did you mean 'markers'"),
         ("pins=0.3,zebra", "A pin must be a number"),
-        ("pins=" + ",".join("0.%d" % i for i in range(1, 11)), "at most 8"),
+        ("pins=" + ",".join(f"0.{i}" for i in range(1, 11)), "at most 8"),
         ("t=-1", "temperature must lie between 0 and 5"),
         ("cap=1.5", "cap must be a whole number"),
         ("params=density:much", "must be a number"),
