@@ -84,8 +84,8 @@ def reshard(source: Path, target: Path, parts: int, name: str = "part-{i}-of-{n}
     """The same checkpoint in `parts` shards with unusual names, tensors dealt round-robin in (reversed) name order."""
     tensors = {k: v for file in sorted(Path(source).glob("*.safetensors")) for k, v in load_file(file).items()}
     target.mkdir(parents=True)
-    for file in Path(source).glob("*.json"):
-        if "index" not in file.name:
+    for file in Path(source).iterdir():
+        if file.suffix in (".json", ".jinja") and "index" not in file.name:
             shutil.copy(file, target / file.name)
     names = sorted(tensors)[::order]
     weight_map = {}
@@ -139,13 +139,13 @@ def make_tokenizer(folder: Path, *, extra: tuple[str, ...] = (), template: str |
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", *extra]
-    letters = [chr(c) for c in range(32, 127)][: vocab - len(special)]
-    table = {token: i for i, token in enumerate([*special, *letters])}
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+    letters = [chr(c) for c in range(32, 127)][: vocab - len(special) - len(extra)]
+    table = {token: i for i, token in enumerate([*special, *letters, *extra])}
     tokenizer = Tokenizer(models.WordLevel(table, unk_token="<|endoftext|>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>",
-                                   additional_special_tokens=special[1:])
+                                   additional_special_tokens=[*special[1:], *extra])
     fast.chat_template = template or (
         "{% for m in messages %}<|im_start|>{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}")

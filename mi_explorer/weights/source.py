@@ -94,11 +94,14 @@ class Hub:
 
     def files(self) -> dict[str, int]:
         if self._files is None:
-            from huggingface_hub import HfApi
+            from huggingface_hub import constants, get_session
+            from huggingface_hub.utils import build_hf_headers
 
-            def listing() -> dict[str, int]:
-                tree = HfApi(endpoint=self.endpoint).list_repo_tree(self.repo, revision=self.revision)
-                return {item.path: item.size for item in tree if hasattr(item, "size") and "/" not in item.path}
+            def listing() -> dict[str, int]:  # one request; the client's own listing retries for half a minute
+                url = f"{self.endpoint or constants.ENDPOINT}/api/models/{self.repo}/tree/{self.revision}"
+                answer = get_session().get(url, headers=build_hf_headers(), timeout=30)
+                answer.raise_for_status()
+                return {str(item["path"]): int(item["size"]) for item in answer.json() if item["type"] == "file" and "/" not in item["path"]}
 
             self._files = self._ask(listing)
         return self._files
