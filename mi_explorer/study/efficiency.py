@@ -8,7 +8,9 @@ import numpy as np
 from mi_explorer.study.metrics import Estimate, Measures, interval
 
 
-def aes(accuracy: float, tokens: float, base_accuracy: float, base_tokens: float, alpha: float = 1.0, beta: float = 3.0, gamma: float = 5.0) -> float:
+def aes(
+    accuracy: float, tokens: float, base_accuracy: float, base_tokens: float, alpha: float = 1.0, beta: float = 3.0, gamma: float = 5.0
+) -> float:
     """Accuracy-efficiency score: α·ΔL + β·|ΔA| if accuracy does not fall, else α·ΔL − γ|ΔA|, both relative to the baseline."""
     if not base_tokens or not base_accuracy:
         return math.nan

@@ -126,7 +126,8 @@ class Report:
             samples = int(self.measures.grid.n[i].max())
             for metric in METRICS:
                 e = self.measures.estimate(i, metric)
-                rows.append({**about, "metric": metric, "value": e.value, "low": e.low, "high": e.high, "questions": e.questions, "samples": samples})
+                numbers = {"value": e.value, "low": e.low, "high": e.high, "questions": e.questions, "samples": samples}
+                rows.append({**about, "metric": metric, **numbers})
         return pd.DataFrame(rows)
 
     def table(self) -> list[dict[str, Any]]:
@@ -139,7 +140,8 @@ class Report:
             row: dict[str, Any] = {"": self.name(i), f"Mean@{int(n.max())}": self._share(i, "mean"), f"Pass@{k}": self._share(i, "pass")}
             extra = self.measures.row(i, [x for x in PASS_AT.get(self.kind, ()) if x < k])
             row |= {f"Pass@{x}": f"{100 * extra[f'pass@{x}']:.1f}" for x in PASS_AT.get(self.kind, ()) if x < k and extra[f"pass@{x}"] is not None}
-            row |= {f"Vote@{k}": self._share(i, "vote"), "Tokens": _amount(self.measures.estimate(i, "tokens")), "Think %": self._share(i, "think_ratio")}
+            row |= {f"Vote@{k}": self._share(i, "vote"), "Tokens": _amount(self.measures.estimate(i, "tokens"))}
+            row |= {"Think %": self._share(i, "think_ratio")}
             lenient, strict = self.measures.values("think_lenient")[i], self.measures.values("think_ratio")[i]
             if abs(lenient - strict) >= 0.005:
                 row["Think % (any tag)"] = self._share(i, "think_lenient")
@@ -199,7 +201,7 @@ def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def samples_frame(samples: Any, cells: Sequence[Cell], keys: Sequence[str]) -> pd.DataFrame:
     """Tidy samples: one row each with the sample's own fields and the λ, method and scope of its cell."""
-    about = {key: cell for key, cell in zip(keys, cells)}
+    about = dict(zip(keys, cells))
     rows = []
     for sample in samples:
         row = dict(sample) if isinstance(sample, Mapping) else dict(vars(sample))

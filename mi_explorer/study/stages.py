@@ -1,7 +1,7 @@
 """Stages of a sweep: where the closing tag appears, how sharply, and up to where more tokens still buy accuracy.
 
-The think ratio is fitted as r(λ) = σ((λ − λ50)/s) by binomial maximum likelihood, with a lapse of one in a thousand at both
-ends: one stray tag far from the transition must not widen it. Stage 2 is where r lies in [1 %, 99 %], λ50 ± 4.595 s. Where
+The think ratio is fitted as r(λ) = σ((λ − λ50)/s) by binomial maximum likelihood, with a lapse of one in five thousand at
+both ends: one stray tag far from the transition must not widen it. Stage 2 is where r lies in [1 %, 99 %], λ50 ± 4.595 s. Where
 the points cannot carry a logistic, isotonic regression with linear interpolation says where r passes 1, 50 and 99 %.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from mi_explorer.study.metrics import LEVEL, Estimate, Measures
 
-LAPSE = 1e-3
+LAPSE = 2e-4
 TAIL_99, TAIL_95, OPTIMAL = 4.595, 2.944, 1.54  # logits of 99 % and 95 %; the D-optimal points of a logistic
 EDGE = 0.01  # a ratio this close to 0 or 1 has not left it
 BAD_FIT = 0.1  # a logistic that misses a point by more is not believed
@@ -86,7 +86,8 @@ def transition(
         return Transition("none", f"No transition observed: thoughts are closed {where} between λ {_span(lam)}.")
     if r.max() < 0.5 or r.min() > 0.5:
         i = int(np.argmax(r)) if r.max() < 0.5 else int(np.argmin(r))
-        return Transition("partial", f"The transition is not complete: the think ratio reaches {100 * r[i]:.0f} % at λ {lam[i]:g} and does not cross one half between λ {_span(lam)}.")
+        reach = f"The transition is not complete: the think ratio reaches {100 * r[i]:.0f} % at λ {lam[i]:g}"
+        return Transition("partial", f"{reach} and does not cross one half between λ {_span(lam)}.")
     known = (*lam, *measured)
     first, last = lam[r > EDGE].min(), lam[r < 1 - EDGE].max(initial=-np.inf)
     if len(set(lam)) >= 3 and first < last:
@@ -168,7 +169,8 @@ def _logistic(
     low, high = centre - TAIL_99 * scale, centre + TAIL_99 * scale
     return Transition(
         "logistic",
-        f"Thought appears at λ {centre:.3f} (half of the responses close one); between λ {low:.2f} and {high:.2f} the think ratio goes from 1 to 99 %.",
+        f"Thought appears at λ {centre:.3f} (half of the responses close one); "
+        f"between λ {low:.2f} and {high:.2f} the think ratio goes from 1 to 99 %.",
         centre, centre_ci, scale, scale_ci, (low, high), (centre - TAIL_95 * scale, centre + TAIL_95 * scale),
         _new([centre - OPTIMAL * scale, centre + OPTIMAL * scale], known), worst,
     )  # fmt: skip
