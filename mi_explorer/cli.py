@@ -7,10 +7,8 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from importlib.util import find_spec
 
-from mi_explorer import cli_run, cli_study
+from mi_explorer import cli_run, cli_study, cli_weights
 from mi_explorer.cli_options import Formatter
 from mi_explorer.errors import UserError
 
@@ -24,8 +22,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     cli_run.add_commands(commands)
     cli_study.add_commands(commands)
-    if find_spec("mi_explorer.cli_weights"):
-        import_module("mi_explorer.cli_weights").add_commands(commands)
+    cli_weights.add_commands(commands)
     return top
 
 

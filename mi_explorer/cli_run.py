@@ -29,13 +29,20 @@ STRIP_TEXT = """A film strip: one prompt at λ = 0, 0.1 … 1, one line a λ wit
 
 def add_commands(commands: Any) -> None:
     """Add `run` and `strip` to an argparse sub-command group."""
-    for name, help, text, example, default in (("run", "answer one prompt at some λ", RUN_TEXT, RUN_EXAMPLE, None),
-                                               ("strip", "one prompt over the whole λ range", STRIP_TEXT, STRIP_EXAMPLE, "0:1:0.1")):
+    for name, help, text, example, default in (
+        ("run", "answer one prompt at some λ", RUN_TEXT, RUN_EXAMPLE, None),
+        ("strip", "one prompt over the whole λ range", STRIP_TEXT, STRIP_EXAMPLE, "0:1:0.1"),
+    ):
         parser = add_command(commands, name, help, text, example)
         parser.add_argument("prompt", help="the question; '-' reads it from standard input")
-        parser.add_argument("--lambda", dest="lams", action="append", metavar="L",
-                            help="weight of Thinking: a number, a list 0,0.4,1 or a range 0:1:0.1; may be repeated "
-                                 f"(default: {default or '0, 0.5, 1'})")
+        parser.add_argument(
+            "--lambda",
+            dest="lams",
+            action="append",
+            metavar="L",
+            help="weight of Thinking: a number, a list 0,0.4,1 or a range 0:1:0.1; may be repeated "
+            f"(default: {default or '0, 0.5, 1'})",
+        )
         parser.add_argument("--gold", metavar="ANSWER", help="the right answer: turns verdicts on")
         parser.add_argument("--kind", default="auto", help="kind of answer: auto, number, math, choice, text (default: auto)")
         parser.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
@@ -76,8 +83,17 @@ def strip(args: argparse.Namespace) -> int:
         verdict = {True: "✓", False: "✗", None: ""}[values["correct"]]
         t = snapshot.trace
         after = f"{100 * t.overthinking:.0f} %" if t.overthinking is not None else ""
-        rows.append([f"{values['lambda']:g}", amount(t.tokens, None), amount(t.think_tokens, None), "yes" if t.think_closed else "no", after,
-                     verdict, "cut off" if t.truncated else clean(values["answer"] or "–")[:40]])
+        rows.append(
+            [
+                f"{values['lambda']:g}",
+                amount(t.tokens, None),
+                amount(t.think_tokens, None),
+                "yes" if t.think_closed else "no",
+                after,
+                verdict,
+                "cut off" if t.truncated else clean(values["answer"] or "–")[:40],
+            ]
+        )
     if not args.json:
         print(table(["λ", "tokens", "of thought", "</think>", "after first right", "", "answer"], rows))
     return 0
@@ -87,8 +103,16 @@ def result(snapshot: Snapshot) -> dict[str, Any]:
     """A finished trace as the command line's JSON object."""
     t = snapshot.trace
     correct = None if snapshot.verdict is None else snapshot.verdict == "correct"
-    return {"lambda": snapshot.recipe.lam, "text": t.text, "tokens": t.tokens, "think_tokens": t.think_tokens,
-            "think_closed": t.think_closed, "answer": t.answer, "correct": correct, "truncated": t.truncated}
+    return {
+        "lambda": snapshot.recipe.lam,
+        "text": t.text,
+        "tokens": t.tokens,
+        "think_tokens": t.think_tokens,
+        "think_closed": t.think_closed,
+        "answer": t.answer,
+        "correct": correct,
+        "truncated": t.truncated,
+    }
 
 
 def _ordered(args: argparse.Namespace, live: bool) -> Iterator[Snapshot]:
@@ -100,7 +124,10 @@ def _ordered(args: argparse.Namespace, live: bool) -> Iterator[Snapshot]:
     decoding = decoding_of(args)
     recipe_of(args, "mini")  # a wrong option is told before anything is loaded
     with open_bench(args) as bench:
-        asks = [Ask(str(i), prompt, recipe_of(args, bench.pair.name, lam), decoding, args.gold, args.kind) for i, lam in enumerate(lams)]
+        asks = [
+            Ask(str(i), prompt, recipe_of(args, bench.pair.name, lam), decoding, args.gold, args.kind)
+            for i, lam in enumerate(lams)
+        ]
         yield from _in_order(asks, bench.stream(asks), live)
 
 

@@ -60,12 +60,25 @@ STUDY_EXAMPLE = """
 def add_commands(commands: Any) -> None:
     """Add `sweep`, `ablate` and `study` to an argparse sub-command group."""
     sweep = add_command(commands, "sweep", "measure a λ grid on a task", SWEEP_TEXT, SWEEP_EXAMPLE)
-    sweep.add_argument("--lambda", dest="lams", action="append", metavar="L", help="λs: a range 0:1:0.1, a list, a number; may be repeated "
-                                                                                  "(default: 0:1:0.1)")
+    sweep.add_argument(
+        "--lambda",
+        dest="lams",
+        action="append",
+        metavar="L",
+        help="λs: a range 0:1:0.1, a list, a number; may be repeated (default: 0:1:0.1)",
+    )
     _add_size(sweep, 100, 4)
-    sweep.add_argument("--refine", nargs="?", const=2, default=0, metavar="ROUNDS",
-                       help="add λs where the transition is, up to ROUNDS times (default: 2 rounds)")
-    sweep.add_argument("--shard", default="1/1", metavar="I/N", help="make only the I-th of N parts (counted from 1); merge them later")
+    sweep.add_argument(
+        "--refine",
+        nargs="?",
+        const=2,
+        default=0,
+        metavar="ROUNDS",
+        help="add λs where the transition is, up to ROUNDS times (default: 2 rounds)",
+    )
+    sweep.add_argument(
+        "--shard", default="1/1", metavar="I/N", help="make only the I-th of N parts (counted from 1); merge them later"
+    )
     add_recipe(sweep, "several")
     add_decoding(sweep)
     add_pair(sweep)
@@ -73,14 +86,27 @@ def add_commands(commands: Any) -> None:
 
     ablate = add_command(commands, "ablate", "the paper's ablations", ABLATE_TEXT, ABLATE_EXAMPLE)
     ablate.add_argument("what", choices=ablations.KINDS, help="what is varied")
-    ablate.add_argument("--lambda", dest="lams", action="append", metavar="L", help="the λ (default: 0.8; decoding: 0.4; methods: published "
-                                                                                   "settings, or a grid)")
+    ablate.add_argument(
+        "--lambda",
+        dest="lams",
+        action="append",
+        metavar="L",
+        help="the λ (default: 0.8; decoding: 0.4; methods: published settings, or a grid)",
+    )
     _add_size(ablate, 50, 4)
-    ablate.add_argument("--shard", default="1/1", metavar="I/N", help="make only the I-th of N parts (counted from 1); merge them later")
+    ablate.add_argument(
+        "--shard", default="1/1", metavar="I/N", help="make only the I-th of N parts (counted from 1); merge them later"
+    )
     ablate.add_argument("--methods", default="", metavar="LIST", help="methods to compare (default: all that the pair can run)")
     ablate.add_argument("--temperatures", default="0.6,0.65,0.7", metavar="LIST", help="for decoding (default: 0.6,0.65,0.7)")
     ablate.add_argument("--top-ps", default="0.95,0.9,0.85,0.8", metavar="LIST", help="for decoding (default: 0.95,0.9,0.85,0.8)")
-    ablate.add_argument("--backbone", action="append", default=[], metavar="PAIR", help="a further backbone, written as a pair with the same Thinking")
+    ablate.add_argument(
+        "--backbone",
+        action="append",
+        default=[],
+        metavar="PAIR",
+        help="a further backbone, written as a pair with the same Thinking",
+    )
     add_recipe(ablate, "none")
     add_decoding(ablate)
     add_pair(ablate)
@@ -92,11 +118,20 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_size(parser: argparse.ArgumentParser, questions: int, samples: int) -> None:
-    parser.add_argument("--task", default="mini", metavar="NAME", help="a task by name, or a .jsonl or .csv file with question and answer (default: mini)")
-    parser.add_argument("--questions", default=questions, metavar="N", help=f"questions, drawn by --task-seed (default: {questions})")
+    parser.add_argument(
+        "--task",
+        default="mini",
+        metavar="NAME",
+        help="a task by name, or a .jsonl or .csv file with question and answer (default: mini)",
+    )
+    parser.add_argument(
+        "--questions", default=questions, metavar="N", help=f"questions, drawn by --task-seed (default: {questions})"
+    )
     parser.add_argument("--samples", default=samples, metavar="K", help=f"samples of each question (default: {samples})")
     parser.add_argument("--task-seed", default=0, metavar="N", help="which questions are drawn (default: 0)")
-    parser.add_argument("--name", help="name of the study (default: made from pair, task and recipe, so that the same command finds it again)")
+    parser.add_argument(
+        "--name", help="name of the study (default: made from pair, task and recipe, so that the same command finds it again)"
+    )
     parser.add_argument("--json", action="store_true", help="end with one JSON object on standard output instead of a table")
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     add_home(parser)
@@ -109,7 +144,9 @@ def run_sweep(args: argparse.Namespace) -> int:
     methods = [m.strip() for m in args.method.split(",") if m.strip()]
     cells: tuple[Cell, ...] = ()
     for method in methods:
-        cells += grid(recipe_of(args, pair.name, method=method), dict.fromkeys(lams), decoding, method if len(methods) > 1 else "")
+        cells += grid(
+            recipe_of(args, pair.name, method=method), dict.fromkeys(lams), decoding, method if len(methods) > 1 else ""
+        )
     return _run(args, cells, "sweep", whole(args.refine, "--refine", 0, 20))
 
 
@@ -134,7 +171,7 @@ def run_ablation(args: argparse.Namespace) -> int:
         cells = ablations.backbone(recipe, decoding, args.backbone)
     else:
         names = [name.strip() for name in args.methods.split(",") if name.strip()]
-        cells = ablations.methods(recipe, decoding, names, given or None, pair.base is not None)
+        cells = ablations.methods(lambda name: recipe_of(args, pair.name, method=name), decoding, names, given or None, pair.base is not None)
     return _run(args, cells, args.what, 0)
 
 
@@ -149,8 +186,15 @@ def _run(args: argparse.Namespace, cells: Sequence[Cell], kind: str, refine: int
     """Run a plan with progress on standard error, then print its table or JSON."""
     from mi_explorer.study.summary import next_lams, summarise
 
-    plan = Plan(args.task, tuple(cells), whole(args.questions, "--questions"), whole(args.samples, "--samples"), kind,
-                whole(args.task_seed, "--task-seed", 0, 2**31), command=command_line())
+    plan = Plan(
+        args.task,
+        tuple(cells),
+        whole(args.questions, "--questions"),
+        whole(args.samples, "--samples"),
+        kind,
+        whole(args.task_seed, "--task-seed", 0, 2**31),
+        command=command_line(),
+    )
     shard = parse_shard(args.shard)
     items = items_of(load_task(args.task, plan.questions, plan.task_seed))
     bar = ProgressLine(quiet=args.quiet)
@@ -174,8 +218,11 @@ def _run(args: argparse.Namespace, cells: Sequence[Cell], kind: str, refine: int
         if last.failed:
             print(f"{last.failed:,} samples failed ({last.message}). Run the same command to try them again.", file=sys.stderr)
         if last.state == "stopped":
-            print(f"Stopped. {last.done + last.reused:,} of {last.total:,} samples are saved in study {runner.name}; "
-                  "run the same command to go on.", file=sys.stderr)
+            print(
+                f"Stopped. {last.done + last.reused:,} of {last.total:,} samples are saved in study {runner.name}; "
+                "run the same command to go on.",
+                file=sys.stderr,
+            )
             return 130
         return 1 if last.failed else 0
 
@@ -211,8 +258,9 @@ class _Benches:
 
 def _study_actions(actions: Any) -> None:
     def action(name: str, help: str, handler: Any) -> argparse.ArgumentParser:
-        parser = actions.add_parser(name, help=help, description=help[:1].upper() + help[1:] + ".", formatter_class=Formatter,
-                                    allow_abbrev=False)
+        parser = actions.add_parser(
+            name, help=help, description=help[:1].upper() + help[1:] + ".", formatter_class=Formatter, allow_abbrev=False
+        )
         add_home(parser)
         parser.set_defaults(handler=handler)
         return parser
@@ -224,7 +272,9 @@ def _study_actions(actions: Any) -> None:
     out = action("export", f"write a study to a file ({', '.join(FORMATS)})", export)
     out.add_argument("name")
     out.add_argument("file")
-    out.add_argument("--texts", metavar="N", help="keep the text of N samples a question and cell (default: all; 0: figures only)")
+    out.add_argument(
+        "--texts", metavar="N", help="keep the text of N samples a question and cell (default: all; 0: figures only)"
+    )
     out.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     into = action("import", "read a study from a file", import_)
     into.add_argument("file")
@@ -241,14 +291,45 @@ def list_studies(args: argparse.Namespace) -> int:
     with Store.open(args.home) as store:
         studies = store.studies()
         if args.json:
-            print(json.dumps([{"name": s.name, "kind": s.plan.kind, "task": s.plan.task, "pairs": s.plan.pairs, "cells": len(s.plan.cells),
-                               "samples": s.samples, "units": s.units, "origin": s.origin, "updated": s.updated} for s in studies]))
+            print(
+                json.dumps(
+                    [
+                        {
+                            "name": s.name,
+                            "kind": s.plan.kind,
+                            "task": s.plan.task,
+                            "pairs": s.plan.pairs,
+                            "cells": len(s.plan.cells),
+                            "samples": s.samples,
+                            "units": s.units,
+                            "origin": s.origin,
+                            "updated": s.updated,
+                        }
+                        for s in studies
+                    ]
+                )
+            )
         elif not studies:
             print(f"No studies in {store.path}. 'python -m mi_explorer sweep' makes one.")
         else:
-            print(table(["study", "kind", "task", "pair", "cells", "samples", "of", "updated"], [
-                [s.name, s.plan.kind, s.plan.task, ", ".join(s.plan.pairs)[:40], len(s.plan.cells), f"{s.samples:,}", f"{s.units:,}",
-                 time.strftime("%Y-%m-%d %H:%M", time.localtime(s.updated))] for s in studies]))
+            print(
+                table(
+                    ["study", "kind", "task", "pair", "cells", "samples", "of", "updated"],
+                    [
+                        [
+                            s.name,
+                            s.plan.kind,
+                            s.plan.task,
+                            ", ".join(s.plan.pairs)[:40],
+                            len(s.plan.cells),
+                            f"{s.samples:,}",
+                            f"{s.units:,}",
+                            time.strftime("%Y-%m-%d %H:%M", time.localtime(s.updated)),
+                        ]
+                        for s in studies
+                    ],
+                )
+            )
     return 0
 
 
@@ -266,9 +347,11 @@ def show_study(args: argparse.Namespace) -> int:
         print(f"\ncommand: {summary.info.plan.command}")
         for run in runs:
             v = run["versions"]
-            print(f"run of {time.strftime('%Y-%m-%d %H:%M', time.localtime(run['started']))} on {run['host']}: {run['samples']:,} samples, "
-                  f"{run['device']} {run['dtype']}, {duration(run['seconds'])} of decoding, torch {v.get('torch', '?')}, "
-                  f"mi_explorer {v.get('mi_explorer', '?')} {v.get('commit', '')}".rstrip())
+            print(
+                f"run of {time.strftime('%Y-%m-%d %H:%M', time.localtime(run['started']))} on {run['host']}: {run['samples']:,} samples, "
+                f"{run['device']} {run['dtype']}, {duration(run['seconds'])} of decoding, torch {v.get('torch', '?')}, "
+                f"mi_explorer {v.get('mi_explorer', '?')} {v.get('commit', '')}".rstrip()
+            )
     return 0
 
 
@@ -276,7 +359,9 @@ def export(args: argparse.Namespace) -> int:
     """`study export`."""
     with Store.open(args.home) as store:
         texts = None if args.texts is None else whole(args.texts, "--texts", 0)
-        print(f"{export_study(store, args.name, args.file, texts=texts, overwrite=args.overwrite):,} samples written to {args.file}")
+        print(
+            f"{export_study(store, args.name, args.file, texts=texts, overwrite=args.overwrite):,} samples written to {args.file}"
+        )
     return 0
 
 

@@ -37,8 +37,14 @@ class Prompts:
     `templates` maps "instruct" and "thinking" to Jinja chat templates; None means that the tokenizer's own is used.
     """
 
-    def __init__(self, tokenizer: Any, templates: dict[str, str | None] | None = None, think_open: str = "<think>",
-                 stop_ids: Sequence[int] = (), context: int | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        templates: dict[str, str | None] | None = None,
+        think_open: str = "<think>",
+        stop_ids: Sequence[int] = (),
+        context: int | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.templates = templates or {}
         self.think_open = think_open
@@ -75,8 +81,10 @@ class Prompts:
         text = self._text(prompt, recipe)
         ids = tuple(self.tokenizer.encode(text, add_special_tokens=False))
         if self.context is not None and len(ids) >= self.context:
-            raise PromptError(f"The prompt has {len(ids):,} tokens, but this pair's context holds {self.context:,}, prompt and "
-                              f"response together. Shorten it to well under {self.context:,} tokens.")
+            raise PromptError(
+                f"The prompt has {len(ids):,} tokens, but this pair's context holds {self.context:,}, prompt and "
+                f"response together. Shorten it to well under {self.context:,} tokens."
+            )
         return Prompt(ids, text, text.rstrip().endswith(self.think_open))
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -111,8 +119,10 @@ def _tokenizer(place: str) -> Any | None:
         return AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=folder.is_dir())
     except Exception as error:  # noqa: BLE001 - transformers raises many types for broken files; all of them mean the same to a user
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise PromptError(f"The tokenizer of {place} cannot be read ({reason}). Check tokenizer.json and "
-                          "tokenizer_config.json there, or copy them from the other parent.") from None
+        raise PromptError(
+            f"The tokenizer of {place} cannot be read ({reason}). Check tokenizer.json and "
+            "tokenizer_config.json there, or copy them from the other parent."
+        ) from None
 
 
 def _eos(place: str) -> list[int]:

@@ -23,7 +23,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
 
     def draw(line: list[str]) -> str:
-        return "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        return "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
 
     return "\n".join([draw(lines[0]), "  ".join("─" * w for w in widths), *map(draw, lines[1:])])
 
@@ -49,7 +51,9 @@ def describe(decoding: Decoding) -> str:
     if decoding.temperature == 0:
         return f"greedy, cap {decoding.cap}, seed {decoding.seed}"
     off = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
-    words = [f"{name.replace('_', '-')} {getattr(decoding, name):g}" for name, value in off.items() if getattr(decoding, name) != value]
+    words = [
+        f"{name.replace('_', '-')} {getattr(decoding, name):g}" for name, value in off.items() if getattr(decoding, name) != value
+    ]
     return ", ".join([f"T {decoding.temperature:g}", *words, f"cap {decoding.cap}", f"seed {decoding.seed}"])
 
 
@@ -57,9 +61,14 @@ def study_table(summary: Summary) -> str:
     """The paper's table of a study: mean, pass, vote, tokens, think ratio with 95 % intervals, n, and the stages."""
     info, plan = summary.info, summary.info.plan
     decodings = list(dict.fromkeys(row.cell.decoding for row in summary.rows))
-    head = [f"{info.name}: task {plan.task}, pair {', '.join(plan.pairs)}" + (f" ({info.origin})" if info.origin != "live" else "")]
+    head = [
+        f"{info.name}: task {plan.task}, pair {', '.join(plan.pairs)}" + (f" ({info.origin})" if info.origin != "live" else "")
+    ]
     if len(decodings) == 1:
         head.append(describe(decodings[0]))
+    elif decodings:
+        seeds = dict.fromkeys(str(d.seed) for d in decodings)
+        head.append(f"decoding as named, cap {max(d.cap for d in decodings)}, seed {'/'.join(seeds)}")
     if not summary.rows:
         return "\n".join([*head, "No samples yet."])
     k = max(cell["samples"] for cell in summary.cells)
@@ -69,12 +78,28 @@ def study_table(summary: Summary) -> str:
     for cell in summary.cells:
         name = cell["label"] or (f"{cell['group']} " if groups and cell["group"] else "") + f"{cell['lambda']:g}"
         shares = [percent(cell[m], cell[f"{m}_ci"]) for m in ("mean", "pass", "vote", "think_ratio", "truncated", "overthinking")]
-        rows.append([name, *shares[:3], amount(cell["tokens"], cell["tokens_ci"]), *shares[3:], f"{cell['questions']}×{cell['samples']}"])
-    titles = ["recipe" if labelled else "λ", f"mean@{k} %", f"pass@{k} %", f"vote@{k} %", "tokens", "think ratio %", "cut %",
-              "overthinking %", "n"]
-    notes = ["Brackets: 95 % intervals, bootstrap over questions. cut: no end of turn within the cap (counts as wrong). "
-             "overthinking: share of", "tokens after the first right answer, in right samples. n: questions × samples."]
-    words = [f"{group}: {found['message']}" if len(summary.stages) > 1 else found["message"] for group, found in summary.stages.items()]
+        rows.append(
+            [name, *shares[:3], amount(cell["tokens"], cell["tokens_ci"]), *shares[3:], f"{cell['questions']}×{cell['samples']}"]
+        )
+    titles = [
+        "recipe" if labelled else "λ",
+        f"mean@{k} %",
+        f"pass@{k} %",
+        f"vote@{k} %",
+        "tokens",
+        "think ratio %",
+        "cut %",
+        "overthinking %",
+        "n",
+    ]
+    notes = [
+        "Brackets: 95 % intervals, bootstrap over questions. cut: no end of turn within the cap (counts as wrong). "
+        "overthinking: share of",
+        "tokens after the first right answer, in right samples. n: questions × samples.",
+    ]
+    words = [
+        f"{group}: {found['message']}" if len(summary.stages) > 1 else found["message"] for group, found in summary.stages.items()
+    ]
     words += [found["useful"] for found in summary.stages.values() if found["lambda50"] is not None and len(summary.stages) == 1]
     return "\n".join([*head, "", table(titles, rows), "", *notes, *words])
 

@@ -7,6 +7,7 @@
 Opening loads the weights of both parents; everything that configs can tell is refused before that, as a `UserError`.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
@@ -20,6 +21,8 @@ from mi_explorer.study.ask import Ask, Asker, Snapshot, State, Verdict, judge
 from mi_explorer.study.store import Store
 from mi_explorer.traces import ThinkTags
 
+SWITCH_SECONDS = 0.0005
+
 __all__ = ["Ask", "Snapshot", "State", "Verdict", "Workbench", "judge"]
 
 
@@ -30,14 +33,26 @@ class WorkbenchError(UserError):
 class Workbench:
     """Use `Workbench.open`; the constructor takes ready parts (tests give a scripted engine and a byte tokenizer)."""
 
-    def __init__(self, pair: Any, engine: Any, prompts: Prompts, *, resident: Any = None, layers: int | None = None,
-                 store: Store | Callable[[], Store] | None = None, dtype: str = "float32", device: str = "cpu",
-                 check_recipe: Callable[[Recipe], None] | None = None, fingerprint: str | None = None,
-                 folders: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        pair: Any,
+        engine: Any,
+        prompts: Prompts,
+        *,
+        resident: Any = None,
+        layers: int | None = None,
+        store: Store | Callable[[], Store] | None = None,
+        dtype: str = "float32",
+        device: str = "cpu",
+        check_recipe: Callable[[Recipe], None] | None = None,
+        fingerprint: str | None = None,
+        folders: Sequence[str] = (),
+    ) -> None:
         self.pair, self.engine, self.prompts, self.resident, self.layers = pair, engine, prompts, resident, layers
         self.dtype, self.device = dtype, device
-        self.tags = ThinkTags(pair.think_open, pair.think_close, prompts.token_id(pair.think_open),
-                              prompts.token_id(pair.think_close))
+        self.tags = ThinkTags(
+            pair.think_open, pair.think_close, prompts.token_id(pair.think_open), prompts.token_id(pair.think_close)
+        )
         self.asker = Asker(engine, prompts, self.tags, pair=pair.name, layers=layers, check_recipe=check_recipe)
         self._store = store
         self._fingerprint, self._folders = fingerprint, folders
@@ -45,20 +60,34 @@ class Workbench:
         self._closed = False
 
     @classmethod
-    def open(cls, pair: str | Any = "mini", *, device: str = "cpu", dtype: Any = None, home: Any = None,
-             max_rows: int | None = None, max_context: int | None = None) -> "Workbench":
+    def open(
+        cls,
+        pair: str | Any = "mini",
+        *,
+        device: str = "cpu",
+        dtype: Any = None,
+        home: Any = None,
+        max_rows: int | None = None,
+        max_context: int | None = None,
+    ) -> "Workbench":
         """Load a pair by preset name, spec or `Pair`; raises `UserError` for an unknown, missing or broken one."""
         from mi_explorer.engine import Engine, ResidentPair
         from mi_explorer.pairs import get_pair
         from mi_explorer.weights.blend import bind
 
+        # The engine's thread gives up the interpreter at every tensor operation and has to win it back. At Python's 5 ms per
+        # turn, a reader that folds text makes each of them wait: a sweep of the embedded pair ran at a fifth of its speed.
+        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         pair = get_pair(pair) if isinstance(pair, str) else pair
         resident = ResidentPair.load(pair, device=device, dtype=dtype)
         limits = {k: v for k, v in (("max_rows", max_rows), ("max_context", max_context)) if v is not None}
         engine = Engine(resident, **limits)
         parents = resident.parents
-        folders = [str(getattr(part, "path", named)) for part, named in (
-            (parents.instruct, pair.instruct), (parents.thinking, pair.thinking), (parents.base, pair.base)) if named]
+        folders = [
+            str(getattr(part, "path", named))
+            for part, named in ((parents.instruct, pair.instruct), (parents.thinking, pair.thinking), (parents.base, pair.base))
+            if named
+        ]
         try:
             prompts = Prompts.load(folders, pair.think_open, engine.status().context)
         except BaseException:
@@ -68,8 +97,18 @@ class Workbench:
         def check(recipe: Recipe) -> None:
             bind(recipe, parents)  # unknown method, parameter out of range, no base, layers that do not exist
 
-        return cls(pair, engine, prompts, resident=resident, layers=parents.layers, store=lambda: Store.open(home),
-                   dtype=str(resident.dtype).removeprefix("torch."), device=str(device), check_recipe=check, folders=folders)
+        return cls(
+            pair,
+            engine,
+            prompts,
+            resident=resident,
+            layers=parents.layers,
+            store=lambda: Store.open(home),
+            dtype=str(resident.dtype).removeprefix("torch."),
+            device=str(device),
+            check_recipe=check,
+            folders=folders,
+        )
 
     @property
     def tokenizer(self) -> Any:
@@ -97,8 +136,9 @@ class Workbench:
         """Raise a `UserError` for a recipe that this pair cannot run (other pair, layers that do not exist, no base)."""
         self.asker.check(recipe)
 
-    def stream(self, asks: Sequence[Ask], *, priority: int = INTERACTIVE, stop: threading.Event | None = None,
-               hz: float = 12) -> Iterator[tuple[Snapshot, ...]]:
+    def stream(
+        self, asks: Sequence[Ask], *, priority: int = INTERACTIVE, stop: threading.Event | None = None, hz: float = 12
+    ) -> Iterator[tuple[Snapshot, ...]]:
         """Run asks together and watch them; see `Asker.stream`."""
         if self._closed:
             raise WorkbenchError("This workbench is closed.")

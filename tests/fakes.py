@@ -53,7 +53,9 @@ def blend_script(request: Request) -> str:
     total = sum(map(int, numbers[-1])) if numbers else 0
     said = total if chance("right", seed) < 0.4 + 0.5 * lam else total + 1
     thinks = chance("thinks", seed) < 1 / (1 + math.exp(-(lam - 0.5) / 0.05))
-    return (f"<think>Let me see. The sum is {said}. Wait, let me check again.</think>" if thinks else "") + f"The answer is {said}."
+    return (
+        f"<think>Let me see. The sum is {said}. Wait, let me check again.</think>" if thinks else ""
+    ) + f"The answer is {said}."
 
 
 class ScriptedStream:
@@ -128,8 +130,14 @@ class ScriptedEngine:
         self.closed.set()
 
 
-def scripted_bench(engine: ScriptedEngine | None = None, store: Store | None = None, layers: int = 6,
-                   context: int | None = 4096, templates: dict | None = None, name: str = "mini") -> Workbench:
+def scripted_bench(
+    engine: ScriptedEngine | None = None,
+    store: Store | None = None,
+    layers: int = 6,
+    context: int | None = 4096,
+    templates: dict | None = None,
+    name: str = "mini",
+) -> Workbench:
     """A workbench whose pair is scripted; its fingerprint is fixed."""
     pair = SimpleNamespace(name=name, instruct="i", thinking="t", base=None, think_open="<think>", think_close="</think>")
     prompts = Prompts(ByteTokenizer(), templates, stop_ids=(END,), context=context)

@@ -249,10 +249,19 @@ def test_study_commands(scripted, capsys, tmp_path):
 
 
 def test_help_reads_without_loading_torch():
-    code = "import sys; from mi_explorer.cli import main\ntry: main(sys.argv[1:])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
-    for argv in (["--help"], ["run", "--help"], ["sweep", "--help"], ["ablate", "--help"], ["study", "export", "--help"]):
-        done = subprocess.run([sys.executable, "-c", code, *argv], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0 and done.stdout.startswith("usage: ") and max(map(len, done.stdout.splitlines())) <= 122
+    code = """
+import sys
+from mi_explorer.cli import main
+for argv in ([], ["run"], ["strip"], ["sweep"], ["ablate"], ["study"], ["study", "export"]):
+    try:
+        main([*argv, "--help"])
+    except SystemExit as end:
+        assert end.code == 0
+assert "torch" not in sys.modules and "gradio" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: python -m mi_explorer") == 7 and max(map(len, done.stdout.splitlines())) <= 122
 
 
 def test_progress_line():
@@ -272,36 +281,37 @@ def real(tmp_path, *argv, **more):
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
 
 
+@pytest.mark.timeout(900)
 def test_the_program_runs_sweeps_stops_and_resumes_on_real_weights(tmp_path):
     fixtures.make_pair("qwen3", tmp_path)
     for role in ("instruct", "thinking"):
         fixtures.make_tokenizer(tmp_path / role)
     (tmp_path / "sums.csv").write_text("question,answer\n" + "".join(f"What is {i} + 4?,{i + 4}\n" for i in range(30)))
     run = real(tmp_path, "run", "What is 3 + 4?", "--pair", "PAIR", "--lambda", "0,0.5,1", "--cap", 8, "--json")
-    out, err = run.communicate(timeout=120)
+    out, err = run.communicate(timeout=280)
     assert run.returncode == 0, err
     assert [list(json.loads(line)) for line in out.splitlines()] == [RUN_KEYS] * 3
 
-    size = ["--task", tmp_path / "sums.csv", "--questions", 30, "--samples", 8, "--cap", 100, "--home", tmp_path / "home", "--name", "s"]
+    size = ["--task", tmp_path / "sums.csv", "--questions", 30, "--samples", 4, "--cap", 60, "--home", tmp_path / "home", "--name", "s"]
     first = real(tmp_path, "sweep", "--pair", "PAIR", "--lambda", "0,0.5,1", *size)
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 280
     while not (tmp_path / "home" / "studies.db").exists() or not (studies := Store.open(tmp_path / "home").studies()) or not studies[0].samples:
         assert time.monotonic() < deadline and first.poll() is None
         time.sleep(0.05)
     first.send_signal(signal.SIGINT)
-    _, err = first.communicate(timeout=60)
+    _, err = first.communicate(timeout=280)
     kept = Store.open(tmp_path / "home").study("s").samples
-    assert first.returncode == 130 and "run the same command to go on" in err and 0 < kept < 720
+    assert first.returncode == 130 and "run the same command to go on" in err and 0 < kept < 360
     again = real(tmp_path, "sweep", "--pair", "PAIR", "--lambda", "0,0.5,1", *size, "--json")
-    out, err = again.communicate(timeout=240)
+    out, err = again.communicate(timeout=280)
     assert again.returncode == 0 and f"{kept} from the store" in err, err
-    assert [(c["lambda"], c["questions"], c["samples"]) for c in json.loads(out)["cells"]] == [(0, 30, 8), (0.5, 30, 8), (1, 30, 8)]
-    assert Store.open(tmp_path / "home").study("s").samples == 720
+    assert [(c["lambda"], c["questions"], c["samples"]) for c in json.loads(out)["cells"]] == [(0, 30, 4), (0.5, 30, 4), (1, 30, 4)]
+    assert Store.open(tmp_path / "home").study("s").samples == 360
 
 
 def test_the_program_says_what_is_wrong_with_a_model_folder(tmp_path):
     (tmp_path / "instruct").mkdir()
     (tmp_path / "instruct" / "config.json").write_text("{}")
     run = real(tmp_path, "run", "Q", "--pair", "PAIR")
-    out, err = run.communicate(timeout=60)
+    out, err = run.communicate(timeout=280)
     assert (run.returncode, out) == (2, "") and "instruct" in err and "Traceback" not in err

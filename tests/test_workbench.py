@@ -26,15 +26,23 @@ def last(stream):
 
 def test_snapshots_grow_and_end_with_a_verdict():
     with scripted_bench(ScriptedEngine(lambda r: SAYS, delay=0.005)) as bench:
-        asks = [Ask("a", "What is 3 + 4?", Recipe(lam=0.4), gold="7"), Ask("b", "What is 3 + 4?", Recipe(lam=1), gold="8"),
-                Ask("c", "What is 3 + 4?", Recipe(lam=1))]
+        asks = [
+            Ask("a", "What is 3 + 4?", Recipe(lam=0.4), gold="7"),
+            Ask("b", "What is 3 + 4?", Recipe(lam=1), gold="8"),
+            Ask("c", "What is 3 + 4?", Recipe(lam=1)),
+        ]
         final, ticks = last(bench.stream(asks, hz=50))
     assert [s.state for s in ticks[0]] == ["queued"] * 3
     assert {k: (s.state, s.verdict, s.trace.answer) for k, s in final.items()} == {
-        "a": ("done", "correct", "7"), "b": ("done", "wrong", "7"), "c": ("done", None, "7")}
+        "a": ("done", "correct", "7"),
+        "b": ("done", "wrong", "7"),
+        "c": ("done", None, "7"),
+    }
     a = final["a"].trace
     assert a.text == SAYS and a.tokens == len(ByteTokenizer().encode(SAYS)) and a.think_closed and a.finish == "stop"
-    assert a.tokens == a.think_tokens + a.answer_tokens and a.think_tokens == len(ByteTokenizer().encode(SAYS.split("The answer")[0]))
+    assert a.tokens == a.think_tokens + a.answer_tokens and a.think_tokens == len(
+        ByteTokenizer().encode(SAYS.split("The answer")[0])
+    )
     texts = [s.trace.text for tick in ticks for s in tick if s.id == "a"]
     assert len(texts) > 3 and all(SAYS.startswith(t) for t in texts) and texts == sorted(texts, key=len)
     assert final["a"].tokens_per_second > 0 and final["a"].mode == "folded"
@@ -51,11 +59,20 @@ def test_ticks_are_coalesced():
 def test_template_policy_decides_the_prompt_and_the_open_thought():
     engine = ScriptedEngine(lambda r: "so it is 7.</think>The answer is 7.")
     with scripted_bench(engine, templates={"instruct": "plain", "thinking": "opens"}) as bench:
-        asks = [Ask("own0", "Q", Recipe(lam=0)), Ask("own1", "Q", Recipe(lam=0.1)),
-                Ask("instruct", "Q", Recipe(lam=0.1, template="instruct")), Ask("thinking", "Q", Recipe(lam=0, template="thinking"))]
+        asks = [
+            Ask("own0", "Q", Recipe(lam=0)),
+            Ask("own1", "Q", Recipe(lam=0.1)),
+            Ask("instruct", "Q", Recipe(lam=0.1, template="instruct")),
+            Ask("thinking", "Q", Recipe(lam=0, template="thinking")),
+        ]
         final, _ = last(bench.stream(asks))
     text = {r.id: ByteTokenizer().decode(r.prompt) for r in engine.asked}
-    assert {k: v.endswith("<think>\n") for k, v in text.items()} == {"own0": False, "own1": True, "instruct": False, "thinking": True}
+    assert {k: v.endswith("<think>\n") for k, v in text.items()} == {
+        "own0": False,
+        "own1": True,
+        "instruct": False,
+        "thinking": True,
+    }
     assert final["own1"].trace.thought == "so it is 7." and final["own1"].trace.answer_text == "The answer is 7."
     assert all(r.stop_ids == (END,) for r in engine.asked)
 
@@ -100,8 +117,15 @@ def test_truncated_is_no_answer():
     assert final["a"].trace.truncated and final["a"].verdict == "no_answer" and final["a"].trace.tokens == 20
 
 
-@pytest.mark.parametrize("prompt, says", [("", "prompt is empty"), ("  \n", "prompt is empty"), ("x" * 100_000, "context holds 4,096"),
-                                          ("x" * 1_000_001, "at most 1,000,000")])
+@pytest.mark.parametrize(
+    "prompt, says",
+    [
+        ("", "prompt is empty"),
+        ("  \n", "prompt is empty"),
+        ("x" * 100_000, "context holds 4,096"),
+        ("x" * 1_000_001, "at most 1,000,000"),
+    ],
+)
 def test_bad_prompts_are_refused_before_anything_runs(prompt, says):
     engine = ScriptedEngine()
     with scripted_bench(engine) as bench, pytest.raises(UserError, match=says):
@@ -126,15 +150,21 @@ def test_a_real_pair_opens_streams_and_refuses_what_it_cannot_run(tmp_path):
     for role in ("instruct", "thinking"):
         fixtures.make_tokenizer(tmp_path / role)
     with Workbench.open(pair, home=tmp_path / "home") as bench:
-        asks = [Ask(str(lam), "What is 3 + 4?", Recipe(pair=pair.name, lam=lam), Decoding(cap=12, temperature=0)) for lam in (0, 0.5, 1)]
+        asks = [
+            Ask(str(lam), "What is 3 + 4?", Recipe(pair=pair.name, lam=lam), Decoding(cap=12, temperature=0))
+            for lam in (0, 0.5, 1)
+        ]
         final, _ = last(bench.stream(asks))
         again, _ = last(bench.stream(asks[1:2]))
         assert {s.state for s in final.values()} == {"done"} and 0 < final["0.5"].trace.tokens <= 12
         assert again["0.5"].ids == final["0.5"].ids  # alone and in company
         assert bench.tokenizer.decode(final["0"].prompt_ids).replace(" ", "").endswith("3+4?<|im_end|><|im_start|>assistant")
         assert (bench.prompts.stop_ids, bench.tags.close_id, bench.layers) == ((2,), 4, 3)
-        for recipe, says in ((Recipe(pair=pair.name, method="tie"), "Did you mean 'ties'"), (Recipe(pair=pair.name, scope=Scope("3")), "layers 0-2"),
-                             (Recipe(pair=pair.name, method="ties", params=(("density", 7.0),)), "density must lie between")):
+        for recipe, says in (
+            (Recipe(pair=pair.name, method="tie"), "Did you mean 'ties'"),
+            (Recipe(pair=pair.name, scope=Scope("3")), "layers 0-2"),
+            (Recipe(pair=pair.name, method="ties", params=(("density", 7.0),)), "density must lie between"),
+        ):
             with pytest.raises(UserError, match=says):
                 bench.check(recipe)
         before = bench.fingerprint

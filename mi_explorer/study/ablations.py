@@ -4,7 +4,7 @@ layers: table 3 · modules: figure 5 · decoding: figure 4 · backbone: table 4 
 holds Instruct (λ = 0) and Thinking (λ = 1) where a reader needs them as the two ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mi_explorer.errors import UserError, unknown
@@ -40,28 +40,46 @@ def modules(recipe: Recipe, decoding: Decoding) -> tuple[Cell, ...]:
     """Everything; all but attention, mlp or norm; attention or mlp alone."""
     cells = [Cell(replace(recipe, scope=Scope()), decoding, "all modules", "modules")]
     for name in ("attention", "mlp", "norm"):
-        cells.append(Cell(replace(recipe, scope=Scope("all", tuple(m for m in MODULES if m != name))), decoding, f"without {name}", "modules"))
+        cells.append(
+            Cell(
+                replace(recipe, scope=Scope("all", tuple(m for m in MODULES if m != name))),
+                decoding,
+                f"without {name}",
+                "modules",
+            )
+        )
     for name in ("attention", "mlp"):
         cells.append(Cell(replace(recipe, scope=Scope("all", (name,))), decoding, f"{name} alone", "modules"))
     return *ends(recipe, decoding), *cells
 
 
-def decoding_grid(recipe: Recipe, decoding: Decoding, temperatures: Sequence[float] = TEMPERATURES,
-                  top_ps: Sequence[float] = TOP_PS) -> tuple[Cell, ...]:
+def decoding_grid(
+    recipe: Recipe, decoding: Decoding, temperatures: Sequence[float] = TEMPERATURES, top_ps: Sequence[float] = TOP_PS
+) -> tuple[Cell, ...]:
     """One recipe under every temperature × top-p."""
-    return tuple(Cell(recipe, replace(decoding, temperature=t, top_p=p), f"T {t:g}, top-p {p:g}", "decoding")
-                 for p in top_ps for t in temperatures)
+    return tuple(
+        Cell(recipe, replace(decoding, temperature=t, top_p=p), f"T {t:g}, top-p {p:g}", "decoding")
+        for p in top_ps
+        for t in temperatures
+    )
 
 
 def backbone(recipe: Recipe, decoding: Decoding, backbones: Sequence[str] = ()) -> tuple[Cell, ...]:
     """Thinking blended into Instruct, into the pair's base, and into further backbones, each given as a pair."""
     pairs = (recipe.pair, f"{recipe.pair}@base", *backbones)
     names = ("Instruct", "base", *backbones)
-    return tuple(Cell(replace(recipe, pair=pair), decoding, f"into {name}", "backbone") for pair, name in zip(pairs, names, strict=True))
+    return tuple(
+        Cell(replace(recipe, pair=pair), decoding, f"into {name}", "backbone") for pair, name in zip(pairs, names, strict=True)
+    )
 
 
-def methods(recipe: Recipe, decoding: Decoding, names: Sequence[str], lams: Sequence[float] | None, has_base: bool) -> tuple[Cell, ...]:
-    """Merge methods at their published settings (`lams` None) or over a λ grid each; `names` empty: all that can run."""
+def methods(
+    recipe_of: Callable[[str], Recipe], decoding: Decoding, names: Sequence[str], lams: Sequence[float] | None, has_base: bool
+) -> tuple[Cell, ...]:
+    """Merge methods at their published settings (`lams` None) or over a λ grid each; `names` empty: all that can run.
+
+    `recipe_of(method)` gives a method's recipe with its parameters; its λ is set here.
+    """
     from mi_explorer.weights.methods import METHODS
 
     for name in names:
@@ -70,9 +88,8 @@ def methods(recipe: Recipe, decoding: Decoding, names: Sequence[str], lams: Sequ
     cells = []
     for name in names or [n for n, m in METHODS.items() if has_base or not m.needs_base]:
         for lam in lams or (PUBLISHED.get(name, METHODS[name].lam_default),):
-            params = recipe.params if name == recipe.method else ()
-            cells.append(Cell(replace(recipe, method=name, params=params, lam=lam), decoding, f"{name} at λ {lam:g}", name))
-    return *ends(recipe, decoding), *cells
+            cells.append(Cell(recipe_of(name).at(lam), decoding, f"{name} at λ {lam:g}", name))
+    return *ends(cells[0].recipe, decoding), *cells
 
 
 PUBLISHED = {"linear": 0.8, "slerp": 0.8, "karcher": 0.8, "task_arithmetic": 0.7, "ties": 0.5}  # table 2; METHODS has the rest

@@ -106,15 +106,33 @@ class Row:
     def snapshot(self, now: float) -> Snapshot:
         seconds = max((self.ended or now) - self.started, 0.0) if self.started else 0.0
         return Snapshot(
-            self.ask.id, self.ask.recipe, self.ask.decoding, self.state, self.fold.trace(), self.verdict,
-            self.tokens / seconds if seconds > 0 else 0.0, self.message, self.mode, seconds, self.prompt.ids)
+            self.ask.id,
+            self.ask.recipe,
+            self.ask.decoding,
+            self.state,
+            self.fold.trace(),
+            self.verdict,
+            self.tokens / seconds if seconds > 0 else 0.0,
+            self.message,
+            self.mode,
+            seconds,
+            self.prompt.ids,
+        )
 
 
 class Asker:
     """Asks of one pair, answered by one engine. Thread-safe: every `stream` call has its own rows."""
 
-    def __init__(self, engine: Submits, prompts: Prompts, tags: ThinkTags, *, pair: str, layers: int | None = None,
-                 check_recipe: Callable[[Recipe], None] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Submits,
+        prompts: Prompts,
+        tags: ThinkTags,
+        *,
+        pair: str,
+        layers: int | None = None,
+        check_recipe: Callable[[Recipe], None] | None = None,
+    ) -> None:
         self.engine, self.prompts, self.tags, self.pair, self.layers = engine, prompts, tags, pair, layers
         self.check_recipe = check_recipe
         self._judges = ThreadPoolExecutor(2, thread_name_prefix="verify")  # a slow check must not hold up the other panes
@@ -131,8 +149,9 @@ class Asker:
         if self.check_recipe is not None:
             self.check_recipe(recipe)
 
-    def stream(self, asks: Sequence[Ask], *, priority: int = INTERACTIVE, stop: threading.Event | None = None,
-               hz: float = 12) -> Iterator[tuple[Snapshot, ...]]:
+    def stream(
+        self, asks: Sequence[Ask], *, priority: int = INTERACTIVE, stop: threading.Event | None = None, hz: float = 12
+    ) -> Iterator[tuple[Snapshot, ...]]:
         """Run all asks together; yields the snapshots that changed, at most `hz` times a second, until all have ended.
 
         Raises a `UserError` at once, before anything runs, if one of the asks cannot be run. `stop` (or closing the
@@ -158,8 +177,9 @@ class Asker:
         tags = replace(self.tags, prefilled=prompt.opened)
         return Row(ask, prompt, TraceFold(tags, self.prompts.decode, ask.gold, ask.kind))
 
-    def _run(self, rows: dict[str, Row], requests: list[Request], stop: threading.Event | None,
-             tick: float) -> Iterator[tuple[Snapshot, ...]]:
+    def _run(
+        self, rows: dict[str, Row], requests: list[Request], stop: threading.Event | None, tick: float
+    ) -> Iterator[tuple[Snapshot, ...]]:
         if not requests:
             return
         stream = self.engine.submit(requests)

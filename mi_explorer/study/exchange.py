@@ -55,7 +55,9 @@ def export_study(store: Store, name: str, path: str | Path, *, texts: int | None
     try:
         with tempfile.TemporaryDirectory(prefix=".study-", dir=path.parent) as folder:
             staged = Path(folder) / ("part" + form)
-            count = _write_file(store, name, staged, texts) if form == SUFFIX else _write_rows(flat(store, info, texts), staged, form)
+            count = (
+                _write_file(store, name, staged, texts) if form == SUFFIX else _write_rows(flat(store, info, texts), staged, form)
+            )
             os.replace(staged, path)
     except OSError as error:
         raise ExchangeError(f"{path} cannot be written: {error.strerror or error}. Nothing was left half done.") from None
@@ -97,8 +99,10 @@ def merge_studies(store: Store, name: str, sources: Sequence[str]) -> int:
             if source != name:
                 _register(store, name, other.plan, store.cells(other.id), store.items(other.id), "live")
         else:
-            raise ExchangeError(f"{source!r} is neither a file nor a study of this store. "
-                                f"{unknown('study', source, [s.name for s in store.studies()])}")
+            raise ExchangeError(
+                f"{source!r} is neither a file nor a study of this store. "
+                f"{unknown('study', source, [s.name for s in store.studies()])}"
+            )
     return store.study(name).samples - before
 
 
@@ -147,7 +151,9 @@ def _read_file(store: Store, path: Path, name: str | None, origin: str) -> tuple
         cells, items = source.cells(info.id), source.items(info.id)
     for row in cells:
         if row.key != row.cell.key(row.fingerprint, row.dtype):
-            raise ExchangeError(f"{path}: a cell's key does not fit its recipe. The file is damaged or was changed; nothing was read.")
+            raise ExchangeError(
+                f"{path}: a cell's key does not fit its recipe. The file is damaged or was changed; nothing was read."
+            )
     cell_keys, item_keys = {row.key for row in cells}, {item.key for item in items}
     for s in samples:
         try:
@@ -155,17 +161,36 @@ def _read_file(store: Store, path: Path, name: str | None, origin: str) -> tuple
         except (ValueError, TypeError) as error:
             raise ExchangeError(f"{path}: a sample cannot be right ({error}). Nothing was read.") from None
         if s.cell not in cell_keys or s.item not in item_keys or s.key != sample_key(s.cell, s.item, s.number):
-            raise ExchangeError(f"{path}: a sample's key does not fit its content. The file is damaged or was changed; nothing was read.")
+            raise ExchangeError(
+                f"{path}: a sample's key does not fit its content. The file is damaged or was changed; nothing was read."
+            )
     for body in bodies.values():
         unpack(body)
     pairs = [(s, bodies.get(s.key)) for s in samples]
-    return name or info.name, _put(store, name or info.name, info.plan, cells, items, pairs, origin, info.note,
-                                   {s.key: runs.get(made_by.get(s.key, -1)) for s in samples})
+    return name or info.name, _put(
+        store,
+        name or info.name,
+        info.plan,
+        cells,
+        items,
+        pairs,
+        origin,
+        info.note,
+        {s.key: runs.get(made_by.get(s.key, -1)) for s in samples},
+    )
 
 
-def _put(store: Store, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Any],
-         samples: Sequence[tuple[Sample, bytes | None]], origin: str, note: str = "",
-         runs: dict[str, dict[str, Any] | None] | None = None) -> int:
+def _put(
+    store: Store,
+    name: str,
+    plan: Plan,
+    cells: Sequence[CellRow],
+    items: Sequence[Any],
+    samples: Sequence[tuple[Sample, bytes | None]],
+    origin: str,
+    note: str = "",
+    runs: dict[str, dict[str, Any] | None] | None = None,
+) -> int:
     """Register a study and save its samples, grouped by the run that made them."""
     _register(store, name, plan, cells, items, origin, note)
     ids: dict[str, int] = {}
@@ -178,7 +203,9 @@ def _put(store: Store, name: str, plan: Plan, cells: Sequence[CellRow], items: S
     return sum(store.add_many(some, run) for run, some in grouped.items())
 
 
-def _register(store: Store, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Any], origin: str, note: str = "") -> None:
+def _register(
+    store: Store, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Any], origin: str, note: str = ""
+) -> None:
     old = store.find(name)
     if old:
         plan = old.plan.extended(plan)
@@ -199,7 +226,9 @@ def _write_rows(rows: Iterator[dict[str, Any]], path: Path, form: str) -> int:
 
         batches: list[dict[str, Any]] = list(rows)
         count = len(batches)
-        parquet.write_table(pa.Table.from_pylist([{c: row[c] for c in COLUMN_ORDER} for row in batches]), path, compression="zstd")
+        parquet.write_table(
+            pa.Table.from_pylist([{c: row[c] for c in COLUMN_ORDER} for row in batches]), path, compression="zstd"
+        )
         return count
     opened: Callable[..., Any] = gzip.open if form.endswith(".gz") else open
     with opened(path, "wt", encoding="utf-8", newline="") as file:

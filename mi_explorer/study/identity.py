@@ -56,8 +56,12 @@ def versions() -> dict[str, str]:
     """Versions of Python, this package (with its git commit in a checkout) and the libraries that decide results."""
     import mi_explorer
 
-    found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}",
-             "mi_explorer": getattr(mi_explorer, "__version__", "0"), "commit": _commit(Path(mi_explorer.__file__).parent)}
+    found = {
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "mi_explorer": getattr(mi_explorer, "__version__", "0"),
+        "commit": _commit(Path(mi_explorer.__file__).parent),
+    }
     for name in LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)
@@ -69,8 +73,9 @@ def versions() -> dict[str, str]:
 def _commit(folder: Path) -> str:
     """Short commit of the checkout that holds this package; "" outside a checkout."""
     try:
-        out = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, timeout=5,
-                             check=False)
+        out = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, timeout=5, check=False
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
     return out.stdout.strip() if out.returncode == 0 else ""

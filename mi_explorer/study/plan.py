@@ -75,8 +75,9 @@ def as_recipe(data: dict[str, Any]) -> Recipe:
     """Inverse of `as_dict`; raises `PlanError` for anything else."""
     try:
         scope = Scope(data["scope"]["layers"], tuple(data["scope"]["modules"]))
-        return Recipe(str(data["pair"]), str(data["method"]), data["lam"], scope, tuple(dict(data["params"]).items()),
-                      str(data["template"]))
+        return Recipe(
+            str(data["pair"]), str(data["method"]), data["lam"], scope, tuple(dict(data["params"]).items()), str(data["template"])
+        )
     except (KeyError, TypeError, AttributeError) as error:
         raise PlanError(f"A stored recipe cannot be read: {error!r}.") from None
 
@@ -118,7 +119,9 @@ class Cell:
 
     @staticmethod
     def of(data: dict[str, Any]) -> "Cell":
-        return Cell(as_recipe(data["recipe"]), Decoding(**data["decoding"]), str(data.get("label", "")), str(data.get("group", "")))
+        return Cell(
+            as_recipe(data["recipe"]), Decoding(**data["decoding"]), str(data.get("label", "")), str(data.get("group", ""))
+        )
 
 
 @dataclass(frozen=True)
@@ -140,8 +143,10 @@ class Plan:
             if int(number(getattr(self, name), name, 1, 1_000_000)) != getattr(self, name):
                 raise PlanError(f"{name} must be a whole number.")
         if len(self.cells) * self.questions * self.samples > MAX_UNITS:
-            raise PlanError(f"{len(self.cells)} cells × {self.questions} questions × {self.samples} samples are more than "
-                            f"{MAX_UNITS:,}. Cut it into several studies.")
+            raise PlanError(
+                f"{len(self.cells)} cells × {self.questions} questions × {self.samples} samples are more than "
+                f"{MAX_UNITS:,}. Cut it into several studies."
+            )
         if all(cell.decoding.temperature == 0 for cell in self.cells):
             object.__setattr__(self, "samples", 1)  # greedy: every sample of a question would be the same
 
@@ -161,16 +166,26 @@ class Plan:
     def extended(self, other: "Plan") -> "Plan":
         """This plan with the other's cells, and the larger number of questions and samples."""
         if (self.task, self.task_seed) != (other.task, other.task_seed):
-            raise PlanError(f"This study asks {self.task} (seed {self.task_seed}), not {other.task} (seed {other.task_seed}). "
-                            "Give the new study another name.")
+            raise PlanError(
+                f"This study asks {self.task} (seed {self.task_seed}), not {other.task} (seed {other.task_seed}). "
+                "Give the new study another name."
+            )
         known = {(c.recipe, c.decoding) for c in self.cells}
         cells = self.cells + tuple(c for c in other.cells if (c.recipe, c.decoding) not in known)
-        return replace(self, cells=cells, questions=max(self.questions, other.questions),
-                       samples=max(self.samples, other.samples), command=other.command or self.command)
+        return replace(
+            self,
+            cells=cells,
+            questions=max(self.questions, other.questions),
+            samples=max(self.samples, other.samples),
+            command=other.command or self.command,
+        )
 
     def json(self) -> str:
-        return json.dumps({**{k: v for k, v in asdict(self).items() if k != "cells"}, "cells": [c.plain() for c in self.cells]},
-                          ensure_ascii=False, sort_keys=True)
+        return json.dumps(
+            {**{k: v for k, v in asdict(self).items() if k != "cells"}, "cells": [c.plain() for c in self.cells]},
+            ensure_ascii=False,
+            sort_keys=True,
+        )
 
     @staticmethod
     def of(text: str) -> "Plan":

@@ -23,9 +23,33 @@ MAYBE_WHOLE = ("first_correct", "stable_from")
 FLAGS = ("think_closed", "think_lenient", "truncated", "looped")
 REASONS = ("stop", "cap", "context")
 VERDICTS = (None, "correct", "wrong", "no_answer")
-COLUMN_ORDER = ("study", "kind", "task_seed", "task", "pair", "method", "lambda", "scope_layers", "scope_modules", "label", "group",
-                "recipe", "decoding", "fingerprint", "dtype", "item", "question", "gold", "answer_kind", "family", "level",
-                "private", *RESULT, "text", "marks")
+COLUMN_ORDER = (
+    "study",
+    "kind",
+    "task_seed",
+    "task",
+    "pair",
+    "method",
+    "lambda",
+    "scope_layers",
+    "scope_modules",
+    "label",
+    "group",
+    "recipe",
+    "decoding",
+    "fingerprint",
+    "dtype",
+    "item",
+    "question",
+    "gold",
+    "answer_kind",
+    "family",
+    "level",
+    "private",
+    *RESULT,
+    "text",
+    "marks",
+)
 
 
 class RowError(UserError):
@@ -47,19 +71,38 @@ def _flat(info: StudyInfo, s: Sample, row: CellRow, item: Item, packed: bytes | 
     body = unpack(packed) if packed else {}
     text = body.pop("text", "")
     return {
-        "study": info.name, "kind": info.plan.kind, "task_seed": info.plan.task_seed, "task": item.task, "pair": recipe.pair,
-        "method": recipe.method, "lambda": recipe.lam, "scope_layers": recipe.scope.layers,
-        "scope_modules": " ".join(recipe.scope.modules), "label": row.cell.label, "group": row.cell.group,
-        "recipe": json.dumps(as_dict(recipe), sort_keys=True), "decoding": json.dumps(asdict(row.cell.decoding), sort_keys=True),
-        "fingerprint": row.fingerprint, "dtype": row.dtype, "item": item.id, "question": "" if item.private else item.prompt,
-        "gold": "" if item.private else item.answer, "answer_kind": item.kind, "family": item.family, "level": item.level,
-        "private": item.private, **{name: getattr(s, name) for name in RESULT}, "answer": shown(s.answer, item.private),
-        "text": text, "marks": json.dumps(body, ensure_ascii=False, separators=(",", ":")) if body else ""}
+        "study": info.name,
+        "kind": info.plan.kind,
+        "task_seed": info.plan.task_seed,
+        "task": item.task,
+        "pair": recipe.pair,
+        "method": recipe.method,
+        "lambda": recipe.lam,
+        "scope_layers": recipe.scope.layers,
+        "scope_modules": " ".join(recipe.scope.modules),
+        "label": row.cell.label,
+        "group": row.cell.group,
+        "recipe": json.dumps(as_dict(recipe), sort_keys=True),
+        "decoding": json.dumps(asdict(row.cell.decoding), sort_keys=True),
+        "fingerprint": row.fingerprint,
+        "dtype": row.dtype,
+        "item": item.id,
+        "question": "" if item.private else item.prompt,
+        "gold": "" if item.private else item.answer,
+        "answer_kind": item.kind,
+        "family": item.family,
+        "level": item.level,
+        "private": item.private,
+        **{name: getattr(s, name) for name in RESULT},
+        "answer": shown(s.answer, item.private),
+        "text": text,
+        "marks": json.dumps(body, ensure_ascii=False, separators=(",", ":")) if body else "",
+    }
 
 
 def chunks(samples: Sequence[Sample], size: int = 500) -> Iterator[Sequence[Sample]]:
     """The samples in pieces, so that the texts of a large study are never all in memory."""
-    return (samples[i:i + size] for i in range(0, len(samples), size))
+    return (samples[i : i + size] for i in range(0, len(samples), size))
 
 
 def shown(answer: str | None, private: bool) -> str | None:
@@ -74,7 +117,9 @@ def redact(item: Item) -> Item:
     return replace(item, prompt=f"(item {item.id} of {item.task}, not republished)", answer="") if item.private else item
 
 
-def unflat(rows: Iterable[dict[str, Any]], where: str) -> tuple[Plan, list[CellRow], list[Item], list[tuple[Sample, bytes | None]]]:
+def unflat(
+    rows: Iterable[dict[str, Any]], where: str
+) -> tuple[Plan, list[CellRow], list[Item], list[tuple[Sample, bytes | None]]]:
     """Rebuild a study from flat rows. Raises `RowError` naming the first row that cannot be right."""
     cells: dict[str, CellRow] = {}
     items: dict[str, Item] = {}
@@ -87,8 +132,18 @@ def unflat(rows: Iterable[dict[str, Any]], where: str) -> tuple[Plan, list[CellR
             cell = Cell(recipe, decoding, _text(row["label"]), _text(row["group"]))
             key = cell.key(str(row["fingerprint"]), str(row["dtype"]))
             cells.setdefault(key, CellRow(key, cell, str(row["fingerprint"]), str(row["dtype"])))
-            item = redact(Item(str(row["task"]), str(row["item"]), _text(row["question"]), _text(row["gold"]),
-                               str(row["answer_kind"]), _text(row["family"]), int(row["level"]), _flag(row["private"])))
+            item = redact(
+                Item(
+                    str(row["task"]),
+                    str(row["item"]),
+                    _text(row["question"]),
+                    _text(row["gold"]),
+                    str(row["answer_kind"]),
+                    _text(row["family"]),
+                    int(row["level"]),
+                    _flag(row["private"]),
+                )
+            )
             items.setdefault(item.key, item)
             samples.append((_sample(row, key, item.key), _body(row)))
         except (KeyError, TypeError, ValueError) as error:
@@ -105,7 +160,10 @@ def check(sample: Sample) -> Sample:
     """A sample whose values can be; raises `ValueError` otherwise."""
     if sample.reason not in REASONS or sample.verdict not in VERDICTS:
         raise ValueError(f"{sample.reason!r}/{sample.verdict!r} is no way to end")
-    if min(sample.number, sample.tokens, sample.think_tokens, sample.answer_tokens, sample.flips) < 0 or not 0 <= sample.seconds < 1e9:
+    if (
+        min(sample.number, sample.tokens, sample.think_tokens, sample.answer_tokens, sample.flips) < 0
+        or not 0 <= sample.seconds < 1e9
+    ):
         raise ValueError("a count is negative")
     if sample.think_tokens + sample.answer_tokens != sample.tokens:
         raise ValueError("thought and answer do not add up to the tokens")
@@ -118,8 +176,15 @@ def sample_key(cell: str, item: str, number: int) -> str:
 
 
 def _sample(row: dict[str, Any], cell: str, item: str) -> Sample:
-    values: dict[str, Any] = {"cell": cell, "item": item, "reason": str(row["reason"]), "seconds": float(row["seconds"]),
-                              "finished": float(row["finished"]), "verdict": _maybe(row["verdict"]), "answer": _maybe(row["answer"])}
+    values: dict[str, Any] = {
+        "cell": cell,
+        "item": item,
+        "reason": str(row["reason"]),
+        "seconds": float(row["seconds"]),
+        "finished": float(row["finished"]),
+        "verdict": _maybe(row["verdict"]),
+        "answer": _maybe(row["answer"]),
+    }
     values |= {name: int(row[name]) for name in WHOLE}
     values |= {name: None if _maybe(row[name]) is None else int(float(row[name])) for name in MAYBE_WHOLE}
     values |= {name: _flag(row[name]) for name in FLAGS}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from mi_explorer.engine.events import BULK, Token
+from mi_explorer.engine.events import BULK, Admitted, Token
 from mi_explorer.errors import UserError
 from mi_explorer.prompts import Prompt
 from mi_explorer.recipe import Recipe
@@ -79,8 +79,9 @@ Event = SampleDone | CellDone | Refined | Progress
 
 def items_of(task: Task) -> tuple[Item, ...]:
     """A task's questions as a study stores them."""
-    return tuple(Item(task.name, q.id, task.prompt(q), q.gold, q.kind, q.family, q.level, not task.republish)
-                 for q in task.questions)
+    return tuple(
+        Item(task.name, q.id, task.prompt(q), q.gold, q.kind, q.family, q.level, not task.republish) for q in task.questions
+    )
 
 
 class Runner:
@@ -89,13 +90,24 @@ class Runner:
     `refine` is the most rounds of λ added at the transition by `next_lams(store, study, cells) -> (λs, why)`.
     """
 
-    def __init__(self, store: Store, plan: Plan, items: Sequence[Item], bench_for: Callable[[str], Bench], *,
-                 name: str | None = None, shard: tuple[int, int] = (1, 1), refine: int = 0,
-                 next_lams: "Callable[[Store, int, Sequence[CellRow]], tuple[tuple[float, ...], str]] | None" = None,
-                 window: int = WINDOW) -> None:
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        items: Sequence[Item],
+        bench_for: Callable[[str], Bench],
+        *,
+        name: str | None = None,
+        shard: tuple[int, int] = (1, 1),
+        refine: int = 0,
+        next_lams: "Callable[[Store, int, Sequence[CellRow]], tuple[tuple[float, ...], str]] | None" = None,
+        window: int = WINDOW,
+    ) -> None:
         if refine and shard != (1, 1):
-            raise RunError("A shard does not see the other shards' results, so it cannot refine. Run the shards without "
-                           "--refine, merge them, then run the same sweep with --refine: it makes only what is missing.")
+            raise RunError(
+                "A shard does not see the other shards' results, so it cannot refine. Run the shards without "
+                "--refine, merge them, then run the same sweep with --refine: it makes only what is missing."
+            )
         self.store, self.plan, self.items, self.bench_for = store, plan, tuple(items), bench_for
         self.name, self.shard, self.refine, self.window = name or plan.name, shard, refine, window
         self._next_lams = next_lams
@@ -166,6 +178,7 @@ class Runner:
 
     def _register(self, benches: dict[str, tuple[str, str]]) -> None:
         """Note plan, cells and questions in the store; a study of this name grows to hold both plans."""
+
         def row(cell: Cell) -> CellRow:
             fingerprint, dtype = benches[cell.recipe.pair]
             return CellRow(cell.key(fingerprint, dtype), cell, fingerprint, dtype)
@@ -179,10 +192,15 @@ class Runner:
             for known in kept:
                 fingerprint, dtype = benches.get(known.cell.recipe.pair, (known.fingerprint, known.dtype))
                 if (known.fingerprint, known.dtype) != (fingerprint, dtype):
-                    what = f"in {known.dtype}, not {dtype}" if known.fingerprint == fingerprint else (
-                        f"with other weights of {known.cell.recipe.pair} (the files have changed since)")
-                    raise PlanError(f"The study {self.name!r} was made {what}, so its samples cannot be mixed with new ones. Give "
-                                    "the new study another name (--name), or delete the old one.")
+                    what = (
+                        f"in {known.dtype}, not {dtype}"
+                        if known.fingerprint == fingerprint
+                        else (f"with other weights of {known.cell.recipe.pair} (the files have changed since)")
+                    )
+                    raise PlanError(
+                        f"The study {self.name!r} was made {what}, so its samples cannot be mixed with new ones. Give "
+                        "the new study another name (--name), or delete the old one."
+                    )
             rows = kept + [r for r in rows if r.key not in {k.key for k in kept}]
             asked = self.store.items(old.id)
             items = tuple(asked) + tuple(i for i in items if i.key not in {k.key for k in asked})
@@ -209,6 +227,7 @@ class Runner:
         asker = bench.asker
         prompts: dict[tuple[int, str], Prompt] = {}
         rows: dict[str, tuple[Unit, Row]] = {}
+        ended: dict[str, None] = {}  # rows whose last event came; their verdicts may still be sought
         streams: list[tuple[Stream, set[str]]] = []
         ticked, stopping, pausing = time.monotonic(), False, False
         left = Counter(u.cell for u in pending)
@@ -247,11 +266,13 @@ class Runner:
                     if event.id in rows and rows[event.id][1].state in LIVE:
                         asker.take(rows[event.id][1], event)
                         self._meter.token(isinstance(event, Token))
-                for key in [key for key, (_, row) in rows.items() if row.state == "failed" or row.verifying is not None]:
+                        if not isinstance(event, Admitted | Token):
+                            ended[event.id] = None
+                for key in list(ended):
                     unit, row = rows[key]
                     if not asker.settled(row):
                         continue
-                    del rows[key]
+                    del rows[key], ended[key]
                     if row.state == "cancelled":
                         if not stopping:
                             pending.appendleft(unit)
@@ -277,8 +298,7 @@ class Runner:
         """What the engine has said; waits a moment if it is silent."""
         out = [event for stream, _ in streams for event in stream.drain()]
         if not out and streams:
-            first = Asker.events(streams[0][0], 0.05)
-            return first
+            return Asker.events(streams[0][0], 0.05)
         if not streams:
             time.sleep(0.02)
         return out
@@ -311,6 +331,18 @@ class Runner:
     def _progress(self, state: RunState, began: float) -> Progress:
         now = time.monotonic()
         c = self._counts
-        return Progress(self.name, state, self._total, c["done"], c["reused"], c["failed"],
-                        sum(1 for n in self._meter.left if n == 0), len(self.plan.cells), self._meter.tokens,
-                        self._meter.rate(now), now - began, self._meter.eta(now) if state == "running" else None, self._message)
+        return Progress(
+            self.name,
+            state,
+            self._total,
+            c["done"],
+            c["reused"],
+            c["failed"],
+            sum(1 for n in self._meter.left if n == 0),
+            len(self.plan.cells),
+            self._meter.tokens,
+            self._meter.rate(now),
+            now - began,
+            self._meter.eta(now) if state == "running" else None,
+            self._message,
+        )

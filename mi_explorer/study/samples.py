@@ -70,28 +70,68 @@ def unpack(data: bytes) -> dict[str, Any]:
 def body_of(snapshot: Snapshot) -> dict[str, Any]:
     """What is kept of a trace besides its columns: text and its parts, token ids and log-probs, running answers, markers."""
     trace = snapshot.trace
-    return {"text": trace.text, "thought": list(trace.thought_span), "answer_start": trace.answer_start,
-            "open": trace.think_open, "ids": list(trace.ids),
-            "logprobs": [round(x, 3) for x in trace.logprobs], "ends": list(trace.ends),
-            "running": [list(r) for r in trace.running_answers],
-            "marks": [list(m) for m in trace.marks]}
+    return {
+        "text": trace.text,
+        "thought": list(trace.thought_span),
+        "answer_start": trace.answer_start,
+        "open": trace.think_open,
+        "ids": list(trace.ids),
+        "logprobs": [round(x, 3) for x in trace.logprobs],
+        "ends": list(trace.ends),
+        "running": [list(r) for r in trace.running_answers],
+        "marks": [list(m) for m in trace.marks],
+    }
 
 
 def sample_of(snapshot: Snapshot, *, key: str, cell: str, item: str, number: int) -> Sample:
     """The columns of a snapshot that has ended."""
     t = snapshot.trace
-    return Sample(key, cell, item, number, snapshot.decoding.seed, str(t.finish or ""), snapshot.verdict, t.answer, t.tokens,
-                  t.think_tokens, t.answer_tokens, bool(t.think_closed), bool(t.think_lenient), bool(t.truncated),
-                  bool(t.looped), t.first_correct, t.stable_from, int(t.flips), round(snapshot.seconds, 4))
+    return Sample(
+        key,
+        cell,
+        item,
+        number,
+        snapshot.decoding.seed,
+        str(t.finish or ""),
+        snapshot.verdict,
+        t.answer,
+        t.tokens,
+        t.think_tokens,
+        t.answer_tokens,
+        bool(t.think_closed),
+        bool(t.think_lenient),
+        bool(t.truncated),
+        bool(t.looped),
+        t.first_correct,
+        t.stable_from,
+        int(t.flips),
+        round(snapshot.seconds, 4),
+    )
 
 
 def trace_from(sample: Sample, body: dict[str, Any], gold: str | None = None) -> Trace:
     """The trace of a stored sample, equal to the one that was saved (log-probs to three decimals)."""
     try:
         return Trace(
-            str(body["text"]), (int(body["thought"][0]), int(body["thought"][1])), int(body["answer_start"]), tuple(body["ids"]),
-            tuple(body["logprobs"]), tuple(body["ends"]), sample.think_tokens, bool(body["open"]), sample.think_closed,
-            sample.think_lenient, sample.looped, sample.answer, sample.reason, tuple(Mark(*m) for m in body["marks"]),
-            tuple(Running(*r) for r in body["running"]), sample.first_correct, sample.stable_from, sample.flips, gold)
+            str(body["text"]),
+            (int(body["thought"][0]), int(body["thought"][1])),
+            int(body["answer_start"]),
+            tuple(body["ids"]),
+            tuple(body["logprobs"]),
+            tuple(body["ends"]),
+            sample.think_tokens,
+            bool(body["open"]),
+            sample.think_closed,
+            sample.think_lenient,
+            sample.looped,
+            sample.answer,
+            sample.reason,
+            tuple(Mark(*m) for m in body["marks"]),
+            tuple(Running(*r) for r in body["running"]),
+            sample.first_correct,
+            sample.stable_from,
+            sample.flips,
+            gold,
+        )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise UserError(f"A stored trace cannot be read: {error!r}.") from None

@@ -91,42 +91,52 @@ def faults(path: str | Path) -> Iterator[None]:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         if name == "SQLITE_FULL":
-            raise StoreFull(f"No room to write {path}: the disk or a quota is full. Finished samples are safe; free some space "
-                            "and run the same command again.") from None
+            raise StoreFull(
+                f"No room to write {path}: the disk or a quota is full. Finished samples are safe; free some space "
+                "and run the same command again."
+            ) from None
         if name.startswith("SQLITE_IOERR"):
-            raise StoreFull(f"{path} cannot be read or written ({error}): a full or failing disk. Finished samples are safe; "
-                            "mend that and run the same command again.") from None
+            raise StoreFull(
+                f"{path} cannot be read or written ({error}): a full or failing disk. Finished samples are safe; "
+                "mend that and run the same command again."
+            ) from None
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            raise StoreLocked(f"{path} has been locked by another process for {BUSY_SECONDS:.0f} s. Wait for that process (a "
-                              "backup, a database browser?) or set MI_EXPLORER_HOME to another folder.") from None
+            raise StoreLocked(
+                f"{path} has been locked by another process for {BUSY_SECONDS:.0f} s. Wait for that process (a "
+                "backup, a database browser?) or set MI_EXPLORER_HOME to another folder."
+            ) from None
         if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-            raise StoreLocked(f"{path} cannot be opened for writing. Check the folder's permissions or set MI_EXPLORER_HOME to "
-                              "a folder of your own.") from None
+            raise StoreLocked(
+                f"{path} cannot be opened for writing. Check the folder's permissions or set MI_EXPLORER_HOME to "
+                "a folder of your own."
+            ) from None
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "no such" in str(error):
-            raise StoreCorrupt(f"{path} is damaged or not a store of MI Explorer ({error}). It was left as it is: move it aside "
-                               "(a new one is made), and import what you exported.") from None
+            raise StoreCorrupt(
+                f"{path} is damaged or not a store of MI Explorer ({error}). It was left as it is: move it aside "
+                "(a new one is made), and import what you exported."
+            ) from None
         raise
 
 
 def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
-    """Open (and create or migrate) the store at `path`. Raises `StoreError` subclasses; never alters a file it refuses."""
+    """Open (and create or migrate) the store at `path`. Raises `StoreError` subclasses; never alters a file it refuses.
+
+    Only SQLite may open the file: closing any other handle on it would drop this process's locks (POSIX), and another process
+    could then clear the log under us.
+    """
     fresh = not path.exists()
     if readonly and fresh:
         raise StoreError(f"There is no file {path}.")
-    if not fresh and not _looks_right(path):
-        raise StoreCorrupt(f"{path} is not a store of MI Explorer (not an SQLite file). It was left as it is; choose another "
-                           "file, or move it aside and a new one is made.")
     if not readonly:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreLocked(f"The folder {path.parent} cannot be made ({error.strerror}). Set MI_EXPLORER_HOME to a folder "
-                              "of your own.") from None
+            raise StoreLocked(
+                f"The folder {path.parent} cannot be made ({error.strerror}). Set MI_EXPLORER_HOME to a folder of your own."
+            ) from None
     with faults(path):
-        # A sealed file (assets, an archive) is read as it stands, so that nothing is made beside it. One with a log beside it
-        # may be written by another process at this moment and is read by the rules.
-        sealed = not Path(f"{path}-wal").exists()
-        mode = ("mode=ro&immutable=1" if sealed else "mode=ro") if readonly else "mode=rwc"
+        # A study file is sealed: read as it stands, so that nothing is made beside it. A store may be written at this moment.
+        mode = ("mode=ro&immutable=1" if path.suffix == SUFFIX else "mode=ro") if readonly else "mode=rwc"
         uri = f"{path.resolve().as_uri()}?{mode}"
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -144,27 +154,19 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
         return db
 
 
-def _looks_right(path: Path) -> bool:
-    """Whether the file starts as an SQLite file does (an empty one counts: SQLite makes it a new store)."""
-    try:
-        with path.open("rb") as file:
-            return file.read(16) in (b"", b"SQLite format 3\0")
-    except OSError as error:
-        raise StoreLocked(f"{path} cannot be read ({error.strerror}). Check its permissions, or set MI_EXPLORER_HOME to a folder "
-                          "of your own.") from None
-
-
 def _check(db: sqlite3.Connection, path: Path) -> None:
     """Refuse files that are not ours, are newer, or carry anything but our tables and indexes."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     known = {row["name"]: row["type"] for row in db.execute("SELECT name, type FROM sqlite_master")}
     if not known and version == 0:
         return
-    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION or not TABLES <= set(known):
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION or not set(known) >= TABLES:
         raise StoreCorrupt(f"{path} is an SQLite file, but not a store of MI Explorer. It was left as it is.")
     if version > len(MIGRATIONS):
-        raise StoreNewer(f"{path} was written by a newer version of MI Explorer (schema {version}, this version knows "
-                         f"{len(MIGRATIONS)}). It was left as it is: update with 'git pull' and 'make venv'.")
+        raise StoreNewer(
+            f"{path} was written by a newer version of MI Explorer (schema {version}, this version knows "
+            f"{len(MIGRATIONS)}). It was left as it is: update with 'git pull' and 'make venv'."
+        )
     odd = [name for name, kind in known.items() if kind not in ("table", "index")]
     if odd:
         raise StoreCorrupt(f"{path} contains {odd[0]!r}, which no store of ours has; it is not opened.")

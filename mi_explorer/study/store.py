@@ -109,44 +109,90 @@ class Store:
 
     def begin_run(self, device: str, dtype: str, versions: dict[str, str], command: str = "") -> None:
         """Note who makes the samples that follow: machine, device, dtype, versions."""
-        self._run = self.put_run({"token": secrets.token_hex(8), "started": time.time(), "host": platform.node(),
-                                  "device": device, "dtype": dtype, "versions": versions, "command": command})
+        self._run = self.put_run(
+            {
+                "token": secrets.token_hex(8),
+                "started": time.time(),
+                "host": platform.node(),
+                "device": device,
+                "dtype": dtype,
+                "versions": versions,
+                "command": command,
+            }
+        )
 
     def put_run(self, run: dict[str, Any]) -> int:
         """Note a run (of this machine, or from an import); returns its id here. Known tokens are not noted twice."""
-        self._write(("INSERT OR IGNORE INTO runs(token, started, host, device, dtype, versions, command) VALUES(?,?,?,?,?,?,?)",
-                     (str(run["token"]), float(run["started"]), str(run["host"]), str(run["device"]), str(run["dtype"]),
-                      json.dumps(run["versions"], sort_keys=True), str(run["command"]))))
+        self._write(
+            (
+                "INSERT OR IGNORE INTO runs(token, started, host, device, dtype, versions, command) VALUES(?,?,?,?,?,?,?)",
+                (
+                    str(run["token"]),
+                    float(run["started"]),
+                    str(run["host"]),
+                    str(run["device"]),
+                    str(run["dtype"]),
+                    json.dumps(run["versions"], sort_keys=True),
+                    str(run["command"]),
+                ),
+            )
+        )
         return self._rows("SELECT id FROM runs WHERE token = ?", (str(run["token"]),))[0]["id"]
 
     def run_of(self, keys: Iterable[str]) -> dict[str, int]:
         """Which run made each of these samples."""
         keys, found = list(keys), {}
         for start in range(0, len(keys), CHUNK):
-            part = keys[start:start + CHUNK]
+            part = keys[start : start + CHUNK]
             sql = f"SELECT key, run FROM samples WHERE run IS NOT NULL AND key IN ({','.join('?' * len(part))})"
             found.update({row["key"]: row["run"] for row in self._rows(sql, part)})
         return found
 
-    def put_study(self, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Item], origin: str = "live",
-                  note: str = "") -> int:
+    def put_study(
+        self, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Item], origin: str = "live", note: str = ""
+    ) -> int:
         """Create a study or bring it to `plan` (which must extend what is there); returns its id."""
         now = time.time()
-        statements: list[tuple[str, Sequence[Any]]] = [(
-            ("INSERT INTO studies(name, plan, origin, note, created, updated) VALUES(?,?,?,?,?,?) "
-             "ON CONFLICT(name) DO UPDATE SET plan = excluded.plan, updated = excluded.updated"),
-            (name, plan.json(), origin, note, now, now))]
+        statements: list[tuple[str, Sequence[Any]]] = [
+            (
+                (
+                    "INSERT INTO studies(name, plan, origin, note, created, updated) VALUES(?,?,?,?,?,?) "
+                    "ON CONFLICT(name) DO UPDATE SET plan = excluded.plan, updated = excluded.updated"
+                ),
+                (name, plan.json(), origin, note, now, now),
+            )
+        ]
         find = "(SELECT id FROM studies WHERE name = ?)"
         for place, row in enumerate(cells):
             recipe = row.cell.recipe
-            statements.append(("INSERT OR IGNORE INTO cells VALUES(?,?,?,?,?,?,?,?)", (
-                row.key, row.fingerprint, row.dtype, recipe.pair, recipe.method, recipe.lam,
-                json.dumps(as_dict(recipe), sort_keys=True), json.dumps(asdict(row.cell.decoding), sort_keys=True))))
-            statements.append((f"INSERT OR REPLACE INTO study_cells VALUES({find},?,?,?,?)",
-                               (name, row.key, place, row.cell.label, row.cell.group)))
+            statements.append(
+                (
+                    "INSERT OR IGNORE INTO cells VALUES(?,?,?,?,?,?,?,?)",
+                    (
+                        row.key,
+                        row.fingerprint,
+                        row.dtype,
+                        recipe.pair,
+                        recipe.method,
+                        recipe.lam,
+                        json.dumps(as_dict(recipe), sort_keys=True),
+                        json.dumps(asdict(row.cell.decoding), sort_keys=True),
+                    ),
+                )
+            )
+            statements.append(
+                (
+                    f"INSERT OR REPLACE INTO study_cells VALUES({find},?,?,?,?)",
+                    (name, row.key, place, row.cell.label, row.cell.group),
+                )
+            )
         for place, item in enumerate(items):
-            statements.append(("INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?)", (
-                item.key, item.task, item.id, item.prompt, item.answer, item.kind, item.family, item.level, item.private)))
+            statements.append(
+                (
+                    "INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?)",
+                    (item.key, item.task, item.id, item.prompt, item.answer, item.kind, item.family, item.level, item.private),
+                )
+            )
             statements.append((f"INSERT OR REPLACE INTO study_items VALUES({find},?,?)", (name, item.key, place)))
         self._write(*statements)
         return self.study(name).id
@@ -160,8 +206,11 @@ class Store:
         rows = self._rows("SELECT * FROM studies WHERE name = ?", (name,))
         if not rows:
             names = [row["name"] for row in self._rows("SELECT name FROM studies")]
-            raise unknown("study", name, names) if names else UserError(f"There is no study {name[:80]!r}: no study has been "
-                                                                        "saved here yet. 'sweep' makes one.")
+            raise (
+                unknown("study", name, names)
+                if names
+                else UserError(f"There is no study {name[:80]!r}: no study has been saved here yet. 'sweep' makes one.")
+            )
         return self._info(rows[0])
 
     def find(self, name: str) -> StudyInfo | None:
@@ -186,38 +235,77 @@ class Store:
     def delete(self, name: str) -> int:
         """Delete a study and the samples that no other study uses; returns how many samples went."""
         info = self.study(name)
-        unused = ("FROM samples WHERE cell IN (SELECT cell FROM study_cells WHERE study = ?) AND NOT EXISTS (SELECT 1 FROM "
-                  "study_cells c JOIN study_items i ON i.study = c.study WHERE c.study != ? AND c.cell = samples.cell "
-                  "AND i.item = samples.item)")
+        unused = (
+            "FROM samples WHERE cell IN (SELECT cell FROM study_cells WHERE study = ?) AND NOT EXISTS (SELECT 1 FROM "
+            "study_cells c JOIN study_items i ON i.study = c.study WHERE c.study != ? AND c.cell = samples.cell "
+            "AND i.item = samples.item)"
+        )
         ids = (info.id, info.id)
         gone = self._rows(f"SELECT count(*) AS n {unused}", ids)[0]["n"]
-        self._write((f"DELETE {unused}", ids), ("DELETE FROM studies WHERE id = ?", (info.id,)),
-                    *((f"DELETE FROM {table}s WHERE key NOT IN (SELECT {table} FROM study_{table}s UNION "
-                       f"SELECT {table} FROM samples)", ()) for table in ("cell", "item")))
+        self._write(
+            (f"DELETE {unused}", ids),
+            ("DELETE FROM studies WHERE id = ?", (info.id,)),
+            *(
+                (
+                    f"DELETE FROM {table}s WHERE key NOT IN (SELECT {table} FROM study_{table}s UNION "
+                    f"SELECT {table} FROM samples)",
+                    (),
+                )
+                for table in ("cell", "item")
+            ),
+        )
         return gone
 
     # -- parts of a study --------------------------------------------------------------------------------------------
 
     def cells(self, study: int) -> list[CellRow]:
         """The study's cells in the plan's order."""
-        rows = self._rows("SELECT c.*, sc.label, sc.grp FROM study_cells sc JOIN cells c ON c.key = sc.cell "
-                          "WHERE sc.study = ? ORDER BY sc.position", (study,))
-        return [CellRow(row["key"], Cell.of({"recipe": json.loads(row["recipe"]), "decoding": json.loads(row["decoding"]),
-                                             "label": row["label"], "group": row["grp"]}), row["fingerprint"], row["dtype"])
-                for row in rows]
+        rows = self._rows(
+            "SELECT c.*, sc.label, sc.grp FROM study_cells sc JOIN cells c ON c.key = sc.cell "
+            "WHERE sc.study = ? ORDER BY sc.position",
+            (study,),
+        )
+        return [
+            CellRow(
+                row["key"],
+                Cell.of(
+                    {
+                        "recipe": json.loads(row["recipe"]),
+                        "decoding": json.loads(row["decoding"]),
+                        "label": row["label"],
+                        "group": row["grp"],
+                    }
+                ),
+                row["fingerprint"],
+                row["dtype"],
+            )
+            for row in rows
+        ]
 
     def items(self, study: int) -> list[Item]:
         """The study's questions in the plan's order."""
-        rows = self._rows("SELECT i.* FROM study_items si JOIN items i ON i.key = si.item WHERE si.study = ? "
-                          "ORDER BY si.position", (study,))
-        return [Item(row["task"], row["id"], row["prompt"], row["answer"], row["kind"], row["family"], row["level"],
-                     bool(row["private"])) for row in rows]
+        rows = self._rows(
+            "SELECT i.* FROM study_items si JOIN items i ON i.key = si.item WHERE si.study = ? ORDER BY si.position", (study,)
+        )
+        return [
+            Item(
+                row["task"],
+                row["id"],
+                row["prompt"],
+                row["answer"],
+                row["kind"],
+                row["family"],
+                row["level"],
+                bool(row["private"]),
+            )
+            for row in rows
+        ]
 
     def have(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` whose samples are finished."""
         keys, found = list(keys), set()
         for start in range(0, len(keys), CHUNK):
-            part = keys[start:start + CHUNK]
+            part = keys[start : start + CHUNK]
             marks = ",".join("?" * len(part))
             found.update(row["key"] for row in self._rows(f"SELECT key FROM samples WHERE key IN ({marks})", part))
         return found
@@ -253,8 +341,11 @@ class Store:
 
     def tokens(self, study: int) -> dict[str, tuple[int, int]]:
         """Per cell of a study that has samples: how many, and their tokens."""
-        rows = self._rows("SELECT s.cell, count(*) AS n, sum(s.tokens) AS tokens FROM study_cells sc JOIN samples s "
-                          "ON s.cell = sc.cell WHERE sc.study = ? GROUP BY s.cell", (study,))
+        rows = self._rows(
+            "SELECT s.cell, count(*) AS n, sum(s.tokens) AS tokens FROM study_cells sc JOIN samples s "
+            "ON s.cell = sc.cell WHERE sc.study = ? GROUP BY s.cell",
+            (study,),
+        )
         return {row["cell"]: (row["n"], row["tokens"]) for row in rows}
 
     def sample(self, key: str) -> Sample | None:
@@ -277,14 +368,17 @@ class Store:
         """Packed bodies of many samples, a chunk at a time."""
         keys = list(keys)
         for start in range(0, len(keys), CHUNK):
-            part = keys[start:start + CHUNK]
+            part = keys[start : start + CHUNK]
             for row in self._rows(f"SELECT key, body FROM bodies WHERE key IN ({','.join('?' * len(part))})", part):
                 yield row["key"], row["body"]
 
     def runs(self, study: int) -> list[dict[str, Any]]:
         """Who made the study's samples: machine, device, dtype, versions, and how many samples and seconds each."""
-        rows = self._rows("SELECT r.*, count(*) AS samples, sum(s.seconds) AS seconds FROM samples s JOIN runs r ON r.id = s.run "
-                          "JOIN study_cells sc ON sc.cell = s.cell AND sc.study = ? GROUP BY r.id ORDER BY r.started", (study,))
+        rows = self._rows(
+            "SELECT r.*, count(*) AS samples, sum(s.seconds) AS seconds FROM samples s JOIN runs r ON r.id = s.run "
+            "JOIN study_cells sc ON sc.cell = s.cell AND sc.study = ? GROUP BY r.id ORDER BY r.started",
+            (study,),
+        )
         return [{**dict(row), "versions": json.loads(row["versions"])} for row in rows]
 
     def size(self) -> int:
@@ -292,8 +386,10 @@ class Store:
         return sum(os.path.getsize(p) for p in (self.path, Path(f"{self.path}-wal")) if p.exists())
 
 
-_OF_STUDY = ("SELECT {columns} FROM study_cells sc JOIN samples s ON s.cell = sc.cell "
-             "JOIN study_items si ON si.study = sc.study AND si.item = s.item WHERE sc.study = ? AND s.number < ?")
+_OF_STUDY = (
+    "SELECT {columns} FROM study_cells sc JOIN samples s ON s.cell = sc.cell "
+    "JOIN study_items si ON si.study = sc.study AND si.item = s.item WHERE sc.study = ? AND s.number < ?"
+)
 
 
 def _sample(row: sqlite3.Row) -> Sample:

@@ -13,9 +13,31 @@ from mi_explorer.study.metrics import Measures
 from mi_explorer.study.plan import Item
 from mi_explorer.study.store import CellRow, Store, StudyInfo
 
-KEYS = ("mean", "mean_ci", "pass", "pass_ci", "vote", "vote_ci", "tokens", "tokens_ci", "think_ratio", "think_ratio_ci",
-        "think_lenient", "think_tokens", "truncated", "truncated_ci", "no_answer", "looped", "overthinking", "overthinking_ci",
-        "underthinking", "tokens_per_correct", "questions", "samples", "total")
+KEYS = (
+    "mean",
+    "mean_ci",
+    "pass",
+    "pass_ci",
+    "vote",
+    "vote_ci",
+    "tokens",
+    "tokens_ci",
+    "think_ratio",
+    "think_ratio_ci",
+    "think_lenient",
+    "think_tokens",
+    "truncated",
+    "truncated_ci",
+    "no_answer",
+    "looped",
+    "overthinking",
+    "overthinking_ci",
+    "underthinking",
+    "tokens_per_correct",
+    "questions",
+    "samples",
+    "total",
+)
 
 
 @dataclass(frozen=True)
@@ -32,20 +54,30 @@ class Summary:
         """The object that `sweep --json` ends with; `stages` is the first curve's, `curves` has all of several."""
         first = next(iter(self.stages.values()), {"kind": "none", "lambda50": None, "s": None, "stage2": [None, None]})
         decodings = {row.cell.decoding for row in self.rows}
-        out = {"study": self.info.name, "kind": self.info.plan.kind, "task": self.info.plan.task, "origin": self.info.origin,
-               "decoding": asdict(min(decodings, key=repr)) if len(decodings) == 1 else None,
-               "cells": list(self.cells), "stages": first}
+        out = {
+            "study": self.info.name,
+            "kind": self.info.plan.kind,
+            "task": self.info.plan.task,
+            "origin": self.info.origin,
+            "decoding": asdict(min(decodings, key=repr)) if len(decodings) == 1 else None,
+            "cells": list(self.cells),
+            "stages": first,
+        }
         return out | ({"curves": self.stages} if len(self.stages) > 1 else {})
 
 
-def summarise(store: Store, name: str, keys: Sequence[str] | None = None, items: Sequence[Item] | None = None,
-              samples: int | None = None) -> Summary:
+def summarise(
+    store: Store, name: str, keys: Sequence[str] | None = None, items: Sequence[Item] | None = None, samples: int | None = None
+) -> Summary:
     """A study, or the part of it that has these cell keys, questions and sample numbers."""
     info = store.study(name)
     wanted = set(keys) if keys is not None else None
     asked = {item.key for item in items} if items is not None else None
-    have = [s for s in store.samples(info.id) if (wanted is None or s.cell in wanted) and (asked is None or s.item in asked)
-            and (samples is None or s.number < samples)]
+    have = [
+        s
+        for s in store.samples(info.id)
+        if (wanted is None or s.cell in wanted) and (asked is None or s.item in asked) and (samples is None or s.number < samples)
+    ]
     filled = {s.cell for s in have}
     rows = [row for row in store.cells(info.id) if row.key in filled]
     if info.plan.kind == "sweep":
@@ -70,16 +102,23 @@ def next_lams(store: Store, study: int, rows: Sequence[CellRow]) -> tuple[tuple[
 def _cell(row: CellRow, measures: Measures) -> dict[str, Any]:
     values = measures.row(row.key)
     recipe = row.cell.recipe
-    return {"lambda": recipe.lam, "method": recipe.method, "label": row.cell.label, "group": row.cell.group,
-            "scope": {"layers": recipe.scope.layers, "modules": list(recipe.scope.modules)},
-            "temperature": row.cell.decoding.temperature, "top_p": row.cell.decoding.top_p, "key": row.key,
-            **{key: values.get(key) for key in KEYS}}
+    return {
+        "lambda": recipe.lam,
+        "method": recipe.method,
+        "label": row.cell.label,
+        "group": row.cell.group,
+        "scope": {"layers": recipe.scope.layers, "modules": list(recipe.scope.modules)},
+        "temperature": row.cell.decoding.temperature,
+        "top_p": row.cell.decoding.top_p,
+        "key": row.key,
+        **{key: values.get(key) for key in KEYS},
+    }
 
 
 def _stages(rows: Sequence[CellRow], have: Sequence[Any], kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """The transition of each group that is a curve: two λs or more."""
+    """The transition of each group that is a curve: two λs or more (the parents alone are none)."""
     out = {}
-    for group in dict.fromkeys(row.cell.group for row in rows):
+    for group in dict.fromkeys(row.cell.group for row in rows if row.cell.group != "ends"):
         curve = sorted((row for row in rows if row.cell.group == group), key=lambda row: row.cell.recipe.lam)
         lams = [row.cell.recipe.lam for row in curve]
         if len(set(lams)) < 2 or len(set(lams)) < len(lams):

@@ -29,7 +29,7 @@ def drive(store, what, items=ITEMS, engine=None, **more):
     """Run to the end; returns the runner, its events and the engine."""
     engine = engine or ScriptedEngine()
     bench = scripted_bench(engine)
-    runner = Runner(store, what, items[:what.questions], lambda pair: bench, **more)
+    runner = Runner(store, what, items[: what.questions], lambda pair: bench, **more)
     return runner, list(runner.run()), engine
 
 

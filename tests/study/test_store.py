@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas
 import pytest
 
+from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.study import schema
 from mi_explorer.study.exchange import ExchangeError, export_study, import_study, merge_studies
@@ -21,7 +22,6 @@ from mi_explorer.study.run import Runner
 from mi_explorer.study.samples import pack, trace_from, unpack
 from mi_explorer.study.schema import MIGRATIONS, StoreCorrupt, StoreError, StoreFull, StoreLocked, StoreNewer, home_folder
 from mi_explorer.study.store import Store
-from mi_explorer.errors import UserError
 from mi_explorer.traces import ThinkTags, trace_of
 from tests.fakes import ByteTokenizer, ScriptedEngine, scripted_bench
 
@@ -63,7 +63,10 @@ def test_an_old_store_is_migrated_with_its_content(tmp_path, monkeypatch):
     before = content(filled(tmp_path / "s.db"))
     monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "ALTER TABLE studies ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'"))
     store = Store(tmp_path / "s.db")
-    assert store._rows("SELECT colour FROM studies")[0][0] == "blue" and store._rows("PRAGMA user_version")[0][0] == len(MIGRATIONS) + 1
+    assert (
+        store._rows("SELECT colour FROM studies")[0][0] == "blue"
+        and store._rows("PRAGMA user_version")[0][0] == len(MIGRATIONS) + 1
+    )
     assert content(store) == before
 
 
@@ -201,7 +204,9 @@ def test_a_study_survives_the_journey_to_another_machine(tmp_path, form):
     assert other.study("s").plan.cells == store.study("s").plan.cells and other.study("s").origin == "imported"
     assert import_study(other, tmp_path / f"out{form}") == ("s", 0)  # a second time changes nothing
     if form == ".mistudy":
-        assert [r["versions"] for r in other.runs(1)] == [r["versions"] for r in store.runs(1)] and store.runs(1)[0]["samples"] == 24
+        assert [r["versions"] for r in other.runs(1)] == [r["versions"] for r in store.runs(1)] and store.runs(1)[0][
+            "samples"
+        ] == 24
     bench = scripted_bench(engine := ScriptedEngine())
     plan = other.study("s").plan
     assert list(Runner(other, plan, ITEMS, lambda pair: bench, name="s").run())[-1].reused == 24 and engine.asked == []
@@ -240,7 +245,9 @@ def test_gated_questions_never_leave(tmp_path):
         if form in (".csv", ".jsonl", ".mistudy"):
             assert b"SECRET" not in data
         assert not any("SECRET" in str(part) for part in content(other).values())
-        assert [(s.tokens, s.verdict, s.number) for s in other.samples(1)] == [(s.tokens, s.verdict, s.number) for s in store.samples(1)]
+        assert [(s.tokens, s.verdict, s.number) for s in other.samples(1)] == [
+            (s.tokens, s.verdict, s.number) for s in store.samples(1)
+        ]
 
 
 def test_an_export_never_overwrites_and_leaves_nothing_half_done(tmp_path, monkeypatch):
@@ -273,10 +280,20 @@ def changed(tmp_path, **values):
     return tmp_path / "s.jsonl"
 
 
-@pytest.mark.parametrize("values, says", [
-    ({"tokens": -1}, "negative"), ({"tokens": 10**6}, "do not add up"), ({"verdict": "splendid"}, "no way to end"),
-    ({"recipe": "{}"}, "stored recipe"), ({"decoding": '{"cap": 0}'}, "cap must lie"), ({"number": "two"}, "invalid literal"),
-    ({"looped": "perhaps"}, "neither true nor false"), ({"seed": "DROP"}, "column 'seed' is missing"), ({"marks": "[["}, "row 3")])
+@pytest.mark.parametrize(
+    "values, says",
+    [
+        ({"tokens": -1}, "negative"),
+        ({"tokens": 10**6}, "do not add up"),
+        ({"verdict": "splendid"}, "no way to end"),
+        ({"recipe": "{}"}, "stored recipe"),
+        ({"decoding": '{"cap": 0}'}, "cap must lie"),
+        ({"number": "two"}, "invalid literal"),
+        ({"looped": "perhaps"}, "neither true nor false"),
+        ({"seed": "DROP"}, "column 'seed' is missing"),
+        ({"marks": "[["}, "row 3"),
+    ],
+)
 def test_rows_that_cannot_be_are_refused_whole(tmp_path, values, says):
     other = Store(tmp_path / "o.db")
     path = changed(tmp_path, **values)
@@ -287,9 +304,12 @@ def test_rows_that_cannot_be_are_refused_whole(tmp_path, values, says):
 
 def test_a_study_file_that_was_changed_is_refused(tmp_path):
     store = filled(tmp_path / "s.db")
-    for sql, says in (("UPDATE samples SET number = 1 - number", "does not fit its content"), ("UPDATE samples SET tokens = 'many'", "cannot be right"),
-                      ("UPDATE cells SET recipe = replace(recipe, 'linear', 'slerp')", "does not fit its recipe"),
-                      ("UPDATE bodies SET body = zeroblob(40)", "damaged")):
+    for sql, says in (
+        ("UPDATE samples SET number = 1 - number", "does not fit its content"),
+        ("UPDATE samples SET tokens = 'many'", "cannot be right"),
+        ("UPDATE cells SET recipe = replace(recipe, 'linear', 'slerp')", "does not fit its recipe"),
+        ("UPDATE bodies SET body = zeroblob(40)", "damaged"),
+    ):
         path = tmp_path / "x.mistudy"
         export_study(store, "s", path, overwrite=True)
         db = sqlite3.connect(path)
@@ -320,7 +340,9 @@ def test_shards_on_several_machines_merge_into_the_whole(tmp_path):
         assert 0 < part.study("s").samples < 24
     target = Store(tmp_path / "t.db")
     assert merge_studies(target, "s", [str(tmp_path / "1.mistudy"), str(tmp_path / "home2" / "studies.db")]) == 24
-    timeless = [{k: (c, i, replace(s, seconds=0, finished=0), b) for k, (c, i, s, b) in content(x).items()} for x in (target, whole)]
+    timeless = [
+        {k: (c, i, replace(s, seconds=0, finished=0), b) for k, (c, i, s, b) in content(x).items()} for x in (target, whole)
+    ]
     assert timeless[0] == timeless[1]
     assert merge_studies(target, "s", [str(tmp_path / "2.mistudy")]) == 0
 
