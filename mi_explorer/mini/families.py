@@ -202,7 +202,7 @@ def time(rng: random.Random, level: int) -> Problem:
 
 
 def sequences(rng: random.Random, level: int) -> Problem:
-    """The next number: constant, growing or alternating differences, doubling, or a far term: 2-4 steps."""
+    """The next number: constant, growing or alternating differences, doubling, or a far term: 3-5 steps."""
     kind = rng.choice(("constant", "falling", "growing", "doubling") if level < 5 else ("growing", "far", "alternating", "constant"))
     start, d = rng.randint(1, 60), rng.randint(2, 25)
     if kind in ("constant", "falling"):
@@ -217,13 +217,13 @@ def sequences(rng: random.Random, level: int) -> Problem:
     elif kind == "growing":
         e = rng.randint(1, 6)
         shown = [start + i * d + e * i * (i - 1) // 2 for i in range(4)]
-        steps = [Step(shown[2], "-", shown[1], "{}."), Step(shown[3], "-", shown[2], "{}, so the step grows."),
-                 Step("r1", "+", e, "The next step is {}."), Step(shown[3], "+", "r2", "The next one is {}.")]
+        steps = [Step(shown[2], "-", shown[1], "{}."), Step(shown[3], "-", shown[2], "{}, another step."), Step("r1", "-", "r0", "The step grows by {}."),
+                 Step("r1", "+", "r2", "The next step is {}."), Step(shown[3], "+", "r3", "The next one is {}.")]
         short = f"{shown[3]} + {shown[3] - shown[2] + e}"
     elif kind == "doubling":
         start = rng.randint(1, 25)
         shown = [start * 2**i for i in range(4)]
-        steps = [Step(shown[2], "/", shown[1], "{}."), Step(shown[3], "*", 2, "It doubles, so the next one is {}.")]
+        steps = [Step(shown[2], "-", shown[1], "{}."), Step(shown[3], "-", shown[2], "{}, so it doubles."), Step(shown[3], "*", 2, "The next one is {}.")]
         short = f"{shown[3]} * 2"
     elif kind == "far":
         d, n = rng.randint(2, 12), rng.randint(6, 12)
@@ -270,5 +270,5 @@ FAMILIES: dict[str, Callable[[random.Random, int], Problem]] = {
     "stories": stories, "expressions": expressions, "shopping": shopping, "comparing": comparing, "time": time,
     "sequences": sequences, "units": units, "pairs": pairs, "tickets": tickets, "remainders": remainders,
 }
-WEIGHTS = {"stories": 2.0, "expressions": 1.5}
+WEIGHTS = {"stories": 2.0, "expressions": 1.5, "pairs": 0.8, "tickets": 0.8, "remainders": 0.8}
 SEARCH = ("pairs", "tickets", "remainders")

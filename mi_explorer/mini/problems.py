@@ -18,6 +18,7 @@ OPS: dict[str, Callable[[int, int], int]] = {
     "/": lambda a, b: a // b,
 }
 LIMIT = 999  # no number of a problem or of its solution is larger
+LEVELS = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8)  # most problems are small, as in a school book
 
 
 @dataclass(frozen=True)
@@ -90,27 +91,26 @@ def structure(steps: tuple[Step, ...]) -> str:
 
 
 def draw(families: dict[str, Callable[[random.Random, int], Problem]], rng: random.Random, split: Split | None,
-         weights: dict[str, float], levels: range = range(1, 9)) -> Problem:
-    """One problem of `split` (None: any), family by weight; the level is uniform and each family maps it to its own sizes."""
+         weights: dict[str, float]) -> Problem:
+    """One problem of `split` (None: any), family by weight, size by one of `LEVELS`, which each family reads in its own way."""
     names = list(families)
     name = rng.choices(names, [weights.get(n, 1.0) for n in names])[0]
     while True:
         try:
-            problem = families[name](rng, rng.choice(levels))
+            problem = families[name](rng, rng.choice(LEVELS))
         except Redraw:
             continue
         if split is None or problem.split == split:
             return problem
 
 
-def stream(seed: int, split: Split | None, **options) -> Iterator[Problem]:
+def stream(seed: int, split: Split | None) -> Iterator[Problem]:
     """An endless deterministic stream of problems; equal arguments give equal problems on every machine."""
     from mi_explorer.mini.families import FAMILIES, WEIGHTS
 
     rng = random.Random(f"mini-{split}-{seed}")
-    options = {"weights": WEIGHTS, **options}
     while True:
-        yield draw(FAMILIES, rng, split, **options)
+        yield draw(FAMILIES, rng, split, WEIGHTS)
 
 
 def questions(seed: int, split: Split, count: int) -> list[Problem]:

@@ -154,7 +154,7 @@ def facts(rng: random.Random, count: int) -> Pieces:
     """A list of single facts: sums and differences to 999, products, divisions with remainder, comparisons."""
     lines = []
     for _ in range(count):
-        kind = rng.choices("+-*%t", (3, 3, 2, 2, 0.5))[0]
+        kind = rng.choices("+-*%t", (3, 5, 2, 2, 0.5))[0]
         if kind in "+-":
             top = rng.choice((30, 99, 99, 300, 600))
             a, b = rng.randint(1, top), rng.randint(1, rng.choice((20, 99, top)))

@@ -14,8 +14,7 @@ def pairs(rng: random.Random, level: int) -> Problem:
         raise Redraw
 
     def trial(a: int) -> str:
-        word = "yes" if a * (s - a) == p else "too small" if a * (s - a) < p else "too big"
-        return f"Try {a} and {s - a}: {a} * {s - a} = {a * (s - a)}, {word}."
+        return f"Try {a} and {s - a}: {a} * {s - a} = {a * (s - a)}, we need {p}, {'yes' if a * (s - a) == p else 'no'}."
 
     low = max(1, s - 20)  # factors stay within 20
     trials = tuple(trial(a) for a in range(low, x + 1))
@@ -43,8 +42,8 @@ def tickets(rng: random.Random, level: int) -> Problem:
 
     def trial(k: int) -> str:
         cost = k * high + (people - k) * low
-        word = "yes" if cost == total else "too small" if cost < total else "too big"
-        return f"Try {k}: {k} * {high} + {people - k} * {low} = {k * high} + {(people - k) * low} = {cost}, {word}."
+        sums = f"{k} * {high} + {people - k} * {low} = {k * high} + {(people - k) * low} = {cost}"
+        return f"Try {k}: {sums}, we need {total}, {'yes' if cost == total else 'no'}."
 
     trials = tuple(trial(k) for k in range(1, n + 1))
     others = (trial(n + 1),) if n + 1 < people else ()
@@ -65,7 +64,7 @@ def remainders(rng: random.Random, level: int) -> Problem:
     first = next(c for c in range(bound + 1, bound + n + 1) if c % n == b)
 
     def trial(c: int) -> str:
-        return f"Try {c}: {c} = {c // m} * {m} + {c % m}, it leaves {c % m}, {'yes' if c % m == a else 'no'}."
+        return f"Try {c}: {c} = {c // m} * {m} + {c % m}, it leaves {c % m}, we need {a}, {'yes' if c % m == a else 'no'}."
 
     hit = next(c for c in range(first, first + n * m, n) if c % m == a)
     trials = tuple(trial(c) for c in range(first, hit + 1, n))
