@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["Engine", "ResidentPair", "Stream", "score"]
 
-_HOMES = {"Engine": "loop", "ResidentPair": "resident", "Stream": "stream", "score": "score"}
+_HOMES = {"Engine": "loop", "ResidentPair": "resident", "Stream": "stream", "score": "scores"}
 
 
 def __getattr__(name: str) -> Any:
@@ -16,5 +16,5 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # `score` is a module and a function: the function is what the package offers
+    globals()[name] = value
     return value

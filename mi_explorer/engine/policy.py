@@ -71,33 +71,61 @@ class Plan:
     """Whether somebody is left out, so that the turn must end."""
 
 
+@dataclass
+class Turns:
+    """Who ran when, in steps: `now` counts steps, `since` is the first of the running plan, `last` and `bulk` the last ones served."""
+
+    now: int = 0
+    since: int = 0
+    bulk: int = 0
+    last: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def ran(self, plan: Plan) -> None:
+        """One step of this plan."""
+        self.now += 1
+        self.last[plan.mode, plan.target] = self.now
+        if plan.priority or plan.bulk:
+            self.bulk = self.now
+        if len(self.last) > 4096:
+            self.last = dict(sorted(self.last.items(), key=lambda x: x[1])[2048:])
+
+    @property
+    def over(self) -> bool:
+        """Whether the running plan has had its turn."""
+        return self.now - self.since >= TURN
+
+
 def choose(
-    interactive: Sequence[Group], bulk: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, turn: int, only: str = "auto"
+    interactive: Sequence[Group], bulk: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, turns: Turns, only: str = "auto"
 ) -> Plan | None:
-    """The next plan. `rows`: most lanes of a step; `free`: empty slots; `now`: the running plan, `turn` its steps so far; `only`: a forced mode."""
+    """The next plan. `rows`: most lanes of a step; `free`: empty slots; `now`: the running plan; `only`: a forced mode."""
     if not interactive:
+        turns.bulk = turns.now
         return best_bulk(bulk, costs, rows, free, now, only) if bulk else None
-    plans = serve_all(interactive, costs, rows, free, now, only)
-    for plan in plans:
-        if plan.mode == "rowwise":
-            lanes = min(rows, sum(g.count(free) for g in interactive if g.plane == plan.target))
-        else:
-            lanes = min(rows, sum(g.count(free) for g in interactive if g.key == plan.target))
-        allowed = _fill(costs, plan.mode, lanes, rows)
-        fits = sum(g.count(free) for g in bulk if (g.plane if plan.mode == "rowwise" else g.key) == plan.target)
-        object.__setattr__(plan, "bulk", min(allowed, fits))
-    if bulk and not any(p.bulk for p in plans):
-        if now is not None and now.priority == 0 and turn >= 3 * TURN * len(plans):
-            side = best_bulk(bulk, costs, rows, free, None, only)
-            return None if side is None else Plan(side.mode, side.target, 1, side.bulk, True)
-        if now is not None and now.priority == 1 and turn < TURN:
-            return now
-    others = len(plans) > 1 or (bool(bulk) and not any(p.bulk for p in plans))
+    plans = []
+    for plan in serve_all(interactive, costs, rows, free, now, only):
+
+        def member(g: Group, plan: Plan = plan) -> bool:
+            return (g.plane if plan.mode == "rowwise" else g.key) == plan.target
+
+        lanes = min(rows, sum(g.count(free) for g in interactive if member(g)))
+        beside = min(_fill(costs, plan.mode, lanes, rows), sum(g.count(free) for g in bulk if member(g)))
+        plans.append(Plan(plan.mode, plan.target, 0, beside))
+    if not bulk:
+        turns.bulk = turns.now
+    if now is not None and now.priority == 1 and bulk and not turns.over:
+        return Plan(now.mode, now.target, 1, now.bulk, True)
+    if bulk and turns.now - turns.bulk >= 3 * TURN:
+        side = best_bulk(bulk, costs, rows, free, None, only)
+        if side is not None:
+            return Plan(side.mode, side.target, 1, side.bulk, True)
+    others = len(plans) > 1 or (bool(bulk) and not plans[0].bulk)
     plans = [Plan(p.mode, p.target, 0, p.bulk, others) for p in plans]
-    same = [i for i, p in enumerate(plans) if now is not None and (p.mode, p.target) == (now.mode, now.target)]
-    if not same:
-        return plans[0]
-    return plans[same[0]] if turn < TURN or len(plans) == 1 else plans[(same[0] + 1) % len(plans)]
+    if now is not None and not turns.over:
+        for plan in plans:
+            if (plan.mode, plan.target) == (now.mode, now.target):
+                return plan
+    return min(plans, key=lambda p: turns.last.get((p.mode, p.target), 0))
 
 
 def serve_all(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, only: str) -> list[Plan]:

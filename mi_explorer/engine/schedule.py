@@ -5,7 +5,7 @@ from typing import Iterable
 
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, INTERACTIVE
-from mi_explorer.engine.policy import TURN, Costs, Group, Plan, choose
+from mi_explorer.engine.policy import TURN, Costs, Group, Plan, Turns, choose
 from mi_explorer.engine.queue import Queue
 from mi_explorer.engine.rows import Row
 
@@ -28,26 +28,27 @@ class Scheduler:
         self.batch, self.costs, self.rows, self.only = batch, costs, rows, only
         self.queue = Queue()
         self.plan: Plan | None = None
-        self.turn = 0
+        self.turns = Turns()
         self.changed = True
         self._team: Team | None = None
         self._reserve = min(rows // 2, len(batch.at) // 4)  # slots that bulk leaves free for people
 
     def next(self) -> Team | None:
         """The team of the next step; the same object as before as long as nothing changed."""
-        self.turn += 1
-        due = self.plan is None or self.turn >= (TURN if self.plan.others else REVIEW)
-        if not self.changed and not due:
-            return self._team
+        turns = self.turns
+        if self.plan is not None:
+            turns.ran(self.plan)
+            due = turns.now - turns.since >= (TURN if self.plan.others else REVIEW)
+            if not self.changed and not due:
+                return self._team
         self.changed = False
         groups = self._groups()
         people, bulk = list(groups[INTERACTIVE].values()), list(groups[BULK].values())
         free = self.batch.free if people else max(0, self.batch.free - self._reserve)
-        plan = choose(people, bulk, self.costs, self.rows, free, self.plan, self.turn, self.only)
-        if plan != self.plan or due:
-            self.turn = 0
-        self.plan = plan
-        self._team = None if plan is None else self._form(plan)
+        before, self.plan = self.plan, choose(people, bulk, self.costs, self.rows, free, self.plan, turns, self.only)
+        if before is None or self.plan is None or (before.mode, before.target) != (self.plan.mode, self.plan.target) or turns.over:
+            turns.since = turns.now
+        self._team = None if self.plan is None else self._form(self.plan)
         return self._team
 
     def _groups(self) -> dict[int, dict[str, Group]]:

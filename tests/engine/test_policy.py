@@ -1,0 +1,153 @@
+"""The policy as a pure function: never the dearer mode, nobody left out. And the memory's arithmetic."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mi_explorer.engine import Engine, ResidentPair
+from mi_explorer.engine.budget import MemoryNeed, grant
+from mi_explorer.engine.policy import HORIZON, STAY, TURN, Costs, Group, Plan, Turns, choose
+from tests.engine.lab import CHEAP_ROWS
+
+CPU = torch.device("cpu")
+
+
+def table(first: float, slope: float) -> list[tuple[int, float]]:
+    return [(n, first + slope * n) for n in (1, 2, 4, 8, 16, 32, 64)]
+
+
+times = st.builds(
+    lambda f, fs, r, rs, fold: Costs({"folded": table(f, fs), "rowwise": table(f * r, fs * rs)}, fold * f),
+    st.floats(0.1, 5),
+    st.floats(0.001, 1),
+    st.floats(1, 3),
+    st.floats(0.5, 3),
+    st.floats(0.01, 20),
+)
+crowds = st.lists(st.builds(lambda live, wait, lam: (live, wait, lam), st.integers(0, 20), st.integers(0, 40), st.floats(0, 1)), min_size=1, max_size=8)
+
+
+def groups(crowd) -> list[Group]:
+    return [Group(f"k{i}", "p", True, 1, live, wait, lam) for i, (live, wait, lam) in enumerate(crowd) if live + wait]
+
+
+@settings(max_examples=100, deadline=None)
+@given(crowds, times)
+def test_bulk_runs_at_the_best_rate_there_is(crowd, costs):
+    bulk = groups(crowd)
+    plan = choose([], bulk, costs, 64, 64, None, Turns())
+    if not bulk:
+        assert plan is None
+        return
+
+    def rate(mode: str, target: str) -> float:
+        if mode == "rowwise":
+            n = min(64, sum(g.live for g in bulk) + min(64, sum(g.waiting for g in bulk)))
+            return n / costs.step("rowwise", n)
+        n = min(64, next(g for g in bulk if g.key == target).count(64))
+        return n / (costs.step("folded", n) + costs.fold / HORIZON)
+
+    rates = [rate("rowwise", "p"), *(rate("folded", g.key) for g in bulk)]
+    assert rate(plan.mode, plan.target) >= max(rates) / STAY
+
+
+@settings(max_examples=100, deadline=None)
+@given(crowds, times)
+def test_people_are_all_served_in_the_shorter_of_both_ways(crowd, costs):
+    people = groups(crowd)
+    if not people:
+        return
+    plan = choose(people, [], costs, 1000, 1000, None, Turns())
+    row = costs.step("rowwise", sum(g.live + g.waiting for g in people))
+    every = TURN if len(people) > 1 else HORIZON
+    fold = sum(costs.step("folded", g.live + g.waiting) + costs.fold / every for g in people)
+    assert plan.mode == ("rowwise" if row <= fold else "folded")
+    seen = {p.target for p in simulate(people, [], costs, TURN * (len(people) + 1), 1000)}
+    assert seen == ({"p"} if plan.mode == "rowwise" else {g.key for g in people}), "everybody gets a turn"
+
+
+def simulate(people, bulk, costs, steps: int, room: int = 64) -> list[Plan]:
+    """The plans of a run in which nobody finishes."""
+    plan, turns, plans = None, Turns(), []
+    for _ in range(steps):
+        after = choose(people, bulk, costs, room, room, plan, turns)
+        if plan is None or (after.mode, after.target) != (plan.mode, plan.target) or turns.over:
+            turns.since = turns.now
+        plan = after
+        turns.ran(plan)
+        plans.append(plan)
+    return plans
+
+
+@settings(max_examples=40, deadline=None)
+@given(crowds, crowds, times)
+def test_a_sweep_beside_people_neither_starves_nor_slows_them_much(crowd, sweep, costs):
+    people, bulk = groups(crowd), [Group(f"b{g.key}", g.plane, True, 1, g.live, g.waiting, g.lam) for g in groups(sweep)]
+    if not people or not bulk:
+        return
+    plans = simulate(people, bulk, costs, 6 * TURN * max(4, len(people)))
+    for plan in plans:
+        if plan.priority == 0 and plan.bulk:
+            lanes = min(64, sum(g.count(64) for g in people if plan.target in (g.plane, g.key)))
+            assert costs.step(plan.mode, lanes + plan.bulk) <= 1.5 * costs.step(plan.mode, lanes) + 1e-9
+    assert sum(p.priority == 1 for p in plans) <= len(plans) * 0.3, "people have the engine for most of the time"
+    assert any(p.priority == 1 or p.bulk for p in plans), "the sweep goes on"
+    ours = {p.target for p in plans if p.priority == 0}
+    assert ours >= {"p"} or ours >= {g.key for g in people}, "and no person is left out"
+
+
+def test_rows_that_cannot_fold_or_cannot_join_get_the_mode_they_need():
+    costs = Costs({"folded": table(1, 0.1), "rowwise": table(9, 9)}, 0.1)
+    logit = Group("l", "p", False, 2, 1, 0, 0.5)
+    assert choose([logit], [], costs, 64, 64, None, Turns()).mode == "rowwise"
+    assert choose([], [logit], costs, 64, 64, None, Turns()).mode == "rowwise"
+    alone = Group("k", None, True, 1, 3, 0, 0.5)
+    assert choose([alone], [], Costs({"folded": table(1, 1)}, 1), 64, 64, None, Turns()) == Plan("folded", "k", 0, 0)
+
+
+def test_step_times_between_and_beyond_what_was_measured():
+    costs = Costs({"folded": [(1, 1.0), (4, 4.0), (16, 8.0)]})
+    assert costs.step("folded", 1) == 1.0
+    assert costs.step("folded", 10) == pytest.approx(6.0)
+    assert costs.step("folded", 28) == pytest.approx(12.0)
+    assert costs.step("rowwise", 4) == float("inf")
+    assert Costs({"folded": [(1, 2.0)]}).step("folded", 3) == pytest.approx(6.0)
+
+
+def test_memory_is_granted_in_the_order_of_need():
+    giga = 10**9
+    full = grant(2 * giga, 100_000, 64, 32_768, CPU, budget=500 * giga)
+    assert (full.rowwise, full.rows, full.context, full.notes) == (True, 64, 32_768, ())
+    tight = grant(2 * giga, 100_000, 64, 32_768, CPU, budget=10 * giga)
+    assert tight.rowwise and tight.rows >= 8 and tight.context < 32_768
+    assert tight.slots * tight.context * 100_000 * 1.5 + 3 * 2 * giga <= 10 * giga
+    assert any("Context capped" in n for n in tight.notes) and any("Rows capped" in n for n in tight.notes)
+    folded = grant(2 * giga, 100_000, 64, 32_768, CPU, budget=5 * giga)
+    assert not folded.rowwise and "7.6 GB" in folded.why_folded and "5.0 GB" in folded.why_folded
+    with pytest.raises(MemoryNeed, match=r"at least 2\.0 GB.*1\.0 GB may be used"):
+        grant(2 * giga, 100_000, 64, 32_768, CPU, budget=giga)
+
+
+def test_an_engine_keeps_to_its_memory_or_refuses(labs):
+    lab = labs("qwen3")
+    need = lab.resident.weight_bytes
+    with pytest.raises(MemoryNeed):
+        Engine(ResidentPair.load(lab.pair), memory=need // 2)
+    with Engine(ResidentPair.load(lab.pair), max_rows=64, memory=3 * need + 1_500_000, costs=CHEAP_ROWS) as engine:
+        status = engine.status()
+        assert status.max_rows < 64 and "Rows capped" in status.notes[-1]
+        engine.backend.slots.reserve(status.context)
+        assert engine.backend.slots.kv.nbytes <= 1_500_000
+
+
+def test_start_up_measures_both_modes(labs):
+    lab = labs("qwen3")
+    from mi_explorer.engine.events import Request
+    from tests.engine.lab import greedy, prompt, run
+
+    with Engine(lab.resident, max_rows=8, max_context=64) as engine:
+        run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])
+        costs = engine._schedule.costs
+    assert [n for n, _ in costs.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in costs.steps["rowwise"]]
+    assert all(t > 0 for table in costs.steps.values() for _, t in table) and costs.fold > 0
