@@ -40,6 +40,7 @@ class Sampler:
         def column(values: list[float]) -> torch.Tensor:
             return torch.tensor(values, dtype=torch.float32, device=device)[:, None]
 
+        self.wide = torch.float32 if device.type == "mps" else torch.float64
         self._block: tuple[int, torch.Tensor] | None = None
         self.seeds = np.array([x.seed for x in d], dtype=np.uint64)
         self.greedy = [x.temperature == 0 for x in d]
@@ -119,7 +120,7 @@ class Sampler:
         if self.min_p is not None:
             p = p * (p >= self.min_p * p[:, :1])
         order = ids.argsort(-1)
-        cdf = p.gather(1, order).double().cumsum(-1)
+        cdf = p.gather(1, order).to(self.wide).cumsum(-1)
         place = (cdf <= self._uniform(steps) * cdf[:, -1:]).sum(-1, keepdim=True).clamp_(max=k - 1)
         return ids.gather(1, order.gather(1, place))[:, 0], complete
 
@@ -128,5 +129,5 @@ class Sampler:
         start = int(steps[0])
         if self._block is None or not 0 <= start - self._block[0] < AHEAD:
             later = steps[None] + np.arange(AHEAD)[:, None]
-            self._block = start, torch.from_numpy(noise(self.seeds, later)).to(self.device).unsqueeze(2)
+            self._block = start, torch.from_numpy(noise(self.seeds, later)).to(self.wide).to(self.device).unsqueeze(2)
         return self._block[1][start - self._block[0]]

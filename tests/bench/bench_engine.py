@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token
+from mi_explorer.engine.policy import Costs
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Decoding, Recipe
 
@@ -237,6 +238,39 @@ def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
     return rows
 
 
+def adapter_step(resident: ResidentPair, folder: Path, rounds: int) -> dict:
+    """Cost: a row-wise decode step of 16 rows on a rank-16 adapter (all linears) ÷ a plain step; and ÷ it for a full second endpoint."""
+    from peft import LoraConfig, get_peft_model
+
+    linears = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    model = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(resident.pair.instruct, dtype=torch.bfloat16), LoraConfig(r=16, target_modules=linears, init_lora_weights=False)
+    )
+    model.save_pretrained(folder / "adapter")
+    adapted = ResidentPair.load(Pair("adapter", resident.pair.instruct, str(folder / "adapter")))
+    n, width, found = 16, 128, {}
+    with torch.inference_mode():
+        backends = {}
+        for name, pair in (("full", resident), ("adapter", adapted)):
+            with Engine(pair, max_rows=n, max_context=256, costs=Costs({})) as engine:
+                bounds = [engine.backend.bind(r.hash, pair.blend(r)) for r in (Recipe(pair.pair.name, lam=i / n) for i in range(n))]
+                for slot, bound in enumerate(bounds):
+                    engine.backend.place(slot, bound)
+                backends[name] = engine.backend, bounds[0]
+        ids, where = torch.zeros(n, 1, dtype=torch.long), torch.full((n, 1), width - 1)
+        runs = {"plain": ("full", "folded"), "adapter": ("adapter", "rowwise"), "full": ("full", "rowwise")}
+        times: dict[str, list[float]] = {name: [] for name in runs}
+        for i in range(rounds + 2):
+            for name, (which, mode) in runs.items():
+                backend, bound = backends[which]
+                start = time.perf_counter()
+                backend.run(bound, mode, 0, ids, where, width)
+                if i >= 2:
+                    times[name].append(time.perf_counter() - start)
+        found = {name: statistics.median(t) for name, t in times.items()}
+    return {"cost, adapter / plain": found["adapter"] / found["plain"], "target": "<= 1.25", "cost, full / plain": found["full"] / found["plain"]}
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -272,6 +306,8 @@ def main() -> None:
             if "medium" in which:
                 show("strip, 135M bf16", strip_medium(medium, 1 if quick else 3))
                 show("first token, 135M bf16", first_token(medium, 3 if quick else 12))
+            if "adapter" in which:
+                show("adapter step, 135M bf16", adapter_step(medium, Path(folder), 5 if quick else 30))
     if args.json:
         Path(args.json).write_text(json.dumps(found, indent=1))
 

@@ -1,13 +1,18 @@
 """Scores against plain forward passes and closed forms."""
 
 import math
+import resource
+import threading
+from pathlib import Path
 
 import pytest
 import torch
 
 from mi_explorer.engine import ResidentPair, score
-from mi_explorer.engine.scores import Scores, ScoreError, effective_lambda
+from mi_explorer.engine.scores import CHUNK_BYTES, ScoreError, Scores, effective_lambda
+from mi_explorer.recipe import Recipe
 from tests.engine.lab import prompt
+from tests.fixtures import make_pair
 
 PROMPT, RESPONSE = prompt(9, 4), prompt(14, 5)
 
@@ -94,3 +99,28 @@ def test_scoring_needs_no_engine_and_disturbs_none(labs):
         for _ in range(5):
             score(fresh, lab.recipe(0.2), PROMPT, RESPONSE)
         assert [e.token for e in stream if isinstance(e, Token)] == lab.generate(0.7, PROMPT, 60)
+
+
+def test_a_large_vocabulary_is_scored_in_bounded_memory(tmp_path):
+    """152k words: the chunk is the same however long the trace is, so its memory bounds that of 4,000 tokens."""
+    pair = make_pair("qwen3", tmp_path, base=False, vocab_size=152_000)
+    resident = ResidentPair.load(pair)
+    page, peak, done = resource.getpagesize(), [0], threading.Event()
+
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * page
+
+    score(resident, Recipe(pair.name, lam=0.4), PROMPT, RESPONSE[:2])  # weights in memory
+    start = resident_bytes()
+
+    def watch() -> None:
+        while not done.wait(0.002):
+            peak[0] = max(peak[0], resident_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    found = score(resident, Recipe(pair.name, lam=0.4), PROMPT, prompt(70, 6))
+    done.set()
+    watcher.join()
+    assert len(found.llr) == 70
+    assert CHUNK_BYTES < peak[0] - start < 1_000_000_000
