@@ -41,8 +41,8 @@ class Report:
     ) -> "Report":
         """`keys[i]` is the `cell` field of the samples of `cells[i]`; `kinds` is the kind of answer by item; `k` is that of pass@k."""
         grid = Grid.of(samples, keys, kinds)
-        asked = grid.asked.any(axis=1)
-        if not asked.all():
+        asked = [bool(row.any()) for row in grid.asked]
+        if not all(asked):
             keys = [key for key, has in zip(keys, asked) if has]
             cells = [cell for cell, has in zip(cells, asked) if has]
             grid = Grid.of(samples, keys, kinds)
@@ -56,7 +56,8 @@ class Report:
         groups: dict[Any, list[int]] = {}
         for i, cell in enumerate(self.cells):
             groups.setdefault((cell.recipe.at(0), cell.decoding), []).append(i)
-        return tuple(sorted(max(groups.values(), key=len), key=lambda i: self.cells[i].recipe.lam))
+        longest = max(groups.values(), key=lambda indices: len(indices))
+        return tuple(sorted(longest, key=lambda i: self.cells[i].recipe.lam))
 
     @cached_property
     def transition(self) -> Transition:

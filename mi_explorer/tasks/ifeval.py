@@ -25,12 +25,13 @@ def load(seed: int = 0, path: str | Path | None = None, loose: bool = False) -> 
     for i, row in enumerate(SOURCE.rows(path)):
         try:
             given = [json.loads(v) if isinstance(v, str) else v for v in (row["instruction_id_list"], row["kwargs"])]
-            gold = {"prompt": str(row["prompt"]), "ids": list(given[0]), "kwargs": [dict(k or {}) for k in given[1]]}
+            prompt, ids = str(row["prompt"]), [str(i) for i in given[0]]
+            gold = {"prompt": prompt, "ids": ids, "kwargs": [dict(k or {}) for k in given[1]]}
         except (TypeError, ValueError):
             raise TaskError(f"Row {i + 1} of {path or SOURCE.id} has no list of instructions with their arguments.") from None
-        family = gold["ids"][0].split(":")[0] if gold["ids"] else ""
+        family = ids[0].split(":")[0] if ids else ""
         text = json.dumps(gold, ensure_ascii=False, sort_keys=True)
-        questions.append(Question(f"ifeval-{row.get('key', i)}", gold["prompt"], text, family, len(gold["ids"]), kind=kind))
+        questions.append(Question(f"ifeval-{row.get('key', i)}", prompt, text, family, len(ids), kind=kind))
     title = "IFEval (loose)" if loose else "IFEval (strict)"
     return Task("ifeval-loose" if loose else "ifeval", tuple(questions), "", SOURCE.licence, SOURCE.id, title=title)
 

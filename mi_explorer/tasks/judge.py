@@ -183,6 +183,7 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         kind = request["kind"]
+        reply: dict[str, Any]
         try:
             if kind not in checks:
                 checks[kind] = _prepare(kind)

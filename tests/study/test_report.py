@@ -108,7 +108,9 @@ def test_modules_like_figure_5():
 def test_decoding_like_figure_4():
     cells = [Cell(Recipe(lam=0.4), Decoding(temperature=t, top_p=p)) for t in (0.6, 0.7) for p in (0.95, 0.8)]
     report, _ = made("decoding", [(c, 0.7, 50, 0) for c in cells])
-    assert report.claims[0].holds is True
+    assert report.claims[0].holds is not False  # four equal settings: 9.1 points apart, 8.8 in 95 % of draws
+    equal, _ = made("decoding", [(cells[0], 1, 50, 0), (cells[1], 1, 50, 0)])
+    assert equal.claims[0].holds is True
     grid = report.decoding_grid()
     assert grid.index.tolist() == [0.95, 0.8] and grid.columns.tolist() == [0.6, 0.7]
     assert grid.loc[0.95, 0.6] == pytest.approx(100 * report.measures.values("mean")[0])
