@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Self
 
 from mi_explorer.cli_options import (
     Formatter,
@@ -25,7 +25,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.pairs import get_pair
 from mi_explorer.study import ablations
 from mi_explorer.study.exchange import FORMATS, export_study, import_study, merge_studies
-from mi_explorer.study.plan import Cell, Plan, grid, parse_lambdas, parse_shard
+from mi_explorer.study.plan import Cell, Item, Plan, grid, parse_lambdas, parse_shard
 from mi_explorer.study.progress import Progress
 from mi_explorer.study.run import Refined, Runner, items_of
 from mi_explorer.study.store import Store
@@ -139,6 +139,7 @@ def _add_size(parser: argparse.ArgumentParser, questions: int, samples: int) -> 
 
 def run_sweep(args: argparse.Namespace) -> int:
     """`sweep`."""
+    items = _items(args)
     lams = [lam for text in args.lams or ["0:1:0.1"] for lam in parse_lambdas(text)]
     decoding, pair = decoding_of(args), get_pair(args.pair)
     methods = [m.strip() for m in args.method.split(",") if m.strip()]
@@ -147,7 +148,8 @@ def run_sweep(args: argparse.Namespace) -> int:
         cells += grid(
             recipe_of(args, pair.name, method=method), dict.fromkeys(lams), decoding, method if len(methods) > 1 else ""
         )
-    return _run(args, cells, "sweep", whole(args.refine, "--refine", 0, 20))
+    with _Benches(args) as benches:
+        return _run(args, cells, items, "sweep", benches, whole(args.refine, "--refine", 0, 20))
 
 
 def run_ablation(args: argparse.Namespace) -> int:
@@ -157,22 +159,25 @@ def run_ablation(args: argparse.Namespace) -> int:
         raise UserError(f"The {args.what} ablation is made at one λ, not at {len(given)}.")
     decoding, pair = decoding_of(args), get_pair(args.pair)
     recipe = recipe_of(args, pair.name, given[0] if given else 0.4 if args.what == "decoding" else 0.8)
-    if args.what == "layers":
-        with open_bench(args) as bench:
-            cells = ablations.layers(recipe, decoding, bench.layers)
-    elif args.what == "modules":
-        cells = ablations.modules(recipe, decoding)
-    elif args.what == "decoding":
-        cells = ablations.decoding_grid(recipe, decoding, _numbers(args.temperatures), _numbers(args.top_ps))
-    elif args.what == "backbone":
-        for spec in args.backbone:
-            get_pair(spec)
-        get_pair(f"{pair.name}@base")
-        cells = ablations.backbone(recipe, decoding, args.backbone)
-    else:
-        names = [name.strip() for name in args.methods.split(",") if name.strip()]
-        cells = ablations.methods(lambda name: recipe_of(args, pair.name, method=name), decoding, names, given or None, pair.base is not None)
-    return _run(args, cells, args.what, 0)
+    items = _items(args)
+    with _Benches(args) as benches:
+        if args.what == "layers":
+            cells = ablations.layers(recipe, decoding, benches.get(pair.name).layers)
+        elif args.what == "modules":
+            cells = ablations.modules(recipe, decoding)
+        elif args.what == "decoding":
+            cells = ablations.decoding_grid(recipe, decoding, _numbers(args.temperatures), _numbers(args.top_ps))
+        elif args.what == "backbone":
+            for spec in (f"{pair.name}@base", *args.backbone):
+                get_pair(spec)  # a wrong one is told before anything is loaded
+            cells = ablations.backbone(recipe, decoding, args.backbone)
+        else:
+            names = [name.strip() for name in args.methods.split(",") if name.strip()]
+            from mi_explorer.weights.methods import METHODS
+
+            of = {name: recipe_of(args, pair.name, method=name) for name in METHODS}
+            cells = ablations.methods(of.__getitem__, decoding, names, given or None, pair.base is not None)
+        return _run(args, cells, items, args.what, benches)
 
 
 def _numbers(text: str) -> list[float]:
@@ -182,27 +187,38 @@ def _numbers(text: str) -> list[float]:
         raise UserError(f"A list of numbers looks like 0.6,0.65,0.7, not {text[:40]!r}.") from None
 
 
-def _run(args: argparse.Namespace, cells: Sequence[Cell], kind: str, refine: int) -> int:
+def _items(args: argparse.Namespace) -> tuple[Item, ...]:
+    """The questions that the options name."""
+    return items_of(load_task(args.task, whole(args.questions, "--questions"), whole(args.task_seed, "--task-seed", 0, 2**31)))
+
+
+def _run(
+    args: argparse.Namespace, cells: Sequence[Cell], items: Sequence[Item], kind: str, benches: "_Benches", refine: int = 0
+) -> int:
     """Run a plan with progress on standard error, then print its table or JSON."""
-    from mi_explorer.study.summary import next_lams, summarise
+    from mi_explorer.study.summary import next_cells, summarise
 
     plan = Plan(
         args.task,
         tuple(cells),
-        whole(args.questions, "--questions"),
+        len(items),
         whole(args.samples, "--samples"),
         kind,
-        whole(args.task_seed, "--task-seed", 0, 2**31),
+        int(args.task_seed),
         command=command_line(),
     )
     shard = parse_shard(args.shard)
-    items = items_of(load_task(args.task, plan.questions, plan.task_seed))
     bar = ProgressLine(quiet=args.quiet)
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(args.home))
-        benches = _Benches(args, stack)
-        runner = Runner(store, plan, items, benches.get, name=args.name, shard=shard, refine=refine, next_lams=next_lams)
-        before = signal.signal(signal.SIGINT, lambda *_: runner.stop())
+        runner = Runner(store, plan, items, benches.get, name=args.name, shard=shard, refine=refine, next_cells=next_cells)
+        before = signal.getsignal(signal.SIGINT)
+
+        def interrupted(*_: object) -> None:
+            runner.stop()
+            signal.signal(signal.SIGINT, before)  # a second Ctrl+C does not wait for the current step
+
+        signal.signal(signal.SIGINT, interrupted)
         stack.callback(signal.signal, signal.SIGINT, before)
         last = Progress(runner.name, "running", 0)
         for event in runner.run():
@@ -237,9 +253,8 @@ def command_line() -> str:
 class _Benches:
     """One loaded pair at a time."""
 
-    def __init__(self, args: argparse.Namespace, stack: ExitStack) -> None:
+    def __init__(self, args: argparse.Namespace) -> None:
         self.args, self.name, self.bench = args, "", None
-        stack.callback(self.close)
 
     def get(self, pair: str) -> Any:
         if self.name != pair:
@@ -251,6 +266,12 @@ class _Benches:
         if self.bench is not None:
             self.bench.close()
             self.bench, self.name = None, ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
 
 # -- study --------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,19 @@ from tests.fakes import ScriptedEngine, scripted_bench
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN_KEYS = ["lambda", "text", "tokens", "think_tokens", "think_closed", "answer", "correct", "truncated"]
-CELL_KEYS = {"lambda", "mean", "mean_ci", "pass", "vote", "tokens", "think_ratio", "truncated", "overthinking", "questions", "samples"}
+CELL_KEYS = {
+    "lambda",
+    "mean",
+    "mean_ci",
+    "pass",
+    "vote",
+    "tokens",
+    "think_ratio",
+    "truncated",
+    "overthinking",
+    "questions",
+    "samples",
+}
 
 
 @pytest.fixture
@@ -33,7 +45,9 @@ def scripted(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Workbench, "open", staticmethod(open_))
     monkeypatch.setenv("MI_EXPLORER_HOME", str(tmp_path / "home"))
-    (tmp_path / "sums.jsonl").write_text("".join(json.dumps({"question": f"What is {i} + 4?", "answer": str(i + 4)}) + "\n" for i in range(40)))
+    (tmp_path / "sums.jsonl").write_text(
+        "".join(json.dumps({"question": f"What is {i} + 4?", "answer": str(i + 4)}) + "\n" for i in range(40))
+    )
     monkeypatch.chdir(tmp_path)
     return engines
 
@@ -58,7 +72,11 @@ def test_run_json_is_one_object_a_line_in_the_order_asked(scripted, capsys):
     assert (code, err, [list(line) for line in lines]) == (0, "", [RUN_KEYS] * 3)
     assert [line["lambda"] for line in lines] == [1, 0, 0.4]
     for line in lines:
-        assert line["correct"] == (line["answer"] == "7") and line["think_closed"] == ("</think>" in line["text"]) and not line["truncated"]
+        assert (
+            line["correct"] == (line["answer"] == "7")
+            and line["think_closed"] == ("</think>" in line["text"])
+            and not line["truncated"]
+        )
         assert line["text"].endswith(f"The answer is {line['answer']}.") and (line["think_tokens"] > 0) == line["think_closed"]
     assert lines[0]["think_closed"] and not lines[1]["think_closed"]  # σ(±10)
 
@@ -66,7 +84,9 @@ def test_run_json_is_one_object_a_line_in_the_order_asked(scripted, capsys):
 def test_run_shows_every_trace_whole_and_without_escape_sequences(scripted, capsys, monkeypatch):
     hostile = "\x1b[2Jred\x1b[31m alert\x07 and \u009bmore. The answer is 7."
     monkeypatch.setattr("tests.fakes.blend_script", lambda r: hostile)
-    monkeypatch.setattr(Workbench, "open", staticmethod(lambda pair, **_: scripted_bench(ScriptedEngine(lambda r: hostile, delay=0.002))))
+    monkeypatch.setattr(
+        Workbench, "open", staticmethod(lambda pair, **_: scripted_bench(ScriptedEngine(lambda r: hostile, delay=0.002)))
+    )
     code, out, _ = call(capsys, "run", "What is 3 + 4?", "--lambda", "0,0.5", "--gold", "8")
     assert code == 0 and out.count("\\x1b[2Jred\\x1b[31m alert\\x07 and \\x9bmore. The answer is 7.") == 2
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", out)
@@ -152,7 +172,7 @@ def test_sweep_ends_with_the_agreed_object(scripted, capsys):
     found = json.loads(out.splitlines()[-1])
     cells = found["cells"]
     assert code == 0 and len(out.splitlines()) == 1 and [c["lambda"] for c in cells] == [i / 10 for i in range(11)]
-    assert all(CELL_KEYS <= set(c) and (c["questions"], c["samples"], c["total"]) == (40, 2, 80) for c in cells)
+    assert all(set(c) >= CELL_KEYS and (c["questions"], c["samples"], c["total"]) == (40, 2, 80) for c in cells)
     assert all(c["mean_ci"][0] <= c["mean"] <= c["mean_ci"][1] for c in cells) and cells[-1]["mean"] > cells[0]["mean"] + 0.2
     # the scripted blend thinks with σ((λ − 0.5)/0.05), and the same seeds at every λ
     assert abs(found["stages"]["lambda50"] - 0.5) < 0.03 and 0.02 < found["stages"]["s"] < 0.08
@@ -163,7 +183,9 @@ def test_sweep_ends_with_the_agreed_object(scripted, capsys):
     by_lam = {c["lambda"]: [s for s in samples if s.cell == c["key"]] for c in cells}
     for c in cells:
         mine = by_lam[c["lambda"]]
-        assert c["mean"] == pytest.approx(sum(s.correct for s in mine) / 80) and c["tokens"] == pytest.approx(sum(s.tokens for s in mine) / 80)
+        assert c["mean"] == pytest.approx(sum(s.correct for s in mine) / 80) and c["tokens"] == pytest.approx(
+            sum(s.tokens for s in mine) / 80
+        )
         assert c["think_ratio"] == pytest.approx(sum(s.think_closed for s in mine) / 80)
 
 
@@ -172,7 +194,9 @@ def test_sweep_again_resumes_and_extends(scripted, capsys):
     _, out, err = sweep(capsys, "--lambda", "0,0.5,1")
     assert sum(len(e.asked) for e in scripted) == 240 and "160 from the store" in err
     rows = [line.split()[0] for line in out.splitlines() if re.match(r"[\d.]+ ", line)]
-    assert rows == ["0", "0.5", "1"] and "Brackets: 95 % intervals" in out and "T 0.6, top-p 0.95, top-k 20, cap 200, seed 0" in out
+    assert (
+        rows == ["0", "0.5", "1"] and "Brackets: 95 % intervals" in out and "T 0.6, top-p 0.95, top-k 20, cap 200, seed 0" in out
+    )
     _, out, _ = sweep(capsys, "--lambda", "0,1", "--json", "--quiet")
     assert [c["lambda"] for c in json.loads(out)["cells"]] == [0, 1]  # a smaller question gets a smaller answer
     assert len(Store.open().study("s").plan.cells) == 3
@@ -224,12 +248,16 @@ def test_ablations_have_the_papers_rows(scripted, capsys, what, labels):
 
 
 def test_method_ablation_takes_published_settings_or_a_grid(scripted, capsys):
-    code, out, _ = call(capsys, "ablate", "methods", "--task", "sums.jsonl", "--questions", 2, "--samples", 1, "--json", "--quiet")
+    code, out, _ = call(
+        capsys, "ablate", "methods", "--task", "sums.jsonl", "--questions", 2, "--samples", 1, "--json", "--quiet"
+    )
     found = {c["group"]: c["lambda"] for c in json.loads(out)["cells"]}
     assert code == 0 and {"linear": 0.8, "task_arithmetic": 0.7, "ties": 0.5}.items() <= found.items() and len(found) >= 10
     out = call(capsys, "ablate", "methods", "--task", "sums.jsonl", "--questions", 2, "--samples", 1, "--methods", "ties,linear",
                "--lambda", "0.2:0.6:0.2", "--param", "ties.density=0.4", "--json", "--quiet")[1]  # fmt: skip
-    assert [(c["group"], c["lambda"]) for c in json.loads(out)["cells"]][2:] == [(m, x) for m in ("ties", "linear") for x in (0.2, 0.4, 0.6)]
+    assert [(c["group"], c["lambda"]) for c in json.loads(out)["cells"]][2:] == [
+        (m, x) for m in ("ties", "linear") for x in (0.2, 0.4, 0.6)
+    ]
     assert {tuple(r.recipe.params) for r in scripted[-1].asked if r.recipe.method == "ties"} == {(("density", 0.4),)}
 
 
@@ -266,7 +294,9 @@ assert "torch" not in sys.modules and "gradio" not in sys.modules
 
 def test_progress_line():
     p = Progress("s", "running", 200, 40, 10, 0, 1, 4, 9_000, 1234.5, 10, 185.4)
-    assert terminal.line(p) == "█████··············· 50/200 samples · 1/4 cells · 10 from the store · 1,234 tokens/s · 3:05 min left"
+    assert (
+        terminal.line(p) == "█████··············· 50/200 samples · 1/4 cells · 10 from the store · 1,234 tokens/s · 3:05 min left"
+    )
     assert [terminal.duration(s) for s in (None, 42, 185, 7800)] == ["?", "42 s", "3:05 min", "2:10 h"]
 
 
@@ -292,10 +322,27 @@ def test_the_program_runs_sweeps_stops_and_resumes_on_real_weights(tmp_path):
     assert run.returncode == 0, err
     assert [list(json.loads(line)) for line in out.splitlines()] == [RUN_KEYS] * 3
 
-    size = ["--task", tmp_path / "sums.csv", "--questions", 30, "--samples", 4, "--cap", 60, "--home", tmp_path / "home", "--name", "s"]
+    size = [
+        "--task",
+        tmp_path / "sums.csv",
+        "--questions",
+        30,
+        "--samples",
+        4,
+        "--cap",
+        60,
+        "--home",
+        tmp_path / "home",
+        "--name",
+        "s",
+    ]
     first = real(tmp_path, "sweep", "--pair", "PAIR", "--lambda", "0,0.5,1", *size)
     deadline = time.monotonic() + 280
-    while not (tmp_path / "home" / "studies.db").exists() or not (studies := Store.open(tmp_path / "home").studies()) or not studies[0].samples:
+    while (
+        not (tmp_path / "home" / "studies.db").exists()
+        or not (studies := Store.open(tmp_path / "home").studies())
+        or not studies[0].samples
+    ):
         assert time.monotonic() < deadline and first.poll() is None
         time.sleep(0.05)
     first.send_signal(signal.SIGINT)
@@ -305,7 +352,11 @@ def test_the_program_runs_sweeps_stops_and_resumes_on_real_weights(tmp_path):
     again = real(tmp_path, "sweep", "--pair", "PAIR", "--lambda", "0,0.5,1", *size, "--json")
     out, err = again.communicate(timeout=280)
     assert again.returncode == 0 and f"{kept} from the store" in err, err
-    assert [(c["lambda"], c["questions"], c["samples"]) for c in json.loads(out)["cells"]] == [(0, 30, 4), (0.5, 30, 4), (1, 30, 4)]
+    assert [(c["lambda"], c["questions"], c["samples"]) for c in json.loads(out)["cells"]] == [
+        (0, 30, 4),
+        (0.5, 30, 4),
+        (1, 30, 4),
+    ]
     assert Store.open(tmp_path / "home").study("s").samples == 360
 
 

@@ -87,7 +87,7 @@ def items_of(task: Task) -> tuple[Item, ...]:
 class Runner:
     """Runs one plan. `bench_for(pair)` gives the workbench of a pair; it is asked once per pair, one pair after the other.
 
-    `refine` is the most rounds of λ added at the transition by `next_lams(store, study, cells) -> (λs, why)`.
+    `refine` is the most rounds of λ added at the transition by `next_cells(store, study, rows) -> (cells, why)`.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Runner:
         name: str | None = None,
         shard: tuple[int, int] = (1, 1),
         refine: int = 0,
-        next_lams: "Callable[[Store, int, Sequence[CellRow]], tuple[tuple[float, ...], str]] | None" = None,
+        next_cells: Callable[[Store, int, Sequence[CellRow]], tuple[tuple[Cell, ...], str]] | None = None,
         window: int = WINDOW,
     ) -> None:
         if refine and shard != (1, 1):
@@ -110,7 +110,7 @@ class Runner:
             )
         self.store, self.plan, self.items, self.bench_for = store, plan, tuple(items), bench_for
         self.name, self.shard, self.refine, self.window = name or plan.name, shard, refine, window
-        self._next_lams = next_lams
+        self._next_cells = next_cells
         self.cells: list[CellRow] = []
         self._stop, self._pause = threading.Event(), threading.Event()
         self._preferred: deque[float] = deque(maxlen=1)
@@ -160,20 +160,18 @@ class Runner:
                 self.store.begin_run(bench.device, bench.dtype, versions(), self.plan.command)
                 yield from self._feed(bench, mine, began)
         for _ in range(self.refine):
-            if self._stop.is_set() or self._next_lams is None:
+            if self._stop.is_set() or self._next_cells is None:
                 break
-            lams, why = self._next_lams(self.store, info.id, self.cells)
-            pair = self.plan.cells[0].recipe.pair
-            model = self.plan.cells[0]
-            new = tuple(replace(model, recipe=model.recipe.at(lam)) for lam in lams)
-            grown = replace(self.plan, cells=self.plan.cells + tuple(c for c in new if c not in self.plan.cells))
-            if len(grown.cells) == len(self.plan.cells):
+            proposed, why = self._next_cells(self.store, info.id, self.cells)
+            new = tuple(cell for cell in proposed if cell not in self.plan.cells)
+            if not new:
                 break
-            self.plan = grown
+            self.plan = replace(self.plan, cells=self.plan.cells + new)
             self._register(benches)
-            yield Refined(self.name, lams, why)
-            bench = self.bench_for(pair)
-            yield from self._feed(bench, deque(self._missing(info.id)), began)
+            yield Refined(self.name, tuple(dict.fromkeys(cell.recipe.lam for cell in new)), why)
+            for pair in dict.fromkeys(cell.recipe.pair for cell in new):
+                mine = deque(u for u in self._missing(info.id) if self.plan.cells[u.cell].recipe.pair == pair)
+                yield from self._feed(self.bench_for(pair), mine, began)
         yield self._progress("stopped" if self._stop.is_set() else "done", began)
 
     def _register(self, benches: dict[str, tuple[str, str]]) -> None:

@@ -3,14 +3,14 @@
 The unit is the share (0 to 1) and the token; printing turns shares into per cent.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mi_explorer.study import stages
 from mi_explorer.study.grid import Grid
 from mi_explorer.study.metrics import Measures
-from mi_explorer.study.plan import Item
+from mi_explorer.study.plan import Cell, Item
 from mi_explorer.study.store import CellRow, Store, StudyInfo
 
 KEYS = (
@@ -90,13 +90,26 @@ def summarise(
     return Summary(info, tuple(rows), measures, tuple(_cell(row, measures) for row in rows), _stages(rows, have, kinds))
 
 
-def next_lams(store: Store, study: int, rows: Sequence[CellRow]) -> tuple[tuple[float, ...], str]:
-    """λs worth measuring next for the runner's first curve, and why."""
-    mine = [row for row in rows if row.cell.group == rows[0].cell.group]
-    keys = {row.key for row in mine}
-    have = [s for s in store.samples(study) if s.cell in keys]
-    found = stages.of_measures(Measures(Grid.of(have, [row.key for row in mine])), [row.cell.recipe.lam for row in mine])
-    return found.next, found.message
+def next_cells(store: Store, study: int, rows: Sequence[CellRow]) -> tuple[tuple[Cell, ...], str]:
+    """Cells worth measuring next: each curve's own, at the λs where its transition is; and why."""
+    new: list[Cell] = []
+    why = []
+    for curve in _curves(rows):
+        keys = {row.key for row in curve}
+        have = [s for s in store.samples(study) if s.cell in keys]
+        found = stages.of_measures(Measures(Grid.of(have, [row.key for row in curve])), [row.cell.recipe.lam for row in curve])
+        new += [replace(curve[0].cell, recipe=curve[0].cell.recipe.at(lam)) for lam in found.next]
+        why.append(found.message)
+    return tuple(new), " ".join(why)
+
+
+def _curves(rows: Sequence[CellRow]) -> Iterator[list[CellRow]]:
+    """The groups that are curves, by λ: two λs or more, each once (the parents alone are none)."""
+    for group in dict.fromkeys(row.cell.group for row in rows if row.cell.group != "ends"):
+        curve = sorted((row for row in rows if row.cell.group == group), key=lambda row: row.cell.recipe.lam)
+        lams = {row.cell.recipe.lam for row in curve}
+        if len(lams) > 1 and len(lams) == len(curve):
+            yield curve
 
 
 def _cell(row: CellRow, measures: Measures) -> dict[str, Any]:
@@ -116,16 +129,13 @@ def _cell(row: CellRow, measures: Measures) -> dict[str, Any]:
 
 
 def _stages(rows: Sequence[CellRow], have: Sequence[Any], kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """The transition of each group that is a curve: two λs or more (the parents alone are none)."""
+    """The transition of each curve."""
     out = {}
-    for group in dict.fromkeys(row.cell.group for row in rows if row.cell.group != "ends"):
-        curve = sorted((row for row in rows if row.cell.group == group), key=lambda row: row.cell.recipe.lam)
+    for curve in _curves(rows):
         lams = [row.cell.recipe.lam for row in curve]
-        if len(set(lams)) < 2 or len(set(lams)) < len(lams):
-            continue
         keys = {row.key for row in curve}
         measures = Measures(Grid.of([s for s in have if s.cell in keys], [row.key for row in curve], kinds))
         found = stages.of_measures(measures, lams)
         useful = stages.end_of_useful_stage_3(measures, lams, found)
-        out[group] = {**found.json(), "useful_until": useful.lam, "useful": useful.message}
+        out[curve[0].cell.group] = {**found.json(), "useful_until": useful.lam, "useful": useful.message}
     return out

@@ -171,11 +171,11 @@ def test_shards_are_disjoint_and_complete_and_keep_questions_together(tmp_path):
 def test_refinement_adds_lambdas_to_the_study(tmp_path):
     store, asked = Store(tmp_path / "s.db"), []
 
-    def next_lams(store, study, cells):
-        asked.append(sorted(c.cell.recipe.lam for c in cells))
-        return ((0.45, 0.55), "because") if len(asked) == 1 else ((0.45,), "again")
+    def next_cells(store, study, rows):
+        asked.append(sorted(c.cell.recipe.lam for c in rows))
+        return (plan((0.45, 0.55)).cells, "because") if len(asked) == 1 else (plan((0.45,)).cells, "again")
 
-    runner, events, engine = drive(store, plan(), refine=3, next_lams=next_lams)
+    runner, events, engine = drive(store, plan(), refine=3, next_cells=next_cells)
     assert [(e.lams, e.why) for e in of(Refined, events)] == [((0.45, 0.55), "because")]
     assert asked == [[0, 0.5, 1], [0, 0.45, 0.5, 0.55, 1]]  # the third round had nothing new
     assert len(engine.asked) == 75 and store.study(runner.name).samples == 75
