@@ -28,7 +28,8 @@ from mi_explorer.study.exchange import FORMATS, export_study, import_study, merg
 from mi_explorer.study.plan import Cell, Item, Plan, grid, parse_lambdas, parse_shard
 from mi_explorer.study.progress import Progress
 from mi_explorer.study.run import Refined, Runner, items_of
-from mi_explorer.study.store import Store
+from mi_explorer.study.shelf import open_study, shelf
+from mi_explorer.study.store import Store, StudyInfo
 from mi_explorer.tasks.common import load_task
 from mi_explorer.terminal import ProgressLine, duration, study_table, table
 
@@ -310,55 +311,29 @@ def _study_actions(actions: Any) -> None:
 def list_studies(args: argparse.Namespace) -> int:
     """`study list`."""
     with Store.open(args.home) as store:
-        studies = store.studies()
+        studies = [*store.studies(), *shelf()]
         if args.json:
-            print(
-                json.dumps(
-                    [
-                        {
-                            "name": s.name,
-                            "kind": s.plan.kind,
-                            "task": s.plan.task,
-                            "pairs": s.plan.pairs,
-                            "cells": len(s.plan.cells),
-                            "samples": s.samples,
-                            "units": s.units,
-                            "origin": s.origin,
-                            "updated": s.updated,
-                        }
-                        for s in studies
-                    ]
-                )
-            )
+            print(json.dumps([_described(info) for info in studies]))
         elif not studies:
             print(f"No studies in {store.path}. 'python -m mi_explorer sweep' makes one.")
         else:
-            print(
-                table(
-                    ["study", "kind", "task", "pair", "cells", "samples", "of", "updated"],
-                    [
-                        [
-                            s.name,
-                            s.plan.kind,
-                            s.plan.task,
-                            ", ".join(s.plan.pairs)[:40],
-                            len(s.plan.cells),
-                            f"{s.samples:,}",
-                            f"{s.units:,}",
-                            time.strftime("%Y-%m-%d %H:%M", time.localtime(s.updated)),
-                        ]
-                        for s in studies
-                    ],
-                )
-            )
+            rows = [list(_described(info).values()) for info in studies]
+            print(table(["study", "kind", "task", "pair", "cells", "samples", "of", "origin", "updated"], rows))
     return 0
+
+
+def _described(info: StudyInfo) -> dict[str, Any]:
+    """A study as JSON values, in the order of the table's columns."""
+    updated = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.updated))
+    return {"name": info.name, "kind": info.plan.kind, "task": info.plan.task, "pair": ", ".join(info.plan.pairs)[:60],
+            "cells": len(info.plan.cells), "samples": info.samples, "units": info.units, "origin": info.origin, "updated": updated}  # fmt: skip
 
 
 def show_study(args: argparse.Namespace) -> int:
     """`study show`."""
     from mi_explorer.study.summary import summarise
 
-    with Store.open(args.home) as store:
+    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
         summary = summarise(store, args.name)
         runs = store.runs(summary.info.id)
         if args.json:
@@ -368,9 +343,10 @@ def show_study(args: argparse.Namespace) -> int:
         print(f"\ncommand: {summary.info.plan.command}")
         for run in runs:
             v = run["versions"]
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run["started"]))
             print(
-                f"run of {time.strftime('%Y-%m-%d %H:%M', time.localtime(run['started']))} on {run['host']}: {run['samples']:,} samples, "
-                f"{run['device']} {run['dtype']}, {duration(run['seconds'])} of decoding, torch {v.get('torch', '?')}, "
+                f"run of {when} on {run['host']}: {run['samples']:,} samples, {run['device']} {run['dtype']}, "
+                f"{duration(run['seconds'])} of decoding, torch {v.get('torch', '?')}, "
                 f"mi_explorer {v.get('mi_explorer', '?')} {v.get('commit', '')}".rstrip()
             )
     return 0
@@ -378,11 +354,10 @@ def show_study(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """`study export`."""
-    with Store.open(args.home) as store:
+    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
         texts = None if args.texts is None else whole(args.texts, "--texts", 0)
-        print(
-            f"{export_study(store, args.name, args.file, texts=texts, overwrite=args.overwrite):,} samples written to {args.file}"
-        )
+        count = export_study(store, args.name, args.file, texts=texts, overwrite=args.overwrite)
+        print(f"{count:,} samples written to {args.file}")
     return 0
 
 

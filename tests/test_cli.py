@@ -261,7 +261,8 @@ def test_method_ablation_takes_published_settings_or_a_grid(scripted, capsys):
     assert {tuple(r.recipe.params) for r in scripted[-1].asked if r.recipe.method == "ties"} == {(("density", 0.4),)}
 
 
-def test_study_commands(scripted, capsys, tmp_path):
+def test_study_commands(scripted, capsys, monkeypatch):
+    monkeypatch.setattr("mi_explorer.study.shelf.precomputed", lambda folder=None: ())
     assert "No studies in" in call(capsys, "study", "list")[1]
     sweep(capsys, "--lambda", "0,1", "--quiet")
     assert re.search(r"^s +sweep +sums.jsonl +mini +2 +160 +160 ", call(capsys, "study", "list")[1], re.M)
@@ -274,6 +275,22 @@ def test_study_commands(scripted, capsys, tmp_path):
     assert call(capsys, "study", "rm", "again", "nosuch")[0] == 2 and len(Store.open().studies()) == 2
     assert call(capsys, "study", "rm", "again")[1] == "study again deleted, 0 samples with it\n"
     assert call(capsys, "study", "rm", "s")[1] == "study s deleted, 160 samples with it\n"
+
+
+def test_precomputed_studies_are_listed_shown_and_exported(scripted, capsys, monkeypatch, tmp_path):
+    sweep(capsys, "--lambda", "0,1", "--quiet")
+    call(capsys, "study", "export", "s", "shelf.mistudy")
+    call(capsys, "study", "rm", "s")
+    monkeypatch.setattr("mi_explorer.study.shelf.precomputed", lambda folder=None: (tmp_path / "shelf.mistudy",))
+    assert [(s["name"], s["origin"], s["samples"]) for s in json.loads(call(capsys, "study", "list", "--json")[1])] == [
+        ("s", "precomputed", 160)
+    ]
+    found = json.loads(call(capsys, "study", "show", "s", "--json")[1])
+    assert found["origin"] == "precomputed" and [c["total"] for c in found["cells"]] == [80, 80]
+    assert call(capsys, "study", "show", "s")[1].startswith("s: task sums.jsonl, pair mini (precomputed)")
+    assert call(capsys, "study", "export", "s", "again.csv")[1] == "160 samples written to again.csv\n"
+    assert "Did you mean 's'" in call(capsys, "study", "show", "ss")[2]
+    assert call(capsys, "study", "rm", "s")[0] == 2 and (tmp_path / "shelf.mistudy").exists()
 
 
 def test_help_reads_without_loading_torch():

@@ -58,8 +58,9 @@ class CellRow:
 class Store:
     """One store file. Use `Store.open` (home folder) or `Store(path)`; close it, or use it as a context manager."""
 
-    def __init__(self, path: str | Path, readonly: bool = False) -> None:
-        self.path, self.readonly = Path(path), readonly
+    def __init__(self, path: str | Path, readonly: bool = False, origin: str | None = None) -> None:
+        """`origin`: what every study of this file is said to be, whatever it was where it was made."""
+        self.path, self.readonly, self.origin = Path(path), readonly, origin
         self._db = connect(self.path, readonly)
         self._lock = threading.RLock()
         self._run: int | None = None
@@ -221,7 +222,9 @@ class Store:
     def _info(self, row: sqlite3.Row) -> StudyInfo:
         plan = Plan.of(row["plan"])
         count = self._rows(f"SELECT count(*) AS n FROM ({_OF_STUDY.format(columns='s.key')})", (row["id"], plan.samples))[0]["n"]
-        return StudyInfo(row["id"], row["name"], plan, row["origin"], row["note"], row["created"], row["updated"], count)
+        return StudyInfo(
+            row["id"], row["name"], plan, self.origin or row["origin"], row["note"], row["created"], row["updated"], count
+        )
 
     def rename(self, name: str, new: str, note: str | None = None) -> None:
         """Give a study another name (and note)."""
