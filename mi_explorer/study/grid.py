@@ -6,7 +6,7 @@ the order in which they come; a cell may lack questions, a question may have few
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -56,6 +56,17 @@ class Grid:
     def asked(self) -> np.ndarray:
         """Whether the cell has the question at all, [cells, questions]."""
         return self.n > 0
+
+    def pick(self, cells: Sequence[int] | None = None, questions: Sequence[int] | None = None) -> "Grid":
+        """The grid of some cells and questions, by index."""
+        rows = slice(None) if cells is None else list(cells)
+        columns = slice(None) if questions is None else list(questions)
+        arrays = {f.name: getattr(self, f.name)[rows][:, columns] for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)}
+        names = {
+            "cells": self.cells if cells is None else tuple(self.cells[i] for i in cells),
+            "questions": self.questions if questions is None else tuple(self.questions[i] for i in questions),
+        }
+        return replace(self, **names, **arrays)
 
     def index(self, cell: str | int) -> int:
         return cell if isinstance(cell, int) else self.cells.index(cell)

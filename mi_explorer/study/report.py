@@ -76,11 +76,20 @@ class Report:
     def _part(self, indices: Sequence[int]) -> Measures:
         if list(indices) == list(range(len(self.cells))):
             return self.measures
-        grid = self.measures.grid
-        pick = list(indices)
-        arrays = {name: getattr(grid, name)[pick] for name in Grid.__annotations__ if getattr(getattr(grid, name), "ndim", 0) == 3}
-        part = Grid(**{**{n: getattr(grid, n) for n in Grid.__annotations__}, **arrays, "cells": tuple(grid.cells[i] for i in pick)})
-        return Measures(part, self.measures.k)
+        return Measures(self.measures.grid.pick(cells=indices), self.measures.k)
+
+    def by(self, part_of: Mapping[str, Any], metrics: Sequence[str] = ("mean", "tokens", "think_ratio", "truncated")) -> pd.DataFrame:
+        """Tidy measures per part of the questions: `part_of` gives each question's family, level or the like."""
+        rows = []
+        questions = self.measures.grid.questions
+        for part in dict.fromkeys(part_of[q] for q in questions if q in part_of):
+            measures = Measures(self.measures.grid.pick(questions=[i for i, q in enumerate(questions) if part_of.get(q) == part]), self.measures.k)
+            for i, cell in enumerate(self.cells):
+                for metric in metrics:
+                    e = measures.estimate(i, metric)
+                    about = {"part": part, "cell": measures.grid.cells[i], "name": self.name(i), "lambda": cell.recipe.lam}
+                    rows.append({**about, "metric": metric, "value": e.value, "low": e.low, "high": e.high, "questions": e.questions})
+        return pd.DataFrame(rows)
 
     @cached_property
     def claims(self) -> tuple[said.Claim, ...]:

@@ -5,6 +5,7 @@ Strict asks that the response as it stands follows every instruction; loose forg
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,21 @@ def load(seed: int = 0, path: str | Path | None = None, loose: bool = False) -> 
         text = json.dumps(gold, ensure_ascii=False, sort_keys=True)
         questions.append(Question(f"ifeval-{row.get('key', i)}", prompt, text, family, len(ids), kind=kind))
     title = "IFEval (loose)" if loose else "IFEval (strict)"
+    _ready({i for q in questions for i in json.loads(q.answer)["ids"]})
     return Task("ifeval-loose" if loose else "ifeval", tuple(questions), "", SOURCE.licence, SOURCE.id, title=title)
+
+
+def _ready(ids: set[str]) -> None:
+    """Raise `TaskError` if the checks of these instructions cannot run here: better now than after the first samples."""
+    if not all(find_spec(name) for name in ("lm_eval", "langdetect", "nltk", "immutabledict")):
+        raise TaskError(EXTRA)
+    if ids & set(NEEDS_PUNKT):
+        import nltk
+
+        try:
+            nltk.data.find("tokenizers/punkt_tab")
+        except LookupError:
+            raise TaskError(PUNKT) from None
 
 
 def checker(loose: bool) -> Callable[[str, str], bool]:

@@ -25,12 +25,14 @@ def names() -> tuple[str, ...]:
 
 
 def find(name: str, seed: int, limit: int | None = None) -> Task:
-    """The task `NAME`, `NAME@PATH` (its rows from a local file) or `reasoning_gym:NAME`, with all its questions.
+    """The task `NAME`, `NAME@PATH` (its rows from a local file) or `reasoning_gym:NAME` or `mini:PART`, with all its questions.
 
     `seed` shuffles options and draws generated items; `limit` says how many to generate where they are generated.
     """
     if name.startswith(gym.PREFIX):
         return gym.load(name.removeprefix(gym.PREFIX), seed, limit)
+    if name.startswith("mini:"):
+        return mini.load(seed, part=name.removeprefix("mini:"))
     name, at, path = name.partition("@")
     if name not in TASKS:
         raise unknown("task", name, TASKS)

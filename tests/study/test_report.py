@@ -181,3 +181,12 @@ def test_published_tables():
         published("mi_layer")
     with pytest.raises(ValueError, match="published curve"):
         dynamics("Qwen3-4B-2507", "MATH")
+
+
+def test_by_family():
+    report, rows = made("sweep", PAPER_LIKE[:2], questions=10)
+    frame = report.by({f"q{i}": "even" if i % 2 == 0 else "odd" for i in range(10)})
+    one = frame[(frame["part"] == "odd") & (frame["metric"] == "mean") & (frame["cell"] == "k1")].iloc[0]
+    odd = [r["verdict"] == "correct" for r in rows if r["cell"] == "k1" and int(r["item"][1:]) % 2]
+    assert one["value"] == pytest.approx(sum(odd) / len(odd)) and one["questions"] == 5
+    assert len(frame) == 2 * 2 * 4

@@ -65,3 +65,21 @@ def test_an_over_long_response_is_wrong():
 def test_rows_without_instructions(task):
     with pytest.raises(TaskError, match="Row 1"):
         task("ifeval", {"prompt": "x", "instruction_id_list": 5, "kwargs": None})
+
+
+def test_missing_extra_and_missing_data_are_said_before_anything_runs(task, monkeypatch):
+    import nltk
+
+    from mi_explorer.tasks import ifeval
+
+    def missing(name):
+        raise LookupError(name)
+
+    monkeypatch.setattr(nltk.data, "find", missing)
+    counts = {**ROW, "instruction_id_list": ["length_constraints:number_sentences"], "kwargs": [{"relation": "at least", "num_sentences": 2}]}
+    with pytest.raises(TaskError, match="nltk.downloader punkt_tab"):
+        task("ifeval", counts)
+    assert task("ifeval").questions  # nothing here counts sentences
+    monkeypatch.setattr(ifeval, "find_spec", lambda name: None)
+    with pytest.raises(TaskError, match="pip install"):
+        task("ifeval")
