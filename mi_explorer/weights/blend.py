@@ -14,7 +14,7 @@ from mi_explorer.weights.combine import combine
 from mi_explorer.weights.methods import check_params, get_method
 from mi_explorer.weights.methods.common import uniform
 from mi_explorer.weights.parents import BLOCK, Parents
-from mi_explorer.weights.scope import inside
+from mi_explorer.weights.scope import place
 
 PLANE_BUDGET = 1 << 30  # bytes of computed P and Q kept per pair, so that a λ move does not trim and elect again
 
@@ -36,16 +36,24 @@ class Bound:
         scope = "" if self.method.plane is None else f"/{recipe.scope.layers}/{'+'.join(recipe.scope.modules)}"
         self.plane = f"{parents.id}/ends" if self.method.plane is None else f"{parents.id}/{self.method.name}({flat}){scope}"
 
+        self._groups: dict[tuple[str, int | None], bool] = {}
+        self._same = None if self.method.measure else tuple(map(float, self.method.line(recipe.lam, self.params, {})))
+
     def names(self) -> tuple[str, ...]:
         return self.parents.names()
 
     def inside(self, name: str) -> bool:
         """Whether this tensor is blended: in scope, and of floating point."""
-        return self.parents.blends(name) and inside(self.recipe.scope, name)
+        where = place(name)
+        if where not in self._groups:
+            self._groups[where] = self.recipe.scope.includes(*where)
+        return self._groups[where] and self.parents.blends(name)
 
     def line(self, name: str) -> tuple[float, float]:
         if not self.inside(name):
             return 1.0, 0.0
+        if self._same is not None:  # no tensor has a line of its own
+            return self._same  # type: ignore[return-value]
         a, b = self.method.line(self.recipe.lam, self.params, self._stats(name))
         return float(a), float(b)
 

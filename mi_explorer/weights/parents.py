@@ -74,6 +74,7 @@ class Parents:
                     raise MismatchError(f"Tensor {name!r} is stored as {a.code} in {self.instruct.label} and {b.code} in "
                                         f"{self.part(role).label}. Quantised weights cannot be blended; use the bf16 release.")
         self._names = tuple(sorted(names))
+        self._floating = frozenset(n for n in names if self.entry("instruct", n).code in BLENDABLE)
         self.layers = layer_count(self._names)
         stamps = [(role, self.part(role).label, sorted(self.part(role).stamp.items())) for role in self.roles]
         self.id = hashlib.sha256(repr(stamps).encode()).hexdigest()[:12]
@@ -115,7 +116,7 @@ class Parents:
 
     def blends(self, name: str) -> bool:
         """Whether this tensor holds numbers that can be blended (floating point); others stay Instruct's."""
-        return self.entry("instruct", name).code in BLENDABLE
+        return name in self._floating
 
     def dtype(self, name: str) -> torch.dtype:
         """dtype of the blend: the parents' own, or the wider one where they differ (so that both are represented exactly)."""

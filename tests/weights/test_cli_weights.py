@@ -56,7 +56,8 @@ def test_weights(pair, capsys):
 
 
 def test_export(pair, capsys, tmp_path):
-    code, out, _ = run(capsys, "export", "--pair", pair.spec, "--lambda", 0.4, "--layers", "0-1", "--modules", "all-mlp", "--out", tmp_path / "out", "--json")
+    words = ["--lambda", 0.4, "--layers", "0-1", "--modules", "all-mlp", "--json"]
+    code, out, _ = run(capsys, "export", "--pair", pair.spec, *words, "--out", tmp_path / "out")
     done = json.loads(out)
     assert code == 0 and done["tensors"] == 35 and done["path"] == str(tmp_path / "out")
     blend = bind(Recipe(lam=0.4, scope=Scope("0-1", ("attention", "norm", "embedding", "lm_head", "other"))), Parents.open(pair))
