@@ -108,7 +108,7 @@ def scope_of(args: argparse.Namespace) -> Scope:
 
 def recipe_of(args: argparse.Namespace, pair: str, lam: float = 0.5, method: str | None = None) -> Recipe:
     """The recipe that the options name, at one λ."""
-    method = method or getattr(args, "method", "linear")
+    method = str(method or getattr(args, "method", "linear"))
     params = []
     for text in args.param:
         name, _, value = text.partition("=")

@@ -174,10 +174,9 @@ def run_ablation(args: argparse.Namespace) -> int:
             cells = ablations.backbone(recipe, decoding, args.backbone)
         else:
             names = [name.strip() for name in args.methods.split(",") if name.strip()]
-            from mi_explorer.weights.methods import METHODS
-
-            of = {name: recipe_of(args, pair.name, method=name) for name in METHODS}
-            cells = ablations.methods(of.__getitem__, decoding, names, given or None, pair.base is not None)
+            cells = ablations.methods(
+                lambda name: recipe_of(args, pair.name, method=name), decoding, names, given or None, pair.base is not None
+            )
         return _run(args, cells, items, args.what, benches)
 
 

@@ -72,6 +72,7 @@ class Workbench:
     ) -> "Workbench":
         """Load a pair by preset name, spec or `Pair`; raises `UserError` for an unknown, missing or broken one."""
         from mi_explorer.engine import Engine, ResidentPair
+        from mi_explorer.engine.rows import logit_parts
         from mi_explorer.pairs import get_pair
         from mi_explorer.weights.blend import bind
 
@@ -95,7 +96,8 @@ class Workbench:
             raise
 
         def check(recipe: Recipe) -> None:
-            bind(recipe, parents)  # unknown method, parameter out of range, no base, layers that do not exist
+            for part, _ in logit_parts(recipe):
+                bind(part, parents)  # unknown method, parameter out of range, no base, layers that do not exist
 
         return cls(
             pair,

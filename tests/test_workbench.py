@@ -167,6 +167,10 @@ def test_a_real_pair_opens_streams_and_refuses_what_it_cannot_run(tmp_path):
         ):
             with pytest.raises(UserError, match=says):
                 bench.check(recipe)
+        scores = bench.score(final["0.5"])
+        assert len(scores.llr) == final["0.5"].trace.tokens and scores.logprob == pytest.approx(
+            final["0.5"].trace.logprobs, abs=1e-4
+        )
         before = bench.fingerprint
         assert bench.store.studies() == []
     with Workbench.open(pair, home=tmp_path / "home") as bench:

@@ -80,16 +80,18 @@ def methods(
 
     `recipe_of(method)` gives a method's recipe with its parameters; its λ is set here.
     """
+    from mi_explorer.engine.rows import LOGIT_METHODS
     from mi_explorer.weights.methods import METHODS
 
     for name in names:
-        if name not in METHODS:
-            raise unknown("method", name, METHODS)
+        if name not in METHODS and name not in LOGIT_METHODS:
+            raise unknown("method", name, (*METHODS, *LOGIT_METHODS))
     cells = []
-    for name in names or [n for n, m in METHODS.items() if has_base or not m.needs_base]:
-        for lam in lams or (PUBLISHED.get(name, METHODS[name].lam_default),):
+    for name in names or [*(n for n, m in METHODS.items() if has_base or not m.needs_base), "logit"]:
+        for lam in lams or (PUBLISHED[name] if name in PUBLISHED else METHODS[name].lam_default,):
             cells.append(Cell(recipe_of(name).at(lam), decoding, f"{name} at λ {lam:g}", name))
     return *ends(cells[0].recipe, decoding), *cells
 
 
-PUBLISHED = {"linear": 0.8, "slerp": 0.8, "karcher": 0.8, "task_arithmetic": 0.7, "ties": 0.5}  # table 2; METHODS has the rest
+# Table 2 of the paper; METHODS has the rest. Logit blends stand beside the weight blend of the same λ.
+PUBLISHED = {"linear": 0.8, "slerp": 0.8, "karcher": 0.8, "task_arithmetic": 0.7, "ties": 0.5, "logit": 0.8, "logit_proxy": 0.8}

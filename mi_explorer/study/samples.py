@@ -3,11 +3,12 @@
 import json
 import zlib
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 from mi_explorer.errors import UserError
 from mi_explorer.study.ask import Snapshot
 from mi_explorer.traces import Mark, Running, Trace
+from mi_explorer.traces.trace import Finish
 
 MAX_BODY = 256 << 20  # a body that grows beyond this when unpacked is a bomb, not a trace
 
@@ -125,7 +126,7 @@ def trace_from(sample: Sample, body: dict[str, Any], gold: str | None = None) ->
             sample.think_lenient,
             sample.looped,
             sample.answer,
-            sample.reason,
+            cast(Finish, sample.reason),
             tuple(Mark(*m) for m in body["marks"]),
             tuple(Running(*r) for r in body["running"]),
             sample.first_correct,

@@ -306,7 +306,8 @@ class Store:
 
     def have(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` whose samples are finished."""
-        keys, found = list(keys), set()
+        keys = list(keys)
+        found: set[str] = set()
         for start in range(0, len(keys), CHUNK):
             part = keys[start : start + CHUNK]
             marks = ",".join("?" * len(part))
