@@ -11,9 +11,8 @@ MI.ask = function (app, setup, knobs) {
   const take = (e) => app.view.set({ q: e.q, gold: e.gold });
   chips.append(...setup.examples.map((e) => h("button", { type: "button", class: "mi-example", title: e.q, onclick: () => take(e) }, e.family.replaceAll("_", " "))));
   if (setup.task) {
-    let turn = Math.floor(Math.random() * 1e6);
     chips.append(h("button", { type: "button", class: "mi-example mi-random", title: `A random held-out question of ${setup.task}`, onclick: async () => {
-      const answer = await app.server.draw(turn++).catch(() => ({ error: "The server did not answer." }));
+      const answer = await app.server.draw(setup.pair.name).catch(() => ({ error: "The server did not answer." }));
       answer.error ? app.say(answer.error, "error") : take(answer);
     } }, "random question"));
   }

@@ -69,6 +69,7 @@ MI.board = function (app) {
       }
       pane.update(frame, given);
     }
+    for (const pane of panes) pane.follow();
     if (view.lens === "writer" || view.lens === "entropy") fetchScores(frames);
   }
 
@@ -79,7 +80,7 @@ MI.board = function (app) {
       const id = pane.key && pane.key.split("/")[2], frame = id && strip.frames[id], key = strip.token + "/" + id;
       if (!frame || !["done", "cancelled"].includes(frame.state) || scored.has(key)) continue;
       scored.set(key, null);
-      const answer = await app.server.score({ token: strip.frames[id].run || strip.token, id }).catch(() => ({ error: "The server did not answer." }));
+      const answer = await app.server.score({ pair: app.view.get().pair, token: strip.frames[id].run || strip.token, id }).catch(() => ({ error: "The server did not answer." }));
       if (answer.error) app.say(answer.error, "error");
       else scored.set(key, answer);
       update();

@@ -28,7 +28,8 @@ MI.text = function (node, text) {
 };
 
 MI.clamp = (x, low, high) => Math.min(high, Math.max(low, x));
-MI.count = (n) => Math.round(n).toLocaleString("en-US");
+MI.digits = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+MI.count = (n) => MI.digits.format(n);
 MI.percent = (x) => (x > 0 && x < 0.1 ? (100 * x).toFixed(1) : Math.round(100 * x)) + " %";
 MI.plural = (n, word) => MI.count(n) + " " + word + (n === 1 ? "" : "s");
 // λ as text: at most four decimals, no trailing zeros; the same as Python's frame names.

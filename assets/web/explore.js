@@ -1,7 +1,16 @@
 // Explore, put together: one view, one strip, the parts that draw them, and the run that fills the strip.
 "use strict";
+// Mounts the page once its pair is known: at once, unless the address names another one, which the server then hands over.
+MI.start = function (element, api) {
+  let app = null;
+  const asked = new URLSearchParams(location.search).get("pair");
+  const mount = () => (app = app || MI.mount(element, api));
+  api.watch("opened", () => (app ? app.open() : mount()));
+  if (!asked || asked === JSON.parse(api.props.setup).pair.name || api.props.opened) mount();
+};
+
 MI.mount = function (element, { trigger, props, server, watch }) {
-  const h = MI.h, setup = props.setup;
+  const h = MI.h, setup = JSON.parse(props.setup);
   const view = MI.observable({ ...setup.defaults, ...setup.landing.view });
   const writeAddress = MI.addressBar(setup.fields, setup.version, setup.linkLimit);
   const status = h("p", { class: "mi-status", role: "status" });
@@ -19,13 +28,14 @@ MI.mount = function (element, { trigger, props, server, watch }) {
       if (!pins.includes(lam) && pins.length >= setup.mostPins) return say(`At most ${setup.mostPins} pins.`, "error");
       view.set({ pins: pins.includes(lam) ? pins.filter((x) => x !== lam) : [...pins, lam].sort((a, b) => a - b) });
     },
-    run, stop,
+    run, stop, open, trigger,
   };
   app.board = MI.board(app);
   app.rail = MI.rail(app);
   app.bars = MI.bars(app);
   const knobs = MI.knobs(app, setup), ask = MI.ask(app, setup, knobs), lenses = MI.lenses(app, setup);
   const help = MI.help();
+  app.pairs = MI.pairs(app, setup);
   const label = h("span", { class: "mi-source" });
   element.replaceChildren(h("div", { class: "mi" }, MI.header(app, setup, help), ask.node,
     h("div", { class: "mi-board-bar" }, label, status, lenses.node), app.board.node, app.rail.node, app.bars.node, help));
@@ -69,6 +79,14 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     hear({ token: run.token, state: "failed", message: alive === null ? "The server does not answer any more. What was written so far is kept." : "The run ended without a word. What was written so far is kept.", frames: lost(strip.frames), sentence: "", bands: [] });
   }
   const lost = (frames) => Object.fromEntries(Object.entries(frames).map(([k, f]) => [k, ["queued", "running"].includes(f.state) ? { ...f, state: "cancelled" } : f]));
+
+  // What travels as texts by frame and one text for the rest (page.py), put together again.
+  function unwire(value) {
+    if (!value || !value.run) return null;
+    const state = JSON.parse(value.run);
+    for (const [id, f] of Object.entries(state.frames)) (f.thought = value.thought[id]), (f.answer = value.answer[id]);
+    return state;
+  }
 
   function hear(value) {
     if (!active || !value || value.token !== active.token) return;
@@ -124,11 +142,12 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (!moved) bar();
     writeAddress(now);
   });
-  watch("value", () => hear(props.value));
-  watch("opened", () => open(props.opened));
+  watch("value", () => hear(unwire(props.value)));
+  watch("value", () => app.pairs.hear((props.value || {}).loading));
   // What the address asked for. A question from elsewhere has no traces yet: the strip on the page is marked stale.
-  function open(opened) {
-    if (!opened) return;
+  function open() {
+    if (!props.opened) return;
+    const opened = JSON.parse(props.opened);
     const asked = opened.given.length ? opened.view : {};
     view.set(Object.fromEntries(Object.entries(asked).filter(([k]) => opened.given.includes(k))));
     if (opened.messages.length) say(opened.messages.join(" "), "error");
@@ -137,7 +156,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   MI.keys(app, { knobs, ask, help, lenses });
   knobs.draw(view.get()), ask.draw(view.get()), lenses.draw(view.get());
   redraw();
-  open(props.opened);
+  open();
   app.board.reveal();
   app.rail.lead();
   element.dataset.ready = "1";

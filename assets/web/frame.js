@@ -10,14 +10,10 @@ MI.header = function (app, setup, help) {
   } }, "Share");
   const theme = h("button", { class: "mi-icon", type: "button", title: "Light or dark", "aria-label": "Switch between light and dark", onclick: () => (root.classList.toggle("dark"), app.rail.drawFrames()) }, "◐");
   const ask = h("button", { class: "mi-icon", type: "button", title: "Keys (?)", "aria-label": "Keys and help", onclick: () => help.showModal() }, "?");
-  const findings = setup.pair.findings.length ? h("details", { class: "mi-fold-knob mi-findings" }, h("summary", { "aria-label": "About this pair" }, pairName()), h("div", { class: "mi-panel" }, h("ul", {}, setup.pair.findings.map((f) => h("li", { "data-kind": f.kind }, f.text))))) : pairName();
-  function pairName() {
-    return h("span", { class: "mi-pair" }, h("b", {}, setup.pair.title), h("span", {}, setup.pair.facts));
-  }
   return h("header", { class: "mi-head" },
     h("h1", {}, "MI Explorer"),
     h("p", { class: "mi-formula" }, h("i", {}, "θ"), "(λ) = (1−λ)·", h("span", { class: "mi-end-instruct" }, "Instruct"), " + λ·", h("span", { class: "mi-end-thinking" }, "Thinking")),
-    findings, h("div", { class: "mi-head-tools" }, share, ask, theme));
+    app.pairs.node, h("div", { class: "mi-head-tools" }, share, ask, theme));
 };
 
 MI.lenses = function (app, setup) {
@@ -54,7 +50,7 @@ MI.keys = function (app, { knobs, ask, help, lenses }) {
     if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) return e.preventDefault(), document.activeElement.blur(), app.run("strip");
     if (e.key === "Escape") {
       if (help.open) return;
-      if (knobs.close()) return;
+      if (knobs.close() || app.pairs.close()) return;
       if (app.running()) return app.stop();
       return typing ? e.target.blur() : app.board.unfocus();
     }

@@ -81,7 +81,7 @@ MI.knobs = function (app, setup) {
   const cell = (i, cls, text = "") => h("i", { "data-layer": i, class: cls }, text);
   const each = (make) => Array.from({ length: layers }, (_, i) => make(i));
   const heads = each((i) => cell(i, "mi-col mi-num", layers <= 16 || i % 6 === 0 ? String(i) : ""));
-  const rows = setup.modules.map((m) => ({
+  const rows = setup.modules.filter((m) => setup.pair.modules.includes(m)).map((m) => ({
     module: m,
     button: h("button", { type: "button", class: "mi-module", onclick: () => toggle(m) }, MI.MODULE[m] || m),
     cells: setup.layered.includes(m) ? each((i) => cell(i, "mi-cell")) : [h("i", { class: "mi-cell mi-wide", style: { "grid-column": `span ${layers}` } }, "whole model")],
@@ -143,8 +143,8 @@ MI.knobs = function (app, setup) {
     drawScope(view);
     drawMethod(view);
     for (const [key, label] of drawn) { const field = label.querySelector("input"); if (document.activeElement !== field) field.value = String(view[key]), field.removeAttribute("aria-invalid"); }
-    const missing = setup.modules.filter((m) => !view.modules.includes(m));
-    MI.text(scope.value, (view.layers === "all" ? "all layers" : view.layers === "none" ? "no layer" : "layers " + view.layers.replaceAll(",", ", ")) + (missing.length ? (missing.length <= 2 ? ", without " + missing.map((m) => MI.MODULE[m] || m).join(", ") : ", " + (view.modules.join(", ") || "no module")) : ""));
+    const missing = setup.pair.modules.filter((m) => !view.modules.includes(m));
+    MI.text(scope.value, (view.layers === "all" ? "all layers" : view.layers === "none" ? "no layer" : "layers " + view.layers.replaceAll(",", ", ")) + (missing.length ? (missing.length <= 2 ? ", without " + missing.map((m) => MI.MODULE[m] || m).join(", ") : ", " + (setup.pair.modules.filter((m) => view.modules.includes(m)).map((m) => MI.MODULE[m] || m).join(", ") || "no module")) : ""));
     const meta = setup.methods.find((m) => m.name === view.method);
     MI.text(blend.value, meta ? meta.title : view.method);
     MI.text(decoding.value, `T ${view.t} · top-p ${view.top_p} · ≤ ${view.cap} · seed ${view.seed}`);

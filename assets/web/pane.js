@@ -18,6 +18,8 @@ MI.verdict = function (frame) {
 // Share of the tokens that come after the answer was first right, or null where that has no meaning.
 MI.after = (f) => (f.first === null || f.first === undefined || f.verdict !== "correct" || !f.tokens ? null : (f.tokens - f.first) / f.tokens);
 
+MI.SHOWN = 60_000; // characters of a part that are laid out without being asked for
+
 // The body of one frame: {node, update(frame)}. Text grows by appended text nodes while it streams.
 MI.body = function (lam, options) {
   const h = MI.h;
@@ -29,11 +31,20 @@ MI.body = function (lam, options) {
   const answer = h("section", { class: "mi-answer", hidden: true }, answerText);
   const note = h("p", { class: "mi-note", hidden: true });
   const node = h("div", { class: "mi-body", style: { "--lam": MI.colour(lam) } }, thought, answer, note);
-  let shown = "";
+  const more = h("button", { class: "mi-more", type: "button", hidden: true, onclick: () => ((all = true), again()) });
+  let shown = "", all = false, again = () => {};
+  node.append(more);
   MI.text(label, "Thought");
   return {
     node,
     update(frame, lens) {
+      again = () => this.update(frame, lens);
+      const length = frame.thought.length + frame.answer.length;
+      more.hidden = all || length <= MI.SHOWN;
+      if (!more.hidden) {
+        MI.text(more, `Show all ${MI.count(length)} characters`);
+        frame = { ...frame, thought: frame.thought.slice(0, MI.SHOWN), answer: frame.answer.slice(0, MI.SHOWN) };
+      }
       thought.hidden = !frame.thought;
       answer.hidden = !frame.answer;
       MI.text(size, frame.think ? MI.plural(frame.think, "token") : "");
@@ -68,8 +79,8 @@ MI.pane = function (spec, options) {
   const tools = h("div", { class: "mi-pane-tools" });
   const head = h("header", { class: "mi-pane-head" }, h("div", { class: "mi-pane-title" }, h("i", { class: "mi-dot", "aria-hidden": "true" }), lam, name, chip, tools), facts, map);
   const node = h("article", { class: "mi-pane", "data-pane": spec.id }, head, scroll);
-  let body = null;
-  scroll.addEventListener("scroll", () => options.onscroll(spec.id, scroll), { passive: true });
+  let body = null, atEnd = true, running = false;
+  scroll.addEventListener("scroll", () => ((atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60), options.onscroll(spec.id, scroll)), { passive: true });
   if (spec.removable) tools.append(h("button", { class: "mi-icon", type: "button", title: "Remove this pin", "aria-label": `Remove the pin at λ ${MI.lam(spec.lam)}`, onclick: () => options.onunpin(spec.lam) }, "×"));
   tools.append(h("button", { class: "mi-icon", type: "button", title: "Focus (f)", "aria-label": "Focus this pane", onclick: () => options.onfocus(spec.id) }, "⤢"));
   const fact = {};
@@ -112,10 +123,12 @@ MI.pane = function (spec, options) {
         scroll.replaceChildren(body.node);
         scroll.scrollTop = given.top || 0;
       }
-      const follow = frame.state === "running" && scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60;
+      if (frame.state === "running" && !running) atEnd = true;
+      running = frame.state === "running";
       body.update(frame, given.lens);
-      if (follow) scroll.scrollTop = scroll.scrollHeight;
     },
+    // Called once all panes are written, so that the text of all of them is laid out once. Reading back stops the following.
+    follow: () => running && atEnd && (scroll.scrollTop = 1e9),
   };
 };
 

@@ -5,6 +5,7 @@ visitors; what belongs to a visitor travels with the request or hangs on the run
 """
 
 import logging
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -133,18 +134,22 @@ class Explore:
             event.set()
         return event is not None
 
+    def busy(self) -> bool:
+        """Whether any run is going on."""
+        with self._lock:
+            return bool(self._stops)
+
     def alive(self, token: Any) -> bool:
         """Whether a run is still going on."""
         with self._lock:
             return str(token) in self._stops
 
     # -- questions and scores -----------------------------------------------------------------------------------------
-    def draw(self, turn: Any) -> dict[str, Any]:
-        """Question number `turn` of a shuffled walk through the task: `{"q", "gold", "family", "level"}`."""
+    def draw(self) -> dict[str, Any]:
+        """A random question of the task: `{"q", "gold", "family", "level"}`."""
         if not self.questions:
-            return {"error": "This pair has no task with questions."}
-        n = int(turn) if isinstance(turn, (int, float)) else 0
-        return question(self.questions[(n * 7919 + 13) % len(self.questions)])
+            return {"error": "This page has no task with questions."}
+        return question(secrets.choice(self.questions))
 
     def score(self, request: Any) -> dict[str, Any]:
         """Per-token scores of a finished trace under both parents and the blend, or `{"error"}`."""

@@ -4,7 +4,7 @@ The component's template is static and holds no value slots: all text reaches th
 `assets/web/*.js`. Events are private; what belongs to a visitor travels with the event.
 """
 
-import math
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,12 @@ import gradio as gr
 from mi_explorer.errors import UserError
 from mi_explorer.ui import landing
 from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.pairs import Pairs
 from mi_explorer.ui.settings import Settings
-from mi_explorer.ui.setup import setup
+from mi_explorer.ui.setup import about, setup
 
 WEB = Path(__file__).resolve().parents[2] / "assets" / "web"
-SCRIPTS = ("core", "address", "paint", "pane", "board", "rail", "bars", "knobs", "ask", "frame", "explore")
+SCRIPTS = ("core", "address", "paint", "pane", "board", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore")
 VISITORS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
 
 PAGE_CSS = """
@@ -31,7 +32,7 @@ footer { opacity: .75; }
 """
 
 # Names in quotes are the component's events for Gradio.
-ON_LOAD = "MI.mount(element, { trigger, props, server, watch }); /* events: 'run' */"
+ON_LOAD = "MI.start(element, { trigger, props, server, watch }); /* events: 'run', 'load' */"
 
 
 def head() -> str:
@@ -51,42 +52,72 @@ def theme() -> gr.themes.Base:
     ).set(body_background_fill="#fbfbfc", body_background_fill_dark="#0f1115")
 
 
-def build(explore: Explore, fixed: dict[str, Any]) -> gr.Blocks:
-    """The app of these handlers; `fixed` is the fixed part of the page (see `setup.py`)."""
+def packed(value: Any) -> str:
+    """JSON text: Gradio clones and compares every property at every update, and one text is cheap where a deep dict is not."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+TEXTS = ("thought", "answer")
+
+
+def wire(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as it travels: the texts by frame, which Gradio sends as what was appended, and all the rest as one text."""
+    frames = {k: {name: x for name, x in f.items() if name not in TEXTS} for k, f in state["frames"].items()}
+    return {"run": packed({**state, "frames": frames}), **{part: {k: f[part] for k, f in state["frames"].items()} for part in TEXTS}}
+
+
+def build(pairs: Pairs) -> gr.Blocks:
+    """The app of these pairs; the page opens on the first one, or on the resident pair that its address names."""
+
+    def fixed_part(fixed: dict[str, Any]) -> str:
+        return packed({**fixed, "pairs": pairs.offered(), "policy": pairs.policy})
 
     def stop(token: Any) -> bool:
-        return explore.stop(token)
+        return any(explore.stop(token) for explore in pairs.rooms())
 
     def alive(token: Any) -> bool:
-        return explore.alive(token)
+        return any(explore.alive(token) for explore in pairs.rooms())
 
-    def draw(turn: Any) -> dict[str, Any]:
-        return explore.draw(turn)
+    def draw(pair: Any) -> dict[str, Any]:
+        return pairs.at(pair)[0].draw()
 
     def score(request: Any) -> dict[str, Any]:
-        return explore.score(request)
+        return pairs.at(request.get("pair") if isinstance(request, dict) else "")[0].score(request)
+
+    def judge(spec: Any) -> dict[str, Any]:
+        return pairs.judge(spec)
 
     def run(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        yield from explore.run(event._data)
+        request = event._data
+        view = request.get("view") if isinstance(request, dict) else None
+        yield from map(wire, pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].run(request))
+
+    def load(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        for step in pairs.load(event._data.get("spec", "") if isinstance(event._data, dict) else ""):
+            yield {"loading": step}
 
     def opened(request: gr.Request) -> Any:
-        return gr.HTML(opened=explore.open(dict(request.query_params)))
+        query = dict(request.query_params)
+        explore, fixed = pairs.at(query.get("pair"))
+        return gr.HTML(opened=packed(explore.open(query)), setup=fixed_part(fixed))
 
     with gr.Blocks(title="MI Explorer", analytics_enabled=False, fill_width=True) as app:
         board = gr.HTML(
-            value=None, html_template="<div></div>", js_on_load=ON_LOAD, apply_default_css=False, head=head(), elem_id="explore", padding=False,
-            server_functions=[stop, alive, draw, score], setup=fixed, opened=None,
-        )  # fmt: skip
-        board.run(
-            run,
-            None,
-            board,
-            show_progress="hidden",
-            concurrency_limit=VISITORS,
-            trigger_mode="multiple",
-            api_visibility="private",
+            value=None,
+            html_template="<div></div>",
+            js_on_load=ON_LOAD,
+            apply_default_css=False,
+            head=head(),
+            elem_id="explore",
+            padding=False,
+            server_functions=[stop, alive, draw, score, judge],
+            setup=fixed_part(pairs.at(pairs.first)[1]),
+            opened="",
         )
-        app.load(opened, None, board, show_progress="hidden", queue=False, api_visibility="private")
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        board.run(run, None, board, concurrency_limit=VISITORS, trigger_mode="multiple", **quiet)
+        board.load(load, None, board, concurrency_limit=4, trigger_mode="multiple", **quiet)
+        app.load(opened, None, board, queue=False, **quiet)
     return app
 
 
@@ -112,25 +143,28 @@ def serve(settings: Settings) -> None:
     """Open the pair and serve the page until interrupted. Raises `UserError` for what cannot be opened."""
     from mi_explorer.workbench import Workbench
 
+    def open_bench(pair: Any) -> Any:
+        home, dtype = settings.home or None, settings.dtype or None
+        return Workbench.open(pair, device=settings.device, dtype=dtype, home=home, max_rows=settings.rows)
+
     questions = questions_of(settings.task)
-    with Workbench.open(
-        settings.pair, device=settings.device, dtype=settings.dtype or None, home=settings.home or None, max_rows=settings.rows
-    ) as bench:
-        launch(app_of(bench, questions, settings.task), settings.host, settings.port)
+    with open_bench(settings.pair) as bench:
+        pairs = Pairs(*room_of(bench, questions, settings.task), lambda pair: room_of(open_bench(pair), questions, settings.task), settings.pairs)
+        try:
+            launch(build(pairs), settings.host, settings.port)
+        finally:
+            pairs.close()
 
 
-def app_of(bench: Any, questions: tuple[Any, ...], task: str) -> gr.Blocks:
-    """The app of an open workbench, on its precomputed strip where there is one."""
+def room_of(bench: Any, questions: tuple[Any, ...], task: str) -> tuple[Explore, dict[str, Any]]:
+    """The handlers and the fixed part of an open workbench, on its precomputed strip where there is one."""
+    from mi_explorer.weights.preflight import preflight
+
     explore = Explore(bench, questions)
     content = landing.read(bench.pair.name)
+    strip = None
     if content:
+        strip = landing.strip(content, bench.fingerprint)
         explore.keep(landing.TOKEN, {s.id: s for s in landing.snapshots(content, bench)})
-    return build(explore, setup(bench, questions, task, landing.strip(content, bench.fingerprint) if content else None, facts=facts(bench)))
-
-
-def facts(bench: Any) -> str:
-    """The pair in a few words: layers, parameters, arithmetic."""
-    parent = bench.resident.parents.instruct
-    weights = sum(math.prod(parent.header(name)[0]) for name in parent.names())
-    size = f"{weights / 1e9:.1f} B" if weights >= 1e9 else f"{weights / 1e6:.1f} M"
-    return f"{bench.layers} layers · {size} parameters · {bench.dtype} on {bench.device}"
+    words = about(preflight(bench.pair), bench.dtype, bench.device)
+    return explore, setup(bench, questions, task, strip, words)

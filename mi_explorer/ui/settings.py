@@ -25,6 +25,7 @@ class Settings:
     dtype: str = ""
     home: str = ""
     rows: int = 64
+    pairs: str = ""
 
 
 FLAGS = {
@@ -36,6 +37,7 @@ FLAGS = {
     "dtype": "float32, bfloat16 or float16; the engine's own choice when empty",
     "home": "folder of the store of studies; the user's data folder when empty",
     "rows": "most sequences in one batch",
+    "pairs": "which pairs visitors may open: fixed, presets or any (any on the loopback address, else fixed)",
 }
 
 
@@ -56,6 +58,9 @@ def read(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         if not values[name].isdigit() or not low <= int(values[name]) <= high:
             raise SettingsError(f"The {name} must be a whole number from {low} to {high}, not {values[name][:40]!r}.")
         values[name] = int(values[name])
+    if values["pairs"] not in ("", "fixed", "presets", "any"):
+        raise SettingsError(f"pairs must be fixed, presets or any, not {values['pairs'][:40]!r}.")
+    values["pairs"] = values["pairs"] or ("any" if values["host"] in ("127.0.0.1", "localhost", "::1") else "fixed")
     return Settings(**values)
 
 

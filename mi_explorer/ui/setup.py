@@ -69,22 +69,52 @@ def examples(questions: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
     return [{"q": q.text, "gold": q.gold, "family": q.family or "example", "level": q.level} for q in picked]
 
 
-def setup(
-    bench: Any,
-    questions: Sequence[Any],
-    task: str,
-    landing: dict[str, Any] | None,
-    findings: Sequence[dict[str, str]] = (),
-    facts: str = "",
-) -> dict[str, Any]:
-    """The whole dict. `landing` is a precomputed strip (see `landing.py`), or None for an empty board."""
+def about(judged: Any, dtype: str = "", device: str = "") -> dict[str, Any]:
+    """A pair in words, from its preflight: `facts` (one line), `rows` (name, value), `findings` (kind, text), `modules` it has."""
+    f = judged.facts
+    if "parameters" not in f:
+        return {"facts": judged.verdict, "rows": [], "findings": _findings(judged), "modules": list(MODULES)}
+    parameters = amount(f["parameters"])
+    memory = f["memory"]
+    rows = [
+        ["Architecture", f"{f['architecture']}, {f['layers']} layers, width {f['hidden']}, {'tied' if f['tied'] else 'untied'} embeddings"],
+        ["Size", f"{parameters} parameters in {f['tensors']} tensors, {'/'.join(f['dtype'])} on disk"],
+        ["Vocabulary", f"{f['vocabulary']:,} tokens"],
+        ["Memory", f"{size(memory['rowwise'])} for every λ at once, {size(memory['fold'])} folded; {size(memory['free'])} free when asked"],
+        ["Preflight", judged.verdict],
+    ]
+    runs = f" · {dtype} on {device}" if dtype else ""
+    return {
+        "facts": f"{f['layers']} layers · {parameters} parameters{runs}",
+        "rows": rows,
+        "findings": _findings(judged),
+        "modules": [m for m in MODULES if f["modules"].get(m)],
+    }
+
+
+def _findings(judged: Any) -> list[dict[str, str]]:
+    return [{"kind": f.level, "text": f.text()} for f in judged.findings]
+
+
+def amount(n: float) -> str:
+    """A count of parameters as people say it: 1.3 M, 4.0 B."""
+    return f"{n / 1e9:.1f} B" if n >= 1e9 else f"{n / 1e6:.1f} M"
+
+
+def size(bytes: float) -> str:
+    """Bytes as MB or GB."""
+    return f"{bytes / 1e9:.1f} GB" if bytes >= 1e9 else f"{bytes / 1e6:.1f} MB"
+
+
+def setup(bench: Any, questions: Sequence[Any], task: str, landing: dict[str, Any] | None, words: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The whole dict. `landing` is a precomputed strip (see `landing.py`), or None for an empty board; `words` from `about`."""
     layers, pair = bench.layers or 0, bench.pair
+    words = words or {"facts": f"{layers} layers", "rows": [], "findings": [], "modules": list(MODULES)}
     shown = examples(questions)
     first = {"q": shown[0]["q"], "gold": shown[0]["gold"]} if shown else {}
     empty = {"token": "none", "label": "", "view": {"pair": pair.name, **first}, "frames": {}, "sentence": "", "bands": []}
-    about = {"name": pair.name, "title": pair.title or pair.name, "layers": layers, "facts": facts or f"{layers} layers"}
     return {
-        "pair": {**about, "findings": list(findings)},
+        "pair": {"name": pair.name, "title": pair.title or pair.name, "layers": layers, **words},
         "fields": [list(f) for f in views.FIELDS],
         "version": views.VERSION,
         "linkLimit": views.LINK_LIMIT,

@@ -133,6 +133,7 @@ def test_stop_keeps_what_was_written_and_the_next_run_works(scripted, visit):
     page = visit(scripted)
     page.fill(".mi-prompt", LONG)
     page.keyboard.press("Control+Enter")
+    expect(page.locator(".mi-source")).to_have_text("Live")
     expect(pane(page, "thinking").locator(".mi-fact-tokens")).to_have_text(re.compile(r"^\d\d+ tokens"))
     page.keyboard.press("Escape")
     finished(page)

@@ -4,9 +4,9 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
+from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
 from mi_explorer.study.ask import Ask, Snapshot, judge
 from mi_explorer.tasks.common import Question
@@ -77,9 +77,13 @@ class FakeBench:
     name: str = "mini"
 
     def __post_init__(self) -> None:
-        self.pair: Any = SimpleNamespace(name=self.name, title="Scripted pair", base="base", think_open="<think>", think_close="</think>")
+        self.pair = Pair(self.name, "instruct", "thinking", "base", title="Scripted pair")
         self.tags, self.words = ThinkTags("<think>", "</think>"), Words()
         self.asked: list[Ask] = []
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
     def check(self, recipe: Recipe) -> None:
         recipe.scope.check(self.layers)

@@ -7,9 +7,11 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 
 from fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
+from mi_explorer.pairs import Pair  # noqa: E402
 from mi_explorer.tasks import Question  # noqa: E402
 from mi_explorer.ui.explore import Explore  # noqa: E402
 from mi_explorer.ui.page import build, launch  # noqa: E402
+from mi_explorer.ui.pairs import Pairs  # noqa: E402
 from mi_explorer.ui.setup import setup  # noqa: E402
 
 
@@ -25,10 +27,16 @@ def landing(explore: Explore) -> dict:
     }
 
 
+def make(pair: Pair) -> tuple[Explore, dict]:
+    """Another scripted pair, with eight layers."""
+    other = FakeBench(layers=8, name=pair.name)
+    return Explore(other, QUESTIONS), setup(other, QUESTIONS, "mini", None)
+
+
 if __name__ == "__main__":
     bench = FakeBench()
     questions = (*QUESTIONS, Question("x", "echo: " + HOSTILE[1], HOSTILE[1], HOSTILE[1], 1))  # a task file is untrusted too
     explore = Explore(bench, questions)
     fixed = setup(bench, questions, "mini", landing(explore))
     bench.rate = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
-    launch(build(explore, fixed), "127.0.0.1", int(sys.argv[1]))
+    launch(build(Pairs(explore, fixed, make, "any")), "127.0.0.1", int(sys.argv[1]))

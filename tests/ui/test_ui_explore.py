@@ -12,6 +12,7 @@ from mi_explorer.study.ask import Snapshot
 from mi_explorer.traces import ThinkTags, trace_of_text
 from mi_explorer.ui import board
 from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.page import wire
 from mi_explorer.ui.view import View
 
 TOKEN = "0123456789abcdef"
@@ -145,9 +146,9 @@ def test_two_visitors_run_side_by_side():
 
 def test_questions_are_drawn_from_the_task_and_differ():
     explore = Explore(FakeBench(), QUESTIONS)
-    assert {explore.draw(i)["q"] for i in range(3)} == {q.text for q in QUESTIONS}
-    assert explore.draw("x")["gold"] in {"7", "20", "5 and 12"}
-    assert "error" in Explore(FakeBench()).draw(1)
+    drawn = [explore.draw() for _ in range(60)]
+    assert {(d["q"], d["gold"]) for d in drawn} == {(q.text, q.answer) for q in QUESTIONS}
+    assert "error" in Explore(FakeBench()).draw()
 
 
 def test_an_address_for_another_pair_or_too_many_layers_is_answered_with_a_word():
@@ -192,3 +193,17 @@ def test_a_summary_takes_only_what_it_knows():
         "lam": 0.1, "tokens": 5, "state": "done", "first": None, "verdict": None, "closed": True, "lenient": False, "truncated": False,
     }  # fmt: skip
     assert board.summary("x") is None and board.summary({"lam": True, "tokens": 1}) is None
+
+
+def test_what_travels_holds_the_whole_state_and_its_texts_only_grow():
+    before = {"thought": {}, "answer": {}}
+    for state in Explore(FakeBench()).run(request()):
+        sent = wire(state)
+        assert set(sent) == {"run", "thought", "answer"}
+        again = json.loads(sent["run"])
+        for key, f in again["frames"].items():
+            f |= {part: sent[part][key] for part in ("thought", "answer")}
+        assert again == state
+        for part, texts in before.items():
+            assert all(sent[part][k].startswith(t) for k, t in texts.items())
+        before = {part: sent[part] for part in before}

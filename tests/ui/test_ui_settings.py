@@ -17,10 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_flags_beat_the_environment_and_the_environment_the_defaults():
-    assert read([], {}) == Settings() and Settings().host == "127.0.0.1"
-    assert read([], {"MI_EXPLORER_PORT": "7000", "MI_EXPLORER_PAIR": "x"}) == Settings(port=7000, pair="x")
+    assert read([], {}) == Settings(pairs="any") and Settings().host == "127.0.0.1"
+    assert read([], {"MI_EXPLORER_PORT": "7000", "MI_EXPLORER_PAIR": "x"}) == Settings(port=7000, pair="x", pairs="any")
     assert read(["--port", "7001"], {"MI_EXPLORER_PORT": "7000"}).port == 7001
     assert read([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).host == "0.0.0.0"  # as in a container of a Space
+    assert read(["--host", "0.0.0.0"], {}).pairs == "fixed"  # an open page lets nobody load models unless it is told to
+    with pytest.raises(SettingsError, match="pairs must be fixed, presets or any"):
+        read(["--pairs", "some"], {})
 
 
 @pytest.mark.parametrize("port", ["abc", "0", "70000", "-1", "7860.5"])

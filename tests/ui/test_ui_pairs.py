@@ -1,0 +1,90 @@
+"""Pairs of a page: what may be opened, what is said before loading, and who makes room."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from fake import FakeBench
+
+from mi_explorer.pairs import Pair, list_pairs
+from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.pairs import Pairs, PairsError
+
+MINI = Path(__file__).resolve().parents[2] / "assets" / "models" / "mini"
+
+
+def pairs(policy="any", made=None):
+    def make(pair: Pair):
+        bench = FakeBench(layers=8, name=pair.name)
+        (made if made is not None else []).append(bench)
+        return Explore(bench), {"pair": {"name": pair.name}}
+
+    return Pairs(Explore(FakeBench()), {"pair": {"name": "mini"}}, make, policy)
+
+
+def spec(folder: Path) -> str:
+    return f"{folder}/instruct|{folder}/thinking"
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The embedded parents in another folder."""
+    for role in ("instruct", "thinking"):
+        shutil.copytree(MINI / role, tmp_path / role)
+    return tmp_path
+
+
+def test_the_policy_says_what_may_be_opened(copy):
+    assert [p["name"] for p in pairs("fixed").offered()] == ["mini"]
+    assert [p["name"] for p in pairs("presets").offered()] == ["mini"] + [p.name for p in list_pairs() if p.name != "mini"]
+    assert "only the loaded pair" in pairs("fixed").judge("qwen3-4b")["error"]
+    assert "presets only" in pairs("presets").judge(spec(copy))["error"]
+    assert pairs("any").judge(spec(copy))["ok"] is True
+    assert list(pairs("fixed").load(spec(copy)))[-1]["error"]
+    with pytest.raises(PairsError, match="must be one of fixed, presets, any"):
+        pairs("some")
+
+
+def test_a_pair_is_judged_in_words_before_anything_is_read(copy):
+    judged = pairs().judge(spec(copy))
+    rows = dict(judged["rows"])
+    assert rows["Architecture"].startswith("qwen3, 6 layers, width 128, tied") and rows["Preflight"].startswith("ok")
+    assert judged["facts"] == "6 layers · 1.3 M parameters" and "lm_head" not in judged["modules"]
+    config = json.loads((copy / "thinking" / "config.json").read_text())
+    (copy / "thinking" / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
+    judged = pairs().judge(spec(copy))
+    assert judged["ok"] is False and any("rms_norm_eps" in f["text"] and f["kind"] == "refused" for f in judged["findings"])
+
+
+def test_what_is_refused_is_never_loaded(copy):
+    made = []
+    (copy / "instruct" / "model.safetensors").write_bytes(b"\xff" * 100)
+    steps = list(pairs(made=made).load(spec(copy)))
+    assert steps[0] == {"phase": 1, "of": 3, "text": f"Checking {spec(copy)}"} and "error" in steps[-1] and made == []
+    assert "error" in list(pairs(made=made).load("no-such-pair"))[-1]
+    assert "error" in list(pairs(made=made).load("/nowhere/a|/nowhere/b"))[-1] and made == []
+
+
+def test_loading_goes_in_numbered_phases_and_the_pair_is_there(copy):
+    room = pairs()
+    steps = list(room.load(spec(copy)))
+    assert [s.get("phase") for s in steps] == [1, 2, 3, None] and steps[-1] == {"loaded": spec(copy)}
+    assert "Reading 68 tensors of each parent" in steps[1]["text"]
+    assert room.at(spec(copy))[0].bench.layers == 8 and room.at("something else")[0].bench.layers == 6
+    assert [s.get("phase") for s in room.load(spec(copy))] == [3, None]  # it is there already
+
+
+def test_another_pair_makes_room_unless_somebody_runs_on_it(copy, tmp_path):
+    made = []
+    room = pairs(made=made)
+    list(room.load(spec(copy)))
+    run = room.at(spec(copy))[0].run({"token": "a" * 16, "kind": "strip", "view": {"q": "?", "pair": spec(copy)}})
+    next(run)
+    other = spec(copy) + f"|{copy}/instruct"
+    assert "somebody runs on it" in list(room.load(other))[-1]["error"] and not made[0].closed
+    run.close()
+    assert list(room.load(other))[-1] == {"loaded": other}
+    assert made[0].closed and not made[1].closed and room.at(spec(copy))[0].bench.pair.name == "mini"
+    room.close()
+    assert made[1].closed
