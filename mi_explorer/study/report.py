@@ -13,6 +13,7 @@ import pandas as pd
 
 from mi_explorer.recipe import MODULES
 from mi_explorer.study import claims as said
+from mi_explorer.study import efficiency as eff
 from mi_explorer.study.grid import Grid
 from mi_explorer.study.metrics import METRICS, SHARES, Estimate, Measures
 from mi_explorer.study.plan import Cell
@@ -163,6 +164,29 @@ class Report:
             out.append(row)
         return out
 
+    def efficiency(self) -> list[dict[str, Any]]:
+        """Per cell: OckScore, AES against Thinking, whether it is on the Pareto front, and P(Pareto-improves) on each parent."""
+        tokens, accuracy = (self.measures.values(m).tolist() for m in ("tokens", "mean"))
+        front = set(eff.pareto(tokens, accuracy))
+        ends = {lam: i for i, c in enumerate(self.cells) if (lam := c.recipe.lam) in (0, 1) and c.recipe.method == "linear"}
+        out = []
+        for i in range(len(self.cells)):
+            row: dict[str, Any] = {"pareto": i in front, "ock_score": _value(eff.ock_estimate(self.measures, i))}
+            row["aes"] = _value(eff.aes_estimate(self.measures, i, ends[1])) if 1 in ends else None
+            for lam, name in ((0, "instruct"), (1, "thinking")):
+                known = lam in ends and ends[lam] != i and self.measures.grid.judged
+                row[f"improves_{name}"] = eff.improves(self.measures, i, ends[lam]) if known else None
+            parents = list(ends.values())
+            row["improves_either"] = eff.improves_either(self.measures, i, parents) if parents and i not in parents else None
+            out.append(row)
+        return out
+
+    def hypervolume(self) -> float | None:
+        """Area of (accuracy, tokens) that the cells dominate, as a share of that up to the longest cell's tokens; None without gold."""
+        tokens, accuracy = (self.measures.values(m).tolist() for m in ("tokens", "mean"))
+        worst = max(tokens)
+        return eff.hypervolume(tokens, accuracy, worst) / worst if self.measures.grid.judged and worst else None
+
     def _share(self, i: int, metric: str) -> str:
         return _percent(self.measures.estimate(i, metric))
 
@@ -183,11 +207,12 @@ class Report:
     def json(self) -> dict[str, Any]:
         """`{"cells": […], "stages": {…}, "claims": […]}`; every cell with λ, measures, intervals and n."""
         cells = [
-            {"lambda": c.recipe.lam, "name": self.name(i), "method": c.recipe.method, "group": c.group, **self.measures.row(i)}
-            for i, c in enumerate(self.cells)
+            {"lambda": c.recipe.lam, "name": self.name(i), "method": c.recipe.method, "group": c.group, **self.measures.row(i), **score}
+            for i, (c, score) in enumerate(zip(self.cells, self.efficiency()))
         ]
         stages = {**self.transition.json(), "useful_end": self.useful_end.lam, "useful_end_message": self.useful_end.message}
-        return {"cells": cells, "stages": stages, "claims": [{"text": c.text, "holds": c.holds, "evidence": c.evidence} for c in self.claims]}
+        claims = [{"text": c.text, "holds": c.holds, "evidence": c.evidence} for c in self.claims]
+        return {"cells": cells, "stages": stages, "hypervolume": self.hypervolume(), "claims": claims}
 
 
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -220,6 +245,10 @@ def samples_frame(samples: Any, cells: Sequence[Cell], keys: Sequence[str]) -> p
             scope = cell.recipe.scope
             rows.append({"lambda": cell.recipe.lam, "method": cell.recipe.method, "layers": scope.layers, "label": cell.label, **row})
     return pd.DataFrame(rows)
+
+
+def _value(e: Estimate) -> float | None:
+    return None if math.isnan(e.value) else e.value
 
 
 def _percent(e: Estimate) -> str:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mi_explorer.errors import UserError, unknown
-from mi_explorer.tasks.verify import KINDS, verify
+from mi_explorer.tasks.verify import KINDS, MAX_ANSWER, verify
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets" / "tasks"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -145,6 +145,8 @@ def question(row: Any, where: str, id: str) -> Question:
         raise TaskError(f"{where} needs a question and an answer, both as text.")
     if len(text) > MAX_TEXT:
         raise TaskError(f"{where}: the question has more than {MAX_TEXT:,} characters.")
+    if len(str(answer)) > MAX_ANSWER:
+        raise TaskError(f"{where}: the answer has more than {MAX_ANSWER:,} characters, more than any response may give.")
     kind = str(row.get("kind") or "auto")
     if kind not in KINDS:
         raise TaskError(f"{where}: unknown kind {kind[:40]!r}. Known: {', '.join(KINDS)}.")

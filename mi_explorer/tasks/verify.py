@@ -5,6 +5,7 @@ or the option's text), `text`, `ifeval`, `reasoning_gym`; `auto` looks at the go
 here evaluates one in this process.
 """
 
+import json
 import re
 from fractions import Fraction
 
@@ -50,7 +51,12 @@ def same(gold: str, answer: str | None, kind: str = "auto") -> bool:
     """The quick comparison: equal canonical forms. Never slow, never symbolic; used on running answers in mid-stream."""
     if answer is None or len(answer) > MAX_ANSWER:
         return False
-    kind = kind_of(gold) if kind == "auto" else kind
+    if kind == "reasoning_gym":  # its gold answer is the item, as JSON
+        try:
+            gold = str(json.loads(gold)["answer"])
+        except (ValueError, KeyError, TypeError):
+            return False
+    kind = kind_of(gold) if kind in ("auto", "reasoning_gym") else kind
     if kind == "choice":
         letter, _, option = gold.partition(")")
         given = canonical(answer, "choice")

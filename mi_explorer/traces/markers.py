@@ -17,7 +17,7 @@ _MARKERS = re.compile(
 # A dollar opens a formula only before a non-space and closes it only after one and not before a digit (pandoc's rule), so
 # that prices stay prose.
 _MASKED = re.compile(
-    r"```|\$\$|\\\[|\\\]|`[^`\n]*`|\\\([^\n]*?\\\)|(?<!\\)\$(?=\S)[^$\n]*?(?<=[^\s\\])\$(?!\d)", re.DOTALL
+    r"```|\$\$|\\\[|\\\]|`[^`\n]*`|\\\([^\n]{0,300}?\\\)|(?<!\\)\$(?=\S)[^$\n]*?(?<=[^\s\\])\$(?!\d)", re.DOTALL
 )
 _CLOSE = {"```": "```", "$$": "$$", "\\[": "\\]"}
 MAX_LINE = 4096  # characters; longer lines are cut at a space, so that a page-long line costs no more than a page

@@ -1,5 +1,6 @@
 """Trace: one response with its parts and marks, as a frozen value. Offsets are characters of `text`, counts are tokens."""
 
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -68,6 +69,10 @@ class Trace:
     def truncated(self) -> bool:
         """Ran into the cap or the context with no end of turn: no answer, counts as wrong."""
         return self.finish in CUT
+
+    def token_at(self, offset: int) -> int:
+        """The index of the token that gave the character at `offset`."""
+        return min(bisect_right(self.ends, offset), max(len(self.ends) - 1, 0))
 
     @property
     def markers(self) -> dict[str, int]:

@@ -190,3 +190,14 @@ def test_by_family():
     odd = [r["verdict"] == "correct" for r in rows if r["cell"] == "k1" and int(r["item"][1:]) % 2]
     assert one["value"] == pytest.approx(sum(odd) / len(odd)) and one["questions"] == 5
     assert len(frame) == 2 * 2 * 4
+
+
+def test_efficiency_beside_the_measures(sweep):
+    cells = sweep.json()["cells"]
+    assert cells[0]["improves_instruct"] is None and cells[10]["improves_thinking"] is None and cells[10]["aes"] == 0
+    assert cells[0]["pareto"] and not any(c["improves_instruct"] for c in cells[1:])  # none is shorter than Instruct
+    best = max(cells[:10], key=lambda c: c["improves_thinking"])
+    assert best["improves_either"] == best["improves_thinking"] and 0.5 <= best["lambda"] <= 0.9
+    by_hand = 100 * cells[5]["mean"] - 10 * np.log(cells[5]["tokens"] / 1e4 + 1)
+    assert cells[5]["ock_score"] == pytest.approx(by_hand)
+    assert 0 < sweep.hypervolume() < 1

@@ -45,3 +45,12 @@ def test_unknown_and_unstable_tasks():
         load_task("reasoning_gym:chain_sun")
     with pytest.raises(TaskError, match="could not be repeated"):
         load_task("reasoning_gym:codeio")
+
+
+def test_running_answers_know_the_item_s_answer():
+    from mi_explorer.traces import trace_of_text
+
+    q = load_task("reasoning_gym:chain_sum", limit=1).questions[0]
+    answer = json.loads(q.gold)["answer"]
+    trace = trace_of_text(f"Adding up, the sum = {answer}. So <answer>{answer}</answer>", gold=q.gold, kind=q.kind)
+    assert trace.answer == answer and trace.first_correct is not None

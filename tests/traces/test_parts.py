@@ -106,3 +106,10 @@ def test_without_a_gold_answer_nothing_is_judged():
 def test_an_empty_response():
     trace = trace_of_text("")
     assert (trace.text, trace.tokens, trace.answer, trace.looped, trace.markers_per_1k()["reflect"]) == ("", 0, None, False, 0)
+
+
+def test_the_token_of_a_character():
+    trace = trace_of_text("one two  three")
+    assert trace.ends == (3, 7, 14)
+    assert [trace.token_at(i) for i in (0, 2, 3, 6, 7, 13, 99)] == [0, 0, 1, 1, 2, 2, 2]
+    assert trace_of_text("").token_at(0) == 0
