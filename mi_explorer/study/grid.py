@@ -61,7 +61,9 @@ class Grid:
         """The grid of some cells and questions, by index."""
         rows = slice(None) if cells is None else list(cells)
         columns = slice(None) if questions is None else list(questions)
-        arrays: dict[str, Any] = {f.name: getattr(self, f.name)[rows][:, columns] for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)}
+        arrays: dict[str, Any] = {
+            f.name: getattr(self, f.name)[rows][:, columns] for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)
+        }
         names = self.cells if cells is None else tuple(self.cells[i] for i in cells)
         asked = self.questions if questions is None else tuple(self.questions[i] for i in questions)
         return replace(self, cells=names, questions=asked, **arrays)
