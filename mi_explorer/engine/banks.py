@@ -108,32 +108,51 @@ class Fold:
             if bias is not None:
                 self.vec |= dict(zip(part.biases, bias.split(part.sizes)))
         self.key: str | None = None
-        self._now: dict[str, tuple[str, float, float]] = {}
+        self._now: dict[object, tuple] = {}
 
     def to(self, key: str, blend: Blend, plane: Plane | None) -> None:
         """Hold the blend with this recipe hash. From the endpoints of `plane` where there is one, else tensor by tensor."""
         if key == self.key:
             return
         self.key = None  # a fold that breaks half-way must not pass for either blend
-        targets = dict(self.vec)
-        for part in self.layout.parts():
-            targets |= dict(zip(part.names, self.weight[part].split(part.sizes)))
         lines = plane.lines(blend) if plane is not None else None
         if plane is None or lines is None:
-            for name, out in targets.items():
+            for name, out in self._targets().items():
                 out.copy_(blend.tensor(name))
             self._now.clear()
         else:
-            ends = {name: (p, q) for part in self.layout.parts() if part not in plane.low for name, p, q in plane.endpoints(part)}
-            ends |= {name: (pair[0], pair[1]) for name, pair in plane.vec.items()}
-            for name, out in targets.items():
-                state = (plane.key, *lines[plane.index[name]])
+            for part in self.layout.parts():
+                state = (plane.key, *(lines[plane.index[n]] for n in part.names))
+                if self._now.get(part) != state:
+                    self._now.pop(part, None)
+                    self._fold(part, blend, plane, state[1:])
+                    self._now[part] = state
+            for name, out in self.vec.items():
+                state = (plane.key, lines[plane.index[name]])
                 if self._now.get(name) != state:
                     self._now.pop(name, None)
-                    p, q = ends[name] if name in ends else blend.endpoints(name)
-                    combine(p.to(out.device), q.to(out.device), *state[1:], out)
+                    combine(plane.vec[name][0], plane.vec[name][1], *state[1], out)
                     self._now[name] = state
         self.key = key
+
+    def _fold(self, part: Part, blend: Blend, plane: Plane, lines: tuple[tuple[float, float], ...]) -> None:
+        """One fused weight: in one go where its tensors share their coefficients."""
+        out, both, k = self.weight[part], plane.pq[part], part.width
+        if part in plane.low:
+            for name, line, target in zip(part.names, lines, out.split(part.sizes)):
+                p, q = blend.endpoints(name)
+                combine(p.to(out.device), q.to(out.device), *line, target)
+        elif len(set(lines)) == 1:
+            combine(both[:, :k], both[:, -k:], *lines[0], out)
+        else:
+            for (_, p, q), line, target in zip(plane.endpoints(part), lines, out.split(part.sizes)):
+                combine(p, q, *line, target)
+
+    def _targets(self) -> dict[str, torch.Tensor]:
+        targets = dict(self.vec)
+        for part in self.layout.parts():
+            targets |= dict(zip(part.names, self.weight[part].split(part.sizes)))
+        return targets
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         return F.embedding(ids, self.weight[self.layout.embed])
@@ -181,12 +200,12 @@ class Rows:
             return None
         ab = torch.tensor(lines, dtype=torch.float32)
         index = self.plane.index
-        uniform = all(bool((ab[[index[n] for n in p.names]] == ab[index[p.names[0]]]).all()) for p in self.layout.parts())
+        uniform = all(len({lines[index[n]] for n in p.names}) == 1 for p in self.layout.parts())
         dev = self.plane.device
         vec = {
             size: torch.einsum("ka,kas->ks", ab[rows].to(dev), self._stack[size]).to(self.plane.dtype) for size, rows in self._rows.items()
         }
-        return RowWeights(ab.to(dev), vec, uniform, bool(((ab.sum(1) - 1).abs() < 1e-6).all()))
+        return RowWeights(ab.to(dev), vec, uniform, all(abs(a + b - 1) < 1e-6 for a, b in lines))
 
     def write(self, slot: int, row: RowWeights) -> None:
         """Give the slot this recipe."""

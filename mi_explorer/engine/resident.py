@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ class ResidentPair:
 
     def blend(self, recipe: Recipe) -> Blend:
         """The recipe bound to this pair's checkpoints; the last 256 are kept."""
-        key = recipe.hash
+        key = key_of(recipe)
         with self.lock:
             if key not in self._blends:
                 self._blends[key] = bind(recipe, self.parents)
@@ -81,7 +82,7 @@ class ResidentPair:
         """Vocabulary size of the logits."""
         return int(self.config.get_text_config(decoder=True).vocab_size)
 
-    @property
+    @cached_property
     def weight_bytes(self) -> int:
         """Size of one checkpoint in the dtype it runs in."""
         size = torch.empty(0, dtype=self.dtype).element_size()
@@ -92,6 +93,12 @@ class ResidentPair:
         """The longest sequence the model was made for."""
         config = self.config.get_text_config(decoder=True)
         return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or 4096)
+
+
+@lru_cache(maxsize=4096)
+def key_of(recipe: Recipe) -> str:
+    """`recipe.hash`, remembered: one request asks for it several times."""
+    return recipe.hash
 
 
 def read_config(raw: dict[str, Any]) -> Any:

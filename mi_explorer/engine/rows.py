@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from mi_explorer.engine.events import BULK, INTERACTIVE, Request
+from mi_explorer.engine.resident import key_of
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Recipe
 
@@ -41,7 +42,7 @@ class Row:
         self.length, self.last, self.mode = 0, -1, ""
         self.tokens: list[int] = []
         self.stops = frozenset(request.stop_ids)
-        self.key, self.plane, self.foldable = request.recipe.hash, None, True
+        self.key, self.plane, self.foldable = key_of(request.recipe), None, True
 
     @property
     def ready(self) -> bool:
@@ -50,7 +51,7 @@ class Row:
 
     def bind(self, resident: Any, backend: Any) -> None:
         """Bind the recipe (or the recipes of a logit blend) to the backend; raises `UserError` where that cannot be."""
-        bounds = [(backend.bind(recipe.hash, resident.blend(recipe)), weight) for recipe, weight in logit_parts(self.request.recipe)]
+        bounds = [(backend.bind(key_of(recipe), resident.blend(recipe)), weight) for recipe, weight in logit_parts(self.request.recipe)]
         self.lanes = [Lane(self, bound, weight) for bound, weight in bounds]
         self.foldable = len(bounds) == 1
         if not (self.foldable and backend.can_verify):
