@@ -139,6 +139,7 @@ class Plan:
     def __post_init__(self) -> None:
         if not self.cells:
             raise PlanError("A study needs at least one recipe.")
+        object.__setattr__(self, "cells", _distinct(self.cells))
         for name in ("questions", "samples"):
             if int(number(getattr(self, name), name, 1, 1_000_000)) != getattr(self, name):
                 raise PlanError(f"{name} must be a whole number.")
@@ -200,6 +201,16 @@ class Plan:
             raise PlanError(f"A stored plan cannot be read: {error!r}.") from None
 
 
+def _distinct(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Each recipe × decoding once, the first of its kind; a point of a curve stands for a mere end."""
+    out: dict[tuple[Recipe, Decoding], Cell] = {}
+    for cell in cells:
+        known = out.setdefault((cell.recipe, cell.decoding), cell)
+        if known.group == "ends" != cell.group:
+            out[cell.recipe, cell.decoding] = cell
+    return tuple(out.values())
+
+
 @dataclass(frozen=True)
 class Unit:
     """One sample to make: indices into the plan's cells and the question list, the sample's number, its key and seed."""
@@ -223,14 +234,15 @@ def units(plan: Plan, items: Sequence[Item], cell_keys: Sequence[str], shard: tu
     A shard keeps whole questions together, because the samples of a question share one prefill.
     """
     i, n = shard
+    item_keys = [item.key for item in items]
     for cell in running_order([c.recipe.lam for c in plan.cells]):
         decoding = plan.cells[cell].decoding
-        for index, item in enumerate(items):
-            if int(digest("shard", cell_keys[cell], item.key)[:8], 16) % n != i - 1:
+        for index, item in enumerate(item_keys):
+            if n > 1 and int(digest("shard", cell_keys[cell], item)[:8], 16) % n != i - 1:
                 continue
             for number_ in range(1 if decoding.temperature == 0 else plan.samples):
-                key = digest("sample", cell_keys[cell], item.key, number_)
-                yield Unit(cell, index, number_, key, sample_seed(decoding.seed, item.key, number_))
+                key = digest("sample", cell_keys[cell], item, number_)
+                yield Unit(cell, index, number_, key, sample_seed(decoding.seed, item, number_))
 
 
 def running_order(lams: Sequence[float]) -> list[int]:
