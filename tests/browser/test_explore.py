@@ -259,3 +259,24 @@ def test_two_visitors_at_once_get_their_own_traces(scripted, visit):
         finished(page)
     a, b = (pane(p, "thinking").locator(".mi-answer-text").inner_text() for p in (one, two))
     assert set(re.findall("alpha|beta", a)) == {"alpha"} and set(re.findall("alpha|beta", b)) == {"beta"}
+
+
+def test_another_pair_is_checked_opened_and_restored_from_the_address(scripted, visit):
+    page = visit(scripted)
+    page.fill(".mi-prompt", "Is it there?")
+    page.click(".mi-findings summary")
+    mini = "assets/models/mini"
+    page.fill("[aria-label^='Own pair']", f"{mini}/instruct|{mini}/thinking")
+    page.click("text=Check")
+    expect(page.locator(".mi-judged")).to_contain_text("6 layers")
+    page.click("text=Open this pair")
+    page.wait_for_url("**pair=**")
+    page.wait_for_selector("[data-ready]")
+    assert page.input_value(".mi-prompt") == "Is it there?"
+    page.click("text=Scope")
+    assert page.locator(".mi-col").count() == 8  # the other scripted pair has eight layers
+    page.keyboard.press("Escape")
+    page.click(RUN)
+    finished(page)
+    expect(pane(page, "thinking").locator(".mi-fact-tokens")).to_have_text("108 tokens")
+    assert visit(scripted).evaluate("() => document.querySelectorAll('.mi-col').length") == 6
