@@ -181,7 +181,8 @@ def _slices(config: Mapping[str, Any], layers: int | None) -> tuple[list[str], l
             raise MergekitError("'models' must be a list of models.")
         models = [_model(e.get("model")) for e in entries]
         return models, [_Slice(0, layers or 1, tuple(_settings(e.get("parameters")) for e in entries), (shared,))]
-    models, slices = [], []
+    models: list[str] = []
+    slices: list[_Slice] = []
     for part in config["slices"] if isinstance(config["slices"], list) else []:
         sources = part.get("sources") if isinstance(part, Mapping) else None
         if not isinstance(sources, list) or not all(isinstance(s, Mapping) for s in sources):

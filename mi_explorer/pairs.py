@@ -108,7 +108,7 @@ def get_pair(spec: str | Pair | Mapping[str, Any]) -> Pair:
         parts = [p.strip() for p in spec.split("|")]
         if len(parts) > 3 or not all(parts):
             raise PairError(f"A pair is written 'instruct|thinking' or 'instruct|thinking|base', not {spec[:120]!r}.")
-        pair = Pair(spec, *parts)
+        pair = Pair(spec, parts[0], parts[1], parts[2] if len(parts) == 3 else None)
         known = [p for p in presets.values() if p.instruct == pair.instruct and p.thinking == pair.thinking]
         if known:  # same parents as a preset: its think tags hold
             pair = replace(pair, think_open=known[0].think_open, think_close=known[0].think_close)

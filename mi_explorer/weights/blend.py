@@ -148,5 +148,6 @@ def bind(recipe: Recipe, parents: "Parents | tuple[Checkpoint, ...]") -> Bound:
     if not isinstance(parents, Parents):
         from mi_explorer.pairs import get_pair
 
-        parents = Parents(get_pair("|".join(c.label for c in parents)), *parents)
+        instruct, thinking, *base = parents
+        parents = Parents(get_pair("|".join(c.label for c in parents)), instruct, thinking, *base[:1])
     return Bound(recipe, parents)

@@ -97,7 +97,7 @@ class Checkpoint:
             return
         if entry.shard not in self._files:
             self._files[entry.shard] = os.open(self.folder.file(entry.shard), os.O_RDONLY)
-        view = memoryview(out.view(-1).view(torch.uint8).numpy())
+        view = memoryview(out.view(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
         done = 0
         while done < len(view):
             got = os.preadv(self._files[entry.shard], [view[done:]], entry.start + offset + done)

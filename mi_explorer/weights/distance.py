@@ -128,13 +128,14 @@ def _row(name: str, where: tuple[str, int | None], parts: list[tuple[Sums, Sums 
     total = sum((p[0] for p in parts), Sums())
     kin = sum((p[1] for p in parts if p[1]), Sums()) if parts and parts[0][1] else None
     cos = total.cosine
+    extra: dict[str, Any] = {} if kin is None else {
+        "kin_cosine": kin.cosine, "kin_pearson": kin.pearson, "instruct_to_base_l2": math.sqrt(kin.aa), "thinking_to_base_l2": math.sqrt(kin.bb)}
     return Row(
         name, *where, len(parts), total.n,
         sigma=sum(p[0].sigma for p in parts) / len(parts) if parts else math.nan, sigma_global=total.sigma,
         relative_l2=total.relative_l2, l2=math.sqrt(total.dd), cosine=cos, pearson=total.pearson,
         slerp_gain=1 / math.cos(math.acos(cos) / 2) - 1 if cos > -1 else math.nan,  # nan compares false
-        **({} if kin is None else {"kin_cosine": kin.cosine, "kin_pearson": kin.pearson,
-                                   "instruct_to_base_l2": math.sqrt(kin.aa), "thinking_to_base_l2": math.sqrt(kin.bb)}),
+        **extra,
     )
 
 

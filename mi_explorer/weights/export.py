@@ -162,7 +162,7 @@ def stream(blend: Bound, name: str, scratch: Scratch) -> Iterator[memoryview]:
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:
-    return memoryview(tensor.contiguous().view(torch.uint8).numpy())
+    return memoryview(tensor.contiguous().view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
 def _write(file, data) -> None:

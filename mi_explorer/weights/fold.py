@@ -68,7 +68,7 @@ def views(model: nn.Module, names: tuple[str, ...]) -> dict[str, tuple[torch.Ten
     """
     state = model.state_dict(keep_vars=True)
     homes = _homes(model, names, state)
-    result = {name: (view.detach(),) for name, view in homes.items()}
+    result: dict[str, tuple[torch.Tensor, ...]] = {name: (view.detach(),) for name, view in homes.items()}
     starts = sorted((view.data_ptr(), view.nbytes) for view in homes.values())
     pointers = [start for start, _ in starts]
     for key, parameter in model.named_parameters():
@@ -91,7 +91,7 @@ def _homes(model: nn.Module, names: tuple[str, ...], state: dict[str, torch.Tens
     from transformers.conversion_mapping import get_model_conversion_mapping
     from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
 
-    transforms = get_model_conversion_mapping(model) if hasattr(model, "base_model_prefix") else []
+    transforms = get_model_conversion_mapping(model) if hasattr(model, "base_model_prefix") else []  # type: ignore[arg-type]
     renamings = [t for t in transforms if isinstance(t, WeightRenaming)]
     converters = [t for t in transforms if isinstance(t, WeightConverter)]
     prefix = getattr(model, "base_model_prefix", None)

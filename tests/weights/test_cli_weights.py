@@ -35,6 +35,7 @@ def test_preflight(pair, capsys, tmp_path):
     result = json.loads(out)
     assert code == 0 and result["verdict"] == "ok" and result["facts"]["layers"] == 3
     other = make("llama", tmp_path / "other")
+    capsys.readouterr()  # the library's own progress bar
     code, out, err = run(capsys, "preflight", pair.instruct, other)
     assert code == 2 and "REFUSED (architecture): Instruct is a qwen3, Thinking a llama" in out and err.count("\n") == 1
     code, out, err = run(capsys, "preflight", pair.instruct, "./nowhere", "--json")

@@ -1,6 +1,6 @@
 """Merging two task vectors τ = parent − base: sparsify each, then add, or elect a sign and keep what agrees with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 
@@ -33,8 +33,11 @@ def size(blocks: Blocks) -> int:
 def thresholds(blocks: Blocks, counts: Callable[[int], dict[str, int]]) -> dict[str, float]:
     """For both task vectors, the magnitude of the entry that a count reaches: `{"<what>_i", "<what>_t"}`, exact, streamed."""
     n = size(blocks)
-    return {f"{what}_{letter}": kth_largest(lambda which=which: (task_vectors(parts)[which] for parts in blocks()), k)
-            for which, letter in ((0, "i"), (1, "t")) for what, k in counts(n).items()}
+
+    def vector(which: int) -> Callable[[], Iterator[torch.Tensor]]:
+        return lambda: (task_vectors(parts)[which] for parts in blocks())
+
+    return {f"{what}_{letter}": kth_largest(vector(which), k) for which, letter in ((0, "i"), (1, "t")) for what, k in counts(n).items()}
 
 
 def trim_measure(blocks: Blocks, params: Params) -> dict[str, float]:
