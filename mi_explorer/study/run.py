@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from mi_explorer.engine.events import BULK, Admitted, Token
 from mi_explorer.errors import UserError
-from mi_explorer.prompts import Prompt
+from mi_explorer.prompts import Prompt, PromptError
 from mi_explorer.recipe import Recipe
 from mi_explorer.study.ask import LIVE, Ask, Asker, Row, Stream
 from mi_explorer.study.identity import versions
@@ -237,8 +237,12 @@ class Runner:
                 cell, item = self.plan.cells[unit.cell], self.items[unit.item]
                 ask = Ask(unit.key, item.prompt, cell.recipe, cell.decoding.with_seed(unit.seed), item.answer, item.kind)
                 which = (unit.item, asker.prompts.parent(cell.recipe))
-                if which not in prompts:
-                    prompts[which] = asker.prompts.render(item.prompt, cell.recipe)
+                try:
+                    if which not in prompts:
+                        prompts[which] = asker.prompts.render(item.prompt, cell.recipe)
+                except PromptError as error:  # one over-long question must not end a study
+                    self._fail(unit, f"Question {item.id}: {error}")
+                    continue
                 rows[unit.key] = (unit, asker.row(ask, prompts[which]))
                 batch.append(asker.request(ask, prompts[which], BULK))
             if batch:
@@ -275,11 +279,12 @@ class Runner:
                         if not stopping:
                             pending.appendleft(unit)
                         continue
-                    event = self._save(unit, row)
+                    if row.state == "failed":
+                        self._fail(unit, row.message)
+                        continue
                     left[unit.cell] -= 1
-                    if event is not None:
-                        yield event
-                    if left[unit.cell] == 0:
+                    yield self._save(unit, row)
+                    if left[unit.cell] == 0:  # a cell with a failure stays open
                         yield CellDone(self.name, self.cells[unit.cell].key, self.plan.cells[unit.cell])
                 streams = [(stream, ids) for stream, ids in streams if not ids.isdisjoint(rows)]
                 if time.monotonic() >= ticked + TICK:
@@ -309,16 +314,17 @@ class Runner:
             pending.clear()
             pending.extend(ordered)
 
-    def _save(self, unit: Unit, row: Row) -> SampleDone | None:
-        """Save a finished row; None for a failed one, which stays missing and is tried again by the next run."""
+    def _fail(self, unit: Unit, message: str) -> None:
+        """Count a unit that did not work; it stays missing and is tried again by the next run."""
+        self._counts["failed"] += 1
+        self._message = message
+        self._meter.dropped(unit.cell)
+        if self._counts["failed"] >= GIVE_UP and not self._counts["done"]:
+            raise RunError(f"Nothing works: {GIVE_UP} samples failed and none succeeded. The last one said: {message}")
+
+    def _save(self, unit: Unit, row: Row) -> SampleDone:
+        """Save a finished row, then tell of it."""
         cell, item = self.plan.cells[unit.cell], self.items[unit.item]
-        if row.state == "failed":
-            self._counts["failed"] += 1
-            self._message = row.message
-            self._meter.dropped(unit.cell)
-            if self._counts["failed"] >= GIVE_UP and not self._counts["done"]:
-                raise RunError(f"Nothing works: {GIVE_UP} samples failed and none succeeded. The last one said: {row.message}")
-            return None
         snapshot = row.snapshot(time.monotonic())
         sample = sample_of(snapshot, key=unit.key, cell=self.cells[unit.cell].key, item=item.key, number=unit.number)
         self.store.add(sample, pack(body_of(snapshot)))

@@ -192,6 +192,14 @@ def test_failures_are_counted_tried_again_and_stop_a_hopeless_run(tmp_path):
         drive(Store(tmp_path / "t.db"), plan(samples=8), engine=ScriptedEngine(lambda r: None))
 
 
+def test_an_overlong_question_does_not_end_a_study(tmp_path):
+    items = (Item("sums", "long", "x" * 5000, "1"), *ITEMS[:4])
+    _, events, engine = drive(Store(tmp_path / "s.db"), plan(), items=items)
+    end = events[-1]
+    assert (end.state, end.done, end.failed) == ("done", 36, 9) and "Question long: The prompt has 5,0" in end.message
+    assert of(CellDone, events) == [] and len(engine.asked) == 36
+
+
 def test_impossible_recipes_are_refused_before_the_first_unit(tmp_path):
     engine = ScriptedEngine()
     bad = Plan("sums", grid(Recipe(), (0, 1), Decoding()) + grid(Recipe(scope=Scope("0-40")), (0.5,), Decoding()), 5, 1)

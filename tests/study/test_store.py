@@ -183,6 +183,17 @@ def test_several_processes_write_one_store(tmp_path):
     assert store._rows("PRAGMA integrity_check")[0][0] == "ok"
 
 
+def test_opening_twice_in_one_process_keeps_the_first_ones_locks(tmp_path):
+    path = tmp_path / "s.db"
+    store = filled(path)
+    Store(path).close()  # had this opened the file outside SQLite, the first one's locks would be gone now
+    subprocess.run([sys.executable, "-c", WRITER, str(path), "0.5,0.75", "b"], cwd=ROOT, check=True)
+    assert Path(f"{path}-wal").exists()  # the other process was not the last one, and knew it
+    store.rename("b", "c")
+    assert {s.name: s.samples for s in Store(path).studies()} == {"s": 24, "c": 16}
+    assert store._rows("PRAGMA integrity_check")[0][0] == "ok"
+
+
 # -- out and in ---------------------------------------------------------------------------------------------------------
 
 
