@@ -75,11 +75,15 @@ class Workbench:
         from mi_explorer.engine.rows import logit_parts
         from mi_explorer.pairs import get_pair
         from mi_explorer.weights.blend import bind
+        from mi_explorer.weights.preflight import preflight
 
         # The engine's thread gives up the interpreter at every tensor operation and has to win it back. At Python's 5 ms per
         # turn, a reader that folds text makes each of them wait: a sweep of the embedded pair ran at a fifth of its speed.
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         pair = get_pair(pair) if isinstance(pair, str) else pair
+        found = preflight(pair)  # configs and headers alone: a hub pair is refused before its download
+        if not found.ok and not pair.name.endswith("@base"):  # a base as backbone is an experiment; its notes stay notes
+            raise WorkbenchError(" ".join(finding.text() for finding in found.findings if finding.level == "refused"))
         resident = ResidentPair.load(pair, device=device, dtype=dtype)
         limits = {k: v for k, v in (("max_rows", max_rows), ("max_context", max_context)) if v is not None}
         engine = Engine(resident, **limits)

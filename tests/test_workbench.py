@@ -188,7 +188,11 @@ def test_missing_and_broken_folders_are_refused_with_a_message(tmp_path):
         Workbench.open(f"{tmp_path / 'gone'}|{tmp_path / 'thinking'}")
     fixtures.make_tokenizer(tmp_path / "instruct")
     (tmp_path / "instruct" / "tokenizer.json").write_text("{")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="tokenizer.json is damaged"):
+        Workbench.open(pair)
+    shutil.rmtree(tmp_path / "instruct")
+    fixtures.make("qwen3", tmp_path / "instruct", rope_theta=777.0)
+    with pytest.raises(UserError, match="rope"):  # from the configs alone
         Workbench.open(pair)
     fixtures.corrupt_header(tmp_path / "thinking")
     with pytest.raises(UserError, match="thinking"):
