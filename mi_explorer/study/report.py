@@ -17,12 +17,8 @@ from mi_explorer.study import efficiency as eff
 from mi_explorer.study.grid import Grid
 from mi_explorer.study.metrics import METRICS, SHARES, Estimate, Measures
 from mi_explorer.study.plan import Cell
-from mi_explorer.study.stages import (
-    Transition,
-    UsefulEnd,
-    end_of_useful_stage_3,
-    of_measures,
-)
+from mi_explorer.study.stages import Transition, UsefulEnd, end_of_useful_stage_3, of_measures
+from mi_explorer.study.store import Store
 
 PASS_AT = {"layers": (8, 32, 64)}  # table 3 prints these besides; others only pass@k of all samples
 NO_TRANSITION = Transition("none", "No λ sweep in this study, so no transition.")
@@ -215,6 +211,13 @@ class Report:
         return {"cells": cells, "stages": stages, "hypervolume": self.hypervolume(), "claims": claims}
 
 
+def of_study(store: Store, name: str) -> Report:
+    """The report of a stored study. Raises `UserError` if there is no such study, or none of its samples."""
+    info = store.study(name)
+    rows, kinds = store.cells(info.id), {item.key: item.kind for item in store.items(info.id)}
+    return Report.of(info.plan.kind, [row.cell for row in rows], [row.key for row in rows], store.samples(info.id), kinds)
+
+
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as aligned columns; columns in order of first appearance, missing cells blank."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -265,4 +268,4 @@ def _amount(e: Estimate) -> str:
     return f"{e.value:.{digits}f}" + ("" if math.isnan(e.low) else f" [{e.low:.{digits}f}, {e.high:.{digits}f}]")
 
 
-__all__ = ["METRICS", "SHARES", "Report", "markdown_table", "samples_frame", "text_table"]
+__all__ = ["METRICS", "SHARES", "Report", "markdown_table", "of_study", "samples_frame", "text_table"]

@@ -10,7 +10,7 @@ from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.study.claims import Claim, sentence
 from mi_explorer.study.plan import Cell
 from mi_explorer.study.published import TABLES, dynamics, published, source
-from mi_explorer.study.report import Report, markdown_table, samples_frame, text_table
+from mi_explorer.study.report import Report, markdown_table, of_study, samples_frame, text_table
 
 
 def made(kind, plan, questions=80, samples=4):
@@ -201,3 +201,16 @@ def test_efficiency_beside_the_measures(sweep):
     by_hand = 100 * cells[5]["mean"] - 10 * np.log(cells[5]["tokens"] / 1e4 + 1)
     assert cells[5]["ock_score"] == pytest.approx(by_hand)
     assert 0 < sweep.hypervolume() < 1
+
+
+def test_of_a_stored_study(sweep):
+    from types import SimpleNamespace
+
+    _, rows = made("sweep", PAPER_LIKE)
+    store = SimpleNamespace(
+        study=lambda name: SimpleNamespace(id=1, plan=SimpleNamespace(kind="sweep")),
+        cells=lambda id: [SimpleNamespace(key=f"k{i}", cell=cell) for i, (cell, *_) in enumerate(PAPER_LIKE)],
+        items=lambda id: [SimpleNamespace(key=f"q{i}", kind="auto") for i in range(80)],
+        samples=lambda id: rows,
+    )
+    assert of_study(store, "any").json() == sweep.json()
