@@ -69,11 +69,20 @@ class Bound:
         shape = self.parents.entry("instruct", name).shape
         parts = [self.ends_block(name, start, stop) for start, stop in self._spans(name)]
         p, q = (torch.cat([part[i] for part in parts]).view(shape) if parts else torch.empty(shape) for i in (0, 1))
-        size = p.nbytes + q.nbytes
-        if cache.get("plane bytes", 0) + size <= PLANE_BUDGET:
-            cache["plane bytes"] = cache.get("plane bytes", 0) + size
-            cache[key] = (p, q)
+        self._keep(key, p, q)
         return p, q
+
+    def _keep(self, key: tuple[str, str, str], p: torch.Tensor, q: torch.Tensor) -> None:
+        """Remember a computed tensor; when the budget is full, the planes of other recipes make room."""
+        cache = self.parents.caches
+        planes = {k: v for k, v in list(cache.items()) if k[0] == "plane"}
+        held = sum(a.nbytes + b.nbytes for a, b in planes.values())
+        if held + p.nbytes + q.nbytes > PLANE_BUDGET:
+            for k in [k for k in planes if k[1] != self.plane]:
+                cache.pop(k, None)
+            held = sum(a.nbytes + b.nbytes for k, (a, b) in planes.items() if k[1] == self.plane)
+        if held + p.nbytes + q.nbytes <= PLANE_BUDGET:
+            cache[key] = (p, q)
 
     def ends_block(self, name: str, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         """P and Q of elements [start, stop) (one block: start is a multiple of `BLOCK`), 1-D."""

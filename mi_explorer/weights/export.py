@@ -26,7 +26,7 @@ from mi_explorer.weights.headers import CODES, Entry
 from mi_explorer.weights.parents import BLOCK
 from mi_explorer.weights.source import CheckpointError, Folder
 
-CHUNK = 8 << 20  # bytes read at a time from a parent where a block is a plain lerp
+CHUNK = 1 << 20  # bytes read at a time where a block is a plain lerp: all three buffers stay in cache (8 MB pieces took twice as long)
 INDEX = "model.safetensors.index.json"
 TOKENIZER = ("tokenizer", "special_tokens_map", "vocab", "merges", "added_tokens", "chat_template", "generation_config", "preprocessor_config")
 Progress = Callable[[int, int], None]  # bytes done, bytes in all; may raise to stop
@@ -126,7 +126,7 @@ def _size(blend: Bound, name: str) -> int:
 # Numbers -------------------------------------------------------------------------------------------------------------
 
 class Scratch:
-    """Buffers that one export reuses: fresh 8 MB pages for every tensor would cost more than the arithmetic."""
+    """Buffers that one export reuses: fresh pages for every tensor would cost more than the arithmetic."""
 
     def __init__(self) -> None:
         self.buffers: dict[int, torch.Tensor] = {}

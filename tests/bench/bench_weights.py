@@ -168,7 +168,11 @@ def exports(folder: Path, layers: int, hidden: int, repeats: int) -> dict[str, A
         copy_bytes(files, folder / "copy")
         (folder / "copy").unlink()
 
-    against_copy = ratio(ours, plain_copy, repeats)
+    def one_copy() -> None:
+        copy_bytes(files[:1], folder / "copy")
+        (folder / "copy").unlink()
+
+    against_copy, against_one = ratio(ours, plain_copy, repeats), ratio(ours, one_copy, repeats)
     (folder / "merge.yaml").write_text(to_mergekit(blend.recipe, pair, dtype="bfloat16").replace("dtype: float32", "dtype: bfloat16", 1))
     configuration = yaml.safe_load((folder / "merge.yaml").read_text())
     configuration.pop("tokenizer_source")  # these parents have none
@@ -182,7 +186,8 @@ def exports(folder: Path, layers: int, hidden: int, repeats: int) -> dict[str, A
             for file in made.iterdir():
                 file.unlink()
     speed, memory, mine, theirs = sorted(times)[len(times) // 2]
-    return {"GB": files[0].stat().st_size / 1e9, "export ÷ read/write copy": against_copy, "mergekit time ÷ ours (whole process)": speed,
+    return {"GB": files[0].stat().st_size / 1e9, "export ÷ copy (read both, write one)": against_copy,
+            "export ÷ copy of one parent": against_one, "mergekit time ÷ ours (whole process)": speed,
             "our peak memory ÷ mergekit's": memory, "ours (s, MB)": mine, "mergekit (s, MB)": theirs}
 
 
@@ -201,8 +206,9 @@ def resolution() -> dict[str, Any]:
     return {"rounding noise as a step of λ": (noise / move) ** 0.5, "elements moved by λ 0.40 → 0.41": changed / total if total else 0.0}
 
 
-GOALS = {"share of memcpy bandwidth": {"fp32": "≥ 0.9", "bf16": "≥ 0.6"}, "partial fold ÷ its share": "≤ 1.3", "export ÷ read/write copy": "≤ 1.6",
-         "mergekit time ÷ ours (whole process)": "≥ 3", "our peak memory ÷ mergekit's": "≤ 0.33"}
+GOALS = {"share of memcpy bandwidth": {"fp32": "≥ 0.9", "bf16": "≥ 0.6"}, "partial fold ÷ its share": "≤ 1.3", "export ÷ copy (read both, write one)": "≤ 1.6",
+         "mergekit time ÷ ours (whole process)": "≥ 3",
+         "our peak memory ÷ mergekit's": "≤ 0.33"}
 
 
 def main() -> None:

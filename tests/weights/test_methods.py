@@ -221,6 +221,21 @@ def test_planes_say_which_blends_share_endpoints(parents):
                 plane("dare_ties", {"seed": 1}), plane("task_arithmetic")}) == 7
 
 
+def test_computed_planes_are_kept_within_a_budget(parents, monkeypatch):
+    """A λ move reuses what was trimmed and elected; another recipe's plane makes room when the budget is full."""
+    pair = Parents(parents.pair, parents.instruct, parents.thinking, parents.base)
+    name, other = "model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight"
+    size = 2 * pair.tensor("base", name).nbytes
+    monkeypatch.setattr("mi_explorer.weights.blend.PLANE_BUDGET", 2 * size)
+    first = bind(recipe("ties", 0.2), pair).endpoints(name)
+    assert bind(recipe("ties", 0.9), pair).endpoints(name)[1] is first[1]
+    bind(recipe("ties", 0.2), pair).endpoints(other)
+    bind(recipe("ties", 0.2, {"density": 0.5}), pair).endpoints(name)
+    held = [k for k in pair.caches if k[0] == "plane"]
+    assert len(held) == 1 and "density=0.5" in held[0][1]
+    assert torch.equal(bind(recipe("ties", 0.9), pair).endpoints(name)[1], first[1])
+
+
 def test_metadata_is_complete_enough_for_a_page():
     for name, method in METHODS.items():
         assert method.name == name and method.title and method.text and method.paper.startswith("https://")
