@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
+
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Recipe
 
@@ -62,7 +64,7 @@ class Prompts:
         have = [tokenizer for tokenizer in found if tokenizer is not None]
         if not have:
             raise PromptError(f"Neither {folders[0]} nor {folders[1]} has a tokenizer (tokenizer.json); copy one there.")
-        templates = {name: (found[i] or have[0]).chat_template for i, name in enumerate(("instruct", "thinking"))}
+        templates = {name: _template(found[i] or have[0]) for i, name in enumerate(("instruct", "thinking"))}
         stops = [have[0].eos_token_id, *_eos(folders[0]), *_eos(folders[1])]
         return cls(have[0], templates, think_open, [i for i in stops if i is not None], context)
 
@@ -105,7 +107,13 @@ class Prompts:
         if not template:  # a base model: the bare text is the honest prompt
             return prompt
         turns = [{"role": "user", "content": prompt}]
-        return self.tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+        try:
+            return self.tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:  # a template is a program of the checkpoint's (run in Jinja's sandbox)
+            raise PromptError(
+                f"{self.parent(recipe).capitalize()}'s chat template fails ({str(error)[:200]}). Choose the other parent's "
+                "with the template policy, or mend chat_template in its tokenizer files."
+            ) from None
 
 
 def _tokenizer(place: str) -> Any | None:
@@ -123,6 +131,12 @@ def _tokenizer(place: str) -> Any | None:
             f"The tokenizer of {place} cannot be read ({reason}). Check tokenizer.json and "
             "tokenizer_config.json there, or copy them from the other parent."
         ) from None
+
+
+def _template(tokenizer: Any) -> str | None:
+    """A tokenizer's chat template; of several named ones the default."""
+    template = tokenizer.chat_template
+    return template.get("default") if isinstance(template, dict) else template
 
 
 def _eos(place: str) -> list[int]:

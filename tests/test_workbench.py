@@ -7,6 +7,7 @@ import time
 import pytest
 
 from mi_explorer.errors import UserError
+from mi_explorer.prompts import Prompts
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.workbench import Ask, Workbench
 from tests import fixtures
@@ -131,6 +132,17 @@ def test_bad_prompts_are_refused_before_anything_runs(prompt, says):
     with scripted_bench(engine) as bench, pytest.raises(UserError, match=says):
         bench.stream([Ask("ok", "Fine?", Recipe()), Ask("a", prompt, Recipe())])
     assert engine.asked == []
+
+
+def test_a_template_that_fails_is_said_and_the_other_one_works(tmp_path):
+    for i, template in enumerate(("{{ raise_exception('no users here') }}", "{{ ''.__class__.__mro__ }}", "{% if %}")):
+        folder = fixtures.make_tokenizer(tmp_path / f"a{i}", template=template)
+        prompts = Prompts.load([str(folder), str(fixtures.make_tokenizer(tmp_path / f"b{i}"))])
+        with pytest.raises(UserError, match="Instruct's chat template fails"):
+            prompts.render("Hi", Recipe(lam=0))
+        assert (
+            prompts.render("Hi", Recipe(lam=0, template="thinking")).text == "<|im_start|>user Hi<|im_end|><|im_start|>assistant "
+        )
 
 
 def test_recipes_that_do_not_fit_the_pair_are_refused():
