@@ -122,11 +122,11 @@ class Fold:
             self._now.clear()
         else:
             for part in self.layout.parts():
-                state = (plane.key, *(lines[plane.index[n]] for n in part.names))
-                if self._now.get(part) != state:
+                mine = tuple(lines[plane.index[n]] for n in part.names)
+                if self._now.get(part) != (plane.key, mine):
                     self._now.pop(part, None)
-                    self._fold(part, blend, plane, state[1:])
-                    self._now[part] = state
+                    self._fold(part, blend, plane, mine)
+                    self._now[part] = plane.key, mine
             for name, out in self.vec.items():
                 state = (plane.key, lines[plane.index[name]])
                 if self._now.get(name) != state:
@@ -202,9 +202,7 @@ class Rows:
         index = self.plane.index
         uniform = all(len({lines[index[n]] for n in p.names}) == 1 for p in self.layout.parts())
         dev = self.plane.device
-        vec = {
-            size: torch.einsum("ka,kas->ks", ab[rows].to(dev), self._stack[size]).to(self.plane.dtype) for size, rows in self._rows.items()
-        }
+        vec = {size: torch.einsum("ka,kas->ks", ab[rows].to(dev), self._stack[size]).to(self.plane.dtype) for size, rows in self._rows.items()}
         return RowWeights(ab.to(dev), vec, uniform, all(abs(a + b - 1) < 1e-6 for a, b in lines))
 
     def write(self, slot: int, row: RowWeights) -> None:

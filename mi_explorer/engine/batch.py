@@ -4,7 +4,8 @@ Slots are arranged so that a pass covers a contiguous range; a row that leaves i
 copied only between lanes of one recipe (k samples of a prompt share one prefill), never across coefficients.
 """
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -225,7 +226,8 @@ class _Pass:
     """The tensors of a decode pass over fixed lanes: next ids and positions [lanes, 1], the rows that are sampled, their noise."""
 
     def __init__(self, lanes: list[Lane], backend: Any, keep: set[Row] | None = None):
-        self.lanes, self.wanted = lanes, None
+        self.lanes = lanes
+        self.wanted: Sequence[Row] | None = None
         rows = list(dict.fromkeys(lane.row for lane in lanes if keep is None or lane.row in keep))
         self.rows = rows
         device = backend.device

@@ -4,6 +4,7 @@ Why our own: on a model of a million parameters a step through `transformers`' m
 twenty tensor operations, and the same code runs folded and row-wise (see `banks.py`).
 """
 
+from collections.abc import Callable
 from typing import Union
 
 import torch
@@ -13,7 +14,7 @@ from mi_explorer.engine.banks import Fold, Rows
 from mi_explorer.engine.layout import Layout
 from mi_explorer.engine.slots import Slots
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": F.silu,
     "gelu": F.gelu,
     "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),

@@ -5,8 +5,9 @@
 guessed from names: `fits_slots` compares their logits on a short sequence when the pair is loaded.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache
@@ -246,7 +247,9 @@ class GenericBackend:
         return torch.stack(out)
 
 
-def forward_slots(model: GenericModel, cache: SlotCache, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int, rows: bool = False) -> torch.Tensor:
+def forward_slots(
+    model: GenericModel, cache: SlotCache, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int, rows: bool = False
+) -> torch.Tensor:
     """One forward pass over slots: every query sees the columns up to its position (and within a sliding layer's window)."""
     cache.at(first, positions, width)
     columns = torch.arange(width, device=positions.device)

@@ -4,8 +4,9 @@ A `Layout` is read from a config and the checkpoint's tensor names. It claims ev
 field or a layer type that it does not understand is refused with the reason, and runs through `generic.py` instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Any
 
 import torch
 
@@ -63,7 +64,7 @@ class Layout:
         """Name → size of every norm weight and bias."""
         found = {self.norm: self.hidden}
         for layer in self.layers:
-            found |= {layer.norm1: self.hidden, layer.norm2: self.hidden} | {n: self.head_dim for n in layer.qk_norm}
+            found |= {layer.norm1: self.hidden, layer.norm2: self.hidden} | dict.fromkeys(layer.qk_norm, self.head_dim)
         for part in self.parts():
             found |= dict(zip(part.biases, part.sizes))
         return found

@@ -1,8 +1,8 @@
 """The lean backend: our own decoder over slots, folded or row-wise. `LeanModel` holds weights, `LeanBackend` an engine's slots."""
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Iterator, Sequence
 
 import torch
 

@@ -6,7 +6,8 @@ So no parameter can be used at a wrong λ silently; the generic backend also com
 """
 
 import copy
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,14 +34,14 @@ class Line(torch.Tensor):
 
     pq: torch.Tensor
     matrix: bool
-    index: int
+    number: int
     batch: Batch
 
     @staticmethod
     def __new__(cls, p: torch.Tensor, q: torch.Tensor, index: int, batch: Batch, matrix: bool) -> "Line":
         pq = torch.cat((p, q), 1) if matrix else torch.stack((p, q))
         line = torch.Tensor._make_subclass(cls, pq[:, : p.shape[1]] if matrix else pq[0])
-        line.pq, line.index, line.batch, line.matrix = pq, index, batch, matrix
+        line.pq, line.number, line.batch, line.matrix = pq, index, batch, matrix
         return line
 
     @classmethod
@@ -55,7 +56,7 @@ class Line(torch.Tensor):
 
     def rows(self, like: torch.Tensor) -> torch.Tensor:
         """This vector blended per row, shaped to broadcast over `like` [rows, …, size]."""
-        ab = self.batch.ab[self.index]
+        ab = self.batch.ab[self.number]
         if like.shape[0] != ab.shape[0] or like.dim() < 2 or self.matrix:
             raise Unclaimed("a vector meets a tensor whose first dimension is not the row")
         value = torch.einsum("rk,k...->r...", ab, self.pq.float()).to(self.pq.dtype)
@@ -63,7 +64,7 @@ class Line(torch.Tensor):
 
     def product(self, x: torch.Tensor, transposed: bool) -> torch.Tensor:
         """x·Wᵀ (`transposed`: W is [out, K]) or x·W (W is [K, out]) at each row's coefficients; x [rows, …, K] or [rows·c, K]."""
-        ab = self.batch.ab[self.index]
+        ab = self.batch.ab[self.number]
         n, k = ab.shape[0], x.shape[-1]
         if not self.matrix or x.shape[0] % n or x.numel() % (n * k):
             raise Unclaimed("a product whose rows cannot be told apart")
@@ -95,7 +96,7 @@ def _addmm(bias: Any, x: torch.Tensor, weight: Any, *, beta: float = 1, alpha: f
 
 
 def _embedding(ids: torch.Tensor, weight: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-    ab = weight.batch.ab[weight.index]
+    ab = weight.batch.ab[weight.number]
     if ids.dim() != 2 or ids.shape[0] not in (1, ab.shape[0]) or not weight.matrix:
         raise Unclaimed("an embedding without rows")
     both = F.embedding(ids, weight.pq).unflatten(-1, (2, -1))  # [n, c, 2, hidden]

@@ -8,14 +8,15 @@ import itertools
 import logging
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Any
 
 import torch
 
+from mi_explorer.engine.backends import make_backend
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import Event, Failed, Finished, Request
-from mi_explorer.engine.backends import make_backend
 from mi_explorer.engine.measure import measure
 from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.resident import ResidentPair

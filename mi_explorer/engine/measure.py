@@ -1,7 +1,7 @@
 """Step times at start-up: what a step costs folded and row-wise, by number of lanes. The policy's only facts."""
 
 import time
-from typing import Any, Callable
+from typing import Any
 
 import torch
 
@@ -9,10 +9,15 @@ from mi_explorer.engine.policy import Costs
 from mi_explorer.recipe import Recipe
 
 PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated
+ROUNDS = 5
 
 
 def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE) -> Costs:
-    """Time decode steps of 1, 2, 4, … lanes in both modes on empty slots (best of three), and one full fold."""
+    """Time decode steps of 1, 2, 4, … lanes in both modes on empty slots, and one full fold.
+
+    The best of several rounds over all sizes, so that a disturbance does not hit one size only; a disturbance makes a step
+    longer, never shorter, so a step of fewer lanes is not taken to be dearer than one of more, nor a folded one than a row-wise one.
+    """
     recipes = [Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4)]
     blends = [backend.bind(r.hash, resident.blend(r)) for r in recipes]
     modes = ["folded"] + (["rowwise"] if backend.rowwise and blends[0].plane is not None else [])
@@ -20,35 +25,32 @@ def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE) 
         for slot in range(rows):
             backend.place(slot, blends[slot % 2])
     width = min(128, backend.context)
-    costs = Costs({mode: [] for mode in modes})
-    end = time.perf_counter() + patience
 
-    def step(mode: str, n: int) -> Callable[[], float]:
+    def step(mode: str, n: int) -> float:
         ids = torch.zeros(n, 1, dtype=torch.long, device=backend.device)
         positions = torch.full((n, 1), width - 1, device=backend.device)
-        return lambda: float(backend.run(blends[0], mode, 0, ids, positions, width).sum())
+        start = time.perf_counter()
+        float(backend.run(blends[0], mode, 0, ids, positions, width).sum())  # waits for an asynchronous device
+        return time.perf_counter() - start
 
-    step("folded", 1)()
-    n = 1
-    while True:
+    for mode in modes:
+        step(mode, 1)
+    end = time.perf_counter() + patience
+    sizes = [*(2**i for i in range((rows - 1).bit_length())), rows]
+    best: dict[tuple[str, int], float] = {}
+    for _ in range(ROUNDS):
+        for n in sizes:
+            if best and time.perf_counter() > end and (n > 1 or len(best) >= len(modes)):
+                break
+            for mode in modes:
+                best[mode, n] = min(step(mode, n), best.get((mode, n), float("inf")))
+    measured = [n for n in sizes if (modes[-1], n) in best]
+    for n, more in reversed(list(zip(measured, measured[1:]))):
         for mode in modes:
-            costs.steps[mode].append((n, best(step(mode, n), end)))
-        if n >= rows or time.perf_counter() > end:
-            break
-        n = min(2 * n, rows)
+            best[mode, n] = min(best[mode, n], best[mode, more])
+    for n in measured:
+        best["folded", n] = min(best[mode, n] for mode in modes)
     start = time.perf_counter()
     backend.refold(blends[1])
-    costs.fold = time.perf_counter() - start
-    return costs
-
-
-def best(run: Callable[[], float], end: float, times: int = 3) -> float:
-    """The shortest of up to `times` runs, after one to warm up; fewer when time is up."""
-    seconds = []
-    for _ in range(times + 1):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-        if time.perf_counter() > end:
-            break
-    return min(seconds)
+    fold = time.perf_counter() - start
+    return Costs({mode: [(n, best[mode, n]) for n in measured] for mode in modes}, fold)

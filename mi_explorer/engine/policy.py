@@ -8,8 +8,8 @@ Two ways to run a blend (row-wise, folded) are equal in result and differ in cos
 """
 
 from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Iterable, Sequence
 
 TURN = 16  # steps of a turn when teams take turns
 HORIZON = 48  # steps over which a fold is expected to pay for itself

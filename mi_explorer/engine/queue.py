@@ -1,7 +1,7 @@
 """The queue: rows that wait for a slot, by priority, user (stream) and recipe, so that counts and the fair next row are cheap."""
 
 from collections import deque
-from typing import Callable
+from collections.abc import Callable
 
 from mi_explorer.engine.events import INTERACTIVE
 from mi_explorer.engine.policy import Group
@@ -23,6 +23,10 @@ class Queue:
         groups = self._streams.setdefault(row.priority, {}).setdefault(row.stream, {})
         groups.setdefault(row.key, deque()).append(row)
         self._size += 1
+
+    def streams(self, priority: int) -> list[object]:
+        """The users who wait at this priority."""
+        return list(self._streams.get(priority, ()))
 
     def count(self, groups: dict[str, Group], priority: int) -> None:
         """Add the waiting rows of a priority to the groups of their recipes (made where missing)."""
@@ -62,7 +66,7 @@ class Queue:
     def remove(self, stream: object, wanted: Callable[[Row], bool]) -> list[Row]:
         """Take out the rows of a stream that are `wanted` (cancelled), in their order."""
         gone: list[Row] = []
-        for priority, streams in list(self._streams.items()):
+        for streams in list(self._streams.values()):
             groups = streams.get(stream, {})
             for key in list(groups):
                 gone += [row for row in groups[key] if wanted(row)]

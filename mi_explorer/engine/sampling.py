@@ -5,7 +5,7 @@ or on the mode. Filters and their order are those of `transformers`: repetition 
 The draw walks the kept tokens in the order of their ids, so that near-ties in probability cannot swap the result.
 """
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch

@@ -1,7 +1,7 @@
 """The scheduler: turns the policy's plan into the rows of the next step, and admits from the queue. Engine thread only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Iterable
 
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, INTERACTIVE
@@ -82,21 +82,32 @@ class Scheduler:
         """Admit what fits, then pick up to `limit` lanes, fairly between streams; returns the lanes picked."""
         batch = self.batch
         live = [row for row in batch.rows if row.priority == priority and wanted(row)]
-        busy: dict[object, int] = {}
-        for row in live:
-            busy[row.stream] = busy.get(row.stream, 0) + len(row.lanes)
-        total = sum(busy.values())
+        busy = dict.fromkeys(self.queue.streams(priority), 0)  # lanes of each user who has or wants any, whatever the recipe
+        for row in batch.rows:
+            if row.priority == priority:
+                busy[row.stream] = busy.get(row.stream, 0) + len(row.lanes)
         reserve = self._reserve if priority == BULK else 0
-        while batch.free > reserve:
-            if total >= limit and priority == BULK:
+        share = (len(batch.at) - reserve) // max(1, len(busy))
+
+        here: dict[object, int] = {}  # of these, the lanes in this very plan: nobody fills more than a step
+        for row in live:
+            here[row.stream] = here.get(row.stream, 0) + len(row.lanes)
+
+        def admissible(row: Row) -> bool:
+            lanes = len(row.lanes)
+            fits = lanes <= batch.free - reserve and busy[row.stream] + lanes <= max(share, lanes)
+            return fits and here.get(row.stream, 0) < limit and wanted(row)
+
+        total = sum(here.values())
+        while batch.free > reserve and (priority == INTERACTIVE or total < limit):
+            found = self.queue.pop(priority, admissible, busy)
+            if found is None:
                 break
-            row = self.queue.pop(priority, lambda r: wanted(r) and len(r.lanes) <= batch.free - reserve and busy.get(r.stream, 0) < limit, busy)
-            if row is None:
-                break
-            batch.admit(row)
-            live.append(row)
-            busy[row.stream] = busy.get(row.stream, 0) + len(row.lanes)
-            total += len(row.lanes)
+            batch.admit(found)
+            live.append(found)
+            busy[found.stream] += len(found.lanes)
+            here[found.stream] = here.get(found.stream, 0) + len(found.lanes)
+            total += len(found.lanes)
         if total <= limit:
             chosen += live
             return total

@@ -6,8 +6,8 @@ q_a ∝ exp((1−a)·ℓ_I + a·ℓ_T) has the blend's mean of d = ℓ_T − ℓ
 Conditional on the blend's own prefix, not causal. The head runs in chunks: 152k words × 4,000 tokens stay under 1 GB.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import torch
 
@@ -69,8 +69,8 @@ def score(resident: ResidentPair, recipe: Recipe, prompt_ids: Sequence[int], res
         for logits in resident.ready().teacher(blends, prompt + response[:-1], len(prompt) - 1, chunk):
             start = sum(len(p["llr"]) for p in pieces)
             target = torch.tensor(response[start : start + len(logits[0])], device=logits[0].device)
-            sides = [sum((logits[i] * w for i, w in mix[1:]), logits[mix[0][0]] * mix[0][1]) for mix in mixes]
-            pieces.append(_measures(*sides, target))
+            instruct, thinking, blend = (sum((logits[i] * w for i, w in mix[1:]), logits[mix[0][0]] * mix[0][1]) for mix in mixes)
+            pieces.append(_measures(instruct, thinking, blend, target))
     return Scores(**{name: tuple(x for piece in pieces for x in piece[name]) for name in pieces[0]})
 
 

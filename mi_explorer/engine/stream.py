@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from mi_explorer.engine.events import Event, Failed, Finished
 
@@ -45,8 +46,22 @@ class Stream:
             return not self._open and not self._events
 
     def __iter__(self) -> Iterator[Event]:
-        while (event := self.get()) is not None:
-            yield event
+        while batch := self._take():
+            try:
+                while batch:
+                    yield batch.popleft()
+            finally:  # whoever stops reading here finds the rest in the next loop, `get` or `drain`
+                if batch:
+                    with self._changed:
+                        self._events.extendleft(reversed(batch))
+
+    def _take(self) -> deque[Event]:
+        """All events at once, waiting for the first; empty at the end. One lock for a step's events keeps the engine's thread going."""
+        with self._changed:
+            while not self._events and self._open:
+                self._changed.wait()
+            batch, self._events = self._events, deque()
+            return batch
 
     def cancel(self, ids: Sequence[str] | None = None) -> None:
         """Cancel some requests, or all; each ends with `Finished(reason="cancelled")` within one step."""

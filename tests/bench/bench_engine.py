@@ -76,7 +76,14 @@ def mini_prompts(resident: ResidentPair, n: int) -> tuple[list[tuple[int, ...]],
 
 def medium_pair(folder: Path) -> Pair:
     """Two random Qwen3 checkpoints of 135M parameters in bf16."""
-    shape = dict(hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3, head_dim=64)
+    shape = {
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "head_dim": 64,
+    }
     config = Qwen3Config(vocab_size=49152, tie_word_embeddings=True, max_position_embeddings=2048, **shape)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     torch.manual_seed(1)
@@ -217,7 +224,7 @@ def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
             spent = [0.0, 0.0]
             run, step, flush = engine.backend.run, engine._step, engine._flush
 
-            def timed(what, where):
+            def timed(what, where, spent=spent):
                 def call(*a):
                     start = time.perf_counter()
                     out = what(*a)
@@ -245,7 +252,8 @@ def adapter_step(resident: ResidentPair, folder: Path, rounds: int) -> dict:
 
     linears = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     model = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(resident.pair.instruct, dtype=torch.bfloat16), LoraConfig(r=16, target_modules=linears, init_lora_weights=False)
+        AutoModelForCausalLM.from_pretrained(resident.pair.instruct, dtype=torch.bfloat16),
+        LoraConfig(r=16, target_modules=linears, init_lora_weights=False),
     )
     model.save_pretrained(folder / "adapter")
     adapted = ResidentPair.load(Pair("adapter", resident.pair.instruct, str(folder / "adapter")))

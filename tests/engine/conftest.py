@@ -1,6 +1,6 @@
 """The labs (pairs of tiny models), made once per session at first use."""
 
-from functools import lru_cache
+from functools import cache
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.engine.lab import Lab
 def labs(tmp_path_factory):
     """kind → Lab."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def lab(kind: str) -> Lab:
         return Lab(kind, tmp_path_factory.mktemp(kind))
 

@@ -1,7 +1,7 @@
 """Pairs of tiny models, loaded once per session, and the plain `transformers` way to run their blends."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, Olmo2Config
@@ -9,8 +9,8 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, Olmo2Co
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.events import Failed, Finished, Request, Token
 from mi_explorer.engine.policy import Costs
-from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.pairs import Pair
+from mi_explorer.recipe import Decoding, Recipe
 from tests.fixtures import SIZES, make_pair
 
 torch.set_num_threads(1)

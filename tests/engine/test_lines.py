@@ -30,7 +30,7 @@ def test_products_sums_and_norms_are_those_of_each_rows_blend(batch):
     x, ids = torch.randn(2, 3, 4), torch.tensor([[0, 4, 2], [1, 1, 3]])
     for row, (a, c) in enumerate(((0.7, 0.3), (0.2, 0.8))):
         weight, bias, gain = a * p + c * q, a * u + c * v, a * g + c * h
-        close = dict(atol=1e-6, rtol=1e-5)
+        close = {"atol": 1e-6, "rtol": 1e-5}
         torch.testing.assert_close(F.linear(x, w, b)[row], F.linear(x[row], weight, bias), **close)
         torch.testing.assert_close(F.linear(x.view(6, 4), w)[3 * row : 3 * row + 3], F.linear(x[row], weight), **close)
         torch.testing.assert_close(F.embedding(ids, w)[row], F.embedding(ids[row], weight), **close)
@@ -69,7 +69,11 @@ def test_everything_else_raises(batch, use):
 
 @pytest.mark.parametrize(
     "kind, words",
-    [("qwen3-moe", "'qwen3_moe' is not one of.*not one tensor of the checkpoint"), ("lfm2", "states other than attention"), ("gemma2", "no row-wise form")],
+    [
+        ("qwen3-moe", "'qwen3_moe' is not one of.*not one tensor of the checkpoint"),
+        ("lfm2", "states other than attention"),
+        ("gemma2", "no row-wise form"),
+    ],
 )
 def test_a_pair_that_folds_says_why(labs, kind, words):
     lab = labs(kind)

@@ -288,9 +288,8 @@ def test_a_draft_is_verified_in_few_passes_and_changes_nothing(labs, solo):
         old, new = solo(0.5, 1, decoding), solo(0.52, 1, decoding)
         kept = next((i for i, (a, b) in enumerate(zip(old, new)) if a != b), 40)
         with Engine(lab.resident, max_rows=2, max_context=128, costs=CHEAP_ROWS) as engine:
-            calls = []
-            whole = engine.backend.run
-            engine.backend.run = lambda *a: (calls.append(1), whole(*a))[1]
+            calls: list[int] = []
+            engine.backend.run = lambda *a, whole=engine.backend.run, calls=calls: (calls.append(1), whole(*a))[1]
             for recipe, want, same in ((0.52, new, kept), (0.5, old, 40)):
                 calls.clear()
                 events = list(engine.submit([Request("d", PROMPTS[1], lab.recipe(recipe), decoding, draft=tuple(old))]))
@@ -304,7 +303,9 @@ def test_logit_blends_mix_the_parents_distributions(labs):
     lab = labs("qwen3")
     recipes = {"logit": lab.recipe(0.6, method="logit"), "logit_proxy": lab.recipe(0.4, method="logit_proxy", params=(("beta", 0.7),))}
     with Engine(lab.resident, max_rows=8, max_context=64, costs=CHEAP_ROWS) as engine:
-        got = run(engine, [Request(k, PROMPTS[0], r, greedy(12)) for k, r in recipes.items()] + [Request("plain", PROMPTS[0], lab.recipe(0.6), greedy(12))])
+        got = run(
+            engine, [Request(k, PROMPTS[0], r, greedy(12)) for k, r in recipes.items()] + [Request("plain", PROMPTS[0], lab.recipe(0.6), greedy(12))]
+        )
         assert engine.status().slots == 0
 
     @torch.no_grad()
@@ -343,3 +344,29 @@ def test_a_closed_engine_says_so_and_leaves_no_thread(labs):
     assert {e.reason for e in stream if isinstance(e, Finished)} == {"cancelled"}
     assert isinstance(engine.submit([Request("c", PROMPTS[0], lab.recipe(0.3))]).get(1), Failed)
     assert threading.active_count() == before
+
+
+def test_nobody_waits_behind_a_flood_that_holds_every_slot(labs):
+    """One user queues far more rows than there are slots, at many recipes, folded in turns; the next user's row is admitted soon."""
+    lab = labs("qwen3")
+    with Engine(lab.resident, max_rows=2, max_context=256, only="fold", costs=SLOW_ROWS) as engine:
+        flood = engine.submit([Request(f"f{i}", PROMPTS[0], lab.recipe(i % 5 / 5), greedy(40)) for i in range(40)])
+        while engine.status().slots < 4:
+            flood.get(1)
+        list(engine.submit([Request("late", PROMPTS[1], lab.recipe(0.9), greedy(10))]))
+        assert sum(isinstance(e, Finished) for e in flood.drain()) <= 16
+        flood.cancel()
+        assert sum(1 for e in flood if isinstance(e, Finished)) > 0
+        assert engine.status().slots == 0
+
+
+def test_a_newcomer_shares_the_next_step_with_a_full_batch(labs):
+    """Row-wise: more rows than fit into a step; every user's rows get tokens in it at once."""
+    lab = labs("qwen3")
+    with Engine(lab.resident, max_rows=4, max_context=256, only="rowwise", costs=CHEAP_ROWS) as engine:
+        many = engine.submit([Request(f"m{i}", PROMPTS[0], lab.recipe(i / 10), greedy(200)) for i in range(4)])
+        while not isinstance(many.get(1), Token):
+            pass
+        list(engine.submit([Request("late", PROMPTS[1], lab.recipe(0.9), greedy(20))]))
+        assert engine.status().rows == 4, "nobody of the four had to end for it"
+        many.cancel()

@@ -25,7 +25,9 @@ times = st.builds(
     st.floats(0.5, 3),
     st.floats(0.01, 20),
 )
-crowds = st.lists(st.builds(lambda live, wait, lam: (live, wait, lam), st.integers(0, 20), st.integers(0, 40), st.floats(0, 1)), min_size=1, max_size=8)
+crowds = st.lists(
+    st.builds(lambda live, wait, lam: (live, wait, lam), st.integers(0, 20), st.integers(0, 40), st.floats(0, 1)), min_size=1, max_size=8
+)
 
 
 def groups(crowd) -> list[Group]:
