@@ -18,13 +18,13 @@ MI.address = function (view, fields, version, linkLimit) {
   }
 };
 
-// Writes the view into the address bar, at most four times a second (browsers refuse more than about 100 in 30 s).
+// Writes the view into the address bar once it has rested (it costs a drag its smoothness, and browsers refuse many a second).
 MI.addressBar = function (fields, version, linkLimit) {
   let timer = null, latest = null;
   return function (view) {
     latest = view;
-    timer = timer || setTimeout(() => {
-      timer = null;
+    clearTimeout(timer);
+    timer = setTimeout(() => {
       const keep = new URLSearchParams(location.search);
       const query = new URLSearchParams(MI.address(latest, fields, version, linkLimit));
       for (const [key, value] of keep) if (key.startsWith("__")) query.set(key, value); // the host's own, such as __theme

@@ -39,7 +39,10 @@ MI.bars = function (app) {
     cursor.style.left = MI.place(lam, app.rail.span());
     cursor.style.setProperty("--lam", MI.colour(lam));
     const at = frame ? app.frames().indexOf(frame) : -1;
-    for (let i = 0; i < bars.children.length; i++) bars.children[i].classList.toggle("mi-bar-on", i === at);
+    const on = bars.querySelector(".mi-bar-on");
+    if (on === bars.children[at]) return;
+    if (on) on.classList.remove("mi-bar-on");
+    if (at >= 0) bars.children[at].classList.add("mi-bar-on");
   }
   return { node, draw, drawLam };
 };

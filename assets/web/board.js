@@ -5,7 +5,6 @@ MI.board = function (app) {
   const row = h("div", { class: "mi-panes" });
   const node = h("section", { class: "mi-board", "aria-label": "Traces" }, row);
   const bodies = new Map(); // pane + strip + frame -> body, so that scrubbing swaps finished trees
-  const tops = new Map(); // the same key -> scroll position
   const scored = new Map(); // strip + frame -> scores of that trace
   let panes = [], folded = false, synced = false, diff = false, focus = null, syncing = false;
 
@@ -21,13 +20,11 @@ MI.board = function (app) {
     onfold: () => ((folded = !folded), update(true)),
     onfocus: (id) => ((focus = focus === id ? null : id), update(true)),
     onunpin: (lam) => app.view.set({ pins: app.view.get().pins.filter((x) => x !== lam) }),
-    onscroll(id, scroll) {
-      const pane = panes.find((p) => p.id === id);
-      if (pane && pane.key) tops.set(pane.key, scroll.scrollTop);
+    onscroll(moved) {
       if (!synced || syncing) return;
       syncing = true;
-      const share = scroll.scrollTop / Math.max(1, scroll.scrollHeight - scroll.clientHeight);
-      for (const other of panes) if (other.id !== id) other.scroll.scrollTop = share * (other.scroll.scrollHeight - other.scroll.clientHeight);
+      const share = moved.scrollTop / Math.max(1, moved.scrollHeight - moved.clientHeight);
+      for (const other of panes.map((p) => p.scroller())) if (other && other !== moved) other.scrollTop = share * (other.scrollHeight - other.clientHeight);
       requestAnimationFrame(() => (syncing = false));
     },
   };
@@ -62,7 +59,6 @@ MI.board = function (app) {
       const given = { name: near ? `nearest frame to ${MI.lam(spec.lam)}` : spec.name, lam: spec.lam, stale: app.stale() };
       if (frame) {
         [pane.key, given.body] = bodyOf(spec.id, frame, strip.token);
-        given.top = tops.get(pane.key);
         const lens = { mode: view.lens, scores: scored.get(strip.token + "/" + frame.id) };
         if (diff && base && frame !== base) Object.assign(lens, { mode: "diff", against: { text: base.thought + "\n" + base.answer, stamp: base.tokens } });
         given.lens = lens;
@@ -105,7 +101,8 @@ MI.board = function (app) {
     toggleDiff: () => ((diff = !diff), update(), diff),
     toggleSync: () => ((synced = !synced), synced),
     forget(token) {
-      for (const map of [bodies, tops, scored]) for (const key of [...map.keys()]) if (!key.includes(token)) map.delete(key);
+      for (const [key, body] of bodies) if (!key.includes(token)) body.node.remove(), bodies.delete(key);
+      for (const key of [...scored.keys()]) if (!key.includes(token)) scored.delete(key);
     },
   };
 };

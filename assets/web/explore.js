@@ -132,13 +132,14 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     MI.text(label, words);
     label.classList.toggle("mi-warn", app.stale());
   }
+  const inside = (lam) => lam >= 0 && lam <= 1; // beyond it the rail itself may have grown
   view.watch((now, changed) => {
     const moved = changed.size === 1 && changed.has("lam");
     if (!moved) ordered = null, knobs.draw(now), ask.draw(now), lenses.draw(now);
     app.board.update();
     moved ? app.rail.drawLam() : app.rail.drawFrames();
     moved ? app.bars.drawLam() : app.bars.draw();
-    app.rail.lead();
+    moved && inside(now.lam) ? app.rail.leadBlend() : app.rail.lead();
     if (!moved) bar();
     writeAddress(now);
   });

@@ -1,5 +1,5 @@
 // One pane of the trace board: the head with its counts, the map of the trace, the thought and the answer.
-// A frame's document tree is made once and kept, so that scrubbing only swaps finished trees.
+// A frame's document tree is made once, laid out once and kept in place, so that scrubbing only shows and hides.
 "use strict";
 MI.VERDICT = { correct: ["✓", "correct"], wrong: ["✗", "wrong"], no_answer: ["○", "no answer"] };
 
@@ -20,7 +20,8 @@ MI.after = (f) => (f.first === null || f.first === undefined || f.verdict !== "c
 
 MI.SHOWN = 60_000; // characters of a part that are laid out without being asked for
 
-// The body of one frame: {node, update(frame)}. Text grows by appended text nodes while it streams.
+// The body of one frame, with a scroll of its own: {node, update(frame, lens), show(on), follow()}. Text grows by appended
+// text nodes while it streams, and the end stays in sight until somebody reads back.
 MI.body = function (lam, options) {
   const h = MI.h;
   const thoughtText = h("div", { class: "mi-thought-text" }), answerText = h("div", { class: "mi-answer-text" });
@@ -30,15 +31,21 @@ MI.body = function (lam, options) {
   const thought = h("section", { class: "mi-thought", hidden: true }, fold, thoughtText);
   const answer = h("section", { class: "mi-answer", hidden: true }, answerText);
   const note = h("p", { class: "mi-note", hidden: true });
-  const node = h("div", { class: "mi-body", style: { "--lam": MI.colour(lam) } }, thought, answer, note);
+  const body = h("div", { class: "mi-body" }, thought, answer, note);
+  const node = h("div", { class: "mi-scroll", role: "region", style: { "--lam": MI.colour(lam) } }, body);
+  let atEnd = true, running = false;
+  node.addEventListener("scroll", () => ((atEnd = node.scrollHeight - node.scrollTop - node.clientHeight < 60), options.onscroll(node)), { passive: true });
   const more = h("button", { class: "mi-more", type: "button", hidden: true, onclick: () => ((all = true), again()) });
   let shown = "", all = false, again = () => {};
-  node.append(more);
+  body.append(more);
   MI.text(label, "Thought");
   return {
     node,
+    map: h("div", { class: "mi-map", "aria-hidden": "true" }),
     update(frame, lens) {
       again = () => this.update(frame, lens);
+      if (frame.state === "running" && !running) atEnd = true;
+      running = frame.state === "running";
       const length = frame.thought.length + frame.answer.length;
       more.hidden = all || length <= MI.SHOWN;
       if (!more.hidden) {
@@ -66,6 +73,13 @@ MI.body = function (lam, options) {
       note.hidden = !words;
       MI.text(note, words);
     },
+    show(on) {
+      node.classList.toggle("mi-shown", on);
+      node.inert = !on;
+      on ? node.setAttribute("tabindex", "0") : node.removeAttribute("tabindex");
+    },
+    // Called once all panes are written, so that the text of all of them is laid out once.
+    follow: () => running && atEnd && (node.scrollTop = 1e9),
   };
 };
 
@@ -74,35 +88,43 @@ MI.pane = function (spec, options) {
   const h = MI.h;
   const lam = h("span", { class: "mi-lam mi-num" }), name = h("span", { class: "mi-name" });
   const chip = h("span", { class: "mi-chip" }), facts = h("div", { class: "mi-facts" });
-  const map = h("div", { class: "mi-map", "aria-hidden": "true" });
-  const scroll = h("div", { class: "mi-scroll", tabindex: "0", role: "region" });
+  const blank = h("div", { class: "mi-map", "aria-hidden": "true" }), map = h("div", { class: "mi-map-box" }, blank);
+  const empty = h("p", { class: "mi-note mi-empty", hidden: true }, "No trace yet. Run to see one.");
+  const stage = h("div", { class: "mi-stack" }, empty);
   const tools = h("div", { class: "mi-pane-tools" });
   const head = h("header", { class: "mi-pane-head" }, h("div", { class: "mi-pane-title" }, h("i", { class: "mi-dot", "aria-hidden": "true" }), lam, name, chip, tools), facts, map);
-  const node = h("article", { class: "mi-pane", "data-pane": spec.id }, head, scroll);
-  let body = null, atEnd = true, running = false;
-  scroll.addEventListener("scroll", () => ((atEnd = scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 60), options.onscroll(spec.id, scroll)), { passive: true });
+  const node = h("article", { class: "mi-pane", "data-pane": spec.id }, head, stage);
+  let body = null, painted = "";
+  const put = (next) => {
+    if (body === next) return;
+    if (body) body.show(false);
+    body = next;
+    if (!body) return;
+    if (body.node.parentNode !== stage) stage.append(body.node);
+    body.show(true);
+  };
   if (spec.removable) tools.append(h("button", { class: "mi-icon", type: "button", title: "Remove this pin", "aria-label": `Remove the pin at λ ${MI.lam(spec.lam)}`, onclick: () => options.onunpin(spec.lam) }, "×"));
   tools.append(h("button", { class: "mi-icon", type: "button", title: "Focus (f)", "aria-label": "Focus this pane", onclick: () => options.onfocus(spec.id) }, "⤢"));
   const fact = {};
   for (const key of ["tokens", "split", "speed", "reflect", "after", "loops"]) facts.append((fact[key] = h("span", { class: "mi-fact mi-fact-" + key })));
 
   return {
-    id: spec.id, node, scroll,
+    id: spec.id, node, scroller: () => body && body.node,
     update(frame, given) {
       const at = frame ? frame.lam : given.lam;
-      node.style.setProperty("--lam", MI.colour(at));
+      const colour = MI.colour(at); // set on the head alone: inherited by thousands of words, it would restyle them at every move
+      if (colour !== painted) head.style.setProperty("--lam", (painted = node.style.borderTopColor = colour));
       MI.text(lam, "λ " + MI.lam(at));
       MI.text(name, given.name);
       node.setAttribute("aria-label", `${given.name}, λ ${MI.lam(at)}`);
-      scroll.setAttribute("aria-label", `Trace of ${given.name}, λ ${MI.lam(at)}`);
       node.setAttribute("aria-busy", String(Boolean(frame && ["queued", "running"].includes(frame.state))));
       node.classList.toggle("mi-stale", Boolean(given.stale));
       if (!frame) {
         MI.text(chip, "");
         for (const key in fact) MI.text(fact[key], "");
-        map.replaceChildren();
-        scroll.replaceChildren(h("p", { class: "mi-note" }, "No trace yet. Run to see one."));
-        body = null;
+        map.replaceChildren(blank);
+        put(null);
+        empty.hidden = false;
         return;
       }
       const [sign, word, kind] = MI.verdict(frame);
@@ -117,18 +139,14 @@ MI.pane = function (spec, options) {
       const after = MI.after(frame);
       MI.text(fact.after, after !== null && after >= 0.005 ? `${MI.percent(after)} after first right` : "");
       MI.text(fact.loops, frame.looped ? "repeats itself" : "");
-      MI.minimap(map, frame);
-      if (body !== given.body) {
-        body = given.body;
-        scroll.replaceChildren(body.node);
-        scroll.scrollTop = given.top || 0;
-      }
-      if (frame.state === "running" && !running) atEnd = true;
-      running = frame.state === "running";
+      MI.minimap(given.body.map, frame);
+      if (map.firstChild !== given.body.map) map.replaceChildren(given.body.map);
+      empty.hidden = true;
+      put(given.body);
+      body.node.setAttribute("aria-label", `Trace of ${given.name}, λ ${MI.lam(at)}`);
       body.update(frame, given.lens);
     },
-    // Called once all panes are written, so that the text of all of them is laid out once. Reading back stops the following.
-    follow: () => running && atEnd && (scroll.scrollTop = 1e9),
+    follow: () => body && body.follow(),
   };
 };
 

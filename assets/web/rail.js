@@ -92,7 +92,7 @@ MI.rail = function (app) {
     input.setAttribute("aria-valuetext", `λ ${MI.lam(lam)}` + (band ? `, stage ${band.stage}` : ""));
     MI.text(knob, MI.lam(lam));
     knob.style.left = MI.place(lam, range);
-    node.style.setProperty("--lam", MI.colour(lam));
+    input.style.setProperty("--lam", MI.colour(lam));
     if (document.activeElement !== box) box.value = MI.lam(lam), box.removeAttribute("aria-invalid");
     const exact = app.frames().some((f) => Math.abs(f.lam - lam) < 1e-9);
     here.classList.toggle("mi-wanted", !exact && !app.stale());
@@ -100,21 +100,31 @@ MI.rail = function (app) {
     MI.text(pin, pins.includes(lam) ? "Unpin" : "Pin");
   }
 
-  // Leaders: from the foot of every pane to its λ on the rail.
+  // Leaders: from the foot of every pane to its λ on the rail. `lead` measures the panes; `leadBlend` only moves the blend's.
+  let feet = null;
   function lead() {
     const box = leaders.getBoundingClientRect();
     if (!box.width) return;
     const inset = parseFloat(getComputedStyle(node).getPropertyValue("--inset"));
+    feet = { height: box.height, at: (lam) => inset + ((lam - range[0]) / (range[1] - range[0])) * (box.width - 2 * inset) };
     const lines = app.board.panes().map((pane) => {
-      const p = pane.node.getBoundingClientRect(), lam = pane.id === "instruct" ? 0 : pane.id === "thinking" ? 1 : pane.id === "blend" ? app.view.get().lam : Number(pane.id.slice(3));
-      const middle = p.left + p.width / 2;
-      if (!p.width || middle < box.left || middle > box.right) return null;
-      const x0 = middle - box.left, x1 = inset + ((lam - range[0]) / (range[1] - range[0])) * (box.width - 2 * inset), y = box.height;
-      return h("svg:path", { d: `M${x0.toFixed(1)} 0 C ${x0.toFixed(1)} ${y * 0.7}, ${x1.toFixed(1)} ${y * 0.3}, ${x1.toFixed(1)} ${y}`, stroke: MI.colour(lam), class: pane.id === "blend" ? "mi-leader-main" : "" });
+      const p = pane.node.getBoundingClientRect(), x = p.left + p.width / 2 - box.left;
+      if (!p.width || x < 0 || x > box.width) return null;
+      if (pane.id !== "blend") return curve(x, pane.id === "instruct" ? 0 : pane.id === "thinking" ? 1 : Number(pane.id.slice(3)), "");
+      feet.x = x;
+      return (feet.path = curve(x, app.view.get().lam, "mi-leader-main"));
     });
     leaders.replaceChildren(...lines.filter(Boolean));
   }
+  const bend = (x, lam) => { const to = feet.at(lam).toFixed(1), from = x.toFixed(1), y = feet.height; return `M${from} 0 C ${from} ${y * 0.7}, ${to} ${y * 0.3}, ${to} ${y}`; };
+  const curve = (x, lam, cls) => h("svg:path", { d: bend(x, lam), stroke: MI.colour(lam), class: cls });
+  function leadBlend() {
+    const { lam } = app.view.get();
+    if (!feet || !feet.path) return;
+    feet.path.setAttribute("d", bend(feet.x, lam));
+    feet.path.setAttribute("stroke", MI.colour(lam));
+  }
   new ResizeObserver(lead).observe(leaders);
 
-  return { node, drawFrames, drawLam, lead, step: (d) => { const to = MI.step(app.view.get().lam, d, app.frames()); if (to !== null) app.view.set({ lam: to }); }, stop, span: () => range };
+  return { node, drawFrames, drawLam, lead, leadBlend, step: (d) => { const to = MI.step(app.view.get().lam, d, app.frames()); if (to !== null) app.view.set({ lam: to }); }, stop, span: () => range };
 };

@@ -62,6 +62,7 @@ def visit(browser: Any, address: str) -> Page:
     page = browser.new_context(viewport={"width": 1360, "height": 900}).new_page()
     page.goto(address)
     page.wait_for_selector("[data-ready]", timeout=60_000)
+    page.set_default_timeout(120_000)
     return page
 
 
@@ -82,7 +83,7 @@ def stream(browser: Any, folder: Path) -> dict[str, float]:
 
 
 def scrub(browser: Any, folder: Path) -> dict[str, float]:
-    process, address = server(folder, "tests/ui/serve.py", "{port}", "0")
+    process, address = server(folder, "tests/ui/serve.py", "{port}", "2000")
     page = visit(browser, address)
     page.fill(".mi-prompt", "echo: " + "one two three four " * 500)
     page.click(".mi-primary")

@@ -22,7 +22,7 @@ def run(page) -> list[str]:
     texts = []
     for i in range(11):
         page.locator(".mi-bar").nth(i).click()
-        texts.append(page.evaluate("() => document.querySelector('[data-pane=blend] .mi-body').textContent"))
+        texts.append(page.evaluate("() => document.querySelector('[data-pane=blend] .mi-shown .mi-body').textContent"))
     return texts
 
 
@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_strip_and_the_lenses_work(app, visit):
     page = visit(app + "?cap=24&seed=5&q=What+is+2+%2B+3%3F&gold=5")
     assert run(page) == run(page)
     page.click("[data-lens=writer]")
-    pane(page, "thinking").locator(".mi-tok").nth(2).click()
+    pane(page, "thinking").locator(".mi-shown .mi-tok").nth(2).click()
     card = page.locator(".mi-card")
     assert card.locator(".mi-side-instruct li").count() == 5 and card.locator(".mi-side-thinking li").count() == 5
     expect(card).to_contain_text("log-ratio")

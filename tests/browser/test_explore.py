@@ -25,7 +25,7 @@ def test_landing_shows_a_real_strip_and_its_verdicts(scripted, visit):
     expect(pane(page, "blend").locator(".mi-chip")).to_have_text("✓ correct")
     expect(pane(page, "thinking").locator(".mi-fact-tokens")).to_have_text("108 tokens")
     expect(pane(page, "thinking").locator(".mi-fact-split")).to_have_text("103 thought + 5 answer")
-    expect(pane(page, "thinking").locator(".mi-first")).to_have_text("first right")
+    expect(pane(page, "thinking").locator(".mi-shown .mi-first")).to_have_text("first right")
     expect(page.locator(".mi-source")).to_have_text("Precomputed (scripted)")
     expect(page.locator(".mi-sentence")).to_contain_text("Thought appears between λ 0.4 and 0.5.")
     assert page.locator(".mi-bar").count() == 11
@@ -95,7 +95,7 @@ def test_pins_focus_and_diff(scripted, visit):
     page = visit(scripted)
     set_lam(page, 0.3)
     page.click("text=Pin")
-    expect(pane(page, "pin0.3").locator(".mi-answer-text")).to_have_text("So the answer is 7.")
+    expect(pane(page, "pin0.3").locator(".mi-shown .mi-answer-text")).to_have_text("So the answer is 7.")
     set_lam(page, 0.8)
     expect(pane(page, "pin0.3").locator(".mi-lam")).to_have_text("λ 0.3")
     page.locator("body").click(position={"x": 5, "y": 5})
@@ -105,9 +105,9 @@ def test_pins_focus_and_diff(scripted, visit):
     page.keyboard.press("f")
     expect(pane(page, "instruct")).to_be_visible()
     page.keyboard.press("d")
-    assert pane(page, "pin0.3").locator(".mi-new").all_inner_texts() == ["7."]  # λ 0 said 999
+    assert pane(page, "pin0.3").locator(".mi-shown .mi-new").all_inner_texts() == ["7."]  # λ 0 said 999
     page.keyboard.press("d")
-    expect(page.locator(".mi-new")).to_have_count(0)
+    expect(page.locator(".mi-shown .mi-new")).to_have_count(0)
     page.click("[aria-label='Remove the pin at λ 0.3']")
     expect(pane(page, "pin0.3")).to_have_count(0)
 
@@ -124,7 +124,7 @@ def test_a_run_streams_with_moving_counters_and_right_verdicts(scripted, visit):
     counts = page.evaluate("() => window.counts")
     assert counts == sorted(counts) and len(counts) >= 4 and counts[-1] == 108
     expect(pane(page, "thinking").locator(".mi-chip")).to_have_text("✓ correct")
-    expect(pane(page, "thinking").locator(".mi-answer-text")).to_have_text("The answer is 20.")
+    expect(pane(page, "thinking").locator(".mi-shown .mi-answer-text")).to_have_text("The answer is 20.")
     expect(page.locator(".mi-status")).to_contain_text("11 traces in")
     expect(page.locator(".mi-source")).to_contain_text("n = 1 per λ")
 
@@ -137,13 +137,13 @@ def test_stop_keeps_what_was_written_and_the_next_run_works(scripted, visit):
     expect(pane(page, "thinking").locator(".mi-fact-tokens")).to_have_text(re.compile(r"^\d\d+ tokens"))
     page.keyboard.press("Escape")
     finished(page)
-    kept = pane(page, "thinking").locator(".mi-thought-text").inner_text()
+    kept = pane(page, "thinking").locator(".mi-shown .mi-thought-text").inner_text()
     tokens = int(pane(page, "thinking").locator(".mi-fact-tokens").inner_text().split()[0])
     assert kept.startswith("one two three") and 10 <= tokens < 900
     expect(pane(page, "thinking").locator(".mi-chip")).to_have_text("◼ stopped")
     expect(page.locator(".mi-status")).to_contain_text("Stopped. What was written so far is kept.")
     page.wait_for_timeout(400)
-    assert pane(page, "thinking").locator(".mi-thought-text").inner_text() == kept
+    assert pane(page, "thinking").locator(".mi-shown .mi-thought-text").inner_text() == kept
     page.click(".mi-example >> nth=0")
     page.click(RUN)
     finished(page)
@@ -247,7 +247,7 @@ def test_two_visitors_at_once_get_their_own_traces(scripted, visit):
     for _ in range(40):
         live = [p.locator("[data-pane=thinking]").get_attribute("aria-busy") == "true" for p in (one, two)]
         texts = [
-            pane(p, "thinking").locator(".mi-thought-text").inner_text() if p.locator("[data-pane=thinking] .mi-thought-text").is_visible() else ""
+            pane(p, "thinking").locator(".mi-shown .mi-thought-text").inner_text() if p.locator("[data-pane=thinking] .mi-shown .mi-thought-text").is_visible() else ""
             for p in (one, two)
         ]
         both_live = both_live or (all(live) and "alpha" in texts[0] and "beta" in texts[1])
@@ -257,7 +257,7 @@ def test_two_visitors_at_once_get_their_own_traces(scripted, visit):
     assert both_live, "one visitor waited for the other"
     for page in (one, two):
         finished(page)
-    a, b = (pane(p, "thinking").locator(".mi-answer-text").inner_text() for p in (one, two))
+    a, b = (pane(p, "thinking").locator(".mi-shown .mi-answer-text").inner_text() for p in (one, two))
     assert set(re.findall("alpha|beta", a)) == {"alpha"} and set(re.findall("alpha|beta", b)) == {"beta"}
 
 

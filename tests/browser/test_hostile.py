@@ -26,7 +26,7 @@ def test_the_corpus_in_question_and_output_shows_as_text(scripted, visit):
     page.click(".mi-primary")
     finished(page)
     words = page.evaluate(
-        "() => [...document.querySelectorAll('[data-pane=thinking] .mi-thought-text, [data-pane=thinking] .mi-answer-text')].map(n => n.textContent)"
+        "() => [...document.querySelectorAll('[data-pane=thinking] .mi-shown .mi-thought-text, [data-pane=thinking] .mi-shown .mi-answer-text')].map(n => n.textContent)"
     )
     assert words == [text, text]
     for lens in ("markers", "writer", "entropy", "plain"):
@@ -34,7 +34,7 @@ def test_the_corpus_in_question_and_output_shows_as_text(scripted, visit):
     page.keyboard.press("Escape")
     page.locator("body").click(position={"x": 5, "y": 5})
     page.keyboard.press("d")
-    assert page.evaluate("() => document.querySelector('[data-pane=thinking] .mi-answer-text').textContent") == text
+    assert page.evaluate("() => document.querySelector('[data-pane=thinking] .mi-shown .mi-answer-text').textContent") == text
     harmless(page)
 
 
@@ -67,7 +67,7 @@ def test_a_megabyte_of_output_leaves_the_page_alive(scripted, visit):
     page.wait_for_timeout(1500)
     page.click(".mi-stop")
     finished(page)
-    assert len(pane(page, "thinking").locator(".mi-answer-text").inner_text()) > 20_000
+    assert len(pane(page, "thinking").locator(".mi-shown .mi-answer-text").inner_text()) > 20_000
     page.locator(".mi-range").focus()
     page.keyboard.press("ArrowLeft")
     assert page.input_value(".mi-range") == "0.99"
