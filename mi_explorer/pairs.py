@@ -67,7 +67,7 @@ def _preset(name: str, entry: Mapping[str, Any]) -> Pair:
         raise PairError(f"Pair {name!r} in pairs.yaml has an unknown field {wrong[0]!r}. Known: {', '.join(sorted(allowed))}.")
     values = {k: v if isinstance(v, bool) else str(v) for k, v in entry.items() if v is not None}
     for role in ("instruct", "thinking", "base"):
-        if role in values and (ASSETS / str(values[role]).split("/", 1)[0]).is_dir() and str(values[role]).startswith("models/"):
+        if str(values.get(role, "")).startswith("models/"):  # the embedded pair lies below assets/
             values[role] = str(ASSETS / str(values[role]))
     return Pair(name=name, **values)  # type: ignore[arg-type]
 

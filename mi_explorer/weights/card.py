@@ -11,23 +11,27 @@ from mi_explorer import __version__
 from mi_explorer.codecs import to_yaml
 from mi_explorer.errors import UserError
 from mi_explorer.mergekit_yaml import to_mergekit
-from mi_explorer.pairs import HUB_ID, get_pair
+from mi_explorer.pairs import HUB_ID, Pair, get_pair
 from mi_explorer.recipe import MODULES, Recipe
 from mi_explorer.weights.blend import Bound
 
 
-def reproduce(recipe: Recipe, out: str = "DIR") -> str:
-    """The command line that exports this recipe."""
+def reproduce(recipe: Recipe, pair: Pair | None = None, adapter: bool = False) -> str:
+    """The command line that exports this recipe (of a `pair` with settings of its own; as a scaled adapter)."""
     words = ["python", "-m", "mi_explorer", "export", "--pair", recipe.pair, "--method", recipe.method, "--lambda", repr(recipe.lam)]
     if recipe.scope.layers != "all":
         words += ["--layers", recipe.scope.layers]
     if recipe.scope.modules != MODULES:
-        words += ["--modules", ",".join(recipe.scope.modules) or "none"]
+        words += ["--modules", ",".join(recipe.scope.modules)]
     for name, value in recipe.params:
         words += ["--param", f"{name}={value!r}"]
     if recipe.template != "own":
         words += ["--template", recipe.template]
-    return shlex.join([*words, "--out", out])
+    if pair and pair.untie:
+        words.append("--untie")
+    if pair and pair.adapter_on != "auto":
+        words += ["--adapter-on", pair.adapter_on]
+    return shlex.join([*words, *(["--adapter"] if adapter else []), "--out", "DIR"])
 
 
 def shareable(blend: Bound) -> Recipe:
@@ -81,7 +85,7 @@ The recipe:
 Make it again:
 
 ```
-{_plain(command) or reproduce(recipe)}
+{_plain(command) or reproduce(recipe, parents.pair)}
 ```
 
 {mergekit}

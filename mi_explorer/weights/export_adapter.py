@@ -12,7 +12,7 @@ import torch
 
 from mi_explorer.weights.adapter import CONFIG, WEIGHTS, AdapterCheckpoint
 from mi_explorer.weights.blend import Bound
-from mi_explorer.weights.card import model_card
+from mi_explorer.weights.card import model_card, reproduce, shareable
 from mi_explorer.weights.export import Exported, ExportError, staged, template_role
 from mi_explorer.weights.headers import CODES
 
@@ -61,7 +61,8 @@ def export_adapter(blend: Bound, out: str | Path, *, command: str = "") -> Expor
         for name in sorted(folder.files()):
             if name.startswith(("tokenizer", "special_tokens_map", "chat_template", "added_tokens")) and name.endswith((".json", ".jinja")):
                 (stage / name).write_bytes(folder.read(name))
-        card = model_card(blend, command).replace("library_name: transformers", "library_name: peft", 1)
+        card = model_card(blend, command or reproduce(shareable(blend), blend.parents.pair, adapter=True))
+        card = card.replace("library_name: transformers", "library_name: peft", 1)
         (stage / "README.md").write_text(card, encoding="utf-8")
         blend.parents.check_unchanged()
     return Exported(str(out), at, 1, len(tensors), blend.recipe.hash)

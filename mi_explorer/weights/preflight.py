@@ -30,6 +30,10 @@ SOFT = frozenset({
     "max_position_embeddings", "rope_scaling", "sliding_window", "use_sliding_window", "max_window_layers",
     "original_max_position_embeddings",
 })
+# Of one architecture and size, but not of one lineage: R1-Distill descends from Qwen2.5-Math (relative L2 to these is over 100 %).
+STRANGERS = (
+    (re.compile(r"Qwen/Qwen2\.5-(1\.5B|7B)(-Instruct)?"), re.compile(r"deepseek-ai/DeepSeek-R1-Distill-Qwen-(1\.5B|7B)")),
+)
 ROPE = ("rope_theta", "partial_rotary_factor")
 
 
@@ -67,6 +71,8 @@ def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
     """Judge a pair by name, spec or value. `memory` is what this machine has free (bytes; asked from the system by default)."""
     pair = get_pair(pair)
     facts: dict[str, Any] = {"pair": pair.name, "instruct": pair.instruct, "thinking": pair.thinking, "base": pair.base}
+    if strangers := list(_lineage(pair)):  # told from the names alone, before anything is asked from a hub
+        return Preflight("refused", tuple(strangers), facts)
     try:
         seen = _inspect_all(pair)
     except CheckpointError as error:
@@ -99,6 +105,14 @@ def refused(topic: str, what: str, why: str, todo: str) -> Finding:
 
 def note(topic: str, what: str, why: str = "", todo: str = "") -> Finding:
     return Finding("note", topic, what, why, todo)
+
+
+def _lineage(pair: Pair) -> Iterator[Finding]:
+    for one, two in STRANGERS:
+        for a, b in ((pair.instruct, pair.thinking), (pair.thinking, pair.instruct)):
+            if one.fullmatch(a) and two.fullmatch(b):
+                yield refused("lineage", f"{a} and {b} are of different lineages.", "They have the same shapes, but their weights are over 100 % "
+                              "(relative L2) apart: R1-Distill descends from Qwen2.5-Math.", "Use the Qwen2.5-Math model of the same size instead.")
 
 
 def flat(config: dict[str, Any]) -> dict[str, Any]:

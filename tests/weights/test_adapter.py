@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe, Scope
 from mi_explorer.weights.blend import bind
+from mi_explorer.weights.distance import distances
 from mi_explorer.weights.export import ExportError, export
 from mi_explorer.weights.export_adapter import export_adapter
 from mi_explorer.weights.parents import Parents
@@ -95,6 +96,8 @@ def test_the_scaled_adapter_gives_the_blend_in_peft(kind, lam, base, tmp_path):
     oracle = merged(base, tmp_path / "out")
     for name in parents.names():
         assert (oracle[name] - blend.tensor(name)).abs().max() < 2e-6, name
+    card = (tmp_path / "out/README.md").read_text()
+    assert "library_name: peft" in card and "--adapter --out DIR" in card
     if kind == "plain":
         a = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
         assert torch.equal(load_file(tmp_path / "out/adapter_model.safetensors")[a], load_file(folder / "adapter_model.safetensors")[a])
@@ -108,6 +111,21 @@ def test_a_blend_with_an_adapter_exports_as_a_checkpoint(base, tmp_path):
     written = load_file(tmp_path / "out/model.safetensors")
     assert all(torch.equal(written[n], blend.tensor(n)) for n in parents.names())
     assert (tmp_path / "out/tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
+
+
+def test_instruct_may_be_the_adapter_and_is_measured_like_any_parent(base, tmp_path):
+    folder = make_adapter(base, tmp_path / "lora", **KINDS["plain"])
+    parents = Parents.open(Pair("x", str(folder), str(base)))
+    blend = bind(Recipe(lam=0.25, scope=Scope("0")), parents)
+    export(blend, tmp_path / "out")
+    written = load_file(tmp_path / "out/model.safetensors")
+    assert set(written) == set(load_file(base / "model.safetensors")) and all(torch.equal(written[n], blend.tensor(n)) for n in written)
+    oracle = merged(base, folder)
+    outside = "model.layers.2.self_attn.q_proj.weight"
+    assert (written[outside] - oracle[outside]).abs().max() < 1e-6
+    rows = {r.name: r for r in distances(parents).tensors}
+    assert {n for n, r in rows.items() if r.l2} == set(parents.instruct.touched())
+    assert rows[outside].l2 == pytest.approx(float((oracle[outside] - parents.tensor("thinking", outside)).norm()), rel=1e-5)
 
 
 def test_where_an_adapter_sits(base, tmp_path):

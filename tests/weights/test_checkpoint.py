@@ -2,6 +2,7 @@
 
 import json
 import struct
+from fnmatch import fnmatch
 
 import pytest
 import torch
@@ -121,6 +122,26 @@ def test_what_is_neither_folder_nor_hub_id():
     for where in ("./nowhere", "nowhere", "a/b/c", "", "https://example.org/x"):
         with pytest.raises(CheckpointError, match="There is no checkpoint folder"):
             open_source(where)
+
+
+def test_hub_ids_are_downloaded_as_safetensors_and_small_files(tmp_path, monkeypatch):
+    folder, asked = make("qwen3", tmp_path / "snapshot"), {}
+
+    def download(repo, **options):
+        asked.update(repo=repo, **options)
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    checkpoint = Checkpoint.open("lab/model")
+    assert checkpoint.label == "lab/model" and len(checkpoint.names()) == 35 and asked["repo"] == "lab/model"
+    assert not any(fnmatch(name, p) for p in asked["allow_patterns"] for name in ("pytorch_model.bin", "modeling_x.py", "model.gguf", "x.pkl"))
+
+    def fail(repo, **options):
+        raise OSError("no route")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(CheckpointError, match="lab/model: cannot be downloaded .*or give a local folder"):
+        Checkpoint.open("lab/model")
 
 
 # Parents ---------------------------------------------------------------------------------------------------------------

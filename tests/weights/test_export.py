@@ -103,6 +103,7 @@ def test_wider_and_untied_results(tmp_path):
     export(blend, tmp_path / "loose")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "loose", dtype=torch.bfloat16)
     assert torch.equal(loaded.lm_head.weight, blend.tensor("lm_head.weight"))
+    assert "--untie --out DIR" in (tmp_path / "loose/README.md").read_text()
     assert not torch.equal(loaded.lm_head.weight, loaded.model.embed_tokens.weight)
 
 

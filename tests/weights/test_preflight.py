@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from mi_explorer.pairs import Pair
+from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.weights import preflight as module
 from mi_explorer.weights.preflight import preflight
 from mi_explorer.weights.source import CheckpointError, Folder, Hub
@@ -157,6 +157,14 @@ def test_a_lora_parent(tmp_path):
     other = make("qwen2", tmp_path / "wide", hidden_size=64)
     result, topics = found(Pair("x", str(other), str(folder)))
     assert result.verdict == "refused" and "have shapes" in topics["files"].what
+
+
+@pytest.mark.parametrize("size", ["1.5B", "7B"])
+def test_known_strangers_are_refused_by_name(size):
+    spec = f"Qwen/Qwen2.5-{size}-Instruct|deepseek-ai/DeepSeek-R1-Distill-Qwen-{size}"
+    result, topics = found(spec)
+    assert result.verdict == "refused" and "different lineages" in topics["lineage"].what and "Qwen2.5-Math" in topics["lineage"].todo
+    assert list(module._lineage(get_pair("qwen2.5-math-1.5b"))) == []
 
 
 # No weight byte ------------------------------------------------------------------------------------------------------
