@@ -7,16 +7,20 @@ PY := $(VENV)/bin/python
 
 .PHONY: app test mini lint venv chromium clean
 
-venv: $(VENV)/ready
+venv: $(VENV)/ready-dev
 
-$(VENV)/ready: requirements.txt requirements-dev.txt constraints.txt
+$(VENV)/ready: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "MI Explorer needs Python 3.11 or newer; run: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -r requirements.txt -r requirements-dev.txt
+	$(PY) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -r requirements.txt
 	touch $@
 
-app: venv
+$(VENV)/ready-dev: $(VENV)/ready requirements-dev.txt
+	$(PY) -m pip install -q --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -r requirements-dev.txt
+	touch $@
+
+app: $(VENV)/ready
 	$(PY) app.py
 
 test: venv chromium
@@ -25,7 +29,7 @@ test: venv chromium
 chromium: venv
 	@sh tests/browser/chromium.sh $(PY)
 
-mini: venv
+mini: $(VENV)/ready
 	$(PY) -m mi_explorer.mini all
 
 lint: venv
