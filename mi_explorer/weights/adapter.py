@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class AdapterCheckpoint(Checkpoint):
             hint = " It has adapter_model.bin, which is not loaded here for safety; save it again as safetensors." if pickled else ""
             raise CheckpointError(f"{self.label}: {WEIGHTS} is missing.{hint}")
         self.own, raw = read_header(folder, WEIGHTS, files[WEIGHTS])
-        self._maps, self._files = {}, {}
+        self._maps, self._files, self._lock = {}, {}, threading.Lock()
         self.stamp = {WEIGHTS: self._stat(WEIGHTS)}
         self.own_headers = {WEIGHTS: raw}
         self.lora, self.replaced = claim(self.own, self.entries, self.settings, self.label, under.label)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Checkpoint:
         self.stamp = {shard: self._stat(shard) for shard in self.raw_headers}
         self._maps: dict[str, torch.Tensor] = {}
         self._files: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     @classmethod
     def open(cls, where: "str | Path | Checkpoint") -> "Checkpoint":
@@ -95,8 +97,9 @@ class Checkpoint:
         """Fill `out` (contiguous) with the bytes at `offset` of this tensor. A file that got shorter is an error, not a crash."""
         if out.numel() == 0:
             return
-        if entry.shard not in self._files:
-            self._files[entry.shard] = os.open(self.folder.file(entry.shard), os.O_RDONLY)
+        with self._lock:  # two threads that stream one shard share its handle
+            if entry.shard not in self._files:
+                self._files[entry.shard] = os.open(self.folder.file(entry.shard), os.O_RDONLY)
         view = memoryview(out.view(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
         done = 0
         while done < len(view):
@@ -117,6 +120,10 @@ class Checkpoint:
             os.close(handle)
         self._files.clear()
         self._maps.clear()
+
+    def __del__(self) -> None:
+        if getattr(self, "_files", None):
+            self.close()
 
     @property
     def nbytes(self) -> int:
