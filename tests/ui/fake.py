@@ -79,6 +79,7 @@ class FakeBench:
     def __post_init__(self) -> None:
         self.pair = Pair(self.name, "instruct", "thinking", "base", title="Scripted pair")
         self.tags, self.words = ThinkTags("<think>", "</think>"), Words()
+        self.prompts, self.fingerprint = self.words, "scripted"
         self.asked: list[Ask] = []
         self.closed = False
 

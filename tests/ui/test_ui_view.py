@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.errors import UserError
@@ -28,12 +28,14 @@ views = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(views)
 def test_the_address_holds_the_whole_view(view):
     again, messages = from_query(to_query(view))
     assert (again, messages) == (view, ())
 
 
+@settings(deadline=None)
 @given(views)
 def test_the_dict_holds_the_whole_view_and_is_json(view):
     assert from_dict(json.loads(json.dumps(as_dict(view)))) == view
@@ -79,6 +81,7 @@ def test_the_rest_of_a_broken_address_still_counts():
     assert (view.lam, view.decoding.seed, view.scope.layers, len(messages)) == (0.3, 7, "all", 1)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=400))
 def test_no_address_breaks_the_page(query):
     view, messages = from_query(query)
