@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -103,7 +105,7 @@ def test_strip_has_a_line_for_each_lambda(scripted, capsys):
 
 
 def test_prompt_from_standard_input(scripted, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", __import__("io").StringIO("What is 20 + 22?\n"))
+    monkeypatch.setattr("sys.stdin", StringIO("What is 20 + 22?\n"))
     code, out, _ = call(capsys, "run", "-", "--lambda", 1, "--json")
     assert code == 0 and json.loads(out)["answer"] in ("42", "43") and json.loads(out)["correct"] is None
 
@@ -317,6 +319,26 @@ def test_progress_line():
     assert [terminal.duration(s) for s in (None, 42, 185, 7800)] == ["?", "42 s", "3:05 min", "2:10 h"]
 
 
+def test_progress_is_one_line_on_a_terminal_and_now_and_then_elsewhere():
+    class Tty(StringIO):
+        def isatty(self):
+            return True
+
+    running = Progress("s", "running", 200, 40, 10, 3, 1, 4, message="bad \x1b[2J news")
+    for out, kind in ((Tty(), "live"), (StringIO(), "log")):
+        bar = terminal.ProgressLine(out)
+        bar.show(running)
+        bar.show(replace(running, done=45))
+        bar.note("Adding λ 0.45.")
+        bar.show(replace(running, done=190, state="done"))
+        bar.end()
+        text = out.getvalue()
+        assert "\x1b" not in text and "3 failed (bad \\x1b[2J news)" in text and "Adding λ 0.45.\n" in text
+        assert text.count("/200 samples") == (3 if kind == "live" else 2)  # a log has no need of the second
+        assert text.count("\n") == (2 if kind == "live" else 3) and ("\r" in text) == (kind == "live")
+    assert terminal.ProgressLine(quiet := StringIO(), quiet=True).show(running) is None and quiet.getvalue() == ""
+
+
 # -- for real -----------------------------------------------------------------------------------------------------------
 
 
@@ -378,8 +400,8 @@ def test_the_program_runs_sweeps_stops_and_resumes_on_real_weights(tmp_path):
 
 
 def test_the_program_says_what_is_wrong_with_a_model_folder(tmp_path):
-    (tmp_path / "instruct").mkdir()
-    (tmp_path / "instruct" / "config.json").write_text("{}")
+    fixtures.make_pair("qwen3", tmp_path)
+    fixtures.truncate(tmp_path / "instruct")
     run = real(tmp_path, "run", "Q", "--pair", "PAIR")
     out, err = run.communicate(timeout=280)
-    assert (run.returncode, out) == (2, "") and "instruct" in err and "Traceback" not in err
+    assert (run.returncode, out) == (2, "") and f"{tmp_path}/instruct" in err and "Traceback" not in err

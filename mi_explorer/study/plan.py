@@ -161,7 +161,7 @@ class Plan:
         """A name that stays the same while λs, questions and samples are added: the same command extends the same study."""
         kinds = sorted({json.dumps([{**as_dict(c.recipe), "lam": 0}, asdict(c.decoding)], sort_keys=True) for c in self.cells})
         method = "-".join(dict.fromkeys(c.recipe.method for c in self.cells)) if self.kind == "sweep" else self.kind
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{self.pairs[0]}-{self.task}-{method}").strip("-")[:48]
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{_short(self.pairs[0])}-{_short(self.task)}-{method}").strip("-")[:48]
         return f"{stem}-{digest('study', self.task, self.kind, self.task_seed, kinds)[:6]}"
 
     def extended(self, other: "Plan") -> "Plan":
@@ -199,6 +199,11 @@ class Plan:
             if isinstance(error, UserError):
                 raise
             raise PlanError(f"A stored plan cannot be read: {error!r}.") from None
+
+
+def _short(name: str) -> str:
+    """A pair's or task's name without folders: `models/a|models/b|base` → `a-b`."""
+    return "-".join(part.rstrip("/").rsplit("/", 1)[-1] for part in name.split("|")[:2])
 
 
 def _distinct(cells: Iterable[Cell]) -> tuple[Cell, ...]:

@@ -129,6 +129,8 @@ def test_names_stay_while_a_study_grows_and_differ_where_it_differs():
     others = [Plan("sums", grid(Recipe(method="slerp"), (0,), Decoding())), Plan("sums", grid(Recipe(), (0,), Decoding(seed=1))),
               Plan("other", plan.cells), Plan("sums", plan.cells, task_seed=1), Plan("sums", plan.cells, kind="layers")]  # fmt: skip
     assert len({plan.name, *(p.name for p in others)}) == 6
+    spec = Plan("data/sums.csv", grid(Recipe("models/a/|hub/b|base"), (0,), Decoding()))
+    assert spec.name.startswith("a-b-sums.csv-linear-")
     both = plan.extended(grown)
     assert (len(both.cells), both.questions, both.samples, both.command) == (3, 50, 8, "x")
 
