@@ -17,7 +17,7 @@ from mi_explorer.weights.parents import MismatchError, Parents
 from mi_explorer.weights.scope import inside, place
 from tests.fixtures import make_pair
 
-NEEDS_BASE = [name for name, m in METHODS.items() if m.needs_base]
+FROM_BASE = [name for name, m in METHODS.items() if m.zero == "base"]
 TO_PARENTS = ["linear", "slerp", "karcher", "topk_override"]  # λ = 1 is Thinking itself; λ = 0 is Instruct (top-k: with k = 0)
 
 
@@ -81,11 +81,8 @@ def test_ends_are_the_parents_bit_for_bit(method, which, parents, half):
         assert torch.equal(one.tensor(name), pair.tensor("thinking", name))
 
 
-@pytest.mark.parametrize("method", NEEDS_BASE)
+@pytest.mark.parametrize("method", FROM_BASE)
 def test_scale_zero_is_the_base(method, parents):
-    if METHODS[method].zero != "base":
-        assert method == "model_stock"
-        return
     blend = bind(recipe(method, 0.0), parents)
     assert all(torch.equal(blend.tensor(n), parents.tensor("base", n)) for n in parents.names())
 
