@@ -149,6 +149,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   function open() {
     if (!props.opened) return;
     const opened = JSON.parse(props.opened);
+    element.dataset.opened = "1";
     const asked = opened.given.length ? opened.view : {};
     view.set(Object.fromEntries(Object.entries(asked).filter(([k]) => opened.given.includes(k))));
     if (opened.messages.length) say(opened.messages.join(" "), "error");

@@ -108,14 +108,15 @@ class Explore:
     def _asks(self, request: Any) -> tuple[str, list[Ask], list[dict[str, Any]]]:
         if not isinstance(request, dict) or not _token_of(request):
             raise RunError("This request is not a run.")
-        view = views.from_dict(request.get("view") if isinstance(request.get("view"), dict) else {})
+        asked, sent = request.get("view"), request.get("kept")
+        view = views.from_dict(asked if isinstance(asked, dict) else {})
         if not view.prompt.strip():
             raise RunError("There is no question yet. Write one, or take an example.")
         recipe = view.recipe()
         self.bench.check(recipe)
         at = (view.lam,) if request.get("kind") == "here" else board.lams(view.lam, view.pins)
         asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None) for x in at]
-        kept = request.get("kept") if isinstance(request.get("kept"), list) else []
+        kept = sent if isinstance(sent, list) else []
         return (
             _token_of(request),
             asks,

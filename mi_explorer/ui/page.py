@@ -114,7 +114,7 @@ def build(pairs: Pairs) -> gr.Blocks:
             setup=fixed_part(pairs.at(pairs.first)[1]),
             opened="",
         )
-        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         board.run(run, None, board, concurrency_limit=VISITORS, trigger_mode="multiple", **quiet)
         board.load(load, None, board, concurrency_limit=4, trigger_mode="multiple", **quiet)
         app.load(opened, None, board, queue=False, **quiet)
@@ -123,7 +123,7 @@ def build(pairs: Pairs) -> gr.Blocks:
 
 def launch(app: gr.Blocks, host: str, port: int, **more: Any) -> Any:
     """Serve the page at host:port. Raises OSError when the port is taken."""
-    options = {"ssr_mode": False, "run_history": False, "share": False, "footer_links": ["gradio"], **more}
+    options: dict[str, Any] = {"ssr_mode": False, "run_history": False, "share": False, "footer_links": ["gradio"], **more}
     queue = app.queue(default_concurrency_limit=VISITORS, max_size=200)
     return queue.launch(server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, **options)
 

@@ -153,7 +153,7 @@ def _decode(kind: str, text: str) -> Any:
     if kind == "names":
         return [] if text == "none" else [x.strip() for x in text.split(",") if x.strip()]
     if kind == "pairs":
-        return dict(part.split(":", 1) if ":" in part else (part, "") for part in text.split(",") if part)
+        return {part.partition(":")[0]: part.partition(":")[2] for part in text.split(",") if part}
     return text
 
 

@@ -95,11 +95,11 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
         context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(90_000)
         page.on("request", lambda r: foreign.append(r.url) if not r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else None)
         page.on("pageerror", lambda e: thrown.append(str(e)))
         page.goto(address)
-        page.wait_for_selector("[data-ready]")
+        page.wait_for_selector("[data-opened]")  # ready, and the server has answered what the address asks for
         return page
 
     yield open_page

@@ -25,9 +25,8 @@ def test_the_corpus_in_question_and_output_shows_as_text(scripted, visit):
     page.fill(".mi-gold", HOSTILE[1])
     page.click(".mi-primary")
     finished(page)
-    words = page.evaluate(
-        "() => [...document.querySelectorAll('[data-pane=thinking] .mi-shown .mi-thought-text, [data-pane=thinking] .mi-shown .mi-answer-text')].map(n => n.textContent)"
-    )
+    shown = "[data-pane=thinking] .mi-shown .mi-thought-text, [data-pane=thinking] .mi-shown .mi-answer-text"
+    words = page.evaluate("q => [...document.querySelectorAll(q)].map(n => n.textContent)", shown)
     assert words == [text, text]
     for lens in ("markers", "writer", "entropy", "plain"):
         page.click(f"[data-lens={lens}]")
