@@ -139,7 +139,7 @@ class Engine:
             resident = self.resident
             if self._measure:
                 with resident.lock:
-                    self._schedule.costs = measure(resident, self.backend, self._schedule.rows)
+                    self._schedule.costs = self._measured()
             while True:
                 with self._wake:
                     while not (self._commands or self._closed or self._schedule.queue or self._batch.rows):
@@ -147,16 +147,39 @@ class Engine:
                         self._wake.wait()
                     commands, closed = list(self._commands), self._closed
                     self._commands.clear()
-                with resident.lock:
-                    for command in commands:
-                        self._take(*command)
-                    if closed:
-                        self._end_all()
-                    else:
-                        self._step()
+                try:
+                    with resident.lock:
+                        for command in commands:
+                            self._take(*command)
+                        if closed:
+                            self._end_all()
+                        else:
+                            self._step()
+                except Exception as error:  # a fault of ours; nobody may be left waiting for a thread that died
+                    log.exception("the engine's loop broke")
+                    self._fail_all(f"The engine broke: {type(error).__name__}: {str(error)[:300]}")
                 self._flush()
                 if closed:
                     return
+
+    def _measured(self) -> Costs:
+        """Step times, or assumed ones with a note where they cannot be measured: a request then meets the fault and names it."""
+        try:
+            return measure(self.resident, self.backend, self._schedule.rows)
+        except Exception as error:
+            log.warning("step times could not be measured", exc_info=error)
+            self._notes.append(f"Step times could not be measured ({type(error).__name__}: {str(error)[:200]}); assumed instead.")
+            return Costs(
+                {"folded": [(1, 1.0), (64, 10.0)], "rowwise": [(1, 1.5), (64, 15.0)]} if self.backend.rowwise else {"folded": [(1, 1.0)]}, 1.0
+            )
+
+    def _fail_all(self, message: str) -> None:
+        self._batch.forget()
+        self._schedule.changed = True
+        for row in list(self._batch.rows):
+            self._batch.fail(row, message)
+        for row in self._schedule.queue.clear():
+            self._emit(row, Failed(row.request.id, message))
 
     def _end_all(self) -> None:
         for row in list(self._batch.rows):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 TURN = 16  # steps of a turn when teams take turns
 HORIZON = 48  # steps over which a fold is expected to pay for itself
+FULL = 0.8  # of a batch, to be worth starting a recipe
 STAY = 1.1  # another bulk plan must be this much better to replace the running one
 SLOWDOWN = 1.5  # how much bulk rows in the same batch may slow an interactive step
 
@@ -41,6 +42,10 @@ class Costs:
         (n0, t0), (n1, t1) = table[i - 1], table[i]
         return max(t0 + (t1 - t0) * (lanes - n0) / (n1 - n0), 1e-9)
 
+    def round(self, mode: str, lanes: int, rows: int) -> float:
+        """Time for one token of each of `lanes` lanes, in steps of at most `rows`."""
+        return self.step(mode, min(lanes, rows)) * max(1.0, lanes / rows)
+
 
 @dataclass
 class Group:
@@ -53,6 +58,11 @@ class Group:
     live: int = 0
     waiting: int = 0
     lam: float = 0.0
+
+    @property
+    def demand(self) -> int:
+        """Lanes that want to run, in slots or not."""
+        return (self.live + self.waiting) * self.lanes
 
     def count(self, free: int) -> int:
         """Lanes that could run now."""
@@ -69,6 +79,8 @@ class Plan:
     bulk: int = 0
     others: bool = field(default=False, compare=False)
     """Whether somebody is left out, so that the turn must end."""
+    late: tuple[str, ...] = field(default=(), compare=False)
+    """Recipes whose waiting rows this row-wise bulk plan leaves in the queue, because a fold of their own serves them better."""
 
 
 @dataclass
@@ -135,13 +147,12 @@ def serve_all(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: 
     for plane in planes:
         members = [g for g in groups if g.plane == plane]
         fold = [g for g in members if g.foldable]
-        lanes = min(rows, sum(g.count(free) for g in members))
-        row_time = costs.step("rowwise", lanes) if plane is not None else float("inf")
+        row_time = costs.round("rowwise", sum(g.demand for g in members), rows) if plane is not None else float("inf")
         fold_time = float("inf")
         if len(fold) == len(members) and costs.steps.get("folded"):
             every = TURN if len(members) > 1 or len(planes) > 1 else HORIZON
             fresh = [g for g in members if now is None or (now.mode, now.target) != ("folded", g.key) or len(members) > 1]
-            fold_time = sum(costs.step("folded", min(rows, g.count(free))) for g in members) + len(fresh) * costs.fold / every
+            fold_time = sum(costs.round("folded", g.demand, rows) for g in members) + len(fresh) * costs.fold / every
         if now is not None and now.mode == "rowwise" and now.target == plane:
             fold_time *= STAY
         if row_time < float("inf") and (only == "rowwise" or (only == "auto" and row_time <= fold_time) or len(fold) < len(members)):
@@ -152,9 +163,14 @@ def serve_all(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: 
 
 
 def best_bulk(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, only: str) -> Plan | None:
-    """The plan with the most rows per second; at equal speed the one with the higher λ (long traces first)."""
-    best: tuple[float, float, Plan] | None = None
-    for plan, lanes, lam in _candidates(groups, rows, free, only):
+    """The plan with the most rows per second; at equal speed the one with the higher λ (long traces first).
+
+    A recipe is started only when a nearly full batch of it finds room: started by bits, every recipe would leave a tail in the
+    slots and none would ever fill a step. So tails are parked while there is room for the next full batch, and run together
+    (row-wise, or the longest of them folded) when there is not.
+    """
+    found: list[tuple[bool, float, float, Plan]] = []
+    for plan, lanes, full, lam in _candidates(groups, costs, rows, free, only):
         time = costs.step(plan.mode, lanes)
         running = now is not None and (plan.mode, plan.target) == (now.mode, now.target)
         if plan.mode == "folded" and not running:
@@ -162,21 +178,31 @@ def best_bulk(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: 
         value = lanes / time if time < float("inf") else 0.0
         if running:
             value = float("inf") if only != "auto" else value * STAY
-        if lanes and (best is None or (value, lam) > best[:2]):
-            best = (value, lam, plan)
-    return best[2] if best else None
+        if lanes:
+            found.append((full or running, value, lam, plan))
+    return max(found, key=lambda x: x[:3])[3] if found else None
 
 
-def _candidates(groups: Sequence[Group], rows: int, free: int, only: str) -> Iterable[tuple[Plan, int, float]]:
+def _candidates(groups: Sequence[Group], costs: Costs, rows: int, free: int, only: str) -> Iterable[tuple[Plan, int, bool, float]]:
+    """Plans with their lanes, whether they start nothing by bits, and their λ."""
     for g in groups:
         if g.foldable and (only != "rowwise" or g.plane is None):
-            yield Plan("folded", g.key, 1, rows), min(rows, g.count(free)), g.lam
+            lanes = min(rows, g.count(free))
+            yield Plan("folded", g.key, 1, rows), lanes, not g.waiting or lanes >= FULL * min(rows, g.demand), g.lam
     for plane in {g.plane for g in groups if g.plane is not None}:
         members = [g for g in groups if g.plane == plane]
-        if only != "fold" or not all(g.foldable for g in members):
-            live = sum(g.live * g.lanes for g in members)
-            queued = min(free, sum(g.waiting * g.lanes for g in members))
-            yield Plan("rowwise", plane, 1, rows), min(rows, live + queued), max(g.lam for g in members)
+        if only == "fold" and all(g.foldable for g in members):
+            continue
+        rate = rows / costs.step("rowwise", rows)  # what a full row-wise step gives; who folds better than that waits for its fold
+        joining = [g for g in members if only == "rowwise" or not g.foldable or g.demand / costs.round("folded", g.demand, rows) <= rate]
+        live = sum(g.live * g.lanes for g in members)
+        queued = min(free, sum(g.waiting * g.lanes for g in joining))
+        yield (
+            Plan("rowwise", plane, 1, rows, late=tuple(sorted(g.key for g in members if g not in joining))),
+            min(rows, live + queued),
+            True,
+            max(g.lam for g in members),
+        )
 
 
 def _fill(costs: Costs, mode: str, lanes: int, rows: int) -> int:

@@ -30,6 +30,7 @@ class Scheduler:
         self.plan: Plan | None = None
         self.turns = Turns()
         self.changed = True
+        self._regret = 0.0
         self._team: Team | None = None
         self._reserve = min(rows // 2, len(batch.at) // 4)  # slots that bulk leaves free for people
 
@@ -45,11 +46,30 @@ class Scheduler:
         groups = self._groups()
         people, bulk = list(groups[INTERACTIVE].values()), list(groups[BULK].values())
         free = self.batch.free if people else max(0, self.batch.free - self._reserve)
-        before, self.plan = self.plan, choose(people, bulk, self.costs, self.rows, free, self.plan, turns, self.only)
+        before, self.plan = self.plan, self._patience(choose(people, bulk, self.costs, self.rows, free, self.plan, turns, self.only))
         if before is None or self.plan is None or (before.mode, before.target) != (self.plan.mode, self.plan.target) or turns.over:
             turns.since = turns.now
         self._team = None if self.plan is None else self._form(self.plan)
         return self._team
+
+    def _patience(self, plan: Plan | None) -> Plan | None:
+        """A running row-wise batch of one recipe folds only when it has paid as much for waiting as the fold costs.
+
+        How long its rows will go on is not known; so the loss against the better choice stays below one fold.
+        """
+        now, team = self.plan, self._team
+        if plan is None or now is None or team is None or (now.mode, plan.mode) != ("rowwise", "folded") or now.priority != plan.priority:
+            self._regret = 0.0
+            return plan
+        rows = [row for row in (*team.ready, *team.fresh) if row in self.batch.rows]
+        if not rows or any(row.key != plan.target for row in rows) or len(rows) < len(self.batch.rows) or len(self.queue):
+            self._regret = 0.0
+            return plan
+        self._regret += self.costs.step("rowwise", len(rows)) - self.costs.step("folded", len(rows))
+        if self._regret >= self.costs.fold:
+            return plan
+        self.changed = True  # look again after the next step
+        return now
 
     def _groups(self) -> dict[int, dict[str, Group]]:
         groups: dict[int, dict[str, Group]] = {INTERACTIVE: {}, BULK: {}}
@@ -72,13 +92,13 @@ class Scheduler:
             left -= self._enlist(chosen, INTERACTIVE, wanted, left)
             left = min(left, plan.bulk)
         if left > 0:
-            self._enlist(chosen, BULK, wanted, left)
+            self._enlist(chosen, BULK, wanted, left, plan.late)
         team = Team(plan.mode)
         for row in chosen:
             (team.ready if row.ready else team.fresh).append(row)
         return team
 
-    def _enlist(self, chosen: list[Row], priority: int, wanted, limit: int) -> int:  # noqa: ANN001
+    def _enlist(self, chosen: list[Row], priority: int, wanted, limit: int, late: tuple[str, ...] = ()) -> int:  # noqa: ANN001
         """Admit what fits, then pick up to `limit` lanes, fairly between streams; returns the lanes picked."""
         batch = self.batch
         live = [row for row in batch.rows if row.priority == priority and wanted(row)]
@@ -96,7 +116,7 @@ class Scheduler:
         def admissible(row: Row) -> bool:
             lanes = len(row.lanes)
             fits = lanes <= batch.free - reserve and busy[row.stream] + lanes <= max(share, lanes)
-            return fits and here.get(row.stream, 0) < limit and wanted(row)
+            return fits and here.get(row.stream, 0) < limit and wanted(row) and row.key not in late
 
         total = sum(here.values())
         while batch.free > reserve and (priority == INTERACTIVE or total < limit):

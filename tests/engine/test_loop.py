@@ -370,3 +370,18 @@ def test_a_newcomer_shares_the_next_step_with_a_full_batch(labs):
         list(engine.submit([Request("late", PROMPTS[1], lab.recipe(0.9), greedy(20))]))
         assert engine.status().rows == 4, "nobody of the four had to end for it"
         many.cancel()
+
+
+def test_no_fault_leaves_anybody_waiting(labs, solo, monkeypatch):
+    """Start-up that cannot measure, and a bug in the scheduler: requests end with a message, the next ones run."""
+    lab = labs("qwen3")
+    monkeypatch.setattr("mi_explorer.engine.loop.measure", lambda *a: 1 / 0)
+    with Engine(lab.resident, max_rows=4, max_context=64) as engine:
+        assert run(engine, [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(8))])["a"] == solo(0.3, 0, greedy(8))
+        assert "could not be measured" in engine.status().notes[-1]
+        whole = engine._schedule.next
+        engine._schedule.next = lambda: {}["bug"]
+        events = list(engine.submit([Request(str(i), PROMPTS[0], lab.recipe(0.3), greedy(8)) for i in range(9)]))
+        assert [type(e) for e in events] == [Failed] * 9 and "KeyError" in events[0].message
+        engine._schedule.next = whole
+        assert run(engine, [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(8))])["a"] == solo(0.3, 0, greedy(8))
