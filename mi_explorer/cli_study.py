@@ -231,6 +231,8 @@ def _run(
         summary = summarise(store, runner.name, [row.key for row in runner.cells], items, plan.samples)
         if last.state != "stopped":
             print(json.dumps(summary.json(), ensure_ascii=False) if args.json else study_table(summary), flush=True)
+        if shard != (1, 1):
+            bar.note(f"This is shard {shard[0]} of {shard[1]}: merge all of them ('study merge') before reading the figures.")
         if last.failed:
             print(f"{last.failed:,} samples failed ({last.message}). Run the same command to try them again.", file=sys.stderr)
         if last.state == "stopped":

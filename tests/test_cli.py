@@ -178,6 +178,7 @@ def test_sweep_ends_with_the_agreed_object(scripted, capsys):
     assert all(c["mean_ci"][0] <= c["mean"] <= c["mean_ci"][1] for c in cells) and cells[-1]["mean"] > cells[0]["mean"] + 0.2
     # the scripted blend thinks with σ((λ − 0.5)/0.05), and the same seeds at every λ
     assert abs(found["stages"]["lambda50"] - 0.5) < 0.03 and 0.02 < found["stages"]["s"] < 0.08
+    assert (found["pairs"], found["fingerprints"], found["decoding"]["seed"]) == (["mini"], ["scripted"], 0)
     low, high = found["stages"]["stage2"]
     assert low == pytest.approx(found["stages"]["lambda50"] - 4.595 * found["stages"]["s"], abs=1e-3) and 0.6 < high < 0.9
     assert "880/880 samples" in err

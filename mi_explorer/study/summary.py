@@ -58,6 +58,8 @@ class Summary:
             "study": self.info.name,
             "kind": self.info.plan.kind,
             "task": self.info.plan.task,
+            "pairs": list(self.info.plan.pairs),
+            "fingerprints": list(dict.fromkeys(row.fingerprint for row in self.rows)),
             "origin": self.info.origin,
             "decoding": asdict(min(decodings, key=repr)) if len(decodings) == 1 else None,
             "cells": list(self.cells),
