@@ -2,7 +2,7 @@
 
 Per token: who would have written it (log-probabilities, LLR, argmax class, top-5), how far the blend is from either parent
 (KL), the parents from each other (JS), the blend's entropy, and the effective λ̂: the a whose logit mix
-q_a ∝ exp((1−a)·ℓ_I + a·ℓ_T) has the blend's mean of d = ℓ_T − ℓ_I (2 of METRICS: E_{q_a}[d] = E_{p_λ}[d], monotone in a).
+q_a ∝ exp((1−a)·ℓ_I + a·ℓ_T) has the blend's mean of d = ℓ_T − ℓ_I, E_{q_a}[d] = E_{p_λ}[d] (monotone in a: bisection).
 Conditional on the blend's own prefix, not causal. The head runs in chunks: 152k words × 4,000 tokens stay under 1 GB.
 """
 
