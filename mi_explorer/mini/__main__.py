@@ -4,15 +4,14 @@ import argparse
 import json
 import random
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from mi_explorer.mini.problems import questions, stream
 from mi_explorer.mini.render import Style, render
-from mi_explorer.mini.runs import BASE, INSTRUCT, THINKING
+from mi_explorer.mini.runs import ROLES
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-ROLES = {"base": BASE, "instruct": INSTRUCT, "thinking": THINKING}
 TEXTS = 6000  # problems whose text trains the tokenizer
 
 
@@ -48,8 +47,12 @@ def make_model(role: str, out: Path, threads: int) -> None:
         raise SystemExit(f"{role} starts from the base. Run first: python -m mi_explorer.mini base --out {out}")
     torch.set_num_threads(threads)
     tokenizer = make_tokenizer(out)
-    model = train(ROLES[role], tokenizer, out / "logs" / role, start=None if role == "base" else out / "base")
-    save(model, tokenizer, folder)
+    start = None if role == "base" else out / "base"
+    for number, run in enumerate(ROLES[role]):
+        step = folder if run is ROLES[role][-1] else out / "steps" / f"{role}-{number}"
+        if not (step / "model.safetensors").exists():
+            save(train(run, tokenizer, out / "logs" / f"{role}-{number}", start=start), tokenizer, step)
+        start = step
 
 
 def write_questions(split: str, seed: int, count: int, file: Path) -> None:
@@ -57,7 +60,13 @@ def write_questions(split: str, seed: int, count: int, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="utf-8") as out:
         for i, p in enumerate(questions(seed, split, count)):  # type: ignore[arg-type]
-            row = {"id": f"{split}-{seed}-{i:03d}", "question": p.question, "answer": p.answer, "family": p.family, "level": p.level}
+            row = {
+                "id": f"{split}-{seed}-{i:03d}",
+                "question": p.question,
+                "answer": p.answer,
+                "family": p.family,
+                "level": p.level,
+            }
             out.write(json.dumps(row) + "\n")
 
 
@@ -65,15 +74,16 @@ def write_cards(out: Path, results: Path | None) -> None:
     """The README.md of every model that is there; `results` is the object that `sweep --json` printed."""
     from safetensors import safe_open
 
-    from mi_explorer.mini.card import card, run_text, seconds_of
+    from mi_explorer.mini.card import card, runs_text, seconds_of
 
     found = json.loads(results.read_text()) if results else None
-    for role, run in ROLES.items():
+    for role, runs in ROLES.items():
         folder = out / role
         with safe_open(folder / "model.safetensors", "pt") as file:
-            parameters = sum(file.get_tensor(name).numel() for name in file.keys())
-        (folder / "README.md").write_text(card(role, run, seconds_of(out / "logs" / role / "log.jsonl"), parameters, found), encoding="utf-8")
-        (folder / "run.json").write_text(run_text(run), encoding="utf-8")
+            parameters = sum(file.get_tensor(name).numel() for name in file)
+        seconds = [seconds_of(out / "logs" / f"{role}-{number}" / "log.jsonl") for number in range(len(runs))]
+        (folder / "README.md").write_text(card(role, runs, seconds, parameters, found), encoding="utf-8")
+        (folder / "run.json").write_text(runs_text(runs), encoding="utf-8")
 
 
 def install(out: Path) -> None:
@@ -91,7 +101,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1, help="questions: seed")
     parser.add_argument("--count", type=int, default=400, help="questions: how many")
     parser.add_argument("--file", type=Path, default=ASSETS / "tasks" / "mini.jsonl", help="questions: where to write them")
-    parser.add_argument("--results", type=Path, help="cards: the JSON object that `python -m mi_explorer sweep … --json` ended with")
+    parser.add_argument(
+        "--results", type=Path, help="cards: the JSON object that `python -m mi_explorer sweep … --json` ended with"
+    )
     options = parser.parse_args(argv)
     if options.what == "questions":
         write_questions(options.split, options.seed, options.count, options.file)

@@ -1,8 +1,8 @@
 """Training documents: token ids with a loss mask, in length-sorted batches, from a seed and a batch number alone."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator
 
 import torch
 from tokenizers import Tokenizer
@@ -23,6 +23,7 @@ class Mix:
     plain: float = 0.0
     learn_question: float = 0.0  # share of documents whose question is learned too
     split: str = "train"
+    weights: tuple[tuple[str, float], ...] = ()  # family weights other than those of the families
 
 
 Document = tuple[list[int], list[bool]]
@@ -42,7 +43,7 @@ def encode(tokenizer: Tokenizer, pieces: Pieces) -> Document:
 def pool(tokenizer: Tokenizer, mix: Mix, seed: int, number: int) -> list[Document]:
     """Pool `number` of a run: equal arguments give equal documents."""
     rng = random.Random(f"pool-{seed}-{number}")
-    problems = stream(rng.getrandbits(48), mix.split)  # type: ignore[arg-type]
+    problems = stream(rng.getrandbits(48), mix.split, dict(mix.weights))  # type: ignore[arg-type]
     documents = []
     for _ in range(POOL):
         kind = rng.random()
@@ -59,7 +60,9 @@ def pool(tokenizer: Tokenizer, mix: Mix, seed: int, number: int) -> list[Documen
     return documents
 
 
-def batches(tokenizer: Tokenizer, mix: Mix, seed: int, tokens: int, first_pool: int = 0) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+def batches(
+    tokenizer: Tokenizer, mix: Mix, seed: int, tokens: int, first_pool: int = 0
+) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
     """Endless (pool number, ids [rows, length], learn [rows, length]) of about `tokens` padded tokens each."""
     pad = tokenizer.token_to_id(END_OF_TEXT)
     number = first_pool

@@ -1,13 +1,33 @@
 """The families of problems that are solved by computing, step by step; the search families are in `search.py`."""
 
 import random
-from typing import Callable
+from collections.abc import Callable
 
 from mi_explorer.mini.problems import Problem, Redraw, Step, structure, values
 from mi_explorer.mini.search import pairs, remainders, tickets
 
-PEOPLE = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Henry", "Ida", "Jack", "Kate", "Leo", "Mia", "Noah",
-          "Olga", "Paul", "Rosa", "Sam", "Tina", "Will")
+PEOPLE = (
+    "Anna",
+    "Ben",
+    "Clara",
+    "David",
+    "Emma",
+    "Felix",
+    "Grace",
+    "Henry",
+    "Ida",
+    "Jack",
+    "Kate",
+    "Leo",
+    "Mia",
+    "Noah",
+    "Olga",
+    "Paul",
+    "Rosa",
+    "Sam",
+    "Tina",
+    "Will",
+)
 THINGS = ("apples", "books", "coins", "cards", "shells", "stamps", "pens", "marbles", "cookies", "plums", "stickers", "nuts")
 GOODS = ("pen", "book", "cake", "lamp", "cup", "hat", "ball", "kite", "map", "toy")
 BOXES = ("bags", "boxes", "jars", "packs")
@@ -18,7 +38,9 @@ def finish(family: str, question: str, steps: list[Step], short: str, asks: str,
     """An arithmetic problem from its steps; the last result is the answer and completes `short`."""
     done = values(tuple(steps))
     answer = str(done[-1][2])
-    return Problem(family, len(steps), question, answer, key or structure(tuple(steps)), f"{short} = {answer}", asks, tuple(steps))
+    return Problem(
+        family, len(steps), question, answer, key or structure(tuple(steps)), f"{short} = {answer}", asks, tuple(steps)
+    )
 
 
 def stories(rng: random.Random, level: int) -> Problem:
@@ -34,7 +56,11 @@ def stories(rng: random.Random, level: int) -> Problem:
         if kind in ("boxes", "give_boxes") and room >= 2:
             n, size, box = rng.randint(2, 9), rng.randint(2, 12), rng.choice(BOXES)
             if kind == "boxes":
-                text.append(rng.choice((f"Then {who} buys {n} {box} of {size} {what}.", f"{other} brings {n} {box} with {size} {what} each.")))
+                text.append(
+                    rng.choice(
+                        (f"Then {who} buys {n} {box} of {size} {what}.", f"{other} brings {n} {box} with {size} {what} each.")
+                    )
+                )
                 sign, say = "+", f"Now {who} has {{}} {what}."
             else:
                 text.append(f"Then {who} gives away {n} {box} of {size} {what}.")
@@ -43,7 +69,9 @@ def stories(rng: random.Random, level: int) -> Problem:
             short += f" {sign} {n} * {size}"
         elif kind == "get":
             n = rng.randint(2, 99 if level < 6 else 250)
-            text.append(rng.choice((f"{other} gives {who} {n} more.", f"Then {who} finds {n} {what}.", f"Then {who} buys {n} more.")))
+            text.append(
+                rng.choice((f"{other} gives {who} {n} more.", f"Then {who} finds {n} {what}.", f"Then {who} buys {n} more."))
+            )
             steps.append(Step(last, "+", n, f"Now {who} has {{}} {what}."))
             short += f" + {n}"
         elif kind == "give":
@@ -124,7 +152,13 @@ def shopping(rng: random.Random, level: int) -> Problem:
         note = rng.choice([n for n in (20, 50, 100, 200, 500) if n > cost])
         steps.append(Step(note, "-", total, "The change is {} dollars."))
         short = f"{note} - ({short})" if " " in short else f"{note} - {short}"
-        return finish("shopping", f"{text} {who} pays with {note} dollars. How many dollars does {who} get back?", steps, short, "how much comes back")
+        return finish(
+            "shopping",
+            f"{text} {who} pays with {note} dollars. How many dollars does {who} get back?",
+            steps,
+            short,
+            "how much comes back",
+        )
     return finish("shopping", f"{text} How many dollars does {who} pay?", steps, short, f"what {who} pays")
 
 
@@ -161,7 +195,7 @@ def comparing(rng: random.Random, level: int) -> Problem:
     more, less, big, small = (a, b, left, right) if x > y else (b, a, right, left)
     steps.append(Step(big[2], "-", small[2], f"{more} has more, by {{}}."))
     minus = f"({small[1]})" if " " in small[1] else small[1]
-    ask = rng.choice((f"Who has more, and how many more? Give the number.", f"How many more {what} does {more} have than {less}?"))
+    ask = rng.choice(("Who has more, and how many more? Give the number.", f"How many more {what} does {more} have than {less}?"))
     return finish("comparing", f"{left[0]} {right[0]} {ask}", steps, f"{big[1]} - {minus}", f"how many more {more} has")
 
 
@@ -178,15 +212,32 @@ def time(rng: random.Random, level: int) -> Problem:
         count = ", ".join(DAYS[(day + i) % 7] for i in range(1, rest + 1))
         lines = (f"{ahead} days are {weeks} weeks and {rest} days.", f"After the weeks it is {DAYS[day]} again.") if weeks else ()
         lines += (f"{rest} more: {count}." if rest else f"So it is {answer}.",)
-        ask = rng.choice((f"Today is {DAYS[day]}. What day is it in {ahead} days?", f"It is {DAYS[day]}. Which day comes {ahead} days later?"))
-        return Problem("time", len(lines), ask, answer, f"day {day} + {ahead}", f"{ahead} days after {DAYS[day]} it is {answer}",
-                       "which day it is", lines=lines, proof=f"{weeks} * 7 + {rest} = {ahead}.")
+        ask = rng.choice(
+            (f"Today is {DAYS[day]}. What day is it in {ahead} days?", f"It is {DAYS[day]}. Which day comes {ahead} days later?")
+        )
+        return Problem(
+            "time",
+            len(lines),
+            ask,
+            answer,
+            f"day {day} + {ahead}",
+            f"{ahead} days after {DAYS[day]} it is {answer}",
+            "which day it is",
+            lines=lines,
+            proof=f"{weeks} * 7 + {rest} = {ahead}.",
+        )
     what = rng.choice(("A film", "A train ride", "A lesson", "A concert", "A game"))
     begin, now, lines, text = rng.randint(6 * 12, 16 * 12) * 5, 0, [], ""
     now, parts = begin, []
     for i in range(1 if level < 6 else 2):
         hours, minutes = rng.randint(0 if i else 1, 3), rng.randint(1, 11) * 5
-        span = f"{hours} hours and {minutes} minutes" if hours > 1 else f"1 hour and {minutes} minutes" if hours else f"{minutes} minutes"
+        span = (
+            f"{hours} hours and {minutes} minutes"
+            if hours > 1
+            else f"1 hour and {minutes} minutes"
+            if hours
+            else f"{minutes} minutes"
+        )
         parts.append(span)
         if hours:
             lines.append(f"{clock(now)} plus {hours} {'hours' if hours > 1 else 'hour'} is {clock(now + 60 * hours)}.")
@@ -197,13 +248,24 @@ def time(rng: random.Random, level: int) -> Problem:
     if len(parts) > 1:
         text += f" Then the way home takes {parts[1]}."
     ask = "When does it end?" if len(parts) == 1 else "When is one home?"
-    return Problem("time", len(lines), f"{text} {ask}", clock(now), f"clock {begin} + {parts}", f"{clock(begin)} plus {' plus '.join(parts)} is {clock(now)}",
-                   "at what time it is over", lines=tuple(lines), proof=f"From {clock(begin)} to {clock(now)} it is {now - begin} minutes.")
+    return Problem(
+        "time",
+        len(lines),
+        f"{text} {ask}",
+        clock(now),
+        f"clock {begin} + {parts}",
+        f"{clock(begin)} plus {' plus '.join(parts)} is {clock(now)}",
+        "at what time it is over",
+        lines=tuple(lines),
+        proof=f"From {clock(begin)} to {clock(now)} it is {now - begin} minutes.",
+    )
 
 
 def sequences(rng: random.Random, level: int) -> Problem:
     """The next number: constant, growing or alternating differences, doubling, or a far term: 3-5 steps."""
-    kind = rng.choice(("constant", "falling", "growing", "doubling") if level < 5 else ("growing", "far", "alternating", "constant"))
+    kind = rng.choice(
+        ("constant", "falling", "growing", "doubling") if level < 5 else ("growing", "far", "alternating", "constant")
+    )
     start, d = rng.randint(1, 60), rng.randint(2, 25)
     if kind in ("constant", "falling"):
         d = -d if kind == "falling" else d
@@ -211,40 +273,65 @@ def sequences(rng: random.Random, level: int) -> Problem:
         shown = [start + i * d for i in range(4)]
         op, size = ("+", d) if d > 0 else ("-", -d)
         pair = (2, 1, 3, 2) if d > 0 else (1, 2, 2, 3)
-        steps = [Step(shown[pair[0]], "-", shown[pair[1]], "{}."), Step(shown[pair[2]], "-", shown[pair[3]], "{}, the same step."),
-                 Step(shown[3], op, size, "The next one is {}.")]
+        steps = [
+            Step(shown[pair[0]], "-", shown[pair[1]], "{}."),
+            Step(shown[pair[2]], "-", shown[pair[3]], "{}, the same step."),
+            Step(shown[3], op, size, "The next one is {}."),
+        ]
         short = f"{shown[3]} {op} {size}"
     elif kind == "growing":
         e = rng.randint(1, 6)
         shown = [start + i * d + e * i * (i - 1) // 2 for i in range(4)]
-        steps = [Step(shown[2], "-", shown[1], "{}."), Step(shown[3], "-", shown[2], "{}, another step."), Step("r1", "-", "r0", "The step grows by {}."),
-                 Step("r1", "+", "r2", "The next step is {}."), Step(shown[3], "+", "r3", "The next one is {}.")]
+        steps = [
+            Step(shown[2], "-", shown[1], "{}."),
+            Step(shown[3], "-", shown[2], "{}, another step."),
+            Step("r1", "-", "r0", "The step grows by {}."),
+            Step("r1", "+", "r2", "The next step is {}."),
+            Step(shown[3], "+", "r3", "The next one is {}."),
+        ]
         short = f"{shown[3]} + {shown[3] - shown[2] + e}"
     elif kind == "doubling":
         start = rng.randint(1, 25)
         shown = [start * 2**i for i in range(4)]
-        steps = [Step(shown[2], "-", shown[1], "{}."), Step(shown[3], "-", shown[2], "{}, so it doubles."), Step(shown[3], "*", 2, "The next one is {}.")]
+        steps = [
+            Step(shown[2], "-", shown[1], "{}."),
+            Step(shown[3], "-", shown[2], "{}, so it doubles."),
+            Step(shown[3], "*", 2, "The next one is {}."),
+        ]
         short = f"{shown[3]} * 2"
     elif kind == "far":
         d, n = rng.randint(2, 12), rng.randint(6, 12)
         shown = [start + i * d for i in range(3)]
-        steps = [Step(shown[2], "-", shown[1], "The step is {}."), Step(n - 1, "*", "r0", f"Up to number {n} there are {n - 1} steps: {{}}."),
-                 Step(start, "+", "r1", "So it is {}.")]
+        steps = [
+            Step(shown[2], "-", shown[1], "The step is {}."),
+            Step(n - 1, "*", "r0", f"Up to number {n} there are {n - 1} steps: {{}}."),
+            Step(start, "+", "r1", "So it is {}."),
+        ]
         text = f"A row of numbers begins {', '.join(map(str, shown))}. What is number {n} in the row?"
         return finish("sequences", text, steps, f"{start} + {n - 1} * {d}", f"for number {n}")
     else:
         e = rng.randint(2, 20)
         shown = [start, start + d, start + d + e, start + 2 * d + e, start + 2 * d + 2 * e]
-        steps = [Step(shown[1], "-", shown[0], "{}."), Step(shown[2], "-", shown[1], "{}."), Step(shown[3], "-", shown[2], "{}, so the steps take turns."),
-                 Step(shown[4], "+", "r0", "The next one is {}.")]
+        steps = [
+            Step(shown[1], "-", shown[0], "{}."),
+            Step(shown[2], "-", shown[1], "{}."),
+            Step(shown[3], "-", shown[2], "{}, so the steps take turns."),
+            Step(shown[4], "+", "r0", "The next one is {}."),
+        ]
         short = f"{shown[4]} + {d}"
     listed = ", ".join(map(str, shown))
     ask = rng.choice((f"What comes next: {listed}?", f"Which number comes next? {listed}"))
     return finish("sequences", ask, steps, short, "for the next number", key=listed)
 
 
-UNITS = (("hours", "minutes", 60, 9), ("weeks", "days", 7, 40), ("meters", "centimeters", 100, 8), ("dozens", "pieces", 12, 30), ("feet", "inches", 12, 30),
-         ("days", "hours", 24, 9))
+UNITS = (
+    ("hours", "minutes", 60, 9),
+    ("weeks", "days", 7, 40),
+    ("meters", "centimeters", 100, 8),
+    ("dozens", "pieces", 12, 30),
+    ("feet", "inches", 12, 30),
+    ("days", "hours", 24, 9),
+)
 
 
 def units(rng: random.Random, level: int) -> Problem:
@@ -267,8 +354,16 @@ def units(rng: random.Random, level: int) -> Problem:
 
 
 FAMILIES: dict[str, Callable[[random.Random, int], Problem]] = {
-    "stories": stories, "expressions": expressions, "shopping": shopping, "comparing": comparing, "time": time,
-    "sequences": sequences, "units": units, "pairs": pairs, "tickets": tickets, "remainders": remainders,
+    "stories": stories,
+    "expressions": expressions,
+    "shopping": shopping,
+    "comparing": comparing,
+    "time": time,
+    "sequences": sequences,
+    "units": units,
+    "pairs": pairs,
+    "tickets": tickets,
+    "remainders": remainders,
 }
 WEIGHTS = {"stories": 2.0, "expressions": 1.5, "pairs": 0.8, "tickets": 0.8, "remainders": 0.8}
 SEARCH = ("pairs", "tickets", "remainders")

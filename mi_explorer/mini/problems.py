@@ -6,8 +6,9 @@ hash of the key decides the split, so that no training document shares structure
 
 import hashlib
 import random
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Callable, Iterator, Literal
+from typing import Literal
 
 Split = Literal["train", "dev", "test"]
 Ref = str  # "r0": the result of step 0
@@ -54,7 +55,7 @@ class Problem:
 
     @property
     def split(self) -> Split:
-        """"dev" and "test" hold one key in ten each; all wordings and names of a key fall together."""
+        """ "dev" and "test" hold one key in ten each; all wordings and names of a key fall together."""
         bucket = int(hashlib.sha256(f"{self.family}|{self.key}".encode()).hexdigest()[:8], 16) % 20
         return "dev" if bucket in (0, 1) else "test" if bucket in (2, 3) else "train"
 
@@ -90,8 +91,12 @@ def structure(steps: tuple[Step, ...]) -> str:
     return ";".join(f"{s.a}{s.op}{s.b}" for s in steps)
 
 
-def draw(families: dict[str, Callable[[random.Random, int], Problem]], rng: random.Random, split: Split | None,
-         weights: dict[str, float]) -> Problem:
+def draw(
+    families: dict[str, Callable[[random.Random, int], Problem]],
+    rng: random.Random,
+    split: Split | None,
+    weights: dict[str, float],
+) -> Problem:
     """One problem of `split` (None: any), family by weight, size by one of `LEVELS`, which each family reads in its own way."""
     names = list(families)
     name = rng.choices(names, [weights.get(n, 1.0) for n in names])[0]
@@ -104,13 +109,17 @@ def draw(families: dict[str, Callable[[random.Random, int], Problem]], rng: rand
             return problem
 
 
-def stream(seed: int, split: Split | None) -> Iterator[Problem]:
-    """An endless deterministic stream of problems; equal arguments give equal problems on every machine."""
+def stream(seed: int, split: Split | None, weights: Mapping[str, float] | None = None) -> Iterator[Problem]:
+    """An endless deterministic stream of problems; equal arguments give equal problems on every machine.
+
+    `weights` replaces the weights of the families it names.
+    """
     from mi_explorer.mini.families import FAMILIES, WEIGHTS
 
+    mixed = {**WEIGHTS, **(weights or {})}
     rng = random.Random(f"mini-{split}-{seed}")
     while True:
-        yield draw(FAMILIES, rng, split, WEIGHTS)
+        yield draw(FAMILIES, rng, split, mixed)
 
 
 def questions(seed: int, split: Split, count: int) -> list[Problem]:

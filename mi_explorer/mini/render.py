@@ -104,8 +104,10 @@ def first_pass(problem: Problem, wrong: tuple[int, int] | None) -> Pieces:
 
 def redo(problem: Problem, wrong: tuple[int, int] | None = None) -> str:
     """The whole computation once more; names the slip where it finds one."""
-    parts = [f"{a} {s.op} {b} = {c}" + (f", not {wrong[1]}" if wrong and wrong[0] == i else "")
-             for i, (s, (a, b, c)) in enumerate(zip(problem.steps, values(problem.steps)))]
+    parts = [
+        f"{a} {s.op} {b} = {c}" + (f", not {wrong[1]}" if wrong and wrong[0] == i else "")
+        for i, (s, (a, b, c)) in enumerate(zip(problem.steps, values(problem.steps)))
+    ]
     return f"Wait, let me check. {'. '.join(parts)}. So the answer is {problem.answer}."
 
 
@@ -115,7 +117,9 @@ def check_redo(problem: Problem, rng: random.Random) -> str:
 
 def check_undo(problem: Problem, rng: random.Random) -> str:
     a, b, c = values(problem.steps)[-1]
-    return f"Let me double-check the last step. {c} {INVERSE[problem.steps[-1].op]} {b} = {a}. Yes, the answer is {problem.answer}."
+    return (
+        f"Let me double-check the last step. {c} {INVERSE[problem.steps[-1].op]} {b} = {a}. Yes, the answer is {problem.answer}."
+    )
 
 
 def check_read(problem: Problem, rng: random.Random) -> str:
@@ -164,8 +168,14 @@ def facts(rng: random.Random, count: int) -> Pieces:
                 a, b = max(a, b), min(a, b)
                 lines.append(f"{a} - {b} = {a - b}")
         elif kind == "*":
-            a, b = rng.choice(((rng.randint(1, 20), rng.randint(1, 20)), (rng.randint(2, 40), rng.choice((7, 12))),
-                               (rng.randint(2, 9), rng.choice((24, 60, 100))), (rng.randint(2, 150), 2)))
+            a, b = rng.choice(
+                (
+                    (rng.randint(1, 20), rng.randint(1, 20)),
+                    (rng.randint(2, 40), rng.choice((7, 12))),
+                    (rng.randint(2, 9), rng.choice((24, 60, 100))),
+                    (rng.randint(2, 150), 2),
+                )
+            )
             lines.append(f"{a} * {b} = {a * b}")
         elif kind == "%":
             m = rng.randint(2, 10)

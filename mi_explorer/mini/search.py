@@ -21,11 +21,25 @@ def pairs(rng: random.Random, level: int) -> Problem:
     others = tuple(trial(a) for a in range(x + 1, min(x + 3, s // 2 + 1)))
     larger = rng.random() < 0.5
     which = "larger" if larger else "smaller"
-    ask = rng.choice((f"Two numbers add up to {s} and their product is {p}. What is the {which} number?",
-                      f"The sum of two numbers is {s} and their product is {p}. Find the {which} one."))
+    ask = rng.choice(
+        (
+            f"Two numbers add up to {s} and their product is {p}. What is the {which} number?",
+            f"The sum of two numbers is {s} and their product is {p}. Find the {which} one.",
+        )
+    )
     proof = f"{x} + {y} = {s} and {x} * {y} = {p}."
-    return Problem("pairs", len(trials), ask, str(y if larger else x), f"{s} {p}", f"the numbers are {x} and {y}",
-                   f"for the {which} number", trials=trials, others=others, proof=proof)
+    return Problem(
+        "pairs",
+        len(trials),
+        ask,
+        str(y if larger else x),
+        f"{s} {p}",
+        f"the numbers are {x} and {y}",
+        f"for the {which} number",
+        trials=trials,
+        others=others,
+        proof=proof,
+    )
 
 
 GROUPS = (("adults", "children"), ("adults", "pupils"), ("grown-ups", "kids"))
@@ -47,16 +61,30 @@ def tickets(rng: random.Random, level: int) -> Problem:
 
     trials = tuple(trial(k) for k in range(1, n + 1))
     others = (trial(n + 1),) if n + 1 < people else ()
-    ask = (f"Tickets cost {high} dollars for {high_name} and {low} dollars for {low_name}. {people} people pay {total} dollars. "
-           f"How many {high_name} are there?")
+    ask = (
+        f"Tickets cost {high} dollars for {high_name} and {low} dollars for {low_name}. {people} people pay {total} dollars. "
+        f"How many {high_name} are there?"
+    )
     proof = f"{n * high} + {(people - n) * low} = {total}, and {n} + {people - n} = {people}."
-    return Problem("tickets", len(trials), ask, str(n), f"{low} {high} {people} {total}", f"there are {n} {high_name}",
-                   f"how many {high_name}", trials=trials, others=others, proof=proof)
+    return Problem(
+        "tickets",
+        len(trials),
+        ask,
+        str(n),
+        f"{low} {high} {people} {total}",
+        f"there are {n} {high_name}",
+        f"how many {high_name}",
+        trials=trials,
+        others=others,
+        proof=proof,
+    )
 
 
 def remainders(rng: random.Random, level: int) -> Problem:
     """The smallest number above a bound with two given remainders; trials walk through the larger divisor's class."""
-    m, n = rng.choice([(m, n) for m in (2, 3, 4, 5, 6) for n in (5, 7, 8, 9, 10) if m < n and all(m % d or n % d for d in (2, 3, 5))])
+    m, n = rng.choice(
+        [(m, n) for m in (2, 3, 4, 5, 6) for n in (5, 7, 8, 9, 10) if m < n and all(m % d or n % d for d in (2, 3, 5))]
+    )
     if level < 4 and m > 4:
         raise Redraw
     bound = rng.randint(2, 12 * level)
@@ -70,5 +98,15 @@ def remainders(rng: random.Random, level: int) -> Problem:
     trials = tuple(trial(c) for c in range(first, hit + 1, n))
     ask = f"What is the smallest number above {bound} that leaves {b} when divided by {n} and {a} when divided by {m}?"
     proof = f"{hit} = {hit // n} * {n} + {b} and {hit} = {hit // m} * {m} + {a}."
-    return Problem("remainders", len(trials), ask, str(hit), f"{bound} {m} {a} {n} {b}", f"the number is {hit}",
-                   "for the smallest number", trials=trials, others=(trial(hit + n),), proof=proof)
+    return Problem(
+        "remainders",
+        len(trials),
+        ask,
+        str(hit),
+        f"{bound} {m} {a} {n} {b}",
+        f"the number is {hit}",
+        "for the smallest number",
+        trials=trials,
+        others=(trial(hit + n),),
+        proof=proof,
+    )

@@ -16,7 +16,14 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from mi_explorer.mini.documents import Mix, batches
 from mi_explorer.mini.tokenizer import END_OF_TEXT, IM_END
 
-SIZE = dict(hidden_size=128, intermediate_size=384, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2, head_dim=32)
+SIZE = {
+    "hidden_size": 128,
+    "intermediate_size": 384,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+}
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,14 @@ def new_model(tokenizer: Tokenizer, seed: int) -> Qwen3ForCausalLM:
     """A freshly initialised model of `SIZE` in fp32."""
     torch.manual_seed(seed)
     config = Qwen3Config(
-        vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=1024, tie_word_embeddings=True,
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0}, bos_token_id=None,
-        eos_token_id=tokenizer.token_to_id(IM_END), pad_token_id=tokenizer.token_to_id(END_OF_TEXT), **SIZE,
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        bos_token_id=None,
+        eos_token_id=tokenizer.token_to_id(IM_END),
+        pad_token_id=tokenizer.token_to_id(END_OF_TEXT),
+        **SIZE,
     )
     return Qwen3ForCausalLM(config)
 
@@ -67,11 +79,22 @@ def optimizers(model: Qwen3ForCausalLM, run: Run) -> list[torch.optim.Optimizer]
             scale *= run.early_scale if int(name.split(".layers.")[1].split(".")[0]) < third else 1.0
             scale *= run.attention_scale if "self_attn" in name else 1.0
         groups.setdefault(scale, []).append(p)
-    made: list[torch.optim.Optimizer] = [torch.optim.AdamW(
-        [{"params": ps, "peak": run.lr * scale, "lr": 0.0} for scale, ps in groups.items()], betas=(0.9, 0.95), weight_decay=0.0)]
+    made: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(
+            [{"params": ps, "peak": run.lr * scale, "lr": 0.0} for scale, ps in groups.items()],
+            betas=(0.9, 0.95),
+            weight_decay=0.0,
+        )
+    ]
     if matrices:
-        made.append(torch.optim.Muon([{"params": matrices, "peak": run.muon_lr, "lr": 0.0}], momentum=0.95, weight_decay=0.0,
-                                     adjust_lr_fn="match_rms_adamw"))
+        made.append(
+            torch.optim.Muon(
+                [{"params": matrices, "peak": run.muon_lr, "lr": 0.0}],
+                momentum=0.95,
+                weight_decay=0.0,
+                adjust_lr_fn="match_rms_adamw",
+            )
+        )
     return made
 
 
@@ -105,7 +128,9 @@ def train(run: Run, tokenizer: Tokenizer, folder: Path, start: Path | None = Non
     pool_now = first_pool
     while step < run.steps:
         pool_now, ids, learn = next(source)
-        share = min((step + 1) / run.warmup, 1.0) * max(run.floor, 1.0 - max(0, step - run.warmup) / max(1, run.steps - run.warmup))
+        share = min((step + 1) / run.warmup, 1.0) * max(
+            run.floor, 1.0 - max(0, step - run.warmup) / max(1, run.steps - run.warmup)
+        )
         for opt in opts:
             for group in opt.param_groups:
                 group["lr"] = group["peak"] * share
@@ -120,16 +145,30 @@ def train(run: Run, tokenizer: Tokenizer, folder: Path, start: Path | None = Non
         seen += ids.numel()
         now = time.monotonic()
         if now - logged > 30 or step == run.steps:
-            line = {"run": run.name, "step": step, "of": run.steps, "loss": round(sum(losses) / len(losses), 4),
-                    "tokens_per_second": round(seen / (now - logged)), "seconds": round(seconds + now - began)}
+            line = {
+                "run": run.name,
+                "step": step,
+                "of": run.steps,
+                "loss": round(sum(losses) / len(losses), 4),
+                "tokens_per_second": round(seen / (now - logged)),
+                "seconds": round(seconds + now - began),
+            }
             print(json.dumps(line), flush=True)
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             losses, seen, logged = [], 0, now
         if now - kept > save_every:
             half = state.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in opts], "step": step, "pool": pool_now,
-                        "seconds": seconds + now - began}, half)
+            torch.save(
+                {
+                    "model": model.state_dict(),
+                    "optimizers": [o.state_dict() for o in opts],
+                    "step": step,
+                    "pool": pool_now,
+                    "seconds": seconds + now - began,
+                },
+                half,
+            )
             half.replace(state)
             kept = now
     with (folder / "log.jsonl").open("a") as log:
@@ -148,7 +187,14 @@ def save(model: Qwen3ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     clean = Qwen3ForCausalLM(model.config)
     clean.load_state_dict({k.replace("_orig_mod.", ""): v for k, v in model.state_dict().items()})
     clean = clean.to(torch.bfloat16)
-    clean.generation_config = GenerationConfig(do_sample=True, temperature=0.6, top_p=0.95, top_k=20, max_new_tokens=512,
-                                               eos_token_id=model.config.eos_token_id, pad_token_id=model.config.pad_token_id)
+    clean.generation_config = GenerationConfig(
+        do_sample=True,
+        temperature=0.6,
+        top_p=0.95,
+        top_k=20,
+        max_new_tokens=512,
+        eos_token_id=model.config.eos_token_id,
+        pad_token_id=model.config.pad_token_id,
+    )
     clean.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
