@@ -26,12 +26,13 @@ log = logging.getLogger(__name__)
 
 
 def show(frames: Sequence[dict[str, Any]]) -> float:
-    """How well a strip shows the subject: all three stages, an Instruct that errs, a Thinking that is right and goes on."""
+    """How well a strip shows the subject: all stages, an Instruct that errs, a Thinking that is right and goes on, varied traces."""
     spans = bands(frames)
     first, last = frames[0], frames[-1]
     points = 3.0 * (len(spans) == 3) + (first["verdict"] == "wrong") + 2.0 * (last["verdict"] == "correct")
     points += min(1.0, last["tokens"] / max(1, first["tokens"]) / 6)
     points -= 2.0 * sum(f["truncated"] or f["looped"] for f in frames) / len(frames)
+    points += 2.0 * len({(f["thought"], f["answer"]) for f in frames}) / len(frames)
     right = sum(f["verdict"] == "correct" for f in frames) / len(frames)
     return points + (right if right < 1 else 0.5)
 
