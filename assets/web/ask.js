@@ -8,7 +8,8 @@ MI.ask = function (app, setup, knobs) {
   const stop = h("button", { class: "mi-button mi-stop", type: "button", title: "Stop (Esc)", hidden: true }, "Stop");
   const progress = h("span", { class: "mi-progress mi-num" });
   const chips = h("div", { class: "mi-examples", role: "group", "aria-label": "Examples" });
-  const take = (e) => app.view.set({ q: e.q, gold: e.gold });
+  let typed = false; // a known answer that came with a question goes when the question is edited; a typed one stays
+  const take = (e) => ((typed = false), app.view.set({ q: e.q, gold: e.gold }));
   chips.append(...setup.examples.map((e) => h("button", { type: "button", class: "mi-example", title: e.q, onclick: () => take(e) }, e.family.replaceAll("_", " "))));
   if (setup.task) {
     chips.append(h("button", { type: "button", class: "mi-example mi-random", title: `A random held-out question of ${setup.task}`, onclick: async () => {
@@ -16,8 +17,8 @@ MI.ask = function (app, setup, knobs) {
       answer.error ? app.say(answer.error, "error") : take(answer);
     } }, "random question"));
   }
-  area.addEventListener("input", () => (fit(), app.view.set({ q: area.value })));
-  gold.addEventListener("input", () => app.view.set({ gold: gold.value.trim() }));
+  area.addEventListener("input", () => (fit(), app.view.set(typed ? { q: area.value } : { q: area.value, gold: "" })));
+  gold.addEventListener("input", () => ((typed = gold.value.trim() !== ""), app.view.set({ gold: gold.value.trim() })));
   run.addEventListener("click", () => app.run("strip"));
   stop.addEventListener("click", () => app.stop());
   function fit() {

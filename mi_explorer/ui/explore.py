@@ -49,7 +49,9 @@ class Explore:
         except UserError as error:
             messages += (str(error),)
             view = views.plain(view, self.bench.pair.name)
-        return {"view": views.as_dict(view), "given": sorted(set(query) & set(views.DEFAULTS)), "messages": list(messages)}
+        given = set(query) & set(views.DEFAULTS)
+        given |= {"gold"} if "q" in given else set()  # a question brings its known answer along, or none: never another question's
+        return {"view": views.as_dict(view), "given": sorted(given), "messages": list(messages)}
 
     # -- running -----------------------------------------------------------------------------------------------------
     def run(self, request: Any) -> Iterator[dict[str, Any]]:

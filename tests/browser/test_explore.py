@@ -223,6 +223,17 @@ def test_an_empty_question_is_refused_with_a_word(scripted, visit):
     expect(page.locator(RUN)).to_be_enabled()
 
 
+def test_an_answer_that_came_with_a_question_goes_with_it_and_a_typed_one_stays(scripted, visit):
+    page = visit(scripted)
+    page.locator(".mi-example").first.click()
+    page.wait_for_function("() => document.querySelector('.mi-gold').value")
+    page.fill(".mi-prompt", "Something else?")
+    expect(page.locator(".mi-gold")).to_have_value("")
+    page.fill(".mi-gold", "42")
+    page.fill(".mi-prompt", "What is six times seven?")
+    expect(page.locator(".mi-gold")).to_have_value("42")
+
+
 def test_play_walks_from_zero_to_one(scripted, visit):
     page = visit(scripted)
     page.click("[aria-label='Play λ from 0 to 1']")

@@ -158,6 +158,7 @@ def test_an_address_for_another_pair_or_too_many_layers_is_answered_with_a_word(
     opened = explore.open({"layers": "0-40"})
     assert opened["view"]["layers"] == "all" and "layers 0-5" in opened["messages"][0]
     assert explore.open({"lam": "0.3", "utm": "x"})["given"] == ["lam"]
+    assert explore.open({"q": "What?"})["given"] == ["gold", "q"]
 
 
 def test_a_forgotten_trace_cannot_be_scored():
