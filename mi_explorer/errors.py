@@ -1,7 +1,7 @@
 """What went wrong, why, and what to do: the one error type that reaches users as a message instead of a traceback."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Iterable
 
 
 class UserError(ValueError):

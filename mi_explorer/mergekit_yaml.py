@@ -179,8 +179,7 @@ def _slices(config: Mapping[str, Any], layers: int | None) -> tuple[list[str], l
         entries = config["models"]
         if not isinstance(entries, list) or not all(isinstance(e, Mapping) for e in entries):
             raise MergekitError("'models' must be a list of models.")
-        models = [_model(e.get("model")) for e in entries]
-        return models, [_Slice(0, layers or 1, tuple(_settings(e.get("parameters")) for e in entries), (shared,))]
+        return [_model(e.get("model")) for e in entries], [_Slice(0, layers or 1, tuple(_settings(e.get("parameters")) for e in entries), (shared,))]
     models: list[str] = []
     slices: list[_Slice] = []
     for part in config["slices"] if isinstance(config["slices"], list) else []:

@@ -70,8 +70,8 @@ def card(role: str, runs: Sequence[Run], seconds: Sequence[int], parameters: int
         ABOUT[role],
         "",
         f"One of the trio base, instruct, thinking that MI Explorer embeds: `Qwen3ForCausalLM`, {parameters / 1e6:.2f}M parameters, bf16. "
-        "Its purpose is to show, on any laptop, what happens between two linearly connected parents. It solves the problem families below and nothing "
-        "else. The parents are designed: Instruct was taught to answer shortly and Thinking to check more than it needs to.",
+        "Its purpose is to show, on any laptop, what happens between two linearly connected parents. It solves the problem families below, "
+        "nothing else. The parents are designed: Instruct was taught to answer shortly and Thinking to check more than it needs to.",
         "",
         "## Data",
         "",

@@ -64,7 +64,7 @@ def batches(
     tokenizer: Tokenizer, mix: Mix, seed: int, tokens: int, first_pool: int = 0
 ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
     """Endless (pool number, ids [rows, length], learn [rows, length]) of about `tokens` padded tokens each."""
-    pad = tokenizer.token_to_id(END_OF_TEXT)
+    pad = int(tokenizer.token_to_id(END_OF_TEXT) or 0)
     number = first_pool
     while True:
         documents = sorted(pool(tokenizer, mix, seed, number), key=lambda d: len(d[0]))

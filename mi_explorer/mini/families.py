@@ -48,7 +48,8 @@ def stories(rng: random.Random, level: int) -> Problem:
     who, other = rng.sample(PEOPLE, 2)
     what = rng.choice(THINGS)
     start = rng.randint(5, 60 if level < 6 else 200)
-    text, steps, short, now = [f"{who} has {start} {what}."], [], str(start), start
+    steps: list[Step] = []
+    text, short, now = [f"{who} has {start} {what}."], str(start), start
     last: int | str = start
     while len(steps) < level:
         kind = rng.choice(("get", "get", "give", "give", "boxes", "give_boxes", "double", "half"))
@@ -205,30 +206,39 @@ def clock(minutes: int) -> str:
 
 def time(rng: random.Random, level: int) -> Problem:
     """Clock times and days of the week; the answer is a time such as 11:15 or a day."""
-    if level <= 3:
-        day, ahead = rng.randrange(7), rng.randint(2, 30 if level < 3 else 60)
-        weeks, rest = divmod(ahead, 7)
-        answer = DAYS[(day + ahead) % 7]
-        count = ", ".join(DAYS[(day + i) % 7] for i in range(1, rest + 1))
-        lines = (f"{ahead} days are {weeks} weeks and {rest} days.", f"After the weeks it is {DAYS[day]} again.") if weeks else ()
-        lines += (f"{rest} more: {count}." if rest else f"So it is {answer}.",)
-        ask = rng.choice(
-            (f"Today is {DAYS[day]}. What day is it in {ahead} days?", f"It is {DAYS[day]}. Which day comes {ahead} days later?")
-        )
-        return Problem(
-            "time",
-            len(lines),
-            ask,
-            answer,
-            f"day {day} + {ahead}",
-            f"{ahead} days after {DAYS[day]} it is {answer}",
-            "which day it is",
-            lines=lines,
-            proof=f"{weeks} * 7 + {rest} = {ahead}.",
-        )
+    return days(rng, level) if level <= 3 else hours_and_minutes(rng, level)
+
+
+def days(rng: random.Random, level: int) -> Problem:
+    """The day of the week some days ahead: the weeks are taken off, the rest is counted."""
+    day, ahead = rng.randrange(7), rng.randint(2, 30 if level < 3 else 60)
+    weeks, rest = divmod(ahead, 7)
+    answer = DAYS[(day + ahead) % 7]
+    count = ", ".join(DAYS[(day + i) % 7] for i in range(1, rest + 1))
+    whole = (f"{ahead} days are {weeks} weeks and {rest} days.", f"After the weeks it is {DAYS[day]} again.") if weeks else ()
+    lines = (*whole, f"{rest} more: {count}." if rest else f"So it is {answer}.")
+    ask = rng.choice(
+        (f"Today is {DAYS[day]}. What day is it in {ahead} days?", f"It is {DAYS[day]}. Which day comes {ahead} days later?")
+    )
+    return Problem(
+        "time",
+        len(lines),
+        ask,
+        answer,
+        f"day {day} + {ahead}",
+        f"{ahead} days after {DAYS[day]} it is {answer}",
+        "which day it is",
+        lines=lines,
+        proof=f"{weeks} * 7 + {rest} = {ahead}.",
+    )
+
+
+def hours_and_minutes(rng: random.Random, level: int) -> Problem:
+    """The end of one or two spans of time, hours before minutes."""
     what = rng.choice(("A film", "A train ride", "A lesson", "A concert", "A game"))
-    begin, now, lines, text = rng.randint(6 * 12, 16 * 12) * 5, 0, [], ""
-    now, parts = begin, []
+    begin = now = rng.randint(6 * 12, 16 * 12) * 5
+    lines: list[str] = []
+    parts: list[str] = []
     for i in range(1 if level < 6 else 2):
         hours, minutes = rng.randint(0 if i else 1, 3), rng.randint(1, 11) * 5
         span = (

@@ -8,6 +8,7 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -16,7 +17,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from mi_explorer.mini.documents import Mix, batches
 from mi_explorer.mini.tokenizer import END_OF_TEXT, IM_END
 
-SIZE = {
+SIZE: dict[str, Any] = {
     "hidden_size": 128,
     "intermediate_size": 384,
     "num_hidden_layers": 6,
@@ -186,7 +187,7 @@ def save(model: Qwen3ForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     clean = Qwen3ForCausalLM(model.config)
     clean.load_state_dict({k.replace("_orig_mod.", ""): v for k, v in model.state_dict().items()})
-    clean = clean.to(torch.bfloat16)
+    clean = clean.to(torch.bfloat16)  # type: ignore[arg-type]
     clean.generation_config = GenerationConfig(
         do_sample=True,
         temperature=0.6,

@@ -157,6 +157,6 @@ def bind(recipe: Recipe, parents: "Parents | tuple[Checkpoint, ...]") -> Bound:
     if not isinstance(parents, Parents):
         from mi_explorer.pairs import get_pair
 
-        instruct, thinking, *base = parents
-        parents = Parents(get_pair("|".join(c.label for c in parents)), instruct, thinking, *base[:1])
+        pair = get_pair("|".join(c.label for c in parents))
+        parents = Parents(pair, parents[0], parents[1], parents[2] if len(parents) > 2 else None)
     return Bound(recipe, parents)
