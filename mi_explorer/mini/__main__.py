@@ -80,7 +80,7 @@ def write_cards(out: Path, results: Path | None) -> None:
     for role, runs in ROLES.items():
         folder = out / role
         with safe_open(folder / "model.safetensors", "pt") as file:
-            parameters = sum(file.get_tensor(name).numel() for name in file)
+            parameters = sum(file.get_tensor(name).numel() for name in file.keys())  # noqa: SIM118 (the file is no mapping)
         seconds = [seconds_of(out / "logs" / f"{role}-{number}" / "log.jsonl") for number in range(len(runs))]
         (folder / "README.md").write_text(card(role, runs, seconds, parameters, found), encoding="utf-8")
         (folder / "run.json").write_text(runs_text(runs), encoding="utf-8")
