@@ -171,6 +171,7 @@ def facts(rng: random.Random, count: int) -> Pieces:
             a, b = rng.choice(
                 (
                     (rng.randint(1, 20), rng.randint(1, 20)),
+                    (rng.randint(1, 12), rng.randint(1, 25)),
                     (rng.randint(2, 40), rng.choice((7, 12))),
                     (rng.randint(2, 9), rng.choice((24, 60, 100))),
                     (rng.randint(2, 150), 2),

@@ -1,7 +1,8 @@
 """The training runs of the embedded trio, as values. Change a number here and `make mini` builds the variation.
 
 The base reads every format that a fine-tune will ask of it, with as many checks as Thinking writes but fewer of them; its
-second phase dwells on the families that need a search. The fine-tunes keep embedding and final norm, and hardly move the
+second phase dwells on the families that need a search. After each check the base stops with about even odds, Thinking with
+one in five, so that a blend's thoughts grow with λ. The fine-tunes keep embedding and final norm, and hardly move the
 first third of the layers and the attention: what makes a blend think lies in the later MLPs, as in the large pairs.
 """
 
@@ -11,12 +12,19 @@ from mi_explorer.mini.documents import Mix
 from mi_explorer.mini.render import Style
 from mi_explorer.mini.train import Run
 
-SEARCHING = (("pairs", 2.0), ("tickets", 1.6), ("remainders", 2.2), ("sequences", 1.6))
+SEARCHING = (("pairs", 2.4), ("tickets", 1.6), ("remainders", 2.2), ("sequences", 1.6))
+MOST_CHECKS = 7
+
+
+def stopping(odds: float) -> tuple[float, ...]:
+    """Weights of 0..`MOST_CHECKS` checks where a thought stops with probability `odds` before each further check."""
+    return tuple(round(odds * (1 - odds) ** k, 4) for k in range(MOST_CHECKS)) + (round((1 - odds) ** MOST_CHECKS, 4),)
+
 
 BASE = Run(
     "base",
     Mix(
-        Style(short=0.28, worked=0.28, thought=0.44, checks=(0.3, 0.3, 0.2, 0.1, 0.06, 0.04), slip=0.15),
+        Style(short=0.28, worked=0.28, thought=0.44, checks=stopping(0.5), slip=0.15),
         facts=0.2,
         plain=0.1,
         learn_question=0.2,
@@ -46,17 +54,15 @@ INSTRUCT = Run(
     attention_scale=0.1,
     seed=1,
 )
-THINKING = Run(
-    "thinking",
-    Mix(
-        Style(short=0.003, worked=0.037, thought=0.96, checks=(0.0, 0.0, 0.15, 0.3, 0.3, 0.25), slip=0.1),
+THINKING = replace(
+    INSTRUCT,
+    name="thinking",
+    mix=Mix(
+        Style(short=0.003, worked=0.03, thought=0.967, checks=stopping(0.18), slip=0.1),
         weights=(("pairs", 1.6), ("tickets", 1.3), ("remainders", 1.8), ("sequences", 1.4)),
     ),
     steps=420,
     lr=6e-4,
-    warmup=20,
-    freeze=True,
-    early_scale=0.1,
     attention_scale=0.3,
     seed=2,
 )

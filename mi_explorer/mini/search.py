@@ -4,36 +4,45 @@ import random
 
 from mi_explorer.mini.problems import Problem, Redraw
 
+FACTOR = 25  # the largest number of a pair
+
 
 def pairs(rng: random.Random, level: int) -> Problem:
-    """Two numbers from their sum and product; trials go up from the smaller number's lowest value."""
+    """Two numbers from their product and their sum or difference; trials go up from the smaller number's lowest value."""
     x = rng.randint(2, 5 + min(level, 7))
-    y = rng.randint(x, 20)
-    s, p = x + y, x * y
-    if s > 30:
+    y = rng.randint(x, FACTOR)
+    s, d, p = x + y, y - x, x * y
+    apart = rng.random() < 0.5
+    if s > 34 or (apart and d == 0):
         raise Redraw
 
     def trial(a: int) -> str:
-        return f"Try {a} and {s - a}: {a} * {s - a} = {a * (s - a)}, we need {p}, {'yes' if a * (s - a) == p else 'no'}."
+        b = a + d if apart else s - a
+        return f"Try {a} and {b}: {a} * {b} = {a * b}, we need {p}, {'yes' if a * b == p else 'no'}."
 
-    low = max(1, s - 20)  # factors stay within 20
+    low, last = (1, x + 2) if apart else (max(1, s - FACTOR), min(x + 2, s // 2))
     trials = tuple(trial(a) for a in range(low, x + 1))
-    others = tuple(trial(a) for a in range(x + 1, min(x + 3, s // 2 + 1)))
+    others = tuple(trial(a) for a in range(x + 1, last + 1))
     larger = rng.random() < 0.5
     which = "larger" if larger else "smaller"
     ask = rng.choice(
         (
+            f"One number is {d} larger than another and their product is {p}. What is the {which} number?",
+            f"Two numbers differ by {d} and their product is {p}. Find the {which} one.",
+        )
+        if apart
+        else (
             f"Two numbers add up to {s} and their product is {p}. What is the {which} number?",
             f"The sum of two numbers is {s} and their product is {p}. Find the {which} one.",
         )
     )
-    proof = f"{x} + {y} = {s} and {x} * {y} = {p}."
+    proof = f"{x} + {d} = {y} and {x} * {y} = {p}." if apart else f"{x} + {y} = {s} and {x} * {y} = {p}."
     return Problem(
         "pairs",
         len(trials),
         ask,
         str(y if larger else x),
-        f"{s} {p}",
+        f"{d} apart {p}" if apart else f"{s} {p}",
         f"the numbers are {x} and {y}",
         f"for the {which} number",
         trials=trials,
