@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from mi_explorer.errors import UserError, unknown
+from mi_explorer.paths import ASSETS
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
 ADAPTER_ON = ("auto", "instruct", "thinking", "base")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 

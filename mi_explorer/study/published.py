@@ -5,15 +5,15 @@ Percentages as printed; empty where the paper gives none.
 """
 
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mi_explorer.errors import unknown
+from mi_explorer.paths import ASSETS
 from mi_explorer.study.stages import Transition, transition
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "paper"
+FOLDER = ASSETS / "paper"
 TABLES = {
     "mi_dynamics": "tables 1-2 and figure 3", "mi_layers": "table 3", "mi_backbones": "table 4", "mi_decoding": "figure 4",
     "mi_modules": "figure 5", "mi_similarity": "table 5", "spectrum_curves": "figures", "spectrum_weights": "table",

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from mi_explorer.errors import unknown
+from mi_explorer.paths import ASSETS
 from mi_explorer.study.schema import SUFFIX
 from mi_explorer.study.store import Store, StudyInfo
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "studies"
+FOLDER = ASSETS / "studies"
 
 
 def precomputed(folder: Path = FOLDER) -> tuple[Path, ...]:

@@ -9,10 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from mi_explorer import paths
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.tasks.verify import KINDS, MAX_ANSWER, verify
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets" / "tasks"
+ASSETS = paths.ASSETS / "tasks"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BOXED = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
 LETTER = "\n\nPlease reason step by step, and end with the letter of your choice: \"The answer is (X)\"."

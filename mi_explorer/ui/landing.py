@@ -13,6 +13,7 @@ from typing import Any
 
 from mi_explorer import __version__
 from mi_explorer.errors import UserError
+from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding
 from mi_explorer.study.ask import Ask, Snapshot
 from mi_explorer.traces import trace_of
@@ -20,7 +21,7 @@ from mi_explorer.ui import board
 from mi_explorer.ui import view as views
 from mi_explorer.ui.sentence import bands, sentence
 
-STRIPS = Path(__file__).resolve().parents[2] / "assets" / "strips"
+STRIPS = ASSETS / "strips"
 TOKEN = "landing0"
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,156 @@
+"""The library's verbs: blend, generate, strip, sweep, export. Each takes a `Recipe` and gives values.
+
+A recipe names its pair by preset or as `"instruct|thinking[|base]"`. Without `bench`, a call that generates opens the pair and
+closes it again; for more than one call, open it once:
+
+    with Workbench.open("mini") as bench:
+        short, long = (generate("What is 3 + 4 * 5?", Recipe(lam=lam), bench=bench) for lam in (0.2, 1))
+
+Everything that is wrong from outside is a `UserError`. No page here, and nothing heavy before a function is called.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.pairs import Pair, get_pair
+from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.study.ask import Ask, Snapshot
+from mi_explorer.study.plan import parse_lambdas
+
+if TYPE_CHECKING:
+    from mi_explorer.study.run import Event
+    from mi_explorer.study.summary import Summary
+    from mi_explorer.weights.blend import Bound
+    from mi_explorer.weights.export import Exported
+    from mi_explorer.workbench import Workbench
+
+GRID = "0:1:0.1"
+
+
+class LibraryError(UserError):
+    """A call that could not be carried out to its end."""
+
+
+@contextmanager
+def opened(bench: "Workbench | None", pair: str) -> Iterator["Workbench"]:
+    """The given workbench (left open), or one of the pair for the time of the block."""
+    if bench is not None:
+        yield bench
+        return
+    from mi_explorer.workbench import Workbench
+
+    with Workbench.open(pair) as new:
+        yield new
+
+
+def lambdas(lams: str | Iterable[float]) -> tuple[float, ...]:
+    """λs of `"0:1:0.1"`, `"0,0.4,1"` or numbers, each once; raises `UserError` for anything that is no λ."""
+    texts = [lams] if isinstance(lams, str) else [repr(float(x)) for x in lams]
+    return tuple(dict.fromkeys(lam for text in texts for lam in parse_lambdas(text)))
+
+
+def generate(
+    prompt: str,
+    recipe: Recipe | None = None,
+    *,
+    decoding: Decoding | None = None,
+    gold: str | None = None,
+    kind: str = "auto",
+    bench: "Workbench | None" = None,
+) -> Snapshot:
+    """Answer one prompt with one blend. The result has `.trace` (text, thought, answer, tokens, …) and, with `gold`, `.verdict`."""
+    recipe = recipe or Recipe()
+    return strip(prompt, recipe, lams=[recipe.lam], decoding=decoding, gold=gold, kind=kind, bench=bench)[0]
+
+
+def strip(
+    prompt: str,
+    recipe: Recipe | None = None,
+    *,
+    lams: str | Iterable[float] = GRID,
+    decoding: Decoding | None = None,
+    gold: str | None = None,
+    kind: str = "auto",
+    bench: "Workbench | None" = None,
+) -> tuple[Snapshot, ...]:
+    """Answer one prompt at every λ, all in one batch; finished traces in the order of the λs.
+
+    Raises `UserError` for bad input, and `LibraryError` where a λ could not run. To watch traces grow use `Workbench.stream`.
+    """
+    recipe, decoding = recipe or Recipe(), decoding or Decoding()
+    grid = lambdas(lams)
+    with opened(bench, recipe.pair) as pair:
+        asks = [Ask(str(i), prompt, recipe.at(lam), decoding, gold, kind) for i, lam in enumerate(grid)]
+        last: dict[str, Snapshot] = {}
+        for changed in pair.stream(asks):
+            last |= {snapshot.id: snapshot for snapshot in changed}
+    for snapshot in last.values():
+        if snapshot.state == "failed":
+            raise LibraryError(f"λ {snapshot.recipe.lam:g} could not run: {snapshot.message}")
+    return tuple(last[ask.id] for ask in asks)
+
+
+def sweep(
+    task: str | Path = "mini",
+    recipe: Recipe | None = None,
+    *,
+    lams: str | Iterable[float] = GRID,
+    questions: int = 100,
+    samples: int = 4,
+    decoding: Decoding | None = None,
+    refine: int = 0,
+    name: str | None = None,
+    home: str | Path | None = None,
+    bench: "Workbench | None" = None,
+    watch: "Callable[[Event], None] | None" = None,
+) -> "Summary":
+    """Measure a λ grid on a task: accuracy, tokens, think ratio, each with its interval, and the stages (`Summary.json()`).
+
+    Every finished sample is saved in the store of `home` (default: the user's), so that a call that was interrupted goes on
+    where it stopped, and one with more λs, questions or samples adds what is missing. `task` is a name or a .jsonl or .csv
+    file, `refine` the most rounds of λs added at the transition, and `watch` sees the runner's events.
+    """
+    from mi_explorer.study.plan import Plan, grid
+    from mi_explorer.study.progress import Progress
+    from mi_explorer.study.run import Runner, items_of
+    from mi_explorer.study.store import Store
+    from mi_explorer.study.summary import next_cells, summarise
+    from mi_explorer.tasks import load_task
+
+    recipe, decoding = recipe or Recipe(), decoding or Decoding()
+    plan_lams = lambdas(lams)
+    items = items_of(load_task(task, questions))
+    plan = Plan(str(task), grid(recipe, plan_lams, decoding), len(items), samples, command="mi_explorer.sweep(…)")
+    with opened(bench, recipe.pair) as pair, Store.open(home) as store:
+        runner = Runner(store, plan, items, lambda _: pair, name=name, refine=refine, next_cells=next_cells)
+        last = None
+        for event in runner.run():
+            last = event if isinstance(event, Progress) else last
+            if watch is not None:
+                watch(event)
+        if last is not None and last.failed:
+            raise LibraryError(f"{last.failed:,} samples failed ({last.message}). What was finished is saved: call again to make the rest.")
+        return summarise(store, runner.name, [row.key for row in runner.cells], items, plan.samples)
+
+
+def blend(recipe: Recipe, pair: Pair | None = None) -> "Bound":
+    """The blend's tensors, made when asked for: `.names()`, `.tensor(name)`, and per tensor the line `.line(name)` = (a, b).
+
+    `pair` where the recipe's name is not enough (a LoRA parent, an untied head).
+    """
+    from mi_explorer.weights.blend import bind
+    from mi_explorer.weights.parents import Parents
+
+    parents = Parents.open(pair or get_pair(recipe.pair))
+    return bind(recipe if pair is None else replace(recipe, pair=pair.name), parents)
+
+
+def export(recipe: Recipe, out: str | Path, pair: Pair | None = None, *, progress: Callable[[int, int], Any] | None = None) -> "Exported":
+    """Write the blend as a checkpoint folder in its parents' layout (new or empty `out`), read back and checked; see `weights.export`."""
+    from mi_explorer.weights.export import export as write
+
+    return write(blend(recipe, pair), out, progress=progress)
