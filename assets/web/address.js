@@ -20,6 +20,7 @@ MI.address = function (view, fields, version, linkLimit) {
 
 // Writes the view into the address bar once it has rested (it costs a drag its smoothness, and browsers refuse many a second).
 MI.addressBar = function (fields, version, linkLimit) {
+  const own = new Set(["v", ...fields.map(([key]) => key)]);
   let timer = null, latest = null;
   return function (view) {
     latest = view;
@@ -27,7 +28,7 @@ MI.addressBar = function (fields, version, linkLimit) {
     timer = setTimeout(() => {
       const keep = new URLSearchParams(location.search);
       const query = new URLSearchParams(MI.address(latest, fields, version, linkLimit));
-      for (const [key, value] of keep) if (key.startsWith("__")) query.set(key, value); // the host's own, such as __theme
+      for (const [key, value] of keep) if (!own.has(key)) query.set(key, value); // of the host, such as __theme, and of other tabs
       history.replaceState(history.state, "", location.pathname + "?" + query + location.hash);
     }, 250);
   };

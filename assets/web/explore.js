@@ -28,7 +28,8 @@ MI.mount = function (element, { trigger, props, server, watch }) {
       if (!pins.includes(lam) && pins.length >= setup.mostPins) return say(`At most ${setup.mostPins} pins.`, "error");
       view.set({ pins: pins.includes(lam) ? pins.filter((x) => x !== lam) : [...pins, lam].sort((a, b) => a - b) });
     },
-    run, stop, open, trigger,
+    visible: () => element.offsetParent !== null, // false while another tab is shown
+    run, stop, open, trigger, patch, show,
   };
   app.board = MI.board(app);
   app.rail = MI.rail(app);
@@ -97,7 +98,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (Object.keys(frames).length || !ended) {
       const here = active.kind === "here";
       strip = { token: here ? active.before.token : value.token, key: active.key, sentence: value.sentence || (here ? active.before.sentence : ""), bands: value.bands.length || ended || !here ? value.bands : active.before.bands, frames: here ? { ...active.before.frames, ...frames } : frames };
-      if (here && active.before.precomputed) strip.mixed = true;
+      if (here && (active.before.precomputed || active.before.source || active.before.mixed)) strip.mixed = active.before.mixed || active.before.source || "Precomputed strip";
       if (!here) app.board.forget(value.token);
     }
     if (ended) {
@@ -128,7 +129,8 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     const frames = app.frames(), live = frames.filter((f) => f.state === "running"), over = frames.filter((f) => !["queued", "running"].includes(f.state));
     const speed = live.reduce((sum, f) => sum + f.tps, 0);
     ask.state(Boolean(active), app.stale(), !active ? "" : active.stopping ? "stopping…" : !active.seen ? "waiting for the server…" : `${over.length} of ${frames.length} λ` + (speed ? ` · ${MI.count(speed)} tokens/s` : ""));
-    const words = app.stale() ? "These traces belong to other settings. Run to renew them." : strip.precomputed ? strip.label : strip.mixed ? "Precomputed strip with frames of your own" : frames.length ? (active ? "Live" : `Your run · n = 1 per λ · T ${view.get().t} · seed ${view.get().seed}`) : "";
+    const elsewhere = strip.source && strip.view.pair !== setup.pair.name ? ` of the pair “${strip.view.pair}”, which is not loaded` : "";
+    const words = elsewhere ? strip.source + elsewhere : app.stale() ? "These traces belong to other settings. Run to renew them." : strip.precomputed || strip.source ? strip.label : strip.mixed ? `${strip.mixed} with frames of your own` : frames.length ? (active ? "Live" : `Your run · n = 1 per λ · T ${view.get().t} · seed ${view.get().seed}`) : "";
     MI.text(label, words);
     label.classList.toggle("mi-warn", app.stale());
   }
@@ -155,6 +157,31 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (opened.messages.length) say(opened.messages.join(" "), "error");
   }
 
+  // -- what other tabs ask for (core.js) -------------------------------------------------------------------------------
+  const known = new Set(setup.fields.map(([key]) => key).filter((key) => key !== "pair"));
+  function patch(part) {
+    view.set(Object.fromEntries(Object.entries(part).filter(([k, x]) => known.has(k) && x !== undefined)));
+  }
+  // A finished strip from elsewhere takes the place of the one on the board. A run that is going on is stopped for it.
+  function show(part, content) {
+    if (MI.tab && !app.visible()) MI.tab("explore");
+    if (content && content.error) return say(content.error, "error");
+    const running = content && active;
+    if (running) clearInterval(active.timer), server.stop(active.token).catch(() => false), (active = null);
+    if (content) {
+      app.rail.stop();
+      ordered = null;
+      const same = content.view.pair === setup.pair.name;
+      strip = { ...content, key: same ? MI.key({ ...view.get(), ...content.view }) : "another pair", source: content.label };
+      app.board.forget(content.token);
+      patch(content.view);
+    }
+    patch(part);
+    if (content) redraw(), say(running ? "The run was stopped to open this." : "");
+    app.board.reveal();
+    app.rail.lead();
+  }
+
   MI.keys(app, { knobs, ask, help, lenses });
   knobs.draw(view.get()), ask.draw(view.get()), lenses.draw(view.get());
   redraw();
@@ -162,5 +189,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   app.board.reveal();
   app.rail.lead();
   element.dataset.ready = "1";
+  MI.app = app;
+  for (const act of MI.later.splice(0)) act(app);
   return app;
 };

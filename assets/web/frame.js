@@ -46,6 +46,7 @@ MI.help = function () {
 
 MI.keys = function (app, { knobs, ask, help, lenses }) {
   document.addEventListener("keydown", (e) => {
+    if (!app.visible()) return; // another tab is shown
     const typing = e.target.closest && e.target.closest("input:not([type=range]), textarea, select, [contenteditable]");
     if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) return e.preventDefault(), document.activeElement.blur(), app.run("strip");
     if (e.key === "Escape") {

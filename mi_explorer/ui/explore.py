@@ -13,7 +13,9 @@ from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.study.ask import Ask, Snapshot
-from mi_explorer.ui import board
+from mi_explorer.study.shelf import open_study
+from mi_explorer.study.store import Store
+from mi_explorer.ui import board, samples
 from mi_explorer.ui import view as views
 from mi_explorer.ui.scores import scores
 from mi_explorer.ui.sentence import bands, sentence
@@ -169,8 +171,26 @@ class Explore:
             log.exception("Scoring failed")
             return {"error": f"The trace could not be scored ({type(error).__name__})."}
 
+    def sample(self, study: str, key: str, store: Store | None = None) -> dict[str, Any]:
+        """What `MI.show({}, …)` opens of a stored sample: the strip around it (see `samples.content`), or `{"error"}`.
+
+        The study is looked for among the user's own and the precomputed ones, or in `store`.
+        """
+        opened = None
+        try:
+            own = store or self.bench.store
+            opened, info = (own, own.study(str(study))) if store else open_study(own, str(study))
+            content, traces = samples.content(opened, info, str(key), self.bench)
+        except UserError as error:
+            return {"error": str(error)}
+        finally:
+            if opened is not None and opened is not own:
+                opened.close()
+        self.keep(content["token"], traces)
+        return content
+
     def keep(self, token: str, snapshots: Mapping[str, Snapshot]) -> None:
-        """Hold finished traces for scoring (the landing strip's, which no run made)."""
+        """Hold finished traces for scoring (those of the landing strip and of studies, which no run made)."""
         for snapshot in snapshots.values():
             self._keep(token, snapshot)
 

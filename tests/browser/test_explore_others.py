@@ -1,0 +1,77 @@
+"""What other tabs may ask of Explore: to look at a recipe, and to open a finished sample's trace."""
+
+import re
+
+from conftest import lam, pane, set_lam
+from fake import HOSTILE
+from playwright.sync_api import expect
+
+SHOW = "([view, content]) => MI.show(view, content)"
+
+
+def content(**more):
+    """A strip of two frames as `samples.content` makes it, from a study with a hostile name."""
+    frame = {
+        "state": "done", "message": "", "said": "12", "closed": True, "lenient": True, "truncated": False, "looped": False, "first": 3,
+        "mark": {"part": "thought", "at": 4}, "spots": {"thought": [[0, 4, "reflect"]], "answer": []}, "markers": {"reflect": 1}, "tps": 0,
+        "finish": "stop",
+        "thought": "Wait, 5 + 7 is 12. " + HOSTILE[0], "answer": "The answer is 12.", "verdict": "correct", "tokens": 9, "think": 6,
+    }  # fmt: skip
+    frames = {"0.4": {**frame, "id": "0.4", "lam": 0.4}, "1": {**frame, "id": "1", "lam": 1, "tokens": 20, "think": 17}}
+    view = {
+        "pair": "mini", "lam": 0.4, "method": "linear", "params": {}, "layers": "2-5", "modules": ["attention", "mlp"], "template": "own",
+        "t": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0, "rep": 1, "cap": 200, "seed": 77,
+        "q": "What is 5 + 7?", "gold": "12", "pins": [], "lens": "plain",
+    }  # fmt: skip
+    label = f"From the study “{HOSTILE[1]}” · sample 2 of this question · T 0.6 · seed 77"
+    return {"token": "studyabc123", "label": label, "view": view, "frames": frames, "sentence": "Two traces.", "bands": []} | more
+
+
+def test_a_stored_sample_opens_as_any_frame_and_a_run_goes_on_from_it(scripted, visit):
+    page = visit(scripted)
+    set_lam(page, 0.9)
+    page.evaluate(SHOW, [{}, content()])
+    assert lam(page) == 0.4 and page.input_value(".mi-prompt") == "What is 5 + 7?" and page.input_value(".mi-gold") == "12"
+    expect(pane(page, "blend").locator(".mi-chip")).to_have_text("✓ correct")
+    expect(pane(page, "blend").locator(".mi-fact-tokens")).to_have_text("9 tokens")
+    expect(pane(page, "thinking").locator(".mi-fact-tokens")).to_have_text("20 tokens")
+    expect(pane(page, "instruct").locator(".mi-empty")).to_be_visible()
+    text = page.evaluate("() => document.querySelector('[data-pane=blend] .mi-shown .mi-thought-text').textContent")
+    assert text.replace("first right", "") == content()["frames"]["0.4"]["thought"]
+    assert page.text_content(".mi-source") == content()["label"] and page.evaluate("() => window.pwned") is None
+    expect(page.locator(".mi-sentence")).to_have_text("Two traces.")
+    expect(page.locator(".mi-knob-value").first).to_have_text(re.compile("layers 2-5"))
+    page.wait_for_timeout(400)
+    assert "seed=77" in page.url and "layers=2-5" in page.url and "cap=200" in page.url
+    page.click("text=Run here")
+    expect(page.locator(".mi-source")).to_contain_text("with frames of your own")
+    page.wait_for_function("() => document.querySelector('.mi-stop').hidden")
+    assert page.locator(".mi-bar").count() == 2
+    expect(pane(page, "blend").locator(".mi-shown .mi-answer-text")).to_have_text("So the answer is 12.")
+
+
+def test_other_tabs_set_parts_of_the_view(scripted, visit):
+    page = visit(scripted)
+    page.evaluate("() => MI.patch({ layers: '4-5', modules: ['mlp'], pair: 'qwen3-4b', constructor: 1, zebra: 2 })")
+    expect(page.locator(".mi-knob-value").first).to_have_text("layers 4-5, MLP")
+    expect(page.locator(".mi-source")).to_contain_text("other settings")
+    view = page.evaluate("() => MI.view()")
+    assert view["pair"] == "mini" and "zebra" not in view and view["layers"] == "4-5"
+    page.evaluate(SHOW, [{}, {"error": "Gone."}])
+    expect(page.locator(".mi-status")).to_have_text("Gone.")
+    other = content(view=content()["view"] | {"pair": "qwen3-4b"})
+    page.evaluate(SHOW, [{"lam": 1}, other])
+    expect(page.locator(".mi-source")).to_contain_text("of the pair “qwen3-4b”, which is not loaded")
+    assert lam(page) == 1 and page.evaluate("() => MI.view().pair") == "mini"
+
+
+def test_a_run_is_stopped_for_what_is_opened(scripted, visit):
+    page = visit(scripted)
+    page.fill(".mi-prompt", "echo: " + "one two three " * 300)
+    page.click(".mi-primary")
+    expect(page.locator(".mi-source")).to_have_text("Live")
+    page.evaluate(SHOW, [{}, content()])
+    expect(page.locator(".mi-status")).to_have_text("The run was stopped to open this.")
+    expect(page.locator(".mi-stop")).to_be_hidden()
+    page.wait_for_timeout(600)
+    assert page.text_content(".mi-source") == content()["label"] and page.locator(".mi-bar").count() == 2
