@@ -69,8 +69,14 @@ class Workbench:
         home: Any = None,
         max_rows: int | None = None,
         max_context: int | None = None,
+        report: Callable[[str, int, int], None] | None = None,
     ) -> "Workbench":
-        """Load a pair by preset name, spec or `Pair`; raises `UserError` for an unknown, missing or broken one."""
+        """Load a pair by preset name, spec or `Pair`; raises `UserError` for an unknown, missing or broken one.
+
+        With `report` it returns when the weights are read and the step times known, and tells how far that is: `report(phase, done,
+        total)` with the phases "check", "open", "read" (tensors), "bind" and "measure" (steps), from several threads. Without, the
+        engine goes on reading behind the scenes, and the first request waits for it.
+        """
         from mi_explorer.engine import Engine, ResidentPair
         from mi_explorer.engine.rows import logit_parts
         from mi_explorer.pairs import get_pair
@@ -81,12 +87,15 @@ class Workbench:
         # turn, a reader that folds text makes each of them wait: a sweep of the embedded pair ran at a fifth of its speed.
         sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         pair = get_pair(pair) if isinstance(pair, str) else pair
+        tell = report or (lambda *_: None)
+        tell("check", 0, 0)
         found = preflight(pair)  # configs and headers alone: a hub pair is refused before its download
         if not found.ok and not pair.name.endswith("@base"):  # a base as backbone is an experiment; its notes stay notes
             raise WorkbenchError(" ".join(finding.text() for finding in found.findings if finding.level == "refused"))
+        tell("open", 0, 0)
         resident = ResidentPair.load(pair, device=device, dtype=dtype)
         limits = {k: v for k, v in (("max_rows", max_rows), ("max_context", max_context)) if v is not None}
-        engine = Engine(resident, **limits)
+        engine = Engine(resident, **limits, report=report)
         parents = resident.parents
         folders = [
             str(getattr(part, "path", named))
@@ -95,6 +104,8 @@ class Workbench:
         ]
         try:
             prompts = Prompts.load(folders, pair.think_open, engine.status().context)
+            if report is not None:
+                engine.wait()
         except BaseException:
             engine.close()
             raise

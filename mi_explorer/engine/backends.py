@@ -16,10 +16,13 @@ def make_model(resident: Any, rowwise: bool = True) -> Any:
     if isinstance(resident.layout, Layout):
         from mi_explorer.engine.lean import LeanModel
 
-        return LeanModel(resident.layout, resident.device, resident.dtype, resident.weight_bytes, rowwise)
+        return LeanModel(resident.layout, resident.device, resident.dtype, resident.weight_bytes, rowwise, resident.reads)
     from mi_explorer.engine.generic import GenericModel
 
-    return GenericModel(str(resident.folder), resident.names, resident.device_name, resident.dtype)
+    resident.reads(0, len(resident.names))  # transformers reads them in one go
+    model = GenericModel(str(resident.folder), resident.names, resident.device_name, resident.dtype)
+    resident.reads(len(resident.names), len(resident.names))
+    return model
 
 
 def make_backend(resident: Any, rows: int, context: int | None, memory: int | None) -> tuple[Any, Grant]:

@@ -5,6 +5,7 @@ y_r = a_r·(x_r Pᵀ) + b_r·(x_r Qᵀ) as one product with K doubled, [a·x, b�
 for all rows, and in bf16 one rounding like a plain linear. Norms, biases and embeddings are blended per row.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,8 @@ from mi_explorer.engine.layout import Layout, Part
 from mi_explorer.weights.combine import combine
 from mi_explorer.weights.line import Blend
 
+Count = Callable[[int, int], None]  # how many tensors have been read, of how many
+
 
 class Plane:
     """P and Q of every tensor on the device. Memory: two checkpoints, tensors that are equal in both only once.
@@ -22,13 +25,18 @@ class Plane:
     Where one endpoint is a LoRA adapter on the other, `pq[part]` is the full endpoint's [out, K] and `low[part]` keeps the factors.
     """
 
-    def __init__(self, layout: Layout, blend: Blend, device: torch.device, dtype: torch.dtype):
+    def __init__(self, layout: Layout, blend: Blend, device: torch.device, dtype: torch.dtype, count: Count | None = None):
+        """Reads every tensor of the blend; `count` is told after each part."""
         self.layout, self.key, self.device, self.dtype = layout, blend.plane, device, dtype
         self.names = layout.names()
         self.index = {name: i for i, name in enumerate(self.names)}
         self.pq: dict[Part, torch.Tensor] = {}
         self.low: dict[Part, Factors] = {}
+        read, total = 0, len(self.names)
         for part in layout.parts():
+            if count is not None:
+                count(read, total)
+            read += len(part.names)
             if factors := self._factors(blend, part):
                 self.low[part] = factors
                 self.pq[part] = torch.cat([blend.endpoints(n)[factors.under].to(device, dtype) for n in part.names])
@@ -37,6 +45,8 @@ class Plane:
             p, q = (torch.cat(side) if len(side) > 1 else side[0] for side in zip(*pairs))
             self.pq[part] = p.contiguous() if torch.equal(p, q) else torch.cat((p, q), 1)
         self.vec = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
+        if count is not None:
+            count(total, total)
 
     def _pair(self, blend: Blend, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         p, q = blend.endpoints(name)
@@ -98,8 +108,8 @@ def _spans(sizes: tuple[int, ...]) -> list[slice]:
 class Fold:
     """One blend written out: plain weights, at most one checkpoint of memory; `to` rewrites only what changed."""
 
-    def __init__(self, layout: Layout, device: torch.device, dtype: torch.dtype):
-        self.layout = layout
+    def __init__(self, layout: Layout, device: torch.device, dtype: torch.dtype, count: Count | None = None):
+        self.layout, self._count = layout, count
         self.weight = {p: torch.empty(sum(p.sizes), p.width, device=device, dtype=dtype) for p in layout.parts()}
         self.bias = {p: torch.empty(sum(p.sizes), device=device, dtype=dtype) if p.biases else None for p in layout.parts()}
         sizes = layout.vectors()
@@ -117,8 +127,12 @@ class Fold:
         self.key = None  # a fold that breaks half-way must not pass for either blend
         lines = plane.lines(blend) if plane is not None else None
         if plane is None or lines is None:
-            for name, out in self._targets().items():
+            targets = self._targets()
+            for i, (name, out) in enumerate(targets.items(), 1):
                 out.copy_(blend.tensor(name))
+                if self._count is not None:
+                    self._count(i, len(targets))
+            self._count = None  # only the first fold reads from the disk what was never read before
             self._now.clear()
         else:
             for part in self.layout.parts():

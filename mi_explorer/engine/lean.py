@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mi_explorer.engine.banks import Fold, Plane, Rows, RowWeights
+from mi_explorer.engine.banks import Count, Fold, Plane, Rows, RowWeights
 from mi_explorer.engine.budget import available
 from mi_explorer.engine.decoder import Decoder
 from mi_explorer.engine.layout import Layout
@@ -20,9 +20,10 @@ CHUNK = 512  # tokens per forward pass over a finished trace
 class LeanModel:
     """The weights of a resident pair: planes for row-wise λ, one fold. Shared by its engine and the scores, under the pair's lock."""
 
-    def __init__(self, layout: Layout, device: torch.device, dtype: torch.dtype, weight_bytes: int, rowwise: bool):
+    def __init__(self, layout: Layout, device: torch.device, dtype: torch.dtype, weight_bytes: int, rowwise: bool, count: Count | None = None):
+        """`count` is told how far the first reading of the checkpoints has come."""
         self.layout, self.device, self.dtype = layout, device, dtype
-        self.weight_bytes, self.rowwise = weight_bytes, rowwise
+        self.weight_bytes, self.rowwise, self._count = weight_bytes, rowwise, count
         self.planes: OrderedDict[str, Plane] = OrderedDict()
         self.fold: Fold | None = None
 
@@ -41,13 +42,14 @@ class LeanModel:
                     return None
                 if len(self.planes) >= PLANES:
                     del self.planes[list(self.planes)[1]]
-            self.planes[blend.plane] = Plane(self.layout, blend, self.device, self.dtype)
+            count, self._count = self._count, None
+            self.planes[blend.plane] = Plane(self.layout, blend, self.device, self.dtype, count)
         return self.planes[blend.plane]
 
     def folded(self, key: str, blend: Blend) -> Fold:
         """The resident fold, holding this blend."""
         if self.fold is None:
-            self.fold = Fold(self.layout, self.device, self.dtype)
+            self.fold = Fold(self.layout, self.device, self.dtype, None if self.rowwise else self._count)
         self.fold.to(key, blend, self.plane(blend))
         return self.fold
 

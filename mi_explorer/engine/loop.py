@@ -19,7 +19,7 @@ from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import Event, Failed, Finished, Request
 from mi_explorer.engine.measure import measure
 from mi_explorer.engine.policy import Costs
-from mi_explorer.engine.resident import ResidentPair
+from mi_explorer.engine.resident import Report, ResidentPair
 from mi_explorer.engine.rows import Row
 from mi_explorer.engine.schedule import Scheduler, Team
 from mi_explorer.engine.stream import Stream
@@ -64,8 +64,11 @@ class Engine:
         memory: int | None = None,
         only: str = "auto",
         costs: Costs | None = None,
+        report: Report | None = None,
     ):
-        self.resident = resident
+        """`report` is told of the phases of loading, from this thread and the engine's; `wait` returns when they are over."""
+        self.resident, resident.report = resident, report
+        self._loaded = threading.Event()
         self.backend, self.grant = make_backend(resident, max_rows, max_context, memory)
         self._wake = threading.Condition()
         self._commands: deque[tuple] = deque()
@@ -118,6 +121,10 @@ class Engine:
             notes=tuple(self._notes),
         )
 
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the weights are read and the step times known; False if `timeout` seconds pass before. Requests need not wait."""
+        return self._loaded.wait(timeout)
+
     def close(self) -> None:
         """Stop the thread; what still runs ends as cancelled. A second call does nothing."""
         with self._wake:
@@ -140,6 +147,8 @@ class Engine:
             if self._measure:
                 with resident.lock:
                     self._schedule.costs = self._measured()
+            resident.report = None
+            self._loaded.set()
             while True:
                 with self._wake:
                     while not (self._commands or self._closed or self._schedule.queue or self._batch.rows):
@@ -165,7 +174,8 @@ class Engine:
     def _measured(self) -> Costs:
         """Step times, or assumed ones with a note where they cannot be measured: a request then meets the fault and names it."""
         try:
-            return measure(self.resident, self.backend, self._schedule.rows)
+            report = self.resident.report or (lambda *_: None)
+            return measure(self.resident, self.backend, self._schedule.rows, report=report)
         except Exception as error:
             log.warning("step times could not be measured", exc_info=error)
             self._notes.append(f"Step times could not be measured ({type(error).__name__}: {str(error)[:200]}); assumed instead.")

@@ -1,6 +1,7 @@
 """Step times at start-up: what a step costs folded and row-wise, by number of lanes. The policy's only facts."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,15 +13,19 @@ PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated
 ROUNDS = 5
 
 
-def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE) -> Costs:
+def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, report: Callable[[str, int, int], None] = lambda *_: None) -> Costs:
     """Time decode steps of 1, 2, 4, … lanes in both modes on empty slots, and one full fold.
 
     The best of several rounds over all sizes, so that a disturbance does not hit one size only; a disturbance makes a step
     longer, never shorter, so a step of fewer lanes is not taken to be dearer than one of more, nor a folded one than a row-wise one.
+    `report` is told of the phases "bind" and "measure".
     """
     recipes = [Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4)]
     blends = [backend.bind(r.hash, resident.blend(r)) for r in recipes]
     modes = ["folded"] + (["rowwise"] if backend.rowwise and blends[0].plane is not None else [])
+    if len(modes) == 1:
+        backend.refold(blends[0])  # the first fold reads the checkpoints; a plane has read them by now
+    report("bind", 0, 0)
     if "rowwise" in modes:
         for slot in range(rows):
             backend.place(slot, blends[slot % 2])
@@ -38,8 +43,9 @@ def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE) 
     end = time.perf_counter() + patience
     sizes = [*(2**i for i in range((rows - 1).bit_length())), rows]
     best: dict[tuple[str, int], float] = {}
-    for _ in range(ROUNDS):
-        for n in sizes:
+    for turn in range(ROUNDS):
+        for i, n in enumerate(sizes):
+            report("measure", turn * len(sizes) + i, ROUNDS * len(sizes))
             if best and time.perf_counter() > end and (n > 1 or len(best) >= len(modes)):
                 break
             for mode in modes:

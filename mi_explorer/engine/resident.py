@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -18,6 +19,10 @@ SMALL = 200_000_000  # parameters up to which fp32 is the default on a CPU: exac
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+Report = Callable[[str, int, int], None]
+"""Told while a pair is loaded: the phase ("check", "open", "read", "bind", "measure"), how much of it is done, of how much (0: unknown)."""
+
+
 class LoadError(UserError):
     """A pair that cannot be loaded: missing files, too little memory, an unknown device or dtype."""
 
@@ -31,6 +36,7 @@ class ResidentPair:
         self.device, self.dtype = torch.device("cpu" if device == "auto" else device), dtype
         self.names = tuple(parents.names())
         self.layout: Layout | str = "the model is spread over devices" if device == "auto" else read_layout(config, self.names)
+        self.report: Report | None = None
         self.lock = threading.RLock()  # whoever folds or runs the weights holds it: the engine for a step, a score for a trace
         self.model: Any = None
         self._blends: OrderedDict[str, Blend] = OrderedDict()
@@ -48,6 +54,11 @@ class ResidentPair:
         except (RuntimeError, AssertionError) as error:
             raise LoadError(f"Device {str(device)[:40]!r} is not available here: {str(error).splitlines()[0][:120]}") from None
         return cls(pair, parents, config, str(device), choose_dtype(dtype, str(device), parents))
+
+    def reads(self, done: int, total: int) -> None:
+        """So many of the blend's tensors are in memory."""
+        if self.report is not None:
+            self.report("read", done, total)
 
     def blend(self, recipe: Recipe) -> Blend:
         """The recipe bound to this pair's checkpoints; the last 256 are kept."""
