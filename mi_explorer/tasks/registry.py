@@ -18,6 +18,13 @@ TASKS: dict[str, Callable[..., Task]] = {
     "reasoning_gym": gym.frozen,
 }
 
+HUB = ("gsm8k", "math500", "aime25", "gpqa", "ifeval", "ifeval-loose")  # fetched from the hub unless a local file is given
+
+
+def needs_hub(name: str) -> bool:
+    """Whether this task is fetched from the hub."""
+    return name in HUB
+
 
 def names() -> tuple[str, ...]:
     """Every task that `load_task` knows by name; `reasoning_gym:NAME` is any task of that package besides."""

@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from mi_explorer.errors import UserError
@@ -17,6 +18,7 @@ from mi_explorer.study.shelf import open_study
 from mi_explorer.study.store import Store
 from mi_explorer.ui import board, samples
 from mi_explorer.ui import view as views
+from mi_explorer.ui.limits import Limits, Visitor
 from mi_explorer.ui.scores import scores
 from mi_explorer.ui.sentence import bands, sentence
 
@@ -32,8 +34,8 @@ class RunError(UserError):
 class Explore:
     """The handlers of one page on one workbench (anything with its `pair`, `check`, `stream` and `score`)."""
 
-    def __init__(self, bench: Any, questions: tuple[Any, ...] = ()) -> None:
-        self.bench, self.questions = bench, questions
+    def __init__(self, bench: Any, questions: tuple[Any, ...] = (), limits: Limits | None = None) -> None:
+        self.bench, self.questions, self.limits = bench, questions, limits or Limits()
         self._stops: dict[str, threading.Event] = {}
         self._traces: OrderedDict[tuple[str, str], Snapshot] = OrderedDict()
         self._lock = threading.Lock()
@@ -56,7 +58,7 @@ class Explore:
         return {"view": views.as_dict(view), "given": sorted(given), "messages": list(messages)}
 
     # -- running -----------------------------------------------------------------------------------------------------
-    def run(self, request: Any) -> Iterator[dict[str, Any]]:
+    def run(self, request: Any, who: Visitor | None = None) -> Iterator[dict[str, Any]]:
         """Run a strip (`kind` "strip") or one frame ("here"); yields whole states whose texts only grow.
 
         A state: `{"token", "state", "message", "frames": {id: frame}, "sentence", "bands", "beat"}`. Never raises: what
@@ -64,9 +66,10 @@ class Explore:
         """
         token, frames = "", {}
         state: dict[str, Any] = {"state": "failed", "message": "", "sentence": "", "bands": []}
-        stop = threading.Event()
+        stop, held = threading.Event(), ExitStack()
         try:
             token, asks, kept = self._asks(request)
+            held.enter_context(self.limits.run(who))
             with self._lock:
                 self._stops[token] = stop
             for beat, changed in enumerate(self._stream(asks, stop)):
@@ -105,6 +108,7 @@ class Explore:
             }
         finally:
             stop.set()
+            held.close()
             with self._lock:
                 self._stops.pop(token, None)
         yield {"token": token or _token_of(request), **state, "frames": _ended(frames), "beat": -1}
@@ -118,6 +122,7 @@ class Explore:
             raise RunError("There is no question yet. Write one, or take an example.")
         recipe = view.recipe()
         self.bench.check(recipe)
+        self.limits.check(view.decoding)
         at = (view.lam,) if request.get("kind") == "here" else board.lams(view.lam, view.pins)
         asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None) for x in at]
         kept = sent if isinstance(sent, list) else []

@@ -4,16 +4,23 @@ Judging reads configs and headers only. A pair that does not fit into memory is 
 pair may be resident beside the first; it makes room when nobody runs on it.
 """
 
+import logging
+import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.pairs import Pair, get_pair, list_pairs
+from mi_explorer.guard import POLICIES, Guard
+from mi_explorer.pairs import Pair
 from mi_explorer.ui.explore import Explore
 from mi_explorer.ui.setup import about
 
-POLICIES = ("fixed", "presets", "any")  # only the pair it started with; those of pairs.yaml; also folders and hub ids
+log = logging.getLogger(__name__)
+TICK = 0.1  # seconds between two words about a load
+PHASES = {"check": "Checking", "open": "Opening the files", "read": "Reading", "bind": "Binding", "measure": "Measuring steps"}
+Report = Callable[[str, int, int], None]
 
 
 class PairsError(UserError):
@@ -21,12 +28,25 @@ class PairsError(UserError):
 
 
 class Pairs:
-    """The pairs of one page. `make(pair)` gives a ready `(Explore, setup)`; `first` is resident from the start."""
+    """The pairs of one page; `first` is resident from the start.
 
-    def __init__(self, first: Explore, fixed: dict[str, Any], make: Callable[[Pair], tuple[Explore, dict[str, Any]]], policy: str = "fixed") -> None:
-        if policy not in POLICIES:
+    `make(pair, report)` gives a ready `(Explore, setup)` and calls `report(phase, done, total)` meanwhile (see `Workbench.open`).
+
+    `policy` is a policy on pairs, or a whole `Guard`: what visitors may name.
+    """
+
+    def __init__(
+        self,
+        first: Explore,
+        fixed: dict[str, Any],
+        make: Callable[[Pair, Report], tuple[Explore, dict[str, Any]]],
+        policy: str | Guard = "fixed",
+    ) -> None:
+        if isinstance(policy, str) and policy not in POLICIES:
             raise PairsError(f"The policy on pairs must be one of {', '.join(POLICIES)}, not {policy[:40]!r}.")
-        self.first, self.policy, self._make = first.bench.pair.name, policy, make
+        guard = Guard(policy) if isinstance(policy, str) else policy
+        self.guard = replace(guard, first=first.bench.pair.name)
+        self.first, self.policy, self._make = first.bench.pair.name, guard.policy, make
         self._rooms: dict[str, tuple[Explore, dict[str, Any]]] = {self.first: (first, fixed)}
         self._lock = threading.Lock()  # around the dict
         self._loading = threading.Lock()  # one load at a time
@@ -43,18 +63,13 @@ class Pairs:
     def offered(self) -> list[dict[str, str]]:
         """The pairs to choose from: `[{"name", "title", "size"}]`, the first one first."""
         first = self.at(self.first)[0].bench.pair
-        known = [p for p in list_pairs() if p.name != self.first] if self.policy != "fixed" else []
+        known = self.guard.offered()
         return [{"name": p.name, "title": p.title or p.name, "size": p.size} for p in (first, *known)]
 
     def pair(self, spec: Any) -> Pair:
         """The pair of a name or spec that this page may open. Raises `UserError` otherwise."""
         text = str(spec).strip()[:1000]
-        presets = {p.name for p in list_pairs()} | {self.first}
-        if self.policy == "fixed" and text != self.first or self.policy == "presets" and text not in presets:
-            raise PairsError(
-                f"This page does not open {text[:80]!r}: its operator allows {'only the loaded pair' if self.policy == 'fixed' else 'presets only'}."
-            )
-        return self.at(text)[0].bench.pair if text == self.first else get_pair(text)
+        return self.at(text)[0].bench.pair if text == self.first else self.guard.pair(text)
 
     def judge(self, spec: Any) -> dict[str, Any]:
         """Preflight in words: `{"name", "title", "ok", "facts", "rows", "findings"}`, or `{"error"}`."""
@@ -68,31 +83,45 @@ class Pairs:
         return {"name": pair.name, "title": pair.title or pair.name, "ok": judged.ok, **about(judged)}
 
     def load(self, spec: Any) -> Iterator[dict[str, Any]]:
-        """Open a pair: yields `{"phase", "of", "text"}` and at last `{"loaded": name}` or `{"error"}`."""
+        """Open a pair: yields `{"phase", "of", "text", "done", "total"}` and at last `{"loaded": name}` or `{"error"}`.
+
+        A load goes on when its visitor leaves; the pair is there when they come back.
+        """
         from mi_explorer.weights.preflight import preflight
 
         try:
             pair = self.pair(spec)
             if self.at(pair.name)[0].bench.pair.name != pair.name:
-                yield {"phase": 1, "of": 3, "text": f"Checking {pair.title or pair.name}"}
+                yield step("check", 0, 0, pair.title or pair.name)
                 judged = preflight(pair)
                 if not judged.ok:
                     raise PairsError(" ".join(f.text() for f in judged.findings if f.level == "refused"))
                 if not self._loading.acquire(blocking=False):
                     raise PairsError("Another pair is being loaded. Try again when it is there.")
-                try:
-                    self._make_room()
-                    disk = sum(judged.facts["disk"].values()) / 1e9
-                    yield {"phase": 2, "of": 3, "text": f"Reading {judged.facts['tensors']} tensors of each parent ({disk:.1f} GB on disk)"}
-                    room = self._make(pair)
-                    with self._lock:
-                        self._rooms[pair.name] = room
-                finally:
-                    self._loading.release()
-            yield {"phase": 3, "of": 3, "text": "Opening the page on it"}
+                told: queue.Queue[tuple[str, int, int]] = queue.Queue()
+                failed: list[Exception] = []
+                loader = threading.Thread(target=self._load, args=(pair, lambda *what: told.put(what), failed), daemon=True)
+                loader.start()
+                yield from _steps(loader, told, sum(judged.facts["disk"].values()))
+                if failed:
+                    raise failed[0]
             yield {"loaded": pair.name}
         except UserError as error:
             yield {"error": str(error)}
+        except Exception as error:
+            log.exception("A pair could not be loaded")
+            yield {"error": f"The pair could not be loaded ({type(error).__name__}). The server's log says more."}
+
+    def _load(self, pair: Pair, report: Report, failed: list[Exception]) -> None:
+        try:
+            self._make_room()
+            room = self._make(pair, report)
+            with self._lock:
+                self._rooms[pair.name] = room
+        except Exception as error:  # told by whoever waits for it
+            failed.append(error)
+        finally:
+            self._loading.release()
 
     def _make_room(self) -> None:
         with self._lock:
@@ -109,3 +138,25 @@ class Pairs:
         for explore in self.rooms():
             if explore.bench.pair.name != self.first:
                 explore.bench.close()
+
+
+def step(phase: str, done: int, total: int, about: str = "") -> dict[str, Any]:
+    """One word about a load: "Reading 212/398 tensors of each parent (8.0 GB on disk)", as phase 3 of 5."""
+    amount = f" {done:,}/{total:,}" if total else ""
+    noun = f" tensors{about}" if phase == "read" else f" {about}" if about else ""
+    text = PHASES[phase] + amount + noun
+    return {"phase": list(PHASES).index(phase) + 1, "of": len(PHASES), "text": text, "done": done, "total": total}
+
+
+def _steps(loader: threading.Thread, told: "queue.Queue[tuple[str, int, int]]", disk: float) -> Iterator[dict[str, Any]]:
+    """What the loader tells until it ends: at most once a `TICK` within a phase, every phase at least once."""
+    last: tuple[str, int, int] | None = None
+    while loader.is_alive() or not told.empty():
+        loader.join(TICK)
+        news = []
+        while not told.empty():
+            news.append(told.get_nowait())
+        for what, after in zip(news, [*news[1:], ("", 0, 0)]):
+            if what[0] != after[0] and what != last and what[0] in PHASES and what[0] != "check":  # that was told before
+                last = what
+                yield step(*what, f" of each parent ({disk / 1e9:.1f} GB on disk)" if what[0] == "read" else "")

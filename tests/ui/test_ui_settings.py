@@ -1,15 +1,17 @@
 """Settings, scope presets and the command line of the page."""
 
+import re
 import socket
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from fake import QUESTIONS, FakeBench
 
 from mi_explorer.recipe import MODULES, Scope
-from mi_explorer.ui.settings import Settings, SettingsError, check_port, read
+from mi_explorer.ui.settings import OPTIONS, Settings, SettingsError, check_port, notes, read, table
 from mi_explorer.ui.setup import examples, methods, presets, setup
 from mi_explorer.weights.methods import METHODS
 
@@ -24,6 +26,94 @@ def test_flags_beat_the_environment_and_the_environment_the_defaults():
     assert read(["--host", "0.0.0.0"], {}).pairs == "fixed"  # an open page lets nobody load models unless it is told to
     with pytest.raises(SettingsError, match="pairs must be fixed, presets or any"):
         read(["--pairs", "some"], {})
+
+
+def test_an_open_page_starts_closed_and_says_how_to_change_it():
+    made = read([], {"MI_EXPLORER_HOST": "0.0.0.0"})
+    assert made.open and (made.pairs, made.hub, made.folders, made.address_runs) == ("fixed", False, (), 64)
+    assert any("--auth FILE" in note for note in notes(made)) and notes(read([], {})) == ()
+    told = read(["--pairs", "presets", "--folders", "*"], {"MI_EXPLORER_HOST": "0.0.0.0", "MI_EXPLORER_AUTH": "a:b"})
+    assert [bool(re.search(p, " ".join(notes(told)))) for p in ("--auth", "--hub yes", "--folders")] == [False, True, True]
+    assert "huggingface.co" in read([], {"SPACE_ID": "someone/space"}).frames
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [
+        ("rows", "0", "whole number from 1 to 4096"),
+        ("tokens", "1e6", "whole number"),
+        ("queue", "-5", "whole number from 1"),
+        ("runs", "٣", "whole number"),
+        ("address_runs", "many", "address-runs must be a whole number"),
+        ("upload", "99999", "to 10240"),
+        ("hub", "maybe", "hub must be yes or no"),
+        ("dtype", "int4", "float32, bfloat16 or float16"),
+        ("pairs", "mini,unheard-of", "names of presets .*unheard-of"),
+        ("folders", "no/such/folder", "there is no folder"),
+        ("frames", "javascript:alert(1)", "frames must be self"),
+        ("frames", "https://a.example; script-src *", "frames must be self"),
+        ("hosts", "a b", "hosts must be names"),
+        ("auth", "nobody", "entry 1 is not user:password"),
+        ("auth", "a:x,a:y", "there twice"),
+        ("auth", "#", "no user"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_at_start_by_flag_and_variable(name, wrong, said):
+    with pytest.raises(SettingsError, match=said):
+        read([], {f"MI_EXPLORER_{name.upper()}": wrong})
+    if name != "auth":
+        with pytest.raises(SettingsError, match=said):
+            read(["--" + name.replace("_", "-"), wrong], {})
+
+
+def test_a_home_that_cannot_be_written_is_told_at_start(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SettingsError, match="cannot be written"):
+        read(["--home", str(tmp_path / "file" / "home")], {})
+    assert read(["--home", str(tmp_path / "new" / "home")], {}).home.endswith("home")
+
+
+def test_users_come_from_a_file_or_the_variable_and_never_from_the_command_line(tmp_path, capsys):
+    file = tmp_path / "users"
+    file.write_text("# who may enter\nann:se:cret\n\nbob:word\n")
+    made = read(["--auth", str(file)], {})
+    assert made.auth == (("ann", "se:cret"), ("bob", "word")) and "cret" not in repr(made)
+    assert read([], {"MI_EXPLORER_AUTH": str(file)}).auth == made.auth
+    assert read([], {"MI_EXPLORER_AUTH": "ann:se:cret,bob:word"}).auth == made.auth
+    with pytest.raises(SettingsError, match="can be read by others") as refused:
+        read(["--auth", "ann:hunter2"], {})
+    assert "hunter2" not in str(refused.value)
+    with pytest.raises(SettingsError) as refused:
+        read([], {"MI_EXPLORER_AUTH": "ann:ok,onlyasecret"})
+    assert "onlyasecret" not in str(refused.value)
+
+
+def test_help_and_table_say_every_setting_and_no_secret(capsys):
+    with pytest.raises(SystemExit):
+        read(["--help"], {"MI_EXPLORER_AUTH": "ann:hunter2"})
+    text = re.sub(r"\s", "", capsys.readouterr().out)
+    assert {o.name for o in OPTIONS} == {f.name for f in fields(Settings)}
+    rows = {row.split("`")[1]: row for row in table().splitlines()[2:]}
+    for option in OPTIONS:
+        assert re.sub(r"\s", "", f"{option.text} (default: {option.default})") in text
+        assert f"`{option.variable}`" in rows[option.flag] and option.flag in text
+    assert "hunter2" not in text
+
+
+def test_the_defaults_of_the_table_are_those_of_the_code():
+    here, there = read([], {}), read([], {"MI_EXPLORER_HOST": "0.0.0.0"})
+    words = {True: "yes", False: "no", "": "empty", (): "none", ("*",): "*"}
+    for option in OPTIONS:
+        if option.name in ("host", "auth"):
+            continue
+        values = [words.get(getattr(s, option.name), str(getattr(s, option.name))) if not isinstance(getattr(s, option.name), int)
+                  or isinstance(getattr(s, option.name), bool) else str(getattr(s, option.name)) for s in (here, there)]  # fmt: skip
+        assert option.default.split(" / ") in ([values[0]], values), option.name
+
+
+def test_the_readme_holds_the_table_of_the_settings():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.split("<!-- settings -->")[1].split("<!-- /settings -->")[0].strip() == table()
 
 
 @pytest.mark.parametrize("port", ["abc", "0", "70000", "-1", "7860.5"])

@@ -1,0 +1,168 @@
+"""The gate in front of the page: who may ask, how much, and which headers every answer carries. Plain ASGI, no buffering.
+
+On the loopback address only a loopback name (or one that the operator adds) is answered, and a foreign origin may not post:
+a page on the web cannot use a visitor's browser to reach this one. Bodies have a limit before anything reads them.
+"""
+
+import functools
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from mi_explorer.guard import ANYWHERE
+from mi_explorer.ui.limits import LimitError, Limits
+from mi_explorer.ui.settings import LOOPBACK, Settings
+
+BODY = 4_000_000  # bytes of a request that is no upload: a question, a recipe, a run's state
+SLACK = 65_536  # what a form puts around a file
+WAITING = 24  # requests of one visitor that may wait in the queue, whatever they are
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class _TooLarge(Exception):
+    """More came than the headers said or the limit allows."""
+
+
+class Gate:
+    """ASGI middleware; `settings` say what is allowed."""
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], settings: Settings) -> None:
+        self.app, self.settings = app, settings
+        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers(settings).items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def out(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                ours = {name for name, _ in self.headers}
+                message = {**message, "headers": [h for h in message.get("headers", []) if h[0].lower() not in ours] + self.headers}
+            await send(message)
+
+        given = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
+        refused = self._refused(scope, given)
+        if refused:
+            await answer(out, *refused)
+            return
+        limit, seen = self._limit(scope), 0
+
+        async def counted() -> MutableMapping[str, Any]:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise _TooLarge
+            return message
+
+        try:
+            await self.app(scope, counted, out)
+        except _TooLarge:
+            if not started:
+                await answer(out, 413, f"This request is larger than {limit:,} bytes.")
+
+    def _refused(self, scope: Scope, given: dict[bytes, str]) -> tuple[int, str] | None:
+        """Status and words of a request that is not let in; None lets it in."""
+        if not self.settings.open and ANYWHERE not in self.settings.hosts:
+            known = {*LOOPBACK, "[::1]", *self.settings.hosts}
+            if name_of(given.get(b"host", "")) not in known:
+                return 421, "This page answers on its loopback address only. Its operator can name other hosts with --hosts."
+            origin, reads = given.get(b"origin"), scope["method"] in ("GET", "HEAD", "OPTIONS")
+            if origin is not None and not reads and (urlsplit(origin).hostname or "") not in known:
+                return 403, "A page of another origin may not use this one."
+        limit = self._limit(scope)
+        if limit == 0:
+            return 403, "This page takes no files."
+        length = given.get(b"content-length", "0")
+        if not (length.isascii() and length.isdigit()):
+            return 400, "The length of the request is not a number."
+        if int(length[:20]) > limit:
+            return 413, f"This request is larger than {limit:,} bytes."
+        return None
+
+    def _limit(self, scope: Scope) -> int:
+        """Bytes that this request may have."""
+        if "/upload" not in scope["path"] or scope["method"] != "POST":
+            return BODY
+        return self.settings.upload * 1_000_000 + SLACK if self.settings.upload else 0
+
+
+def name_of(host: str) -> str:
+    """The host name of a Host header, without its port."""
+    host = host.strip().lower()
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+def headers(settings: Settings) -> dict[str, str]:
+    """What every answer says to browsers: no type guessing, no address to other hosts (it holds the question), who may frame."""
+    frames = {"self": "'self'", "none": "'none'"}.get(settings.frames, settings.frames)
+    made = {
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Content-Security-Policy": f"frame-ancestors {frames}; object-src 'none'; base-uri 'self'",
+    }
+    if settings.frames in ("self", "none"):  # the older header knows no list of origins
+        made["X-Frame-Options"] = "SAMEORIGIN" if settings.frames == "self" else "DENY"
+    return made
+
+
+async def answer(send: Send, status: int, words: str) -> None:
+    """A short plain answer."""
+    body = words.encode()
+    start = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})
+
+
+def hold_back(queue: Any, limits: Limits) -> None:
+    """Let Gradio's queue take only so many waiting requests of one visitor, so that nobody can fill it alone.
+
+    `queue` is the queue of a `gr.Blocks`: its `push` is asked first whether this visitor has too many there.
+    """
+    push = queue.push
+
+    @functools.wraps(push)
+    async def guarded(body: Any, request: Any, username: str | None) -> Any:
+        waiting = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
+        host = getattr(request.client, "host", None)
+        mine = sum(event.session_hash == body.session_hash for event in waiting)
+        near = sum(getattr(event.request.client, "host", None) == host for event in waiting) if limits.address_runs else 0
+        if mine >= WAITING or near >= max(WAITING, limits.address_runs):
+            return False, "Many requests of yours are waiting already. Try again when they are done.", "error"
+        return await push(body=body, request=request, username=username)
+
+    queue.push = guarded
+
+
+def protect(app: Any, settings: Settings, limits: Limits) -> dict[str, Any]:
+    """What `launch` needs for these settings; also puts the limits on the queue of `app` (a `gr.Blocks` after `.queue()`)."""
+    from starlette.middleware import Middleware
+
+    hold_back(app._queue, limits)
+    users = dict(settings.auth)
+    return {
+        "app_kwargs": {"middleware": [Middleware(Gate, settings=settings)]},
+        "max_file_size": max(settings.upload, 1) * 1_000_000,
+        "auth": functools.partial(known, users) if users else None,
+        "auth_message": "This page asks for a name and a password; its operator gives them." if users else None,
+        "enable_monitoring": False,
+    }
+
+
+def known(users: dict[str, str], name: str, password: str) -> bool:
+    """Whether this is a user's password, in a time that does not tell how much of it was right."""
+    import hmac
+
+    expected = users.get(name)
+    right = hmac.compare_digest((expected or "").encode(), password.encode())
+    return right and expected is not None
+
+
+__all__ = ["Gate", "LimitError", "answer", "headers", "hold_back", "known", "protect"]
