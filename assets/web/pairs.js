@@ -8,6 +8,7 @@ MI.pairs = function (app, setup) {
   ];
   const name = h("span", { class: "mi-pair" }, h("b", {}, pair.title), h("span", {}, pair.facts));
   const result = h("div", { class: "mi-judged" });
+  let phase = 0;
   const picker = [];
   if (setup.policy !== "fixed") {
     const choice = h("select", { class: "mi-field", "aria-label": "Pair" }, setup.pairs.map((p) => h("option", { value: p.name }, p.title + (p.size ? ` · ${p.size}` : ""))));
@@ -34,8 +35,13 @@ MI.pairs = function (app, setup) {
     close: () => node.open && ((node.open = false), true),
     hear(step) {
       if (!step) return;
-      if (step.error) return void result.replaceChildren(h("p", { class: "mi-refused" }, step.error));
-      if (!step.loaded) return void result.replaceChildren(h("p", { class: "mi-hint mi-num" }, `${step.phase} of ${step.of}: ${step.text}…`));
+      if (step.error) return result.replaceChildren(h("p", { class: "mi-refused" }, step.error)), app.say(step.error, "error");
+      if (!step.loaded) {
+        const words = `${step.phase} of ${step.of}: ${step.text}…`;
+        if (phase !== step.phase) app.say("Loading the pair, " + words), (phase = step.phase); // spoken once a phase, not at every tensor
+        const bar = step.total ? h("progress", { class: "mi-loading", max: step.total, value: step.done, "aria-label": step.text }) : null;
+        return void result.replaceChildren(h("p", { class: "mi-hint mi-num" }, words), bar || "");
+      }
       const { q, gold, t, seed } = app.view.get(); // layers and methods mean something else there
       location.search = MI.address({ ...setup.defaults, pair: step.loaded, q, gold, t, seed }, setup.fields, setup.version, setup.linkLimit);
     },

@@ -287,6 +287,9 @@ def test_another_pair_is_checked_opened_and_restored_from_the_address(scripted, 
     page.click("text=Check")
     expect(page.locator(".mi-judged")).to_contain_text("6 layers")
     page.click("text=Open this pair")
+    expect(page.locator(".mi-judged")).to_contain_text(re.compile(r"3 of 5: Reading \d+/68 tensors of each parent"))
+    expect(page.locator("progress.mi-loading")).to_have_attribute("max", "68")
+    expect(page.locator(".mi-status")).to_contain_text("Loading the pair, ")
     page.wait_for_url("**pair=**")
     page.wait_for_selector("[data-opened]")
     assert page.input_value(".mi-prompt") == "Is it there?"

@@ -1,6 +1,7 @@
 """Serves the page on a scripted workbench: `python tests/ui/serve.py PORT [tokens per second and row]`. For browser tests."""
 
 import sys
+import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
@@ -27,8 +28,14 @@ def landing(explore: Explore) -> dict:
     }
 
 
-def make(pair: Pair) -> tuple[Explore, dict]:
-    """Another scripted pair, with eight layers."""
+def make(pair: Pair, report) -> tuple[Explore, dict]:
+    """Another scripted pair, with eight layers; its tensors come in slowly."""
+    report("open", 0, 0)
+    for i in range(0, 69, 4):
+        report("read", i, 68)
+        time.sleep(0.05)
+    report("bind", 0, 0)
+    report("measure", 34, 35)
     other = FakeBench(layers=8, name=pair.name)
     return Explore(other, QUESTIONS), setup(other, QUESTIONS, "mini", None)
 

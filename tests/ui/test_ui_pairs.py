@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,15 @@ from fake import FakeBench
 from mi_explorer.pairs import Pair, list_pairs
 from mi_explorer.ui.explore import Explore
 from mi_explorer.ui.pairs import Pairs, PairsError
+from mi_explorer.workbench import Workbench
 
 MINI = Path(__file__).resolve().parents[2] / "assets" / "models" / "mini"
 
 
 def pairs(policy="any", made=None):
-    def make(pair: Pair):
+    def make(pair: Pair, report):
+        for what in (("check", 0, 0), ("open", 0, 0), ("read", 0, 68), ("read", 34, 68), ("bind", 0, 0), ("measure", 3, 35)):
+            report(*what)
         bench = FakeBench(layers=8, name=pair.name)
         (made if made is not None else []).append(bench)
         return Explore(bench), {"pair": {"name": pair.name}}
@@ -61,7 +66,7 @@ def test_what_is_refused_is_never_loaded(copy):
     made = []
     (copy / "instruct" / "model.safetensors").write_bytes(b"\xff" * 100)
     steps = list(pairs(made=made).load(spec(copy)))
-    assert steps[0] == {"phase": 1, "of": 3, "text": f"Checking {spec(copy)}"} and "error" in steps[-1] and made == []
+    assert (steps[0]["phase"], steps[0]["of"], steps[0]["text"]) == (1, 5, f"Checking {spec(copy)}") and "error" in steps[-1] and made == []
     assert "error" in list(pairs(made=made).load("no-such-pair"))[-1]
     assert "error" in list(pairs(made=made).load("/nowhere/a|/nowhere/b"))[-1] and made == []
 
@@ -69,10 +74,11 @@ def test_what_is_refused_is_never_loaded(copy):
 def test_loading_goes_in_numbered_phases_and_the_pair_is_there(copy):
     room = pairs()
     steps = list(room.load(spec(copy)))
-    assert [s.get("phase") for s in steps] == [1, 2, 3, None] and steps[-1] == {"loaded": spec(copy)}
-    assert "Reading 68 tensors of each parent" in steps[1]["text"]
+    assert [s.get("phase") for s in steps] == [1, 2, 3, 4, 5, None] and steps[-1] == {"loaded": spec(copy)}
+    texts = [s["text"] for s in steps[:-1]]
+    assert texts[2].startswith("Reading 34/68 tensors of each parent (") and texts[3:] == ["Binding", "Measuring steps 3/35"]
     assert room.at(spec(copy))[0].bench.layers == 8 and room.at("something else")[0].bench.layers == 6
-    assert [s.get("phase") for s in room.load(spec(copy))] == [3, None]  # it is there already
+    assert list(room.load(spec(copy))) == [{"loaded": spec(copy)}]  # it is there already
 
 
 def test_another_pair_makes_room_unless_somebody_runs_on_it(copy, tmp_path):
@@ -88,3 +94,51 @@ def test_another_pair_makes_room_unless_somebody_runs_on_it(copy, tmp_path):
     assert made[0].closed and not made[1].closed and room.at(spec(copy))[0].bench.pair.name == "mini"
     room.close()
     assert made[1].closed
+
+
+def test_a_load_that_fails_says_so_and_the_next_one_works(copy):
+    room = pairs()
+    good = room._make
+
+    def bad(pair, report):
+        report("read", 1, 68)
+        raise MemoryError("no room")
+
+    room._make = bad
+    steps = list(room.load(spec(copy)))
+    assert steps[1]["text"].startswith("Reading 1/68") and steps[-1] == {"error": "The pair could not be loaded (MemoryError). The server's log says more."}
+    room._make = good
+    assert list(room.load(spec(copy)))[-1] == {"loaded": spec(copy)}
+
+
+def test_a_load_goes_on_when_its_visitor_leaves(copy):
+    room, going = pairs(), threading.Event()
+    good = room._make
+
+    def slow(pair, report):
+        report("read", 1, 68)
+        going.wait(20)
+        return good(pair, report)
+
+    room._make = slow
+    load = room.load(spec(copy))
+    assert [next(load)["phase"], next(load)["phase"]] == [1, 3]
+    load.close()
+    assert "being loaded" in list(room.load(spec(copy)))[-1]["error"]
+    going.set()
+    end = time.monotonic() + 20
+    while room.at(spec(copy))[0].bench.pair.name == "mini" and time.monotonic() < end:
+        time.sleep(0.01)
+    assert list(room.load(spec(copy))) == [{"loaded": spec(copy)}]
+
+
+def test_opening_tells_its_phases_with_the_tensors_of_the_pair(copy):
+    told = []
+    with Workbench.open(spec(copy), home=copy / "home", report=lambda *what: told.append(what)) as bench:
+        assert bench.engine.status().mode in ("idle", "rowwise", "folded")
+        names = len(bench.resident.names)
+    assert list(dict.fromkeys(phase for phase, *_ in told)) == ["check", "open", "read", "bind", "measure"]
+    read = [(done, total) for phase, done, total in told if phase == "read"]
+    assert read[0] == (0, names) and read[-1] == (names, names) and read == sorted(read) and len(read) > 10
+    steps = [done / total for phase, done, total in told if phase == "measure"]
+    assert steps == sorted(steps) and 0 <= steps[0] < steps[-1] < 1
