@@ -1,8 +1,9 @@
 """Studies in and out of the store: one-file studies (.mistudy), JSONL, CSV, Parquet; merge.
 
-A `.mistudy` file is a store with one study in it and opens on any machine. Every file is written beside its target and put
-in place at the end. What comes in is untrusted: all of it is checked before anything is saved, and keys are made anew. An
-import that was cut short (a full disk) can be repeated.
+A `.mistudy` file is a sealed study (`study.sealed`) and opens on any machine; those of format 1, stores with one study in
+them, are read as before. Every file is written beside its target, brought to the disk, and put in place at the end. What
+comes in is untrusted: all of it is checked before anything is saved, and keys are made anew. An import that was cut short
+(a full disk) can be repeated.
 """
 
 import csv
@@ -19,13 +20,15 @@ from typing import Any
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.study.plan import Plan
-from mi_explorer.study.rows import COLUMN_ORDER, RowError, check, chunks, flat, redact, sample_key, shown, unflat
+from mi_explorer.study.rows import COLUMN_ORDER, RowError, check, flat, keeper, redact, sample_key, shown, unflat
 from mi_explorer.study.samples import Sample, unpack
 from mi_explorer.study.schema import SUFFIX
+from mi_explorer.study.sealed import Contents, write
 from mi_explorer.study.store import CellRow, Store
 
 FORMATS = (SUFFIX, ".jsonl", ".jsonl.gz", ".csv", ".parquet")
 MAX_LINE = 64 << 20
+RUN = ("token", "started", "host", "device", "dtype", "versions", "command")
 
 
 class ExchangeError(UserError):
@@ -41,10 +44,13 @@ def form_of(path: Path) -> str:
     raise ExchangeError(f"A study is written as {', '.join(FORMATS)}; {path.name[:80]!r} ends in none of them.")
 
 
-def export_study(store: Store, name: str, path: str | Path, *, texts: int | None = None, overwrite: bool = False) -> int:
+def export_study(
+    store: Store, name: str, path: str | Path, *, texts: int | None = None, text_questions: int | None = None, overwrite: bool = False
+) -> int:
     """Write a study to `path` (format by its ending); returns the samples written.
 
-    `texts`: how many samples of each question and cell keep their text and token marks (None: all, 0: figures only).
+    `texts`: how many samples of each question and cell keep their text and token marks (None: all, 0: figures only), and
+    of how many questions (`text_questions`, None: of all).
     """
     path, info = Path(path), store.study(name)
     form = form_of(path)
@@ -55,13 +61,31 @@ def export_study(store: Store, name: str, path: str | Path, *, texts: int | None
     try:
         with tempfile.TemporaryDirectory(prefix=".study-", dir=path.parent) as folder:
             staged = Path(folder) / ("part" + form)
-            count = (
-                _write_file(store, name, staged, texts) if form == SUFFIX else _write_rows(flat(store, info, texts), staged, form)
-            )
-            os.replace(staged, path)
+            if form == SUFFIX:
+                count = _write_file(store, name, staged, keeper(store.items(info.id), texts, text_questions))
+            else:
+                count = _write_rows(flat(store, info, texts, text_questions), staged, form)
+            settle(staged, path)
     except OSError as error:
         raise ExchangeError(f"{path} cannot be written: {error.strerror or error}. Nothing was left half done.") from None
     return count
+
+
+def settle(staged: Path, path: Path) -> None:
+    """Put a finished file in its place, such that after a power cut there is the old one or the whole new one."""
+    with staged.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(staged, path)
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+    except OSError:  # a system that does not open folders
+        return
+    try:
+        os.fsync(folder)
+    except OSError:  # a file system that does not settle them
+        pass
+    finally:
+        os.close(folder)
 
 
 def import_study(store: Store, path: str | Path, name: str | None = None, origin: str = "imported") -> tuple[str, int]:
@@ -109,28 +133,28 @@ def merge_studies(store: Store, name: str, sources: Sequence[str]) -> int:
 # -- one-file studies ---------------------------------------------------------------------------------------------------
 
 
-def _write_file(store: Store, name: str, path: Path, texts: int | None) -> int:
+def _write_file(store: Store, name: str, path: Path, keeps: Callable[[Sample], bool]) -> int:
+    """A sealed study; gated questions without their content, under keys of what is left of them."""
     info = store.study(name)
-    cells, items, samples = store.cells(info.id), store.items(info.id), store.samples(info.id)
-    new_keys = {item.key: redact(item).key for item in items}
-    private = {item.key for item in items if item.private}
-    with Store(path) as out:
-        out.put_study(name, info.plan, cells, [redact(item) for item in items], info.origin, info.note)
-        runs = {run["id"]: out.put_run(run) for run in store.runs(info.id)}
-        made_by = store.run_of(s.key for s in samples)
-        by_run: dict[int | None, list[Sample]] = {}
-        for s in samples:
-            by_run.setdefault(runs.get(made_by.get(s.key, -1)), []).append(s)
-        for run, some in by_run.items():
-            for part in chunks(some):
-                bodies = dict(store.bodies(s.key for s in part if (texts is None or s.number < texts) and s.item not in private))
-                copies = []
-                for s in part:
-                    hidden = s.item in private
-                    key = sample_key(s.cell, new_keys[s.item], s.number) if hidden else s.key
-                    copies.append((replace(s, key=key, item=new_keys[s.item], answer=shown(s.answer, hidden)), bodies.get(s.key)))
-                out.add_many(copies, run)
-        out.seal()
+    items, samples = store.items(info.id), store.samples(info.id)
+    hidden = {item.key: redact(item) for item in items if item.private}
+    runs, made_by = store.runs(info.id), store.run_of(s.key for s in samples)
+    place = {run["id"]: i for i, run in enumerate(runs)}
+    copies, by, kept = [], {}, [s.key for s in samples if keeps(s) and s.item not in hidden]
+    for s in samples:
+        copy = s
+        if s.item in hidden:
+            item = hidden[s.item].key
+            copy = replace(s, key=sample_key(s.cell, item, s.number), item=item, answer=shown(s.answer, True))
+        copies.append(copy)
+        if made_by.get(s.key) in place:
+            by[copy.key] = place[made_by[s.key]]
+    study = Contents(
+        name, info.plan, [(row.cell, row.fingerprint, row.dtype) for row in store.cells(info.id)],
+        [redact(item) for item in items], copies, [{k: run[k] for k in RUN} for run in runs], by,
+        info.origin, info.note, info.created, info.updated,
+    )  # fmt: skip
+    write(path, study, {key: unpack(body) for key, body in store.bodies(kept)})
     return len(samples)
 
 

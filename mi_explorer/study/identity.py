@@ -10,7 +10,9 @@ import platform
 import struct
 import subprocess
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 WHOLE = 4 << 20  # files up to this size are hashed whole
 WINDOWS, WINDOW = 32, 4096
@@ -33,6 +35,20 @@ def fingerprint(folders: Iterable[str | Path]) -> str:
                 total.update(_sample(path))
         total.update(b"\0end")
     return total.hexdigest()[:16]
+
+
+def of_pair(pair: Any) -> str | None:
+    """The fingerprint that an opened pair has, from its folders; None if some part of it is not a folder here."""
+    folders = tuple(part for part in (pair.instruct, pair.thinking, pair.base) if part)
+    if not all(Path(folder).is_dir() for folder in folders):
+        return None
+    state = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for f in folders for p in sorted(Path(f).iterdir()) if p.is_file()]
+    return _remembered(folders, tuple(state))
+
+
+@lru_cache(maxsize=64)
+def _remembered(folders: tuple[str, ...], state: tuple[tuple[str, int, int], ...]) -> str:
+    return fingerprint(folders)
 
 
 def _sample(path: Path) -> bytes:

@@ -7,7 +7,7 @@ rebuild the study from it. Keys are made anew from the content, never believed. 
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -56,13 +56,23 @@ class RowError(UserError):
     """A row that is not one of ours, or was changed into something impossible."""
 
 
-def flat(store: Store, info: StudyInfo, texts: int | None = None) -> Iterator[dict[str, Any]]:
-    """All samples of a study as flat rows. `texts`: how many samples of a question keep their text (None: all)."""
+def keeper(items: Sequence[Item], texts: int | None = None, questions: int | None = None) -> Callable[[Sample], bool]:
+    """Which samples keep their text: the first `texts` of a question and cell, of the first `questions`; None is all of them.
+
+    Those of gated questions never do.
+    """
+    allowed = {item.key for item in items[:questions] if not item.private}
+    return lambda s: s.item in allowed and (texts is None or s.number < texts)
+
+
+def flat(store: Store, info: StudyInfo, texts: int | None = None, questions: int | None = None) -> Iterator[dict[str, Any]]:
+    """All samples of a study as flat rows; which keep their text: see `keeper`."""
     cells = {row.key: row for row in store.cells(info.id)}
     items = {item.key: item for item in store.items(info.id)}
+    keeps = keeper(list(items.values()), texts, questions)
     samples = store.samples(info.id)
     for part in chunks(samples):
-        bodies = dict(store.bodies(s.key for s in part if (texts is None or s.number < texts) and not items[s.item].private))
+        bodies = dict(store.bodies(s.key for s in part if keeps(s)))
         yield from (_flat(info, s, cells[s.cell], items[s.item], bodies.get(s.key)) for s in part)
 
 

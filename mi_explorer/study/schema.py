@@ -16,7 +16,8 @@ from mi_explorer.errors import UserError
 APPLICATION = 0x4D494558  # "MIEX"
 BUSY_SECONDS = 20.0
 FILE_NAME = "studies.db"
-SUFFIX = ".mistudy"  # a study as one file: the same schema with one study in it
+SUFFIX = ".mistudy"  # a study as one file: sealed (`study.sealed`), or a store with one study in it as of format 1
+MEMORY = ":memory:"  # in place of a path: a store that is gone with its process
 
 MIGRATIONS = (
     """
@@ -124,6 +125,11 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
     Only SQLite may open the file: closing any other handle on it would drop this process's locks (POSIX), and another process
     could then clear the log under us.
     """
+    if str(path) == MEMORY:
+        db = sqlite3.connect(MEMORY, isolation_level=None, check_same_thread=False)
+        db.row_factory = sqlite3.Row
+        _migrate(db)
+        return db
     fresh = not path.exists()
     if readonly and fresh:
         raise StoreError(f"There is no file {path}.")

@@ -1,13 +1,22 @@
-"""Studies that come with the checkout: sealed `.mistudy` files in assets/studies, readable beside the user's own store."""
+"""Studies that come with the checkout: sealed `.mistudy` files in assets/studies, readable beside the user's own store.
 
+A study that was made with other weights than the pair of that name has now says so in its `origin`: retraining a pair does
+not turn old figures into its own.
+"""
+
+from collections.abc import Iterable
 from pathlib import Path
 
-from mi_explorer.errors import unknown
+from mi_explorer.errors import UserError, unknown
+from mi_explorer.pairs import get_pair
 from mi_explorer.paths import ASSETS
+from mi_explorer.study import identity
 from mi_explorer.study.schema import SUFFIX
-from mi_explorer.study.store import Store, StudyInfo
+from mi_explorer.study.sealed import Sealed, is_sealed
+from mi_explorer.study.store import FOREIGN, Store, StudyInfo
 
 FOLDER = ASSETS / "studies"
+PRECOMPUTED = "precomputed"
 
 
 def precomputed(folder: Path = FOLDER) -> tuple[Path, ...]:
@@ -16,11 +25,17 @@ def precomputed(folder: Path = FOLDER) -> tuple[Path, ...]:
 
 
 def shelf(folder: Path = FOLDER) -> list[StudyInfo]:
-    """What the precomputed files hold; each says that it is precomputed."""
+    """What the precomputed files hold, from their heads alone; each says that it is precomputed, and if with other weights."""
     out = []
     for path in precomputed(folder):
-        with Store(path, readonly=True, origin="precomputed") as store:
-            out += store.studies()
+        if is_sealed(path):
+            file = Sealed(path)
+            h = file.head
+            origin = _origin((cell.recipe.pair, fingerprint) for cell, fingerprint, _ in file.cells)
+            out.append(StudyInfo(1, h["name"], file.plan, origin, h["note"], h["created"], h["updated"], file.count))
+        else:
+            with _opened(path) as store:
+                out += store.studies()
     return out
 
 
@@ -32,7 +47,9 @@ def open_study(own: Store, name: str, folder: Path = FOLDER) -> tuple[Store, Stu
     if info := own.find(name):
         return own, info
     for path in precomputed(folder):
-        store = Store(path, readonly=True, origin="precomputed")
+        if is_sealed(path) and Sealed(path).head["name"] != name:
+            continue
+        store = _opened(path)
         if info := store.find(name):
             return store, info
         store.close()
@@ -40,3 +57,22 @@ def open_study(own: Store, name: str, folder: Path = FOLDER) -> tuple[Store, Stu
     if not names:
         own.study(name)  # says that nothing is saved yet
     raise unknown("study", name, names)
+
+
+def _opened(path: Path) -> Store:
+    """A file of the shelf as a store whose studies say what they are."""
+    store = Store(path, readonly=True, origin=PRECOMPUTED)
+    store.origin = _origin((row.cell.recipe.pair, row.fingerprint) for info in store.studies() for row in store.cells(info.id))
+    return store
+
+
+def _origin(made_with: Iterable[tuple[str, str]]) -> str:
+    """What studies of these (pair, fingerprint) are called. Pairs that are not on this machine cannot be compared."""
+    for pair, fingerprint in dict.fromkeys(made_with):
+        try:
+            now = identity.of_pair(get_pair(pair))
+        except (UserError, OSError):
+            continue
+        if now is not None and now != fingerprint:
+            return f"{PRECOMPUTED}, {FOREIGN}"
+    return PRECOMPUTED

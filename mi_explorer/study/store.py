@@ -14,20 +14,26 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.study.plan import Cell, Item, Plan, as_dict
-from mi_explorer.study.samples import COLUMNS, Sample, unpack
-from mi_explorer.study.schema import FILE_NAME, StoreError, connect, faults, home_folder
+from mi_explorer.study.samples import COLUMNS, Sample, pack, unpack
+from mi_explorer.study.schema import FILE_NAME, MEMORY, StoreError, connect, faults, home_folder
+from mi_explorer.study.sealed import Sealed, is_sealed
 
 CHUNK = 500
+FOREIGN = "made with other weights"
 
 
 @dataclass(frozen=True)
 class StudyInfo:
-    """One study: its plan, where it came from ("live", "imported", "precomputed"), and how much of it is there."""
+    """One study: its plan, where it came from, and how much of it is there.
+
+    `origin` is "live", "imported", "precomputed", or "precomputed, made with other weights" (`foreign`).
+    """
 
     id: int
     name: str
@@ -37,6 +43,11 @@ class StudyInfo:
     created: float
     updated: float
     samples: int
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the pair of that name has other weights now than when this was made."""
+        return self.origin.endswith(FOREIGN)
 
     @property
     def units(self) -> int:
@@ -56,14 +67,25 @@ class CellRow:
 
 
 class Store:
-    """One store file. Use `Store.open` (home folder) or `Store(path)`; close it, or use it as a context manager."""
+    """One store file. Use `Store.open` (home folder) or `Store(path)`; close it, or use it as a context manager.
+
+    With `readonly` also a sealed study (`study.sealed`), which then reads like any other store.
+    """
+
+    _db: sqlite3.Connection
+    _lock: threading.RLock
 
     def __init__(self, path: str | Path, readonly: bool = False, origin: str | None = None) -> None:
         """`origin`: what every study of this file is said to be, whatever it was where it was made."""
         self.path, self.readonly, self.origin = Path(path), readonly, origin
-        self._db = connect(self.path, readonly)
-        self._lock = threading.RLock()
         self._run: int | None = None
+        self._sealed: Sealed | None = None
+        if readonly and is_sealed(self.path):
+            self._sealed, shared = _unsealed(self.path)
+            self._db, self._lock = shared._db, shared._lock
+        else:
+            self._db = connect(self.path, readonly)
+            self._lock = threading.RLock()
 
     @classmethod
     def open(cls, home: str | Path | None = None) -> "Store":
@@ -71,8 +93,9 @@ class Store:
         return cls(home_folder(home) / FILE_NAME)
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        if self._sealed is None:  # a sealed file's rows are shared by all who have it open
+            with self._lock:
+                self._db.close()
 
     def __enter__(self) -> Self:
         return self
@@ -324,9 +347,9 @@ class Store:
         into = f"INSERT OR IGNORE INTO samples({','.join(COLUMNS)}, run) VALUES({','.join('?' * len(COLUMNS))},?)"
         with self._transaction() as db:
             before = db.total_changes
-            bodies = 0
+            bodies, now = 0, round(time.time(), 3)
             for sample, body in samples:
-                values = [sample.finished or time.time() if name == "finished" else getattr(sample, name) for name in COLUMNS]
+                values = [sample.finished or now if name == "finished" else getattr(sample, name) for name in COLUMNS]
                 db.execute(into, (*values, run))
                 if body is not None:  # also where the sample came before without one (a slim export)
                     bodies += db.execute("INSERT OR IGNORE INTO bodies VALUES(?,?)", (sample.key, body)).rowcount
@@ -359,6 +382,9 @@ class Store:
 
     def body(self, key: str) -> dict[str, Any] | None:
         """Text and token marks of one sample; None if it was stored without (a slim export)."""
+        if self._sealed is not None:
+            with self._lock:
+                return self._sealed.body(key)
         rows = self._rows("SELECT body FROM bodies WHERE key = ?", (key,))
         return unpack(rows[0]["body"]) if rows else None
 
@@ -371,6 +397,9 @@ class Store:
     def bodies(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Packed bodies of many samples, a chunk at a time."""
         keys = list(keys)
+        if self._sealed is not None:
+            yield from ((key, pack(body)) for key in keys if (body := self.body(key)) is not None)
+            return
         for start in range(0, len(keys), CHUNK):
             part = keys[start : start + CHUNK]
             for row in self._rows(f"SELECT key, body FROM bodies WHERE key IN ({','.join('?' * len(part))})", part):
@@ -394,6 +423,37 @@ _OF_STUDY = (
     "SELECT {columns} FROM study_cells sc JOIN samples s ON s.cell = sc.cell "
     "JOIN study_items si ON si.study = sc.study AND si.item = s.item WHERE sc.study = ? AND s.number < ?"
 )
+
+
+def _unsealed(path: Path) -> tuple[Sealed, "Store"]:
+    """A sealed study as rows in memory, made once per state of the file and shared by all who open it."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}.") from None
+    with _UNSEALING:
+        return _unseal(path.resolve(), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=16)
+def _unseal(path: Path, changed: int, size: int) -> tuple[Sealed, "Store"]:
+    file = Sealed(path)
+    samples, made_by = file.samples()
+    rows = [CellRow(cell.key(fingerprint, dtype), cell, fingerprint, dtype) for cell, fingerprint, dtype in file.cells]
+    head = file.head
+    store = Store(MEMORY)
+    store.put_study(head["name"], file.plan, rows, file.items, head["origin"], head["note"])
+    store._write(("UPDATE studies SET created = ?, updated = ?", (head["created"], head["updated"])))
+    runs = [store.put_run(run) for run in head["runs"]]
+    by_run: dict[int | None, list[tuple[Sample, bytes | None]]] = {}
+    for sample, place in zip(samples, made_by, strict=True):
+        by_run.setdefault(None if place is None else runs[place], []).append((sample, None))
+    for run, some in by_run.items():
+        store.add_many(some, run)
+    return file, store
+
+
+_UNSEALING = threading.Lock()
 
 
 def _sample(row: sqlite3.Row) -> Sample:

@@ -313,8 +313,7 @@ def test_rows_that_cannot_be_are_refused_whole(tmp_path, values, says):
     assert other.studies() == []
 
 
-def test_a_study_file_that_was_changed_is_refused(tmp_path):
-    store = filled(tmp_path / "s.db")
+def test_a_study_file_of_the_first_format_that_was_changed_is_refused(tmp_path):
     for sql, says in (
         ("UPDATE samples SET number = 1 - number", "does not fit its content"),
         ("UPDATE samples SET tokens = 'many'", "cannot be right"),
@@ -322,7 +321,9 @@ def test_a_study_file_that_was_changed_is_refused(tmp_path):
         ("UPDATE bodies SET body = zeroblob(40)", "damaged"),
     ):
         path = tmp_path / "x.mistudy"
-        export_study(store, "s", path, overwrite=True)
+        path.unlink(missing_ok=True)
+        with filled(path) as store:  # format 1 was a store
+            store.seal()
         db = sqlite3.connect(path)
         db.execute(sql)
         db.commit()
