@@ -14,6 +14,8 @@ def main() -> int:
     try:
         settings = options.read()
         options.check_port(settings.host, settings.port)
+        for note in options.notes(settings):
+            print(note, flush=True)
         print(f"Opening the pair {settings.pair!r} …", flush=True)
         from mi_explorer.ui.page import serve
 

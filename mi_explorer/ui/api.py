@@ -27,6 +27,7 @@ from mi_explorer.study.ask import Ask, Snapshot
 from mi_explorer.study.jobs import Job, Jobs
 from mi_explorer.study.plan import Plan, grid, parse_lambdas
 from mi_explorer.ui import view as views
+from mi_explorer.ui.limits import Limits, Visitor, visitor
 from mi_explorer.ui.pairs import Pairs
 
 log = logging.getLogger(__name__)
@@ -341,13 +342,21 @@ def told() -> Iterator[None]:
         raise gr.Error(f"Something broke on the server ({type(error).__name__}).", print_exception=False) from None
 
 
-def endpoint(handler: Callable[..., Any], gives: Any = None) -> Callable[..., Any]:
-    """The handler as Gradio calls it. `gives`: what one state of a stream is, for the API page."""
+def asking() -> Visitor:
+    """Who the running request comes from; nobody outside of one."""
+    from gradio.context import LocalContext
+
+    return visitor(LocalContext.request.get(None))
+
+
+def endpoint(handler: Callable[..., Any], gives: Any = None, limits: Limits | None = None) -> Callable[..., Any]:
+    """The handler as Gradio calls it. `gives`: what one state of a stream is, for the API page; `limits` on streams of one visitor."""
+    held = limits or Limits()
     if isgeneratorfunction(handler):
 
         @wraps(handler)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with told():
+            with told(), held.run(asking()):
                 yield from handler(*args, **kwargs)
     else:
 
@@ -376,5 +385,5 @@ def add(pairs: Pairs, settings: Any = None, jobs: Jobs | None = None, visitors: 
         (api.sweep_status, None, 4, "api status"),
         (api.sweep_stop, None, 8, "api"),
     ):
-        gr.api(endpoint(handler, gives), api_name=handler.__name__, concurrency_limit=limit, concurrency_id=group)
+        gr.api(endpoint(handler, gives, pairs.at("")[0].limits), api_name=handler.__name__, concurrency_limit=limit, concurrency_id=group)
     return api
