@@ -290,7 +290,7 @@ def test_precomputed_studies_are_listed_shown_and_exported(scripted, capsys, mon
     ]
     found = json.loads(call(capsys, "study", "show", "s", "--json")[1])
     assert found["origin"].startswith("precomputed") and [c["total"] for c in found["cells"]] == [80, 80]
-    assert call(capsys, "study", "show", "s")[1].startswith("s: task sums.jsonl, pair mini (precomputed)")
+    assert call(capsys, "study", "show", "s")[1].startswith("s: task sums.jsonl, pair mini (precomputed, made with other weights)")
     assert call(capsys, "study", "export", "s", "again.csv")[1] == "160 samples written to again.csv\n"
     assert "Did you mean 's'" in call(capsys, "study", "show", "ss")[2]
     assert call(capsys, "study", "rm", "s")[0] == 2 and (tmp_path / "shelf.mistudy").exists()

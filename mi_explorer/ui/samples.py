@@ -44,7 +44,7 @@ def content(store: Store, info: StudyInfo, key: str, bench: Any = None) -> tuple
     shown = [board.frame(s) | {"tps": 0} for s in sorted(frames.values(), key=lambda s: s.recipe.lam)]
     recipe, decoding = row.cell.recipe, row.cell.decoding.with_seed(sample.seed)
     view = views.View(recipe.pair, recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template, decoding, item.prompt, item.answer)
-    where = {"precomputed": "the precomputed study", "imported": "the imported study"}.get(info.origin, "the study")
+    where = "the study" if info.origin == "live" else f"the study ({info.origin})"
     made = {
         "token": f"study{sample.key}",
         "label": f"From {where} “{info.name}” · sample {sample.number + 1} of this question · T {decoding.temperature:g} · seed {sample.seed}",
