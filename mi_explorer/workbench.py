@@ -154,12 +154,18 @@ class Workbench:
         self.asker.check(recipe)
 
     def stream(
-        self, asks: Sequence[Ask], *, priority: int = INTERACTIVE, stop: threading.Event | None = None, hz: float = 12
+        self,
+        asks: Sequence[Ask],
+        *,
+        priority: int = INTERACTIVE,
+        stop: threading.Event | None = None,
+        hz: float = 12,
+        beat: float | None = None,
     ) -> Iterator[tuple[Snapshot, ...]]:
         """Run asks together and watch them; see `Asker.stream`."""
         if self._closed:
             raise WorkbenchError("This workbench is closed.")
-        return self.asker.stream(asks, priority=priority, stop=stop, hz=hz)
+        return self.asker.stream(asks, priority=priority, stop=stop, hz=hz, beat=beat)
 
     def score(self, snapshot: Snapshot) -> Any:
         """Per-token scores of a finished snapshot for the lenses: both endpoints and the blend, teacher-forced."""

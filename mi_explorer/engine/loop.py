@@ -7,6 +7,7 @@ prefill, decode, emit. The engine knows token ids and coefficients; text, tasks 
 import itertools
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +17,19 @@ import torch
 
 from mi_explorer.engine.backends import make_backend
 from mi_explorer.engine.batch import Batch
-from mi_explorer.engine.events import Event, Failed, Finished, Request
+from mi_explorer.engine.events import INTERACTIVE, Event, Failed, Finished, Request
 from mi_explorer.engine.measure import measure
 from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.resident import Report, ResidentPair
 from mi_explorer.engine.rows import Row
 from mi_explorer.engine.schedule import Scheduler, Team
-from mi_explorer.engine.stream import Stream
+from mi_explorer.engine.stream import Stream, Waits
 from mi_explorer.errors import UserError
 
 log = logging.getLogger(__name__)
+PACE = 60.0  # seconds over which the pace of the queue is measured
+FEW = 3  # rows that must have ended in them for a pace
+TOLD = 0.25  # seconds between two words to those who wait
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,9 @@ class Engine:
         self._measure = costs is None
         self._mode, self._steps = "idle", 0
         self._notes = list(self.grant.notes)
+        self._ends: deque[float] = deque(maxlen=256)  # when rows left their slots
+        self._waiting: list[Stream] = []
+        self._told = 0.0
         self._thread = threading.Thread(target=self._run, name="mi-engine", daemon=True)
         self._thread.start()
 
@@ -167,6 +174,7 @@ class Engine:
                 except Exception as error:  # a fault of ours; nobody may be left waiting for a thread that died
                     log.exception("the engine's loop broke")
                     self._fail_all(f"The engine broke: {type(error).__name__}: {str(error)[:300]}")
+                self._tell()
                 self._flush()
                 if closed:
                     return
@@ -265,7 +273,31 @@ class Engine:
             if row in batch.rows:
                 batch.fail(row, f"The step failed: {type(error).__name__}: {str(error)[:300]}")
 
+    def _tell(self) -> None:
+        """Say to those who wait where they stand."""
+        now = time.monotonic()
+        if not (self._waiting or len(self._schedule.queue)) or now < self._told + TOLD:
+            return
+        self._told = now
+        busy: dict[object, int] = {}
+        for row in self._batch.rows:
+            if row.priority == INTERACTIVE:
+                busy[row.stream] = busy.get(row.stream, 0) + len(row.lanes)
+        line = self._schedule.queue.order(INTERACTIVE, busy)
+        gone = [stream for stream in self._waiting if all(stream is not other for other, _, _ in line)]
+        self._waiting = []
+        ends = [t for t in self._ends if t > now - PACE]
+        pace = len(ends) / max(now - ends[0], TOLD) if len(ends) >= FEW else 0.0
+        for place, (stream, rows, ahead) in enumerate(line, 1):
+            assert isinstance(stream, Stream)
+            stream.waits = Waits(place, len(line), rows, ahead, float(round((ahead + 1) / pace)) if pace else None)
+            self._waiting.append(stream)
+        for stream in gone:
+            stream.waits = None
+
     def _emit(self, row: Row, event: Event) -> None:
+        if isinstance(event, (Finished, Failed)):
+            self._ends.append(time.monotonic())
         self._outbox.setdefault(row.stream, []).append(event)
 
     def _flush(self) -> None:

@@ -37,6 +37,29 @@ class Queue:
                     groups[key] = Group(key, row.plane, row.foldable, len(row.lanes), 0, 0, row.request.recipe.lam)
                 groups[key].waiting += len(waiting)
 
+    def order(self, priority: int, busy: dict[object, int]) -> list[tuple[object, int, int]]:
+        """Who waits, next in turn first: (stream, its waiting rows, rows of others that go before its next one).
+
+        By the rule of `pop` alone; which recipes the next steps run may let somebody pass.
+        """
+        waiting = [
+            (busy.get(stream, 0), sorted(row.order for rows in groups.values() for row in rows), stream)
+            for stream, groups in self._streams.get(priority, {}).items()
+        ]
+
+        def before(at: int, first: int, b: int, orders: list[int]) -> int:
+            """Rows that another stream, with `b` at work, gets until it has `at` too; and one more if that came first."""
+            if b > at:
+                return 0
+            level = min(len(orders), at - b)
+            return level + (level < len(orders) and orders[level] < first)
+
+        waiting.sort(key=lambda x: (x[0], x[1][0]))
+        return [
+            (stream, len(mine), sum(before(at, mine[0], b, orders) for b, orders, other in waiting if other is not stream))
+            for at, mine, stream in waiting
+        ]
+
     def pop(self, priority: int, wanted: Callable[[Row], bool], busy: dict[object, int]) -> Row | None:
         """The next row whose recipe is `wanted`; `busy` counts the rows at work of each stream.
 

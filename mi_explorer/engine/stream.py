@@ -4,6 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mi_explorer.engine.events import Event, Failed, Finished
@@ -12,11 +13,29 @@ if TYPE_CHECKING:
     from mi_explorer.engine.loop import Engine
 
 
+@dataclass(frozen=True)
+class Waits:
+    """Where a submission stands in the queue: `place` (from 1) among the `of` submissions that have rows waiting; `rows` of its own
+    and `ahead` of others that get a slot before its next one does. `seconds` until that, at the pace at which rows ended in the
+    last minute; None while too few have.
+    """
+
+    place: int
+    of: int
+    rows: int
+    ahead: int
+    seconds: float | None
+
+
 class Stream:
-    """Events of one `submit`, in order per request. Iterating blocks and ends after every request has finished or failed."""
+    """Events of one `submit`, in order per request. Iterating blocks and ends after every request has finished or failed.
+
+    `waits` is set by the engine while rows of people (not of sweeps) wait for a slot, and None otherwise.
+    """
 
     def __init__(self, engine: "Engine", ids: Iterable[str]):
         self.ids = frozenset(ids)
+        self.waits: Waits | None = None
         self._engine, self._open = engine, set(self.ids)
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()

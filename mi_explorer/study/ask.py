@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from mi_explorer.engine.events import INTERACTIVE, Admitted, Event, Failed, Finished, Request, Token
+from mi_explorer.engine.stream import Waits
 from mi_explorer.errors import UserError
 from mi_explorer.prompts import Prompt, Prompts
 from mi_explorer.recipe import Decoding, Recipe
@@ -56,7 +57,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where one ask stands: state, the trace so far, the verdict once it has ended. `seconds` count from its first step."""
+    """Where one ask stands: state, the trace so far, the verdict once it has ended. `seconds` count from its first step.
+
+    `waits` says of a queued one where its run stands in the queue, when it has to wait for a slot.
+    """
 
     id: str
     recipe: Recipe
@@ -69,6 +73,7 @@ class Snapshot:
     mode: str = ""
     seconds: float = 0.0
     prompt_ids: tuple[int, ...] = ()
+    waits: Waits | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -103,7 +108,7 @@ class Row:
         self.verdict: Verdict | None = None
         self.verifying: Future[Verdict | None] | None = None
 
-    def snapshot(self, now: float) -> Snapshot:
+    def snapshot(self, now: float, waits: Waits | None = None) -> Snapshot:
         seconds = max((self.ended or now) - self.started, 0.0) if self.started else 0.0
         return Snapshot(
             self.ask.id,
@@ -117,6 +122,7 @@ class Row:
             self.mode,
             seconds,
             self.prompt.ids,
+            waits if self.state == "queued" else None,
         )
 
 
@@ -150,19 +156,26 @@ class Asker:
             self.check_recipe(recipe)
 
     def stream(
-        self, asks: Sequence[Ask], *, priority: int = INTERACTIVE, stop: threading.Event | None = None, hz: float = 12
+        self,
+        asks: Sequence[Ask],
+        *,
+        priority: int = INTERACTIVE,
+        stop: threading.Event | None = None,
+        hz: float = 12,
+        beat: float | None = None,
     ) -> Iterator[tuple[Snapshot, ...]]:
         """Run all asks together; yields the snapshots that changed, at most `hz` times a second, until all have ended.
 
-        Raises a `UserError` at once, before anything runs, if one of the asks cannot be run. `stop` (or closing the
-        iterator) cancels what is left; partial text stays in the last snapshots.
+        With `beat`, an empty tuple comes after that many seconds in which nothing changed. Raises a `UserError` at once, before
+        anything runs, if one of the asks cannot be run. `stop` (or closing the iterator) cancels what is left; partial text stays in
+        the last snapshots.
         """
         asks = tuple(asks)
         if len({ask.id for ask in asks}) < len(asks):
             raise AskError("Two asks of one call have the same id.")
         rows = {ask.id: self._row(ask) for ask in asks}
         requests = [self.request(ask, rows[ask.id].prompt, priority) for ask in asks]
-        return self._run(rows, requests, stop, 1.0 / hz)
+        return self._run(rows, requests, stop, 1.0 / hz, beat)
 
     def _row(self, ask: Ask) -> Row:
         self.check(ask.recipe)
@@ -178,13 +191,14 @@ class Asker:
         return Row(ask, prompt, TraceFold(tags, self.prompts.decode, ask.gold, ask.kind))
 
     def _run(
-        self, rows: dict[str, Row], requests: list[Request], stop: threading.Event | None, tick: float
+        self, rows: dict[str, Row], requests: list[Request], stop: threading.Event | None, tick: float, beat: float | None = None
     ) -> Iterator[tuple[Snapshot, ...]]:
         if not requests:
             return
         stream = self.engine.submit(requests)
         waiting, changed, stopped = set(rows), dict.fromkeys(rows), False
-        yielded = time.monotonic()
+        yielded = spoke = time.monotonic()
+        waits = None
         yield tuple(row.snapshot(yielded) for row in rows.values())
         changed.clear()
         try:
@@ -201,11 +215,18 @@ class Asker:
                     waiting.discard(name)
                     changed[name] = None
                 now = time.monotonic()
+                stands = getattr(stream, "waits", None)
+                if stands != waits:
+                    waits = stands
+                    changed |= {name: None for name in waiting if rows[name].state == "queued"}
                 if changed and (now >= yielded + tick or not waiting):
-                    out = tuple(rows[name].snapshot(now) for name in changed)
+                    out = tuple(rows[name].snapshot(now, waits) for name in changed)
                     changed.clear()
-                    yielded = now
+                    yielded = spoke = now
                     yield out
+                elif beat is not None and now >= spoke + beat:
+                    yielded = spoke = now
+                    yield ()
                 elif now >= yielded + tick:
                     yielded = now
         finally:
