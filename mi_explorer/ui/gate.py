@@ -5,14 +5,17 @@ a page on the web cannot use a visitor's browser to reach this one. Bodies have 
 """
 
 import functools
+import hmac
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from mi_explorer.guard import ANYWHERE
-from mi_explorer.ui.limits import LimitError, Limits
+from mi_explorer.ui.limits import Limits
 from mi_explorer.ui.settings import LOOPBACK, Settings
 
+log = logging.getLogger(__name__)
 BODY = 4_000_000  # bytes of a request that is no upload: a question, a recipe, a run's state
 SLACK = 65_536  # what a form puts around a file
 WAITING = 24  # requests of one visitor that may wait in the queue, whatever they are
@@ -67,6 +70,14 @@ class Gate:
         except _TooLarge:
             if not started:
                 await answer(out, 413, f"This request is larger than {limit:,} bytes.")
+        except Exception as error:
+            if started:
+                raise
+            if type(error).__name__ == "FnIndexInferError":  # Gradio's own, for an endpoint that is none
+                await answer(out, 404, "There is no such endpoint.")
+                return
+            log.exception("A request failed")
+            await answer(out, 500, "Something broke on the server.")
 
     def _refused(self, scope: Scope, given: dict[bytes, str]) -> tuple[int, str] | None:
         """Status and words of a request that is not let in; None lets it in."""
@@ -158,11 +169,6 @@ def protect(app: Any, settings: Settings, limits: Limits) -> dict[str, Any]:
 
 def known(users: dict[str, str], name: str, password: str) -> bool:
     """Whether this is a user's password, in a time that does not tell how much of it was right."""
-    import hmac
-
     expected = users.get(name)
     right = hmac.compare_digest((expected or "").encode(), password.encode())
     return right and expected is not None
-
-
-__all__ = ["Gate", "LimitError", "answer", "headers", "hold_back", "known", "protect"]

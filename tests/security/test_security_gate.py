@@ -1,0 +1,301 @@
+"""The gate on a real server: hosts, origins, sizes, files, passwords, floods, and what every answer's headers say."""
+
+import json
+import socket
+import sys
+import time
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+from tests.visitors import Run, Site
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests
+
+from fake import QUESTIONS, FakeBench  # noqa: E402
+
+from mi_explorer.ui.explore import Explore  # noqa: E402
+from mi_explorer.ui.gate import BODY, WAITING, headers  # noqa: E402
+from mi_explorer.ui.limits import Limits  # noqa: E402
+from mi_explorer.ui.page import build, launch  # noqa: E402
+from mi_explorer.ui.pairs import Pairs  # noqa: E402
+from mi_explorer.ui.settings import Settings  # noqa: E402
+from mi_explorer.ui.setup import setup  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory):
+    """Start pages on the scripted workbench: `serve(rate=…, setting=…)` gives (site, explore)."""
+    import os
+
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
+    open_apps = []
+
+    def start(rate=0, **more):
+        settings = Settings(port=free_port(), **more)
+        limits = Limits(settings.runs, settings.address_runs, settings.tokens)
+        bench = FakeBench(rate=rate)
+        explore = Explore(bench, QUESTIONS, limits)
+        app = build(Pairs(explore, setup(bench, QUESTIONS, "mini", None), lambda *a: None, "fixed"), settings)
+        launch(app, settings.host, settings.port, settings, limits, prevent_thread_lock=True, quiet=True)
+        open_apps.append(app)
+        return f"http://127.0.0.1:{settings.port}", explore
+
+    yield start
+    for app in open_apps:
+        app.close()
+
+
+@pytest.fixture(scope="module")
+def plain(serve):
+    return Site(serve()[0])
+
+
+def ask(token="a", **view):
+    return {"token": (token * 16)[:16], "kind": "here", "view": {"q": "What is 3 + 4?", "gold": "7", "lam": 0.5, **view}}
+
+
+# -- headers ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/info", "/theme.css", "/no/such/path", "/gradio_api/file=/etc/passwd"])
+def test_every_answer_carries_the_headers(plain, path):
+    _, _, got = plain.ask("GET", path)
+    assert got["x-content-type-options"] == "nosniff" and got["referrer-policy"] == "same-origin"
+    assert "frame-ancestors 'self'" in got["content-security-policy"] and got["x-frame-options"] == "SAMEORIGIN"
+
+
+def test_who_may_frame_is_the_operators_choice():
+    assert "X-Frame-Options" not in headers(Settings(frames="https://a.example https://*.b.example"))
+    assert "frame-ancestors https://a.example https://*.b.example;" in headers(Settings(frames="https://a.example https://*.b.example"))["Content-Security-Policy"]
+    assert headers(Settings(frames="none"))["X-Frame-Options"] == "DENY"
+
+
+# -- hosts and origins --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::2]"])
+def test_a_page_on_the_web_cannot_point_its_own_name_here(plain, host):
+    status, body, _ = plain.ask("GET", "/config", Host=host)
+    assert status == 421 and b"--hosts" in body and b"components" not in body
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:7860", "127.0.0.1:9", "[::1]:7860"])
+def test_the_loopback_names_are_answered(plain, host):
+    assert plain.ask("GET", "/config", Host=host)[0] == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "file://"])
+def test_a_foreign_origin_may_neither_post_nor_read(plain, origin):
+    status, _, got = plain.ask("POST", "/gradio_api/queue/join", {"data": [], "fn_index": 0, "session_hash": "x"}, Origin=origin)
+    assert status == 403
+    assert plain.ask("POST", "/gradio_api/upload", b"--x--", Origin=origin, **{"Content-Type": "multipart/form-data; boundary=x"})[0] == 403
+    assert plain.ask("GET", "/config", Origin=origin)[2].get("access-control-allow-origin") != origin
+
+
+def test_the_operator_may_add_names_and_an_open_page_asks_for_none(serve):
+    site = Site(serve(hosts=("lab.example",))[0])
+    assert site.ask("GET", "/config", Host="lab.example")[0] == 200 and site.ask("GET", "/config", Host="other.example")[0] == 421
+    opened = Site(serve(host="0.0.0.0")[0])
+    assert opened.ask("GET", "/config", Host="anything.example")[0] == 200
+
+
+# -- sizes --------------------------------------------------------------------------------------------------------------
+
+
+def test_bodies_have_a_limit_before_they_are_read(plain):
+    assert plain.ask("POST", "/gradio_api/queue/join", b"x", **{"Content-Length": str(BODY + 1)})[0] == 413
+    for length in ("-1", "1e9", "٣".encode().decode("latin-1"), "9" * 30):
+        assert plain.ask("POST", "/gradio_api/queue/join", b"x", **{"Content-Length": length})[0] in (400, 413)
+
+
+def test_a_body_that_does_not_say_its_length_is_counted(plain):
+    link = plain.connect()
+    link.putrequest("POST", "/gradio_api/queue/join")
+    link.putheader("Transfer-Encoding", "chunked")
+    link.putheader("Content-Type", "application/json")
+    link.endheaders()
+    sent = 0
+    try:
+        for _ in range(40):
+            link.send(b"40000\r\n" + b"[" * 0x40000 + b"\r\n")
+            sent += 0x40000
+        link.send(b"0\r\n\r\n")
+    except OSError:
+        pass  # the server has hung up, which is as good
+    try:
+        assert link.getresponse().status in (400, 413)
+    except OSError:
+        assert sent > BODY // 2
+    assert plain.ask("GET", "/config")[0] == 200
+
+
+def form(size):
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="../../x.mistudy"\r\nContent-Type: application/octet-stream\r\n\r\n'
+    return head + b"0" * size + b"\r\n--b--\r\n", {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+def test_uploads_have_the_operators_limit_and_keep_no_path_of_the_visitor(serve, tmp_path):
+    small, none = Site(serve(upload=1)[0]), Site(serve(upload=0)[0])
+    body, kind = form(2_000_000)
+    assert small.ask("POST", "/gradio_api/upload", body, **kind)[0] == 413
+    assert none.ask("POST", "/gradio_api/upload", form(10)[0], **kind)[0] == 403
+    status, answer, _ = small.ask("POST", "/gradio_api/upload", form(1000)[0], **kind)
+    (path,) = json.loads(answer)
+    assert status == 200 and ".." not in path and Path(path).resolve().is_relative_to(Path(path).parents[1].resolve())
+    assert Path(path).name == "x.mistudy"
+
+
+# -- files --------------------------------------------------------------------------------------------------------------
+
+ROUTES = ("/gradio_api/file=", "/gradio_api/file/", "/static/", "/assets/", "/svelte/", "/gradio_api/proxy=", "/custom_component/",
+          "/gradio_api/stream/")  # fmt: skip
+TARGETS = ("/etc/passwd", "../../../../../../../../etc/passwd", "....//....//etc/passwd", "%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+           "..%5c..%5c..%5cetc%5cpasswd", "%00/etc/passwd", "file:///etc/passwd", "C:\\Windows\\win.ini")  # fmt: skip
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_no_route_hands_out_files_of_this_machine(plain, route):
+    mine = (str(ROOT / "app.py"), str(ROOT / "mi_explorer" / "guard.py"), "app.py", "../app.py", str(ROOT / "assets" / "pairs.yaml"))
+    for target in (*TARGETS, *mine):
+        status, body, _ = plain.ask("GET", route + urllib.parse.quote(target, safe="/%:\\"))
+        assert b"root:" not in body and b"def main" not in body and b"GuardError" not in body and b"instruct:" not in body, (route, target)
+        assert status >= 400 or body == b"" or b"<html" in body.lower(), (route, target, status)
+
+
+@pytest.mark.parametrize("name", ["run", "load", "strip"])
+def test_nothing_goes_around_the_queue(plain, name):
+    for way in ("run", "api"):
+        assert plain.ask("POST", f"/gradio_api/{way}/{name}", {"data": []})[0] >= 400
+
+
+def test_events_that_are_none_are_said_to_be_none(plain):
+    for name in ("predict", "stop", "__init__", "../config"):
+        assert plain.ask("POST", f"/gradio_api/call/{name}", {"data": []})[0] in (404, 405), name
+
+
+@pytest.mark.parametrize("name", ["__class__", "load_event", "render", "get_config", "preprocess", "postprocess", "api_info", "../stop"])
+def test_only_server_functions_can_be_called_on_the_component(plain, name):
+    assert plain.server(name, "x")[0] >= 400
+
+
+# -- passwords ----------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_served_without_the_password(serve):
+    url, _ = serve(auth=(("ann", "se:cret"), ("bob", "pässword")))
+    link = Site.__new__(Site)
+    link.host, link.headers = urllib.parse.urlsplit(url).netloc, {}
+    for method, path, body in (("GET", "/config", None), ("POST", "/gradio_api/queue/join", {"data": [], "fn_index": 0, "session_hash": "x"}),
+                               ("GET", "/gradio_api/queue/data?session_hash=x", None), ("GET", "/gradio_api/info", None),
+                               ("POST", "/gradio_api/component_server", {"data": 1, "component_id": 4, "fn_name": "draw", "session_hash": "x"}),
+                               ("POST", "/gradio_api/call/strip", {"data": ["x"]}), ("POST", "/gradio_api/upload", b"--b--"),
+                               ("GET", "/gradio_api/file=/etc/passwd", None)):  # fmt: skip
+        assert link.ask(method, path, body)[0] in (401, 403), path
+    assert b"MI Explorer" not in link.ask("GET", "/")[1] or b'"auth_required"' in link.ask("GET", "/")[1]
+
+    def login(name, word):
+        body = urllib.parse.urlencode({"username": name, "password": word}).encode()
+        return link.ask("POST", "/login", body, **{"Content-Type": "application/x-www-form-urlencoded"})
+
+    for name, word in (("ann", "wrong"), ("ann", ""), ("nobody", "se:cret"), ("", ""), ("ann", "pässword"), ("nobody", "")):
+        assert login(name, word)[0] >= 400
+    status, _, got = login("bob", "pässword")
+    assert status == 200
+    link.headers = {"Cookie": got["set-cookie"].split(";")[0]}
+    assert link.ask("GET", "/config")[0] == 200
+
+
+# -- floods -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_flood_of_one_visitor_is_held_back_and_another_one_is_served(serve):
+    url, explore = serve(rate=25, runs=2)
+    site = Site(url)
+    answers = [site.join("flood", ask(chr(97 + i % 26) + str(i))) for i in range(60)]
+    assert {status for status, _ in answers} <= {200, 400}
+    before = time.monotonic()
+    run = Run(site, "friend", ask("z", cap=64))
+    first = next(run.states())
+    assert first["state"] == "running" and time.monotonic() - before < 10
+    run.drop()
+    flood = Run.__new__(Run)
+    flood.site, flood.session, flood._link, flood.status, flood.answer = site, "flood", site.connect(), 200, answers[-1][1]
+    if answers[-1][0] == 200:
+        last = list(flood.states())[-1]
+        assert last["state"] == "failed" and "2 runs of yours" in last["message"]
+
+
+def test_the_queue_takes_only_so_many_of_one_visitor():
+    import asyncio
+    from types import SimpleNamespace as Made
+
+    from mi_explorer.ui.gate import hold_back
+
+    pushed = []
+
+    async def push(body, request, username):
+        line.queue.append(Made(session_hash=body.session_hash, request=request))
+        pushed.append(body.session_hash)
+        return True, "id", "success"
+
+    line = Made(queue=[])
+    queue = Made(push=push, event_queue_per_concurrency_id={"a": line})
+    hold_back(queue, Limits(address_runs=WAITING + 6))
+
+    def come(session, host):
+        return asyncio.run(queue.push(body=Made(session_hash=session), request=Made(client=Made(host=host)), username=None))
+
+    answers = [come("ann", "10.0.0.1") for _ in range(WAITING + 10)]
+    assert pushed.count("ann") == WAITING and answers[-1][0] is False and "waiting already" in answers[-1][1]
+    assert come("bob", "10.0.0.2")[0]
+    assert [come(f"other{i}", "10.0.0.1")[0] for i in range(8)] == [True] * 6 + [False] * 2  # the address as a whole
+
+
+# -- hostile requests ---------------------------------------------------------------------------------------------------
+
+DEEP = b'{"data": [], "fn_index": 0, "session_hash": "x", "event_data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b"\xff\xfe", DEEP, b'{"data": NaN}', b'{"session_hash": {}}', b'{"data": 1e999}'])
+def test_bodies_that_are_none_are_refused_and_the_page_lives(plain, body):
+    for path in ("/gradio_api/queue/join", "/gradio_api/component_server", "/gradio_api/call/strip", "/gradio_api/cancel"):
+        status, answer, _ = plain.ask("POST", path, body, **{"Content-Type": "application/json"})
+        assert status != 200 or body == DEEP
+        assert b"Traceback" not in answer and str(ROOT).encode() not in answer
+    assert plain.ask("GET", "/config")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [None, [], "x", 1, {}, {"token": "a" * 16}, {"token": {"a": 1}, "view": {}}, {"token": "a" * 16, "view": []}, {"token": "../../etc", "view": {}},
+     ask(lam="NaN"), ask(lam=1e308), ask(cap=10**30), ask(seed="0x10"), ask(q="x" * 30_000), ask(q=["a"]), ask(layers="9" * 4000), ask(modules=[{}]),
+     ask(params={"density": "1e400"}), ask(method="__import__('os')"), ask(template="/etc/passwd"), ask(pins=[0] * 1000), ask(pair="/etc|/etc"),
+     {**ask(), "kept": [{"lam": "x"}, None, 1, {"lam": 1e300}]}],
+)  # fmt: skip
+def test_a_hostile_run_ends_in_words_or_runs_as_if_it_were_none(plain, request_):
+    status, answer = plain.join("hostile", request_)
+    assert status == 200
+    run = Run.__new__(Run)
+    run.site, run.session, run._link, run.status, run.answer = plain, "hostile", plain.connect(), 200, answer
+    last = list(run.states())[-1]
+    assert last["state"] == "failed" and last["message"] and "Traceback" not in last["message"] or last["state"] == "done"
+    assert "Something broke" not in last["message"]
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"token": "x", "id": []}, "x" * 100_000, {"token": {}, "id": {}}, [[[]]], 1e300])
+@pytest.mark.parametrize("name", ["stop", "alive", "draw", "score", "judge"])
+def test_hostile_calls_of_server_functions_end_in_words(plain, name, data):
+    status, answer = plain.server(name, data)
+    assert status == 200 or b"Traceback" not in answer
+    if status == 200 and isinstance(answer, dict):
+        assert "Something broke" not in json.dumps(answer)
