@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from typing import Any
 
+import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
@@ -65,6 +66,9 @@ class BlendLM(TemplateLM):
             from mi_explorer.workbench import Workbench
 
             rows = int(batch_size) if str(batch_size or "").isdigit() and int(batch_size) > 1 else None
+            if str(device).startswith("cuda") and not torch.cuda.is_available():  # lm-eval's own default, GPU or not
+                log.warning("There is no GPU that PyTorch can use here; running on the CPU")
+                device = "cpu"
             bench = Workbench.open(pair, device=device or "cpu", dtype=dtype, max_rows=rows)
         if recipe is None:
             scope = Scope(str(layers), Scope().modules if modules == "all" else tuple(str(modules).split("+")))

@@ -222,7 +222,7 @@ def test_lm_eval_finds_the_model_by_its_name(tmp_path, monkeypatch):
     monkeypatch.setenv("MI_EXPLORER_HOME", str(tmp_path))
     assert get_model("mi_explorer") is BlendLM
     words = "pair=mini,lam=0.25,layers=2-5,modules=mlp+norm,temperature=0.6,cap=9,seed=3"
-    model = BlendLM.create_from_arg_string(words, {"batch_size": 1, "device": "cpu"})
+    model = BlendLM.create_from_arg_string(words, {"batch_size": 1, "device": "cuda:0"})  # its default
     assert model.recipe == Recipe("mini", "linear", 0.25, Scope("2-5", ("mlp", "norm"))) and (model.cap, model.seed) == (9, 3)
     assert model.at(1).recipe.lam == 1 and model.at(1).bench is model.bench and model.at(1).given == {"temperature": 0.6}
     assert model.get_model_info()["recipe"] == model.recipe.hash
