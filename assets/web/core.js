@@ -31,6 +31,7 @@ MI.clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 MI.digits = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 MI.count = (n) => MI.digits.format(n);
 MI.percent = (x) => (x > 0 && x < 0.1 ? (100 * x).toFixed(1) : Math.round(100 * x)) + " %";
+MI.seconds = (s) => (s < 90 ? `${Math.max(1, Math.round(s))} s` : `${Math.round(s / 60)} min`);
 MI.plural = (n, word) => MI.count(n) + " " + word + (n === 1 ? "" : "s");
 // λ as text: at most four decimals, no trailing zeros; the same as Python's frame names.
 MI.lam = (x) => String(Math.round(x * 1e4) / 1e4 + 0);

@@ -67,17 +67,37 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     redraw();
     const token = active.token;
     const known = await server.stop(token).catch(() => false);
-    if (!known && active && active.token === token) setTimeout(() => active && active.token === token && server.stop(token), 300); // it had not begun yet
+    if (known || !active || active.token !== token || active.seen) return;
+    clearInterval(active.timer); // it waits in line; the server has noted that nobody wants it any more
+    active = null;
+    say("Stopped before it began.");
+    redraw();
   }
   // The server gives signs of life; when they end, the run has ended too, and what was written stays.
   async function listen() {
     const run = active;
+    if (run && !run.seen && Date.now() - run.began > 1200) {
+      const stands = await server.line(run.token).catch(() => null); // in the page's line of requests
+      if (run !== active) return;
+      if (stands) run.heard = Date.now();
+      if (!run.seen) wait(stands);
+    }
     if (!run || Date.now() - run.heard < 8000) return;
     const alive = await server.alive(run.token).catch(() => null);
     if (run !== active) return;
     if (alive) return void (run.heard = Date.now());
     if (alive === false && Date.now() - run.heard < 20000 && !run.seen) return; // it waits for its turn
     hear({ token: run.token, state: "failed", message: alive === null ? "The server does not answer any more. What was written so far is kept." : "The run ended without a word. What was written so far is kept.", frames: lost(strip.frames), sentence: "", bands: [] });
+  }
+  // Says where the run stands. The status line tells the place, and again only when it changes; the seconds run beside it.
+  function wait(stands) {
+    const words = stands ? (stands.of > 1 ? `place ${MI.count(stands.place)} of ${MI.count(stands.of)}` : "next in turn") : "";
+    const eta = stands && stands.seconds !== null ? `about ${MI.seconds(stands.seconds)}` : "";
+    active.waits = stands ? [words, eta].filter(Boolean).join(", ") : "";
+    const key = stands ? stands.what + words : "";
+    if (active.told !== key) say(stands ? `Waiting for ${stands.what === "slot" ? "a free place in the batch" : "a turn on the server"}: ${active.waits}.` : "");
+    active.told = key;
+    bar();
   }
   const lost = (frames) => Object.fromEntries(Object.entries(frames).map(([k, f]) => [k, ["queued", "running"].includes(f.state) ? { ...f, state: "cancelled" } : f]));
 
@@ -93,8 +113,9 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (!active || !value || value.token !== active.token) return;
     active.heard = Date.now();
     active.seen = true;
-    const frames = Object.fromEntries(Object.entries(value.frames).map(([k, f]) => [k, { ...f, run: value.token }]));
     const ended = !["running", "ending"].includes(value.state);
+    if (!ended && (value.waits || active.told)) wait(value.waits);
+    const frames = Object.fromEntries(Object.entries(value.frames).map(([k, f]) => [k, { ...f, run: value.token }]));
     if (Object.keys(frames).length || !ended) {
       const here = active.kind === "here";
       strip = { token: here ? active.before.token : value.token, key: active.key, sentence: value.sentence || (here ? active.before.sentence : ""), bands: value.bands.length || ended || !here ? value.bands : active.before.bands, frames: here ? { ...active.before.frames, ...frames } : frames };
@@ -128,7 +149,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   function bar() {
     const frames = app.frames(), live = frames.filter((f) => f.state === "running"), over = frames.filter((f) => !["queued", "running"].includes(f.state));
     const speed = live.reduce((sum, f) => sum + f.tps, 0);
-    ask.state(Boolean(active), app.stale(), !active ? "" : active.stopping ? "stopping…" : !active.seen ? "waiting for the server…" : `${over.length} of ${frames.length} λ` + (speed ? ` · ${MI.count(speed)} tokens/s` : ""));
+    ask.state(Boolean(active), app.stale(), !active ? "" : active.stopping ? "stopping…" : !active.seen ? (active.waits ? `waiting, ${active.waits}` : "waiting for the server…") : `${over.length} of ${frames.length} λ` + (speed ? ` · ${MI.count(speed)} tokens/s` : "") + (active.waits ? ` · waiting, ${active.waits}` : ""));
     const elsewhere = strip.source && strip.view.pair !== setup.pair.name ? ` of the pair “${strip.view.pair}”, which is not loaded` : "";
     const words = elsewhere ? strip.source + elsewhere : app.stale() ? "These traces belong to other settings. Run to renew them." : strip.precomputed || strip.source ? strip.label : strip.mixed ? `${strip.mixed} with frames of your own` : frames.length ? (active ? "Live" : `Your run · n = 1 per λ · T ${view.get().t} · seed ${view.get().seed}`) : "";
     MI.text(label, words);

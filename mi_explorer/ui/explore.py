@@ -21,9 +21,11 @@ from mi_explorer.ui import view as views
 from mi_explorer.ui.limits import Limits, Visitor
 from mi_explorer.ui.scores import scores
 from mi_explorer.ui.sentence import bands, sentence
+from mi_explorer.ui.waiting import Pace, for_slot
 
 log = logging.getLogger(__name__)
 KEPT_TRACES = 400  # finished traces that can still be scored
+UNWANTED = 1000  # runs stopped before they began that are remembered
 HEARTBEAT = 2.0  # seconds; the page knows by it that the server is there
 
 
@@ -39,6 +41,8 @@ class Explore:
         self._stops: dict[str, threading.Event] = {}
         self._traces: OrderedDict[tuple[str, str], Snapshot] = OrderedDict()
         self._lock = threading.Lock()
+        self._unwanted: OrderedDict[str, None] = OrderedDict()  # runs that were stopped before they began
+        self.pace = Pace()  # of runs
 
     # -- addresses ---------------------------------------------------------------------------------------------------
     def open(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -61,10 +65,11 @@ class Explore:
     def run(self, request: Any, who: Visitor | None = None) -> Iterator[dict[str, Any]]:
         """Run a strip (`kind` "strip") or one frame ("here"); yields whole states whose texts only grow.
 
-        A state: `{"token", "state", "message", "frames": {id: frame}, "sentence", "bands", "beat"}`. Never raises: what
-        went wrong is the last state's message, and the frames keep their partial text.
+        A state: `{"token", "state", "message", "frames": {id: frame}, "sentence", "bands", "beat", "waits"}`; `waits` says where
+        the run stands while rows of it wait for a slot (`waiting.for_slot`). Never raises: what went wrong is the last state's
+        message, and the frames keep their partial text.
         """
-        token, frames = "", {}
+        token, frames, waits = "", {}, {}
         state: dict[str, Any] = {"state": "failed", "message": "", "sentence": "", "bands": []}
         stop, held = threading.Event(), ExitStack()
         try:
@@ -72,10 +77,13 @@ class Explore:
             held.enter_context(self.limits.run(who))
             with self._lock:
                 self._stops[token] = stop
+                if token in self._unwanted:  # stopped while it waited in line
+                    stop.set()
             for beat, changed in enumerate(self._stream(asks, stop)):
                 for snapshot in changed:
                     self._keep(token, snapshot)
                     frames[snapshot.id] = board.frame(snapshot)
+                    waits[snapshot.id] = snapshot.waits
                 live = any(f["state"] in ("queued", "running") for f in frames.values())
                 yield {
                     "token": token,
@@ -85,6 +93,7 @@ class Explore:
                     "sentence": "",
                     "bands": [],
                     "beat": beat,
+                    "waits": next((for_slot(w) for w in waits.values() if w), None),
                 }
             told = [*kept, *frames.values()]
             state = {
@@ -110,8 +119,9 @@ class Explore:
             stop.set()
             held.close()
             with self._lock:
-                self._stops.pop(token, None)
-        yield {"token": token or _token_of(request), **state, "frames": _ended(frames), "beat": -1}
+                if self._stops.pop(token, None) is not None:
+                    self.pace.ended()
+        yield {"token": token or _token_of(request), **state, "frames": _ended(frames), "beat": -1, "waits": None}
 
     def _asks(self, request: Any) -> tuple[str, list[Ask], list[dict[str, Any]]]:
         if not isinstance(request, dict) or not _token_of(request):
@@ -134,12 +144,16 @@ class Explore:
 
     def _stream(self, asks: list[Ask], stop: threading.Event) -> Iterator[tuple[Snapshot, ...]]:
         """The workbench's stream; a run that waits for its turn still gives a sign of life."""
-        yield from self.bench.stream(asks, stop=stop)
+        yield from self.bench.stream(asks, stop=stop, beat=HEARTBEAT)
 
     def stop(self, token: Any) -> bool:
-        """End a run; its traces keep what they have. False if there is no such run (any more)."""
+        """End a run; its traces keep what they have. False if there is no such run: one that begins later will end at once."""
         with self._lock:
             event = self._stops.get(str(token))
+            if event is None:
+                self._unwanted[str(token)[:64]] = None
+                while len(self._unwanted) > UNWANTED:
+                    self._unwanted.popitem(last=False)
         if event is not None:
             event.set()
         return event is not None

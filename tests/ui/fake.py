@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mi_explorer.engine.stream import Waits
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
 from mi_explorer.study.ask import Ask, Snapshot, judge
@@ -75,6 +76,8 @@ class FakeBench:
     script: Callable[[Ask], str] = reply
     layers: int = 6
     name: str = "mini"
+    slots: int = 0
+    """How many runs stream at once; the others wait, and say so (0: all)."""
 
     def __post_init__(self) -> None:
         self.pair = Pair(self.name, "instruct", "thinking", "base", title="Scripted pair")
@@ -82,6 +85,7 @@ class FakeBench:
         self.prompts, self.fingerprint = self.words, "scripted"
         self.asked: list[Ask] = []
         self.closed = False
+        self._line: list[object] = []
 
     def close(self) -> None:
         self.closed = True
@@ -101,6 +105,17 @@ class FakeBench:
             for a in asks
         ]
         yield tuple(Snapshot(a.id, a.recipe, a.decoding, "queued", f.trace()) for a, f, _ in rows)
+        self._line.append(ticket := object())
+        try:
+            while self.slots and (place := self._line.index(ticket)) >= self.slots and not (stop is not None and stop.is_set()):
+                waits = Waits(place - self.slots + 1, len(self._line) - self.slots, len(rows), 0, 7.0)
+                yield tuple(Snapshot(a.id, a.recipe, a.decoding, "queued", f.trace(), waits=waits) for a, f, _ in rows)
+                time.sleep(0.1)
+            yield from self._rows(rows, stop, hz)
+        finally:
+            self._line.remove(ticket)
+
+    def _rows(self, rows: list[Any], stop: Any, hz: float) -> Iterator[tuple[Snapshot, ...]]:
         longest, last = max(len(ids) for *_, ids in rows), 0.0
         for i in range(longest + 1):
             ended = {a.id for a, _, ids in rows if i == len(ids)}

@@ -1,4 +1,8 @@
-"""Serves the page on a scripted workbench: `python tests/ui/serve.py PORT [tokens per second and row]`. For browser tests."""
+"""Serves the page on a scripted workbench, for browser tests: `python tests/ui/serve.py PORT [RATE [SLOTS [VISITORS]]]`.
+
+RATE: tokens per second and row. SLOTS: runs that stream at once, the others wait for a slot. VISITORS: runs that the page
+lets in at once, the others wait in line.
+"""
 
 import sys
 import time
@@ -10,8 +14,8 @@ from fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
 from mi_explorer.pairs import Pair  # noqa: E402
 from mi_explorer.tasks import Question  # noqa: E402
+from mi_explorer.ui import page  # noqa: E402
 from mi_explorer.ui.explore import Explore  # noqa: E402
-from mi_explorer.ui.page import build, launch  # noqa: E402
 from mi_explorer.ui.pairs import Pairs  # noqa: E402
 from mi_explorer.ui.setup import setup  # noqa: E402
 
@@ -45,5 +49,7 @@ if __name__ == "__main__":
     questions = (*QUESTIONS, Question("x", "echo: " + HOSTILE[1], HOSTILE[1], HOSTILE[1], 1))  # a task file is untrusted too
     explore = Explore(bench, questions)
     fixed = setup(bench, questions, "mini", landing(explore))
-    bench.rate = float(sys.argv[2]) if len(sys.argv) > 2 else 60.0
-    launch(build(Pairs(explore, fixed, make, "any")), "127.0.0.1", int(sys.argv[1]))
+    given, unset = sys.argv[1:], ["7860", "60", "0", str(page.VISITORS)]
+    port, rate, slots, visitors = given + unset[len(given) :]
+    bench.rate, bench.slots, page.VISITORS = float(rate), int(slots), int(visitors)
+    page.launch(page.build(Pairs(explore, fixed, make, "any")), "127.0.0.1", int(port))
