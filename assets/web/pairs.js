@@ -22,7 +22,7 @@ MI.pairs = function (app, setup) {
       const about = await app.server.judge(spec).catch(() => ({ error: "The server did not answer." }));
       check.disabled = false;
       if (about.error) return void result.replaceChildren(h("p", { class: "mi-refused" }, about.error));
-      const open = h("button", { class: "mi-button mi-small", type: "button", disabled: !about.ok, onclick: () => (open.disabled = true, app.trigger("load", { spec })) }, "Open this pair");
+      const open = h("button", { class: "mi-button mi-small", type: "button", disabled: !about.ok, onclick: () => (open.disabled = true, app.trigger("openpair", { spec })) }, "Open this pair");
       result.replaceChildren(h("p", {}, h("b", {}, about.title), " · " + about.facts), ...words(about).filter(Boolean), about.name === pair.name ? "" : open);
     }
     own.addEventListener("keydown", (e) => e.key === "Enter" && !e.ctrlKey && judge());
