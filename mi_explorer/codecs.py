@@ -80,9 +80,11 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(k, deep=True) for k, _ in node.value]
-        repeated = [k for k in keys if keys.count(k) > 1]
-        if repeated:
-            raise yaml.YAMLError(f"the key {str(repeated[0])[:40]!r} appears twice")
+        seen: set[Any] = set()
+        for key in keys:
+            if key in seen:
+                raise yaml.YAMLError(f"the key {str(key)[:40]!r} appears twice")
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 

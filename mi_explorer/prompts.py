@@ -143,7 +143,7 @@ def _eos(place: str) -> list[int]:
     """End-of-turn ids named by a local folder's generation config (one or several)."""
     try:
         found = json.loads((Path(place) / "generation_config.json").read_text(encoding="utf-8")).get("eos_token_id")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return []
     found = found if isinstance(found, list) else [found]
     return [i for i in found if isinstance(i, int)]

@@ -17,6 +17,7 @@ import numpy as np
 HEAD = struct.Struct("<IBBBq")  # count, flags, width in bytes, decimals, smallest value
 DELTA, GAPS, RAW = 1, 2, 4  # flags: differences of neighbours; 0 stands for None; plain doubles
 MAX_COUNT = 50_000_000
+MAX_EQUAL = 2_000_000  # values of a column that takes no bytes at all
 MEMORY = 256 << 20
 DECIMALS = 6
 
@@ -82,7 +83,7 @@ def get_ints(data: bytes) -> list[Any]:
 
 def _read(data: bytes) -> tuple[np.ndarray, bool, int]:
     count, flags, width, _, least = HEAD.unpack_from(data)
-    if count > MAX_COUNT or width > 8:
+    if count > (MAX_COUNT if width else MAX_EQUAL) or width > 8:
         raise ValueError("a column is too long to be one")
     planes = np.frombuffer(data, np.uint8, count * width, HEAD.size).reshape(width, count)
     wide = np.zeros((count, 8), np.uint8)

@@ -13,11 +13,13 @@ import json
 import os
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mi_explorer.bounded import MAX_ROWS, Budget, open_text, parquet_rows, regular
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.study.plan import Plan
 from mi_explorer.study.rows import COLUMN_ORDER, RowError, check, flat, keeper, redact, sample_key, shown, unflat
@@ -45,12 +47,19 @@ def form_of(path: Path) -> str:
 
 
 def export_study(
-    store: Store, name: str, path: str | Path, *, texts: int | None = None, text_questions: int | None = None, overwrite: bool = False
+    store: Store,
+    name: str,
+    path: str | Path,
+    *,
+    texts: int | None = None,
+    text_questions: int | None = None,
+    overwrite: bool = False,
+    host: bool = True,
 ) -> int:
     """Write a study to `path` (format by its ending); returns the samples written.
 
     `texts`: how many samples of each question and cell keep their text and token marks (None: all, 0: figures only), and
-    of how many questions (`text_questions`, None: of all).
+    of how many questions (`text_questions`, None: of all). `host`: whether a `.mistudy` names the machines that made it.
     """
     path, info = Path(path), store.study(name)
     form = form_of(path)
@@ -62,7 +71,7 @@ def export_study(
         with tempfile.TemporaryDirectory(prefix=".study-", dir=path.parent) as folder:
             staged = Path(folder) / ("part" + form)
             if form == SUFFIX:
-                count = _write_file(store, name, staged, keeper(store.items(info.id), texts, text_questions))
+                count = _write_file(store, name, staged, keeper(store.items(info.id), texts, text_questions), host)
             else:
                 count = _write_rows(flat(store, info, texts, text_questions), staged, form)
             settle(staged, path)
@@ -98,7 +107,7 @@ def import_study(store: Store, path: str | Path, name: str | None = None, origin
         raise ExchangeError(f"There is no file {path}.")
     if path.suffix == ".db" or form_of(path) == SUFFIX:
         return _read_file(store, path, name, origin)
-    rows = _read_rows(path, form_of(path))
+    rows = _few(_read_rows(path, form_of(path)), path)
     first = next(rows, None)
     if first is None:
         raise RowError(f"{path.name} holds no samples.")
@@ -133,12 +142,13 @@ def merge_studies(store: Store, name: str, sources: Sequence[str]) -> int:
 # -- one-file studies ---------------------------------------------------------------------------------------------------
 
 
-def _write_file(store: Store, name: str, path: Path, keeps: Callable[[Sample], bool]) -> int:
+def _write_file(store: Store, name: str, path: Path, keeps: Callable[[Sample], bool], host: bool) -> int:
     """A sealed study; gated questions without their content, under keys of what is left of them."""
     info = store.study(name)
     items, samples = store.items(info.id), store.samples(info.id)
     hidden = {item.key: redact(item) for item in items if item.private}
-    runs, made_by = store.runs(info.id), store.run_of(s.key for s in samples)
+    made_by = store.run_of(s.key for s in samples)
+    runs = [run if host else {**run, "host": ""} for run in store.runs(info.id)]
     place = {run["id"]: i for i, run in enumerate(runs)}
     copies, by, kept = [], {}, [s.key for s in samples if keeps(s) and s.item not in hidden]
     for s in samples:
@@ -159,6 +169,17 @@ def _write_file(store: Store, name: str, path: Path, keeps: Callable[[Sample], b
 
 
 def _read_file(store: Store, path: Path, name: str | None, origin: str) -> tuple[str, int]:
+    try:
+        return _read_study(store, path, name, origin)
+    except UserError:
+        raise
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        # SQLite keeps any type in any column: what is no study of ours shows when it is used, before anything is written
+        raise ExchangeError(f"{path} is damaged or was changed ({type(error).__name__}: {str(error)[:120]}). Nothing was read.") from None
+
+
+def _read_study(store: Store, path: Path, name: str | None, origin: str) -> tuple[str, int]:
+    budget = Budget(path.name, regular(path))
     with Store(path, readonly=True) as source:
         found = source.studies()
         if name is not None and len(found) > 1:
@@ -189,7 +210,7 @@ def _read_file(store: Store, path: Path, name: str | None, origin: str) -> tuple
                 f"{path}: a sample's key does not fit its content. The file is damaged or was changed; nothing was read."
             )
     for body in bodies.values():
-        unpack(body)
+        budget.spend(len(unpack(body, budget.left).get("text") or ""))
     pairs = [(s, bodies.get(s.key)) for s in samples]
     return name or info.name, _put(
         store,
@@ -271,12 +292,10 @@ def _write_rows(rows: Iterator[dict[str, Any]], path: Path, form: str) -> int:
 def _read_rows(path: Path, form: str) -> Iterator[dict[str, Any]]:
     try:
         if form == ".parquet":
-            _, parquet = _arrow()
-            for batch in parquet.ParquetFile(path).iter_batches(1000):
-                yield from batch.to_pylist()
+            _arrow()
+            yield from parquet_rows(path, COLUMN_ORDER)
             return
-        opened: Callable[..., Any] = gzip.open if form.endswith(".gz") else open
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        with open_text(path) as file:
             if form == ".csv":
                 csv.field_size_limit(min(sys.maxsize, MAX_LINE))
                 yield from csv.DictReader(file)
@@ -284,10 +303,18 @@ def _read_rows(path: Path, form: str) -> Iterator[dict[str, Any]]:
             yield from _json_lines(file, path)
     except UnicodeDecodeError:
         raise ExchangeError(f"{path} is not UTF-8 text.") from None
-    except (OSError, EOFError, csv.Error, ValueError) as error:
+    except (OSError, EOFError, csv.Error, ValueError, zlib.error) as error:  # pyarrow's faults are ValueErrors or OSErrors
         if isinstance(error, UserError):
             raise
         raise ExchangeError(f"{path} cannot be read as {form} ({error}).") from None
+
+
+def _few(rows: Iterator[dict[str, Any]], path: Path) -> Iterator[dict[str, Any]]:
+    """The rows, as long as there are no more than any study has."""
+    for place, row in enumerate(rows, 1):
+        if place > MAX_ROWS:
+            raise ExchangeError(f"{path} holds more than {MAX_ROWS:,} rows; that is no study.")
+        yield row
 
 
 def _json_lines(file: io.TextIOBase, path: Path) -> Iterator[dict[str, Any]]:
@@ -297,7 +324,7 @@ def _json_lines(file: io.TextIOBase, path: Path) -> Iterator[dict[str, Any]]:
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise ExchangeError(f"{path}, line {place}: not JSON (or longer than {MAX_LINE >> 20} MB).") from None
             if not isinstance(row, dict):
                 raise ExchangeError(f"{path}, line {place}: not a JSON object.")

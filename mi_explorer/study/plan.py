@@ -195,7 +195,7 @@ class Plan:
             data = json.loads(text)
             cells = tuple(Cell.of(c) for c in data.pop("cells"))
             return Plan(cells=cells, **data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, UserError):
                 raise
             raise PlanError(f"A stored plan cannot be read: {error!r}.") from None

@@ -21,6 +21,7 @@ RESULT = tuple(name for name in COLUMNS if name not in ("key", "cell", "item"))
 WHOLE = ("number", "seed", "tokens", "think_tokens", "answer_tokens", "flips")
 MAYBE_WHOLE = ("first_correct", "stable_from")
 FLAGS = ("think_closed", "think_lenient", "truncated", "looped")
+MOST = 2**62  # what SQLite keeps as a whole number
 REASONS = ("stop", "cap", "context")
 VERDICTS = (None, "correct", "wrong", "no_answer")
 COLUMN_ORDER = (
@@ -156,7 +157,7 @@ def unflat(
             )
             items.setdefault(item.key, item)
             samples.append((_sample(row, key, item.key), _body(row)))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError, AttributeError) as error:
             what = f"the column {error} is missing" if isinstance(error, KeyError) else str(error)
             raise RowError(f"{where}, row {place}: {what}. This is not a study exported from here, or it was changed.") from None
     if not samples:
@@ -175,6 +176,8 @@ def check(sample: Sample) -> Sample:
         or not 0 <= sample.seconds < 1e9
     ):
         raise ValueError("a count is negative")
+    if max(sample.number, sample.tokens, sample.flips, abs(sample.seed), sample.first_correct or 0, sample.stable_from or 0) > MOST:
+        raise ValueError("a count is beyond all counting")
     if sample.think_tokens + sample.answer_tokens != sample.tokens:
         raise ValueError("thought and answer do not add up to the tokens")
     return sample

@@ -51,15 +51,15 @@ def pack(body: dict[str, Any]) -> bytes:
     return zlib.compress(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), 6)
 
 
-def unpack(data: bytes) -> dict[str, Any]:
-    """Inverse of `pack`; refuses damaged and oversized data."""
+def unpack(data: bytes, most: int = MAX_BODY) -> dict[str, Any]:
+    """Inverse of `pack`; refuses damaged and oversized data (above `most` bytes)."""
     unzip = zlib.decompressobj()
     try:
-        text = unzip.decompress(data, MAX_BODY)
+        text = unzip.decompress(data, max(1, min(most, MAX_BODY)))
         if unzip.unconsumed_tail or not unzip.eof:
             raise UserError("A stored trace is cut short or too large to be one; it is not read.")
         body = json.loads(text)
-    except (zlib.error, ValueError) as error:
+    except (zlib.error, ValueError, TypeError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"A stored trace is damaged ({error}).") from None

@@ -149,6 +149,8 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA trusted_schema = OFF")
             _check(db, path)
+            if readonly:
+                _check_made_here(db, path)
             if not readonly:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = NORMAL")  # survives kill -9; after a power cut the last commits may be gone
@@ -176,6 +178,23 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
     odd = [name for name, kind in known.items() if kind not in ("table", "index")]
     if odd:
         raise StoreCorrupt(f"{path} contains {odd[0]!r}, which no store of ours has; it is not opened.")
+
+
+def _check_made_here(db: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file from elsewhere whose tables are not word for word ours: a computed column would run at every reading."""
+    ours = sqlite3.connect(":memory:")
+    try:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        for script in MIGRATIONS[:version]:
+            ours.executescript(script)
+        known = set(ours.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+    finally:
+        ours.close()
+    found = {(row["name"], row["sql"]) for row in db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    odd = sorted(name for name, _ in found - known if not name.startswith("sqlite_stat"))
+    if odd:
+        raise StoreCorrupt(f"{path}: {odd[0][:80]!r} is not made as in a store of ours; the file is not read.")
+    db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 512 << 20)
 
 
 def _migrate(db: sqlite3.Connection) -> None:

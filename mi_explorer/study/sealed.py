@@ -17,6 +17,7 @@ from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
+from mi_explorer.bounded import MAX_ROWS, BoundError, Budget, regular
 from mi_explorer.study.columns import (
     expand,
     get_floats,
@@ -202,9 +203,9 @@ def _texts(bodies: Sequence[dict[str, Any]], pieces: Mapping[int, str]) -> bytes
 def _read_as_ours(path: Path) -> Iterator[None]:
     try:
         yield
-    except StoreError:
+    except (StoreError, BoundError):
         raise
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError, struct.error, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError, struct.error, AttributeError, RecursionError) as error:
         raise StoreCorrupt(f"{path} is damaged or not a sealed study ({error}). It was left as it is; get it once more.") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -233,6 +234,11 @@ class Sealed:
             self.count = int(head["samples"])
             self.cells = [(Cell.of(cell), str(fingerprint), str(dtype)) for cell, fingerprint, dtype in head["cells"]]
             self.items = [Item(*values) for values in head["items"]]
+            if self.count > MAX_ROWS:
+                raise ValueError("it says that it holds more samples than any study has")
+            budget = Budget(path.name, regular(path))
+            for _, _, unpacked in head["parts"]:
+                budget.spend(abs(int(unpacked)))
             starts = accumulate((part[1] for part in head["parts"]), initial=file.tell())
             self._parts = {name: (start, size, length) for (name, size, length), start in zip(head["parts"], starts)}
         self.texted: dict[str, tuple[int, int]] = {}  # sample key → cell, place in its block

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mi_explorer import paths
+from mi_explorer.bounded import BoundError, regular
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.tasks.verify import KINDS, MAX_ANSWER, verify
 
@@ -18,6 +20,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BOXED = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
 LETTER = "\n\nPlease reason step by step, and end with the letter of your choice: \"The answer is (X)\"."
 MAX_FILE, MAX_TEXT = 64 * 2**20, 100_000  # bytes of a task file, characters of a question
+MAX_QUESTIONS = 200_000
 
 
 class TaskError(UserError):
@@ -108,22 +111,33 @@ def load_task(name: str | Path, limit: int | None = None, seed: int = 0) -> Task
 def from_file(path: Path, **about: Any) -> Task:
     """A task from a user's JSONL or CSV with the columns `question` and `answer`, optional `choices`, `kind`, `id`, `family`, `level`."""
     try:
-        if path.stat().st_size > MAX_FILE:
+        if regular(path) > MAX_FILE:
             raise TaskError(f"The task file {path.name} is larger than {MAX_FILE >> 20} MB. Split it.")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise TaskError(f"There is no task file {str(path)!r}. Give a .jsonl or .csv with the columns question and answer.") from None
+    except BoundError as error:
+        raise TaskError(f"A task file cannot be read: {error}") from None
     except UnicodeDecodeError:
         raise TaskError(f"The task file {path.name} is not UTF-8 text. Save it as UTF-8.") from None
     except OSError as error:
         raise TaskError(f"The task file {path.name} cannot be read: {error.strerror}.") from None
-    rows = list(csv.DictReader(text.splitlines(keepends=True))) if path.suffix.lower() == ".csv" else _json_rows(path.name, text)
+    rows = _csv_rows(path.name, text) if path.suffix.lower() == ".csv" else _json_rows(path.name, text)
+    if len(rows) > MAX_QUESTIONS:
+        raise TaskError(f"The task file {path.name} holds {len(rows):,} questions; at most {MAX_QUESTIONS:,} are read. Split it.")
     questions = tuple(question(row, f"{path.name}, row {i + 1}", str(i)) for i, row in enumerate(rows))
     if not questions:
         raise TaskError(f"The task file {path.name} holds no questions.")
     if len({q.id for q in questions}) < len(questions):
         raise TaskError(f"Two questions of {path.name} have the same id. Ids must differ; leave the column out to number them.")
     return Task(**{"name": path.stem, "questions": questions, "source": path.name, **about})
+
+
+def _csv_rows(file: str, text: str) -> list[Any]:
+    try:
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise TaskError(f"The task file {file} cannot be read as CSV ({error}).") from None
 
 
 def _json_rows(file: str, text: str) -> list[Any]:
@@ -158,7 +172,7 @@ def question(row: Any, where: str, id: str) -> Question:
         answer = _letter(answer, choices, where)
     try:
         level = int(row.get("level") or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TaskError(f"{where}: the level must be a whole number, not {str(row.get('level'))[:40]!r}.") from None
     known = ("id", "question", "answer", "family", "level", "choices", "kind")
     meta = MappingProxyType({str(k): v for k, v in row.items() if k not in known})

@@ -1,5 +1,6 @@
 """Where a benchmark's rows come from: a data set on a hub by its id, or the same columns in a local file."""
 
+import csv
 import json
 import os
 import socket
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from mi_explorer.bounded import parquet_rows, regular
+from mi_explorer.errors import UserError
 from mi_explorer.tasks.common import MAX_FILE, TaskError
 
 Loader = Callable[..., Any]
@@ -91,22 +94,19 @@ def _local(path: Path, split: str) -> list[dict[str, Any]]:
         path = files[0]
     if not path.is_file():
         raise TaskError(f"There is no file {str(path)!r}.")
-    if path.stat().st_size > MAX_FILE:
+    if regular(path) > MAX_FILE:
         raise TaskError(f"{path.name} is larger than {MAX_FILE >> 20} MB.")
     try:
         if path.suffix == ".parquet":
-            import pandas
-
-            text = pandas.read_parquet(path).to_json(orient="records")
-            return list(json.loads(text))
+            return list(parquet_rows(path))
         if path.suffix == ".csv":
-            import csv
-
             with path.open(encoding="utf-8-sig", newline="") as file:
                 return list(csv.DictReader(file))
         text = path.read_text(encoding="utf-8-sig").strip()
         rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, OSError, RecursionError) as error:
+    except UserError:
+        raise
+    except (ValueError, OSError, RecursionError, csv.Error) as error:
         raise TaskError(f"{path.name} cannot be read as {path.suffix[1:]}: {_short(error)}.") from None
     if not all(isinstance(row, dict) for row in rows):
         raise TaskError(f"{path.name} must hold one object a row.")

@@ -156,8 +156,10 @@ def read_settings(folder: Source) -> dict[str, Any]:
     """adapter_config.json, checked: plain LoRA only."""
     try:
         settings = json.loads(folder.read(CONFIG))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise CheckpointError(f"{folder.label}: {CONFIG} is damaged. Save the adapter again.") from None
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{folder.label}: {CONFIG} is not a JSON object. Save the adapter again.")
     kind = settings.get("peft_type")
     if kind != "LORA":
         raise CheckpointError(f"{folder.label}: a {kind} adapter is not a low-rank delta; only LoRA can be blended. Merge it first.")

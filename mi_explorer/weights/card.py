@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from mi_explorer import __version__
-from mi_explorer.codecs import to_yaml
+from mi_explorer.codecs import load_yaml, to_yaml
 from mi_explorer.errors import UserError
 from mi_explorer.mergekit_yaml import to_mergekit
 from mi_explorer.pairs import HUB_ID, Pair, get_pair
@@ -105,8 +105,8 @@ def _licence(blend: Bound) -> str | None:
         return None
     try:
         match = re.match(r"---\s*\n(.*?)\n---", folder.read("README.md").decode("utf-8", "replace"), re.DOTALL)
-        front = yaml.safe_load(match[1]) if match else {}
-    except (UserError, yaml.YAMLError):
+        front = load_yaml(match[1]) if match else {}
+    except UserError:
         return None
     licence = front.get("license") if isinstance(front, dict) else None
     return licence if isinstance(licence, str) and re.fullmatch(r"[\w.-]{1,40}", licence) else None

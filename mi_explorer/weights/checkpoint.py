@@ -51,7 +51,7 @@ class Checkpoint:
         """config.json; `CheckpointError` if it is missing or not an object."""
         try:
             config = json.loads(self.folder.read("config.json"))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise CheckpointError(f"{self.label}: config.json is damaged. Download it again.") from None
         if not isinstance(config, dict):
             raise CheckpointError(f"{self.label}: config.json is not an object.")

@@ -88,7 +88,7 @@ def read_layout(source: Source) -> tuple[dict[str, Entry], dict[str, bytes]]:
         try:
             weight_map = json.loads(source.read("model.safetensors.index.json"))["weight_map"]
             shards = sorted({str(s) for s in weight_map.values()})
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise CheckpointError(f"{source.label}: model.safetensors.index.json is damaged. Download it again.") from None
     elif "model.safetensors" in files:
         weight_map, shards = None, ["model.safetensors"]

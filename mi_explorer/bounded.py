@@ -1,0 +1,113 @@
+"""Reading files that somebody else made: how large, how much larger when unpacked, how many rows. Checked before it is in memory.
+
+A small file that unpacks to much more than any real one is a bomb; the error says so and nothing has been kept.
+"""
+
+import gzip
+import io
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mi_explorer.errors import UserError
+
+MAX_FILE = 2 << 30  # bytes on disk
+MAX_UNPACKED = 4 << 30  # bytes in all
+FREE = 64 << 20  # bytes that any file may unpack to, however small it is
+MAX_RATIO = 200  # unpacked to packed above that
+MAX_ROWS = 2_000_000
+MAX_CELL = 64 << 20  # bytes of one value
+BATCH = 64
+
+
+class BoundError(UserError):
+    """A file that is larger, or unpacks to more, than any real one."""
+
+
+def regular(path: Path, most: int = MAX_FILE) -> int:
+    """The size of a regular file in bytes. Raises `BoundError` for another kind of file or a larger one, `OSError` if there is none."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise BoundError(f"{path.name} is no regular file; it is not read.")
+    if found.st_size > most:
+        raise BoundError(f"{path.name} is larger than {most >> 20:,} MB; it is not read.")
+    return found.st_size
+
+
+def allowance(size: int) -> int:
+    """Bytes that a file of `size` bytes may unpack to."""
+    return min(MAX_UNPACKED, max(FREE, MAX_RATIO * size))
+
+
+class Budget:
+    """Counts what was unpacked; raises `BoundError` when it is more than a file of this size may hold."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self.name, self.left = name, allowance(size)
+
+    def spend(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise BoundError(f"{self.name} unpacks to far more than its size; it is not read.")
+
+
+class _Counted(io.RawIOBase):
+    """A binary stream whose reads are spent from a budget."""
+
+    def __init__(self, inner: Any, budget: Budget) -> None:
+        self.inner, self.budget = inner, budget
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.inner.read(len(buffer))
+        self.budget.spend(len(data))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self.inner.close()
+        super().close()
+
+
+def open_text(path: Path) -> io.TextIOWrapper:
+    """A UTF-8 text file, unpacked if its name ends in .gz, within its budget."""
+    budget = Budget(path.name, regular(path))
+    file = path.open("rb")
+    inner: Any = gzip.GzipFile(fileobj=file) if path.name.lower().endswith(".gz") else file
+    return io.TextIOWrapper(io.BufferedReader(_Counted(inner, budget), 1 << 16), encoding="utf-8-sig", newline="")
+
+
+def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file, some at a time; only `columns` where they are given. Needs pyarrow (`ImportError`).
+
+    Repeated values stay packed until their size is known, so that a value of a megabyte in a million rows is not unpacked.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    budget = Budget(path.name, regular(path))
+    meta = pq.read_metadata(path)
+    if meta.num_rows > MAX_ROWS:
+        raise BoundError(f"{path.name} holds {meta.num_rows:,} rows; at most {MAX_ROWS:,} are read.")
+    packed = sum(meta.row_group(g).column(c).total_uncompressed_size for g in range(meta.num_row_groups) for c in range(meta.num_columns))
+    if packed > budget.left:
+        budget.spend(packed)
+    schema = pq.read_schema(path)
+    names = [name for name in schema.names if columns is None or name in columns]
+    words = [name for name in names if pa.types.is_string(schema.field(name).type) or pa.types.is_large_string(schema.field(name).type)
+             or pa.types.is_binary(schema.field(name).type)]  # fmt: skip
+    with pq.ParquetFile(path, read_dictionary=words) as file:
+        for batch in file.iter_batches(BATCH, columns=names):
+            for column in batch.columns:
+                if pa.types.is_dictionary(column.type):
+                    lengths = pc.binary_length(column.dictionary)
+                    if (pc.max(lengths).as_py() or 0) > MAX_CELL:
+                        raise BoundError(f"{path.name} holds a value of more than {MAX_CELL >> 20} MB; it is not read.")
+                    budget.spend(pc.sum(pc.take(lengths, column.indices)).as_py() or 0)
+                else:
+                    budget.spend(column.nbytes)
+            yield from batch.to_pylist()
