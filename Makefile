@@ -1,11 +1,12 @@
 # make app   sets everything up and opens the page          make test   sets everything up and runs the tests
+# make studies  measures the precomputed studies anew (assets/studies), resumable
 # make mini  retrains the embedded trio from nothing         make lint   style and types
 PYTHON ?= python3
 PIP_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: app test mini lint venv chromium clean
+.PHONY: app test mini studies lint venv chromium clean
 
 venv: $(VENV)/ready-dev
 
@@ -31,6 +32,9 @@ chromium: venv
 
 mini: $(VENV)/ready
 	$(PY) -m mi_explorer.mini all
+
+studies: $(VENV)/ready
+	$(PY) -m mi_explorer study precompute --out assets/studies
 
 lint: venv
 	$(PY) -m ruff check .

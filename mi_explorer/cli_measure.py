@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -96,10 +97,8 @@ def run_plan(
 
 
 def command_line() -> str:
-    """The command as it was typed, for the study's record."""
-    import shlex
-
-    return shlex.join(["python", "-m", "mi_explorer", *sys.argv[1:]])
+    """The command as it was typed, for the study's record, without what only changes what is printed."""
+    return shlex.join(["python", "-m", "mi_explorer", *(word for word in sys.argv[1:] if word not in ("--quiet", "--json"))])
 
 
 class Benches:

@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any
 
+from mi_explorer import cli_precompute
 from mi_explorer.cli_options import Formatter, add_command, add_home, whole
 from mi_explorer.study.exchange import FORMATS, export_study, import_study, merge_studies
 from mi_explorer.study.shelf import open_study, shelf
@@ -28,11 +29,12 @@ def add_commands(commands: Any) -> None:
 
 
 def _study_actions(actions: Any) -> None:
-    def action(name: str, help: str, handler: Any) -> argparse.ArgumentParser:
+    def action(name: str, help: str, handler: Any, home: bool = True) -> argparse.ArgumentParser:
         parser = actions.add_parser(
             name, help=help, description=help[:1].upper() + help[1:] + ".", formatter_class=Formatter, allow_abbrev=False
         )
-        add_home(parser)
+        if home:
+            add_home(parser)
         parser.set_defaults(handler=handler)
         return parser
 
@@ -46,6 +48,7 @@ def _study_actions(actions: Any) -> None:
     out.add_argument(
         "--texts", metavar="N", help="keep the text of N samples a question and cell (default: all; 0: figures only)"
     )
+    out.add_argument("--text-questions", metavar="N", help="and of N questions only (default: of all)")
     out.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     into = action("import", "read a study from a file", import_)
     into.add_argument("file")
@@ -53,6 +56,8 @@ def _study_actions(actions: Any) -> None:
     merge = action("merge", "bring shards together: files, other homes' studies.db, or studies of this store", merge_)
     merge.add_argument("name", help="the study that receives them (made if it is not there)")
     merge.add_argument("sources", nargs="+")
+    precomputed = "make the studies that come with the checkout, and seal them into small files"
+    cli_precompute.add_options(action("precompute", precomputed, cli_precompute.precompute, home=False))
     gone = action("rm", "delete studies, and the samples that no other study uses", remove)
     gone.add_argument("names", nargs="+", metavar="name")
 
@@ -105,7 +110,8 @@ def export(args: argparse.Namespace) -> int:
     """`study export`."""
     with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
         texts = None if args.texts is None else whole(args.texts, "--texts", 0)
-        count = export_study(store, args.name, args.file, texts=texts, overwrite=args.overwrite)
+        questions = None if args.text_questions is None else whole(args.text_questions, "--text-questions", 0)
+        count = export_study(store, args.name, args.file, texts=texts, text_questions=questions, overwrite=args.overwrite)
         print(f"{count:,} samples written to {args.file}")
     return 0
 
