@@ -122,6 +122,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
       if (here && (active.before.precomputed || active.before.source || active.before.mixed)) strip.mixed = active.before.mixed || active.before.source || "Precomputed strip";
       if (!here) app.board.forget(value.token);
     }
+    if (value.instead) (strip = { ...value.instead, key: MI.key(view.get()), source: value.instead.label }), app.board.forget(value.instead.token); // no GPU: a precomputed strip
     if (ended) {
       clearInterval(active.timer);
       const n = Object.keys(frames).length, seconds = ((Date.now() - active.began) / 1000).toFixed(1);

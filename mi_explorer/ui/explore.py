@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.spaces import GpuError
 from mi_explorer.study.ask import Ask, Snapshot
 from mi_explorer.study.shelf import open_study
 from mi_explorer.study.store import Store
@@ -43,6 +44,7 @@ class Explore:
         self._lock = threading.Lock()
         self._unwanted: OrderedDict[str, None] = OrderedDict()  # runs that were stopped before they began
         self.pace = Pace()  # of runs
+        self.landing: dict[str, Any] | None = None  # a precomputed strip, shown where a run could not have a GPU
 
     # -- addresses ---------------------------------------------------------------------------------------------------
     def open(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class Explore:
 
         A state: `{"token", "state", "message", "frames": {id: frame}, "sentence", "bands", "beat", "waits"}`; `waits` says where
         the run stands while rows of it wait for a slot (`waiting.for_slot`). Never raises: what went wrong is the last state's
-        message, and the frames keep their partial text.
+        message, and the frames keep their partial text. `instead`, where it is there, is a precomputed strip to show.
         """
         token, frames, waits = "", {}, {}
         state: dict[str, Any] = {"state": "failed", "message": "", "sentence": "", "bands": []}
@@ -107,6 +109,8 @@ class Explore:
                 state |= {"state": "failed", "message": failed[0]}
         except UserError as error:
             state |= {"message": str(error)}
+            if isinstance(error, GpuError) and self.landing and not any(f["tokens"] for f in frames.values()):
+                state["instead"] = {**self.landing, "label": f"{self.landing['label']} · shown because the run could not have a GPU"}
         except GeneratorExit:  # the tab was closed
             stop.set()
             raise

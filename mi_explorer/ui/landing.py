@@ -96,6 +96,12 @@ def strip(content: dict[str, Any], weights: str) -> dict[str, Any]:
     }
 
 
+def of_embedded() -> dict[str, Any] | None:
+    """The embedded pair's strip, as a picture of the subject for a pair that has none of its own."""
+    content = read("mini")
+    return strip(content, content["weights"]) if content else None
+
+
 def snapshots(content: dict[str, Any], bench: Any) -> Iterator[Snapshot]:
     """The strip's traces as the engine would have given them, for the lenses; none if the weights are others."""
     if content["weights"] != bench.fingerprint:

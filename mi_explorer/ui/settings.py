@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mi_explorer import spaces
 from mi_explorer.errors import UserError
 from mi_explorer.guard import ANYWHERE, POLICIES
 
@@ -107,7 +108,7 @@ GRADIO = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
 
 
 def read(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Flags first, then `MI_EXPLORER_<NAME>`, then Gradio's server name and port, then the defaults. Raises `SettingsError`."""
+    """Flags first, then `MI_EXPLORER_<NAME>`, then Gradio's server name and port, then a Space's own, then the defaults. Raises `SettingsError`."""
     parsed = vars(_parser().parse_args(arguments))
     given: dict[str, str] = {}
     for option in OPTIONS:
@@ -120,6 +121,7 @@ def read(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         text = flag if flag is not None else environment.get(option.variable) or environment.get(GRADIO.get(option.name, ""))
         if text is not None and text.strip():
             given[option.name] = text.strip()
+    given = {**spaces.defaults(environment), **given}
     here = given.get("host", "127.0.0.1") in LOOPBACK
     if not here:  # an open page starts closed: nobody loads models or names folders unless it is told so
         given = {"pairs": "fixed", "hub": "no", "folders": "none", "address_runs": "64", **given}
