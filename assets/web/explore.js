@@ -56,7 +56,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     active = { token: MI.token(), kind, key: MI.key(now), before: strip, heard: Date.now(), began: Date.now() };
     active.timer = setInterval(listen, 1000);
     const kept = kind === "here" ? Object.values(strip.frames) : [];
-    const brief = kept.map(({ lam, tokens, state, first, verdict, closed, lenient, truncated }) => ({ lam, tokens, state, first, verdict, closed, lenient, truncated }));
+    const brief = kept.map(({ id, run, lam, tokens, state, first, verdict, closed, lenient, truncated }) => ({ id, run: run || strip.token, lam, tokens, state, first, verdict, closed, lenient, truncated }));
     say(kind === "here" ? `Running at λ ${MI.lam(now.lam)}.` : "Running the strip.");
     trigger("run", { token: active.token, kind, view: now, kept: brief });
     redraw();
@@ -128,10 +128,17 @@ MI.mount = function (element, { trigger, props, server, watch }) {
       const n = Object.keys(frames).length, seconds = ((Date.now() - active.began) / 1000).toFixed(1);
       active = null;
       const words = { done: `${MI.plural(n, "trace")} in ${seconds} s.`, stopped: "Stopped. What was written so far is kept.", failed: value.message }[value.state];
-      say(words || value.message, value.state === "failed" ? "error" : "");
+      say((words || value.message) + verified(value), value.state === "failed" ? "error" : "");
     }
     ordered = null;
     later();
+  }
+  // A frame made from the tokens of its neighbour: how many of them the engine found to be this λ's too.
+  function verified({ verified: found, frames }) {
+    const frame = found && Object.values(frames)[0];
+    if (!frame) return "";
+    const all = found.kept === frame.tokens;
+    return ` Verified in one pass: ${all ? "all" : "the first"} ${MI.plural(found.kept, "token")} of λ ${MI.lam(found.lam)} ${found.kept === 1 ? "is" : "are"} written here too` + (all ? "." : `; token ${MI.count(found.kept + 1)} is the first where λ matters.`);
   }
   // A burst of updates draws once, at the next frame; a hidden tab draws when it is seen again.
   function later() {

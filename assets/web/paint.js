@@ -37,7 +37,9 @@ MI.parting = function (text, other) {
 };
 
 MI.paint = function (thoughtText, answerText, frame, lens) {
-  const parted = lens.against ? MI.parting(frame.thought + "\n" + frame.answer, lens.against.text) : null;
+  // Where λ begins to matter: by the tokens where the server could tell (same prompt, decoding and seed), else by the text.
+  const exact = lens.against && frame.parted;
+  const parted = lens.against && !exact ? MI.parting(frame.thought + "\n" + frame.answer, lens.against.text) : null;
   for (const [node, part, offset] of [[thoughtText, "thought", 0], [answerText, "answer", frame.thought.length + 1]]) {
     const text = frame[part], marks = [], flags = [];
     if (lens.scores && (lens.mode === "writer" || lens.mode === "entropy")) {
@@ -47,7 +49,8 @@ MI.paint = function (thoughtText, answerText, frame, lens) {
     if (lens.mode === "markers") for (const [start, end, group] of (frame.spots || {})[part] || []) marks.push([start, end, "mi-mark mi-mark-" + group]);
     if (lens.against) {
       for (const [start, end] of MI.diff(text, lens.against.text)) marks.push([start, end, "mi-new"]);
-      if (parted !== null && parted > 0 && parted >= offset && parted < offset + text.length) flags.push([parted - offset, "mi-parted", "λ matters from here", "Up to here the text is that of λ 0"]);
+      if (exact && exact.part === part) flags.push([Math.min(exact.at, text.length), "mi-parted", `λ matters from token ${MI.count(exact.tokens + 1)}`, `Same seed, same prompt: ${exact.tokens ? `the first ${MI.plural(exact.tokens, "token")} ${exact.tokens === 1 ? "is" : "are"} that of λ 0, token by token` : "already the first token is another than at λ 0"}`]);
+      if (parted !== null && parted > 0 && parted >= offset && parted < offset + text.length) flags.push([parted - offset, "mi-parted", "text differs from here", "Compared as text: the server has no tokens of both traces under one prompt and seed"]);
     }
     const mark = frame.verdict === "correct" ? frame.mark : null;
     if (mark && mark.part === part) {

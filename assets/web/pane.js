@@ -57,7 +57,7 @@ MI.body = function (lam, options) {
       MI.text(size, frame.think ? MI.plural(frame.think, "token") : "");
       fold.setAttribute("aria-expanded", String(!options.folded()));
       thoughtText.hidden = options.folded();
-      const mode = lens.mode + "|" + (lens.scores ? "s" : "") + "|" + (lens.against ? lens.against.stamp : "") + "|" + frame.state;
+      const mode = lens.mode + "|" + (lens.scores ? "s" : "") + "|" + (lens.against ? lens.against.stamp + (frame.parted ? "exact" : "") : "") + "|" + frame.state;
       if (lens.mode !== "plain" || frame.mark) {
         const stamp = mode + frame.thought.length + "/" + frame.answer.length;
         if (stamp !== shown) MI.paint(thoughtText, answerText, frame, lens);

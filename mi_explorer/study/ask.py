@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
-from mi_explorer.engine.events import INTERACTIVE, Admitted, Event, Failed, Finished, Request, Token
+from mi_explorer.engine.events import INTERACTIVE, Admitted, Event, Failed, Finished, Request, Token, Verified
 from mi_explorer.engine.stream import Waits
 from mi_explorer.errors import UserError
 from mi_explorer.prompts import Prompt, Prompts
@@ -45,7 +45,11 @@ class Submits(Protocol):
 
 @dataclass(frozen=True)
 class Ask:
-    """One prompt under one recipe; `id` is unique within a call. `gold` (optional) turns the verdict on."""
+    """One prompt under one recipe; `id` is unique within a call. `gold` (optional) turns the verdict on.
+
+    `draft` may hold the token ids of an old trace of the same prompt, decoding and seed under another recipe, and `draft_prompt` the
+    prompt's ids then: what of it still holds is verified in one pass instead of decoded. It changes the time, not the trace.
+    """
 
     id: str
     prompt: str
@@ -53,13 +57,16 @@ class Ask:
     decoding: Decoding = field(default_factory=Decoding)
     gold: str | None = None
     kind: str = "auto"
+    draft: tuple[int, ...] = ()
+    draft_prompt: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """Where one ask stands: state, the trace so far, the verdict once it has ended. `seconds` count from its first step.
 
-    `waits` says of a queued one where its run stands in the queue, when it has to wait for a slot.
+    `waits` says of a queued one where its run stands in the queue, when it has to wait for a slot. `kept` says how many tokens of
+    the ask's draft this recipe writes too (None: no draft was verified).
     """
 
     id: str
@@ -74,6 +81,7 @@ class Snapshot:
     seconds: float = 0.0
     prompt_ids: tuple[int, ...] = ()
     waits: Waits | None = None
+    kept: int | None = None
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -105,6 +113,7 @@ class Row:
         self.started = self.ended = 0.0
         self.mode = self.message = ""
         self.reason = ""
+        self.kept: int | None = None
         self.verdict: Verdict | None = None
         self.verifying: Future[Verdict | None] | None = None
 
@@ -123,6 +132,7 @@ class Row:
             seconds,
             self.prompt.ids,
             waits if self.state == "queued" else None,
+            self.kept,
         )
 
 
@@ -183,7 +193,8 @@ class Asker:
 
     def request(self, ask: Ask, prompt: Prompt, priority: int) -> Request:
         """The engine's request for an ask."""
-        return Request(ask.id, prompt.ids, ask.recipe, ask.decoding, self.prompts.stop_ids, priority)
+        draft = ask.draft if ask.draft_prompt == prompt.ids else ()  # another template, another prompt: its tokens say nothing here
+        return Request(ask.id, prompt.ids, ask.recipe, ask.decoding, self.prompts.stop_ids, priority, draft)
 
     def row(self, ask: Ask, prompt: Prompt) -> Row:
         """A row that waits for its first event."""
@@ -251,6 +262,8 @@ class Asker:
             row.state = "running"
             row.tokens += 1
             row.fold.add(event.token, event.logprob)
+        elif isinstance(event, Verified):
+            row.kept = event.kept
         elif isinstance(event, Finished):
             row.ended, row.reason = time.monotonic(), event.reason
             row.fold.finish(event.reason)

@@ -53,7 +53,36 @@ def frame(snapshot: Snapshot) -> dict[str, Any]:
         "markers": dict(trace.markers),
         "tps": round(snapshot.tokens_per_second, 1),
         "finish": trace.finish,
+        "parted": None,
     }
+
+
+def frames(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
+    """The frames of one strip; each says where it parts from λ = 0, where that can be said (see `parting`)."""
+    base = next((s for s in snapshots if s.recipe.lam == 0), None)
+    return [frame(s) | {"parted": parting(s, base) if base else None} for s in snapshots]
+
+
+def parting(snapshot: Snapshot, base: Snapshot) -> dict[str, Any] | None:
+    """The first token where λ matters: `{"tokens", "part", "at"}`, tokens that both wrote alike and the place of the next one.
+
+    Exact, because a trace depends on recipe, prompt, decoding and seed alone: with all but the recipe equal, the first other token
+    is the first that the recipe changed, the same that the engine finds when it verifies a draft. None where prompt or decoding
+    differ, or a trace has not ended; `part` is None where the traces are the same to the end.
+    """
+    a, b = snapshot.trace, base.trace
+    if snapshot.live or base.live or not snapshot.prompt_ids or snapshot is base:
+        return None
+    if (snapshot.prompt_ids, snapshot.decoding) != (base.prompt_ids, base.decoding) or not (a.ids and b.ids):
+        return None
+    kept = next((i for i, (x, y) in enumerate(zip(a.ids, b.ids)) if x != y), min(len(a.ids), len(b.ids)))
+    if "cancelled" in (snapshot.state, base.state) and kept == min(len(a.ids), len(b.ids)):
+        return None  # one of them was stopped before they parted
+    if kept == len(a.ids) == len(b.ids):
+        return {"tokens": kept, "part": None, "at": 0}
+    at = a.ends[kept - 1] if kept else 0
+    place = part_of(a, at) or (("thought", 0) if at < a.thought_span[1] else ("answer", 0))
+    return {"tokens": kept, "part": place[0], "at": place[1]}
 
 
 def part_of(trace: Trace, at: int) -> tuple[str, int] | None:

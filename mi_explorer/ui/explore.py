@@ -69,13 +69,14 @@ class Explore:
 
         A state: `{"token", "state", "message", "frames": {id: frame}, "sentence", "bands", "beat", "waits"}`; `waits` says where
         the run stands while rows of it wait for a slot (`waiting.for_slot`). Never raises: what went wrong is the last state's
-        message, and the frames keep their partial text. `instead`, where it is there, is a precomputed strip to show.
+        message, and the frames keep their partial text. `verified`, at the end of a frame that was made from another one's tokens:
+        `{"lam": of that one, "kept": how many of them this λ writes too}`. `instead`, where it is there, is a precomputed strip to show.
         """
-        token, frames, waits = "", {}, {}
+        token, frames, last = "", {}, {}
         state: dict[str, Any] = {"state": "failed", "message": "", "sentence": "", "bands": []}
         stop, held = threading.Event(), ExitStack()
         try:
-            token, asks, kept = self._asks(request)
+            token, asks, kept, base, draft = self._asks(request)
             held.enter_context(self.limits.run(who))
             with self._lock:
                 self._stops[token] = stop
@@ -85,7 +86,7 @@ class Explore:
                 for snapshot in changed:
                     self._keep(token, snapshot)
                     frames[snapshot.id] = board.frame(snapshot)
-                    waits[snapshot.id] = snapshot.waits
+                    last[snapshot.id] = snapshot
                 live = any(f["state"] in ("queued", "running") for f in frames.values())
                 yield {
                     "token": token,
@@ -95,14 +96,18 @@ class Explore:
                     "sentence": "",
                     "bands": [],
                     "beat": beat,
-                    "waits": next((for_slot(w) for w in waits.values() if w), None),
+                    "waits": next((for_slot(s.waits) for s in last.values() if s.waits), None),
                 }
+            base = next((s for s in last.values() if s.recipe.lam == 0), base)
+            for name, snapshot in last.items():
+                frames[name]["parted"] = board.parting(snapshot, base) if base else None
             told = [*kept, *frames.values()]
             state = {
                 "state": "stopped" if stop.is_set() else "done",
                 "message": "",
                 "sentence": sentence(told),
                 "bands": bands(told),
+                "verified": next(({"lam": draft.recipe.lam, "kept": s.kept} for s in last.values() if draft and s.kept is not None), None),
             }
             failed = [f["message"] for f in frames.values() if f["state"] == "failed"]
             if failed:
@@ -127,7 +132,8 @@ class Explore:
                     self.pace.ended()
         yield {"token": token or _token_of(request), **state, "frames": _ended(frames), "beat": -1, "waits": None}
 
-    def _asks(self, request: Any) -> tuple[str, list[Ask], list[dict[str, Any]]]:
+    def _asks(self, request: Any) -> tuple[str, list[Ask], list[dict[str, Any]], Snapshot | None, Snapshot | None]:
+        """Token, asks, what the page has already, and of that the traces at λ = 0 and at the λ nearest to the asked one."""
         if not isinstance(request, dict) or not _token_of(request):
             raise RunError("This request is not a run.")
         asked, sent = request.get("view"), request.get("kept")
@@ -138,13 +144,19 @@ class Explore:
         self.bench.check(recipe)
         self.limits.check(view.decoding)
         at = (view.lam,) if request.get("kind") == "here" else board.lams(view.lam, view.pins)
-        asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None) for x in at]
-        kept = sent if isinstance(sent, list) else []
-        return (
-            _token_of(request),
-            asks,
-            [s for s in map(board.summary, kept[: board.MOST_FRAMES * 4]) if s and s["lam"] not in at],
-        )
+        kept = [s for s in sent if isinstance(s, dict)][: board.MOST_FRAMES * 4] if isinstance(sent, list) else []
+        held = [h for s in kept if (h := self._held(s)) and h.decoding == view.decoding and h.recipe.at(view.lam) == recipe] if len(at) == 1 else []
+        base = next((h for h in held if h.recipe.lam == 0), None)
+        draft = min(held, key=lambda h: abs(h.recipe.lam - at[0]), default=None)
+        old = (draft.ids, draft.prompt_ids) if draft else ((), ())
+        asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None, "auto", *old) for x in at]
+        told = [s for s in map(board.summary, kept) if s and s["lam"] not in at]
+        return _token_of(request), asks, told, base, draft
+
+    def _held(self, frame: dict[str, Any]) -> Snapshot | None:
+        """The trace of a frame on the page, as long as the server has it."""
+        with self._lock:
+            return self._traces.get((str(frame.get("run")), str(frame.get("id"))))
 
     def _stream(self, asks: list[Ask], stop: threading.Event) -> Iterator[tuple[Snapshot, ...]]:
         """The workbench's stream; a run that waits for its turn still gives a sign of life."""

@@ -53,7 +53,7 @@ def make(bench: Any, questions: Sequence[Any], decoding: Decoding) -> dict[str, 
     best: tuple[float, dict[str, Any]] | None = None
     for question in questions:
         view, snapshots = run(bench, question, decoding)
-        frames = [board.frame(snapshots[board.frame_id(x)]) for x in board.GRID]
+        frames = board.frames([snapshots[board.frame_id(x)] for x in board.GRID])
         content = {
             "made_by": f"python -m mi_explorer.ui.landing (version {__version__})",
             "weights": bench.fingerprint,

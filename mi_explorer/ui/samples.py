@@ -41,7 +41,7 @@ def content(store: Store, info: StudyInfo, key: str, bench: Any = None) -> tuple
             raise SampleError(f"The study “{info.name}” keeps the figures of this sample but not its text (a slim export).")
         if body is not None:
             frames[board.frame_id(its.cell.recipe.lam)] = _snapshot(other, its, item, body, bench)
-    shown = [board.frame(s) | {"tps": 0} for s in sorted(frames.values(), key=lambda s: s.recipe.lam)]
+    shown = [f | {"tps": 0} for f in board.frames(sorted(frames.values(), key=lambda s: s.recipe.lam))]
     recipe, decoding = row.cell.recipe, row.cell.decoding.with_seed(sample.seed)
     view = views.View(recipe.pair, recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template, decoding, item.prompt, item.answer)
     where = "the study" if info.origin == "live" else f"the study ({info.origin})"

@@ -67,7 +67,7 @@ def test_the_frame_is_that_of_the_run_itself(study):
     one = pick(store, info, 0.5)
     made, _ = samples.content(store, info, one.key, bench)
     view = views.from_dict(made["view"])
-    request = {"token": "0123456789abcdef", "kind": "here", "view": views.as_dict(view)}
+    request = {"token": "0123456789abcdef", "kind": "strip", "view": views.as_dict(view)}
     again = list(Explore(bench).run(request))[-1]["frames"]["0.5"]
     assert again | {"tps": 0} == made["frames"]["0.5"]
 
