@@ -100,7 +100,7 @@ class Explore:
                 }
             base = next((s for s in last.values() if s.recipe.lam == 0), base)
             for name, snapshot in last.items():
-                frames[name]["parted"] = board.parting(snapshot, base) if base else None
+                frames[name] = {**frames[name], "parted": board.parting(snapshot, base) if base else None}
             told = [*kept, *frames.values()]
             state = {
                 "state": "stopped" if stop.is_set() else "done",

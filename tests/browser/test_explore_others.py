@@ -1,11 +1,13 @@
 """What other tabs may ask of Explore: to look at a recipe, and to open a finished sample's trace."""
 
 import re
+from pathlib import Path
 
 from conftest import lam, pane, set_lam
 from fake import HOSTILE
 from playwright.sync_api import expect
 
+WEB = Path(__file__).resolve().parents[2] / "assets" / "web"
 SHOW = "([view, content]) => MI.show(view, content)"
 
 
@@ -75,3 +77,20 @@ def test_a_run_is_stopped_for_what_is_opened(scripted, visit):
     expect(page.locator(".mi-stop")).to_be_hidden()
     page.wait_for_timeout(600)
     assert page.text_content(".mi-source") == content()["label"] and page.locator(".mi-bar").count() == 2
+
+
+def test_where_lambda_begins_to_matter_says_how_it_is_known(chromium):
+    page = chromium.new_page()
+    for name in ("core", "paint"):
+        page.add_script_tag(path=str(WEB / f"{name}.js"))
+    painted = """parted => {
+      const thought = document.createElement("div"), answer = document.createElement("div");
+      const frame = { thought: "one two three", answer: "four", verdict: null, mark: null, parted };
+      MI.paint(thought, answer, frame, { mode: "diff", against: { text: "one two six\\nfour", stamp: 1 } });
+      return [...thought.childNodes].map(n => n.nodeType === 3 ? n.data : `[${n.textContent}]`);
+    }"""
+    assert page.evaluate(painted, {"tokens": 1, "part": "thought", "at": 4}) == ["one ", "[λ matters from token 2]", "two ", "[three]"]
+    assert page.evaluate(painted, None) == ["one two ", "[text differs from here]", "[three]"]
+    assert page.evaluate(painted, {"tokens": 0, "part": "thought", "at": 0})[0] == "[λ matters from token 1]"
+    assert page.evaluate(painted, {"tokens": 9, "part": None, "at": 0}) == ["one two ", "[three]"]
+    page.close()
