@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mi_explorer import cli_ablate, cli_harness, cli_run, cli_study, cli_sweep, cli_weights
+from mi_explorer import cli_ablate, cli_app, cli_harness, cli_run, cli_study, cli_sweep, cli_weights
 from mi_explorer.cli_options import Formatter
 from mi_explorer.errors import UserError
 
@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser("python -m mi_explorer", description=TEXT, formatter_class=Formatter, allow_abbrev=False)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    cli_app.add_commands(commands)
     cli_run.add_commands(commands)
     cli_sweep.add_commands(commands)
     cli_ablate.add_commands(commands)
