@@ -12,8 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
-
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Recipe
 
@@ -109,9 +107,9 @@ class Prompts:
         turns = [{"role": "user", "content": prompt}]
         try:
             return self.tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
-        except TemplateError as error:  # a template is a program of the checkpoint's (run in Jinja's sandbox)
+        except Exception as error:  # noqa: BLE001 - a template is a program of the checkpoint's (run in Jinja's sandbox): any fault is its own
             raise PromptError(
-                f"{self.parent(recipe).capitalize()}'s chat template fails ({str(error)[:200]}). Choose the other parent's "
+                f"{self.parent(recipe).capitalize()}'s chat template fails ({str(error)[:200] or type(error).__name__}). Choose the other parent's "
                 "with the template policy, or mend chat_template in its tokenizer files."
             ) from None
 

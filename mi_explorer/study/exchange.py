@@ -190,6 +190,8 @@ def _read_study(store: Store, path: Path, name: str | None, origin: str) -> tupl
             names = ", ".join(info.name for info in found[:8])
             raise ExchangeError(f"{path} holds {len(found)} studies ({names}); say which with --name.")
         info = found[0]
+        if not isinstance(info.name, str):
+            raise TypeError("its name is no text")
         samples = source.samples(info.id)
         bodies = dict(source.bodies(s.key for s in samples))
         made_by, runs = source.run_of(s.key for s in samples), {run["id"]: run for run in source.runs(info.id)}

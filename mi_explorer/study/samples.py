@@ -10,7 +10,7 @@ from mi_explorer.study.ask import Snapshot
 from mi_explorer.traces import Mark, Running, Trace
 from mi_explorer.traces.trace import Finish
 
-MAX_BODY = 256 << 20  # a body that grows beyond this when unpacked is a bomb, not a trace
+MAX_BODY = 64 << 20  # a body that grows beyond this when unpacked is a bomb, not a trace
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,8 @@ class Sealed:
             self.count = int(head["samples"])
             self.cells = [(Cell.of(cell), str(fingerprint), str(dtype)) for cell, fingerprint, dtype in head["cells"]]
             self.items = [Item(*values) for values in head["items"]]
+            if not all(isinstance(head[word], str) for word in ("name", "origin", "note")):
+                raise ValueError("its name is no text")
             if self.count > MAX_ROWS:
                 raise ValueError("it says that it holds more samples than any study has")
             budget = Budget(path.name, regular(path))

@@ -1,0 +1,429 @@
+# ruff: noqa: E501 (the corpus)
+"""A hostile corpus: bombs, lies and wrong kinds in every file that comes from elsewhere end in one sentence, in little memory."""
+
+import gzip
+import json
+import lzma
+import os
+import shutil
+import sqlite3
+import struct
+import time
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mi_explorer import codecs
+from mi_explorer.bounded import FREE
+from mi_explorer.errors import UserError
+from mi_explorer.mergekit_yaml import from_mergekit
+from mi_explorer.pairs import Pair
+from mi_explorer.paths import ASSETS
+from mi_explorer.recipe import RecipeError
+from mi_explorer.study import columns
+from mi_explorer.study.exchange import export_study, import_study
+from mi_explorer.study.store import Store
+from mi_explorer.tasks import load_task
+from mi_explorer.tasks.common import TaskError
+from mi_explorer.tasks.sources import Source
+from mi_explorer.weights.preflight import preflight
+from tests.study.test_store import filled
+
+MINI = ASSETS / "models" / "mini"
+MODEST = 500 << 20  # bytes that refusing may take beyond what is there
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def resident(field):
+    """A figure of this process's memory in bytes, 0 where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith(field)), 0)
+
+
+@contextmanager
+def modest(most=MODEST, seconds=20):
+    """Fails when what runs inside takes much memory or time."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    except OSError:
+        pass
+    before, start = resident("VmRSS"), time.monotonic()
+    yield
+    assert resident("VmHWM") - before < most and time.monotonic() - start < seconds
+
+
+def refused(store, path, says=".", **more):
+    """Importing raises a `UserError` in words, quickly, in little memory; and the store is as it was."""
+    had = [(s.name, s.samples) for s in store.studies()]
+    with modest(), pytest.raises(UserError, match=says) as told:
+        import_study(store, path, **more)
+    assert len(str(told.value)) < 600 and "Traceback" not in str(told.value)
+    assert [(s.name, s.samples) for s in store.studies()] == had
+    return str(told.value)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path / "mine") as made:
+        yield made
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A real study as a sealed file and as rows."""
+    with filled(tmp_path / "theirs.db") as source:
+        export_study(source, "s", tmp_path / "s.mistudy")
+        export_study(source, "s", tmp_path / "s.jsonl")
+    return tmp_path
+
+
+def rows(study):
+    return [json.loads(line) for line in (study / "s.jsonl").read_text().splitlines()]
+
+
+# -- sealed studies -----------------------------------------------------------------------------------------------------
+
+
+def opened(path):
+    """Head and parts of a sealed study."""
+    data = path.read_bytes()
+    size, length = struct.unpack("<II", data[8:16])
+    head, at, parts = json.loads(columns.expand(data[16 : 16 + size], length)), 16 + size, {}
+    for name, packed, unpacked in head["parts"]:
+        parts[name] = columns.expand(data[at : at + packed], unpacked)
+        at += packed
+    return data[:8], head, parts
+
+
+def sealed(path, mark, head, parts, sizes=None):
+    """Write it again, with lies about sizes where asked."""
+    packed = {name: columns.squeeze(data) if isinstance(data, bytes) else data[0] for name, data in parts.items()}
+    head = {**head, "parts": [[n, len(p), (sizes or {}).get(n, len(parts[n]) if isinstance(parts[n], bytes) else 0)] for n, p in packed.items()]}
+    text = json.dumps(head).encode()
+    top = columns.squeeze(text)
+    path.write_bytes(mark + struct.pack("<II", len(top), len(text)) + top + b"".join(packed.values()))
+
+
+def test_the_round_trip_of_these_tests_is_right(study, store):
+    mark, head, parts = opened(study / "s.mistudy")
+    sealed(study / "again.mistudy", mark, head, parts)
+    assert import_study(store, study / "again.mistudy", "again")[1] > 0
+
+
+def test_a_sealed_bomb_is_not_unpacked(study, store):
+    mark, head, parts = opened(study / "s.mistudy")
+    bomb = lzma.compress(bytes(200 << 20), preset=0)
+    sealed(study / "bomb.mistudy", mark, head, {**parts, "samples": (bomb,)}, {"samples": 200 << 20})
+    refused(store, study / "bomb.mistudy", "unpacks to far more")
+    sealed(study / "liar.mistudy", mark, head, {**parts, "samples": (bomb,)}, {"samples": 1000})
+    refused(store, study / "liar.mistudy")
+    many = {f"texts {i}": (bomb,) for i in range(30)}
+    sealed(study / "many.mistudy", mark, head, {**parts, **many}, dict.fromkeys(many, FREE // 2))
+    refused(store, study / "many.mistudy", "unpacks to far more")
+
+
+@pytest.mark.parametrize("count", [50_000_000, 2**32 - 1, 2_000_001])
+def test_a_column_of_no_bytes_is_not_a_billion_numbers(study, store, count):
+    mark, head, parts = opened(study / "s.mistudy")
+    few = columns.split(parts["samples"])
+    bomb = columns.HEAD.pack(count, 0, 0, 0, 7)
+    sealed(study / "bomb.mistudy", mark, {**head, "samples": count}, {**parts, "samples": columns.join([bomb] * len(few))})
+    refused(store, study / "bomb.mistudy")
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [{"samples": 10**12}, {"samples": -1}, {"samples": "x"}, {"cells": []}, {"cells": [[{}, "", ""]]}, {"items": [[1]]}, {"items": [[None] * 8]},
+     {"plan": "{}"}, {"plan": DEEP}, {"plan": 5}, {"runs": [{}]}, {"runs": [{"token": []}]}, {"name": None}, {"name": "x" * 10**6}, {"created": "never"}],
+)  # fmt: skip
+def test_a_head_that_lies_is_refused_or_harmless(study, store, lie):
+    mark, head, parts = opened(study / "s.mistudy")
+    sealed(study / "lie.mistudy", mark, {**head, **lie}, parts)
+    with modest():
+        try:
+            import_study(store, study / "lie.mistudy")
+        except UserError as error:
+            assert len(str(error)) < 2000
+            assert store.studies() == []
+
+
+def test_a_sealed_study_damaged_anywhere_is_noticed_or_whole(study, store):
+    data = bytearray((study / "s.mistudy").read_bytes())
+    for at in range(0, len(data), max(1, len(data) // 60)):
+        damaged = bytes(data[:at]) + bytes([data[at] ^ 0x55]) + bytes(data[at + 1 :])
+        (study / "d.mistudy").write_bytes(damaged)
+        with pytest.raises(UserError):
+            import_study(store, study / "d.mistudy")
+            raise UserError("what was damaged is not used: " + str(at))
+    for cut in (0, 7, 8, 12, 20, len(data) // 2, len(data) - 1):
+        (study / "c.mistudy").write_bytes(bytes(data[:cut]))
+        refused(store, study / "c.mistudy")
+
+
+# -- studies in SQLite ----------------------------------------------------------------------------------------------------
+
+
+def as_store(study, *statements, values=()):
+    """The study as another home's store, changed by SQL."""
+    path = study / "changed.db"
+    shutil.copy(study / "theirs.db", path)
+    db = sqlite3.connect(path)
+    for sql in statements:
+        db.execute(sql, values)
+    db.commit()
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.execute("PRAGMA journal_mode = DELETE")
+    db.close()
+    return path
+
+
+def test_the_store_of_these_tests_is_right(study, store):
+    assert import_study(store, as_store(study), "x")[1] > 0
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["CREATE TRIGGER t AFTER INSERT ON samples BEGIN DELETE FROM studies; END",
+     "CREATE VIEW v AS SELECT * FROM samples",
+     "CREATE TABLE more(x)",
+     "ALTER TABLE samples ADD COLUMN bomb AS (hex(zeroblob(100000000)))",
+     "ALTER TABLE studies ADD COLUMN bomb AS (hex(zeroblob(100000000)))",
+     "CREATE INDEX slow ON items(hex(prompt))",
+     "CREATE VIRTUAL TABLE ghost USING fts5(x)"],
+)  # fmt: skip
+def test_a_schema_that_is_not_ours_is_refused(study, store, sql):
+    refused(store, as_store(study, sql))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["UPDATE samples SET tokens = 'many'", "UPDATE samples SET tokens = -5", "UPDATE samples SET tokens = 1e300", "UPDATE samples SET flips = x'00ff'",
+     "UPDATE samples SET number = 'x'", "UPDATE samples SET reason = 'magic'", "UPDATE samples SET seconds = 9e999", "UPDATE samples SET key = 'k' || key",
+     "UPDATE studies SET plan = '{}'", "UPDATE studies SET plan = x'ff'", "UPDATE studies SET name = x'ff00'", "UPDATE cells SET recipe = '[]'",
+     "UPDATE cells SET decoding = '{\"cap\": 1e400}'", "UPDATE items SET level = 'high'", "UPDATE items SET prompt = x'ff'", "UPDATE bodies SET body = x'00'",
+     "UPDATE bodies SET body = 'text'", "UPDATE runs SET versions = 'x'", "DELETE FROM cells", "DELETE FROM items", "DELETE FROM studies",
+     "UPDATE samples SET first_correct = 9e18", "UPDATE runs SET started = 'then'"],
+)  # fmt: skip
+def test_values_that_cannot_be_are_refused_whole_or_read_as_ours(study, store, sql):
+    path = as_store(study, "PRAGMA foreign_keys = OFF", sql)
+    with modest():
+        try:
+            name, count = import_study(store, path)
+        except UserError as error:
+            assert "Traceback" not in str(error)
+            assert sum(s.samples for s in store.studies()) == 0
+        else:
+            assert isinstance(name, str) and store.study(name).samples == count
+
+
+def test_packed_traces_that_are_bombs_are_not_unpacked(study, store):
+    bomb = zlib.compress(b" " * (300 << 20), 9)
+    refused(store, as_store(study, "UPDATE bodies SET body = ?", values=(bomb,)))
+    whole = zlib.compress(b'{"text": "' + b"x" * (30 << 20) + b'"}', 9)  # each is well below the limit of one trace
+    refused(store, as_store(study, "UPDATE bodies SET body = ?", values=(whole,)), "unpacks|too large")
+
+
+# -- studies as rows ------------------------------------------------------------------------------------------------------
+
+
+def test_a_gzip_bomb_is_not_unpacked(study, store):
+    with gzip.open(study / "bomb.jsonl.gz", "wb", 9) as file:
+        for _ in range(200):
+            file.write(b" " * (1 << 20))
+    assert (study / "bomb.jsonl.gz").stat().st_size < 1 << 20
+    refused(store, study / "bomb.jsonl.gz", "unpacks to far more")
+    line = (study / "s.jsonl").read_bytes().splitlines()[0] + b" " * 200_000 + b"\n"
+    with gzip.open(study / "lines.jsonl.gz", "wb", 9) as file:
+        for _ in range(1 + (FREE * 2) // len(line)):
+            file.write(line)
+    refused(store, study / "lines.jsonl.gz", "unpacks to far more")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"tokens": 10**30}, {"tokens": "1e999"}, {"seed": 2**80}, {"number": -1}, {"number": "\u0663\u0663x"}, {"first_correct": "inf"}, {"recipe": DEEP},
+     {"recipe": "[]"}, {"recipe": "null"}, {"decoding": '{"temperature": "hot"}'}, {"decoding": '{"__class__": 1}'}, {"marks": DEEP}, {"marks": "[1]"},
+     {"seconds": "nan"}, {"finished": "x"}, {"private": "maybe"}, {"level": {}}, {"fingerprint": None, "recipe": None}, {"question": ["x"]}],
+)  # fmt: skip
+def test_a_row_that_lies_is_refused_whole_or_read_as_ours(study, store, change):
+    lines = rows(study)
+    lines[-1] |= change
+    (study / "lie.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    with modest():
+        try:
+            import_study(store, study / "lie.jsonl")
+        except UserError as error:
+            assert "row" in str(error) and store.studies() == []
+        else:
+            (study_,) = store.studies()
+            assert study_.samples >= len(lines) - 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b"\xff\xfe\x00", b"[]", b"{}", b"nul", DEEP.encode(), b'{"a": ' * 50_000, b"1" * 10_000, b'{"plan": NaN}', b"\x1f\x8b\x08"],
+)  # fmt: skip
+@pytest.mark.parametrize("form", [".jsonl", ".jsonl.gz", ".csv", ".parquet", ".mistudy", ".db"])
+def test_what_is_no_study_is_told_so(store, tmp_path, content, form):
+    path = tmp_path / f"x{form}"
+    path.write_bytes(gzip.compress(content) if form.endswith("gz") and content[:1] != b"\x1f" else content)
+    refused(store, path)
+
+
+def test_parquet_that_repeats_a_long_value_is_not_unpacked(store, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), pa.array(["x" * (1 << 20)]))
+    pq.write_table(pa.table({"study": pa.array(["s"] * 4000), "text": long}), tmp_path / "bomb.parquet")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 2 << 20
+    refused(store, tmp_path / "bomb.parquet")
+    with modest(), pytest.raises(UserError):
+        Source("a/b", "test", ("text",), "none").rows(tmp_path / "bomb.parquet")
+
+
+def test_devices_pipes_and_folders_are_not_read(store, tmp_path):
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "folder.jsonl").mkdir()
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    for name in ("pipe.jsonl", "folder.jsonl", "zero.jsonl"):
+        refused(store, tmp_path / name)
+        with modest(), pytest.raises(TaskError):
+            load_task(tmp_path / name)
+
+
+# -- tasks ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [DEEP, '{"question": "q", "answer": "a", "level": Infinity}', '{"question": "q", "answer": "a", "level": 1e400}', '{"question": {"x": 1}, "answer": "a"}',
+     '{"question": "q", "answer": ["a"]}', '{"question": "q", "answer": "a", "choices": "' + "[" * 5000 + '"}',
+     '{"question": "q", "answer": "a", "choices": {"0": "a", "1": "b"}}', '{"question": "q", "answer": "a", "kind": "__import__"}',
+     '{"question": "' + "q" * 200_000 + '", "answer": "a"}', '{"question": "q", "answer": "' + "9" * 2_000_000 + '"}', '{"question": "q"', "null", "7"],
+)  # fmt: skip
+def test_hostile_questions_are_refused_in_words(tmp_path, line):
+    (tmp_path / "t.jsonl").write_text(line)
+    with modest(), pytest.raises(TaskError) as told:
+        load_task(tmp_path / "t.jsonl")
+    assert len(str(told.value)) < 500
+
+
+@pytest.mark.parametrize("text", ["question,answer\n" + "q" * 200_000 + ",1", 'question,answer\n"q,1', "question,answer\n,1", "a,b\n1,2"])
+def test_hostile_tables_are_refused_in_words(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    with modest(), pytest.raises(TaskError) as told:
+        load_task(tmp_path / "t.csv")
+    assert len(str(told.value)) < 500
+
+
+def test_a_task_of_a_million_questions_is_refused(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"question":"q","answer":"1"}\n' * 200_001)
+    with modest(900 << 20), pytest.raises(TaskError, match="at most 200,000"):
+        load_task(tmp_path / "t.jsonl")
+
+
+# -- recipes --------------------------------------------------------------------------------------------------------------
+
+BILLION = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8))
+YAMLS = (BILLION, "!!python/object/apply:os.system ['true']", "!!python/name:os.system", "pair: !!binary AAAA", "[" * 30_000, "{" * 30_000, "? " * 20_000,
+         "\n".join(f"k{i}: 1" for i in range(8_000)), "lambda: 0.5\nlambda: 0.6", "lambda: .nan", "lambda: 0x7fffffffffffffffffffffff", "lambda: 1_0:59:59",
+         "pair: " + "x" * 70_000, "- " * 30_000, "%YAML 9.9\n---\npair: mini", "pair: [mini]", "\x00", "layers: " + "1," * 20_000, "modules: [{}]",
+         "params: {density: .inf}", "&a [*a]", "<<: {pair: x}", "---\npair: a\n---\npair: b", "lambda: true", "# nothing", "'")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", YAMLS)
+def test_hostile_recipes_are_refused_in_words_at_once(text):
+    for read in (codecs.from_yaml, codecs.from_json, codecs.from_query, from_mergekit):
+        with modest(200 << 20):
+            try:
+                read(text)
+            except RecipeError as error:
+                assert len(str(error)) < 700
+            except UserError:
+                pass
+
+
+def test_nothing_of_a_hostile_recipe_is_run(tmp_path):
+    for tag in ("!!python/object/apply:os.mkdir", "!!python/object/new:os.mkdir", "tag:yaml.org,2002:python/object/apply:os.mkdir"):
+        with pytest.raises(UserError):
+            codecs.from_yaml(f"{tag if tag.startswith('!') else '!<' + tag + '>'} ['{tmp_path / 'made'}']")
+    assert not (tmp_path / "made").exists()
+
+
+# -- checkpoints ----------------------------------------------------------------------------------------------------------
+
+JSONS = (b"", b"null", b"[]", b"7", DEEP.encode(), b'{"a":' * 40_000, b"\xff\xfe", b'{"hidden_size": 1e400}', b'{"num_hidden_layers": -1, "vocab_size": "many"}',
+         b'{"architectures": [[["x"]]], "torch_dtype": {}, "tie_word_embeddings": "yes"}', b'{"auto_map": {"AutoModelForCausalLM": "evil.Model"}}')  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "model.safetensors.index.json", "adapter_config.json"])
+@pytest.mark.parametrize("content", JSONS)
+def test_hostile_files_of_a_model_are_judged_in_words(tmp_path, name, content):
+    for part in ("instruct", "thinking"):
+        shutil.copytree(MINI / part, tmp_path / part)
+    (tmp_path / "thinking" / name).write_bytes(content)
+    with modest():
+        try:
+            judged = preflight(Pair("x", str(tmp_path / "instruct"), str(tmp_path / "thinking")))
+        except UserError as error:
+            assert len(str(error)) < 1500
+        else:
+            assert all(len(f.text()) < 3000 for f in judged.findings)
+
+
+@pytest.mark.parametrize("shard", ["../../etc/passwd", "/etc/passwd", "..", "sub/../../x.safetensors", "model.safetensors\x00", ""])
+def test_an_index_may_not_point_out_of_its_folder(tmp_path, shard):
+    for part in ("instruct", "thinking"):
+        shutil.copytree(MINI / part, tmp_path / part)
+    (tmp_path / "thinking" / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"model.norm.weight": shard}}))
+    judged = preflight(Pair("x", str(tmp_path / "instruct"), str(tmp_path / "thinking")))
+    assert not judged.ok and "root:" not in "".join(f.text() for f in judged.findings)
+
+
+def test_no_code_and_no_pickle_of_a_model_is_run(tmp_path):
+    for part in ("instruct", "thinking"):
+        shutil.copytree(MINI / part, tmp_path / part)
+    evil = f"open({str(tmp_path / 'ran')!r}, 'w').write('x')"
+    folder = tmp_path / "thinking"
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"auto_map": {"AutoModelForCausalLM": "evil.M", "AutoTokenizer": ["evil.T", "evil.T"], "AutoConfig": "evil.C"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "evil.py").write_text(evil)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "auto_map": {"AutoTokenizer": ["evil.T", "evil.T"]}}))
+    import pickle
+
+    class Evil:
+        def __reduce__(self):
+            return exec, (evil,)
+
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Evil()))
+    (folder / "tokenizer.pkl").write_bytes(pickle.dumps(Evil()))
+    from mi_explorer.workbench import Workbench
+
+    try:
+        with Workbench.open(Pair("x", str(tmp_path / "instruct"), str(folder)), home=tmp_path / "home") as bench:
+            assert bench.layers == 6
+    except UserError:
+        pass
+    assert not (tmp_path / "ran").exists()
+    (folder / "model.safetensors").unlink()  # with only the pickle left there is nothing to load
+    judged = preflight(Pair("x", str(tmp_path / "instruct"), str(folder)))
+    assert not judged.ok and "safetensors" in " ".join(f.text() for f in judged.findings)
+
+
+@pytest.mark.parametrize("template", ["{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ cycler.__init__.__globals__.os.system('true') }}", "{% include '/etc/passwd' %}",
+                                      "{{ raise_exception('no') }}", "{% for i in range(10**9) %}x{% endfor %}", "{{ 'x' * 10**16 }}"])  # fmt: skip
+def test_hostile_chat_templates_end_in_words(template):
+    from mi_explorer.prompts import PromptError, Prompts
+    from mi_explorer.recipe import Recipe
+
+    prompts = Prompts.load([str(MINI / "instruct"), str(MINI / "thinking")])
+    prompts.templates["thinking"] = template
+    with modest(), pytest.raises(PromptError):
+        prompts.render("hello", Recipe(lam=1.0))
