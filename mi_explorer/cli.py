@@ -32,6 +32,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["app"]:
+        return cli_app.run(argv[1:])
     args = parser().parse_args(argv)
     try:
         return int(args.handler(args) or 0)
