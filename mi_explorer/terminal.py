@@ -1,6 +1,7 @@
 """What the command line draws: the paper's table with intervals, a progress line, traces as they stream. Text only."""
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -101,6 +102,8 @@ def study_table(summary: Summary) -> str:
         f"{group}: {found['message']}" if len(summary.stages) > 1 else found["message"] for group, found in summary.stages.items()
     ]
     words += [found["useful"] for found in summary.stages.values() if found["lambda50"] is not None and len(summary.stages) == 1]
+    if summary.sentence:
+        words += ["", *textwrap.wrap(summary.sentence, 120)]
     return "\n".join([*head, "", table(titles, rows), "", *notes, *words])
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mi_explorer.recipe import MODULES, parse_layers
-from mi_explorer.study.metrics import LEVEL, Estimate, Measures
+from mi_explorer.study.metrics import LEVEL, SHARES, Estimate, Measures
 from mi_explorer.study.plan import Cell
 from mi_explorer.study.stages import Transition, end_of_useful_stage_3
 
@@ -56,11 +56,22 @@ def above(e: Estimate, bound: float = 0.0) -> bool | None:
     return False if e.high <= bound else None
 
 
+def _difference(measures: Measures, cell: int, other: int, metric: str) -> Estimate:
+    """A paired difference; where every draw agrees, a share's interval is the exact bound of `Measures.estimate`, not a point."""
+    e = measures.paired(cell, other, metric)
+    if metric not in SHARES or e.low != e.high or not e.questions:
+        return e
+    far = 1 - ((1 - LEVEL) / 2) ** (1 / e.questions)
+    return Estimate(e.value, max(-1.0, e.value - far), min(1.0, e.value + far), e.questions)
+
+
 def sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
     """The three stages along λ."""
     lams = [c.recipe.lam for c in cells]
-    claims = [Claim("thought appears at a transition in λ", found.lambda50 is not None, _where(found))]
     by_lam = {lam: i for i, lam in enumerate(lams)}
+    never = found.kind == "none" and 0.0 in by_lam and 1.0 in by_lam  # a part of the range cannot tell
+    appears = True if found.lambda50 is not None else False if never else None
+    claims = [Claim("thought appears at a transition in λ", appears, _where(found))]
     if found.lambda50 is None or 0.0 not in by_lam or 1.0 not in by_lam:
         return claims
     first, last = by_lam[0.0], by_lam[1.0]
@@ -68,7 +79,7 @@ def sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[
     early = [i for lam, i in sorted(by_lam.items()) if 0 < lam < found.lambda50 and ratio[i] <= 0.05]
     if early:
         best = max(early, key=lambda i: accuracy[i])
-        gain, longer = measures.paired(best, first, "mean"), measures.paired(best, first, "tokens")
+        gain, longer = _difference(measures, best, first, "mean"), _difference(measures, best, first, "tokens")
         both = [above(gain), above(longer)]
         claims.append(Claim(
             "before thought appears, answers grow longer and better", False if False in both else None if None in both else True,
@@ -77,7 +88,7 @@ def sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[
     late = [i for lam, i in sorted(by_lam.items()) if found.lambda50 < lam < 1 and ratio[i] >= 0.95]
     if late:
         start = late[0]
-        gain, longer = measures.paired(last, start, "mean"), measures.paired(last, start, "tokens")
+        gain, longer = _difference(measures, last, start, "mean"), _difference(measures, last, start, "tokens")
         rises = above(longer)
         claims.append(Claim(
             "late in λ tokens keep rising", rises,
@@ -87,17 +98,18 @@ def sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[
     cheaper = [i for i in range(len(lams)) if 0 < lams[i] < 1 and tokens[i] <= 0.85 * tokens[last]]
     if cheaper:
         best = max(cheaper, key=lambda i: measures.paired(i, last, "mean").low)
-        gap = measures.paired(best, last, "mean")
+        gap = _difference(measures, best, last, "mean")
         claims.append(Claim(
             "some λ below 1 is as accurate as Thinking with at most 85 % of its tokens", above(gap, -MARGIN),
             f"λ {lams[best]:g}: {points(gap)} at {100 * tokens[best] / tokens[last]:.0f} % of the tokens",
         ))  # fmt: skip
     end = end_of_useful_stage_3(measures, lams, found)
-    if end.lam is not None and end.gain is not None:
-        e = end.gain
+    if end.lam is not None and end.to is not None:
+        start, stop = by_lam[end.lam], by_lam[end.to]
+        gain, longer = _difference(measures, stop, start, "mean"), _difference(measures, stop, start, "tokens")
         claims.append(Claim(
-            "the end of stage 3 overthinks: more tokens, no more accuracy", True,
-            f"from λ {end.lam:g} on {e.value:+.1f} points per 1,000 tokens [{e.low:+.1f}, {e.high:+.1f}]",
+            "the end of stage 3 overthinks: more tokens, no more accuracy", True if gain.high <= MARGIN else None,
+            f"λ {end.lam:g} to {end.to:g}: {longer.value:+.0f} tokens, {points(gain)}",
         ))  # fmt: skip
     return claims
 
@@ -133,7 +145,7 @@ def layers(measures: Measures, cells: Sequence[Cell], found: Transition) -> list
         if key in part:
             claims.append(_thinks(text, measures, part[key], expect))
     if (1, 3) in part and (0, 2) in part:
-        gap = measures.paired(part[1, 3], part[0, 2], "think_ratio")
+        gap = _difference(measures, part[1, 3], part[0, 2], "think_ratio")
         claims.append(Claim("the last two thirds think more than the first two", above(gap), points(gap)))
     return claims
 
@@ -176,7 +188,7 @@ def backbone(measures: Measures, cells: Sequence[Cell], found: Transition) -> li
     base = next((i for name, i in names.items() if "base" in name and "instruct" not in name), None)
     if instruct is None or base is None:
         return []
-    gap = measures.paired(instruct, base, "mean")
+    gap = _difference(measures, instruct, base, "mean")
     return [Claim("an Instruct backbone is more accurate than the base model in its place", above(gap), points(gap))]
 
 
@@ -191,7 +203,7 @@ def methods(measures: Measures, cells: Sequence[Cell], found: Transition) -> lis
             continue
         other = max(others, key=lambda i: accuracy[i])
         best = max(inside, key=lambda i: accuracy[i])
-        gap = measures.paired(best, other, "mean")
+        gap = _difference(measures, best, other, "mean")
         claims.append(Claim(
             f"interpolation is more accurate than {method.replace('_', ' ').replace('ties', 'TIES')}", above(gap),
             f"λ {cells[best].recipe.lam:g} against its best: {points(gap)}, {tokens[best]:.0f} against {tokens[other]:.0f} tokens",

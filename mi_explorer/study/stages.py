@@ -2,7 +2,8 @@
 
 The think ratio is fitted as r(λ) = σ((λ − λ50)/s) by binomial maximum likelihood, with a lapse of one in five thousand at
 both ends: one stray tag far from the transition must not widen it. Stage 2 is where r lies in [1 %, 99 %], λ50 ± 4.595 s. Where
-the points cannot carry a logistic, isotonic regression with linear interpolation says where r passes 1, 50 and 99 %.
+the points cannot carry a logistic, isotonic regression with linear interpolation says where r passes 1, 50 and 99 %. No
+transition is read into a curve that is flat, or whose fit passes one half outside of the measured λs.
 """
 
 import math
@@ -20,6 +21,7 @@ TAIL_99, TAIL_95, OPTIMAL = 4.595, 2.944, 1.54  # logits of 99 % and 95 %; the D
 EDGE = 0.01  # a ratio this close to 0 or 1 has not left it
 BAD_FIT = 0.1  # a logistic that misses a point by more is not believed
 MIN_STEP = 0.005  # λs closer than this are one
+CHANCE = 3.84  # χ² of one degree of freedom at 5 %
 Kind = Literal["logistic", "isotonic", "partial", "none"]
 Band = tuple[float | None, float | None]
 
@@ -84,6 +86,10 @@ def transition(
     if not len(r) or r.max() <= EDGE or r.min() >= 1 - EDGE:
         where = "nowhere" if not len(r) or r.max() <= EDGE else "everywhere"
         return Transition("none", f"No transition observed: thoughts are closed {where} between λ {_span(lam)}.")
+    if _flat(lam, ks, ns):
+        low, high = 100 * r.min(), 100 * r.max()
+        ratio = f"{low:.0f} %" if round(low) == round(high) else f"between {low:.0f} and {high:.0f} %"
+        return Transition("none", f"No transition observed: the think ratio is {ratio} between λ {_span(lam)}, with no slope beyond chance.")
     if r.max() < 0.5 or r.min() > 0.5:
         i = int(np.argmax(r)) if r.max() < 0.5 else int(np.argmin(r))
         reach = f"The transition is not complete: the think ratio reaches {100 * r[i]:.0f} % at λ {lam[i]:g}"
@@ -93,9 +99,25 @@ def transition(
     if len(set(lam)) >= 3 and first < last:
         centre, scale = (x[0] for x in _fit(lam, ks[None], ns[None]))
         worst = float(np.abs(_curve((lam - centre) / scale) - r).max()) if scale > 0 else math.inf
+        if worst <= BAD_FIT and not lam[0] <= centre <= lam[-1]:
+            where = f"a fitted curve would pass one half at λ {centre:.2f}, outside of what was measured"
+            return Transition("none", f"No transition observed between λ {_span(lam)}: {where}.")
         if worst <= BAD_FIT:
             return _logistic(lam, float(centre), float(scale), worst, known, _draws(lam, k[kept], n[kept], weights) if by_question else None)
     return _isotonic(lam, r, ns, known)
+
+
+def _flat(lam: np.ndarray, k: np.ndarray, n: np.ndarray) -> bool:
+    """Whether a logistic in λ explains the counts no better than one ratio for all (likelihood ratio, 5 %)."""
+    if len(set(lam.tolist())) < 2:
+        return False  # one λ has no slope to speak of
+
+    def fit(p: np.ndarray) -> float:
+        p = np.clip(p, LAPSE, 1 - LAPSE)
+        return float((k * np.log(p) + (n - k) * np.log(1 - p)).sum())
+
+    centre, scale = (float(x[0]) for x in _fit(lam, k[None], n[None]))
+    return 2 * (fit(_curve((lam - centre) / scale)) - fit(np.full(len(lam), k.sum() / n.sum()))) < CHANCE
 
 
 def of_measures(measures: Measures, lams: Sequence[float]) -> Transition:
@@ -167,10 +189,11 @@ def _logistic(
         (a, b), (c, d) = (np.quantile(x, tails) for x in draws)
         centre_ci, scale_ci = (float(a), float(b)), (float(c), float(d))
     low, high = centre - TAIL_99 * scale, centre + TAIL_99 * scale
+    beyond = " (the fit reaches beyond the measured λs)" if low < lam[0] or high > lam[-1] else ""
     return Transition(
         "logistic",
         f"Thought appears at λ {centre:.3f} (half of the responses close one); "
-        f"between λ {low:.2f} and {high:.2f} the think ratio goes from 1 to 99 %.",
+        f"between λ {low:.2f} and {high:.2f} the think ratio goes from 1 to 99 %{beyond}.",
         centre, centre_ci, scale, scale_ci, (low, high), (centre - TAIL_95 * scale, centre + TAIL_95 * scale),
         _new([centre - OPTIMAL * scale, centre + OPTIMAL * scale], known), worst,
     )  # fmt: skip
@@ -227,11 +250,15 @@ def _span(lam: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class UsefulEnd:
-    """Where stage 3 stops paying: from `lam` on, the paired gain in points per 1,000 extra tokens is not above 0 for certain."""
+    """Where stage 3 stops paying: from `lam` on, the paired gain in points per 1,000 extra tokens is not above 0 for certain.
+
+    `gain` is that rate for the step from `lam` to `to`.
+    """
 
     lam: float | None
     gain: Estimate | None
     message: str
+    to: float | None = None
 
 
 def end_of_useful_stage_3(measures: Measures, lams: Sequence[float], found: Transition) -> UsefulEnd:
@@ -246,9 +273,11 @@ def end_of_useful_stage_3(measures: Measures, lams: Sequence[float], found: Tran
         if math.isnan(gain.value):  # no extra tokens: nothing was paid
             continue
         if not gain.low > 0:
+            points, tokens = measures.paired(j, i, "mean"), measures.paired(j, i, "tokens")
             return UsefulEnd(
                 lams[i], gain,
-                f"From λ {lams[i]:g} on, more tokens buy no certain accuracy: {gain.value:+.1f} points per 1,000 tokens up to λ {lams[j]:g} "
-                f"(95 %: {gain.low:+.1f} to {gain.high:+.1f}, n = {gain.questions}).",
+                f"From λ {lams[i]:g} on, more tokens buy no certain accuracy: {tokens.value:+.0f} tokens and {100 * points.value:+.1f} points "
+                f"up to λ {lams[j]:g} (95 %: {100 * points.low:+.1f} to {100 * points.high:+.1f}, n = {gain.questions}).",
+                lams[j],
             )  # fmt: skip
     return UsefulEnd(None, None, f"Accuracy still rises with tokens up to λ {lams[order[-1]]:g}.")

@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mi_explorer.study import stages
+from mi_explorer.study.claims import Claim, sentence
 from mi_explorer.study.grid import Grid
 from mi_explorer.study.metrics import Measures
 from mi_explorer.study.plan import Cell, Item
 from mi_explorer.study.store import CellRow, Store, StudyInfo
+from mi_explorer.tasks.registry import split_of
 
 KEYS = (
     "mean",
@@ -49,11 +51,40 @@ class Summary:
     measures: Measures | None
     cells: tuple[dict[str, Any], ...]
     stages: dict[str, dict[str, Any]]
+    claims: tuple[Claim, ...] = ()
+    runs: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What agrees with the paper, what does not and what is undecided; "" where nothing can be compared."""
+        return sentence(self.claims) if self.claims else ""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the figures depend on: task, split, questions, samples, decoding, seed, versions; lists where runs or cells differ."""
+        plan = self.info.plan
+        decodings = list(dict.fromkeys(row.cell.decoding for row in self.rows))
+        versions: dict[str, list[str]] = {}
+        for run in self.runs:
+            for name, version in run["versions"].items():
+                versions[name] = [*versions.get(name, []), version]
+        return {
+            "task": plan.task,
+            "split": split_of(plan.task),
+            "task_seed": plan.task_seed,
+            "questions": max((cell["questions"] for cell in self.cells), default=0),
+            "samples": max((cell["samples"] for cell in self.cells), default=0),
+            "decoding": _one([asdict(decoding) for decoding in decodings]),
+            "seed": _one([decoding.seed for decoding in decodings]),
+            "dtype": _one([row.dtype for row in self.rows]),
+            "versions": {name: _one(found) for name, found in versions.items()},
+            "command": plan.command,
+        }
 
     def json(self) -> dict[str, Any]:
         """The object that `sweep --json` ends with; `stages` is the first curve's, `curves` has all of several."""
         first = next(iter(self.stages.values()), {"kind": "none", "lambda50": None, "s": None, "stage2": [None, None]})
-        decodings = {row.cell.decoding for row in self.rows}
+        settings = self.settings
         out = {
             "study": self.info.name,
             "kind": self.info.plan.kind,
@@ -61,9 +92,12 @@ class Summary:
             "pairs": list(self.info.plan.pairs),
             "fingerprints": list(dict.fromkeys(row.fingerprint for row in self.rows)),
             "origin": self.info.origin,
-            "decoding": asdict(min(decodings, key=repr)) if len(decodings) == 1 else None,
+            "decoding": settings["decoding"] if isinstance(settings["decoding"], dict) else None,
+            "settings": settings,
             "cells": list(self.cells),
             "stages": first,
+            "claims": [asdict(claim) for claim in self.claims],
+            "sentence": self.sentence,
         }
         return out | ({"curves": self.stages} if len(self.stages) > 1 else {})
 
@@ -87,9 +121,13 @@ def summarise(
     if not rows:
         return Summary(info, (), None, (), {})
     kinds = {item.key: item.kind for item in store.items(info.id)}
+    from mi_explorer.study.report import Report  # it needs pandas, which is slow to load
+
     order = [row.key for row in rows]
     measures = Measures(Grid.of(have, order, kinds))
-    return Summary(info, tuple(rows), measures, tuple(_cell(row, measures) for row in rows), _stages(rows, have, kinds))
+    claims = Report(info.plan.kind, tuple(row.cell for row in rows), measures).claims
+    cells = tuple(_cell(row, measures) for row in rows)
+    return Summary(info, tuple(rows), measures, cells, _stages(rows, have, kinds), claims, tuple(store.runs(info.id)))
 
 
 def next_cells(store: Store, study: int, rows: Sequence[CellRow]) -> tuple[tuple[Cell, ...], str]:
@@ -100,9 +138,38 @@ def next_cells(store: Store, study: int, rows: Sequence[CellRow]) -> tuple[tuple
         keys = {row.key for row in curve}
         have = [s for s in store.samples(study) if s.cell in keys]
         found = stages.of_measures(Measures(Grid.of(have, [row.key for row in curve])), [row.cell.recipe.lam for row in curve])
-        new += [replace(curve[0].cell, recipe=curve[0].cell.recipe.at(lam)) for lam in found.next]
+        wanted = worth_measuring(found, [row.cell.recipe.lam for row in curve])
+        new += [replace(curve[0].cell, recipe=curve[0].cell.recipe.at(lam)) for lam in wanted]
         why.append(found.message)
     return tuple(new), " ".join(why)
+
+
+def worth_measuring(found: stages.Transition, known: Sequence[float]) -> tuple[float, ...]:
+    """The λs that a refinement adds: D-optimal ones (λ50 ± 1.54 s), or what an isotonic curve asks for, between measured ones.
+
+    Where a neighbour is measured already, the middle of the gap on the transition's side tells more than a twin of it.
+    """
+    centre, s = found.lambda50, found.s
+    if centre is None:
+        return ()
+    out: list[float] = []
+    for lam in found.next if s is None else (centre - stages.OPTIMAL * s, centre + stages.OPTIMAL * s):
+        lams = sorted({*known, *out})
+        near = min(lams, key=lambda x: abs(x - lam))
+        towards = [x for x in lams if x != near and (x > near) == (centre > near)]
+        after = min(towards, key=lambda x: abs(x - near), default=near)
+        if abs(lam - near) < abs(after - near) / 4:
+            lam = (near + after) / 2
+        lam = round(lam, 3)
+        if lams[0] < lam < lams[-1] and all(abs(lam - x) >= stages.MIN_STEP for x in lams):
+            out.append(lam)
+    return tuple(out)
+
+
+def _one(values: Sequence[Any]) -> Any:
+    """The value, if there is one only; else the different ones; None without any."""
+    different = [value for i, value in enumerate(values) if value not in values[:i]]
+    return different[0] if len(different) == 1 else different or None
 
 
 def _curves(rows: Sequence[CellRow]) -> Iterator[list[CellRow]]:

@@ -18,6 +18,15 @@ TASKS: dict[str, Callable[..., Task]] = {
     "reasoning_gym": gym.frozen,
 }
 
+SPLITS = {
+    "mini": "test",
+    "gsm8k": gsm8k.SOURCE.split,
+    "math500": math500.SOURCE.split,
+    "aime25": aime25.SOURCE.split,
+    "gpqa": gpqa.SOURCE.split,
+    "ifeval": ifeval.SOURCE.split,
+    "ifeval-loose": ifeval.SOURCE.split,
+}
 HUB = ("gsm8k", "math500", "aime25", "gpqa", "ifeval", "ifeval-loose")  # fetched from the hub unless a local file is given
 
 
@@ -29,6 +38,11 @@ def needs_hub(name: str) -> bool:
 def names() -> tuple[str, ...]:
     """Every task that `load_task` knows by name; `reasoning_gym:NAME` is any task of that package besides."""
     return tuple(TASKS)
+
+
+def split_of(name: str) -> str | None:
+    """The split of its data set that a task asks; None for a file of one's own or generated questions."""
+    return SPLITS.get(name.partition(":")[0].partition("@")[0])
 
 
 def find(name: str, seed: int, limit: int | None = None) -> Task:

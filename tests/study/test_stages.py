@@ -96,6 +96,9 @@ def counts(*ratios, n=800.0):
         ([1] * 5 + [0] * 6, "none", "does not rise through one half"),
         ([0] * 8 + [0.05, 0.1, 0.3], "partial", "reaches 30 % at λ 1"),
         ([0.8, 0.7] + [1] * 9, "partial", "reaches 70 % at λ 0.1"),
+        ([0.5] * 11, "none", "the think ratio is 50 % between λ 0 and 1, with no slope beyond chance"),
+        ([0.49, 0.51, 0.5, 0.48, 0.52, 0.5, 0.51, 0.49, 0.5, 0.5, 0.51], "none", "is between 48 and 52 %"),
+        ([0.3, 0.31, 0.29] * 3 + [0.3, 0.3], "none", "no slope beyond chance"),
         ([0] * 5 + [1] * 6, "isotonic", "between λ 0.4 and 0.5"),
         ([0] * 4 + [0.1] + [0.9] + [0.9] * 5, "isotonic", "stays below 99 % up to λ 1"),
     ],
@@ -105,6 +108,34 @@ def test_what_is_said_where_a_logistic_can_not_be(ratios, kind, message):
     assert found.kind == kind and message in found.message
     assert (found.lambda50 is None) == (kind in ("none", "partial"))
     assert found.stage(0.5) == (None if kind in ("none", "partial") else found.stage(0.5))
+
+
+def test_no_transition_is_read_into_what_was_not_measured():
+    """A weak slope may cross one half far away, or only by a stray point: no λ50 then, whatever the fit says."""
+    n = np.full(11, 4000.0)
+    weak = 0.40 + 0.008 * np.arange(11)
+    weak[10] = 0.505
+    found = transition(LAMS, weak * n, n)
+    assert found.lambda50 is None or 0 <= found.lambda50 <= 1
+    far = transition([0, 0.1, 0.2, 0.3], np.array([0.41, 0.51, 0.43, 0.46]) * 9000, np.full(4, 9000.0))
+    assert (far.kind, far.lambda50) == ("none", None) and "outside of what was measured" in far.message
+    wide = transition(LAMS, *counts(*expit((np.array(LAMS) - 0.5) / 0.2)))
+    assert wide.kind == "logistic" and "(the fit reaches beyond the measured λs)" in wide.message
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 30), st.floats(0.02, 0.98), st.integers(1, 500), st.integers(0, 2**32 - 1))
+def test_lambda50_never_lies_outside_of_the_measured_lambdas(points, ratio, n, seed):
+    lam = np.linspace(0, 1, points)
+    k = np.random.default_rng(seed).binomial(n, ratio, points).astype(float)
+    found = transition(lam, k, np.full(points, float(n)))
+    assert found.lambda50 is None or 0 <= found.lambda50 <= 1
+
+
+def test_flat_curves_are_called_flat_about_as_often_as_chance_allows():
+    rng = np.random.default_rng(0)
+    kinds = [transition(LAMS, rng.binomial(200, 0.45, 11).astype(float), np.full(11, 200.0)).kind for _ in range(200)]
+    assert kinds.count("none") / 200 >= 0.9
 
 
 def test_isotonic_bands_by_interpolation():
