@@ -39,7 +39,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   app.pairs = MI.pairs(app, setup);
   const label = h("span", { class: "mi-source" });
   element.replaceChildren(h("div", { class: "mi" }, MI.header(app, setup, help), ask.node,
-    h("div", { class: "mi-board-bar" }, label, status, lenses.node), app.board.node, app.rail.node, app.bars.node, help));
+    h("div", { class: "mi-board-bar" }, label, status, lenses.node), app.board.node, app.rail.node, app.rail.study.words, app.bars.node, help));
 
   function say(words, kind = "") {
     MI.text(status, words);
@@ -171,7 +171,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     moved ? app.rail.drawLam() : app.rail.drawFrames();
     moved ? app.bars.drawLam() : app.bars.draw();
     moved && inside(now.lam) ? app.rail.leadBlend() : app.rail.lead();
-    if (!moved) bar();
+    if (!moved) bar(), app.rail.study.look(now);
     writeAddress(now);
   });
   watch("value", () => hear(unwire(props.value)));
@@ -215,6 +215,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   knobs.draw(view.get()), ask.draw(view.get()), lenses.draw(view.get());
   redraw();
   open();
+  app.rail.study.look(view.get());
   app.board.reveal();
   app.rail.lead();
   element.dataset.ready = "1";

@@ -25,7 +25,8 @@ MI.rail = function (app) {
   const play = h("button", { class: "mi-button mi-icon-button", type: "button", title: "Play λ from 0 to 1", "aria-label": "Play λ from 0 to 1" }, "▶");
   const pin = h("button", { class: "mi-button", type: "button", title: "Pin this λ (p)" }, "Pin");
   const here = h("button", { class: "mi-button", type: "button", title: "Make the frame at this λ" }, "Run here");
-  const plot = h("div", { class: "mi-plot" }, stages, h("div", { class: "mi-track" }), dots, input, knob, ticks);
+  const study = MI.study(app);
+  const plot = h("div", { class: "mi-plot" }, study.svg, stages, h("div", { class: "mi-track" }), dots, input, knob, ticks);
   const node = h("section", { class: "mi-rail", "aria-label": "λ rail" }, leaders, plot,
     h("div", { class: "mi-rail-bar" },
       h("span", { class: "mi-end mi-end-instruct" }, "Instruct"),
@@ -67,10 +68,13 @@ MI.rail = function (app) {
     const view = app.view.get(), frames = app.frames();
     range = MI.span([view.lam, ...frames.map((f) => f.lam), ...view.pins]);
     [input.min, input.max] = range;
-    stages.replaceChildren(...app.strip().bands.map((b) => {
+    plot.classList.toggle("mi-studied", study.on());
+    study.draw(range);
+    const known = study.bands(), how = known ? "as the study's fit says" : "as this one strip shows it";
+    stages.replaceChildren(...(known || app.strip().bands).map((b) => {
       const wide = (b.to - b.from) / (range[1] - range[0]);
       const words = { 1: "no thought", 2: "transition", 3: "thinking" }[b.stage];
-      return h("span", { class: "mi-stage mi-stage-" + b.stage, title: `Stage ${b.stage}: ${words} (as this one strip shows it)`, style: { left: MI.place(b.from, range), width: `calc(${wide.toFixed(5)} * (100% - 2 * var(--inset)))` } }, h("b", {}, `stage ${b.stage}`), wide > 0.16 ? " " + words : "");
+      return h("span", { class: "mi-stage mi-stage-" + b.stage, title: `Stage ${b.stage}: ${words} (${how})`, style: { left: MI.place(b.from, range), width: `calc(${wide.toFixed(5)} * (100% - 2 * var(--inset)))` } }, h("b", {}, `stage ${b.stage}`), wide > 0.16 ? " " + words : "");
     }));
     dots.replaceChildren(
       ...frames.map((f) => {
@@ -88,7 +92,8 @@ MI.rail = function (app) {
     const { lam, pins } = app.view.get();
     if (lam < range[0] || lam > range[1]) return drawFrames();
     if (Number(input.value) !== lam) input.step = "any", input.value = String(lam), input.step = Math.abs(lam * 100 - Math.round(lam * 100)) < 1e-9 ? "0.01" : "any";
-    const band = app.strip().bands.find((b) => lam >= b.from && lam <= b.to);
+    study.drawLam();
+    const band = (study.bands() || app.strip().bands).find((b) => lam >= b.from && lam <= b.to);
     input.setAttribute("aria-valuetext", `λ ${MI.lam(lam)}` + (band ? `, stage ${band.stage}` : ""));
     MI.text(knob, MI.lam(lam));
     knob.style.left = MI.place(lam, range);
@@ -124,7 +129,13 @@ MI.rail = function (app) {
     feet.path.setAttribute("d", bend(feet.x, lam));
     feet.path.setAttribute("stroke", MI.colour(lam));
   }
-  new ResizeObserver(lead).observe(leaders);
+  let wide = null; // 0 while another tab is shown; studies may have been made there
+  new ResizeObserver(() => {
+    const now = leaders.clientWidth;
+    if (now && wide === 0) study.look(app.view.get(), true);
+    wide = now;
+    lead();
+  }).observe(leaders);
 
-  return { node, drawFrames, drawLam, lead, leadBlend, step: (d) => { const to = MI.step(app.view.get().lam, d, app.frames()); if (to !== null) app.view.set({ lam: to }); }, stop, span: () => range };
+  return { node, study, drawFrames, drawLam, lead, leadBlend, step: (d) => { const to = MI.step(app.view.get().lam, d, app.frames()); if (to !== null) app.view.set({ lam: to }); }, stop, span: () => range };
 };

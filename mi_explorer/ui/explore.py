@@ -20,6 +20,7 @@ from mi_explorer.study.store import Store
 from mi_explorer.ui import board, samples
 from mi_explorer.ui import view as views
 from mi_explorer.ui.limits import Limits, Visitor
+from mi_explorer.ui.rail import Rail
 from mi_explorer.ui.scores import scores
 from mi_explorer.ui.sentence import bands, sentence
 from mi_explorer.ui.waiting import Pace, for_slot
@@ -44,6 +45,7 @@ class Explore:
         self._lock = threading.Lock()
         self._unwanted: OrderedDict[str, None] = OrderedDict()  # runs that were stopped before they began
         self.pace = Pace()  # of runs
+        self._rail = Rail(bench)
         self.landing: dict[str, Any] | None = None  # a precomputed strip, shown where a run could not have a GPU
 
     # -- addresses ---------------------------------------------------------------------------------------------------
@@ -183,6 +185,17 @@ class Explore:
         """Whether a run is still going on."""
         with self._lock:
             return str(token) in self._stops
+
+    # -- what studies know -------------------------------------------------------------------------------------------
+    def curve(self, view: Any) -> dict[str, Any] | None:
+        """What a study knows of this view's recipe over λ (see `rail.Rail.study`), or None."""
+        try:
+            return self._rail.study(views.from_dict(view if isinstance(view, dict) else {}))
+        except UserError:  # a view that cannot be run has no curve; a run says why
+            return None
+        except Exception:
+            log.exception("The studies could not be read")
+            return None
 
     # -- questions and scores -----------------------------------------------------------------------------------------
     def draw(self) -> dict[str, Any]:

@@ -94,3 +94,20 @@ def test_where_lambda_begins_to_matter_says_how_it_is_known(chromium):
     assert page.evaluate(painted, {"tokens": 0, "part": "thought", "at": 0})[0] == "[λ matters from token 1]"
     assert page.evaluate(painted, {"tokens": 9, "part": None, "at": 0}) == ["one two ", "[three]"]
     page.close()
+
+
+def test_a_study_of_the_recipe_gives_the_rail_its_bands_and_curves(scripted, visit):
+    page = visit(scripted)
+    expect(page.locator(".mi-study")).to_be_hidden()
+    assert [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0].endswith("(as this one strip shows it)")
+    page.evaluate("() => MI.patch({ layers: '0-1' })")
+    expect(page.locator(".mi-study-name")).to_have_text(f"Bands and curves: study “{HOSTILE[0]}” · sums · n = 6 questions × 2 · token limit 200")
+    assert page.locator(".mi-spark-mean").get_attribute("points").count(",") == 11
+    assert [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0].endswith("(as the study's fit says)")
+    set_lam(page, 0.4)
+    expect(page.locator(".mi-study-figures")).to_have_text(re.compile(r"^\d.* % \(.* to .* %\) right, .* % with a thought, [\d,]+ tokens at λ 0.4$"))
+    set_lam(page, 0.43)
+    expect(page.locator(".mi-study-figures")).to_have_text(re.compile(r"^≈ .* at λ 0.43$"))
+    assert page.evaluate("() => window.pwned") is None
+    page.evaluate("() => MI.patch({ layers: 'all' })")
+    expect(page.locator(".mi-study")).to_be_hidden()

@@ -5,6 +5,7 @@ lets in at once, the others wait in line.
 """
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,11 +14,16 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 from fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
 from mi_explorer.pairs import Pair  # noqa: E402
+from mi_explorer.recipe import Decoding, Recipe, Scope  # noqa: E402
+from mi_explorer.study.plan import Item, Plan, grid  # noqa: E402
+from mi_explorer.study.run import Runner  # noqa: E402
+from mi_explorer.study.store import Store  # noqa: E402
 from mi_explorer.tasks import Question  # noqa: E402
 from mi_explorer.ui import page  # noqa: E402
 from mi_explorer.ui.explore import Explore  # noqa: E402
 from mi_explorer.ui.pairs import Pairs  # noqa: E402
 from mi_explorer.ui.setup import setup  # noqa: E402
+from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
 
 
 def landing(explore: Explore) -> dict:
@@ -30,6 +36,15 @@ def landing(explore: Explore) -> dict:
         "view": view,
         **{k: last[k] for k in ("frames", "sentence", "bands")},
     }
+
+
+def studied() -> Store:
+    """A store with a small sweep of the scripted pair in scope "layers 0-1": its name is as hostile as a name can be."""
+    store = Store(Path(tempfile.mkdtemp()) / "s.db")
+    items = tuple(Item("sums", f"q{i}", f"What is {i} + 4?", str(i + 4)) for i in range(6))
+    cells = grid(Recipe(scope=Scope("0-1")), [i / 10 for i in range(11)], Decoding(cap=200))
+    list(Runner(store, Plan("sums", cells, 6, 2), items, lambda pair: scripted_bench(ScriptedEngine()), name=HOSTILE[0]).run())
+    return store
 
 
 def make(pair: Pair, report) -> tuple[Explore, dict]:
@@ -47,6 +62,7 @@ def make(pair: Pair, report) -> tuple[Explore, dict]:
 if __name__ == "__main__":
     bench = FakeBench()
     questions = (*QUESTIONS, Question("x", "echo: " + HOSTILE[1], HOSTILE[1], HOSTILE[1], 1))  # a task file is untrusted too
+    bench.store = studied()
     explore = Explore(bench, questions)
     fixed = setup(bench, questions, "mini", landing(explore))
     given, unset = sys.argv[1:], ["7860", "60", "0", str(page.VISITORS)]
