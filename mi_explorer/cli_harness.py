@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     shots = None if args.num_fewshot is None else whole(args.num_fewshot, "--num-fewshot", 0, 1000)
     cap = None if args.cap is None else whole(args.cap, "--cap")
     ranges = {"temperature": (0, 5), "top_p": (0, 1), "top_k": (0, 1_000_000), "min_p": (0, 1)}
-    decoding = {name: number(value, name, *ranges[name]) for name in ranges if (value := getattr(args, name)) is not None}
+    decoding: dict[str, Any] = {name: number(value, name, *ranges[name]) for name in ranges if (value := getattr(args, name)) is not None}
     recipe_of(args, "mini")  # a wrong option is told before anything is loaded
     names, manager = tasks(args.tasks, args.include)
     cells = []
