@@ -5,21 +5,30 @@ The component's template is static and holds no value slots: all text reaches th
 """
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
+from mi_explorer import spaces
 from mi_explorer.errors import UserError
-from mi_explorer.ui import landing
+from mi_explorer.guard import Guard
+from mi_explorer.paths import ASSETS
+from mi_explorer.study.jobs import Jobs
+from mi_explorer.ui import api, figure, gate, landing
+from mi_explorer.ui.context import Page
 from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.limits import Limits, visitor
 from mi_explorer.ui.pairs import Pairs
 from mi_explorer.ui.settings import Settings
 from mi_explorer.ui.setup import about, setup
+from mi_explorer.ui.waiting import for_turn
 
-WEB = Path(__file__).resolve().parents[2] / "assets" / "web"
-SCRIPTS = ("core", "address", "paint", "pane", "board", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore")
+WEB = ASSETS / "web"
+SCRIPTS = ("core", "address", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore", "tabs", "figure")
+STYLES = ("style", "figure")
+FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
 VISITORS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
 
 PAGE_CSS = """
@@ -28,16 +37,22 @@ PAGE_CSS = """
 #explore { padding: 0 !important; overflow: visible !important; border: 0 !important; }
 #explore .html-container { padding: 0 !important; overflow: visible !important; }
 #explore .html-container.pending { opacity: 1 !important; }
+#tabs > .tab-wrapper { max-width: 1480px; margin: 0 auto; padding: 0 20px; }
+#tabs > .tabitem { padding: 0 !important; border: 0 !important; background: none !important; }
+.mi-tab { max-width: 1480px; margin: 0 auto; padding: 16px 20px 32px !important; }
 footer { opacity: .75; }
 """
 
+# The tabs beside Explore: id (also `?tab=` in the address), title, and what fills it. They are built when first opened.
+TABS: tuple[tuple[str, str, Callable[[Page], None]], ...] = ()
+
 # Names in quotes are the component's events for Gradio.
-ON_LOAD = "MI.start(element, { trigger, props, server, watch }); /* events: 'run', 'load' */"
+ON_LOAD = "MI.start(element, { trigger, props, server, watch }); MI.tabAddress(); /* events: 'run', 'openpair' */"
 
 
 def head() -> str:
     """The style and the scripts of the page, inline: no request leaves for them, and no path of this machine is shown."""
-    css = (WEB / "style.css").read_text(encoding="utf-8")
+    css = "".join((WEB / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
     scripts = [(WEB / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
     return f"<style>{css}</style>" + "".join(f"<script>{text}</script>" for text in scripts)
 
@@ -66,7 +81,7 @@ def wire(state: dict[str, Any]) -> dict[str, Any]:
     return {"run": packed({**state, "frames": frames}), **{part: {k: f[part] for k, f in state["frames"].items()} for part in TEXTS}}
 
 
-def build(pairs: Pairs) -> gr.Blocks:
+def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = None) -> gr.Blocks:
     """The app of these pairs; the page opens on the first one, or on the resident pair that its address names."""
 
     def fixed_part(fixed: dict[str, Any]) -> str:
@@ -78,6 +93,12 @@ def build(pairs: Pairs) -> gr.Blocks:
     def alive(token: Any) -> bool:
         return any(explore.alive(token) for explore in pairs.rooms())
 
+    def line(token: Any) -> dict[str, Any] | None:
+        return for_turn(app._queue, str(token), sum(explore.pace.per_second() for explore in pairs.rooms()))
+
+    def curve(view: Any) -> dict[str, Any] | None:
+        return pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].curve(view)
+
     def draw(pair: Any) -> dict[str, Any]:
         return pairs.at(pair)[0].draw()
 
@@ -87,10 +108,10 @@ def build(pairs: Pairs) -> gr.Blocks:
     def judge(spec: Any) -> dict[str, Any]:
         return pairs.judge(spec)
 
-    def run(event: gr.EventData) -> Iterator[dict[str, Any]]:
+    def run(event: gr.EventData, who: gr.Request) -> Iterator[dict[str, Any]]:
         request = event._data
         view = request.get("view") if isinstance(request, dict) else None
-        yield from map(wire, pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].run(request))
+        yield from map(wire, pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].run(request, visitor(who)))
 
     def load(event: gr.EventData) -> Iterator[dict[str, Any]]:
         for step in pairs.load(event._data.get("spec", "") if isinstance(event._data, dict) else ""):
@@ -99,32 +120,42 @@ def build(pairs: Pairs) -> gr.Blocks:
     def opened(request: gr.Request) -> Any:
         query = dict(request.query_params)
         explore, fixed = pairs.at(query.get("pair"))
-        return gr.HTML(opened=packed(explore.open(query)), setup=fixed_part(fixed))
+        return gr.HTML(opened=packed(explore.open(query)), setup=fixed_part(fixed)), explore.bench.pair.name
 
-    with gr.Blocks(title="MI Explorer", analytics_enabled=False, fill_width=True) as app:
-        board = gr.HTML(
-            value=None,
-            html_template="<div></div>",
-            js_on_load=ON_LOAD,
-            apply_default_css=False,
-            head=head(),
-            elem_id="explore",
-            padding=False,
-            server_functions=[stop, alive, draw, score, judge],
-            setup=fixed_part(pairs.at(pairs.first)[1]),
-            opened="",
-        )
+    with gr.Blocks(title="MI Explorer", analytics_enabled=False, fill_width=True, delete_cache=FILES) as app:
+        page = Page(pairs, gr.State(pairs.first), settings, jobs or Jobs())
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Explore", id="explore"):
+                board = gr.HTML(
+                    value=None,
+                    html_template="<div></div>",
+                    js_on_load=ON_LOAD,
+                    apply_default_css=False,
+                    head=head(),
+                    elem_id="explore",
+                    padding=False,
+                    server_functions=[stop, alive, line, curve, draw, score, judge],
+                    setup=fixed_part(pairs.at(pairs.first)[1]),
+                    opened="",
+                )
+            for name, title, fill in TABS:
+                with gr.Tab(title, id=name), gr.Column(elem_classes="mi-tab"):
+                    fill(page)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         board.run(run, None, board, concurrency_limit=VISITORS, trigger_mode="multiple", **quiet)
-        board.load(load, None, board, concurrency_limit=4, trigger_mode="multiple", **quiet)
-        app.load(opened, None, board, queue=False, **quiet)
+        board.openpair(load, None, board, concurrency_limit=4, trigger_mode="multiple", **quiet)
+        app.load(opened, None, [board, page.pair], queue=False, **quiet)
+        api.add(pairs, settings, page.jobs, VISITORS)
     return app
 
 
-def launch(app: gr.Blocks, host: str, port: int, **more: Any) -> Any:
-    """Serve the page at host:port. Raises OSError when the port is taken."""
+def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = None, limits: Limits | None = None, **more: Any) -> Any:
+    """Serve the page at host:port behind the gate of these settings. Raises OSError when the port is taken."""
+    settings = replace(settings or Settings(), host=host, port=port)
+    queue = app.queue(default_concurrency_limit=VISITORS, max_size=settings.queue, api_open=False)
+    guarded = gate.protect(queue, settings, limits or Limits(settings.runs, settings.address_runs, settings.tokens))
     options: dict[str, Any] = {"ssr_mode": False, "run_history": False, "share": False, "footer_links": ["gradio"], **more}
-    queue = app.queue(default_concurrency_limit=VISITORS, max_size=200)
+    options = {**guarded, **options, "app_kwargs": {"routes": [figure.route()], **guarded["app_kwargs"], **options.get("app_kwargs", {})}}
     return queue.launch(server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, **options)
 
 
@@ -143,28 +174,36 @@ def serve(settings: Settings) -> None:
     """Open the pair and serve the page until interrupted. Raises `UserError` for what cannot be opened."""
     from mi_explorer.workbench import Workbench
 
-    def open_bench(pair: Any) -> Any:
+    def open_bench(pair: Any, report: Any = None) -> Any:
         home, dtype = settings.home or None, settings.dtype or None
-        return Workbench.open(pair, device=settings.device, dtype=dtype, home=home, max_rows=settings.rows)
+        if spaces.on_zero() and settings.device != "cpu":  # a GPU only for the time of a call
+            return spaces.SpaceBench.open_space(pair, settings.device, dtype, home, settings.rows)
+        return Workbench.open(pair, device=settings.device, dtype=dtype, home=home, max_rows=settings.rows, report=report)
 
     questions = questions_of(settings.task)
+    limits = Limits(settings.runs, settings.address_runs, settings.tokens)
+    guard = Guard(settings.pairs, settings.hub, settings.folders)
     with open_bench(settings.pair) as bench:
-        pairs = Pairs(*room_of(bench, questions, settings.task), lambda pair: room_of(open_bench(pair), questions, settings.task), settings.pairs)
+        first = room_of(bench, questions, settings.task, limits)
+        pairs = Pairs(*first, lambda pair, report: room_of(open_bench(pair, report), questions, settings.task, limits), guard)
+        jobs = Jobs()
         try:
-            launch(build(pairs), settings.host, settings.port)
+            launch(build(pairs, settings, jobs), settings.host, settings.port, settings, limits)
         finally:
+            jobs.close()
             pairs.close()
 
 
-def room_of(bench: Any, questions: tuple[Any, ...], task: str) -> tuple[Explore, dict[str, Any]]:
+def room_of(bench: Any, questions: tuple[Any, ...], task: str, limits: Limits | None = None) -> tuple[Explore, dict[str, Any]]:
     """The handlers and the fixed part of an open workbench, on its precomputed strip where there is one."""
     from mi_explorer.weights.preflight import preflight
 
-    explore = Explore(bench, questions)
+    explore = Explore(bench, questions, limits)
     content = landing.read(bench.pair.name)
     strip = None
     if content:
         strip = landing.strip(content, bench.fingerprint)
         explore.keep(landing.TOKEN, {s.id: s for s in landing.snapshots(content, bench)})
+    explore.landing = strip or landing.of_embedded()
     words = about(preflight(bench.pair), bench.dtype, bench.device)
     return explore, setup(bench, questions, task, strip, words)

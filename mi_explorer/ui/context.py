@@ -1,0 +1,29 @@
+"""What every tab is given: the resident pairs, background runs, settings, and the components that tabs share."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mi_explorer.study.jobs import Jobs
+from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.pairs import Pairs
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page. `pair` is a gr.State with the name of the visitor's pair; it is set once, when the page is opened.
+
+    `settings` is None in tests that serve a scripted workbench.
+    """
+
+    pairs: Pairs
+    pair: Any
+    settings: Any = None
+    jobs: Jobs = field(default_factory=Jobs)
+
+    def explore(self, name: Any = None) -> Explore:
+        """The handlers of Explore on a resident pair; the first one for any other name."""
+        return self.pairs.at(name)[0]
+
+    def bench(self, name: Any = None) -> Any:
+        """The workbench of a resident pair: its store, engine, parents; the first one for any other name."""
+        return self.explore(name).bench

@@ -1,0 +1,85 @@
+"""One interactive figure: plotly in a component of ours, with its data table, and PNG, SVG and CSV of what it shows.
+
+A figure's value is JSON text made by `content`: the plotly figure, the table behind it, and a file name. The script of
+`assets/web/figure.js` draws it, follows the page's theme, keeps zoom and hidden traces when the data change, and reports
+the point that was clicked as the event `pick` with that point's `customdata`.
+"""
+
+import gzip
+import html
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+ROUTE = "/mi/plotly.min.js"
+ON_LOAD = "MI.figure(element, { trigger, props, watch }); /* events: 'pick' */"
+
+# Okabe–Ito, and one scale for λ: the same as in assets/web/core.js.
+INSTRUCT, THINKING, RIGHT, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+LAMBDA_SCALE = ((0, 114, 178), (67, 103, 184), (106, 90, 180), (140, 78, 160), (170, 73, 125), (194, 77, 78), (213, 94, 0))
+
+
+def lambda_colour(lam: float) -> str:
+    """The colour of a λ everywhere on the page: Instruct's blue at 0 to Thinking's vermilion at 1; clamped outside."""
+    at = min(max(lam, 0.0), 1.0) * (len(LAMBDA_SCALE) - 1)
+    i = min(int(at), len(LAMBDA_SCALE) - 2)
+    mixed = (round(a + (b - a) * (at - i)) for a, b in zip(LAMBDA_SCALE[i], LAMBDA_SCALE[i + 1], strict=True))
+    return "#" + "".join(f"{c:02x}" for c in mixed)
+
+
+def plain(text: Any) -> str:
+    """Untrusted text for a plotly label, which reads a part of HTML: tags and entities show as typed."""
+    return html.escape(str(text), quote=False)
+
+
+def content(figure: Any, columns: list[str], rows: list[list[Any]], name: str) -> str:
+    """What a `component` shows: a plotly figure (object or dict), its data table (units in the headers), a file name."""
+    drawn = json.loads(figure.to_json()) if hasattr(figure, "to_json") else figure
+    drawn.get("layout", {}).pop("template", None)  # the page's theme gives colours and fonts
+    return json.dumps({"figure": drawn, "columns": columns, "rows": rows, "name": name}, ensure_ascii=False, separators=(",", ":"))
+
+
+def component(label: str, height: int = 320, value: str = "", elem_id: str | None = None) -> gr.HTML:
+    """An empty or filled figure; listen with `.pick(handler)`, whose `gr.EventData._data` is `{"custom", "x", "y", "trace"}`."""
+    return gr.HTML(
+        value=None,
+        html_template="<div></div>",
+        js_on_load=ON_LOAD,
+        apply_default_css=False,
+        padding=False,
+        elem_id=elem_id,
+        elem_classes="mi-figure-host",
+        content=value,
+        label=label,
+        height=height,
+    )
+
+
+def shown(text: str) -> Any:
+    """The update that makes a `component` show `text` (from `content`); "" empties it."""
+    return gr.HTML(content=text)
+
+
+@cache
+def _script() -> bytes:
+    import plotly
+
+    return gzip.compress((Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes(), 9)
+
+
+def route() -> Any:
+    """The route that hands out plotly's script, compressed, to be asked for when the first figure is shown."""
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    def send(request: Request) -> Response:
+        packed = "gzip" in request.headers.get("accept-encoding", "")
+        body = _script() if packed else gzip.decompress(_script())
+        headers = {"Cache-Control": "public, max-age=86400", "Vary": "Accept-Encoding"}
+        return Response(body, media_type="text/javascript", headers=headers | ({"Content-Encoding": "gzip"} if packed else {}))
+
+    return Route(ROUTE, send)
