@@ -7,15 +7,21 @@ from typing import Any
 
 from mi_explorer import cli_precompute
 from mi_explorer.cli_options import Formatter, add_command, add_home, whole
+from mi_explorer.errors import UserError
 from mi_explorer.study.exchange import FORMATS, export_study, import_study, merge_studies
+from mi_explorer.study.plan import parse_lambdas
 from mi_explorer.study.shelf import open_study, shelf
 from mi_explorer.study.store import Store, StudyInfo
-from mi_explorer.terminal import duration, study_table, table
+from mi_explorer.study.summary import Summary, describe
+from mi_explorer.terminal import clean, duration, study_table, table
 
 STUDY_TEXT = """Studies that were saved: list, show, export, import, merge, remove."""
 STUDY_EXAMPLE = """
   python -m mi_explorer study list
   python -m mi_explorer study show mini-mini-linear-1a2b3c
+  python -m mi_explorer study table mini-mini-linear-1a2b3c --markdown
+  python -m mi_explorer study table mini-mini-linear-1a2b3c --by family --lambda 0,0.3,0.6,1
+  python -m mi_explorer study figure mini-mini-linear-1a2b3c sweep.svg
   python -m mi_explorer study export mini-mini-linear-1a2b3c sweep.mistudy
   python -m mi_explorer study merge all shard1.mistudy shard2.mistudy
 """
@@ -42,6 +48,15 @@ def _study_actions(actions: Any) -> None:
     show = action("show", "a study's table, stages, and who made it", show_study)
     show.add_argument("name")
     show.add_argument("--json", action="store_true", help="as one JSON object")
+    drawn = action("table", "a study's table as the paper prints it, for a terminal or a README", table_study)
+    drawn.add_argument("name")
+    drawn.add_argument("--markdown", action="store_true", help="as Markdown, with a caption of how it was measured")
+    drawn.add_argument("--by", choices=("family", "level"), help="accuracy by this part of the questions, at the λs of --lambda")
+    drawn.add_argument("--lambda", dest="lams", default="0,0.5,1", metavar="L", help="λs of --by: a list or a range (default: 0,0.5,1)")
+    picture = action("figure", "a study's curves as a picture: accuracy, tokens and think ratio over λ", figure_study)
+    picture.add_argument("name")
+    picture.add_argument("file", help="an .svg file")
+    picture.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     out = action("export", f"write a study to a file ({', '.join(FORMATS)})", export)
     out.add_argument("name")
     out.add_argument("file")
@@ -103,6 +118,59 @@ def show_study(args: argparse.Namespace) -> int:
                 f"{duration(run['seconds'])} of decoding, torch {v.get('torch', '?')}, "
                 f"mi_explorer {v.get('mi_explorer', '?')} {v.get('commit', '')}".rstrip()
             )
+    return 0
+
+
+def table_study(args: argparse.Namespace) -> int:
+    """`study table`."""
+    from mi_explorer.study.report import markdown_table, of_study, text_table
+    from mi_explorer.study.summary import summarise
+
+    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
+        report, summary = of_study(store, args.name), summarise(store, args.name)
+        if args.by:
+            parts = {item.key: getattr(item, args.by) for item in store.items(summary.info.id)}
+            rows = report.parts_table(dict(sorted(parts.items(), key=lambda x: str(x[1]))), parse_lambdas(args.lams))
+        else:
+            rows = report.table()
+            if all(row[""].startswith("λ ") for row in rows):
+                rows = [{"λ": row[""][2:], **{k: v for k, v in row.items() if k}} for row in rows]
+    print(markdown_table(rows) if args.markdown else text_table(rows))
+    if args.markdown:
+        print(f"\n{caption(summary)}" + (f"\n\n{clean(summary.sentence)}" if summary.sentence and not args.by else ""))
+    return 0
+
+
+def caption(summary: Summary) -> str:
+    """How a table was measured, in Markdown."""
+    settings = summary.settings
+    decodings = list(dict.fromkeys(row.cell.decoding for row in summary.rows))
+    how = describe(decodings[0]) if len(decodings) == 1 else "decoding as named"
+    split = f", split {settings['split']}" if settings["split"] else ""
+    made = "" if summary.info.origin == "live" else f" ({summary.info.origin})"
+    return clean(
+        f"Task {settings['task']}{split}: {settings['questions']} questions × {settings['samples']} samples, {how}; brackets: 95 % intervals, "
+        f"bootstrap over questions{made}. `{settings['command']}`"
+    )
+
+
+def figure_study(args: argparse.Namespace) -> int:
+    """`study figure`."""
+    from mi_explorer.study.draw import curves
+    from mi_explorer.study.summary import summarise
+
+    if not args.file.lower().endswith(".svg"):
+        raise UserError(f"A figure is written as .svg, not {args.file[-20:]!r}.")
+    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
+        text = curves(summarise(store, args.name))
+    try:
+        with open(args.file, "w" if args.overwrite else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"{args.file} is there already and was left as it was. Choose another name, or say --overwrite.") from None
+    except OSError as error:
+        raise UserError(f"{args.file} cannot be written: {error.strerror}.") from None
+    print(f"written to {args.file}")
     return 0
 
 

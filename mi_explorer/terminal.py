@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from mi_explorer.recipe import Decoding
 from mi_explorer.study.progress import Progress
-from mi_explorer.study.summary import Summary
+from mi_explorer.study.summary import Summary, describe
 
 QUIET_EVERY = 15.0  # seconds between progress lines where the output is no terminal
 
@@ -45,17 +44,6 @@ def _interval(ci: Sequence[float | None] | None, scale: float) -> str:
     if ci is None or ci[0] is None or ci[1] is None:
         return ""
     return f" [{scale * ci[0]:.0f}, {scale * ci[1]:.0f}]"
-
-
-def describe(decoding: Decoding) -> str:
-    """A decoding in words."""
-    if decoding.temperature == 0:
-        return f"greedy, cap {decoding.cap}, seed {decoding.seed}"
-    off = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
-    words = [
-        f"{name.replace('_', '-')} {getattr(decoding, name):g}" for name, value in off.items() if getattr(decoding, name) != value
-    ]
-    return ", ".join([f"T {decoding.temperature:g}", *words, f"cap {decoding.cap}", f"seed {decoding.seed}"])
 
 
 def study_table(summary: Summary) -> str:

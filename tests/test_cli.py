@@ -192,6 +192,33 @@ def test_sweep_ends_with_the_agreed_object(scripted, capsys):
         assert c["think_ratio"] == pytest.approx(sum(s.think_closed for s in mine) / 80)
 
 
+def test_tables_and_figures_for_a_readme(scripted, capsys, tmp_path):
+    sweep(capsys, "--lambda", "0,0.5,1", "--quiet")
+    code, out, _ = call(capsys, "study", "table", "s", "--markdown")
+    lines = out.splitlines()
+    assert code == 0 and lines[0] == "| λ | Mean@2 | Pass@2 | Vote@2 | Tokens | Think % | Truncated % | n |"
+    assert [line.split(" | ")[0] for line in lines[2:5]] == ["| 0", "| 0.5", "| 1"] and lines[2].endswith("40 × 2 |")
+    assert "40 questions × 2 samples, T 0.6" in out and "`python -m mi_explorer" in out and "thought appears at a transition" in out.lower()
+    assert "Mean@2" in call(capsys, "study", "table", "s")[1]
+    out = call(capsys, "study", "table", "s", "--by", "level", "--lambda", "0,1")[1]
+    assert re.search(r"questions +λ 0 +λ 1\n", out) and re.search(r"^0 +40 ", out, re.M)
+    code, _, err = call(capsys, "study", "table", "s", "--by", "level", "--lambda", "0.3")
+    assert code == 2 and "λ 0.3 was not measured" in err
+    assert call(capsys, "study", "figure", "s", "f.svg")[0] == 0 and (tmp_path / "f.svg").read_text().startswith("<svg")
+    for words, says in ((["f.svg"], "left as it was"), (["f.png"], "written as .svg"), (["no/f.svg"], "cannot be written")):
+        code, _, err = call(capsys, "study", "figure", "s", *words)
+        assert code == 2 and says in err
+    assert call(capsys, "study", "figure", "s", "f.svg", "--overwrite")[0] == 0
+
+
+def test_exports_keep_the_texts_of_some_questions(scripted, capsys, tmp_path):
+    sweep(capsys, "--lambda", "0", "--quiet")
+    assert call(capsys, "study", "export", "s", "slim.mistudy", "--texts", 1, "--text-questions", 3)[0] == 0
+    with Store(tmp_path / "slim.mistudy", readonly=True) as store:
+        samples = store.samples(1)
+        assert len(samples) == 80 and sum(store.body(s.key) is not None for s in samples) == 3
+
+
 def test_sweep_again_resumes_and_extends(scripted, capsys):
     sweep(capsys, "--lambda", "0,1", "--quiet")
     _, out, err = sweep(capsys, "--lambda", "0,0.5,1")
@@ -300,7 +327,7 @@ def test_help_reads_without_loading_torch():
     code = """
 import sys
 from mi_explorer.cli import main
-for argv in ([], ["run"], ["strip"], ["sweep"], ["ablate"], ["study"], ["study", "export"]):
+for argv in ([], ["run"], ["strip"], ["sweep"], ["ablate"], ["study"], *(["study", x] for x in ("export", "table", "figure", "precompute"))):
     try:
         main([*argv, "--help"])
     except SystemExit as end:
@@ -309,7 +336,7 @@ assert "torch" not in sys.modules and "gradio" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("usage: python -m mi_explorer") == 7 and max(map(len, done.stdout.splitlines())) <= 122
+    assert done.stdout.count("usage: python -m mi_explorer") == 10 and max(map(len, done.stdout.splitlines())) <= 122
 
 
 def test_progress_line():

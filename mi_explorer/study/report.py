@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from mi_explorer.errors import UserError
 from mi_explorer.recipe import MODULES
 from mi_explorer.study import claims as said
 from mi_explorer.study import efficiency as eff
@@ -87,6 +88,27 @@ class Report:
                     about = {"part": part, "cell": measures.grid.cells[i], "name": self.name(i), "lambda": cell.recipe.lam}
                     rows.append({**about, "metric": metric, "value": e.value, "low": e.low, "high": e.high, "questions": e.questions})
         return pd.DataFrame(rows)
+
+    def parts_table(self, part_of: Mapping[str, Any], lams: Sequence[float], metric: str = "mean") -> list[dict[str, Any]]:
+        """One row a part of the questions (see `by`), one column a λ of the curve: the metric with its interval.
+
+        Raises `UserError` for a λ that was not measured.
+        """
+        by_lam = {self.cells[i].recipe.lam: self.measures.grid.cells[i] for i in self.curve}
+        for lam in lams:
+            if lam not in by_lam:
+                known = ", ".join(f"{x:g}" for x in by_lam)
+                raise UserError(f"λ {lam:g} was not measured along a curve of this study; it has {known or 'none'}.")
+        frame = self.by(part_of, [metric])
+        out = []
+        for part, rows in sorted(frame.groupby("part"), key=lambda found: str(found[0])):
+            found = {row["cell"]: row for row in rows.to_dict("records")}
+            row: dict[str, Any] = {"": part, "questions": max(r["questions"] for r in found.values())}
+            for lam in lams:
+                e = Estimate(*(found[by_lam[lam]][name] for name in ("value", "low", "high", "questions")))
+                row[f"λ {lam:g}"] = _percent(e) if metric in SHARES else _amount(e)
+            out.append(row)
+        return out
 
     @cached_property
     def claims(self) -> tuple[said.Claim, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from mi_explorer.recipe import Decoding
 from mi_explorer.study import stages
 from mi_explorer.study.claims import Claim, sentence
 from mi_explorer.study.grid import Grid
@@ -128,6 +129,17 @@ def summarise(
     claims = Report(info.plan.kind, tuple(row.cell for row in rows), measures).claims
     cells = tuple(_cell(row, measures) for row in rows)
     return Summary(info, tuple(rows), measures, cells, _stages(rows, have, kinds), claims, tuple(store.runs(info.id)))
+
+
+def describe(decoding: Decoding) -> str:
+    """A decoding in words."""
+    if decoding.temperature == 0:
+        return f"greedy, cap {decoding.cap}, seed {decoding.seed}"
+    off = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
+    words = [
+        f"{name.replace('_', '-')} {getattr(decoding, name):g}" for name, value in off.items() if getattr(decoding, name) != value
+    ]
+    return ", ".join([f"T {decoding.temperature:g}", *words, f"cap {decoding.cap}", f"seed {decoding.seed}"])
 
 
 def next_cells(store: Store, study: int, rows: Sequence[CellRow]) -> tuple[tuple[Cell, ...], str]:
