@@ -2,6 +2,7 @@
 
 import ast
 import io
+import os
 import re
 import subprocess
 import sys
@@ -129,3 +130,12 @@ def test_blend_and_export_give_the_lerp(tmp_path):
     assert steps[-1] == (done.bytes, done.bytes) and done.recipe == recipe.hash
     with pytest.raises(mi.UserError, match="not empty"):
         mi.export(recipe, tmp_path / "out")
+
+
+def test_the_documents_examples_run(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "programs.md").read_text(encoding="utf-8"), re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", "\n".join(blocks)], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, timeout=240)  # fmt: skip
+    lines = done.stdout.strip().splitlines()
+    assert len(blocks) == 2 and len(lines) == 3, done.stderr
+    assert [line.split()[0] for line in lines[:2]] == ["0-1", "2-5"] and lines[2].startswith("[(0.0, ") and (tmp_path / "studies").is_dir()
