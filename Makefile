@@ -1,12 +1,14 @@
 # make app   sets everything up and opens the page          make test   sets everything up and runs the tests
 # make studies  measures the precomputed studies anew (assets/studies), resumable
+# make docs  writes and checks the documents                 make bench  all benchmarks, on a machine that does nothing else
+# make coverage  lines of the core that the tests run        make audit  known faults of the libraries (needs a network)
 # make mini  retrains the embedded trio from nothing         make lint   style and types
 PYTHON ?= python3
 PIP_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: app test mini studies lint venv chromium clean
+.PHONY: app test mini studies lint docs bench coverage audit venv chromium clean
 
 venv: $(VENV)/ready-dev
 
@@ -39,6 +41,26 @@ studies: $(VENV)/ready
 lint: venv
 	$(PY) -m ruff check .
 	$(PY) -m mypy mi_explorer
+
+docs: venv
+	$(PY) docs/generate.py
+	$(PY) -m pytest tests/docs
+
+bench: venv chromium
+	mkdir -p build/bench
+	OMP_NUM_THREADS=1 $(PY) tests/bench/bench_engine.py --json build/bench/engine.json
+	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_weights --json | tee build/bench/weights.json
+	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_study --json | tee build/bench/study.json
+	$(PY) tests/bench/bench_page.py --json build/bench/page.json
+	$(PY) tests/bench/bench_load.py --visitors 50 --minutes 5 --json build/bench/load.json
+
+coverage: venv chromium
+	$(PY) -m coverage run -m pytest
+	$(PY) -m coverage report --fail-under 90
+
+audit: venv
+	$(PY) -m pip install -q --disable-pip-version-check $(PIP_ARGS) pip-audit
+	$(PY) -m pip_audit
 
 clean:
 	rm -rf $(VENV) build runs

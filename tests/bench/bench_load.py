@@ -215,7 +215,7 @@ class ClientVisitor(Visitor):
     def stay(self) -> None:
         from gradio_client import Client
 
-        self.client = Client(self.site.url, verbose=False)  # type: ignore[attr-defined]
+        self.client = Client(self.site.url, verbose=False, httpx_kwargs={"timeout": WAIT})  # type: ignore[attr-defined]
         try:
             super().stay()
         finally:

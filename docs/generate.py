@@ -1,0 +1,69 @@
+"""Writes what is generated in the documents: `docs/cli.md` from `--help`, the table of settings in README.md from `OPTIONS`.
+
+    python docs/generate.py           # writes
+    python docs/generate.py --check   # exit code 1 if something written is not what it would write
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+HEAD = """# Command line
+
+Generated from `--help` by `make docs`; do not edit. Exit codes: 0 done, 1 something failed on the way, 2 bad input (one paragraph on standard
+error), 130 interrupted. The page's own flags are in the [README](../README.md#settings).
+"""
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A parser and those of its commands, depth first."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in dict.fromkeys(action.choices.values()):
+                yield from parsers(sub)
+
+
+def cli() -> str:
+    """The text of docs/cli.md."""
+    from mi_explorer.cli import parser
+
+    os.environ["COLUMNS"] = "110"
+    parts = [HEAD]
+    for one in parsers(parser()):
+        parts.append(f"## `{one.prog}`\n\n```text\n{one.format_help().rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+def readme(text: str) -> str:
+    """README.md with the table of settings as it is now."""
+    from mi_explorer.ui.settings import table
+
+    before, _, rest = text.partition("<!-- settings -->")
+    _, _, after = rest.partition("<!-- /settings -->")
+    return f"{before}<!-- settings -->\n{table()}\n<!-- /settings -->{after}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = argparse.ArgumentParser(description="Write the generated parts of the documents.")
+    options.add_argument("--check", action="store_true", help="write nothing; say what is not up to date")
+    check = options.parse_args(arguments).check
+    front = ROOT / "README.md"
+    stale = []
+    for path, text in ((ROOT / "docs" / "cli.md", cli()), (front, readme(front.read_text(encoding="utf-8")))):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(path.name)
+            if not check:
+                path.write_text(text, encoding="utf-8")
+    if stale:
+        print(f"{'Not up to date' if check else 'Written'}: {', '.join(stale)}" + (". Run: make docs" if check else ""))
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
