@@ -5,7 +5,7 @@ MI.address = function (view, fields, version, linkLimit) {
   for (const [key, kind, fallback] of fields) {
     const value = view[key];
     if (value === undefined || JSON.stringify(value) === JSON.stringify(fallback)) continue;
-    if (key === "q" && value.length > linkLimit) continue;
+    if (["q", "gold"].includes(key) && value.length > linkLimit) continue;
     out.push([key, encode(kind, value)]);
   }
   return new URLSearchParams(out).toString();

@@ -51,6 +51,8 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (active) return;
     const now = view.get();
     if (!now.q.trim()) return say("There is no question yet. Write one, or take an example.", "error"), ask.area.focus();
+    if (now.q.length > setup.promptLimit) return say(`The question has ${MI.count(now.q.length)} characters; at most ${MI.count(setup.promptLimit)} are allowed. Shorten it.`, "error");
+    if (now.gold.length > setup.goldLimit) return say(`The known answer may have at most ${setup.goldLimit} characters.`, "error");
     if (kind === "here" && (app.stale() || !Object.keys(strip.frames).length)) kind = "strip";
     app.rail.stop();
     active = { token: MI.token(), kind, key: MI.key(now), before: strip, heard: Date.now(), began: Date.now() };

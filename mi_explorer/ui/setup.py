@@ -118,6 +118,8 @@ def setup(bench: Any, questions: Sequence[Any], task: str, landing: dict[str, An
         "fields": [list(f) for f in views.FIELDS],
         "version": views.VERSION,
         "linkLimit": views.LINK_LIMIT,
+        "promptLimit": views.PROMPT_LIMIT,
+        "goldLimit": views.GOLD_LIMIT,
         "mostPins": views.MOST_PINS,
         "defaults": {**views.DEFAULTS, "pair": pair.name},
         "lenses": list(views.LENSES),

@@ -15,6 +15,7 @@ from mi_explorer.recipe import LAM_RANGE, MODULES, TEMPLATES, Decoding, Recipe, 
 VERSION = "1"
 LENSES = ("plain", "markers", "writer", "entropy")
 PROMPT_LIMIT = 20_000  # characters; the model's context is checked again, in tokens, by the workbench
+GOLD_LIMIT = 500
 LINK_LIMIT = 1_500  # a longer question does not go into the address bar
 MOST_PINS = 8
 
@@ -86,8 +87,8 @@ def from_dict(values: Mapping[str, Any]) -> View:
     text = {k: _text(v[k], k) for k in ("pair", "method", "layers", "template", "q", "gold", "lens")}
     if len(text["q"]) > PROMPT_LIMIT:
         raise ViewError(f"The question has {len(text['q']):,} characters; at most {PROMPT_LIMIT:,} are allowed. Shorten it.")
-    if len(text["gold"]) > 500:
-        raise ViewError("The known answer may have at most 500 characters.")
+    if len(text["gold"]) > GOLD_LIMIT:
+        raise ViewError(f"The known answer may have at most {GOLD_LIMIT} characters.")
     if text["lens"] not in LENSES:
         raise unknown("lens", text["lens"], LENSES)
     if text["template"] not in TEMPLATES:
@@ -124,7 +125,7 @@ def to_query(view: View) -> str:
     pairs = [("v", VERSION)]
     for key, kind, default in FIELDS:
         value = as_dict(view)[key]
-        if value == default or (key == "q" and len(value) > LINK_LIMIT):
+        if value == default or (key in ("q", "gold") and len(value) > LINK_LIMIT):
             continue
         pairs.append((key, _encode(kind, value)))
     return urlencode(pairs)

@@ -1,10 +1,18 @@
 """`python app.py` on the embedded pair: the real engine behind the real page. Nothing here depends on what the models say."""
 
+import re
 import sys
 
 import pytest
-from conftest import free_port, pane, start, stop
+from conftest import free_port, pane, set_lam, start, stop
 from playwright.sync_api import expect
+
+# Notes every token count that the Thinking pane shows.
+WATCH_COUNTS = """() => {
+  const node = document.querySelector("[data-pane=thinking] .mi-fact-tokens");
+  window.counts = [];
+  new MutationObserver(() => window.counts.push(parseInt(node.textContent))).observe(node, { characterData: true, childList: true, subtree: true });
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -16,9 +24,12 @@ def app(tmp_path_factory):
 
 
 def run(page) -> list[str]:
-    """Run the strip; the traces' texts by λ."""
+    """Run the strip; the traces' texts by λ. Counters move while it runs."""
+    page.evaluate(WATCH_COUNTS)
     page.click(".mi-primary")
     page.wait_for_function("() => document.querySelector('.mi-status').textContent.includes('traces in')")
+    counts = page.evaluate("() => window.counts")
+    assert len(set(counts)) >= 2 and counts[counts.index(min(counts)) :] == sorted(counts[counts.index(min(counts)) :])
     texts = []
     for i in range(11):
         page.locator(".mi-bar").nth(i).click()
@@ -65,6 +76,34 @@ def test_the_same_seed_gives_the_same_strip_and_the_lenses_work(app, visit):
     expect(card).to_contain_text("log-ratio")
     card.press("Escape")
     expect(card).to_have_count(0)
+
+
+def test_verdicts_are_what_the_answers_say(app, visit):
+    page = visit(app + "?cap=400&seed=2")
+    page.click(".mi-example >> nth=0")
+    gold, texts, judged = page.input_value(".mi-gold"), run(page), 0
+    for i, text in enumerate(texts):
+        title, said = page.locator(".mi-bar").nth(i).get_attribute("title"), re.search(r"The answer is ([^.]+)\.\s*$", text)
+        if "cut at the limit" not in title and said:
+            judged += 1
+            assert title.endswith("correct" if said[1].strip() == gold else "wrong"), (title, text, gold)
+    assert judged >= 3
+
+
+def test_two_visitors_at_different_lambdas_get_their_own_traces(app, visit):
+    ask = "?cap=40&seed=3&q=What+is+12+%2B+30%3F&gold="
+    one, two = visit(app + ask + "&lam=0.15"), visit(app + ask + "&lam=0.95")
+    both = "() => document.querySelector('[data-pane=blend] .mi-shown .mi-body').textContent"
+    for page in (one, two):
+        page.click(".mi-primary")
+    for page in (one, two):
+        page.wait_for_function("() => document.querySelector('.mi-status').textContent.includes('12 traces in')")
+    apart = [page.evaluate(both) for page in (one, two)]
+    for page, other, text in ((one, 0.95, apart[1]), (two, 0.15, apart[0])):
+        set_lam(page, other)
+        page.click("text=Run here")
+        page.wait_for_function("() => document.querySelector('.mi-status').textContent.includes('1 trace in')")
+        assert page.evaluate(both) == text  # alone as in company
 
 
 def test_the_pair_is_told_in_words(app, visit):

@@ -234,6 +234,18 @@ def test_an_answer_that_came_with_a_question_goes_with_it_and_a_typed_one_stays(
     expect(page.locator(".mi-gold")).to_have_value("42")
 
 
+def test_a_fault_on_the_server_is_said_and_the_partial_text_stays(scripted, visit):
+    page = visit(scripted)
+    page.fill(".mi-prompt", "break it")
+    page.click(RUN)
+    finished(page)
+    expect(page.locator(".mi-status")).to_contain_text("Something broke on the server (RuntimeError). What was written so far is kept")
+    expect(page.locator(".mi-status")).to_have_attribute("data-kind", "error")
+    expect(pane(page, "thinking").locator(".mi-chip")).to_have_text("◼ stopped")
+    assert pane(page, "thinking").locator(".mi-shown .mi-thought-text").inner_text().startswith("First I add the numbers.")
+    expect(pane(page, "instruct").locator(".mi-chip")).to_be_hidden()
+
+
 def test_play_walks_from_zero_to_one(scripted, visit):
     page = visit(scripted)
     page.click("[aria-label='Play λ from 0 to 1']")
@@ -293,6 +305,7 @@ def test_another_pair_is_checked_opened_and_restored_from_the_address(scripted, 
     page.wait_for_url("**pair=**")
     page.wait_for_selector("[data-opened]")
     assert page.input_value(".mi-prompt") == "Is it there?"
+    expect(pane(page, "blend").locator(".mi-empty")).to_have_text("No trace yet. Run to see one.")  # this pair has no strip of its own
     page.click("text=Scope")
     assert page.locator(".mi-col").count() == 8  # the other scripted pair has eight layers
     page.keyboard.press("Escape")

@@ -36,14 +36,17 @@ HOSTILE = (
 def reply(ask: Ask) -> str:
     """Below λ 0.45 one line, wrong below 0.2; then a thought that goes on after it was right, longer with λ.
 
-    "echo: …" gives the text back as thought and answer, "flood" a megabyte of words at λ 1.
+    "echo: …" gives the text back as thought and answer, "words: N" as many words at every λ, "flood" a megabyte at λ 1, "break"
+    ends in a fault.
     """
     lam, gold = ask.recipe.lam, ask.gold or "7"
     if ask.prompt.startswith("echo: "):
         text = ask.prompt.removeprefix("echo: ")
         return text if lam < 0.45 else f"<think>\n{text}\n</think>\n\n{text}"
     if ask.prompt == "flood" and lam == 1:
-        return "".join(f"<b>{i}</b>" + "x" * 2000 + " " for i in range(500))
+        return "".join(f"<b>{i}</b>" + "x" * 20_000 + " " for i in range(52))
+    if ask.prompt.startswith("words: "):
+        return "<think>\n" + "one two three four " * (int(ask.prompt.removeprefix("words: ")) // 4) + "\n</think>\n\nThe answer is 7."
     if lam < 0.45:
         return f"So the answer is {gold if lam >= 0.2 else '999'}."
     more = "Wait, let me check again. That gives the same, so it is right. " * round(1 + 6 * lam)
@@ -118,6 +121,8 @@ class FakeBench:
     def _rows(self, rows: list[Any], stop: Any, hz: float) -> Iterator[tuple[Snapshot, ...]]:
         longest, last = max(len(ids) for *_, ids in rows), 0.0
         for i in range(longest + 1):
+            if i == 20 and rows[0][0].prompt.startswith("break"):
+                raise RuntimeError("device on fire")
             ended = {a.id for a, _, ids in rows if i == len(ids)}
             for _, fold, ids in rows:
                 if i < len(ids):
