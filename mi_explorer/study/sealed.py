@@ -8,6 +8,7 @@ Bodies that are not a trace's are kept as they are. A damaged file raises `Store
 """
 
 import json
+import sqlite3
 import struct
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -199,13 +200,17 @@ def _texts(bodies: Sequence[dict[str, Any]], pieces: Mapping[int, str]) -> bytes
 # -- reading ------------------------------------------------------------------------------------------------------------
 
 
+FAULTS = (ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError, AttributeError, RecursionError, struct.error, sqlite3.Error)
+
+
 @contextmanager
-def _read_as_ours(path: Path) -> Iterator[None]:
+def read_as_ours(path: Path) -> Iterator[None]:
+    """Whatever goes wrong in here means that the file is damaged: `StoreCorrupt`."""
     try:
         yield
     except (StoreError, BoundError):
         raise
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError, struct.error, AttributeError, RecursionError) as error:
+    except FAULTS as error:
         raise StoreCorrupt(f"{path} is damaged or not a sealed study ({error}). It was left as it is; get it once more.") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from None
@@ -216,7 +221,7 @@ class Sealed:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _read_as_ours(path), path.open("rb") as file:
+        with read_as_ours(path), path.open("rb") as file:
             mark = file.read(len(MAGIC) + 1)
             if mark != MAGIC + str(FORMAT).encode():
                 if mark[:-1] == MAGIC and mark[-1:] > str(FORMAT).encode():
@@ -257,7 +262,7 @@ class Sealed:
 
     def samples(self) -> tuple[list[Sample], list[int | None]]:
         """All samples with the place of their runs in `head["runs"]`; afterwards `body` knows where their texts are."""
-        with _read_as_ours(self.path):
+        with read_as_ours(self.path):
             columns = self._part("samples")
             cells, items, runs, texted, seeds, answer_tokens = (get_ints(column) for column in columns[:6])
             names = (*NUMBERS, *FLAGS, *WORDS, *TIMES)
@@ -288,14 +293,14 @@ class Sealed:
             return None
         cell, i = place
         if cell not in self._blocks:
-            with _read_as_ours(self.path):
+            with read_as_ours(self.path):
                 if self._pieces is None:
                     tokens, words = self._part("pieces")
                     self._pieces = dict(zip(get_ints(tokens), get_words(words), strict=True))
                 self._blocks[cell] = _bodies(self._part(f"texts {cell}"), self._pieces)
             while len(self._blocks) > BLOCKS:
                 self._blocks.popitem(last=False)
-        with _read_as_ours(self.path):
+        with read_as_ours(self.path):
             return json.loads(json.dumps(self._blocks[cell][i]))  # a copy: what the caller does to it stays there
 
 

@@ -3,12 +3,14 @@
 import json
 import math
 import random
+import struct
 from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.study import identity, sealed, shelf
@@ -226,6 +228,46 @@ def test_a_damaged_file_is_refused_whole(tmp_path):
         Store(tmp_path / "9.mistudy", readonly=True)
 
 
+ODD_VALUES = st.sampled_from([None, -1, 10**30, 1e308, "", "x", "{}", [], {}, [[]], [None], [[1, 2, 3]], True])
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A sealed study's bytes, cut into mark, head and the rest."""
+    folder = tmp_path_factory.mktemp("plain")
+    with filled(folder / "s.db", lams=(0, 1), samples=1) as store:
+        export_study(store, "s", folder / "s.mistudy")
+    raw = (folder / "s.mistudy").read_bytes()
+    size, length = struct.unpack("<II", raw[8:16])
+    return raw[:8], expand(raw[16 : 16 + size], length), raw[16 + size :]
+
+
+@MODEST
+@given(data=st.data())
+def test_a_head_that_says_anything_is_read_or_refused(plain, tmp_path_factory, data):
+    """A file with right check sums and a wrong head: a `UserError` or a study, never another fault."""
+    folder = tmp_path_factory.mktemp("odd")
+    mark, head, rest = plain[0], json.loads(plain[1]), plain[2]
+    place = data.draw(st.sampled_from(sorted(head)))
+    if isinstance(head[place], list) and data.draw(st.booleans()):
+        inner = head[place][0]
+        key = data.draw(st.sampled_from(sorted(inner) if isinstance(inner, dict) else range(len(inner))))
+        inner[key] = data.draw(ODD_VALUES)
+    else:
+        head[place] = data.draw(ODD_VALUES)
+    text = json.dumps(head).encode()
+    top = squeeze(text)
+    (folder / "odd.mistudy").write_bytes(mark + struct.pack("<II", len(top), len(text)) + top + rest)
+    with Store(folder / "home.db") as home:
+        try:
+            import_study(home, folder / "odd.mistudy")
+            with Store(folder / "odd.mistudy", readonly=True) as back:
+                for info in back.studies():
+                    content(back, info.name)
+        except UserError:
+            pass
+
+
 def test_a_sealed_file_is_only_read(tmp_path):
     export_study(filled(tmp_path / "s.db"), "s", tmp_path / "s.mistudy")
     before = (tmp_path / "s.mistudy").read_bytes()
@@ -296,5 +338,3 @@ def test_the_fingerprint_of_a_pair_is_that_of_the_opened_pair():
 
     with Workbench.open("mini") as bench:
         assert identity.of_pair(get_pair("mini")) == bench.fingerprint
-    with Workbench.open("mini@base") as bench:
-        assert identity.of_pair(get_pair("mini@base")) == bench.fingerprint
