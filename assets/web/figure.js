@@ -38,7 +38,12 @@ MI.figure = function (element, { trigger, props, watch }) {
       MI.text(note, "");
       if (plot.mi) return;
       plot.mi = true;
-      plot.on("plotly_click", ({ points: [p] }) => p && trigger("pick", { custom: p.customdata === undefined ? null : p.customdata, x: p.x, y: p.y, trace: p.curveNumber }));
+      plot.on("plotly_click", ({ points: [p] }) => {
+        if (!p) return;
+        const picked = { custom: p.customdata === undefined ? null : p.customdata, x: p.x, y: p.y, trace: p.curveNumber };
+        trigger("pick", picked);
+        element.dispatchEvent(new CustomEvent("mi-pick", { bubbles: true, detail: picked })); // for scripts that need no server
+      });
       new ResizeObserver(() => plot.isConnected && plot.offsetWidth && Plotly.Plots.resize(plot)).observe(plot);
     } catch (error) {
       MI.text(note, error.message);
@@ -71,8 +76,9 @@ MI.themed = function (layout) {
   return out;
 };
 
-// A table whose columns sort on a click; numbers by size, "" last. Copy and CSV give what is shown, in its order.
-MI.table = function (columns, rows, name, onrow = null) {
+// A table whose columns sort on a click; numbers by size, "" last. Copy and CSV give all rows, in the order shown; at most
+// `most` of them are drawn.
+MI.table = function (columns, rows, name, onrow = null, most = Infinity) {
   const h = MI.h, body = h("tbody", {});
   let order = rows, by = null, down = false;
   const rank = (x) => (x === null || x === undefined || x === "" ? [2, 0] : Number.isNaN(Number(x)) ? [1, String(x)] : [0, Number(x)]);
@@ -89,7 +95,7 @@ MI.table = function (columns, rows, name, onrow = null) {
     fill();
   }
   const cell = (x) => (x === null || x === undefined ? "" : typeof x === "number" && !Number.isInteger(x) ? String(Math.round(x * 1e6) / 1e6) : String(x));
-  const fill = () => body.replaceChildren(...order.map((row) => h("tr", onrow ? { tabindex: 0, onclick: () => onrow(row), onkeydown: (e) => e.key === "Enter" && onrow(row) } : {}, row.map((x) => h("td", { class: typeof x === "number" ? "mi-num" : null }, cell(x))))));
+  const fill = () => body.replaceChildren(...order.slice(0, most).map((row) => h("tr", onrow ? { tabindex: 0, onclick: () => onrow(row), onkeydown: (e) => e.key === "Enter" && onrow(row) } : {}, row.map((x) => h("td", { class: typeof x === "number" ? "mi-num" : null }, cell(x))))));
   fill();
   const copy = h("button", { class: "mi-button mi-small", type: "button", onclick: async () => { await navigator.clipboard.writeText(MI.csv(columns, order, "\t")); MI.text(copy, "Copied"); setTimeout(() => MI.text(copy, "Copy"), 1500); } }, "Copy");
   const csv = h("button", { class: "mi-button mi-small", type: "button", onclick: () => MI.save(name + ".csv", MI.csv(columns, order), "text/csv") }, "CSV");

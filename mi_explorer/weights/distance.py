@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from mi_explorer.weights.methods import slerp as arc
 from mi_explorer.weights.parents import Parents
 from mi_explorer.weights.scope import place
 
@@ -114,6 +115,50 @@ class Distances:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; nan becomes None."""
         return _plain(asdict(self))
+
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> "Distances":
+        """Inverse of `to_dict`; what was not finite is nan. Raises `ValueError` for anything else."""
+        try:
+            tensors, groups = (tuple(_again(row) for row in data[name]) for name in ("tensors", "groups"))
+            return cls(**{**data, "tensors": tensors, "groups": groups, "overall": _again(data["overall"])})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"not distances: {error!r}") from None
+
+
+def _again(row: dict[str, Any]) -> Row:
+    based = row["instruct_to_base_l2"] is not None
+    lost = ("layer",) if based else ("layer", "kin_cosine", "kin_pearson", "instruct_to_base_l2", "thinking_to_base_l2")
+    return Row(**{k: math.nan if v is None and k not in lost else v for k, v in row.items()})
+
+
+@dataclass(frozen=True)
+class Slerp:
+    """What SLERP would change against linear. `angle` in degrees, of the tensor `name` whose parents point apart the most.
+
+    `coefficient` is the largest difference of a coefficient at any λ, `longer` how much longer that tensor is at λ = 0.5, as a
+    share; `linear` of `tensors` are so nearly parallel that SLERP itself blends them linearly.
+    """
+
+    name: str
+    angle: float
+    coefficient: float
+    longer: float
+    linear: int
+    tensors: int
+
+
+def slerp_against_linear(found: Distances) -> Slerp:
+    """The note of a measured pair; the angle is the widest one, whether SLERP's own fallback hides it or not."""
+    cosines = [1.0 if math.isnan(row.cosine) else row.cosine for row in found.tensors]
+    linear = sum(abs(c) > arc.NEARLY_PARALLEL for c in cosines)
+    if not cosines:
+        return Slerp("", 0.0, 0.0, 0.0, 0, 0)
+    i = min(range(len(cosines)), key=lambda k: cosines[k])
+    apart = max(abs(b - lam) for lam in (k / 200 for k in range(201)) for _, b in (arc.line(lam, {}, {"cos": cosines[i]}),))
+    longer = 0.0 if abs(cosines[i]) > arc.NEARLY_PARALLEL or cosines[i] <= -1 else 1 / math.cos(math.acos(cosines[i]) / 2) - 1
+    return Slerp(found.tensors[i].name, math.degrees(math.acos(cosines[i])), apart, longer, linear, len(cosines))
 
 
 def _plain(value: Any) -> Any:

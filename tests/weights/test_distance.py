@@ -86,3 +86,27 @@ def test_sums_add_up_and_stay_in_range(values, cut):
 def test_gauge_on_published_distances():
     """Relative L2 of the 2507 pairs (7.9 %, 3.8 %), Qwen2.5-Math and R1-Distill (13-14 %), another lineage (> 100 %)."""
     assert [gauge_of(x)[0] for x in (0.079, 0.038, 0.135, 0.4, 0.51, 1.3, math.inf)] == ["green", "green", "amber", "orange", "red", "red", "red"]
+
+
+def test_distances_read_back_from_json(parents):
+    for found in (distances(parents), distances(Parents(parents.pair, parents.instruct, parents.thinking))):
+        back = distance.Distances.of(json.loads(json.dumps(found.to_dict())))
+        assert repr(back) == repr(found)  # nan is nan again, and what was not measured stays None
+    with pytest.raises(ValueError, match="not distances"):
+        distance.Distances.of({"tensors": []})
+
+
+def test_slerp_against_linear_by_the_geometry(parents):
+    """A blend on the arc of two unit vectors at angle θ: at λ = 0.5 it has length 1, linear's has cos(θ/2)."""
+    found = distances(parents)
+    widest = min(found.tensors, key=lambda r: r.cosine)
+    note = distance.slerp_against_linear(found)
+    a, b, _ = numbers(parents, widest.name)
+    theta = math.acos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    assert note.name == widest.name and note.angle == pytest.approx(math.degrees(theta)) and note.tensors == len(found.tensors)
+    assert note.linear == sum(r.cosine > 0.9995 for r in found.tensors) < note.tensors
+    assert note.longer == pytest.approx(1 / math.cos(theta / 2) - 1)
+    lams = np.linspace(0, 1, 20001)
+    assert note.coefficient == pytest.approx(np.abs(np.sin(lams * theta) / np.sin(theta) - lams).max(), rel=1e-3)
+    same = distance.slerp_against_linear(distances(Parents(parents.pair, parents.instruct, parents.instruct)))
+    assert (same.linear, same.coefficient, same.longer) == (same.tensors, 0.0, 0.0)

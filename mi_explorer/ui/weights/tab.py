@@ -1,0 +1,49 @@
+"""The Weights tab in Gradio: a choice of measure, the board, the heat map and the gauge. Wiring only; see `handlers.py`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from mi_explorer.ui import figure
+from mi_explorer.ui.context import Page
+from mi_explorer.ui.weights import figures, handlers
+
+# Names in quotes are the component's events for Gradio.
+ON_LOAD = "MI.weights(element, { trigger, props, watch }); /* events: 'begin', 'measure' */"
+
+
+def fill(page: Page) -> None:
+    """Build the tab inside the current Gradio context."""
+    measuring = handlers.Measuring()
+    measure = gr.Radio(
+        figures.offered(None), value="sigma", label="Heat map of", elem_id="weights-measure", info="per module and layer, Instruct against Thinking"
+    )
+    heat = figure.component("Distance between the parents by layer and module", 300, elem_id="weights-heat")
+    gauge = figure.component("How far this pair is apart, beside published pairs", 170, elem_id="weights-gauge")
+    board = gr.HTML(
+        value=None, html_template="<div></div>", js_on_load=ON_LOAD, apply_default_css=False, padding=False, elem_id="weights-board", content=""
+    )
+
+    def follow(name: str, chosen: str, asked: bool) -> Iterator[tuple[Any, ...]]:
+        bench = page.bench(name)
+        for state in handlers.watch(measuring, bench, asked):
+            found = state["found"]
+            choice = gr.Radio(figures.offered(found), value=chosen if found and (chosen != "kin_cosine" or found.base) else "sigma")
+            shown = (handlers.board(bench, state), handlers.heat(bench, found, chosen), handlers.gauge(bench, found))
+            yield gr.HTML(content=shown[0]), figure.shown(shown[1]), figure.shown(shown[2]), choice if found else gr.skip()
+
+    def begin(name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
+        yield from follow(name, chosen, False)
+
+    def asked(name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
+        yield from follow(name, chosen, True)
+
+    def switch(name: str, chosen: str) -> Any:
+        work = measuring.known(page.bench(name))
+        return figure.shown(handlers.heat(page.bench(name), work.found if work else None, chosen))
+
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 20}
+    board.begin(begin, [page.pair, measure], [board, heat, gauge, measure], **quiet)
+    board.measure(asked, [page.pair, measure], [board, heat, gauge, measure], **quiet)
+    measure.input(switch, [page.pair, measure], heat, **quiet)
