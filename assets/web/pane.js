@@ -43,7 +43,8 @@ MI.body = function (lam, options) {
     node,
     map: h("div", { class: "mi-map", "aria-hidden": "true" }),
     update(frame, lens) {
-      again = () => this.update(frame, lens);
+      const whole = frame; // below, `frame` may become a cut one
+      again = () => this.update(whole, lens);
       if (frame.state === "running" && !running) atEnd = true;
       running = frame.state === "running";
       const length = frame.thought.length + frame.answer.length;

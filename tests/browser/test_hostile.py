@@ -92,6 +92,7 @@ def test_a_megabyte_of_output_comes_through_and_leaves_the_page_alive(scripted, 
     whole = "".join(f"<b>{i}</b>" + "x" * 20_000 + " " for i in range(52)).strip()
     assert more.text_content() == f"Show all {len(whole):,} characters" and len(whole) > 1_000_000
     more.click()
+    expect(more).to_be_hidden()
     assert body.text_content() == whole
     page.locator(".mi-range").focus()
     page.keyboard.press("ArrowLeft")
