@@ -16,7 +16,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.guard import Guard
 from mi_explorer.paths import ASSETS
 from mi_explorer.study.jobs import Jobs
-from mi_explorer.ui import api, figure, gate, landing, weights
+from mi_explorer.ui import api, curves, figure, gate, landing, weights
 from mi_explorer.ui.context import Page
 from mi_explorer.ui.explore import Explore
 from mi_explorer.ui.limits import Limits, visitor
@@ -26,8 +26,8 @@ from mi_explorer.ui.setup import about, setup
 from mi_explorer.ui.waiting import for_turn
 
 WEB = ASSETS / "web"
-SCRIPTS = ("core", "address", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore", "tabs", "figure", "weights")
-STYLES = ("style", "figure", "weights")
+SCRIPTS = ("core", "address", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore", "tabs", "figure", "curves", "curves_samples", "weights")
+STYLES = ("style", "figure", "curves", "weights")
 FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
 VISITORS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
 
@@ -44,7 +44,7 @@ footer { opacity: .75; }
 """
 
 # The tabs beside Explore: id (also `?tab=` in the address), title, and what fills it. They are built when first opened.
-TABS: tuple[tuple[str, str, Callable[[Page], None]], ...] = (("weights", "Weights", weights.fill),)
+TABS: tuple[tuple[str, str, Callable[[Page], None]], ...] = (("curves", "Curves", curves.fill), ("weights", "Weights", weights.fill),)
 
 # Names in quotes are the component's events for Gradio.
 ON_LOAD = "MI.start(element, { trigger, props, server, watch }); MI.tabAddress(); /* events: 'run', 'openpair' */"

@@ -1,0 +1,5 @@
+"""The Curves tab: studies over λ, their samples, sweeps in the background, comparisons."""
+
+from mi_explorer.ui.curves.tab import fill
+
+__all__ = ["fill"]

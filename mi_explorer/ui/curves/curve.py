@@ -1,0 +1,187 @@
+"""A curve as a value: what was measured along λ for one recipe, of a study or of a paper. Everything that is drawn is one.
+
+Shares lie in [0, 1], amounts are tokens, intervals are 95 %. A published curve has no samples: no intervals, no n of ours.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from mi_explorer.errors import unknown
+from mi_explorer.recipe import MODULES, Recipe
+from mi_explorer.study import published
+from mi_explorer.study.efficiency import improves
+from mi_explorer.study.metrics import Measures
+from mi_explorer.study.store import CellRow
+from mi_explorer.study.summary import Summary, describe
+
+PUBLISHED = "published"
+END_METHODS = ("linear", "slerp")  # at λ 0 and 1 these are the parents themselves; a scale of task vectors is not
+
+
+@dataclass(frozen=True)
+class Curve:
+    """`points` by λ: the cells of `Summary.cells`, with `improves_instruct` and `improves_thinking` (probabilities or None).
+
+    `rows[i]` is the stored cell of `points[i]`; `measures` holds the samples of the whole study (None: published).
+    `stages` is the transition as `Summary.stages` has it, {} without one; `about` says how it was measured.
+    """
+
+    name: str
+    study: str
+    origin: str
+    about: str
+    points: tuple[Mapping[str, Any], ...]
+    stages: Mapping[str, Any] = field(default_factory=dict)
+    rows: tuple[CellRow, ...] = ()
+    measures: Measures | None = None
+
+    @property
+    def published(self) -> bool:
+        return self.origin == PUBLISHED
+
+    @property
+    def what(self) -> tuple[Any, ...]:
+        """What tokens depend on besides the recipe: curves of equal `what` share a token axis."""
+        return (self.about,) if self.published else (self.rows[0].cell.recipe.pair, self.points[0].get("task"))
+
+    @property
+    def full(self) -> float | None:
+        """Mean tokens at λ = 1, the measure of relative tokens; None if that was not measured."""
+        return next((p["tokens"] for p in self.points if p["lambda"] == 1 and p["tokens"]), None)
+
+    def at(self, lam: float) -> int | None:
+        """The point at this λ."""
+        return next((i for i, p in enumerate(self.points) if abs(p["lambda"] - lam) < 1e-9), None)
+
+
+def of_summary(summary: Summary) -> tuple[Curve, ...]:
+    """The curves of a study: its groups of two λs or more, each λ once, in the plan's order."""
+    if summary.measures is None:
+        return ()
+    cells = {row.key: cell for row, cell in zip(summary.rows, summary.cells, strict=True)}
+    groups: dict[Any, list[CellRow]] = {}
+    for row in summary.rows:
+        if row.cell.group != "ends":
+            groups.setdefault((row.cell.recipe.at(0.0), row.cell.decoding), []).append(row)
+    found = [sorted(rows, key=lambda row: row.cell.recipe.lam) for rows in groups.values() if len(rows) > 1]
+    out = []
+    for rows in found:
+        parents = {lam: _parent(summary.rows, rows[0], lam) for lam in (0.0, 1.0)}
+        out.append(
+            Curve(
+                _name(summary, rows[0], [r[0] for r in found]),
+                summary.info.name,
+                summary.info.origin,
+                about(summary, rows),
+                tuple({**cells[r.key], "task": summary.info.plan.task, **_improves(summary.measures, r.key, parents)} for r in rows),
+                summary.stages.get(rows[0].cell.group, {}) if _alone(rows, found) else {},
+                tuple(rows),
+                summary.measures,
+            )
+        )
+    return tuple(out)
+
+
+def about(summary: Summary, rows: Sequence[CellRow]) -> str:
+    """How a curve was measured, in one line: origin, pair, task, n, decoding, dtype."""
+    plan, settings = summary.info.plan, summary.settings
+    split = f" ({settings['split']} split)" if settings["split"] else ""
+    keys = {row.key for row in rows}
+    cells = [c for c in summary.cells if c["key"] in keys]
+    low, high = min(c["questions"] for c in cells), max(c["questions"] for c in cells)
+    n = f"{high:,}" if low == high else f"{low:,} to {high:,}"
+    origin = "your own" if summary.info.origin == "live" else summary.info.origin
+    return (
+        f"{origin} · pair {rows[0].cell.recipe.pair} · task {plan.task}{split} · n = {n} questions × "
+        f"{max(c['samples'] for c in cells)} samples · {describe(rows[0].cell.decoding)} · {rows[0].dtype}"
+    )
+
+
+def _name(summary: Summary, row: CellRow, firsts: Sequence[CellRow]) -> str:
+    """The study's name, and what tells this curve from the study's others."""
+    if len(firsts) < 2:
+        return summary.info.name
+    recipe, parts = row.cell.recipe, []
+    if len({r.cell.recipe.method for r in firsts}) > 1:
+        parts.append(recipe.method)
+    if len({r.cell.recipe.scope for r in firsts}) > 1:
+        missing = [m for m in MODULES if m not in recipe.scope.modules]
+        parts.append("all layers" if recipe.scope.layers == "all" else f"layers {recipe.scope.layers}")
+        parts += [f"without {', '.join(missing)}"] if missing else []
+    if len({r.cell.recipe.pair for r in firsts}) > 1:
+        parts.append(recipe.pair)
+    if len({r.cell.decoding for r in firsts}) > 1:
+        parts.append(describe(row.cell.decoding))
+    return " · ".join([summary.info.name, *(parts or [row.cell.group or row.cell.label])])
+
+
+def _alone(rows: Sequence[CellRow], found: Sequence[Sequence[CellRow]]) -> bool:
+    """Whether a curve has its group for itself, so that the group's transition is its own."""
+    return sum(other[0].cell.group == rows[0].cell.group for other in found) == 1
+
+
+def _parent(rows: Sequence[CellRow], like: CellRow, lam: float) -> str | None:
+    """The cell that is the parent at λ = 0 or 1 under the same pair and decoding, if the study measured it."""
+    for row in rows:
+        recipe = row.cell.recipe
+        whole = lam == 0 or recipe.scope == Recipe().scope
+        same = recipe.pair == like.cell.recipe.pair and row.cell.decoding == like.cell.decoding
+        if same and whole and recipe.lam == lam and recipe.method in END_METHODS:
+            return row.key
+    return None
+
+
+def _improves(measures: Measures, key: str, parents: Mapping[float, str | None]) -> dict[str, float | None]:
+    known = {lam: parent for lam, parent in parents.items() if parent and parent != key and measures.grid.judged and key not in parents.values()}
+    return {
+        "improves_instruct": improves(measures, key, known[0.0]) if 0.0 in known else None,
+        "improves_thinking": improves(measures, key, known[1.0]) if 1.0 in known else None,
+    }
+
+
+# -- published curves --------------------------------------------------------------------------------------------------
+
+
+def overlays() -> tuple[str, ...]:
+    """The published curves by name: model, benchmark, method and source."""
+    return tuple(_overlays())
+
+
+def overlay(name: str) -> Curve:
+    """A published curve. Raises `UserError` for a name that is none of `overlays()`."""
+    known = _overlays()
+    if name not in known:
+        raise unknown("published curve", name, known)
+    table, rows = known[name]
+    return Curve(f"published: {name}", "", PUBLISHED, f"published · {published.source(table)}", tuple(_point(r) for r in rows.to_dict("records")))
+
+
+def _overlays() -> dict[str, tuple[str, pd.DataFrame]]:
+    out: dict[str, tuple[str, pd.DataFrame]] = {}
+    dynamics = published.published("mi_dynamics")
+    for (model, benchmark), rows in dynamics[dynamics["method"] == "MI"].groupby(["model", "benchmark"]):
+        out[f"{_short(model)} on {benchmark}, arXiv 2510.10977"] = ("mi_dynamics", rows.sort_values("lambda"))
+    for (model, benchmark, method), rows in published.published("spectrum_curves").groupby(["model", "benchmark", "method"]):
+        out[f"{_short(model)} on {benchmark}, {method}, arXiv 2509.22034"] = ("spectrum_curves", rows.sort_values("lambda"))
+    return dict(sorted(out.items(), key=lambda x: ("2510" not in x[0], "30B" in x[0], x[0])))
+
+
+def _short(model: str) -> str:
+    return model.removesuffix("-2507")
+
+
+def _point(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A published row as a point: percentages as shares, no intervals."""
+
+    def share(*names: str) -> float | None:
+        value = next((row[n] for n in names if n in row), None)
+        return None if value is None or math.isnan(value) else value / 100
+
+    return {
+        "lambda": float(row["lambda"]), "mean": share("mean_at_k", "accuracy"), "pass": share("pass_at_k"), "vote": share("vote_at_k"),
+        "think_ratio": share("think_ratio"), "tokens": float(row["tokens"]), "overthinking": None, "samples": int(row.get("k", 10)),
+    }  # fmt: skip

@@ -1,0 +1,153 @@
+"""What the Curves tab does when the page asks: list studies, show curves, list a point's samples, open a sample.
+
+No gradio here: JSON types in and out, so that tests call it directly. One `Curves` serves all visitors.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.study.jobs import Jobs
+from mi_explorer.ui import figure
+from mi_explorer.ui.curves import curve as curves_
+from mi_explorer.ui.curves import figures, picked, words
+from mi_explorer.ui.curves.curve import Curve
+from mi_explorer.ui.curves.library import Library
+from mi_explorer.ui.pairs import Pairs
+
+log = logging.getLogger(__name__)
+MOST_SHOWN = 6  # studies and overlays at a time
+
+
+class Curves:
+    """The handlers of one page. `folder` holds the precomputed studies (default: those of the checkout)."""
+
+    def __init__(self, pairs: Pairs, jobs: Jobs, settings: Any = None, folder: Path | None = None) -> None:
+        self.pairs, self.jobs, self.settings = pairs, jobs, settings
+        self.library = Library(lambda: pairs.at("")[0].bench.store, folder)
+
+    # -- studies -----------------------------------------------------------------------------------------------------
+    def choices(self) -> list[tuple[str, str]]:
+        """The studies to choose from, as (label, name): the label says whose they are and how much there is of them."""
+        out = []
+        for info in self.library.studies():
+            whose = "" if info.origin == "live" else f" · {info.origin}"
+            part = f"{info.samples:,} samples" if info.samples >= info.units else f"{info.samples:,} of {info.units:,} samples"
+            out.append((f"{info.name}{whose} · {info.plan.task} · {part}", info.name))
+        return out
+
+    def first(self, asked: Sequence[str], pair: str = "") -> tuple[list[str], list[str]]:
+        """Which studies to open with, and messages: the asked ones; else one that runs; else the latest own; else precomputed."""
+        studies = self.library.studies()
+        names = {info.name for info in studies}
+        known = [name for name in dict.fromkeys(asked) if name in names][:MOST_SHOWN]
+        messages = [f"There is no study “{name[:80]}” here (any more)." for name in asked if name not in names]
+        if known:
+            return known, messages
+        running = [job.state.name for job in self.jobs.all() if job.state.running and job.state.name in names]
+        filled = [i for i in studies if i.samples]
+        own = [i.name for i in filled if i.origin == "live"]
+        shelf = sorted((i for i in filled if i.origin != "live"), key=lambda i: (pair not in i.plan.pairs, i.foreign, i.plan.kind != "sweep", -i.samples))
+        return [*running, *own, *(i.name for i in shelf)][:1], messages
+
+    def show(self, names: Sequence[str], overlays: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()) -> dict[str, Any]:
+        """Everything that these studies and overlays show: `multiples` and `pareto` as figures' content ("" without data), `bar` as
+        JSON text (names, lines about each curve, budget sentences, messages), `budget` as it was used.
+        """
+        said = list(messages)
+        shown: list[Curve] = []
+        claims: dict[str, str] = {}
+        for name in list(names or ())[:MOST_SHOWN]:
+            try:
+                summary = self.library.summary(name)
+            except UserError as error:
+                said.append(str(error))
+                continue
+            shown += curves_.of_summary(summary)
+            claims[name] = summary.sentence
+            if not summary.cells:
+                said.append(f"“{name}” has no samples yet.")
+        own = list(shown)
+        for name in list(overlays or ())[:MOST_SHOWN]:
+            try:
+                shown.append(curves_.overlay(name))
+            except UserError as error:
+                said.append(str(error))
+        if figures.relative(shown) and any(c.full is None for c in shown):
+            missing = ", ".join(c.name for c in shown if c.full is None)
+            said.append(f"Tokens are shown relative to λ = 1, which was not measured for {missing}.")
+        limit = _amount(budget)
+        if limit is None and own:
+            limit = words.default_budget(own[0])
+        return {
+            "multiples": _content(figures.multiples(shown), "curves") if shown else "",
+            "pareto": _content(figures.pareto(shown), "pareto") if shown else "",
+            "budget": limit,
+            "bar": json.dumps(
+                {
+                    "studies": list(names or ()),
+                    "overlays": list(overlays or ()),
+                    "lines": [_line(c, claims) for c in shown],
+                    "budget": [words.budget(c, limit) for c in own] if limit is not None else [],
+                    "messages": said,
+                },
+                ensure_ascii=False,
+            ),
+        }
+
+    # -- samples -----------------------------------------------------------------------------------------------------
+    def samples(self, asked: Any) -> dict[str, Any]:
+        """A page of the samples of a point (see `picked.listing`), or `{"error"}`. `asked` names `study` and `cell`."""
+        try:
+            if not isinstance(asked, Mapping):
+                raise UserError("This request names no point.")
+            with self.library.open(str(asked.get("study"))) as (store, info):
+                return picked.listing(store, info, asked)
+        except UserError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            log.exception("Samples could not be listed")
+            return {"error": f"The samples could not be read ({type(error).__name__})."}
+
+    def sample(self, asked: Any) -> dict[str, Any]:
+        """What Explore opens of a stored sample (`study`, `key`), or `{"error"}`."""
+        try:
+            if not isinstance(asked, Mapping):
+                raise UserError("This request names no sample.")
+            name = str(asked.get("study"))
+            with self.library.open(name) as (store, info):
+                explore = self.pairs.at(info.plan.pairs[0])[0]
+                return explore.sample(name, str(asked.get("key")), store)
+        except UserError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            log.exception("A sample could not be opened")
+            return {"error": f"The sample could not be opened ({type(error).__name__})."}
+
+
+def _line(c: Curve, claims: Mapping[str, str]) -> dict[str, Any]:
+    """A curve in words; the study's sentence comes with its first curve."""
+    return {
+        "name": c.name,
+        "about": c.about,
+        "origin": c.origin,
+        "stages": str(c.stages.get("message") or ""),
+        "useful": str(c.stages.get("useful") or ""),
+        "claims": claims.pop(c.study, "") if isinstance(claims, dict) else "",
+    }
+
+
+def _content(drawn: figures.Figure, name: str) -> str:
+    return figure.content(*drawn, name)
+
+
+def _amount(value: Any) -> float | None:
+    """A budget as typed: a positive number, or none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 < number < 1e9 else None

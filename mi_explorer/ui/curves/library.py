@@ -1,0 +1,104 @@
+"""The studies that can be shown: the user's own and the precomputed ones, summarised once per state; rename and delete.
+
+Only a study with a curve counts here (two λs of one recipe). Summaries are remembered until a study has more samples.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.study import shelf
+from mi_explorer.study.plan import Plan
+from mi_explorer.study.store import Store, StudyInfo
+from mi_explorer.study.summary import Summary, summarise
+
+KEPT = 16
+
+
+class Library:
+    """Studies of one page. `own` gives the user's store, or raises `UserError` or `AttributeError` where there is none."""
+
+    def __init__(self, own: Callable[[], Store], folder: Path | None = None) -> None:
+        self._own, self.folder = own, folder or shelf.FOLDER
+        self._known: OrderedDict[tuple[Any, ...], Summary] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def own(self) -> Store | None:
+        """The user's store; None where there is none (its reason is said by whoever needs it)."""
+        try:
+            return self._own()
+        except (UserError, AttributeError):
+            return None
+
+    def studies(self) -> list[StudyInfo]:
+        """The studies with a curve: the user's own, the latest first, then the precomputed ones."""
+        own = self.own
+        mine = sorted(own.studies(), key=lambda info: -info.updated) if own else []
+        names = {info.name for info in mine}
+        return [i for i in (*mine, *(s for s in shelf.shelf(self.folder) if s.name not in names)) if has_curve(i.plan)]
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[tuple[Store, StudyInfo]]:
+        """A study and the store that holds it. Raises `UserError` for a name that there is not."""
+        own = self.own
+        store, info = shelf.open_study(own or _Empty(), str(name), self.folder)  # type: ignore[arg-type]  # all that is asked of it
+        try:
+            yield store, info
+        finally:
+            if store is not own:
+                store.close()
+
+    def summary(self, name: str) -> Summary:
+        """A study in figures. Raises `UserError` for a name that there is not."""
+        with self.open(name) as (store, info):
+            key = (info.name, info.origin, info.updated, info.samples)
+            with self._lock:
+                if key in self._known:
+                    return self._known[key]
+            made = summarise(store, info.name)
+        with self._lock:
+            self._known[key] = made
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return made
+
+    def rename(self, name: str, new: str) -> None:
+        """Give one of the user's own studies another name."""
+        self._mine(name).rename(name, str(new).strip())
+
+    def delete(self, name: str) -> int:
+        """Delete one of the user's own studies; returns how many samples went with it."""
+        return self._mine(name).delete(name)
+
+    def _mine(self, name: str) -> Store:
+        own = self.own
+        if own is None or own.find(name) is None:
+            raise UserError(f"“{name}” is not one of your own studies, so it stays as it is.")
+        return own
+
+
+def has_curve(plan: Plan) -> bool:
+    """Whether a plan holds two λs of one recipe and decoding, apart from mere ends."""
+    lams: dict[Any, set[float]] = {}
+    for cell in plan.cells:
+        if cell.group != "ends":
+            lams.setdefault((cell.recipe.at(0.0), cell.decoding), set()).add(cell.recipe.lam)
+    return any(len(found) > 1 for found in lams.values())
+
+
+class _Empty:
+    """A store with nothing in it."""
+
+    def find(self, name: str) -> None:
+        return None
+
+    def studies(self) -> list[StudyInfo]:
+        return []
+
+    def study(self, name: str) -> StudyInfo:
+        raise UserError("There are no studies yet. Set up a sweep and run it; it is saved as it runs.")

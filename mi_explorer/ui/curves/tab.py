@@ -1,0 +1,83 @@
+"""The Curves tab as Gradio components and their wiring; what they do is in `handlers`, what they draw in `figures`.
+
+The bar (assets/web/curves.js) opens the tab, holds the address and watches background runs; the picked samples are listed
+by assets/web/curves_samples.js. Both show text through text nodes only.
+"""
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from mi_explorer.ui import figure
+from mi_explorer.ui.context import Page
+from mi_explorer.ui.curves import curve
+from mi_explorer.ui.curves.handlers import MOST_SHOWN, Curves
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+BAR = "MI.curves(element, { trigger, props, server, watch }); /* events: 'opened', 'refresh' */"
+PICKED = "MI.curveSamples(element, { props, server, watch });"
+
+
+def fill(page: Page) -> None:
+    """Build the tab inside the current Gradio context."""
+    handlers = Curves(page.pairs, page.jobs, page.settings)
+
+    def list_samples(asked: Any) -> dict[str, Any]:
+        return handlers.samples(asked)
+
+    def open_sample(asked: Any) -> dict[str, Any]:
+        return handlers.sample(asked)
+
+    with gr.Row(equal_height=True):
+        studies = gr.Dropdown([], multiselect=True, max_choices=MOST_SHOWN, label="Studies", scale=4, elem_id="curves-studies")
+        overlays = gr.Dropdown(
+            list(curve.overlays()), multiselect=True, max_choices=MOST_SHOWN, label="Published curves", scale=3, elem_id="curves-published"
+        )
+        budget = gr.Number(None, label="Best λ for a budget of … tokens", minimum=0, scale=1, min_width=180, elem_id="curves-budget")
+    bar = _own("curves-bar", BAR, [])
+    with gr.Row():
+        with gr.Column(scale=3, min_width=340):
+            multiples = figure.component("Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples")
+        with gr.Column(scale=2, min_width=340):
+            pareto = figure.component("Accuracy against tokens", 430, elem_id="curves-pareto")
+            samples = _own("curves-samples", PICKED, [list_samples, open_sample])
+
+    shown = [studies, overlays, budget]
+    drawn = [budget, multiples, pareto, bar]
+
+    def updates(found: dict[str, Any]) -> list[Any]:
+        return [found["budget"], figure.shown(found["multiples"]), figure.shown(found["pareto"]), gr.HTML(content=found["bar"])]
+
+    def show(names: list[str], published: list[str], limit: Any) -> list[Any]:
+        return updates(handlers.show(names, published, limit))
+
+    def opened(event: gr.EventData, pair: str) -> list[Any]:
+        asked = event._data if isinstance(event._data, dict) else {}
+        names, messages = handlers.first(_texts(asked.get("studies")), pair)
+        published = [name for name in _texts(asked.get("overlays")) if name in curve.overlays()][:MOST_SHOWN]
+        return [gr.Dropdown(choices=handlers.choices(), value=names), published, *updates(handlers.show(names, published, None, messages))]
+
+    def pick(event: gr.EventData) -> Any:
+        point = event._data.get("custom") if isinstance(event._data, dict) else None
+        if not isinstance(point, list) or len(point) != 2:
+            return gr.HTML(content=json.dumps({"none": True}))
+        return gr.HTML(content=json.dumps({"study": str(point[0]), "cell": str(point[1])}))
+
+    bar.opened(opened, page.pair, [studies, overlays, *drawn], **QUIET)
+    bar.refresh(show, shown, drawn, **QUIET)
+    gr.on([studies.input, overlays.input, budget.submit, budget.blur], show, shown, drawn, **QUIET)
+    for chart in (multiples, pareto):
+        chart.pick(pick, None, samples, **QUIET)
+
+
+def _own(elem_id: str, script: str, functions: list[Any]) -> gr.HTML:
+    """A component of ours: an empty element, a script, and the functions that it may call."""
+    return gr.HTML(
+        value=None, html_template="<div></div>", js_on_load=script, apply_default_css=False, padding=False, elem_id=elem_id,
+        elem_classes="mi-figure-host", server_functions=functions, content="",
+    )  # fmt: skip
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(x) for x in value[:MOST_SHOWN]] if isinstance(value, list) else []
