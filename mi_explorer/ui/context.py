@@ -6,6 +6,7 @@ from typing import Any
 from mi_explorer.study.jobs import Jobs
 from mi_explorer.ui.explore import Explore
 from mi_explorer.ui.pairs import Pairs
+from mi_explorer.ui.parcels import Parcels
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Page:
     pair: Any
     settings: Any = None
     jobs: Jobs = field(default_factory=Jobs)
+    parcels: Parcels = field(default_factory=Parcels)
 
     def explore(self, name: Any = None) -> Explore:
         """The handlers of Explore on a resident pair; the first one for any other name."""

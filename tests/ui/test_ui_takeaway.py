@@ -23,11 +23,11 @@ from mi_explorer.pairs import get_pair
 from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope
 from mi_explorer.study.store import Store
 from mi_explorer.ui import view as views
+from mi_explorer.ui.parcels import Made, ParcelError, Parcels
 from mi_explorer.ui.settings import Settings
 from mi_explorer.ui.takeaway import forms
 from mi_explorer.ui.takeaway.checkpoint import name_of, slug
 from mi_explorer.ui.takeaway.handlers import Takeaway
-from mi_explorer.ui.takeaway.parcels import Made, ParcelError, Parcels
 from mi_explorer.ui.view import View
 from mi_explorer.workbench import Workbench
 

@@ -16,7 +16,7 @@ from mi_explorer.guard import ANYWHERE, Guard
 from mi_explorer.pairs import Pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Recipe
-from mi_explorer.ui.takeaway.parcels import Made, Tell
+from mi_explorer.ui.parcels import Made, Tell
 
 MOST_ZIP = 256 << 20  # bytes of tensors that a download may have
 PIECE = 1 << 20

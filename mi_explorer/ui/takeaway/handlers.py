@@ -17,10 +17,10 @@ from mi_explorer.study.exchange import FORMATS, export_study, form_of, import_st
 from mi_explorer.study.shelf import open_study, shelf
 from mi_explorer.study.store import Store, StudyInfo
 from mi_explorer.ui import view as views
+from mi_explorer.ui.parcels import Made, Parcels, Tell
 from mi_explorer.ui.settings import Settings
 from mi_explorer.ui.takeaway import checkpoint
 from mi_explorer.ui.takeaway.forms import brief, forms, read
-from mi_explorer.ui.takeaway.parcels import Made, Parcels, Tell
 from mi_explorer.ui.view import View
 
 log = logging.getLogger(__name__)
