@@ -16,7 +16,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.guard import Guard
 from mi_explorer.paths import ASSETS
 from mi_explorer.study.jobs import Jobs
-from mi_explorer.ui import api, curves, figure, gate, landing, weights
+from mi_explorer.ui import api, curves, figure, gate, landing, takeaway, weights
 from mi_explorer.ui.context import Page
 from mi_explorer.ui.explore import Explore
 from mi_explorer.ui.limits import Limits, visitor
@@ -26,8 +26,11 @@ from mi_explorer.ui.setup import about, setup
 from mi_explorer.ui.waiting import for_turn
 
 WEB = ASSETS / "web"
-SCRIPTS = ("core", "address", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore", "tabs", "figure", "curves", "curves_samples", "weights")
-STYLES = ("style", "figure", "curves", "weights")
+SCRIPTS = (
+    "core", "address", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore",
+    "tabs", "figure", "curves", "curves_samples", "weights", "takeaway",
+)  # fmt: skip
+STYLES = ("style", "figure", "curves", "weights", "takeaway")
 FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
 VISITORS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
 
@@ -44,7 +47,11 @@ footer { opacity: .75; }
 """
 
 # The tabs beside Explore: id (also `?tab=` in the address), title, and what fills it. They are built when first opened.
-TABS: tuple[tuple[str, str, Callable[[Page], None]], ...] = (("curves", "Curves", curves.fill), ("weights", "Weights", weights.fill),)
+TABS: tuple[tuple[str, str, Callable[[Page], None]], ...] = (
+    ("curves", "Curves", curves.fill),
+    ("weights", "Weights", weights.fill),
+    ("takeaway", "Take away", takeaway.fill),
+)
 
 # Names in quotes are the component's events for Gradio.
 ON_LOAD = "MI.start(element, { trigger, props, server, watch }); MI.tabAddress(); /* events: 'run', 'openpair' */"
@@ -124,6 +131,7 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
 
     with gr.Blocks(title="MI Explorer", analytics_enabled=False, fill_width=True, delete_cache=FILES) as app:
         page = Page(pairs, gr.State(pairs.first), settings, jobs or Jobs())
+        app.parcels = page.parcels
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Explore", id="explore"):
                 board = gr.HTML(
@@ -155,7 +163,8 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
     queue = app.queue(default_concurrency_limit=VISITORS, max_size=settings.queue, api_open=False)
     guarded = gate.protect(queue, settings, limits or Limits(settings.runs, settings.address_runs, settings.tokens))
     options: dict[str, Any] = {"ssr_mode": False, "run_history": False, "share": False, "footer_links": ["gradio"], **more}
-    options = {**guarded, **options, "app_kwargs": {"routes": [figure.route()], **guarded["app_kwargs"], **options.get("app_kwargs", {})}}
+    routes = {"routes": [figure.route(), app.parcels.route()]}
+    options = {**guarded, **options, "app_kwargs": {**routes, **guarded["app_kwargs"], **options.get("app_kwargs", {})}}
     return queue.launch(server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, **options)
 
 
