@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mi_explorer.engine.events import BULK, Event, Failed, Finished, Request, Token
 from mi_explorer.errors import UserError
@@ -24,6 +24,9 @@ from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
 from mi_explorer.study.ask import Snapshot
 from mi_explorer.workbench import Workbench
+
+if TYPE_CHECKING:
+    from mi_explorer.engine.scores import Scores
 
 DATA = Path("/data")  # a Space's persistent storage, where its owner has it
 TICK = 0.08  # seconds between two yields of events
@@ -290,7 +293,7 @@ class SpaceBench(Workbench):
             folders=folders,
         )
 
-    def score(self, snapshot: Snapshot) -> Any:
+    def score(self, snapshot: Snapshot) -> "Scores":
         """Per-token scores, made behind the door."""
         from dataclasses import replace
 
@@ -298,7 +301,8 @@ class SpaceBench(Workbench):
             return super().score(snapshot)  # says what is missing
         job = replace(self.engine.job, kind="score", recipe=snapshot.recipe, trace=(snapshot.prompt_ids, snapshot.ids))
         try:
-            return next(iter(self.engine.work(job)))
+            found: Scores = next(iter(self.engine.work(job)))
+            return found
         except UserError:
             raise
         except Exception as error:

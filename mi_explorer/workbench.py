@@ -10,7 +10,7 @@ Opening loads the weights of both parents; everything that configs can tell is r
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mi_explorer.engine.events import INTERACTIVE
 from mi_explorer.errors import UserError
@@ -20,6 +20,9 @@ from mi_explorer.study import identity
 from mi_explorer.study.ask import Ask, Asker, Snapshot, State, Verdict, judge
 from mi_explorer.study.store import Store
 from mi_explorer.traces import ThinkTags
+
+if TYPE_CHECKING:
+    from mi_explorer.engine.scores import Scores
 
 SWITCH_SECONDS = 0.0005
 
@@ -167,7 +170,7 @@ class Workbench:
             raise WorkbenchError("This workbench is closed.")
         return self.asker.stream(asks, priority=priority, stop=stop, hz=hz, beat=beat)
 
-    def score(self, snapshot: Snapshot) -> Any:
+    def score(self, snapshot: Snapshot) -> "Scores":
         """Per-token scores of a finished snapshot for the lenses: both endpoints and the blend, teacher-forced."""
         from mi_explorer.engine import score
 

@@ -22,7 +22,7 @@ import gradio as gr
 
 from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
-from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.recipe import MODULES, Decoding, Recipe
 from mi_explorer.study.ask import Ask, Snapshot
 from mi_explorer.study.jobs import Job, Jobs
 from mi_explorer.study.plan import Plan, grid, parse_lambdas
@@ -292,7 +292,7 @@ class Api:
         if pair and bench.pair.name != pair:
             loaded = ", ".join(repr(room.bench.pair.name) for room in self._pairs.rooms())
             raise ApiError(f"The pair {pair[:80]!r} is not loaded here. Loaded: {loaded}.")
-        names = list(views.MODULES) if modules.strip() == "all" else [m.strip() for m in modules.split(",") if m.strip()]
+        names = list(MODULES) if modules.strip() == "all" else [m.strip() for m in modules.split(",") if m.strip()]
         given = {"pair": bench.pair.name, "lam": lam, "method": method, "layers": layers, "modules": names, "params": params or {}}
         made = views.from_dict({**given, "template": template}).recipe()
         bench.check(made)

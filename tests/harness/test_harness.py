@@ -173,9 +173,9 @@ def test_rolling_likelihood_over_several_windows(bench, oracle):
 
 @pytest.fixture(scope="module")
 def local_task(tmp_path_factory):
-    """A task of the user's own: a YAML beside a JSONL of 20 held-out questions."""
+    """A task of the user's own: a YAML beside a JSONL of 12 held-out questions."""
     folder = tmp_path_factory.mktemp("tasks")
-    questions = load_task("mini", 20).questions
+    questions = load_task("mini", 12).questions
     (folder / "sums.jsonl").write_text("".join(json.dumps({"question": q.text, "answer": q.answer}) + "\n" for q in questions))
     (folder / "sums.py").write_text("from mi_explorer.harness import score\n")
     (folder / "sums.yaml").write_text(
@@ -198,11 +198,11 @@ def test_accuracy_and_tokens_are_our_own(bench, local_task, lam, monkeypatch):
     for changed in bench.stream([Ask(q.text, q.text, Recipe("mini", lam=lam), GREEDY, q.gold, q.kind) for q in questions]):
         last |= {s.id: s for s in changed}
     theirs = {s["doc"]["question"]: s["acc"] for s in found["samples"]["sums"]}
-    assert theirs == {q: float(s.verdict == "correct") for q, s in last.items()} and len(theirs) == 20
-    assert found["results"]["sums"]["acc,none"] == sum(theirs.values()) / 20
+    assert theirs == {q: float(s.verdict == "correct") for q, s in last.items()} and len(theirs) == 12
+    assert found["results"]["sums"]["acc,none"] == sum(theirs.values()) / 12
     paid = costs(model.told)
-    assert paid["tokens"] == sum(s.trace.tokens for s in last.values()) / 20
-    assert paid["think_ratio"] == sum(s.trace.think_closed for s in last.values()) / 20
+    assert paid["tokens"] == sum(s.trace.tokens for s in last.values()) / 12
+    assert paid["think_ratio"] == sum(s.trace.think_closed for s in last.values()) / 12
 
 
 def test_a_tight_cap_gives_the_same_accuracy_too(bench, local_task):
@@ -214,8 +214,8 @@ def test_a_tight_cap_gives_the_same_accuracy_too(bench, local_task):
     last = {}
     for changed in bench.stream([Ask(q.text, q.text, Recipe("mini", lam=0.5), decoding, q.gold, q.kind) for q in questions]):
         last |= {s.id: s for s in changed}
-    assert found["results"]["sums"]["acc,none"] == sum(s.verdict == "correct" for s in last.values()) / 20
-    assert costs(model.told)["truncated"] == sum(s.trace.truncated for s in last.values()) / 20 > 0
+    assert found["results"]["sums"]["acc,none"] == sum(s.verdict == "correct" for s in last.values()) / 12
+    assert costs(model.told)["truncated"] == sum(s.trace.truncated for s in last.values()) / 12 > 0
 
 
 def test_lm_eval_finds_the_model_by_its_name(tmp_path, monkeypatch):
