@@ -5,7 +5,7 @@ from pathlib import Path
 from mi_explorer.tasks.common import BOXED, Question, Task
 from mi_explorer.tasks.sources import Source
 
-SOURCE = Source("math-ai/aime25", "test", ("problem", "answer"), "Apache-2.0")
+SOURCE = Source("math-ai/aime25", "test", ("problem", "answer"), "as its card says; the problems are those of the MAA")
 
 
 def load(seed: int = 0, path: str | Path | None = None) -> Task:

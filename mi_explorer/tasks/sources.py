@@ -54,7 +54,7 @@ class Source:
         )
         split = f"{self.config}, " if self.config else ""
         return (
-            f"{gate}Data set: {self.id} ({split}split {self.split}; licence {self.licence}). Without a hub, give a local copy "
+            f"{gate}Data set: {self.id} ({split}split {self.split}; licence: {self.licence}). Without a hub, give a local copy "
             f"with the columns {', '.join(self.columns)} as NAME@PATH, for example {self.id.split('/')[-1].lower()}.jsonl."
         )
 
