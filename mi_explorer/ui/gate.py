@@ -18,6 +18,12 @@ from mi_explorer.ui.settings import LOOPBACK, Settings
 log = logging.getLogger(__name__)
 BODY = 4_000_000  # bytes of a request that is no upload: a question, a recipe, a run's state
 SLACK = 65_536  # what a form puts around a file
+# Nothing is fetched from, or sent to, another host, whatever gets into the page. Gradio's own scripts are inline and evaluate templates.
+CONTENT = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+    "font-src 'self' data:; media-src 'self' data: blob:; worker-src 'self' blob:; connect-src 'self' data: blob:; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'"
+)
 WAITING = 24  # requests of one visitor that may wait in the queue, whatever they are
 
 Scope = MutableMapping[str, Any]
@@ -112,12 +118,12 @@ def name_of(host: str) -> str:
 
 
 def headers(settings: Settings) -> dict[str, str]:
-    """What every answer says to browsers: no type guessing, no address to other hosts (it holds the question), who may frame."""
+    """What every answer says to browsers: no type guessing, nothing to other hosts (the address holds the question), who may frame."""
     frames = {"self": "'self'", "none": "'none'"}.get(settings.frames, settings.frames)
     made = {
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
-        "Content-Security-Policy": f"frame-ancestors {frames}; object-src 'none'; base-uri 'self'",
+        "Content-Security-Policy": f"{CONTENT}; frame-ancestors {frames}",
     }
     if settings.frames in ("self", "none"):  # the older header knows no list of origins
         made["X-Frame-Options"] = "SAMEORIGIN" if settings.frames == "self" else "DENY"
