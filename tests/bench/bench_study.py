@@ -1,8 +1,8 @@
-"""What the study half costs: the runner against the bare engine, saving, resuming, showing.
+"""What the study half costs: the runner against the bare engine, saving, resuming, showing, sealing.
 
     python -m tests.bench.bench_study            # on the embedded pair
     python -m tests.bench.bench_study --quick    # small sizes, to see that it works; its figures mean nothing
-    python -m tests.bench.bench_study --json
+    python -m tests.bench.bench_study --json     # one object on standard output; --json FILE writes it there
 
 The runner's figure is a ratio within one run, the median of interleaved repetitions, one thread: the same requests through
 `Engine.submit` alone, and through the runner with folding, verdicts and saving.
@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from mi_explorer.engine.events import BULK, Request
 from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.study.exchange import export_study
 from mi_explorer.study.identity import versions
 from mi_explorer.study.plan import Item, Plan, digest, grid
 from mi_explorer.study.run import Runner
@@ -92,14 +93,25 @@ def store_costs(folder: Path, questions: int, samples: int) -> dict[str, Any]:
         shown = summarise(store, "big")
         showing = time.perf_counter() - began
         assert found == total == sum(cell["total"] for cell in shown.cells) and study
-        return {"samples": total, "saved per second": round(total / saving), "resume look-up s": round(looking, 2),
+        began = time.perf_counter()
+        export_study(store, "big", folder / "big.mistudy", texts=1)
+        sealing = time.perf_counter() - began
+        began = time.perf_counter()
+        with Store(folder / "big.mistudy", readonly=True) as sealed:
+            opened = sealed.samples(study)
+            opening = time.perf_counter() - began
+            began = time.perf_counter()
+            assert sealed.body(opened[0].key) == store.body(opened[0].key)
+            trace = time.perf_counter() - began
+        return {"sealing s": round(sealing, 2), "opening sealed s": round(opening, 2), "first sealed trace ms": round(1000 * trace, 1),
+                "samples": total, "saved per second": round(total / saving), "resume look-up s": round(looking, 2),
                 "table with intervals s": round(showing, 2), "bytes per sample": round(store.size() / total)}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", nargs="?", const="-", metavar="FILE")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -109,7 +121,8 @@ def main() -> None:
             "versions": versions(),
         }
     if args.json:
-        print(json.dumps(found))
+        text = json.dumps(found)
+        print(text) if args.json == "-" else Path(args.json).write_text(text + "\n", encoding="utf-8")
         return
     for part, figures in found.items():
         print(f"{part}: " + ", ".join(f"{key} {value}" for key, value in figures.items()))
