@@ -67,7 +67,13 @@ def run(args: argparse.Namespace) -> int:
             blend = model.at(lam)
             chat = {"apply_chat_template": not args.raw, "fewshot_as_multiturn": bool(shots) and not args.raw}
             sizes = {"limit": limit, "num_fewshot": shots, "bootstrap_iters": 1000, "log_samples": False}
-            found = simple_evaluate(model=blend, tasks=list(names), task_manager=manager, **sizes, **chat)
+            try:
+                found = simple_evaluate(model=blend, tasks=list(names), task_manager=manager, **sizes, **chat)
+            except UserError:
+                raise
+            except (ValueError, KeyError, AssertionError, OSError) as error:  # a task that is not there, or cannot be had offline
+                said = " ".join(str(error).split())[:300] or type(error).__name__
+                raise UserError(f"lm-eval could not run {', '.join(names)} ({said}). Check the task, its data and the options.") from error
             if found is None:
                 raise UserError("lm-eval gave no results; is this one process of several (LOCAL_RANK)?")
             results = {"results": plain(found["results"]), "n": plain(found["n-samples"])}

@@ -255,6 +255,16 @@ def test_bad_input_ends_with_a_sentence(capsys, words, text):
     assert text in capsys.readouterr().err
 
 
+def test_a_task_that_lm_eval_cannot_run_ends_with_its_reason(capsys, tmp_path):
+    (tmp_path / "gone.yaml").write_text(
+        "task: gone\ndataset_path: json\ndataset_kwargs: {data_files: nowhere.jsonl}\ntest_split: train\n"
+        "doc_to_text: question\ndoc_to_target: answer\ngeneration_kwargs: {until: []}\nmetric_list: [{metric: exact_match}]\n"
+    )
+    assert cli.main(["lm-eval", "--tasks", "gone", "--include", str(tmp_path), "--lambda", "0"]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("mi_explorer lm-eval: lm-eval could not run gone (") and "nowhere.jsonl" in said
+
+
 def test_the_shipped_task_is_found_without_a_scan():
     names, manager = tasks("mi_mini")
     assert names == ("mi_mini",) and "mi_mini" in manager.all_tasks and len(manager.all_tasks) < 50 and (OWN / "mi_mini.yaml").is_file()
