@@ -29,13 +29,14 @@ class GuardError(UserError):
 class Guard:
     """What visitors may name. `pairs`: a policy, or names of presets with commas; `folders`: `("*",)` is anywhere.
 
-    `first` is the pair that the page started with: its operator chose it, so it is always allowed.
+    `first` is the pair that the page started with and `asked` its task: the operator chose them, so they are always allowed.
     """
 
     pairs: str = "any"
     hub: bool = True
     folders: tuple[str, ...] = (ANYWHERE,)
     first: str = ""
+    asked: str = ""
 
     @property
     def policy(self) -> str:
@@ -76,6 +77,8 @@ class Guard:
     def task(self, name: object) -> str:
         """A task's name that visitors may give: files only from allowed folders, hub data only where the hub is allowed."""
         text = str(name).strip()
+        if text and text == self.asked:
+            return text
         head, at, tail = text.partition("@")
         if at:
             return f"{head}@{self.path(tail, 'a task')}"

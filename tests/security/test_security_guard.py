@@ -158,6 +158,13 @@ def test_task_files_are_judged_as_paths(allowed, name, tmp_path, monkeypatch):
     assert guard(allowed).task(f"gsm8k@{file}") == f"gsm8k@{file.resolve()}"
 
 
+def test_the_operators_own_task_is_allowed_by_its_name_alone(allowed, tmp_path):
+    own = str(tmp_path / "secret" / "task.jsonl")
+    assert guard(allowed, asked=own).task(own) == own
+    with pytest.raises(GuardError):
+        guard(allowed, asked=own).task(str(tmp_path / "secret" / "other.jsonl"))
+
+
 def test_assets_may_be_read_and_not_written(allowed):
     assert guard(allowed).path(ASSETS / "tasks" / "mini.jsonl").is_file()
     with pytest.raises(GuardError):
