@@ -114,7 +114,7 @@ def show_study(args: argparse.Namespace) -> int:
             v = run["versions"]
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run["started"]))
             print(
-                f"run of {when} on {run['host']}: {run['samples']:,} samples, {run['device']} {run['dtype']}, "
+                f"run of {when}{' on ' + clean(run['host']) if run['host'] else ''}: {run['samples']:,} samples, {run['device']} {run['dtype']}, "
                 f"{duration(run['seconds'])} of decoding, torch {v.get('torch', '?')}, "
                 f"mi_explorer {v.get('mi_explorer', '?')} {v.get('commit', '')}".rstrip()
             )

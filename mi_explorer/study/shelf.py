@@ -5,6 +5,7 @@ not turn old figures into its own.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from mi_explorer.errors import UserError, unknown
@@ -29,7 +30,7 @@ def shelf(folder: Path = FOLDER) -> list[StudyInfo]:
     out = []
     for path in precomputed(folder):
         if is_sealed(path):
-            file = Sealed(path)
+            file = _file(path)
             h = file.head
             origin = _origin((cell.recipe.pair, fingerprint) for cell, fingerprint, _ in file.cells)
             out.append(StudyInfo(1, h["name"], file.plan, origin, h["note"], h["created"], h["updated"], file.count))
@@ -47,7 +48,7 @@ def open_study(own: Store, name: str, folder: Path = FOLDER) -> tuple[Store, Stu
     if info := own.find(name):
         return own, info
     for path in precomputed(folder):
-        if is_sealed(path) and Sealed(path).head["name"] != name:
+        if is_sealed(path) and _file(path).head["name"] != name:
             continue
         store = _opened(path)
         if info := store.find(name):
@@ -57,6 +58,17 @@ def open_study(own: Store, name: str, folder: Path = FOLDER) -> tuple[Store, Stu
     if not names:
         own.study(name)  # says that nothing is saved yet
     raise unknown("study", name, names)
+
+
+def _file(path: Path) -> Sealed:
+    """The head of a sealed file, read once per state of the file."""
+    state = path.stat()
+    return _head(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _head(path: Path, changed: int, size: int) -> Sealed:
+    return Sealed(path)
 
 
 def _opened(path: Path) -> Store:
