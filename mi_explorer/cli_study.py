@@ -1,11 +1,11 @@
-"""`study`: studies that were saved, and those that come with the checkout: list, show, export, import, merge, remove."""
+"""`study`: studies that were saved, and those that come with the checkout: list, show, report, export, import, merge, remove."""
 
 import argparse
 import json
 import time
 from typing import Any
 
-from mi_explorer import cli_precompute
+from mi_explorer import cli_precompute, cli_report
 from mi_explorer.cli_options import Formatter, add_command, add_home, whole
 from mi_explorer.errors import UserError
 from mi_explorer.study.exchange import FORMATS, export_study, import_study, merge_studies
@@ -15,13 +15,14 @@ from mi_explorer.study.store import Store, StudyInfo
 from mi_explorer.study.summary import Summary, describe
 from mi_explorer.terminal import clean, duration, study_table, table
 
-STUDY_TEXT = """Studies that were saved: list, show, export, import, merge, remove."""
+STUDY_TEXT = """Studies that were saved: list, show, report, export, import, merge, remove."""
 STUDY_EXAMPLE = """
   python -m mi_explorer study list
   python -m mi_explorer study show mini-mini-linear-1a2b3c
   python -m mi_explorer study table mini-mini-linear-1a2b3c --markdown
   python -m mi_explorer study table mini-mini-linear-1a2b3c --by family --lambda 0,0.3,0.6,1
   python -m mi_explorer study figure mini-mini-linear-1a2b3c sweep.svg
+  python -m mi_explorer study report mini-mini-linear-1a2b3c --out report.html
   python -m mi_explorer study export mini-mini-linear-1a2b3c sweep.mistudy
   python -m mi_explorer study merge all shard1.mistudy shard2.mistudy
 """
@@ -57,6 +58,7 @@ def _study_actions(actions: Any) -> None:
     picture.add_argument("name")
     picture.add_argument("file", help="an .svg file")
     picture.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    cli_report.add_options(action("report", "a study as one HTML file: figures, tables, settings, traces", cli_report.report))
     out = action("export", f"write a study to a file ({', '.join(FORMATS)})", export)
     out.add_argument("name")
     out.add_argument("file")

@@ -135,7 +135,8 @@ class Takeaway:
                 out = folder / (checkpoint.slug(info.name) + (".html" if what == "report" else what))
                 tell("Writing", 0, 0)
                 if what == "report":
-                    from mi_explorer.study.html_report import from_frames, render
+                    from mi_explorer.study.html_report import render
+                    from mi_explorer.study.report_traces import from_frames
 
                     traces = from_frames(shown, view.prompt, view.gold, view.decoding) if view else None
                     out.write_text(render(store, info.name, traces=traces, host=host), encoding="utf-8")
