@@ -1,8 +1,11 @@
 """Spaces: defaults there, the one door to a GPU under a fake `spaces` that pickles and refuses, and the page's fallback."""
 
 import ast
+import json
+import os
 import pickle
 import re
+import subprocess
 import sys
 import threading
 import types
@@ -183,3 +186,58 @@ def test_partial_text_is_kept_rather_than_replaced(tmp_path):
         end = list(explore.run({"token": "a" * 16, "kind": "strip", "view": {"q": "What is 2 + 2?"}}))[-1]
     assert end["state"] == "failed" and "time for this run was over" in end["message"] and "instead" not in end
     assert {f["tokens"] for f in end["frames"].values()} == {1} and all(f["thought"] + f["answer"] for f in end["frames"].values())
+
+
+FORKING = '''
+"""A `spaces` that runs each call in a forked worker, as ZeroGPU does; arguments, yields and errors cross it pickled."""
+import multiprocessing, pickle, sys
+early = "torch" not in sys.modules
+
+def GPU(duration):
+    def decorate(function):
+        def call(*args):
+            here, there = multiprocessing.get_context("fork").Pipe()
+            sent = pickle.dumps(args)
+            def worker():
+                try:
+                    for value in function(*pickle.loads(sent)):
+                        there.send_bytes(pickle.dumps((value, None)))
+                    there.send_bytes(pickle.dumps((None, "end")))
+                except BaseException as error:
+                    there.send_bytes(pickle.dumps((None, repr(error))))
+            process = multiprocessing.get_context("fork").Process(target=worker, daemon=True)
+            process.start()
+            try:
+                while (got := pickle.loads(here.recv_bytes()))[1] is None:
+                    yield got[0]
+                if got[1] != "end":
+                    raise RuntimeError(got[1])
+            finally:
+                process.terminate()
+        return call
+    return decorate
+'''
+PAGE = '''
+import json, sys
+import mi_explorer.ui.main  # what app.py imports first
+import spaces as theirs
+from mi_explorer import Ask, Decoding, Recipe
+from mi_explorer.spaces import SpaceBench
+with SpaceBench.open_space("mini", "cpu", "float32", sys.argv[1]) as bench:
+    out = {}
+    for changed in bench.stream([Ask(str(l), "What is 14 + 3 * 6 - 9?", Recipe(lam=l), Decoding(cap=200), "23") for l in (0.0, 1.0)]):
+        out |= {s.id: list(s.ids) for s in changed}
+print(json.dumps({"early": theirs.early, "ids": out}))
+'''
+
+
+def test_a_forked_worker_gives_the_same_traces(tmp_path):
+    (tmp_path / "spaces.py").write_text(FORKING)
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "SPACES_ZERO_GPU": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", PAGE, str(tmp_path)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    with Workbench.open("mini", home=tmp_path) as plain:
+        wanted = last(plain.stream([Ask(str(x), "What is 14 + 3 * 6 - 9?", Recipe(lam=x), Decoding(cap=200), "23") for x in (0.0, 1.0)]))
+    assert found["ids"] == {k: list(s.ids) for k, s in wanted.items()}
+    assert found["early"]  # `spaces` has to come before torch
