@@ -41,8 +41,8 @@ def multiples(curves: Sequence[Curve]) -> Figure:
     data: list[dict[str, Any]] = []
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": "λ (0 Instruct, 1 Thinking)"}, "anchor": f"y{len(PANELS)}", **_lam_axis(curves)},
-        "legend": {"orientation": "h", "y": 1.01, "yanchor": "bottom", "x": 0},
-        "margin": {"l": 62, "r": 16, "t": 48, "b": 46},
+        "legend": {"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
+        "margin": {"l": 62, "r": 16, "t": 64, "b": 46},
     }
     relate = relative(curves)
     height = (1 - GAP * (len(PANELS) - 1)) / len(PANELS)
@@ -97,7 +97,8 @@ def _line(curve: Curve, index: int, metric: str, words: str, dash: str, axis: st
         xs = [p["lambda"] for p in sure]
         out.append({
             "type": "scatter", "x": [*xs, *reversed(xs)], "y": [*highs, *reversed(lows)], "yaxis": axis, "fill": "toself", "mode": "lines",
-            "fillcolor": _faint(colour), "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": name,
+            "fillcolor": _faint(colour, 0.16 if dash == "solid" or several else 0.06), "line": {"width": 0}, "hoverinfo": "skip",
+            "showlegend": False, "legendgroup": name,
             "name": f"{name}, 95 % interval",
         })  # fmt: skip
     out.append({
@@ -110,6 +111,7 @@ def _line(curve: Curve, index: int, metric: str, words: str, dash: str, axis: st
         },
         "customdata": [None if curve.published else [curve.study, p["key"]] for p in points],
         "hovertext": [hover(curve, p, metric, words) for p in points], "hoverinfo": "text",
+        "cliponaxis": False,
     })  # fmt: skip
     return out
 
@@ -118,8 +120,8 @@ def _metrics(metric: str) -> tuple[tuple[str, str, str], ...]:
     return next(metrics for _, metrics in PANELS if metric in {m for m, *_ in metrics})
 
 
-def _faint(colour: str) -> str:
-    return "rgba({},{},{},.16)".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)))
+def _faint(colour: str, alpha: float) -> str:
+    return "rgba({},{},{},{})".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)), alpha)
 
 
 def _stages(curves: Sequence[Curve]) -> dict[str, Any]:
@@ -132,7 +134,7 @@ def _stages(curves: Sequence[Curve]) -> dict[str, Any]:
     return {
         "shapes": [{"type": "rect", **frame, "x0": s["from"], "x1": s["to"], "y0": 0, "y1": 1, "layer": "below", "line": {"width": 0},
                     "fillcolor": STAGE_FILL[s["stage"]]} for s in spans],
-        "annotations": [{"text": f"stage {s['stage']}", **frame, "x": (s["from"] + s["to"]) / 2, "y": 1, "yanchor": "top", "showarrow": False,
+        "annotations": [{"text": f"stage {s['stage']}", **frame, "x": (s["from"] + s["to"]) / 2, "y": 1, "yanchor": "bottom", "showarrow": False,
                          "font": {"size": 11}} for s in spans if s["to"] - s["from"] > 0.06],
     }  # fmt: skip
 

@@ -5,6 +5,7 @@ No gradio here: JSON types in and out, so that tests call it directly. One `Curv
 
 import json
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from mi_explorer.ui.curves import curve as curves_
 from mi_explorer.ui.curves import figures, picked, words
 from mi_explorer.ui.curves.curve import Curve
 from mi_explorer.ui.curves.library import Library
+from mi_explorer.ui.curves.runs import Runs
 from mi_explorer.ui.pairs import Pairs
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ class Curves:
     def __init__(self, pairs: Pairs, jobs: Jobs, settings: Any = None, folder: Path | None = None) -> None:
         self.pairs, self.jobs, self.settings = pairs, jobs, settings
         self.library = Library(lambda: pairs.at("")[0].bench.store, folder)
+        self.runs = Runs(pairs, jobs, self.library, settings)
 
     # -- studies -----------------------------------------------------------------------------------------------------
     def choices(self) -> list[tuple[str, str]]:
@@ -50,7 +53,8 @@ class Curves:
         running = [job.state.name for job in self.jobs.all() if job.state.running and job.state.name in names]
         filled = [i for i in studies if i.samples]
         own = [i.name for i in filled if i.origin == "live"]
-        shelf = sorted((i for i in filled if i.origin != "live"), key=lambda i: (pair not in i.plan.pairs, i.foreign, i.plan.kind != "sweep", -i.samples))
+        shelf = [i for i in filled if i.origin != "live"]
+        shelf.sort(key=lambda i: (pair not in i.plan.pairs, i.foreign, i.plan.kind != "sweep", -i.samples))
         return [*running, *own, *(i.name for i in shelf)][:1], messages
 
     def show(self, names: Sequence[str], overlays: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()) -> dict[str, Any]:
@@ -93,10 +97,29 @@ class Curves:
                     "lines": [_line(c, claims) for c in shown],
                     "budget": [words.budget(c, limit) for c in own] if limit is not None else [],
                     "messages": said,
+                    "stamp": time.time(),  # an answer that says the same is an answer too
                 },
                 ensure_ascii=False,
             ),
         }
+
+    # -- sweeps ------------------------------------------------------------------------------------------------------
+    def stands(self, owner: Any = "") -> list[dict[str, Any]]:
+        """How every sweep stands (see `Runs.states`); [] where the store cannot be read, which the next action says."""
+        try:
+            return self.runs.states(str(owner or ""))
+        except UserError:
+            return []
+
+    def act(self, name: str, *args: Any) -> tuple[Any, str]:
+        """Do what a button asks (a method of `Runs`): its result, or None and what went wrong."""
+        try:
+            return getattr(self.runs, name)(*args), ""
+        except UserError as error:
+            return None, str(error)
+        except Exception as error:
+            log.exception("%s failed", name)
+            return None, f"Something broke on the server ({type(error).__name__}). What was finished is saved."
 
     # -- samples -----------------------------------------------------------------------------------------------------
     def samples(self, asked: Any) -> dict[str, Any]:

@@ -11,11 +11,11 @@ import gradio as gr
 
 from mi_explorer.ui import figure
 from mi_explorer.ui.context import Page
-from mi_explorer.ui.curves import curve
+from mi_explorer.ui.curves import curve, form
 from mi_explorer.ui.curves.handlers import MOST_SHOWN, Curves
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-BAR = "MI.curves(element, { trigger, props, server, watch }); /* events: 'opened', 'refresh' */"
+BAR = "MI.curves(element, { trigger, props, server, watch }); /* events: 'opened', 'refresh', 'look' */"
 PICKED = "MI.curveSamples(element, { props, server, watch });"
 
 
@@ -29,13 +29,25 @@ def fill(page: Page) -> None:
     def open_sample(asked: Any) -> dict[str, Any]:
         return handlers.sample(asked)
 
+    def stands(asked: Any) -> list[dict[str, Any]]:
+        return handlers.stands(asked)
+
+    def stop_run(asked: Any) -> str:
+        return handlers.act("stop", str(asked["study"]), str(asked["owner"]))[1]
+
+    def resume_run(asked: Any) -> str:
+        return handlers.act("resume", str(asked["study"]), str(asked["owner"]))[1]
+
+    owner = gr.State("")
     with gr.Row(equal_height=True):
         studies = gr.Dropdown([], multiselect=True, max_choices=MOST_SHOWN, label="Studies", scale=4, elem_id="curves-studies")
         overlays = gr.Dropdown(
             list(curve.overlays()), multiselect=True, max_choices=MOST_SHOWN, label="Published curves", scale=3, elem_id="curves-published"
         )
-        budget = gr.Number(None, label="Best λ for a budget of … tokens", minimum=0, scale=1, min_width=180, elem_id="curves-budget")
-    bar = _own("curves-bar", BAR, [])
+        budget = gr.Number(None, label="Budget: best λ within … tokens", minimum=0, scale=1, min_width=200, elem_id="curves-budget")
+    bar = _own("curves-bar", BAR, [stands, stop_run, resume_run])
+    setup = form.setup(page, handlers)
+    manage = form.manage()
     with gr.Row():
         with gr.Column(scale=3, min_width=340):
             multiples = figure.component("Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples")
@@ -45,6 +57,7 @@ def fill(page: Page) -> None:
 
     shown = [studies, overlays, budget]
     drawn = [budget, multiples, pareto, bar]
+    everything = [studies, overlays, *drawn]
 
     def updates(found: dict[str, Any]) -> list[Any]:
         return [found["budget"], figure.shown(found["multiples"]), figure.shown(found["pareto"]), gr.HTML(content=found["bar"])]
@@ -52,11 +65,20 @@ def fill(page: Page) -> None:
     def show(names: list[str], published: list[str], limit: Any) -> list[Any]:
         return updates(handlers.show(names, published, limit))
 
+    def whole(names: list[str], published: list[str], messages: list[str]) -> list[Any]:
+        """Every part of the tab, with the studies as they are now."""
+        return [gr.Dropdown(choices=handlers.choices(), value=names), published, *updates(handlers.show(names, published, None, messages))]
+
     def opened(event: gr.EventData, pair: str) -> list[Any]:
         asked = event._data if isinstance(event._data, dict) else {}
         names, messages = handlers.first(_texts(asked.get("studies")), pair)
-        published = [name for name in _texts(asked.get("overlays")) if name in curve.overlays()][:MOST_SHOWN]
-        return [gr.Dropdown(choices=handlers.choices(), value=names), published, *updates(handlers.show(names, published, None, messages))]
+        published = [name for name in _texts(asked.get("overlays")) if name in curve.overlays()]
+        if not names and not published:  # nothing measured yet: what was published, labelled so, instead of an empty page
+            published = list(curve.overlays()[:1])
+        return [str(asked.get("owner") or "")[:64], *whole(names, published, messages)]
+
+    def look(event: gr.EventData, published: list[str]) -> list[Any]:
+        return whole(_texts(event._data.get("studies")) if isinstance(event._data, dict) else [], published, [])
 
     def pick(event: gr.EventData) -> Any:
         point = event._data.get("custom") if isinstance(event._data, dict) else None
@@ -64,11 +86,39 @@ def fill(page: Page) -> None:
             return gr.HTML(content=json.dumps({"none": True}))
         return gr.HTML(content=json.dumps({"study": str(point[0]), "cell": str(point[1])}))
 
-    bar.opened(opened, page.pair, [studies, overlays, *drawn], **QUIET)
+    def start(names: list[str], published: list[str], pair: str, who: str, *values: Any) -> list[Any]:
+        name, problem = handlers.act("start", form.values(values), pair, who)
+        return whole([name] if name else names, published, [problem] if problem else [])
+
+    def steer(what: str, names: list[str], published: list[str], who: str, *args: Any) -> list[Any]:
+        """A button of the "change a study" part: it acts on the first study that is shown."""
+        if not names:
+            return whole(names, published, ["Choose one of your own studies first."])
+        if what == "delete" and not args[0]:
+            return whole(names, published, [])
+        result, problem = handlers.act(what, names[0], *(args if what != "delete" else ()), who)
+        after = [n for n in names if n != names[0]] if what == "delete" and not problem else names
+        if what == "rename" and not problem:
+            after = [str(result), *names[1:]]
+        said = problem or (f"“{names[0]}” is deleted, {result:,} samples with it." if what == "delete" else "")
+        return whole(after, published, [said] if said else [])
+
+    bar.opened(opened, page.pair, [owner, *everything], **QUIET)
     bar.refresh(show, shown, drawn, **QUIET)
+    bar.look(look, overlays, everything, **QUIET)
     gr.on([studies.input, overlays.input, budget.submit, budget.blur], show, shown, drawn, **QUIET)
     for chart in (multiples, pareto):
         chart.pick(pick, None, samples, **QUIET)
+    setup.run.click(start, [studies, overlays, page.pair, owner, *setup.fields], everything, **QUIET)
+    for button, what, inputs, js in manage.buttons():
+        button.click(_bound(steer, what), [studies, overlays, owner, *inputs], everything, js=js, **QUIET)
+
+
+def _bound(handler: Any, what: str) -> Any:
+    def call(*args: Any) -> Any:
+        return handler(what, *args)
+
+    return call
 
 
 def _own(elem_id: str, script: str, functions: list[Any]) -> gr.HTML:
