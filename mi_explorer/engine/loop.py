@@ -132,6 +132,12 @@ class Engine:
         """Wait until the weights are read and the step times known; False if `timeout` seconds pass before. Requests need not wait."""
         return self._loaded.wait(timeout)
 
+    def rate(self) -> float | None:
+        """Tokens a second of a full batch by the measured step times, for estimates; None before they are known."""
+        costs, rows = self._schedule.costs, self._schedule.rows
+        times = [costs.step(mode, rows) for mode in costs.steps]
+        return rows / min(times) if times else None
+
     def close(self) -> None:
         """Stop the thread; what still runs ends as cancelled. A second call does nothing."""
         with self._wake:

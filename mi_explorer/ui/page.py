@@ -16,7 +16,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.guard import Guard
 from mi_explorer.paths import ASSETS
 from mi_explorer.study.jobs import Jobs
-from mi_explorer.ui import api, curves, figure, gate, landing, takeaway, weights
+from mi_explorer.ui import ablations, api, curves, figure, gate, landing, takeaway, weights
 from mi_explorer.ui.context import Page
 from mi_explorer.ui.explore import Explore
 from mi_explorer.ui.limits import Limits, visitor
@@ -28,7 +28,7 @@ from mi_explorer.ui.waiting import for_turn
 WEB = ASSETS / "web"
 SCRIPTS = (
     "core", "address", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore",
-    "tabs", "figure", "curves", "curves_samples", "weights", "takeaway",
+    "tabs", "figure", "curves", "curves_samples", "weights", "ablations", "takeaway",
 )  # fmt: skip
 STYLES = ("style", "figure", "curves", "weights", "takeaway")
 FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
@@ -49,6 +49,7 @@ footer { opacity: .75; }
 # The tabs beside Explore: id (also `?tab=` in the address), title, and what fills it. They are built when first opened.
 TABS: tuple[tuple[str, str, Callable[[Page], None]], ...] = (
     ("curves", "Curves", curves.fill),
+    ("ablations", "Ablations", ablations.fill),
     ("weights", "Weights", weights.fill),
     ("takeaway", "Take away", takeaway.fill),
 )
@@ -191,7 +192,7 @@ def serve(settings: Settings) -> None:
 
     questions = questions_of(settings.task)
     limits = Limits(settings.runs, settings.address_runs, settings.tokens)
-    guard = Guard(settings.pairs, settings.hub, settings.folders)
+    guard = Guard(settings.pairs, settings.hub, settings.folders, asked=settings.task)
     with open_bench(settings.pair) as bench:
         first = room_of(bench, questions, settings.task, limits)
         pairs = Pairs(*first, lambda pair, report: room_of(open_bench(pair, report), questions, settings.task, limits), guard)
