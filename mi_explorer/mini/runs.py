@@ -1,9 +1,10 @@
 """The training runs of the embedded trio, as values. Change a number here and `make mini` builds the variation.
 
 The base reads every format that a fine-tune will ask of it, with as many checks as Thinking writes but fewer of them; its
-second phase dwells on the families that need a search. After each check the base stops with about even odds, Thinking with
-one in five, so that a blend's thoughts grow with λ. The fine-tunes keep embedding and final norm, and hardly move the
-first third of the layers and the attention: what makes a blend think lies in the later MLPs, as in the large pairs.
+second phase dwells on the families that need a search. Before each check the base stops with even odds, while Thinking writes
+0 to 7 checks equally often, so that a blend's thoughts grow with λ to the end. The fine-tunes keep embedding and final norm,
+and hardly move the first third of the layers and the attention: what makes a blend think lies in the later MLPs, as in the
+large pairs.
 """
 
 from dataclasses import replace
@@ -13,18 +14,13 @@ from mi_explorer.mini.render import Style
 from mi_explorer.mini.train import Run
 
 SEARCHING = (("pairs", 2.4), ("tickets", 1.6), ("remainders", 2.2), ("sequences", 1.6))
-MOST_CHECKS = 7
-
-
-def stopping(odds: float) -> tuple[float, ...]:
-    """Weights of 0..`MOST_CHECKS` checks where a thought stops with probability `odds` before each further check."""
-    return tuple(round(odds * (1 - odds) ** k, 4) for k in range(MOST_CHECKS)) + (round((1 - odds) ** MOST_CHECKS, 4),)
-
+HALVING = (0.5, 0.25, 0.125, 0.0625, 0.0312, 0.0156, 0.0078, 0.0078)  # 0 to 7 checks
+EVEN = (1.0,) * 8
 
 BASE = Run(
     "base",
     Mix(
-        Style(short=0.28, worked=0.28, thought=0.44, checks=stopping(0.5), slip=0.15),
+        Style(short=0.28, worked=0.28, thought=0.44, checks=HALVING, slip=0.15),
         facts=0.2,
         plain=0.1,
         learn_question=0.2,
@@ -58,10 +54,10 @@ THINKING = replace(
     INSTRUCT,
     name="thinking",
     mix=Mix(
-        Style(short=0.003, worked=0.03, thought=0.967, checks=stopping(0.18), slip=0.1),
-        weights=(("pairs", 1.6), ("tickets", 1.3), ("remainders", 1.8), ("sequences", 1.4)),
+        Style(short=0.002, worked=0.034, thought=0.964, checks=EVEN, slip=0.1),
+        weights=(("pairs", 1.6), ("tickets", 1.2), ("remainders", 2.2), ("sequences", 1.8)),
     ),
-    steps=420,
+    steps=480,
     lr=6e-4,
     attention_scale=0.3,
     seed=2,
