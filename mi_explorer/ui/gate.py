@@ -7,6 +7,7 @@ a page on the web cannot use a visitor's browser to reach this one. Bodies have 
 import functools
 import hmac
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ CONTENT = (
     "font-src 'self' data:; media-src 'self' data: blob:; worker-src 'self' blob:; connect-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'self'; form-action 'self'"
 )
+CALLS = 32  # calls of server functions (scores, preflights, …) of one network address at a time, where addresses are limited
 WAITING = 24  # requests of one visitor that may wait in the queue, whatever they are
 
 Scope = MutableMapping[str, Any]
@@ -40,6 +42,7 @@ class Gate:
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], settings: Settings) -> None:
         self.app, self.settings = app, settings
+        self.calls: Counter[str] = Counter()
         self.headers = [(name.lower().encode(), value.encode()) for name, value in headers(settings).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +64,11 @@ class Gate:
         if refused:
             await answer(out, *refused)
             return
+        host = (scope.get("client") or ("",))[0]
+        counts = scope["path"].rstrip("/").endswith("/component_server") and self.settings.address_runs > 0
+        if counts and self.calls[host] >= CALLS:
+            await answer(out, 429, "Many requests from your network address are being answered already. Try again in a moment.")
+            return
         limit, seen = self._limit(scope), 0
 
         async def counted() -> MutableMapping[str, Any]:
@@ -71,6 +79,7 @@ class Gate:
                 raise _TooLarge
             return message
 
+        self.calls[host] += counts
         try:
             await self.app(scope, counted, out)
         except _TooLarge:
@@ -84,6 +93,10 @@ class Gate:
                 return
             log.exception("A request failed")
             await answer(out, 500, "Something broke on the server.")
+        finally:
+            self.calls[host] -= counts
+            if not self.calls[host]:
+                del self.calls[host]
 
     def _refused(self, scope: Scope, given: dict[bytes, str]) -> tuple[int, str] | None:
         """Status and words of a request that is not let in; None lets it in."""

@@ -261,6 +261,44 @@ def test_the_queue_takes_only_so_many_of_one_visitor():
     assert [come(f"other{i}", "10.0.0.1")[0] for i in range(8)] == [True] * 6 + [False] * 2  # the address as a whole
 
 
+def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
+    import asyncio
+
+    from mi_explorer.ui.gate import CALLS, Gate
+
+    async def crowd(settings, host):
+        going, most, release = 0, 0, asyncio.Event()
+
+        async def app(scope, receive, send):
+            nonlocal going, most
+            going, most = going + 1, max(most, going + 1)
+            await release.wait()
+            going -= 1
+            if scope["path"].endswith("broken/component_server"):
+                raise RuntimeError("fault")
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        gate, statuses = Gate(app, settings), []
+
+        async def send(message):
+            statuses.append(message["status"]) if message["type"] == "http.response.start" else None
+
+        def call(path, who):
+            return gate({"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"x")], "client": (who, 1)}, None, send)
+
+        tasks = [asyncio.create_task(call("/gradio_api/broken/component_server", host)) for _ in range(CALLS + 5)]
+        tasks.append(asyncio.create_task(call("/gradio_api/component_server", "10.9.9.9")))
+        await asyncio.sleep(0.01)
+        release.set()
+        await asyncio.gather(*tasks)
+        return most, sorted(statuses), dict(gate.calls)
+
+    most, statuses, left = asyncio.run(crowd(Settings(host="0.0.0.0", address_runs=64), "10.0.0.1"))
+    assert most == CALLS + 1 and statuses == [200] + [429] * 5 + [500] * CALLS and left == {}
+    most, statuses, left = asyncio.run(crowd(Settings(host="0.0.0.0", address_runs=0), "10.0.0.1"))
+    assert most == CALLS + 6 and 429 not in statuses and left == {}
+
+
 # -- hostile requests ---------------------------------------------------------------------------------------------------
 
 DEEP = b'{"data": [], "fn_index": 0, "session_hash": "x", "event_data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
