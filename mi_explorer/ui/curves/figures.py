@@ -38,15 +38,17 @@ def relative(curves: Sequence[Curve]) -> bool:
 
 def multiples(curves: Sequence[Curve]) -> Figure:
     """Accuracy, think ratio, tokens and overthinking over λ: lines with interval bands, and the first curve's stages."""
+    relate = relative(curves)
+    panels = [(title, metrics) for title, metrics in PANELS if any(_value(c, p.get(metrics[0][0]), metrics[0][0], relate) is not None
+                                                                   for c in curves for p in c.points)]  # fmt: skip
     data: list[dict[str, Any]] = []
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "λ (0 Instruct, 1 Thinking)"}, "anchor": f"y{len(PANELS)}", **_lam_axis(curves)},
+        "xaxis": {"title": {"text": "λ (0 Instruct, 1 Thinking)"}, "anchor": f"y{len(panels)}" if len(panels) > 1 else "y", **lam_axis(curves)},
         "legend": {"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
         "margin": {"l": 62, "r": 16, "t": 64, "b": 46},
     }
-    relate = relative(curves)
-    height = (1 - GAP * (len(PANELS) - 1)) / len(PANELS)
-    for place, (title, metrics) in enumerate(PANELS):
+    height = (1 - GAP * (len(panels) - 1)) / max(len(panels), 1)
+    for place, (title, metrics) in enumerate(panels):
         top = 1 - place * (height + GAP)
         axis = {"domain": [max(top - height, 0), top], "anchor": "x", "title": {"text": title}, "rangemode": "tozero"}
         if title == "tokens":
@@ -63,7 +65,7 @@ def multiples(curves: Sequence[Curve]) -> Figure:
     return {"data": data, "layout": layout}, *table(curves)
 
 
-def _lam_axis(curves: Sequence[Curve]) -> dict[str, Any]:
+def lam_axis(curves: Sequence[Curve]) -> dict[str, Any]:
     lams = [p["lambda"] for c in curves for p in c.points] or [0.0, 1.0]
     low, high = min(lams), max(lams)
     pad = 0.02 * ((high - low) or 1)
@@ -97,13 +99,13 @@ def _line(curve: Curve, index: int, metric: str, words: str, dash: str, axis: st
         xs = [p["lambda"] for p in sure]
         out.append({
             "type": "scatter", "x": [*xs, *reversed(xs)], "y": [*highs, *reversed(lows)], "yaxis": axis, "fill": "toself", "mode": "lines",
-            "fillcolor": _faint(colour, 0.16 if dash == "solid" or several else 0.06), "line": {"width": 0}, "hoverinfo": "skip",
+            "fillcolor": faint(colour, 0.16 if dash == "solid" or several else 0.06), "line": {"width": 0}, "hoverinfo": "skip",
             "showlegend": False, "legendgroup": name,
             "name": f"{name}, 95 % interval",
         })  # fmt: skip
     out.append({
         "type": "scatter", "x": lams, "y": [_value(curve, p[metric], metric, relate) for p in points], "yaxis": axis, "mode": "lines+markers",
-        "name": name, "legendgroup": name, "showlegend": metric == "mean" if several else len(_metrics(metric)) > 1,
+        "name": name, "legendgroup": name, "showlegend": metric == "mean" if several else _named(curve, metric),
         "line": {"color": colour, "width": 2, "dash": DASHES[look] if several else dash},
         "marker": {
             "color": [lambda_colour(x) for x in lams], "size": 8 if metric in ("mean", "think_ratio", "tokens", "overthinking") else 6,
@@ -116,11 +118,12 @@ def _line(curve: Curve, index: int, metric: str, words: str, dash: str, axis: st
     return out
 
 
-def _metrics(metric: str) -> tuple[tuple[str, str, str], ...]:
-    return next(metrics for _, metrics in PANELS if metric in {m for m, *_ in metrics})
+def _named(curve: Curve, metric: str) -> bool:
+    """Whether a single curve's line needs a name: its panel shows several."""
+    return metric in ("mean", "pass", "vote") or metric in ("think_ratio", "think_lenient") and _differs(curve)
 
 
-def _faint(colour: str, alpha: float) -> str:
+def faint(colour: str, alpha: float) -> str:
     return "rgba({},{},{},{})".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)), alpha)
 
 

@@ -13,9 +13,8 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.study.jobs import Jobs
 from mi_explorer.ui import figure
-from mi_explorer.ui.curves import curve as curves_
-from mi_explorer.ui.curves import figures, picked, words
-from mi_explorer.ui.curves.curve import Curve
+from mi_explorer.ui.curves import compare, figures, picked, words
+from mi_explorer.ui.curves.curve import Curve, of_summary, overlay
 from mi_explorer.ui.curves.library import Library
 from mi_explorer.ui.curves.runs import Runs
 from mi_explorer.ui.pairs import Pairs
@@ -58,8 +57,8 @@ class Curves:
         return [*running, *own, *(i.name for i in shelf)][:1], messages
 
     def show(self, names: Sequence[str], overlays: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()) -> dict[str, Any]:
-        """Everything that these studies and overlays show: `multiples` and `pareto` as figures' content ("" without data), `bar` as
-        JSON text (names, lines about each curve, budget sentences, messages), `budget` as it was used.
+        """Everything that these studies and overlays show: `multiples`, `pareto` and `difference` as figures' content ("" without
+        data), `bar` as JSON text (names, lines about each curve, budget sentences, messages), `budget` as it was used.
         """
         said = list(messages)
         shown: list[Curve] = []
@@ -70,25 +69,29 @@ class Curves:
             except UserError as error:
                 said.append(str(error))
                 continue
-            shown += curves_.of_summary(summary)
+            shown += of_summary(summary)
             claims[name] = summary.sentence
             if not summary.cells:
                 said.append(f"“{name}” has no samples yet.")
         own = list(shown)
         for name in list(overlays or ())[:MOST_SHOWN]:
             try:
-                shown.append(curves_.overlay(name))
+                shown.append(overlay(name))
             except UserError as error:
                 said.append(str(error))
         if figures.relative(shown) and any(c.full is None for c in shown):
             missing = ", ".join(c.name for c in shown if c.full is None)
             said.append(f"Tokens are shown relative to λ = 1, which was not measured for {missing}.")
+        apart = self._apart(own)
+        said += [d.message for d in apart if d.message]
+        drawn = compare.figure(apart)
         limit = _amount(budget)
         if limit is None and own:
             limit = words.default_budget(own[0])
         return {
             "multiples": _content(figures.multiples(shown), "curves") if shown else "",
             "pareto": _content(figures.pareto(shown), "pareto") if shown else "",
+            "difference": _content(drawn, "difference") if drawn else "",
             "budget": limit,
             "bar": json.dumps(
                 {
@@ -102,6 +105,17 @@ class Curves:
                 ensure_ascii=False,
             ),
         }
+
+    def _apart(self, curves: Sequence[Curve]) -> tuple[compare.Difference, ...]:
+        """The curves against the first one, where there are several."""
+        if len(curves) < 2:
+            return ()
+        samples, kinds = {}, {}
+        for name in dict.fromkeys(c.study for c in curves):
+            with self.library.open(name) as (store, info):
+                samples[name] = store.samples(info.id)
+                kinds |= {item.key: item.kind for item in store.items(info.id)}
+        return compare.differences(curves, samples, kinds)
 
     # -- sweeps ------------------------------------------------------------------------------------------------------
     def stands(self, owner: Any = "") -> list[dict[str, Any]]:

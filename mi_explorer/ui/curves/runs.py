@@ -51,6 +51,8 @@ class Runs:
     def start(self, form: dict[str, Any], pair: str, owner: str = "") -> str:
         """Run the sweep of a form in the background; returns the study's name. A study of that name is extended."""
         found = self.read(form, pair)
+        if found.name and self.store.find(found.name) is not None:
+            self._steered(found.name, owner)
         return self._start(found.plan, found.items, found.name or None, found.refine, owner)
 
     def resume(self, name: str, owner: str = "") -> str:
@@ -87,7 +89,7 @@ class Runs:
             if self.public and running >= MOST_SWEEPS:
                 raise SweepError(f"{running} sweeps are running already. Try again when one of them is done.")
             job = self.jobs.start(runner)
-            self._owners[runner.name] = owner
+            self._owners.setdefault(runner.name, owner)
         self._wait(job, runner.name)
         return runner.name
 
@@ -176,12 +178,16 @@ class Runs:
         """Give one of the user's own studies another name; returns it."""
         self._idle(name, owner)
         self.library.rename(name, new)
-        return str(new).strip()
+        new = str(new).strip()
+        self._owners[new] = self._owners.pop(name, owner)
+        return new
 
     def delete(self, name: str, owner: str = "") -> int:
         """Delete one of the user's own studies with the samples that no other needs."""
         self._idle(name, owner)
-        return self.library.delete(name)
+        gone = self.library.delete(name)
+        self._owners.pop(name, None)
+        return gone
 
     def _idle(self, name: str, owner: str) -> None:
         self._steered(name, owner)

@@ -53,14 +53,16 @@ def fill(page: Page) -> None:
             multiples = figure.component("Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples")
         with gr.Column(scale=2, min_width=340):
             pareto = figure.component("Accuracy against tokens", 430, elem_id="curves-pareto")
+            difference = figure.component("Differences between curves, paired by question", 480, elem_id="curves-difference")
             samples = _own("curves-samples", PICKED, [list_samples, open_sample])
 
     shown = [studies, overlays, budget]
-    drawn = [budget, multiples, pareto, bar]
+    drawn = [budget, multiples, pareto, difference, bar]
     everything = [studies, overlays, *drawn]
 
     def updates(found: dict[str, Any]) -> list[Any]:
-        return [found["budget"], figure.shown(found["multiples"]), figure.shown(found["pareto"]), gr.HTML(content=found["bar"])]
+        charts = [figure.shown(found[name]) for name in ("multiples", "pareto", "difference")]
+        return [found["budget"], *charts, gr.HTML(content=found["bar"])]
 
     def show(names: list[str], published: list[str], limit: Any) -> list[Any]:
         return updates(handlers.show(names, published, limit))

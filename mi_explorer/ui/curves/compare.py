@@ -1,0 +1,119 @@
+"""Curves against the first one, λ by λ: paired differences over the questions that both were asked.
+
+Samples of one question and number share their seed across recipes, so most of the noise cancels in the difference. Curves
+that share no question (other tasks) are not subtracted; that is said.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mi_explorer.study.grid import Grid
+from mi_explorer.study.metrics import Estimate, Measures
+from mi_explorer.study.samples import Sample
+from mi_explorer.ui.curves.curve import Curve
+from mi_explorer.ui.curves.figures import CURVE_COLOURS, DASHES, SYMBOLS, Figure, faint, lam_axis
+from mi_explorer.ui.figure import lambda_colour, plain
+
+METRICS = ("mean", "think_ratio", "tokens")
+PANELS = (("mean", "Δ accuracy (points)", 100.0), ("tokens", "Δ tokens", 1.0))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`curve` minus `reference` at the λs of both: `points[i]` holds `lambda` and an `Estimate` per metric of `METRICS`.
+
+    `message` says why there are none, if so. `place` is the curve's place among all that are shown, which fixes its look.
+    """
+
+    curve: Curve
+    reference: Curve
+    place: int
+    points: tuple[Mapping[str, Any], ...] = ()
+    message: str = ""
+
+
+def differences(curves: Sequence[Curve], samples: Mapping[str, Sequence[Sample]], kinds: Mapping[str, str]) -> tuple[Difference, ...]:
+    """Every measured curve against the first. `samples` are those of each study by name, `kinds` the kind of answer by question."""
+    measured = [(place, c) for place, c in enumerate(curves) if not c.published]
+    if len(measured) < 2:
+        return ()
+    cells, found = [], []
+    for place, c in measured:
+        names = {row.key: f"{place} {row.key}" for row in c.rows}
+        cells += names.values()
+        found += [replace(s, cell=names[s.cell]) for s in samples[c.study] if s.cell in names]
+    measures = Measures(Grid.of(found, cells, kinds))
+    first_place, reference = measured[0]
+    return tuple(_difference(measures, c, place, reference, first_place) for place, c in measured[1:])
+
+
+def _difference(measures: Measures, curve: Curve, place: int, reference: Curve, first: int) -> Difference:
+    points = []
+    for i, row in enumerate(curve.rows):
+        j = reference.at(curve.points[i]["lambda"])
+        if j is None:
+            continue
+        names = f"{place} {row.key}", f"{first} {reference.rows[j].key}"
+        estimates = {metric: measures.paired(*names, metric) for metric in METRICS}
+        if estimates["tokens"].questions:
+            points.append({"lambda": curve.points[i]["lambda"], **estimates})
+    message = ""
+    if not points:
+        same = any(reference.at(p["lambda"]) is not None for p in curve.points)
+        why = "they share no question" if same else "they share no λ"
+        message = f"“{curve.name}” cannot be subtracted from “{reference.name}”: {why}."
+    return Difference(curve, reference, place, tuple(points), message)
+
+
+def figure(found: Sequence[Difference]) -> Figure | None:
+    """Differences over λ with 95 % bands of the paired difference; None where there is nothing to draw."""
+    found = [d for d in found if d.points]
+    if not found:
+        return None
+    data: list[dict[str, Any]] = []
+    for d in found:
+        look = d.place % len(DASHES)
+        name, colour = plain(d.curve.name), CURVE_COLOURS[look]
+        for panel, (metric, _, scale) in enumerate(PANELS):
+            axis = f"y{panel + 1}" if panel else "y"
+            points = [p for p in d.points if p[metric].value == p[metric].value]
+            lams = [p["lambda"] for p in points]
+            sure = [p for p in points if p[metric].low == p[metric].low]
+            xs = [p["lambda"] for p in sure]
+            data.append({
+                "type": "scatter", "x": [*xs, *reversed(xs)], "yaxis": axis, "fill": "toself", "mode": "lines", "line": {"width": 0},
+                "y": [*(scale * p[metric].high for p in sure), *(scale * p[metric].low for p in reversed(sure))],
+                "fillcolor": faint(colour, 0.16), "hoverinfo": "skip", "showlegend": False, "legendgroup": name,
+            })  # fmt: skip
+            data.append({
+                "type": "scatter", "x": lams, "y": [scale * p[metric].value for p in points], "yaxis": axis, "mode": "lines+markers", "name": name,
+                "legendgroup": name, "showlegend": not panel, "line": {"color": colour, "width": 2, "dash": DASHES[look]},
+                "marker": {"color": [lambda_colour(x) for x in lams], "size": 8, "symbol": SYMBOLS[look], "line": {"color": colour, "width": 1}},
+                "hovertext": [f"<b>λ {p['lambda']:g}</b> · {name}<br>{_words(p[metric], scale)}" for p in points], "hoverinfo": "text",
+            })  # fmt: skip
+    reference = plain(found[0].reference.name)
+    layout = {
+        "title": {"text": f"Minus “{reference}”, paired", "font": {"size": 14}},
+        "xaxis": {"title": {"text": "λ"}, "anchor": "y2", **lam_axis([d.curve for d in found])},
+        "yaxis": {"title": {"text": PANELS[0][1]}, "domain": [0.54, 1], "anchor": "x", "zeroline": True, "zerolinewidth": 2},
+        "yaxis2": {"title": {"text": PANELS[1][1]}, "domain": [0, 0.48], "anchor": "x", "zeroline": True, "zerolinewidth": 2},
+        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, "margin": {"l": 62, "r": 16, "t": 70, "b": 46},
+    }  # fmt: skip
+    columns = ["Curve", "Minus", "λ", "Δ accuracy (points)", "Accuracy low", "Accuracy high", "Δ think ratio (points)", "Think low", "Think high",
+               "Δ tokens", "Tokens low", "Tokens high", "Shared questions"]  # fmt: skip
+    rows = [
+        [d.curve.name, d.reference.name, p["lambda"], *_cells(p["mean"], 100), *_cells(p["think_ratio"], 100), *_cells(p["tokens"], 1),
+         p["tokens"].questions]
+        for d in found for p in d.points
+    ]  # fmt: skip
+    return {"data": data, "layout": layout}, columns, rows
+
+
+def _words(e: Estimate, scale: float) -> str:
+    unit = "points" if scale == 100 else "tokens"
+    return f"{scale * e.value:+,.1f} {unit} [{scale * e.low:+,.1f}, {scale * e.high:+,.1f}]<br>n = {e.questions:,} shared questions"
+
+
+def _cells(e: Estimate, scale: float) -> list[float | None]:
+    return [None if x != x else round(scale * x, 2) for x in (e.value, e.low, e.high)]
