@@ -99,7 +99,7 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
         page.on("request", lambda r: foreign.append(r.url) if not r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else None)
         page.on("pageerror", lambda e: thrown.append(str(e)))
         page.goto(address)
-        page.wait_for_selector("[data-opened]")  # ready, and the server has answered what the address asks for
+        page.wait_for_selector("[data-opened]", state="attached")  # ready, and the server has answered what the address asks for
         return page
 
     yield open_page
