@@ -333,6 +333,22 @@ def test_a_shelf_study_of_a_pair_that_is_not_here_is_only_precomputed(tmp_path, 
     assert [info.origin for info in shelf.shelf(folder)] == ["precomputed"]
 
 
+def test_what_is_on_the_shelf_is_small_complete_and_of_these_weights(tmp_path):
+    """Stale, half-made or bloated files must not ship: this fails when a pair is retrained and its studies are not."""
+    files = shelf.precomputed()
+    assert sum(path.stat().st_size for path in files) < 6e6
+    found = {info.name: info for info in shelf.shelf()}
+    assert {info.origin for info in found.values()} <= {"precomputed"} and len(found) == len(files)
+    with Store(tmp_path / "own.db") as own:
+        for name, info in found.items():
+            assert info.samples == info.units and info.plan.command.startswith("python -m mi_explorer ")
+            with shelf.open_study(own, name)[0] as store:
+                samples = store.samples(store.study(name).id)
+                texts = [s for s in samples if s.number == 0 and store.body(s.key)]
+                assert texts and {s.cell for s in texts} == {s.cell for s in samples}  # every point opens a trace
+                assert all(run["host"] == "" for run in store.runs(store.study(name).id))
+
+
 def test_the_fingerprint_of_a_pair_is_that_of_the_opened_pair():
     from mi_explorer.pairs import get_pair
 
