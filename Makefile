@@ -49,8 +49,8 @@ docs: venv
 bench: venv chromium
 	mkdir -p build/bench
 	OMP_NUM_THREADS=1 $(PY) tests/bench/bench_engine.py --json build/bench/engine.json
-	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_weights --json | tee build/bench/weights.json
-	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_study --json | tee build/bench/study.json
+	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_weights --json > build/bench/weights.json
+	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_study --json > build/bench/study.json
 	$(PY) tests/bench/bench_page.py --json build/bench/page.json
 	$(PY) tests/bench/bench_load.py --visitors 50 --minutes 5 --json build/bench/load.json
 
