@@ -17,7 +17,7 @@ MI.study = function (app) {
   const source = h("span", { class: "mi-study-name" }), figures = h("span", { class: "mi-study-figures mi-num" });
   const key = (cls, words) => h("span", { class: "mi-study-key " + cls }, words);
   const words = h("p", { class: "mi-study", hidden: true }, source, figures, key("mi-key-mean", "accuracy"), key("mi-key-ratio", "think ratio"));
-  let study = null, asked = null, shown = "";
+  let study = null, asked = null, shown = "", drawn = null;
 
   // Asks once for every recipe and decoding that is looked at; λ, pins, lens, question and seed do not matter to it.
   let timer = null;
@@ -39,6 +39,9 @@ MI.study = function (app) {
   }
 
   function draw(range) {
+    const stamp = [shown, ...range, app.view.get().cap].join();
+    if (stamp === drawn) return; // frames stream in many times a second, a study does not
+    drawn = stamp;
     words.hidden = !study;
     svg.replaceChildren();
     if (!study) return;

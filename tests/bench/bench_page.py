@@ -1,17 +1,20 @@
 """The page against its own engine and against the clock of the browser, in a real Chromium.
 
-    python tests/bench/bench_page.py [--json FILE] [--only stream,scrub,live,weight]
+    python tests/bench/bench_page.py [--json FILE] [--only stream,scrub,live,weight] [--seconds 4] [--rounds 5]
 
 stream  frames per second while 3 panes stream 400 tokens/s each (a strip of 11 rows runs), scripted workbench
 scrub   frames per second while dragging λ over 11 finished frames of 4,000 tokens each; every frame moves λ
 live    embedded pair: page tokens/s ÷ engine tokens/s, and click-to-first-token ÷ the engine's own first token (same strip, in turns)
-weight  bytes and requests of the first visit, seconds to a usable rail
+weight  bytes and requests of the first visit, seconds until the rail moves the blend, on the embedded pair
+
+Each figure with a target says whether it was met; the exit status is 1 when one was not. Nothing else may run on the machine.
 """
 
 import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -56,6 +59,13 @@ TIMED_RUN = """() => new Promise((done) => {
   };
   requestAnimationFrame(tick);
 })"""
+# Moves the rail to 0.2; resolves to the λ that the blend's pane shows then.
+MOVE = """() => {
+  const rail = document.querySelector(".mi-range");
+  rail.value = 0.2;
+  rail.dispatchEvent(new Event("input", { bubbles: true }));
+  return document.querySelector("[data-pane=blend] .mi-lam").textContent;
+}"""
 
 
 def visit(browser: Any, address: str) -> Page:
@@ -71,34 +81,47 @@ def server(folder: Path, *command: str) -> tuple[subprocess.Popen, str]:
     return start([sys.executable, *(c.format(port=port) for c in command)], port, folder), f"http://127.0.0.1:{port}/"
 
 
-def stream(browser: Any, folder: Path) -> dict[str, float]:
+def shown_tokens(page: Page) -> list[int]:
+    """Token counts in the heads of the three panes."""
+    return [int(text.split()[0].replace(",", "")) for text in page.locator(".mi-fact-tokens").all_inner_texts() if text]
+
+
+def stream(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, float]:
     process, address = server(folder, "tests/ui/serve.py", "{port}", "400")
     page = visit(browser, address)
-    page.fill(".mi-prompt", "echo: " + "one two three " * 800)
+    page.fill(".mi-prompt", "words: 12000")
     page.click(".mi-primary")
-    page.wait_for_timeout(500)
-    counted = page.evaluate(COUNT, [4, False])
+    page.wait_for_function("() => parseInt(document.querySelector('[data-pane=instruct] .mi-fact-tokens').textContent) > 50")
+    before, began = shown_tokens(page), time.perf_counter()
+    counted = page.evaluate(COUNT, [how.seconds, False])
+    after, seconds = shown_tokens(page), time.perf_counter() - began
     stop(process)
-    return {"stream fps": counted["fps"], "stream slowest 1 % of frames, ms": counted["slow"]}
+    assert len(before) == len(after) == 3, "three panes must show a trace"
+    return {
+        "stream fps": counted["fps"],
+        "stream slowest 1 % of frames, ms": counted["slow"],
+        "stream tokens/s that each pane showed": min((b - a) / seconds for a, b in zip(before, after)),
+    }
 
 
-def scrub(browser: Any, folder: Path) -> dict[str, float]:
+def scrub(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, float]:
     process, address = server(folder, "tests/ui/serve.py", "{port}", "2000")
     page = visit(browser, address)
-    page.fill(".mi-prompt", "echo: " + "one two three four " * 500)
+    page.fill(".mi-prompt", "words: 4000")
     page.click(".mi-primary")
     page.wait_for_function(
         "() => document.querySelector('.mi-stop').hidden && document.querySelector('.mi-status').textContent.includes('traces in')"
     )
-    shown = page.locator("[data-pane=thinking] .mi-fact-tokens").inner_text()
+    titles = [bar.get_attribute("title") or "" for bar in page.locator(".mi-bar").all()]
+    tokens = [int(title.split(": ")[1].split()[0].replace(",", "")) for title in titles]
+    assert len(tokens) == 11, tokens
     requests: list[str] = []
     page.on("request", lambda r: requests.append(r.url))
     page.evaluate(COUNT, [1, True])  # builds the frames' trees once
-    counted = page.evaluate(COUNT, [4, True])
+    counted = page.evaluate(COUNT, [how.seconds, True])
     stop(process)
-    tokens = float(shown.split()[0].replace(",", ""))
     return {
-        "scrub tokens per frame": tokens,
+        "scrub tokens per frame": min(tokens),
         "scrub fps": counted["fps"],
         "scrub slowest 1 % of frames, ms": counted["slow"],
         "scrub requests": len(requests),
@@ -118,7 +141,7 @@ def engine_alone(bench: Any, view: Any) -> dict[str, float]:
     return {"first": first or 0.0, "all": time.perf_counter() - began, "tokens": sum(s.trace.tokens for s in last.values())}
 
 
-def live(browser: Any, folder: Path, rounds: int = 5) -> dict[str, float]:
+def live(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, float]:
     from mi_explorer.tasks import load_task
     from mi_explorer.ui import view as views
     from mi_explorer.workbench import Workbench
@@ -132,7 +155,7 @@ def live(browser: Any, folder: Path, rounds: int = 5) -> dict[str, float]:
     with Workbench.open("mini") as bench:
         engine_alone(bench, view)
         page.evaluate(TIMED_RUN)
-        for _ in range(rounds):  # in turns, so that both meet the same machine
+        for _ in range(how.rounds):  # in turns, so that both meet the same machine
             theirs.append(engine_alone(bench, view))
             ours.append(page.evaluate(TIMED_RUN))
     stop(process)
@@ -148,10 +171,10 @@ def live(browser: Any, folder: Path, rounds: int = 5) -> dict[str, float]:
     }
 
 
-def weight(browser: Any, folder: Path) -> dict[str, float]:
-    process, address = server(folder, "tests/ui/serve.py", "{port}")
+def weight(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, float]:
+    process, address = server(folder, "app.py", "--port", "{port}", "--home", str(folder / "home"))
     seconds, sizes, counts = [], [], []
-    for _ in range(3):
+    for _ in range(how.rounds):
         page = browser.new_context(viewport={"width": 1360, "height": 900}).new_page()
         devtools = page.context.new_cdp_session(page)
         devtools.send("Network.enable")
@@ -160,6 +183,8 @@ def weight(browser: Any, folder: Path) -> dict[str, float]:
         began = time.perf_counter()
         page.goto(address)
         page.wait_for_selector("[data-ready]", timeout=60_000)
+        moved = page.evaluate(MOVE)
+        assert moved == "λ 0.2", moved
         seconds.append(time.perf_counter() - began)
         page.wait_for_timeout(500)
         sizes.append(sum(received))
@@ -176,28 +201,48 @@ def weight(browser: Any, folder: Path) -> dict[str, float]:
 
 
 PARTS = {"stream": stream, "scrub": scrub, "live": live, "weight": weight}
+TARGETS: dict[str, tuple[str, float]] = {
+    "stream fps": ("≥", 50),
+    "stream tokens/s that each pane showed": ("≥", 380),
+    "scrub fps": ("≥", 50),
+    "scrub tokens per frame": ("≥", 4000),
+    "scrub requests": ("≤", 0),
+    "page tokens/s ÷ engine tokens/s": ("≥", 0.9),
+    "click to first token ÷ engine's first token": ("≤", 1.3),
+}
 
 
-def main() -> None:
+def met(name: str, value: float) -> bool | None:
+    """Whether a figure meets its target; None where it has none."""
+    if name not in TARGETS:
+        return None
+    sign, limit = TARGETS[name]
+    return value >= limit if sign == "≥" else value <= limit
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--seconds", type=float, default=4.0, help="how long frames are counted")
+    parser.add_argument("--rounds", type=int, default=5, help="strips and visits that a median is taken of")
     args = parser.parse_args()
-    import shutil
-
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=os.environ.get("MI_EXPLORER_CHROMIUM") or shutil.which("chromium"), args=FLAGS)
         for name in args.only.split(","):
-            figures |= PARTS[name](browser, Path(folder))
+            figures |= PARTS[name](browser, Path(folder), args)
         versions = {"chromium": browser.version, "python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
         browser.close()
     for name, value in figures.items():
-        print(f"{name:48} {value:12,.2f}")
+        target = " ".join(map(str, TARGETS[name])) if name in TARGETS else ""
+        print(f"{name:48} {value:12,.2f}   {target:8} {'' if met(name, value) is None else 'met' if met(name, value) else 'MISSED'}")
     print(versions)
     if args.json:
-        args.json.write_text(json.dumps({"figures": figures, "versions": versions}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        told = {name: {"value": value, "target": TARGETS.get(name), "met": met(name, value)} for name, value in figures.items()}
+        args.json.write_text(json.dumps({"figures": told, "versions": versions}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0 if all(met(name, value) is not False for name, value in figures.items()) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -52,7 +52,7 @@ def make(pair: Pair, report) -> tuple[Explore, dict]:
     report("open", 0, 0)
     for i in range(0, 69, 4):
         report("read", i, 68)
-        time.sleep(0.05)
+        time.sleep(0.1)
     report("bind", 0, 0)
     report("measure", 34, 35)
     other = FakeBench(layers=8, name=pair.name)
