@@ -133,7 +133,7 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
     with gr.Blocks(title="MI Explorer", analytics_enabled=False, fill_width=True, delete_cache=FILES) as app:
         page = Page(pairs, gr.State(pairs.first), settings, jobs or Jobs())
         app.parcels = page.parcels
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):  # a menu would hide tabs from `?tab=` on a phone
             with gr.Tab("Explore", id="explore"):
                 board = gr.HTML(
                     value=None,
