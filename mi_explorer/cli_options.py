@@ -112,7 +112,8 @@ def recipe_of(args: argparse.Namespace, pair: str, lam: float = 0.5, method: str
     params = []
     for text in args.param:
         name, _, value = text.partition("=")
-        owner, dot, short = name.strip().rpartition(".")
+        name = name.strip().removeprefix(f"{method}.")
+        owner, dot, short = ("", "", name) if name.partition(".")[0] in MODULES else name.rpartition(".")  # a block: mlp.3
         try:
             if not dot or owner == method:
                 params.append((short, float(value)))

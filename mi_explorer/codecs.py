@@ -155,7 +155,7 @@ def from_query(query: str) -> Recipe:
         raise RecipeError("The link is too long to be a recipe.")
     try:
         items = parse_qsl(query.removeprefix("?"), keep_blank_values=True, strict_parsing=bool(query.removeprefix("?")),
-                          errors="strict", max_num_fields=100)
+                          errors="strict", max_num_fields=1000)
     except ValueError:
         raise RecipeError("The link is not a valid query of key=value parts.") from None
     data: dict[str, Any] = {}

@@ -76,7 +76,8 @@ def backbone(recipe: Recipe, decoding: Decoding, backbones: Sequence[str] = ()) 
 def methods(
     recipe_of: Callable[[str], Recipe], decoding: Decoding, names: Sequence[str], lams: Sequence[float] | None, has_base: bool
 ) -> tuple[Cell, ...]:
-    """Merge methods at their published settings (`lams` None) or over a λ grid each; `names` empty: all that can run.
+    """Merge methods at their published settings (`lams` None) or over a λ grid each; `names` empty: all that can run (but no
+    submodule profile, which has to be made first).
 
     `recipe_of(method)` gives a method's recipe with its parameters; its λ is set here.
     """
@@ -87,7 +88,7 @@ def methods(
         if name not in METHODS and name not in LOGIT_METHODS:
             raise unknown("method", name, (*METHODS, *LOGIT_METHODS))
     cells = []
-    for name in names or [*(n for n, m in METHODS.items() if has_base or not m.needs_base), "logit"]:
+    for name in names or [*(n for n, m in METHODS.items() if (has_base or not m.needs_base) and not m.blocks), "logit"]:
         for lam in lams or (PUBLISHED[name] if name in PUBLISHED else METHODS[name].lam_default,):
             cells.append(Cell(recipe_of(name).at(lam), decoding, f"{name} at λ {lam:g}", name))
     return *ends(cells[0].recipe, decoding), *cells

@@ -18,6 +18,7 @@ PROMPT_LIMIT = 20_000  # characters; the model's context is checked again, in to
 GOLD_LIMIT = 500
 LINK_LIMIT = 1_500  # a longer question does not go into the address bar
 MOST_PINS = 8
+MOST_PARAMS = 300  # a submodule profile has one for every attention and MLP block
 
 
 class ViewError(UserError):
@@ -97,7 +98,7 @@ def from_dict(values: Mapping[str, Any]) -> View:
         raise ViewError(f"Pins must be a list of at most {MOST_PINS} λ values.")
     if not isinstance(v["modules"], (list, tuple)):
         raise ViewError("Modules must be a list of names.")
-    if not isinstance(v["params"], Mapping) or len(v["params"]) > 20:
+    if not isinstance(v["params"], Mapping) or len(v["params"]) > MOST_PARAMS:
         raise ViewError("Method parameters must be names with numbers.")
     return View(
         pair=text["pair"],

@@ -11,7 +11,7 @@ from mi_explorer.recipe import Recipe
 from mi_explorer.weights.adapter import AdapterCheckpoint
 from mi_explorer.weights.checkpoint import Checkpoint
 from mi_explorer.weights.combine import combine
-from mi_explorer.weights.methods import check_params, get_method
+from mi_explorer.weights.methods import check_params, get_method, submodule
 from mi_explorer.weights.methods.common import uniform
 from mi_explorer.weights.parents import BLOCK, Parents
 from mi_explorer.weights.scope import place
@@ -27,6 +27,8 @@ class Bound:
         self.method = get_method(recipe.method)
         self.params = check_params(self.method, recipe.params)
         recipe.scope.check(parents.layers)
+        if self.method.blocks:
+            submodule.check(self.params, parents.layers)
         self.roles: tuple[str, ...] = ("instruct", "thinking")
         if self.method.needs_base:
             parents.part("base")
@@ -37,7 +39,7 @@ class Bound:
         self.plane = f"{parents.id}/ends" if self.method.plane is None else f"{parents.id}/{self.method.name}({flat}){scope}"
 
         self._groups: dict[tuple[str, int | None], bool] = {}
-        self._same = None if self.method.measure else tuple(map(float, self.method.line(recipe.lam, self.params, {})))
+        self._same = None if self.method.measure or self.method.blocks else tuple(map(float, self.method.line(recipe.lam, self.params, {})))
 
     def names(self) -> tuple[str, ...]:
         return self.parents.names()
@@ -137,6 +139,8 @@ class Bound:
         return [(start, min(n, start + BLOCK)) for start in range(0, n, BLOCK)]
 
     def _stats(self, name: str) -> dict[str, float]:
+        if self.method.blocks:
+            return {"share": submodule.share(self.params, *place(name))}
         if self.method.measure is None:
             return {}
         cache, key = self.parents.caches, ("stats", self.method.name, tuple(sorted(self.params.items())), name)

@@ -2,7 +2,7 @@
 
 from mi_explorer.errors import unknown
 from mi_explorer.recipe import RecipeError, number
-from mi_explorer.weights.methods import breadcrumbs, dare, karcher, linear, model_stock, slerp, task_arithmetic, ties, topk_override
+from mi_explorer.weights.methods import breadcrumbs, dare, karcher, linear, model_stock, slerp, submodule, task_arithmetic, ties, topk_override
 from mi_explorer.weights.methods.common import Method, Param
 
 METHODS: dict[str, Method] = {
@@ -18,6 +18,7 @@ METHODS: dict[str, Method] = {
         breadcrumbs.METHOD,
         model_stock.METHOD,
         topk_override.METHOD,
+        submodule.METHOD,
     )
 }
 
@@ -35,9 +36,11 @@ def check_params(method: Method, params: object) -> dict[str, float]:
     """All parameters of a method, defaults filled in. `RecipeError` for an unknown name or a value out of range."""
     given = dict(params)  # type: ignore[call-overload]
     known = {p.name: p for p in method.params}
+    own = {name for name in given if method.blocks and submodule.block_of(name)}
     for name in given:
-        if name not in known:
+        if name not in known and name not in own:
             if not known:
                 raise RecipeError(f"Method {method.name!r} takes no parameters, but {name!r} is given.")
             raise RecipeError(str(unknown(f"parameter of {method.name}", name, known)))
-    return {n: number(given.get(n, p.default), f"{method.name} {n}", p.low, p.high) for n, p in known.items()}
+    blocks = {n: number(given[n], f"{method.name} {n}", submodule.LOW, submodule.HIGH) for n in sorted(own)}
+    return {n: number(given.get(n, p.default), f"{method.name} {n}", p.low, p.high) for n, p in known.items()} | blocks

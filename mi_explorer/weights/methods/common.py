@@ -35,7 +35,10 @@ class Param:
 
 @dataclass(frozen=True)
 class Method:
-    """One merge method. `zero` and `one` say in words what λ = 0 and λ = 1 give."""
+    """One merge method. `zero` and `one` say in words what λ = 0 and λ = 1 give.
+
+    With `blocks` it takes a number per block besides its `params` (see `submodule`), and `line` is told the tensor's own as `share`.
+    """
 
     name: str
     title: str
@@ -51,6 +54,7 @@ class Method:
     zero: str = "Instruct"
     one: str = "Thinking"
     random: bool = False
+    blocks: bool = False
 
     @property
     def defaults(self) -> dict[str, float]:
