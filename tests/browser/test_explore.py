@@ -299,7 +299,7 @@ def test_another_pair_is_checked_opened_and_restored_from_the_address(scripted, 
     page.click("text=Check")
     expect(page.locator(".mi-judged")).to_contain_text("6 layers")
     told = []
-    page.expose_function("told", told.append)
+    page.expose_function("told", lambda text: told.append(text))
     page.evaluate("""() => { for (const q of [".mi-judged", ".mi-status"]) {
       const node = document.querySelector(q), tell = () => told(node.textContent + "/" + (node.querySelector("progress")?.max ?? ""));
       new MutationObserver(tell).observe(node, { childList: true, characterData: true, subtree: true });
