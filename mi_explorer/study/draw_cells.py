@@ -85,7 +85,7 @@ def pareto(summary: Summary, report: Report) -> str:
         if (row["improves_either"] or 0) >= SURE:
             out.append(_star(a, b, fill))
         place = (a + 9, b - 8)
-        while any(math.hypot(place[0] - p, (place[1] - q) * 3) < 34 for p, q in taken) and place[1] < b + 40:
+        while any(math.hypot(place[0] - p, (place[1] - q) * 3) < 34 for p, q in taken) and place[1] < b + 90:
             place = (place[0], place[1] + 12)
         taken.append(place)
         out.append(_label(*place, name if len(name) < 24 else name[:22] + "…", INK, size=11))

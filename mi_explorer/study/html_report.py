@@ -24,6 +24,7 @@ PUBLISHED = {
     "sweep": "mi_dynamics", "methods": "mi_dynamics", "layers": "mi_layers", "modules": "mi_modules", "decoding": "mi_decoding",
     "backbone": "mi_backbones",
 }  # fmt: skip
+VALUE = "value"  # the column of settings: numbers and words, all from the left
 MODEL, BENCHMARK = "Qwen3-4B-2507", "AIME25"
 STYLE = ASSETS / "web" / "report.css"
 
@@ -157,7 +158,7 @@ def _published(kind: str) -> str:
     frame, words = published.published(table), ""
     if table == "mi_dynamics":
         frame = frame[(frame["model"] == MODEL) & (frame["benchmark"] == BENCHMARK)]
-        frame = frame[frame["method"] == "MI"] if kind == "sweep" else frame
+        frame = published.dynamics(MODEL, BENCHMARK) if kind == "sweep" else frame
         words = (
             f"<p>A fit on the published points, by the same formula: {_e(published.refit(MODEL, BENCHMARK).message)}</p>" if kind == "sweep" else ""
         )
@@ -200,7 +201,7 @@ def _settings(summary: Summary, host: bool) -> str:
         ("numbers", s["dtype"]), ("weights (fingerprints)", ", ".join(dict.fromkeys(row.fingerprint for row in summary.rows))),
         *((f"version of {k}", v) for k, v in s["versions"].items()), ("command", s["command"]), ("report by", f"MI Explorer {__version__}"),
     ]  # fmt: skip
-    table = _table([{"": k, "value": _one(v)} for k, v in rows if v not in (None, "", [])], "")
+    table = _table([{"": k, VALUE: _one(v)} for k, v in rows if v not in (None, "", [])], "")
     runs = [
         {"run of": time.strftime("%Y-%m-%d %H:%M", time.localtime(run["started"])), **({"on": run["host"]} if host else {}), "device": run["device"],
          "numbers": run["dtype"], "samples": f"{run['samples']:,}", "decoding, s": f"{run['seconds']:,.1f}"}
@@ -221,17 +222,16 @@ def _table(rows: Sequence[Mapping[str, Any]], caption: str) -> str:
     """Rows as a table; columns in order of first appearance."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
 
-    def cell(value: Any) -> str:
-        text = str(value)
-        kind = "num" if text[:1] in "0123456789–+-" and len(text) < 40 else "text"
-        return f'<td class="{kind}">{_e(text)}</td>'
+    def numeric(value: Any) -> bool:
+        return len(str(value)) < 40 and str(value)[:1] in "0123456789–+-"  # an empty one too
 
-    body = "\n".join("<tr>" + "".join(cell(row.get(c, "")) for c in columns) + "</tr>" for row in rows)
-    head = "".join(f'<th scope="col">{_e(c)}</th>' for c in columns)
+    kinds = {c: "num" if c != VALUE and all(numeric(row.get(c, "")) for row in rows) else "text" for c in columns}
+    body = "\n".join("<tr>" + "".join(f'<td class="{kinds[c]}">{_e(row.get(c, ""))}</td>' for c in columns) + "</tr>" for row in rows)
+    head = "".join(f'<th scope="col" class="{kinds[c]}">{_e(c)}</th>' for c in columns)
     said = f"<caption>{_e(caption)}</caption>" if caption else ""
     return f'<div class="wide"><table>{said}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
 
 
-def _e(text: str) -> str:
-    """Text as HTML text, without characters that no document may hold and with marks of direction contained."""
+def _e(text: Any) -> str:
+    """Text as HTML text, without characters that no document may hold."""
     return escape("".join(c if c in "\n\t" or ord(c) >= 32 and not 0xD800 <= ord(c) < 0xE000 else "\ufffd" for c in str(text)))
