@@ -230,6 +230,8 @@ def test_precomputed_studies_are_there_and_labelled(measured, tmp_path):
 def test_a_page_without_a_store_still_says_something(tmp_path):
     handlers = tab(None, tmp_path)
     assert handlers.choices() == [] and handlers.first([], "mini") == ([], []) and handlers.stands() == []
+    names, published, messages = handlers.opening([], [], "mini")  # nothing measured: a published curve, which says that it is one
+    assert (names, messages) == ([], []) and "published · arXiv" in json.loads(handlers.show(names, published)["bar"])["lines"][0]["about"]
     assert "no store" in handlers.act("start", {"task": "mini"}, "mini")[1]
 
 

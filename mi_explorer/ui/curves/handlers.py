@@ -12,9 +12,10 @@ from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.study.jobs import Jobs
+from mi_explorer.study.samples import Sample
 from mi_explorer.ui import figure
 from mi_explorer.ui.curves import compare, figures, picked, words
-from mi_explorer.ui.curves.curve import Curve, of_summary, overlay
+from mi_explorer.ui.curves.curve import Curve, of_summary, overlay, overlays
 from mi_explorer.ui.curves.library import Library
 from mi_explorer.ui.curves.runs import Runs
 from mi_explorer.ui.pairs import Pairs
@@ -56,7 +57,13 @@ class Curves:
         shelf.sort(key=lambda i: (pair not in i.plan.pairs, i.foreign, i.plan.kind != "sweep", -i.samples))
         return [*running, *own, *(i.name for i in shelf)][:1], messages
 
-    def show(self, names: Sequence[str], overlays: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()) -> dict[str, Any]:
+    def opening(self, studies: Sequence[str], published: Sequence[str], pair: str = "") -> tuple[list[str], list[str], list[str]]:
+        """Studies, published curves and messages to open with. Where nothing is measured yet, a published curve fills the page."""
+        names, messages = self.first(studies, pair)
+        known = [name for name in published if name in overlays()][:MOST_SHOWN]
+        return names, known if names or known else list(overlays()[:1]), messages
+
+    def show(self, names: Sequence[str], published: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()) -> dict[str, Any]:
         """Everything that these studies and overlays show: `multiples`, `pareto` and `difference` as figures' content ("" without
         data), `bar` as JSON text (names, lines about each curve, budget sentences, messages), `budget` as it was used.
         """
@@ -74,7 +81,7 @@ class Curves:
             if not summary.cells:
                 said.append(f"“{name}” has no samples yet.")
         own = list(shown)
-        for name in list(overlays or ())[:MOST_SHOWN]:
+        for name in list(published or ())[:MOST_SHOWN]:
             try:
                 shown.append(overlay(name))
             except UserError as error:
@@ -96,7 +103,7 @@ class Curves:
             "bar": json.dumps(
                 {
                     "studies": list(names or ()),
-                    "overlays": list(overlays or ()),
+                    "overlays": list(published or ()),
                     "lines": [_line(c, claims) for c in shown],
                     "budget": [words.budget(c, limit) for c in own] if limit is not None else [],
                     "messages": said,
@@ -110,7 +117,8 @@ class Curves:
         """The curves against the first one, where there are several."""
         if len(curves) < 2:
             return ()
-        samples, kinds = {}, {}
+        samples: dict[str, Sequence[Sample]] = {}
+        kinds: dict[str, str] = {}
         for name in dict.fromkeys(c.study for c in curves):
             with self.library.open(name) as (store, info):
                 samples[name] = store.samples(info.id)

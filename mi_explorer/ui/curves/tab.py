@@ -73,10 +73,7 @@ def fill(page: Page) -> None:
 
     def opened(event: gr.EventData, pair: str) -> list[Any]:
         asked = event._data if isinstance(event._data, dict) else {}
-        names, messages = handlers.first(_texts(asked.get("studies")), pair)
-        published = [name for name in _texts(asked.get("overlays")) if name in curve.overlays()]
-        if not names and not published:  # nothing measured yet: what was published, labelled so, instead of an empty page
-            published = list(curve.overlays()[:1])
+        names, published, messages = handlers.opening(_texts(asked.get("studies")), _texts(asked.get("overlays")), pair)
         return [str(asked.get("owner") or "")[:64], *whole(names, published, messages)]
 
     def look(event: gr.EventData, published: list[str]) -> list[Any]:
