@@ -64,7 +64,7 @@ def test_a_toy_run_is_sealed_and_a_second_one_makes_nothing_again(capsys, tmp_pa
         assert (info.samples, info.units, info.plan.kind) == (18, 18, "layers")
         assert all(store.body(s.key)["text"] for s in store.samples(info.id))
         assert info.plan.command == "python -m mi_explorer ablate layers --questions 2 --samples 1 --name mini-layers --cap 60"
-        assert [run["host"] for run in store.runs(info.id)] == [""]
+        assert {run["host"] for run in store.runs(info.id)} == {""}  # the other command may have made a cell that both have
     assert cli.main(words) == 0
     assert {p.name: p.read_bytes() for p in (tmp_path / "o").iterdir()}.keys() == files.keys()
     with Store(tmp_path / "own.db") as own:
