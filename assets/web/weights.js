@@ -50,6 +50,28 @@ MI.weights = function (element, { trigger, props, watch }) {
   trigger("begin", {});
 };
 
+// The profile: λ* per block, made on request, blended in Explore.
+MI.profile = function (element, { trigger, props, watch }) {
+  const h = MI.h;
+  const make = h("button", { class: "mi-button", type: "button", onclick: () => ((make.disabled = true), MI.text(status, "Starting…"), trigger("make", {})) }, "Find λ* per block");
+  const use = h("button", { class: "mi-button", type: "button", hidden: true, onclick: () => (MI.patch(patch), MI.tab("explore")) }, "Blend with this profile in Explore");
+  const status = h("p", { class: "mi-hint", role: "status" }), error = h("p", { class: "mi-refused", role: "alert" }), said = h("p", {});
+  let patch = null;
+  element.replaceChildren(h("div", { class: "mi mi-weights" }, h("h3", {}, "A λ for every block"),
+    h("p", { class: "mi-hint" }, "In closed form, from both parents’ own answers to some questions: the λ at which a block’s output stays nearest to Instruct’s on Instruct’s answers and to Thinking’s on Thinking’s (arXiv 2504.10902)."),
+    h("div", { class: "mi-row" }, make, use), status, error, said));
+  function draw() {
+    const shown = props.content ? JSON.parse(props.content) : {};
+    patch = shown.patch || null;
+    for (const [node, text] of [[status, shown.text], [error, shown.error], [said, shown.said]]) MI.text(node, text || ""), (node.hidden = !text);
+    make.disabled = Boolean(shown.text);
+    use.hidden = !patch;
+  }
+  watch("content", draw);
+  draw();
+  trigger("look", {});
+};
+
 document.addEventListener("mi-pick", (event) => {
   if (!event.target.closest || !event.target.closest("#weights-heat") || typeof event.detail.custom !== "string") return;
   MI.scopeOf(...event.detail.custom.split("|"));

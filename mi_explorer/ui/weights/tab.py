@@ -7,15 +7,16 @@ import gradio as gr
 
 from mi_explorer.ui import figure
 from mi_explorer.ui.context import Page
-from mi_explorer.ui.weights import figures, handlers
+from mi_explorer.ui.weights import figures, handlers, profile
 
 # Names in quotes are the component's events for Gradio.
 ON_LOAD = "MI.weights(element, { trigger, props, watch }); /* events: 'begin', 'measure' */"
+PROFILE = "MI.profile(element, { trigger, props, watch }); /* events: 'look', 'make' */"
 
 
 def fill(page: Page) -> None:
     """Build the tab inside the current Gradio context."""
-    measuring = handlers.Measuring()
+    measuring, profiles = handlers.Measuring(), profile.Profiles()
     measure = gr.Radio(
         figures.offered(None), value="sigma", label="Heat map of", elem_id="weights-measure", info="per module and layer, Instruct against Thinking"
     )
@@ -23,6 +24,10 @@ def fill(page: Page) -> None:
     gauge = figure.component("How far this pair is apart, beside published pairs", 170, elem_id="weights-gauge")
     board = gr.HTML(
         value=None, html_template="<div></div>", js_on_load=ON_LOAD, apply_default_css=False, padding=False, elem_id="weights-board", content=""
+    )
+    bars = figure.component("A λ for every block", 300, elem_id="weights-profile")
+    maker = gr.HTML(
+        value=None, html_template="<div></div>", js_on_load=PROFILE, apply_default_css=False, padding=False, elem_id="weights-maker", content=""
     )
 
     def follow(name: str, chosen: str, asked: bool) -> Iterator[tuple[Any, ...]]:
@@ -43,7 +48,19 @@ def fill(page: Page) -> None:
         work = measuring.known(page.bench(name))
         return figure.shown(handlers.heat(page.bench(name), work.found if work else None, chosen))
 
+    def making(name: str, wanted: bool) -> Iterator[tuple[Any, ...]]:
+        for state in profile.watch(profiles, page.bench(name), page.explore(name).questions, wanted):
+            yield gr.HTML(content=profile.board(state)), figure.shown(profile.bars(state["found"])) if state["found"] else gr.skip()
+
+    def look(name: str) -> Iterator[tuple[Any, ...]]:
+        yield from making(name, False)
+
+    def make(name: str) -> Iterator[tuple[Any, ...]]:
+        yield from making(name, True)
+
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 20}
     board.begin(begin, [page.pair, measure], [board, heat, gauge, measure], **quiet)
     board.measure(asked, [page.pair, measure], [board, heat, gauge, measure], **quiet)
     measure.input(switch, [page.pair, measure], heat, **quiet)
+    maker.look(look, page.pair, [maker, bars], **quiet)
+    maker.make(make, page.pair, [maker, bars], **quiet)
