@@ -38,7 +38,8 @@ def differences(curves: Sequence[Curve], samples: Mapping[str, Sequence[Sample]]
     measured = [(place, c) for place, c in enumerate(curves) if not c.published]
     if len(measured) < 2:
         return ()
-    cells, found = [], []
+    cells: list[str] = []
+    found: list[Sample] = []
     for place, c in measured:
         names = {row.key: f"{place} {row.key}" for row in c.rows}
         cells += names.values()

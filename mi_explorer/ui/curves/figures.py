@@ -163,8 +163,9 @@ def shown(point: Mapping[str, Any], metric: str, share: bool = True) -> str:
     if value is None:
         return "–"
     scale, digits, unit = (100, 1, " %") if share else (1, 1 if value < 1000 else 0, " tokens")
+    low, high = ci
     text = f"{scale * value:,.{digits}f}{unit}"
-    return text if ci[0] is None else f"{text} [{scale * ci[0]:,.{digits}f}, {scale * ci[1]:,.{digits}f}]"
+    return text if low is None or high is None else f"{text} [{scale * low:,.{digits}f}, {scale * high:,.{digits}f}]"
 
 
 COLUMNS = ["Curve", "Origin", "λ", "Mean (%)", "Mean low", "Mean high", "Pass@k (%)", "Pass low", "Pass high", "Vote@k (%)", "Vote low", "Vote high",

@@ -86,7 +86,7 @@ def setup(page: Page, handlers: Curves) -> Setup:
         with gr.Row(equal_height=True):
             cost = gr.Textbox("", label="What it takes", interactive=False, scale=5, lines=1, elem_id="curves-cost")
             run = gr.Button("Run sweep", variant="primary", scale=1, min_width=140, elem_id="curves-run")
-    fields = [task, questions, samples, lams, grid, method, layers, modules, template, *numbers, name]
+    fields: list[Any] = [task, questions, samples, lams, grid, method, layers, modules, template, *numbers, name]
 
     def estimate(pair: str, *given: Any) -> str:
         return handlers.runs.cost(values(given), pair)

@@ -3,7 +3,7 @@
 Texts of questions whose licence keeps them private are not given out, neither in rows nor to the search.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mi_explorer.errors import UserError, unknown
@@ -15,16 +15,16 @@ PAGE = 50
 SEARCHED = 20_000  # traces whose text is read for one search
 QUESTION = 140  # characters of a question that a row shows
 
-FILTERS = {
+FILTERS: dict[str, Callable[[Sample], bool]] = {
     "all": lambda s: True,
     "correct": lambda s: s.verdict == "correct",
     "wrong": lambda s: s.verdict == "wrong",
     "no answer": lambda s: s.verdict == "no_answer",
     "truncated": lambda s: s.truncated,
     "looped": lambda s: s.looped,
-    "overthinking": lambda s: over(s) is not None and over(s) >= 0.5,
+    "overthinking": lambda s: (over(s) or 0.0) >= 0.5,
 }
-ORDERS = {
+ORDERS: dict[str, Callable[[Sample], float]] = {
     "question": lambda s: 0,
     "fewest tokens": lambda s: s.tokens,
     "most tokens": lambda s: -s.tokens,
@@ -56,12 +56,12 @@ def listing(store: Store, info: StudyInfo, asked: Mapping[str, Any]) -> dict[str
             raise unknown("filter or order", name, known)
     items = {item.key: item for item in store.items(info.id)}
     samples = store.samples(info.id, cell=row.key)
-    counts = {name: sum(map(test, samples)) for name, test in FILTERS.items()}  # type: ignore[no-untyped-call]
-    found = [s for s in samples if FILTERS[keep](s)]  # type: ignore[no-untyped-call]
+    counts = {name: sum(map(test, samples)) for name, test in FILTERS.items()}
+    found = [s for s in samples if FILTERS[keep](s)]
     words = " ".join(str(asked.get("search") or "").lower().split())[:200]
     if words:
         found = _searched(store, found, items, words)
-    found.sort(key=ORDERS[order])  # type: ignore[arg-type]  # stable: questions keep their order
+    found.sort(key=ORDERS[order])  # stable: questions keep their order
     pages = max(1, -(-len(found) // PAGE))
     at = asked.get("page")
     page = min(max(at if isinstance(at, int) else 0, 0), pages - 1)
