@@ -83,7 +83,7 @@ def test_marks_are_where_the_numbers_are():
     assert lengths.x[1] == 100 and lengths.x[0] == pytest.approx(80) and "10 questions × 4 samples" in lengths.text[0]  # Thinking took 50 tokens
     assert drawn.layout.annotations[2].text == "Tokens, % of Thinking's"
     columns, rows = figures.table("layers", found)
-    assert columns[:4] == ["", "Mean@4 (%)", "95 % interval", "Mean@64 (%), published"] and "Pass@64 (%), published" in columns
+    assert columns[:4] == ["Blend", "Mean@4 (%)", "95 % interval", "Mean@64 (%), published"] and "Pass@64 (%), published" in columns
     assert rows[7][:4] == ["last two thirds: layers 2-5", 65.0, "55.0 to 70.0", 69.5] and rows[7][-1] == "10 × 4"
 
 

@@ -140,7 +140,7 @@ def table(kind: str, lines: Sequence[Line]) -> tuple[list[str], list[list[Any]]]
         *((name.lower(), f"{name}{at}", f"{name}{paper_at}") for name in ("Mean", "Pass", "Vote")),
         *((name, title, title) for name, title in (("think", "Think ratio"), ("tokens", "Tokens"), ("length", f"Length of {reference(kind)}"))),
     ]
-    columns, data = [""], [[line.label] for line in lines]
+    columns, data = ["Blend"], [[line.label] for line in lines]
     for metric, here, there in wanted:
         unit = "" if metric == "tokens" else " (%)"
         mine = [ours(line.ours, metric, full) for line in lines]
