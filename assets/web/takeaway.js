@@ -83,6 +83,10 @@ MI.takeaway = function (element, { props, server, watch }) {
   const list = h("div", { class: "mi-take-studies" }), taken = h("p", { class: "mi-hint mi-take-taken", role: "status" }), box = h("input", { type: "checkbox" });
   const study = follow("mi.take.study");
   const pinned = h("label", { class: "mi-take-pinned" }, box, "Reports hold the traces at my λ and pins in Explore, instead of traces of the study");
+  function report(name) {
+    if (box.checked && MI.app && (MI.app.stale() || MI.app.running())) return study.refuse("The traces in Explore belong to other settings, or are still being written. Run them first, or take the study's own.");
+    study.start({ what: "report", study: name, ...traces() });
+  }
   function traces() {
     if (!box.checked || !MI.app) return {};
     const view = MI.view(), wanted = [...view.pins, view.lam], all = MI.app.frames();
@@ -93,7 +97,7 @@ MI.takeaway = function (element, { props, server, watch }) {
     const answer = await server.studies(null).catch(() => ({ error: "The server does not answer." }));
     if (answer.error) return list.replaceChildren(h("p", { class: "mi-hint" }, answer.error));
     if (!answer.rows.length) return list.replaceChildren(h("p", { class: "mi-hint" }, "There is no study yet. Run a sweep under Curves, or bring in a file."));
-    const give = (name, what, text) => button(text, () => study.start({ what, study: name, ...(what === "report" ? traces() : {}) }), "", `${text} of ${name}`);
+    const give = (name, what, text) => button(text, () => (what === "report" ? report(name) : study.start({ what, study: name })), "", `${text} of ${name}`);
     const head = [...answer.columns, "take away"].map((text) => h("th", { scope: "col" }, text));
     const body = answer.rows.map((row) => h("tr", { "data-study": row[0] }, row.map((x) => h("td", { class: typeof x === "number" ? "mi-num" : null }, String(x))), h("td", {}, h("div", { class: "mi-take-give" }, give(row[0], "report", "Report"), files.map((end) => give(row[0], end, end.slice(1)))))));
     list.replaceChildren(h("div", { class: "mi-table" }, h("div", { class: "mi-table-scroll", tabindex: 0, role: "region", "aria-label": "Studies" }, h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)))));
@@ -161,7 +165,7 @@ MI.takeaway = function (element, { props, server, watch }) {
     }
     token = sessionStorage.getItem(key);
     if (token) watchIt(false);
-    return { node, start };
+    return { node, start, refuse: (text) => ((token = null), show({ state: "failed", text })) };
   }
 
   element.replaceChildren(h("div", { class: "mi mi-take" }, left, right, middle, below));

@@ -118,6 +118,9 @@ def test_a_report_opens_offline_and_shows_its_figures(app, visit, chromium, tmp_
         with page.expect_download() as waiting:
             row.locator("text=Report").click()
         waiting.value.save_as(tmp_path / f"report{pinned}.html")
+    page.evaluate("MI.patch({ q: 'Another question?' })")  # what Explore shows is no answer to it
+    row.locator("text=Report").click()
+    expect(page.locator("[aria-label='Studies as files'] .mi-take-words")).to_contain_text("belong to other settings")
     asked, thrown = [], []
     for pinned in (False, True):
         context = chromium.new_context(offline=True)
