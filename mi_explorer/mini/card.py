@@ -53,6 +53,16 @@ def training(run: Run, seconds: int) -> list[str]:
     ]
 
 
+def measured(settings: dict[str, Any]) -> str:
+    """On what a sweep was run, in words."""
+    d, versions = settings["decoding"], settings["versions"]
+    return (
+        f"{settings['questions']} questions of the {settings['split']} split × {settings['samples']} samples, T {d['temperature']:g}, "
+        f"top-p {d['top_p']:g}, top-k {d['top_k']}, cap {d['cap']}, seed {settings['seed']}, {settings['dtype']}, torch {versions['torch']}: "
+        f"`{settings['command']}`"
+    )
+
+
 def card(role: str, runs: Sequence[Run], seconds: Sequence[int], parameters: int, results: dict[str, Any] | None) -> str:
     """The README.md of one model of the trio; `seconds` are the training times of its runs."""
     examples = {p.family: p for p in questions(0, "test", 60)}
@@ -91,8 +101,10 @@ def card(role: str, runs: Sequence[Run], seconds: Sequence[int], parameters: int
         "",
     ]
     if results:
-        settings = results.get("settings", {})
-        told = f"Held-out questions of the test split, once: {json.dumps(settings, ensure_ascii=False)}"
+        told = (
+            f"Linear blends of Instruct and Thinking on {measured(results['settings'])}. "
+            "Chosen on other questions, measured once; intervals by bootstrap over questions."
+        )
         lines += ["## Results of the pair", "", told, "", results_table(results["cells"]), ""]
     return "\n".join(lines)
 
