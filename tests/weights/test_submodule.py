@@ -1,5 +1,6 @@
 """Submodule profiles: every path from the recipe to tokens against state dicts that are mixed by hand, block by block."""
 
+import argparse
 import copy
 import re
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from mi_explorer import codecs
+from mi_explorer.cli_options import recipe_of
 from mi_explorer.engine import Engine
 from mi_explorer.engine.events import Request
 from mi_explorer.recipe import Recipe, RecipeError, Scope
@@ -99,3 +101,11 @@ def test_what_is_no_block_is_told(lab):
     for wrong, match in bad:
         with pytest.raises(RecipeError, match=match):
             bind(recipe(lab, 1.0, wrong), lab.resident.parents)
+
+
+def test_the_command_line_names_blocks_as_parameters():
+    given = ["mlp.2=0.7", "submodule.attention.0=0.2", "rest=0.4", "ties.density=0.2"]  # the last one is another method's
+    args = argparse.Namespace(method="submodule", param=given, template="own")
+    assert recipe_of(args, "mini", 1.0) == Recipe("mini", "submodule", 1.0, params=(("attention.0", 0.2), ("mlp.2", 0.7), ("rest", 0.4)))
+    args = argparse.Namespace(method="ties", param=["ties.density=0.2", "dare_ties.drop=0.1"], template="own")
+    assert recipe_of(args, "mini").params == (("density", 0.2),)

@@ -25,10 +25,10 @@ def fill(page: Page) -> None:
     board = gr.HTML(
         value=None, html_template="<div></div>", js_on_load=ON_LOAD, apply_default_css=False, padding=False, elem_id="weights-board", content=""
     )
-    bars = figure.component("A λ for every block", 300, elem_id="weights-profile")
     maker = gr.HTML(
         value=None, html_template="<div></div>", js_on_load=PROFILE, apply_default_css=False, padding=False, elem_id="weights-maker", content=""
     )
+    bars = figure.component("A λ for every block", 300, elem_id="weights-profile")
 
     def follow(name: str, chosen: str, asked: bool) -> Iterator[tuple[Any, ...]]:
         bench = page.bench(name)
