@@ -59,5 +59,6 @@ MI.curveSamples = function (element, { props, server, watch }) {
     search.value = "", sort.value = "question";
     await ask({ ...point, filter: "all", sort: "question", search: "", page: 0 });
     title.focus({ preventScroll: true });
+    title.scrollIntoView({ block: "nearest" });
   });
 };

@@ -44,7 +44,7 @@ def fill(page: Page) -> None:
         overlays = gr.Dropdown(
             list(curve.overlays()), multiselect=True, max_choices=MOST_SHOWN, label="Published curves", scale=3, elem_id="curves-published"
         )
-        budget = gr.Number(None, label="Budget: best λ within … tokens", minimum=0, scale=1, min_width=200, elem_id="curves-budget")
+        budget = gr.Number(None, label="Best λ within … tokens", minimum=0, scale=1, min_width=200, elem_id="curves-budget")
     bar = _own("curves-bar", BAR, [stands, stop_run, resume_run])
     setup = form.setup(page, handlers)
     manage = form.manage()
@@ -53,8 +53,8 @@ def fill(page: Page) -> None:
             multiples = figure.component("Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples")
         with gr.Column(scale=2, min_width=340):
             pareto = figure.component("Accuracy against tokens", 430, elem_id="curves-pareto")
-            difference = figure.component("Differences between curves, paired by question", 480, elem_id="curves-difference")
             samples = _own("curves-samples", PICKED, [list_samples, open_sample])
+            difference = figure.component("Differences between curves, paired by question", 480, elem_id="curves-difference")
 
     shown = [studies, overlays, budget]
     drawn = [budget, multiples, pareto, difference, bar]
