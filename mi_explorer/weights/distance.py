@@ -130,7 +130,8 @@ class Distances:
 def _again(row: dict[str, Any]) -> Row:
     based = row["instruct_to_base_l2"] is not None
     lost = ("layer",) if based else ("layer", "kin_cosine", "kin_pearson", "instruct_to_base_l2", "thinking_to_base_l2")
-    return Row(**{k: math.nan if v is None and k not in lost else v for k, v in row.items()})
+    values: dict[str, Any] = {k: math.nan if v is None and k not in lost else v for k, v in row.items()}
+    return Row(**values)
 
 
 @dataclass(frozen=True)

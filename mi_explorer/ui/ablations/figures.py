@@ -53,7 +53,7 @@ def marks(kind: str, lines: Sequence[Line], cite: str) -> go.Figure:
     titles = [title.format(reference(kind)) for _, title in PANELS]
     drawn = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
     for column, (metric, title) in enumerate(PANELS, start=1):
-        mine = [(name, line, *ours(line.ours, metric, full)) for name, line in zip(names, lines, strict=True)]
+        mine: list[Any] = [(name, line, *ours(line.ours, metric, full)) for name, line in zip(names, lines, strict=True)]
         mine = [m for m in mine if m[2] is not None]
         drawn.add_scatter(
             x=[m[2] for m in mine], y=[m[0] for m in mine], mode="markers",
@@ -140,7 +140,8 @@ def table(kind: str, lines: Sequence[Line]) -> tuple[list[str], list[list[Any]]]
         *((name.lower(), f"{name}{at}", f"{name}{paper_at}") for name in ("Mean", "Pass", "Vote")),
         *((name, title, title) for name, title in (("think", "Think ratio"), ("tokens", "Tokens"), ("length", f"Length of {reference(kind)}"))),
     ]
-    columns, data = ["Blend"], [[line.label] for line in lines]
+    columns = ["Blend"]
+    data: list[list[Any]] = [[line.label] for line in lines]
     for metric, here, there in wanted:
         unit = "" if metric == "tokens" else " (%)"
         mine = [ours(line.ours, metric, full) for line in lines]

@@ -65,8 +65,8 @@ def scope_of(module: str, layer: int | None) -> dict[str, Any]:
 def heat(found: Distances, measure: str) -> tuple[go.Figure, list[str], list[list[Any]]]:
     """The heat map of one of `MEASURES` with its table; `customdata` of a cell is "module|layer" (no layer: "")."""
     m = MEASURES[measure]
-    layers: list[int | None] = sorted({r.layer for r in found.groups if r.layer is not None})
-    columns = layers + ([None] if any(r.layer is None for r in found.groups) else [])
+    columns: list[int | None] = [*sorted({r.layer for r in found.groups if r.layer is not None})]
+    columns += ([None] if any(r.layer is None for r in found.groups) else [])
     modules = [x for x in MODULES if any(r.module == x for r in found.groups)]
     at = {(r.module, r.layer): r for r in found.groups}
 
