@@ -72,7 +72,14 @@ def theme() -> gr.themes.Base:
         neutral_hue=gr.themes.colors.slate,
         font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "Segoe UI", "Helvetica Neue", "Arial", "sans-serif"],
         font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "Menlo", "Consolas", "monospace"],
-    ).set(body_background_fill="#fbfbfc", body_background_fill_dark="#0f1115")
+    ).set(
+        body_background_fill="#fbfbfc",
+        body_background_fill_dark="#0f1115",
+        button_primary_background_fill="#4f46e5",
+        button_primary_background_fill_dark="#4f46e5",
+        button_primary_background_fill_hover="#4338ca",
+        button_primary_background_fill_hover_dark="#4338ca",
+    )
 
 
 def packed(value: Any) -> str:
