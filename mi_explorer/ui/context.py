@@ -29,3 +29,7 @@ class Page:
     def bench(self, name: Any = None) -> Any:
         """The workbench of a resident pair: its store, engine, parents; the first one for any other name."""
         return self.explore(name).bench
+
+    def held(self, name: str) -> bool:
+        """Whether a study runs on this pair: it must stay resident."""
+        return any(job.state.running and name in job.runner.plan.pairs for job in self.jobs.all())

@@ -32,6 +32,7 @@ SCRIPTS = (
 )  # fmt: skip
 STYLES = ("style", "figure", "curves", "weights", "takeaway")
 FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
+SPARE_THREADS = 24  # so that Stop, scores and tables are answered while every visitor streams
 VISITORS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
 
 PAGE_CSS = """
@@ -139,6 +140,7 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
 
     with gr.Blocks(title="MI Explorer", analytics_enabled=False, fill_width=True, delete_cache=FILES) as app:
         page = Page(pairs, gr.State(pairs.first), settings, jobs or Jobs())
+        pairs.held = page.held
         app.parcels = page.parcels
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):  # a menu would hide tabs from `?tab=` on a phone
             with gr.Tab("Explore", id="explore"):
@@ -170,7 +172,14 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
     settings = replace(settings or Settings(), host=host, port=port)
     queue = app.queue(default_concurrency_limit=VISITORS, max_size=settings.queue, api_open=False)
     guarded = gate.protect(queue, settings, limits or Limits(settings.runs, settings.address_runs, settings.tokens))
-    options: dict[str, Any] = {"ssr_mode": False, "run_history": False, "share": False, "footer_links": ["gradio"], **more}
+    options: dict[str, Any] = {
+        "ssr_mode": False,
+        "run_history": False,
+        "share": False,
+        "footer_links": ["gradio"],
+        "max_threads": VISITORS + SPARE_THREADS,
+        **more,
+    }
     routes = {"routes": [figure.route(), app.parcels.route()]}
     options = {**guarded, **options, "app_kwargs": {**routes, **guarded["app_kwargs"], **options.get("app_kwargs", {})}}
     return queue.launch(server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, **options)

@@ -50,6 +50,7 @@ class Pairs:
         self._rooms: dict[str, tuple[Explore, dict[str, Any]]] = {self.first: (first, fixed)}
         self._lock = threading.Lock()  # around the dict
         self._loading = threading.Lock()  # one load at a time
+        self.held: Callable[[str], bool] = lambda name: False  # whether something beside Explore, such as a sweep, runs on a pair
 
     def at(self, name: Any) -> tuple[Explore, dict[str, Any]]:
         """The handlers and the fixed part of a resident pair; of the first one for any other name."""
@@ -126,9 +127,9 @@ class Pairs:
     def _make_room(self) -> None:
         with self._lock:
             others = [name for name in self._rooms if name != self.first]
-            busy = [name for name in others if self._rooms[name][0].busy()]
+            busy = [name for name in others if self._rooms[name][0].busy() or self.held(name)]
             if busy:
-                raise PairsError(f"{busy[0]!r} is loaded and somebody runs on it. Try again when it is idle.")
+                raise PairsError(f"{busy[0]!r} is loaded and something runs on it. Try again when it is idle.")
             gone = [self._rooms.pop(name)[0] for name in others]
         for explore in gone:
             explore.bench.close()

@@ -88,8 +88,11 @@ def test_another_pair_makes_room_unless_somebody_runs_on_it(copy, tmp_path):
     run = room.at(spec(copy))[0].run({"token": "a" * 16, "kind": "strip", "view": {"q": "?", "pair": spec(copy)}})
     next(run)
     other = spec(copy) + f"|{copy}/instruct"
-    assert "somebody runs on it" in list(room.load(other))[-1]["error"] and not made[0].closed
+    assert "something runs on it" in list(room.load(other))[-1]["error"] and not made[0].closed
     run.close()
+    room.held = lambda name: name == spec(copy)  # a sweep goes on there
+    assert "something runs on it" in list(room.load(other))[-1]["error"] and not made[0].closed
+    room.held = lambda name: False
     assert list(room.load(other))[-1] == {"loaded": other}
     assert made[0].closed and not made[1].closed and room.at(spec(copy))[0].bench.pair.name == "mini"
     room.close()

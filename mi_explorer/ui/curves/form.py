@@ -78,10 +78,7 @@ def setup(page: Page, handlers: Curves) -> Setup:
             modules = gr.Dropdown(list(MODULES), value=d["modules"], multiselect=True, label="Modules that are blended", scale=3)
             template = gr.Dropdown([(text, key) for key, text in TEMPLATES], value=d["template"], label="Chat template", min_width=150)
         with gr.Row():
-            numbers = [
-                gr.Number(d[key], label=label, min_width=100, precision=digits)
-                for key, label, digits in NUMBERS
-            ]
+            numbers = [gr.Number(d[key], label=label, min_width=100, precision=digits) for key, label, digits in NUMBERS]
             name = gr.Textbox("", label="Name of the study (optional)", min_width=200, scale=2, elem_id="curves-name")
         with gr.Row(equal_height=True):
             cost = gr.Textbox("", label="What it takes", interactive=False, scale=5, lines=1, elem_id="curves-cost")

@@ -246,5 +246,3 @@ def _of_job(job: Job) -> dict[str, Any]:
 
 def _told(refined: Any) -> str:
     return f"{refined.why} Added λ {', '.join(f'{x:g}' for x in refined.lams)}."
-
-

@@ -190,7 +190,7 @@ class Takeaway:
         return {"columns": columns, "rows": rows, "files": FILES}
 
     def imports(self) -> str:
-        """"" if visitors may bring studies in, or why not."""
+        """ "" if visitors may bring studies in, or why not."""
         if self._own() is None:
             return "This page keeps no studies of its own, so none can be brought in."
         return "" if self.settings.upload else "The operator of this page takes no files."
@@ -226,6 +226,3 @@ class Takeaway:
         except (UserError, KeyError):
             pass
         return file.name[: -len(form_of(file))][:200] or "imported"
-
-
-

@@ -66,7 +66,7 @@ def heat(found: Distances, measure: str) -> tuple[go.Figure, list[str], list[lis
     """The heat map of one of `MEASURES` with its table; `customdata` of a cell is "module|layer" (no layer: "")."""
     m = MEASURES[measure]
     columns: list[int | None] = [*sorted({r.layer for r in found.groups if r.layer is not None})]
-    columns += ([None] if any(r.layer is None for r in found.groups) else [])
+    columns += [None] if any(r.layer is None for r in found.groups) else []
     modules = [x for x in MODULES if any(r.module == x for r in found.groups)]
     at = {(r.module, r.layer): r for r in found.groups}
 
@@ -153,7 +153,11 @@ def gauge(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[
     drawn.update_layout(
         showlegend=False,
         xaxis={
-            "type": "log", "range": [math.log10(low), math.log10(high)], "title": {"text": "relative L2, %"}, "tickvals": ticks, "ticktext": ticks,
+            "type": "log",
+            "range": [math.log10(low), math.log10(high)],
+            "title": {"text": "relative L2, %"},
+            "tickvals": ticks,
+            "ticktext": ticks,
         },
         yaxis={"type": "category", "showgrid": False},
         margin={"l": 80, "r": 16, "t": 8, "b": 44},
