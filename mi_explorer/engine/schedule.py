@@ -1,7 +1,7 @@
 """The scheduler: turns the policy's plan into the rows of the next step, and admits from the queue. Engine thread only."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, INTERACTIVE
@@ -47,9 +47,14 @@ class Scheduler:
         people, bulk = list(groups[INTERACTIVE].values()), list(groups[BULK].values())
         free = self.batch.free if people else max(0, self.batch.free - self._reserve)
         before, self.plan = self.plan, self._patience(choose(people, bulk, self.costs, self.rows, free, self.plan, turns, self.only))
+        self._team = None if self.plan is None else self._form(self.plan)
+        if self._team is not None and not (self._team.ready or self._team.fresh):
+            # What the plan would start finds no room: its user has its share of the slots, with rows that are parked. Those go on.
+            people, bulk = ([replace(g, waiting=0) for g in some if g.live] for some in (people, bulk))
+            self.plan = choose(people, bulk, self.costs, self.rows, 0, None, turns, self.only)
+            self._team = None if self.plan is None else self._form(self.plan)
         if before is None or self.plan is None or (before.mode, before.target) != (self.plan.mode, self.plan.target) or turns.over:
             turns.since = turns.now
-        self._team = None if self.plan is None else self._form(self.plan)
         return self._team
 
     def _patience(self, plan: Plan | None) -> Plan | None:

@@ -1,5 +1,8 @@
 """The policy as a pure function: never the dearer mode, nobody left out. And the memory's arithmetic."""
 
+import itertools
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +10,9 @@ from hypothesis import strategies as st
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.budget import MemoryNeed, grant
+from mi_explorer.engine.events import BULK
 from mi_explorer.engine.policy import HORIZON, STAY, TURN, Costs, Group, Plan, Turns, choose
+from mi_explorer.engine.schedule import Scheduler
 from tests.engine.lab import CHEAP_ROWS
 
 CPU = torch.device("cpu")
@@ -153,3 +158,41 @@ def test_start_up_measures_both_modes(labs):
         costs = engine._schedule.costs
     assert [n for n, _ in costs.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in costs.steps["rowwise"]]
     assert all(t > 0 for table in costs.steps.values() for _, t in table) and costs.fold > 0
+
+
+class Slots:
+    """A batch of which the scheduler sees the slots alone."""
+
+    def __init__(self, slots: int):
+        self.at, self.rows = range(slots), []
+
+    @property
+    def free(self) -> int:
+        return len(self.at) - len(self.rows)
+
+    def admit(self, row) -> None:
+        self.rows.append(row)
+
+
+def test_a_plan_that_its_user_has_no_room_for_does_not_stop_the_rows_in_slots():
+    orders = itertools.count()
+
+    def row(stream: str, key: str):
+        request = SimpleNamespace(recipe=SimpleNamespace(lam=0.5))
+        return SimpleNamespace(
+            stream=stream, key=key, plane=None, foldable=True, lanes=(0,), priority=BULK, order=next(orders), request=request, ready=True
+        )
+
+    slots = Slots(16)
+    schedule = Scheduler(slots, Costs({"folded": [(1, 1.0), (8, 1.5)]}, 0.1), rows=8)
+    for _ in range(4):
+        slots.admit(row("a", "parked"))
+    for stream, key, count in (("a", "wanted", 20), ("b", "other", 1), ("c", "another", 1)):
+        for _ in range(count):
+            schedule.queue.add(row(stream, key))
+    # A full batch of "wanted" would run best and finds free slots, but all of it is of "a", whose third of the slots is taken.
+    team = schedule.next()
+    assert [r.key for r in team.ready] == ["parked"] * 4 and schedule.plan.target == "parked"
+    slots.rows.clear()
+    schedule.changed = True
+    assert {r.key for r in schedule.next().ready} == {"wanted"}
