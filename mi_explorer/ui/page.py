@@ -180,7 +180,7 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
         "max_threads": VISITORS + SPARE_THREADS,
         **more,
     }
-    routes = {"routes": [figure.route(), app.parcels.route()]}
+    routes = {"routes": [figure.route(), app.parcels.route()]}  # type: ignore[attr-defined]  # set by `build`
     options = {**guarded, **options, "app_kwargs": {**routes, **guarded["app_kwargs"], **options.get("app_kwargs", {})}}
     return queue.launch(server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, **options)
 
