@@ -1,11 +1,15 @@
 """The gate on a real server: hosts, origins, sizes, files, passwords, floods, and what every answer's headers say."""
 
+import asyncio
 import json
 import socket
 import sys
 import time
 import urllib.parse
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +28,12 @@ from mi_explorer.ui.settings import Settings  # noqa: E402
 from mi_explorer.ui.setup import setup  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def apart(work: Coroutine) -> Any:
+    """Run it in a loop of its own thread: the browser tests leave a running one in this."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
 
 
 def free_port():
@@ -236,7 +246,6 @@ def test_a_flood_of_one_visitor_is_held_back_and_another_one_is_served(serve):
 
 
 def test_the_queue_takes_only_so_many_of_one_visitor():
-    import asyncio
     from types import SimpleNamespace as Made
 
     from mi_explorer.ui.gate import hold_back
@@ -253,7 +262,7 @@ def test_the_queue_takes_only_so_many_of_one_visitor():
     hold_back(queue, Limits(address_runs=WAITING + 6))
 
     def come(session, host):
-        return asyncio.run(queue.push(body=Made(session_hash=session), request=Made(client=Made(host=host)), username=None))
+        return apart(queue.push(body=Made(session_hash=session), request=Made(client=Made(host=host)), username=None))
 
     answers = [come("ann", "10.0.0.1") for _ in range(WAITING + 10)]
     assert pushed.count("ann") == WAITING and answers[-1][0] is False and "waiting already" in answers[-1][1]
@@ -262,8 +271,6 @@ def test_the_queue_takes_only_so_many_of_one_visitor():
 
 
 def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
-    import asyncio
-
     from mi_explorer.ui.gate import CALLS, Gate
 
     async def crowd(settings, host):
@@ -293,9 +300,9 @@ def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
         await asyncio.gather(*tasks)
         return most, sorted(statuses), dict(gate.calls)
 
-    most, statuses, left = asyncio.run(crowd(Settings(host="0.0.0.0", address_runs=64), "10.0.0.1"))
+    most, statuses, left = apart(crowd(Settings(host="0.0.0.0", address_runs=64), "10.0.0.1"))
     assert most == CALLS + 1 and statuses == [200] + [429] * 5 + [500] * CALLS and left == {}
-    most, statuses, left = asyncio.run(crowd(Settings(host="0.0.0.0", address_runs=0), "10.0.0.1"))
+    most, statuses, left = apart(crowd(Settings(host="0.0.0.0", address_runs=0), "10.0.0.1"))
     assert most == CALLS + 6 and 429 not in statuses and left == {}
 
 
