@@ -154,10 +154,10 @@ def test_options_reach_recipe_and_decoding(scripted, capsys):
         (["ablate", "layers", "--task", "sums.jsonl", "--lambda", "0.1,0.2"], "made at one λ"),
         (["ablate", "decoding", "--task", "sums.jsonl", "--temperatures", "hot"], "list of numbers"),
         (["ablate", "methods", "--task", "sums.jsonl", "--methods", "linea"], "Did you mean 'linear'"),
-        (["study", "show", "nosuch"], "no study"),
-        (["study", "export", "nosuch", "x.csv"], "no study"),
+        (["study", "show", "nosuch"], "Unknown study"),
+        (["study", "export", "nosuch", "x.csv"], "Unknown study"),
         (["study", "import", "nosuch.csv"], "no file"),
-        (["study", "rm", "nosuch"], "no study"),
+        (["study", "rm", "nosuch"], "Unknown study"),
     ],
 )
 def test_bad_input_ends_with_2_and_one_paragraph(scripted, capsys, argv, says):
