@@ -157,7 +157,7 @@ def test_options_reach_recipe_and_decoding(scripted, capsys):
         (["study", "show", "nosuch"], "Unknown study"),
         (["study", "export", "nosuch", "x.csv"], "Unknown study"),
         (["study", "import", "nosuch.csv"], "no file"),
-        (["study", "rm", "nosuch"], "Unknown study"),
+        (["study", "rm", "nosuch"], "no study"),
     ],
 )
 def test_bad_input_ends_with_2_and_one_paragraph(scripted, capsys, argv, says):
