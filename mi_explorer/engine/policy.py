@@ -7,6 +7,7 @@ Two ways to run a blend (row-wise, folded) are equal in result and differ in cos
 - Bulk alone is run for throughput: the batch with the most rows per second, parked rows included.
 """
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,10 @@ class Costs:
 
 @dataclass
 class Group:
-    """The rows of one recipe and one priority: `live` in slots, `waiting` in the queue; `lanes` slots per row."""
+    """The rows of one recipe and one priority: `live` in slots, `waiting` in the queue; `lanes` slots per row.
+
+    Of those that wait, `welcome` may come in now: their users' shares of the slots are not used up.
+    """
 
     key: str
     plane: str | None
@@ -58,6 +62,7 @@ class Group:
     live: int = 0
     waiting: int = 0
     lam: float = 0.0
+    welcome: int = sys.maxsize
 
     @property
     def demand(self) -> int:
@@ -66,7 +71,7 @@ class Group:
 
     def count(self, free: int) -> int:
         """Lanes that could run now."""
-        return (self.live + min(self.waiting, free // self.lanes)) * self.lanes
+        return (self.live + min(self.waiting, self.welcome, free // self.lanes)) * self.lanes
 
 
 @dataclass(frozen=True)
@@ -116,16 +121,12 @@ def choose(
         return best_bulk(bulk, costs, rows, free, now, only) if bulk else None
     plans = []
     for plan in serve_all(interactive, costs, rows, free, now, only):
-
-        def member(g: Group, plan: Plan = plan) -> bool:
-            return (g.plane if plan.mode == "rowwise" else g.key) == plan.target
-
-        lanes = min(rows, sum(g.count(free) for g in interactive if member(g)))
-        beside = min(_fill(costs, plan.mode, lanes, rows), sum(g.count(free) for g in bulk if member(g)))
+        lanes = min(rows, _lanes(plan, interactive, free))
+        beside = min(_fill(costs, plan.mode, lanes, rows), _lanes(plan, bulk, free))
         plans.append(Plan(plan.mode, plan.target, 0, beside))
     if not bulk:
         turns.bulk = turns.now
-    if now is not None and now.priority == 1 and bulk and not turns.over:
+    if now is not None and now.priority == 1 and _lanes(now, bulk, free) and not turns.over:
         return Plan(now.mode, now.target, 1, now.bulk, True)
     if bulk and turns.now - turns.bulk >= 3 * TURN:
         side = best_bulk(bulk, costs, rows, free, None, only)
@@ -196,13 +197,18 @@ def _candidates(groups: Sequence[Group], costs: Costs, rows: int, free: int, onl
         rate = rows / costs.step("rowwise", rows)  # what a full row-wise step gives; who folds better than that waits for its fold
         joining = [g for g in members if only == "rowwise" or not g.foldable or g.demand / costs.round("folded", g.demand, rows) <= rate]
         live = sum(g.live * g.lanes for g in members)
-        queued = min(free, sum(g.waiting * g.lanes for g in joining))
+        queued = min(free, sum(min(g.waiting, g.welcome) * g.lanes for g in joining))
         yield (
             Plan("rowwise", plane, 1, rows, late=tuple(sorted(g.key for g in members if g not in joining))),
             min(rows, live + queued),
             True,
             max(g.lam for g in members),
         )
+
+
+def _lanes(plan: Plan, groups: Sequence[Group], free: int) -> int:
+    """Lanes that a plan could run now."""
+    return sum(g.count(free) for g in groups if (g.plane if plan.mode == "rowwise" else g.key) == plan.target)
 
 
 def _fill(costs: Costs, mode: str, lanes: int, rows: int) -> int:

@@ -2,10 +2,32 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from mi_explorer.engine.events import INTERACTIVE
 from mi_explorer.engine.policy import Group
 from mi_explorer.engine.rows import Row
+
+
+@dataclass
+class Shares:
+    """The slots of one priority, shared equally: `free` ones, `share` lanes for each user, `busy` lanes that each has already.
+
+    A user who has none gets one row in any case.
+    """
+
+    free: int
+    share: int
+    busy: dict[object, int]
+
+    def rows(self, user: object, lanes: int) -> int:
+        """How many rows of so many lanes the user may still bring in."""
+        return max(0, min(self.free, max(self.share, lanes) - self.busy.get(user, 0)) // lanes)
+
+    def take(self, user: object, lanes: int) -> None:
+        """Note a row that came in."""
+        self.free -= lanes
+        self.busy[user] = self.busy.get(user, 0) + lanes
 
 
 class Queue:
@@ -28,14 +50,16 @@ class Queue:
         """The users who wait at this priority."""
         return list(self._streams.get(priority, ()))
 
-    def count(self, groups: dict[str, Group], priority: int) -> None:
-        """Add the waiting rows of a priority to the groups of their recipes (made where missing)."""
-        for stream in self._streams.get(priority, {}).values():
-            for key, waiting in stream.items():
+    def count(self, groups: dict[str, Group], priority: int, shares: Shares) -> None:
+        """Add the waiting rows of a priority to the groups of their recipes (made where missing), and how many of them are welcome."""
+        for user, recipes in self._streams.get(priority, {}).items():
+            for key, waiting in recipes.items():
                 row = waiting[0]
+                lanes = len(row.lanes)
                 if key not in groups:
-                    groups[key] = Group(key, row.plane, row.foldable, len(row.lanes), 0, 0, row.request.recipe.lam)
+                    groups[key] = Group(key, row.plane, row.foldable, lanes, 0, 0, row.request.recipe.lam, 0)
                 groups[key].waiting += len(waiting)
+                groups[key].welcome += min(len(waiting), shares.rows(user, lanes))
 
     def order(self, priority: int, busy: dict[object, int]) -> list[tuple[object, int, int]]:
         """Who waits, next in turn first: (stream, its waiting rows, rows of others that go before its next one).

@@ -1,12 +1,12 @@
 """The scheduler: turns the policy's plan into the rows of the next step, and admits from the queue. Engine thread only."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, INTERACTIVE
 from mi_explorer.engine.policy import TURN, Costs, Group, Plan, Turns, choose
-from mi_explorer.engine.queue import Queue
+from mi_explorer.engine.queue import Queue, Shares
 from mi_explorer.engine.rows import Row
 
 REVIEW = 4 * TURN  # steps after which a plan is looked at again although nobody came or left
@@ -47,14 +47,9 @@ class Scheduler:
         people, bulk = list(groups[INTERACTIVE].values()), list(groups[BULK].values())
         free = self.batch.free if people else max(0, self.batch.free - self._reserve)
         before, self.plan = self.plan, self._patience(choose(people, bulk, self.costs, self.rows, free, self.plan, turns, self.only))
-        self._team = None if self.plan is None else self._form(self.plan)
-        if self._team is not None and not (self._team.ready or self._team.fresh):
-            # What the plan would start finds no room: its user has its share of the slots, with rows that are parked. Those go on.
-            people, bulk = ([replace(g, waiting=0) for g in some if g.live] for some in (people, bulk))
-            self.plan = choose(people, bulk, self.costs, self.rows, 0, None, turns, self.only)
-            self._team = None if self.plan is None else self._form(self.plan)
         if before is None or self.plan is None or (before.mode, before.target) != (self.plan.mode, self.plan.target) or turns.over:
             turns.since = turns.now
+        self._team = None if self.plan is None else self._form(self.plan)
         return self._team
 
     def _patience(self, plan: Plan | None) -> Plan | None:
@@ -76,16 +71,31 @@ class Scheduler:
         self.changed = True  # look again after the next step
         return now
 
+    def _shares(self, priority: int) -> Shares:
+        """What each user who has or wants rows at this priority may take of the slots.
+
+        People share them equally; bulk takes what is there, but leaves some free for people.
+        """
+        busy = dict.fromkeys(self.queue.streams(priority), 0)  # whatever the recipe
+        for row in self.batch.rows:
+            if row.priority == priority:
+                busy[row.stream] = busy.get(row.stream, 0) + len(row.lanes)
+        slots = len(self.batch.at)
+        if priority == BULK:
+            return Shares(self.batch.free - self._reserve, slots, busy)
+        return Shares(self.batch.free, slots // max(1, len(busy)), busy)
+
     def _groups(self) -> dict[int, dict[str, Group]]:
+        """The rows by priority and recipe; recipes of which nothing can run now are left out."""
         groups: dict[int, dict[str, Group]] = {INTERACTIVE: {}, BULK: {}}
         for row in self.batch.rows:
             mine = groups[row.priority]
             if row.key not in mine:
-                mine[row.key] = Group(row.key, row.plane, row.foldable, len(row.lanes), 0, 0, row.request.recipe.lam)
+                mine[row.key] = Group(row.key, row.plane, row.foldable, len(row.lanes), 0, 0, row.request.recipe.lam, 0)
             mine[row.key].live += 1
-        for priority in groups:
-            self.queue.count(groups[priority], priority)
-        return groups
+        for priority, mine in groups.items():
+            self.queue.count(mine, priority, self._shares(priority))
+        return {priority: {key: g for key, g in mine.items() if g.live or g.welcome} for priority, mine in groups.items()}
 
     def _form(self, plan: Plan) -> Team:
         def wanted(row: Row) -> bool:
@@ -105,32 +115,24 @@ class Scheduler:
 
     def _enlist(self, chosen: list[Row], priority: int, wanted, limit: int, late: tuple[str, ...] = ()) -> int:  # noqa: ANN001
         """Admit what fits, then pick up to `limit` lanes, fairly between streams; returns the lanes picked."""
-        batch = self.batch
+        batch, shares = self.batch, self._shares(priority)
         live = [row for row in batch.rows if row.priority == priority and wanted(row)]
-        busy = dict.fromkeys(self.queue.streams(priority), 0)  # lanes of each user who has or wants any, whatever the recipe
-        for row in batch.rows:
-            if row.priority == priority:
-                busy[row.stream] = busy.get(row.stream, 0) + len(row.lanes)
-        reserve = self._reserve if priority == BULK else 0
-        share = (len(batch.at) - reserve) // max(1, len(busy))
-
         here: dict[object, int] = {}  # of these, the lanes in this very plan: nobody fills more than a step
         for row in live:
             here[row.stream] = here.get(row.stream, 0) + len(row.lanes)
 
         def admissible(row: Row) -> bool:
-            lanes = len(row.lanes)
-            fits = lanes <= batch.free - reserve and busy[row.stream] + lanes <= max(share, lanes)
+            fits = shares.rows(row.stream, len(row.lanes)) > 0
             return fits and here.get(row.stream, 0) < limit and wanted(row) and row.key not in late
 
         total = sum(here.values())
-        while batch.free > reserve and (priority == INTERACTIVE or total < limit):
-            found = self.queue.pop(priority, admissible, busy)
+        while shares.free > 0 and (priority == INTERACTIVE or total < limit):
+            found = self.queue.pop(priority, admissible, shares.busy)
             if found is None:
                 break
             batch.admit(found)
             live.append(found)
-            busy[found.stream] += len(found.lanes)
+            shares.take(found.stream, len(found.lanes))
             here[found.stream] = here.get(found.stream, 0) + len(found.lanes)
             total += len(found.lanes)
         if total <= limit:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.budget import MemoryNeed, grant
-from mi_explorer.engine.events import BULK
+from mi_explorer.engine.events import BULK, INTERACTIVE
 from mi_explorer.engine.policy import HORIZON, STAY, TURN, Costs, Group, Plan, Turns, choose
 from mi_explorer.engine.schedule import Scheduler
 from tests.engine.lab import CHEAP_ROWS
@@ -168,31 +168,52 @@ class Slots:
 
     @property
     def free(self) -> int:
-        return len(self.at) - len(self.rows)
+        return len(self.at) - sum(len(row.lanes) for row in self.rows)
 
     def admit(self, row) -> None:
         self.rows.append(row)
 
 
-def test_a_plan_that_its_user_has_no_room_for_does_not_stop_the_rows_in_slots():
-    orders = itertools.count()
+class Made(SimpleNamespace):
+    """A row like the engine's: equal to itself alone."""
 
-    def row(stream: str, key: str):
-        request = SimpleNamespace(recipe=SimpleNamespace(lam=0.5))
-        return SimpleNamespace(
-            stream=stream, key=key, plane=None, foldable=True, lanes=(0,), priority=BULK, order=next(orders), request=request, ready=True
-        )
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
 
-    slots = Slots(16)
-    schedule = Scheduler(slots, Costs({"folded": [(1, 1.0), (8, 1.5)]}, 0.1), rows=8)
-    for _ in range(4):
-        slots.admit(row("a", "parked"))
-    for stream, key, count in (("a", "wanted", 20), ("b", "other", 1), ("c", "another", 1)):
-        for _ in range(count):
-            schedule.queue.add(row(stream, key))
-    # A full batch of "wanted" would run best and finds free slots, but all of it is of "a", whose third of the slots is taken.
-    team = schedule.next()
-    assert [r.key for r in team.ready] == ["parked"] * 4 and schedule.plan.target == "parked"
-    slots.rows.clear()
-    schedule.changed = True
-    assert {r.key for r in schedule.next().ready} == {"wanted"}
+
+def row(order: int, stream: int, recipe: int, priority: int, ready: bool = True):
+    """A row; recipes 0-3 share a plane and fold, 4 has none and folds, 5 does not fold and has two lanes."""
+    request = SimpleNamespace(recipe=SimpleNamespace(lam=recipe / 4))
+    plane, lanes = None if recipe == 4 else "logit" if recipe == 5 else "plane", (0, 1) if recipe == 5 else (0,)
+    more = {"plane": plane, "foldable": recipe != 5, "lanes": lanes, "request": request, "ready": ready}
+    return Made(order=order, stream=stream, key=str(recipe), priority=priority, **more)
+
+
+comings = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.sampled_from((INTERACTIVE, BULK)), st.integers(1, 30)), min_size=1, max_size=12)
+
+
+@settings(max_examples=150, deadline=None)
+@given(comings, times, st.sampled_from((2, 8, 12, 32)), st.randoms(use_true_random=False))
+def test_no_step_is_empty_and_everybody_is_served(comings, costs, size, rng):
+    """Whoever comes with whatever, in slots or not: every step has rows while there are any, and in the end there are none."""
+    slots, orders = Slots(size), itertools.count()
+    schedule = Scheduler(slots, costs, rows=max(2, size // 2))
+    steps = idle = 0
+    while comings or slots.rows or len(schedule.queue):
+        if comings and (rng.random() < 0.1 or not (slots.rows or len(schedule.queue))):
+            stream, recipe, priority, count = comings[-1]
+            comings = comings[:-1]
+            for _ in range(count):
+                schedule.queue.add(row(next(orders), stream, recipe, priority))
+            schedule.changed = True
+        team = schedule.next()
+        if not (team and (team.ready or team.fresh)):
+            idle += 1
+            schedule.changed = rng.random() < 0.1
+        for one in team.ready if team else []:
+            if rng.random() < 0.2:
+                slots.rows.remove(one)
+                schedule.changed = True
+        steps += 1
+        assert steps < 20_000
+    assert idle == 0
