@@ -223,8 +223,11 @@ class SpaceEngine:
     def __init__(self, job: GpuJob, context: int, work: Callable[[GpuJob], Iterator[Any]] = gpu_work) -> None:
         self.job, self.context, self.work = job, context, work
 
-    def submit(self, requests: Sequence[Request]) -> PulledStream:
-        """Begin a GPU call for these requests; it starts when the stream is first read. Raises `GpuError` for a sweep's."""
+    def submit(self, requests: Sequence[Request], stream: Any = None) -> PulledStream:
+        """Begin a GPU call for these requests; it starts when the stream is first read. Raises `GpuError` for a sweep's.
+
+        Every call is a stream of its own: only sweeps add to one.
+        """
         from dataclasses import replace
 
         if any(r.priority == BULK for r in requests):

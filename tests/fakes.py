@@ -91,9 +91,10 @@ class ScriptedEngine:
         self.asked: list[Request] = []
         self.closed = threading.Event()
 
-    def submit(self, requests: Sequence[Request]) -> ScriptedStream:
+    def submit(self, requests: Sequence[Request], stream: ScriptedStream | None = None) -> ScriptedStream:
         self.asked += requests
-        stream = ScriptedStream()
+        stream = stream or ScriptedStream()
+        stream.cancelled -= {r.id for r in requests}
         threading.Thread(target=self._run, args=(stream, list(requests)), daemon=True).start()
         return stream
 

@@ -90,12 +90,16 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="mi-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, requests: Sequence[Request]) -> Stream:
-        """Queue requests (ids unique within the call). What cannot run ends with `Failed`; nothing raises after this returns."""
+    def submit(self, requests: Sequence[Request], stream: Stream | None = None) -> Stream:
+        """Queue requests (ids unique within the stream). What cannot run ends with `Failed`; nothing raises after this returns.
+
+        A stream is one user: all streams share the slots equally. Whoever has more to ask adds it to the `stream` there is.
+        """
         ids = [r.id for r in requests]
         if len(set(ids)) != len(ids):
             raise ValueError("request ids must be unique within one submission")
-        stream = Stream(self, ids)
+        stream = stream or Stream(self)
+        stream._expect(ids)
         with self._wake:
             if self._closed:
                 stream._put([Failed(i, "The engine is closed.") for i in ids])

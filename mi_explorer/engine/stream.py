@@ -1,4 +1,4 @@
-"""The reader's end of a submission: a thread-safe queue of events that ends when every request has ended."""
+"""The reader's end of what one user submitted: a thread-safe queue of events that ends when every request has ended."""
 
 import threading
 import time
@@ -28,15 +28,14 @@ class Waits:
 
 
 class Stream:
-    """Events of one `submit`, in order per request. Iterating blocks and ends after every request has finished or failed.
+    """Events of a user's requests, in order per request. Iterating blocks and ends after every request has finished or failed.
 
     `waits` is set by the engine while rows of people (not of sweeps) wait for a slot, and None otherwise.
     """
 
-    def __init__(self, engine: "Engine", ids: Iterable[str]):
-        self.ids = frozenset(ids)
+    def __init__(self, engine: "Engine"):
         self.waits: Waits | None = None
-        self._engine, self._open = engine, set(self.ids)
+        self._engine, self._open = engine, set[str]()
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()
 
@@ -85,6 +84,13 @@ class Stream:
     def cancel(self, ids: Sequence[str] | None = None) -> None:
         """Cancel some requests, or all; each ends with `Finished(reason="cancelled")` within one step."""
         self._engine.cancel(self, None if ids is None else frozenset(ids))
+
+    def _expect(self, ids: Iterable[str]) -> None:
+        """Requests that are coming; raises `ValueError` for an id that has not ended yet."""
+        with self._changed:
+            if not self._open.isdisjoint(ids):
+                raise ValueError("a request of this id is still running in this stream")
+            self._open.update(ids)
 
     def _put(self, events: Sequence[Event]) -> None:
         with self._changed:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from mi_explorer.engine.events import INTERACTIVE, Admitted, Event, Failed, Finished, Request, Token, Verified
 from mi_explorer.engine.stream import Waits
@@ -30,7 +30,7 @@ class AskError(UserError):
 
 
 class Stream(Protocol):
-    """What `engine.submit` returns: the events of its requests, in order per request."""
+    """What `engine.submit` returns: the events of one user's requests, in order per request."""
 
     def get(self, timeout: float | None = None) -> Event | None: ...
     def drain(self) -> list[Event]: ...
@@ -40,7 +40,7 @@ class Stream(Protocol):
 class Submits(Protocol):
     """The part of the engine that is needed here."""
 
-    def submit(self, requests: Sequence[Request]) -> Stream: ...
+    def submit(self, requests: Sequence[Request], stream: Any = None) -> Stream: ...
 
 
 @dataclass(frozen=True)

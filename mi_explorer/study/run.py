@@ -226,11 +226,12 @@ class Runner:
         prompts: dict[tuple[int, str], Prompt] = {}
         rows: dict[str, tuple[Unit, Row]] = {}
         ended: dict[str, None] = {}  # rows whose last event came; their verdicts may still be sought
-        streams: list[tuple[Stream, set[str]]] = []
+        stream: Stream | None = None  # one for the whole run: the engine shares its slots among streams
         ticked, stopping, pausing = time.monotonic(), False, False
         left = Counter(u.cell for u in pending)
 
         def submit() -> None:
+            nonlocal stream
             batch = []
             while pending and len(rows) < self.window:
                 unit = pending.popleft()
@@ -246,25 +247,25 @@ class Runner:
                 rows[unit.key] = (unit, asker.row(ask, prompts[which]))
                 batch.append(asker.request(ask, prompts[which], BULK))
             if batch:
-                streams.append((asker.engine.submit(batch), {r.id for r in batch}))
+                stream = asker.engine.submit(batch, stream)
 
         try:
             while rows or (pending and not self._stop.is_set()):
                 if self._stop.is_set() and not stopping:
                     stopping = True
-                    for stream, _ in streams:
+                    if stream is not None:
                         stream.cancel()
                 if self._pause.is_set() and not stopping:
                     if not pausing:
                         pausing = True
-                        for stream, _ in streams:  # what waits goes back; what runs may finish
+                        if stream is not None:  # what waits goes back; what runs may finish
                             stream.cancel([key for key, (_, row) in rows.items() if row.state == "queued"])
                 else:
                     pausing = False
                     self._reorder(pending)
                     if not stopping and len(rows) <= self.window // 2:
                         submit()
-                for event in self._events(streams):
+                for event in self._events(stream):
                     if event.id in rows and rows[event.id][1].state in LIVE:
                         asker.take(rows[event.id][1], event)
                         self._meter.token(isinstance(event, Token))
@@ -286,24 +287,21 @@ class Runner:
                     yield self._save(unit, row)
                     if left[unit.cell] == 0:  # a cell with a failure stays open
                         yield CellDone(self.name, self.cells[unit.cell].key, self.plan.cells[unit.cell])
-                streams = [(stream, ids) for stream, ids in streams if not ids.isdisjoint(rows)]
                 if time.monotonic() >= ticked + TICK:
                     ticked = time.monotonic()
                     if pausing and not rows:
                         self._meter.paused(ticked)
                     yield self._progress("paused" if pausing else "running", began)
         finally:
-            for stream, _ in streams:
+            if stream is not None:
                 stream.cancel()
 
     @staticmethod
-    def _events(streams: list[tuple[Stream, set[str]]]) -> list[Any]:
+    def _events(stream: Stream | None) -> list[Any]:
         """What the engine has said; waits a moment if it is silent."""
-        out = [event for stream, _ in streams for event in stream.drain()]
-        if not out and streams:
-            return Asker.events(streams[0][0], 0.05)
-        if not streams:
-            time.sleep(0.02)
+        out = Asker.events(stream, 0.05) if stream is not None else []
+        if not out:
+            time.sleep(0.005)  # a stream that has nothing more to say answers at once: paused, or the last verdicts are sought
         return out
 
     def _reorder(self, pending: deque[Unit]) -> None:

@@ -282,6 +282,21 @@ def test_users_share_the_engine_whatever_the_mode(labs):
     assert len(order) - order[::-1].index("one") < len(order) * 0.7, "and ends well before the many"
 
 
+def test_more_requests_join_a_stream(labs, solo):
+    """A user's further requests come through the stream there is; an id can be asked again once it has ended, not before."""
+    lab = labs("qwen3")
+    with Engine(lab.resident, max_rows=4, max_context=128, costs=CHEAP_ROWS) as engine:
+        stream = engine.submit([Request("a", PROMPTS[1], lab.recipe(0.5), greedy(40))])
+        assert engine.submit([Request("b", PROMPTS[1], lab.recipe(0.5), greedy(12))], stream) is stream
+        with pytest.raises(ValueError, match="still running"):
+            engine.submit([Request("a", PROMPTS[1], lab.recipe(0.5), greedy(5))], stream)
+        events = list(stream)
+        assert {e.id for e in events if isinstance(e, Finished)} == {"a", "b"}
+        assert [e.token for e in events if isinstance(e, Token) and e.id == "b"] == solo(0.5, 1, greedy(12))
+        again = list(engine.submit([Request("a", PROMPTS[1], lab.recipe(0.5), greedy(5))], stream))
+        assert [e.token for e in again if isinstance(e, Token)] == solo(0.5, 1, greedy(5))
+
+
 def test_a_draft_is_verified_in_few_passes_and_changes_nothing(labs, solo):
     lab = labs("qwen3")
     for decoding in (greedy(40), Decoding(temperature=0.9, cap=40, seed=5)):

@@ -36,8 +36,8 @@ def script(request):
 class Engine(ScriptedEngine):
     """Remembers its streams."""
 
-    def submit(self, requests):
-        self.streams = [*getattr(self, "streams", []), super().submit(requests)]
+    def submit(self, requests, stream=None):
+        self.streams = [*getattr(self, "streams", []), super().submit(requests, stream)]
         return self.streams[-1]
 
 
