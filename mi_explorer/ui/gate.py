@@ -4,9 +4,11 @@ On the loopback address only a loopback name (or one that the operator adds) is 
 a page on the web cannot use a visitor's browser to reach this one. Bodies have a limit before anything reads them.
 """
 
+import asyncio
 import functools
 import hmac
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -26,6 +28,7 @@ CONTENT = (
     "base-uri 'self'; form-action 'self'"
 )
 CALLS = 32  # calls of server functions (scores, preflights, …) of one network address at a time, where addresses are limited
+REST, PATIENCE = 16_000_000, 2.0  # bytes and seconds of a refused body that are still taken in, and thrown away
 WAITING = 24  # requests of one visitor that may wait in the queue, whatever they are
 
 Scope = MutableMapping[str, Any]
@@ -62,6 +65,7 @@ class Gate:
         given = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
         refused = self._refused(scope, given)
         if refused:
+            await discard(receive)
             await answer(out, *refused)
             return
         host = (scope.get("client") or ("",))[0]
@@ -84,6 +88,7 @@ class Gate:
             await self.app(scope, counted, out)
         except _TooLarge:
             if not started:
+                await discard(receive)
                 await answer(out, 413, f"This request is larger than {limit:,} bytes.")
         except Exception as error:
             if started:
@@ -141,6 +146,19 @@ def headers(settings: Settings) -> dict[str, str]:
     if settings.frames in ("self", "none"):  # the older header knows no list of origins
         made["X-Frame-Options"] = "SAMEORIGIN" if settings.frames == "self" else "DENY"
     return made
+
+
+async def discard(receive: Receive) -> None:
+    """Take in what the client is still sending, within bounds: closing earlier resets the connection, and the answer is never seen."""
+    left, end = REST, time.monotonic() + PATIENCE
+    while left > 0:
+        try:
+            message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
+        except TimeoutError:
+            return
+        left -= len(message.get("body", b""))
+        if message["type"] != "http.request" or not message.get("more_body"):
+            return
 
 
 async def answer(send: Send, status: int, words: str) -> None:

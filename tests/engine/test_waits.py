@@ -42,6 +42,8 @@ def test_the_order_is_the_one_in_which_slots_are_given(streams, busy, random):
 def test_who_waits_for_a_slot_is_told_and_who_does_not_is_not(labs):
     lab = labs("qwen3")
     with Engine(lab.resident, max_rows=1, max_context=128, costs=CHEAP_ROWS) as engine:
+        step = engine._step
+        engine._step = lambda: (time.sleep(0.02), step())  # no row ends while this thread looks, however busy the machine is
         slots, many = engine.status().max_slots, 6
         streams = [engine.submit([Request("x", prompt(6, n), lab.recipe(0.3), greedy(100))]) for n in range(many)]
         end, told = time.monotonic() + 60, []
