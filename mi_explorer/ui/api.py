@@ -27,13 +27,11 @@ from mi_explorer.study.ask import Ask, Snapshot
 from mi_explorer.study.jobs import Job, Jobs
 from mi_explorer.study.plan import Plan, grid, parse_lambdas
 from mi_explorer.ui import view as views
-from mi_explorer.ui.limits import Limits, Visitor, visitor
+from mi_explorer.ui.limits import MOST_RUNS, MOST_UNITS, Limits, Visitor, visitor
 from mi_explorer.ui.pairs import Pairs
 
 log = logging.getLogger(__name__)
 MOST_LAMS = 24  # frames of one strip
-MOST_UNITS = 5_000  # samples of one sweep; more belong to the command line
-MOST_SWEEPS = 2  # sweeps that these endpoints keep going at a time
 MOST_TOKENS = 32_768
 HZ = 4  # states a second while text streams
 
@@ -231,7 +229,7 @@ class Api:
         plan = Plan(self._task, grid(made, many, decoding), len(items), int(samples), command="the page's /sweep endpoint")
         with self._starting:
             running = sum(job.state.running for name in set(self._started.values()) if (job := self._jobs.get(name)) is not None)
-            if running >= MOST_SWEEPS:
+            if running >= MOST_RUNS:
                 raise ApiError(f"{running} sweeps are running already. Try again when one of them is done.")
             runner = Runner(bench.store, plan, items, lambda _: bench, refine=max(0, min(int(refine), 5)), next_cells=next_cells)
             job = self._jobs.start(runner)

@@ -14,6 +14,9 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
 
+MOST_UNITS = 5_000  # samples of one sweep or ablation on a page that is open to the network; more belong to the command line
+MOST_RUNS = 2  # such runs that it keeps going at a time
+
 
 class LimitError(UserError):
     """A visitor asks for more than the operator gives to one."""

@@ -17,8 +17,7 @@ from mi_explorer.study.plan import Item, Plan, grid
 from mi_explorer.study.run import Runner
 from mi_explorer.study.store import Store
 from mi_explorer.study.summary import summarise
-from mi_explorer.ui import api
-from mi_explorer.ui.curves import compare, curve, figures, runs, sweep, words
+from mi_explorer.ui.curves import compare, curve, figures, sweep, words
 from mi_explorer.ui.curves.handlers import Curves
 from mi_explorer.ui.explore import Explore
 from mi_explorer.ui.pairs import Pairs
@@ -294,7 +293,7 @@ def test_a_sweep_runs_stops_goes_on_after_a_restart_and_grows(task, tmp_path):
     store = Store(tmp_path / "s.db")
     jobs = Jobs()
     handlers = tab(store, tmp_path, jobs, ScriptedEngine(rows=2, delay=0.002))
-    assert "50 samples. No study of this pair and task" in handlers.runs.cost(form(task), "mini")
+    assert handlers.runs.cost(form(task), "mini").startswith("50 samples; at most 10 thousand tokens (200 a sample, the token limit")
     name, problem = handlers.act("start", form(task, name="mine"), "mini", "me")
     assert (name, problem) == ("mine", "") and store.find("mine") is not None
     assert "running already" in handlers.act("start", form(task, name="mine"), "mini", "me")[1]
@@ -318,7 +317,8 @@ def test_a_sweep_runs_stops_goes_on_after_a_restart_and_grows(task, tmp_path):
     assert jobs.get("mine").join(30).progress.state == "done" and store.study("mine").samples == 50
     assert len(engine.asked) == 50 - kept  # nothing that was there is made again
     assert handlers.stands()[0]["state"] == "done"
-    assert "about" in handlers.runs.cost(form(task, questions=8), "mini") and "tokens (by lengths measured" in handlers.runs.cost(form(task), "mini")
+    assert handlers.runs.cost(form(task), "mini") == "50 samples, all of them made."
+    assert "80 samples, 30 of them still to make; about" in handlers.runs.cost(form(task, questions=8), "mini")
 
     assert handlers.act("extend", "mine", 6, 3, "0.6")[1] == ""
     assert jobs.get("mine").join(30).progress.state == "done"
@@ -336,7 +336,6 @@ def test_a_sweep_runs_stops_goes_on_after_a_restart_and_grows(task, tmp_path):
 def test_an_open_page_lets_only_its_owner_steer_and_bounds_sizes(task, tmp_path):
     store, jobs = Store(tmp_path / "s.db"), Jobs()
     handlers = tab(store, tmp_path, jobs, ScriptedEngine(), SimpleNamespace(open=True))
-    assert (runs.MOST_UNITS, runs.MOST_SWEEPS) == (api.MOST_UNITS, api.MOST_SWEEPS)
     assert "at most 5,000" in handlers.act("start", form(task, questions=20, samples=60), "mini", "me")[1]
     assert handlers.act("start", form(task, name="mine"), "mini", "me")[1] == ""
     jobs.get("mine").join(30)

@@ -7,28 +7,27 @@ visitor: whoever comes back finds theirs, running or ended, by the study's name.
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.study import ablations, shelf
+from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.study import ablations
+from mi_explorer.study.cost import roughly
 from mi_explorer.study.jobs import Job
 from mi_explorer.study.plan import Cell, Plan
 from mi_explorer.study.run import Runner, items_of
-from mi_explorer.study.store import StudyInfo
 from mi_explorer.study.summary import Summary, describe
-from mi_explorer.ui import figure
+from mi_explorer.ui import costs, figure
 from mi_explorer.ui.ablations import figures, lines
 from mi_explorer.ui.ablations.benches import Benches
-from mi_explorer.ui.ablations.setups import ABOUT, AblationError, Setup, amount, command, seconds
-from mi_explorer.ui.curves.library import Library
+from mi_explorer.ui.ablations.setups import ABOUT, AblationError, Setup, command
+from mi_explorer.ui.library import Library, label
+from mi_explorer.ui.limits import MOST_RUNS, MOST_UNITS
 
 log = logging.getLogger(__name__)
 NOTHING = "Nothing of this kind is measured in this study yet. Run it; until then, the paper's numbers alone."
-MOST_UNITS = 5_000  # samples of one ablation; more belong to the command line
-MOST_RUNS = 2  # ablations that run at a time
 
 
 class Ablations:
@@ -72,51 +71,19 @@ class Ablations:
         return f"{plan.name}{lam}-{bench.fingerprint[:6]}-{bench.dtype}"
 
     def estimate(self, pair: str, setup: Setup) -> str:
-        """What a run would cost, in words: samples, tokens, time at the measured rate."""
+        """What a run would cost, in words: samples, tokens, time."""
         plan, items = self.plan(pair, setup)
-        units = len(plan.cells) * len(items) * plan.samples
-        if units > MOST_UNITS:
-            return f"{units:,} samples are more than this page runs at a time ({MOST_UNITS:,}). On the command line: {plan.command}"
-        size = f"{len(plan.cells)} blends × {len(items)} questions × {plan.samples} samples = {units:,} samples"
-        mean, whence = self._tokens(pair, plan)
-        total = mean * units
-        rate = self._rate(pair)
-        time = f", about {seconds(total / rate)} at {rate:,.0f} tokens/s" if rate else ""
-        most = "at most " if whence == "limit" else "about "
-        return f"{size}; {most}{amount(total)} tokens ({mean:,.0f} a sample, {WHENCE[whence]}){time}."
+        if why := self._too_large(plan):
+            return why
+        told = costs.estimate(plan, items, self.page.bench(pair), self.library, self.page.jobs).text
+        return f"{len(plan.cells)} blends × {len(items)} questions × {plan.samples} samples = {told}"
 
-    def _tokens(self, pair: str, plan: Plan) -> tuple[float, str]:
-        """Mean tokens of a sample of this plan, and whence it is known: studies of this pair, the page's own strip, or the limit."""
-        name, cap = self.page.bench(pair).pair.name, plan.cells[0].decoding.cap
-        exact: dict[Recipe, tuple[int, int]] = {}
-        for info in self.studies():
-            if info.plan.task == plan.task and info.plan.pairs[0] == name and info.samples:
-                with self.library.open(info.name) as (store, opened):
-                    counts = store.tokens(opened.id)
-                    for row in store.cells(opened.id):
-                        if row.key in counts:
-                            n, tokens = exact.get(row.cell.recipe, (0, 0))
-                            exact[row.cell.recipe] = (n + counts[row.key][0], tokens + counts[row.key][1])
-        plain = {r.lam: found for r, found in exact.items() if r.method == "linear" and r.scope == Scope()}
-        if plain:
-            known = [exact[c.recipe] if c.recipe in exact else plain[min(plain, key=lambda x: abs(x - c.recipe.lam))] for c in plan.cells]
-            return sum(tokens / n for n, tokens in known) / len(known), "studies"
-        landing = getattr(self.page.explore(pair), "landing", None) or {}
-        frames = {f["lam"]: (1, f["tokens"]) for f in (landing.get("frames") or {}).values() if f.get("tokens")}
-        if frames and name == "mini":
-            return min(float(cap), sum(_near(frames, c.recipe.lam) for c in plan.cells) / len(plan.cells)), "strip"
-        return float(cap), "limit"
-
-    def _rate(self, pair: str) -> float | None:
-        """Tokens a second: of the latest run of this process that made some, else by the engine's measured step times."""
-        name = self.page.bench(pair).pair.name
-        for job in reversed(self.page.jobs.all()):
-            p = job.state.progress
-            if p.tokens > 500 and p.seconds > 1 and job.runner.plan.pairs[0] == name:
-                return p.tokens / p.seconds
-        rate = getattr(getattr(self.page.bench(pair), "engine", None), "rate", None)
-        found = rate() if callable(rate) else None
-        return float(found) if found else None
+    def _too_large(self, plan: Plan) -> str:
+        """Why a page that is open to the network does not run this; "" if it does."""
+        size = len(plan.cells) * plan.questions * plan.samples
+        if not getattr(self.page.settings, "open", False) or size <= MOST_UNITS:
+            return ""
+        return f"{size:,} samples are more than this page runs at a time ({MOST_UNITS:,}). On the command line: {plan.command}"
 
     # -- running -----------------------------------------------------------------------------------------------------
     def start(self, pair: str, setup: Setup) -> str:
@@ -125,8 +92,8 @@ class Ablations:
         if not hasattr(bench, "asker"):
             raise AblationError("This page serves a scripted pair; there is nothing to measure.")
         plan, items = self.plan(pair, setup)
-        if len(plan.cells) * len(items) * plan.samples > MOST_UNITS:
-            raise AblationError(f"This page runs at most {MOST_UNITS:,} samples at a time. On the command line: {plan.command}")
+        if why := self._too_large(plan):
+            raise AblationError(why)
         self.page.explore(pair).limits.check(plan.cells[0].decoding)
         for cell in plan.cells:
             if cell.recipe.pair == bench.pair.name:
@@ -152,22 +119,11 @@ class Ablations:
         return job is not None and job.state.running
 
     # -- looking -----------------------------------------------------------------------------------------------------
-    def studies(self) -> list[StudyInfo]:
-        """All studies that can be read: the user's own, the latest first, then the precomputed ones."""
-        own = self.library.own
-        mine = sorted(own.studies(), key=lambda info: -info.updated) if own else []
-        names = {info.name for info in mine}
-        return [*mine, *(s for s in shelf.shelf(self.library.folder) if s.name not in names)]
-
     def choices(self, kind: str, pair: str) -> list[tuple[str, str]]:
         """The studies of a kind as (label, name), those of this pair first; "" stands for the paper's numbers alone."""
         name = self.page.bench(pair).pair.name
-        found = sorted((i for i in self.studies() if i.plan.kind == kind), key=lambda i: name not in i.plan.pairs)
-        out = []
-        for info in found:
-            whose = "" if info.origin == "live" else f" · {info.origin}"
-            part = f"{info.samples:,} samples" if info.samples >= info.units else f"{info.samples:,} of {info.units:,} samples"
-            out.append((f"{info.name}{whose} · {info.plan.task} · {part}", info.name))
+        found = sorted((i for i in self.library.studies() if i.plan.kind == kind), key=lambda i: name not in i.plan.pairs)
+        out = [(label(info), info.name) for info in found]
         waiting = [j.runner.name for j in self.page.jobs.all() if j.state.running and j.runner.plan.kind == kind]
         out = [(f"{n} · being made", n) for n in waiting if n not in {name for _, name in out}] + out
         return [*out, ("the published numbers alone", "")]
@@ -233,15 +189,12 @@ class Ablations:
             return "", job
         if not state.running:
             failed = f"; {p.failed:,} failed ({p.message})" if p.failed else ""
-            ended = "Stopped; run it again to go on" if p.state == "stopped" else f"Done in {seconds(p.seconds)}"
+            ended = "Stopped; run it again to go on" if p.state == "stopped" else f"Done in {roughly(p.seconds)}"
             return f"{ended}: {made} are saved{failed}.", job
         if not p.total:
             return "Opening…", job
-        eta = f", about {seconds(p.eta)} left" if p.eta is not None else ""
+        eta = f", about {roughly(p.eta)} left" if p.eta is not None else ""
         return f"Running: {made}, {p.tokens_per_second:,.0f} tokens/s{eta}. It goes on when this tab is closed.", job
-
-
-WHENCE = {"studies": "as in the studies so far", "strip": "as in the opening strip", "limit": "the token limit"}
 
 
 def decoding_figure(found: Sequence[lines.Line]) -> Any:
@@ -271,8 +224,3 @@ def caption(summary: Summary) -> str:
     split = f" ({s['split']} split)" if s["split"] else ""
     return (f"{plan.pairs[0]}{lam} on {plan.task}{split} · {s['questions']} questions × {s['samples']} samples · {decoding} · {dtype} · {whose} · "
             "brackets and bars are 95 % intervals by question bootstrap")  # fmt: skip
-
-
-def _near(known: Mapping[float, tuple[int, int]], lam: float) -> float:
-    n, tokens = known[min(known, key=lambda x: abs(x - lam))]
-    return tokens / n

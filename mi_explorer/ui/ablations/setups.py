@@ -79,13 +79,3 @@ def tasks(guard: Any) -> list[str]:
     from mi_explorer.tasks.registry import names, needs_hub
 
     return [name for name in names() if guard.hub or not needs_hub(name)]
-
-
-def amount(n: float) -> str:
-    """A count of tokens: 830, 12 thousand, 3.1 million."""
-    return f"{n / 1e6:.1f} million" if n >= 1e6 else f"{n / 1e3:,.0f} thousand" if n >= 1e4 else f"{n:,.0f}"
-
-
-def seconds(x: float) -> str:
-    """A time as people say it."""
-    return f"{max(1, round(x))} s" if x < 90 else f"{x / 60:.0f} min" if x < 5400 else f"{x / 3600:.1f} h"

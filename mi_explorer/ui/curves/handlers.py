@@ -16,8 +16,8 @@ from mi_explorer.study.samples import Sample
 from mi_explorer.ui import figure
 from mi_explorer.ui.curves import compare, figures, picked, words
 from mi_explorer.ui.curves.curve import Curve, of_summary, overlay, overlays
-from mi_explorer.ui.curves.library import Library
 from mi_explorer.ui.curves.runs import Runs
+from mi_explorer.ui.library import Library, label
 from mi_explorer.ui.pairs import Pairs
 
 log = logging.getLogger(__name__)
@@ -35,16 +35,11 @@ class Curves:
     # -- studies -----------------------------------------------------------------------------------------------------
     def choices(self) -> list[tuple[str, str]]:
         """The studies to choose from, as (label, name): the label says whose they are and how much there is of them."""
-        out = []
-        for info in self.library.studies():
-            whose = "" if info.origin == "live" else f" · {info.origin}"
-            part = f"{info.samples:,} samples" if info.samples >= info.units else f"{info.samples:,} of {info.units:,} samples"
-            out.append((f"{info.name}{whose} · {info.plan.task} · {part}", info.name))
-        return out
+        return [(label(info), info.name) for info in self.library.curves()]
 
     def first(self, asked: Sequence[str], pair: str = "") -> tuple[list[str], list[str]]:
         """Which studies to open with, and messages: the asked ones; else one that runs; else the latest own; else precomputed."""
-        studies = self.library.studies()
+        studies = self.library.curves()
         names = {info.name for info in studies}
         known = [name for name in dict.fromkeys(asked) if name in names][:MOST_SHOWN]
         messages = [f"There is no study “{name[:80]}” here (any more)." for name in asked if name not in names]

@@ -13,16 +13,17 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.spaces import SpaceBench
 from mi_explorer.study.jobs import Job, Jobs
-from mi_explorer.study.plan import Item, Plan, units
+from mi_explorer.study.plan import Item, Plan
 from mi_explorer.study.run import Runner
 from mi_explorer.study.store import Store
 from mi_explorer.study.summary import next_cells
+from mi_explorer.ui import costs
 from mi_explorer.ui.curves import sweep
-from mi_explorer.ui.curves.library import Library, has_curve
+from mi_explorer.ui.library import Library, has_curve
+from mi_explorer.ui.limits import MOST_RUNS, MOST_UNITS
 from mi_explorer.ui.pairs import Pairs
 
 log = logging.getLogger(__name__)
-MOST_UNITS, MOST_SWEEPS = 5_000, 2  # of a page that is open to the network: what its endpoints allow too
 APPEARS = 10.0  # seconds that a new study may take to appear in the store
 MOST_OPEN = 8  # unfinished studies that are offered
 
@@ -38,7 +39,6 @@ class Runs:
         self.pairs, self.jobs, self.library = pairs, jobs, library
         self.public = bool(getattr(settings, "open", False))
         self._owners: dict[str, str] = {}
-        self._paces: dict[tuple[str, int], float | None] = {}
         self._lock = threading.Lock()
 
     # -- beginning ---------------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ class Runs:
         runner = Runner(self.store, plan, items, self.bench, name=name, refine=refine, next_cells=next_cells)
         with self._lock:
             running = sum(job.state.running for job in self.jobs.all())
-            if self.public and running >= MOST_SWEEPS:
+            if self.public and running >= MOST_RUNS:
                 raise SweepError(f"{running} sweeps are running already. Try again when one of them is done.")
             job = self.jobs.start(runner)
             self._owners.setdefault(runner.name, owner)
@@ -134,35 +134,11 @@ class Runs:
         """What the sweep of a form takes, in words; what is wrong with the form, if something is."""
         try:
             found = self.read(form, pair)
-            bench = self.pairs.at(pair)[0].bench
-            name = found.name or found.plan.name
-            return sweep.cost(found.plan, self._missing(found, bench), self._known(found.plan), self._pace(found.plan)).text + (
-                f" It extends the study {name!r}." if (own := self.library.own) is not None and own.find(name) else ""
-            )
+            told = costs.estimate(found.plan, found.items, self.pairs.at(pair)[0].bench, self.library, self.jobs).text
+            name, own = found.name or found.plan.name, self.library.own
+            return told + (f" It extends the study {name!r}." if own is not None and own.find(name) else "")
         except UserError as error:
             return str(error)
-
-    def _missing(self, found: sweep.Sweep, bench: Any) -> int:
-        own = self.library.own
-        keys = [c.key(bench.fingerprint, getattr(bench, "dtype", "")) for c in found.plan.cells]
-        mine = [u.key for u in units(found.plan, found.items, keys)]
-        return len(mine) - (len(own.have(mine)) if own is not None else 0)
-
-    def _known(self, plan: Plan) -> list[Any]:
-        names = [i.name for i in self.library.studies() if i.samples and i.plan.task == plan.task and set(i.plan.pairs) & set(plan.pairs)]
-        return [self.library.summary(name) for name in names[:3]]
-
-    def _pace(self, plan: Plan) -> float | None:
-        """Tokens a second of the latest own study of this pair."""
-        own = self.library.own
-        for info in sorted(own.studies(), key=lambda i: -i.updated) if own else []:
-            if info.plan.pairs == plan.pairs and info.samples:
-                key = (info.name, info.samples)
-                if key not in self._paces:
-                    self._paces[key] = sweep.pace(own.samples(info.id)[-2000:]) if own else None
-                if self._paces[key]:
-                    return self._paces[key]
-        return None
 
     # -- steering ----------------------------------------------------------------------------------------------------
     def stop(self, name: str, owner: str = "") -> bool:

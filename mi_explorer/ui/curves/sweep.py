@@ -1,28 +1,19 @@
-"""A sweep as the form describes it: values in, a checked plan and its questions out; what it will cost, before it runs.
-
-Cost is estimated from what was measured: tokens a response from studies of the same pair and task at the nearest λ, time from
-the pace of samples that this machine made. What is not known is said to be unknown.
-"""
+"""A sweep as the form describes it: values in, a checked plan and its questions out."""
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope, number
 from mi_explorer.study.plan import Cell, Item, Plan, grid, parse_lambdas
 from mi_explorer.study.run import items_of
-from mi_explorer.study.samples import Sample
-from mi_explorer.study.summary import Summary
 from mi_explorer.tasks import load_task
 
 REFINE_ROUNDS = 2
 MOST_QUESTIONS, MOST_SAMPLES = 100_000, 1_000
 FLAGS = (("temperature", "temperature"), ("top-p", "top_p"), ("top-k", "top_k"), ("cap", "cap"), ("seed", "seed"))
-IDLE = 5.0  # seconds without a sample that count as a pause, not as pace
 UNIFORM, REFINED = "uniform", "refine at the transition"
 
 DEFAULTS: dict[str, Any] = {
@@ -108,66 +99,6 @@ def command(plan: Plan) -> str:
     return shlex.join(words + (["--task-seed", f"{plan.task_seed}"] if plan.task_seed else []))
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What a plan takes: samples in all and still to make, tokens of those (None: unknown), seconds (None: unknown)."""
-
-    units: int
-    missing: int
-    tokens: float | None
-    seconds: float | None
-    cap: int
-
-    @property
-    def text(self) -> str:
-        """In words, with what it rests on."""
-        made = "" if self.missing == self.units else f", {self.missing:,} of them still to make"
-        if self.tokens is None:
-            most = f"at most {self.missing * self.cap:,} tokens"
-            return f"{self.units:,} samples{made}. No study of this pair and task tells how long answers are: {most}."
-        size = f"about {_about(self.tokens)} tokens (by lengths measured at the nearest λ)"
-        if self.seconds is None:
-            return f"{self.units:,} samples{made}, {size}. How long that takes is told once samples come in on this machine."
-        return f"{self.units:,} samples{made}, {size}, about {_time(self.seconds)} at this machine's last pace."
-
-
-def cost(plan: Plan, missing: int, known: Iterable[Summary], pace: float | None) -> Cost:
-    """The cost of what is missing of a plan; `known` are studies to learn lengths from, `pace` in tokens a second."""
-    units = sum(1 if c.decoding.temperature == 0 else plan.samples for c in plan.cells) * plan.questions
-    lengths = _lengths(plan, known)
-    cap = max(c.decoding.cap for c in plan.cells)
-    if lengths is None or not units:
-        return Cost(units, missing, None, None, cap)
-    mean = float(np.mean([min(x, c.decoding.cap) for x, c in zip(lengths, plan.cells, strict=True)]))
-    tokens = mean * missing
-    return Cost(units, missing, tokens, tokens / pace if pace else None, cap)
-
-
-def _lengths(plan: Plan, known: Iterable[Summary]) -> list[float] | None:
-    """Mean tokens per cell, by interpolation over the measured λs of the same pair and task; None if there are none."""
-    seen: dict[float, list[float]] = {}
-    for summary in known:
-        if summary.info.plan.task != plan.task:
-            continue
-        for row, cell in zip(summary.rows, summary.cells, strict=True):
-            if row.cell.recipe.pair in plan.pairs and cell["tokens"] is not None:
-                seen.setdefault(row.cell.recipe.lam, []).append(cell["tokens"])
-    if not seen:
-        return None
-    lams = sorted(seen)
-    values = [float(np.mean(seen[lam])) for lam in lams]
-    return [float(np.interp(c.recipe.lam, lams, values)) for c in plan.cells]
-
-
-def pace(samples: Sequence[Sample]) -> float | None:
-    """Tokens a second at which samples came in, pauses left out; None from fewer than ten of them."""
-    timed = sorted((s.finished, s.tokens) for s in samples if s.finished)
-    if len(timed) < 10:
-        return None
-    busy = sum(min(b - a, IDLE) for (a, _), (b, _) in zip(timed, timed[1:], strict=False))
-    return sum(tokens for _, tokens in timed[1:]) / busy if busy > 0 else None
-
-
 def _whole(value: Any, what: str, low: int, high: int) -> int:
     found = number(value, what, low, high)
     if found != int(found):
@@ -180,13 +111,3 @@ def _name(value: Any) -> str:
     if len(text) > 200:
         raise UserError("A study's name must have at most 200 characters.")
     return text
-
-
-def _about(x: float) -> str:
-    return f"{x / 1e6:.1f} million" if x >= 1e6 else f"{round(x, -2 if x >= 1000 else 0):,.0f}"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,6 +1,6 @@
-"""The studies that can be shown: the user's own and the precomputed ones, summarised once per state; rename and delete.
+"""The studies of one page: the user's own and the precomputed ones, summarised once per state; rename and delete.
 
-Only a study with a curve counts here (two λs of one recipe). Summaries are remembered until a study has more samples.
+Summaries are remembered until a study has more samples.
 """
 
 import threading
@@ -36,11 +36,15 @@ class Library:
             return None
 
     def studies(self) -> list[StudyInfo]:
-        """The studies with a curve: the user's own, the latest first, then the precomputed ones."""
+        """The user's own studies, the latest first, then the precomputed ones (a name of the user's own hides a precomputed one)."""
         own = self.own
         mine = sorted(own.studies(), key=lambda info: -info.updated) if own else []
         names = {info.name for info in mine}
-        return [i for i in (*mine, *(s for s in shelf.shelf(self.folder) if s.name not in names)) if has_curve(i.plan)]
+        return [*mine, *(s for s in shelf.shelf(self.folder) if s.name not in names)]
+
+    def curves(self) -> list[StudyInfo]:
+        """The studies with a curve (two λs of one recipe)."""
+        return [info for info in self.studies() if has_curve(info.plan)]
 
     @contextmanager
     def open(self, name: str) -> Iterator[tuple[Store, StudyInfo]]:
@@ -80,6 +84,13 @@ class Library:
         if own is None or own.find(name) is None:
             raise UserError(f"“{name}” is not one of your own studies, so it stays as it is.")
         return own
+
+
+def label(info: StudyInfo) -> str:
+    """A study in a list to choose from: its name, whose it is if not the user's own, its task, how much there is of it."""
+    whose = "" if info.origin == "live" else f" · {info.origin}"
+    part = f"{info.samples:,} samples" if info.samples >= info.units else f"{info.samples:,} of {info.units:,} samples"
+    return f"{info.name}{whose} · {info.plan.task} · {part}"
 
 
 def has_curve(plan: Plan) -> bool:
