@@ -117,7 +117,7 @@ def show_study(args: argparse.Namespace) -> int:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run["started"]))
             print(
                 f"run of {when}{' on ' + clean(run['host']) if run['host'] else ''}: {run['samples']:,} samples, {run['device']} {run['dtype']}, "
-                f"{duration(run['seconds'])} of decoding, torch {v.get('torch', '?')}, "
+                f"{duration(run['seconds'] / max(1, run['samples']))} a sample (many side by side), torch {v.get('torch', '?')}, "
                 f"mi_explorer {v.get('mi_explorer', '?')} {v.get('commit', '')}".rstrip()
             )
     return 0

@@ -177,7 +177,7 @@ def decoding(measures: Measures, cells: Sequence[Cell], found: Transition) -> li
         "temperature and top-p hardly change accuracy",
         True if span <= max(chance, 2 * MARGIN) else False if span > max(extreme, 2 * MARGIN) else None,
         f"best T {a.temperature:g}, top-p {a.top_p:g}, worst T {b.temperature:g}, top-p {b.top_p:g}: {100 * span:.1f} points apart; "
-        f"up to {100 * chance:.1f} by chance alone",
+        f"up to {100 * chance:.1f} by chance alone" if span else f"equal in all {len(cells)} cells",
     )]  # fmt: skip
 
 

@@ -37,10 +37,10 @@ def curves(summary: Summary) -> str:
 
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" {FONT} font-size="13">',
-        f"<title>{_text(_title(summary))}</title>",
-        f"<desc>{_text(' '.join(found['message'] for found in summary.stages.values()))}</desc>",
+        f"<title>{escaped(heading(summary))}</title>",
+        f"<desc>{escaped(' '.join(found['message'] for found in summary.stages.values()))}</desc>",
         f'<rect width="{WIDTH}" height="{height}" rx="8" fill="{PAPER}"/>',
-        _label(LEFT, 24, _title(summary), INK, size=15, weight=700),
+        label(LEFT, 24, heading(summary), INK, size=15, weight=700),
     ]
     if len(groups) > 1:
         out += _legend(list(groups), top - 26)
@@ -49,17 +49,17 @@ def curves(summary: Summary) -> str:
     for place, (measure, name, scale, colour) in enumerate(measures):
         y0 = top + place * (PANEL + GAP)
         values = [scale * v for cells in groups.values() for cell in cells for v in (cell[measure], *_ends(cell, measure)) if v is not None]
-        ticks = _ticks(0.0, max(values, default=1.0))
-        y = _scale(0.0, ticks[-1], y0 + PANEL, y0)
+        ticks = ticks_of(0.0, max(values, default=1.0))
+        y = scale_of(0.0, ticks[-1], y0 + PANEL, y0)
         out += [f'<path d="M{LEFT} {y(t):.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>' for t in ticks]
-        out += [_label(LEFT - 8, y(t) + 4, f"{t:g}", SOFT, anchor="end") for t in ticks]
-        out.append(_label(LEFT, y0 - 7, name, SOFT))
+        out += [label(LEFT - 8, y(t) + 4, f"{t:g}", SOFT, anchor="end") for t in ticks]
+        out.append(label(LEFT, y0 - 7, name, SOFT))
         for i, cells in enumerate(groups.values()):
             out += _curve([c for c in cells if c[measure] is not None], measure, scale, x, y, CURVES[i % len(CURVES)] if len(groups) > 1 else colour,
                           DASHES[i % len(DASHES)])  # fmt: skip
-    out += [_label(x(t), bottom + 20, f"{t:g}", SOFT, anchor="middle") for t in _ticks(low, high, 10) if low - 1e-9 <= t <= high + 1e-9]
-    out.append(_label((LEFT + WIDTH - RIGHT) / 2, bottom + 38, _axis(summary), SOFT, anchor="middle"))
-    out.append(_label(LEFT, height - 8, _conditions(summary), SOFT, size=11))
+    out += [label(x(t), bottom + 20, f"{t:g}", SOFT, anchor="middle") for t in ticks_of(low, high, 10) if low - 1e-9 <= t <= high + 1e-9]
+    out.append(label((LEFT + WIDTH - RIGHT) / 2, bottom + 38, _axis(summary), SOFT, anchor="middle"))
+    out.append(label(LEFT, height - 8, conditions(summary), SOFT, size=11))
     return "\n".join([*out, "</svg>", ""])
 
 
@@ -101,7 +101,7 @@ def _stages(found: Mapping[str, Any], x: Any, span: tuple[float, float], top: in
     out = [f'<rect x="{x(a):.1f}" y="{top - 22}" width="{x(b) - x(a):.1f}" height="{bottom - top + 22}" fill="{BAND}"/>']
     for name, left, right in (("stage 1", span[0], a), ("stage 2", a, b), ("stage 3", b, span[1])):
         if x(right) - x(left) > 50:
-            out.append(_label((x(left) + x(right)) / 2 + (24 if name == "stage 1" else 0), top - 8, name, SOFT, anchor="middle", size=11))
+            out.append(label((x(left) + x(right)) / 2 + (24 if name == "stage 1" else 0), top - 8, name, SOFT, anchor="middle", size=11))
     return out
 
 
@@ -110,12 +110,12 @@ def _legend(names: Sequence[str], at: int) -> list[str]:
     for i, name in enumerate(names):
         dash = f' stroke-dasharray="{DASHES[i % len(DASHES)]}"' if DASHES[i % len(DASHES)] else ""
         out.append(f'<path d="M{left:.0f} {at - 4}h24" stroke="{CURVES[i % len(CURVES)]}" stroke-width="2"{dash}/>')
-        out.append(_label(left + 30, at, name, INK))
+        out.append(label(left + 30, at, name, INK))
         left += 46 + 7.5 * len(name)
     return out
 
 
-def _ticks(low: float, high: float, most: int = 4) -> list[float]:
+def ticks_of(low: float, high: float, most: int = 4) -> list[float]:
     """Round numbers from at or below `low` to at or above `high`, about `most` steps."""
     span = max(high - low, 1e-9)
     unit = 10.0 ** math.floor(math.log10(span / most))
@@ -124,11 +124,11 @@ def _ticks(low: float, high: float, most: int = 4) -> list[float]:
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
-def _scale(low: float, high: float, bottom: float, top: float) -> Any:
+def scale_of(low: float, high: float, bottom: float, top: float) -> Any:
     return lambda v: bottom + (v - low) / (high - low) * (top - bottom)
 
 
-def _title(summary: Summary) -> str:
+def heading(summary: Summary) -> str:
     plan = summary.info.plan
     made = "" if summary.info.origin in ("live", "imported") else f" ({summary.info.origin})"
     return f"Pair {', '.join(plan.pairs)}, task {plan.task}{made}"
@@ -139,17 +139,17 @@ def _axis(summary: Summary) -> str:
     return "λ (0 = Instruct, 1 = Thinking)" if plain else "λ"
 
 
-def _conditions(summary: Summary) -> str:
+def conditions(summary: Summary) -> str:
     settings = summary.settings
     decodings = list(dict.fromkeys(row.cell.decoding for row in summary.rows))
     how = describe(decodings[0]) if len(decodings) == 1 else "decoding as named"
     return f"{settings['questions']} questions × {settings['samples']} samples, {how}; bands: 95 % intervals, bootstrap over questions"
 
 
-def _label(x: float, y: float, text: str, colour: str, *, anchor: str = "start", size: int = 12, weight: int = 400) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}">{_text(text)}</text>'
+def label(x: float, y: float, text: str, colour: str, *, anchor: str = "start", size: int = 12, weight: int = 400) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}">{escaped(text)}</text>'
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that XML can hold."""
     return escape("".join(c for c in text if c in "\n\t" or ord(c) >= 32 and not 0xD800 <= ord(c) < 0xE000 and ord(c) not in (0xFFFE, 0xFFFF)))

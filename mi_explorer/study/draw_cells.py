@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from mi_explorer.study.draw import BAND, FONT, GRID, INK, MEASURES, PAPER, SOFT, WIDTH, _conditions, _label, _scale, _text, _ticks, _title
+from mi_explorer.study.draw import BAND, FONT, GRID, INK, MEASURES, PAPER, SOFT, WIDTH, conditions, escaped, heading, label, scale_of, ticks_of
 from mi_explorer.study.report import Report
 from mi_explorer.study.summary import Summary
 
@@ -35,13 +35,13 @@ def bars(summary: Summary, report: Report) -> str:
         y = TOP + STEP * i
         if i % 2:
             out.append(f'<rect x="16" y="{y - 5}" width="{WIDTH - 32}" height="{STEP}" fill="{BAND}" opacity=".6"/>')
-        out.append(_label(24, y + 10, name if len(name) < 32 else name[:30] + "…", INK))
+        out.append(label(24, y + 10, name if len(name) < 32 else name[:30] + "…", INK))
     for place, (measure, title, scale, fill) in enumerate(measures):
         left = SIDE + place * width
         cells = [(cell[measure], cell.get(f"{measure}_ci") or (None, None)) for cell in summary.cells]
-        top = _ticks(0.0, max((scale * x for value, ci in cells for x in (value, *ci) if x is not None), default=1.0))[-1]
-        x = _scale(0.0, top, left, left + width - 22)
-        out += [_label(left, TOP - 14, title, SOFT), f'<path d="M{left:.1f} {TOP - 6}V{height - 40}" stroke="{GRID}"/>']
+        top = ticks_of(0.0, max((scale * x for value, ci in cells for x in (value, *ci) if x is not None), default=1.0))[-1]
+        x = scale_of(0.0, top, left, left + width - 22)
+        out += [label(left, TOP - 14, title, SOFT), f'<path d="M{left:.1f} {TOP - 6}V{height - 40}" stroke="{GRID}"/>']
         for i, (value, (low, high)) in enumerate(cells):
             y = TOP + STEP * i
             if value is None:
@@ -49,7 +49,7 @@ def bars(summary: Summary, report: Report) -> str:
             out.append(f'<rect x="{left:.1f}" y="{y}" width="{max(x(scale * value) - left, 0.5):.1f}" height="{BAR}" fill="{fill}" opacity=".75"/>')
             if low is not None and high is not None:
                 out.append(f'<path d="M{x(scale * low):.1f} {y + BAR / 2}H{x(scale * high):.1f}" stroke="{INK}" stroke-width="1.5"/>')
-        out += [_label(left, height - 28, "0", SOFT, size=11), _label(left + width - 22, height - 28, f"{top:g}", SOFT, anchor="end", size=11)]
+        out += [label(left, height - 28, "0", SOFT, size=11), label(left + width - 22, height - 28, f"{top:g}", SOFT, anchor="end", size=11)]
     return _end(out, summary, height)
 
 
@@ -59,15 +59,15 @@ def pareto(summary: Summary, report: Report) -> str:
     cells = [(cell, name, row) for cell, name, row in every if cell["mean"] is not None]
     height = 400
     top, bottom = TOP, height - 62
-    xs = _ticks(0.0, max(_most(cell, "tokens", 1) for cell, *_ in cells), 6)
-    ys = _ticks(0.0, max(_most(cell, "mean", 100) for cell, *_ in cells), 5)
-    x, y = _scale(xs[0], xs[-1], LEFT, WIDTH - RIGHT), _scale(ys[0], ys[-1], bottom, top)
+    xs = ticks_of(0.0, max(_most(cell, "tokens", 1) for cell, *_ in cells), 6)
+    ys = ticks_of(0.0, max(_most(cell, "mean", 100) for cell, *_ in cells), 5)
+    x, y = scale_of(xs[0], xs[-1], LEFT, WIDTH - RIGHT), scale_of(ys[0], ys[-1], bottom, top)
     out = _begin(summary, height)
     out += [f'<path d="M{LEFT} {y(t):.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>' for t in ys]
-    out += [_label(LEFT - 8, y(t) + 4, f"{t:g}", SOFT, anchor="end") for t in ys]
-    out += [_label(x(t), bottom + 18, f"{t:g}", SOFT, anchor="middle") for t in xs]
-    out.append(_label(LEFT, top - 10, "accuracy, %", SOFT))
-    out.append(_label((LEFT + WIDTH - RIGHT) / 2, bottom + 36, "tokens per response", SOFT, anchor="middle"))
+    out += [label(LEFT - 8, y(t) + 4, f"{t:g}", SOFT, anchor="end") for t in ys]
+    out += [label(x(t), bottom + 18, f"{t:g}", SOFT, anchor="middle") for t in xs]
+    out.append(label(LEFT, top - 10, "accuracy, %", SOFT))
+    out.append(label((LEFT + WIDTH - RIGHT) / 2, bottom + 36, "tokens per response", SOFT, anchor="middle"))
     front = sorted((cell["tokens"], 100 * cell["mean"]) for cell, _, row in cells if row["pareto"])
     if len(front) > 1:
         out.append(f'<polyline points="{" ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in front)}" fill="none" stroke="{SOFT}" stroke-dasharray="3 4"/>')
@@ -88,7 +88,7 @@ def pareto(summary: Summary, report: Report) -> str:
         while any(math.hypot(place[0] - p, (place[1] - q) * 3) < 34 for p, q in taken) and place[1] < b + 90:
             place = (place[0], place[1] + 12)
         taken.append(place)
-        out.append(_label(*place, name if len(name) < 24 else name[:22] + "…", INK, size=11))
+        out.append(label(*place, name if len(name) < 24 else name[:22] + "…", INK, size=11))
     return _end(out, summary, height)
 
 
@@ -104,11 +104,11 @@ def _star(a: float, b: float, fill: str) -> str:
 def _begin(summary: Summary, height: int) -> list[str]:
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" {FONT} font-size="13">',
-        f"<title>{_text(_title(summary))}</title>",
+        f"<title>{escaped(heading(summary))}</title>",
         f'<rect width="{WIDTH}" height="{height}" rx="8" fill="{PAPER}"/>',
-        _label(24, 24, _title(summary), INK, size=15, weight=700),
+        label(24, 24, heading(summary), INK, size=15, weight=700),
     ]
 
 
 def _end(out: list[str], summary: Summary, height: int) -> str:
-    return "\n".join([*out, _label(24, height - 8, _conditions(summary), SOFT, size=11), "</svg>", ""])
+    return "\n".join([*out, label(24, height - 8, conditions(summary), SOFT, size=11), "</svg>", ""])

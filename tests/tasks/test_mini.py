@@ -38,7 +38,9 @@ def test_solutions_in_the_pair_s_own_form(form):
         assert trace.answer == str(problem.answer) and trace.first_correct is not None and not trace.looped
         assert trace.think_closed is (form == "thought")
         if form == "thought":
-            assert trace.overthinking > 0.2  # two checks after the answer was there
+            said = next(i for i, (text, _) in enumerate(pieces) if text.startswith(" So the answer is"))
+            after = sum(len(text.split()) for text, _ in pieces[said + 1 :])  # two checks, and the answer once more
+            assert trace.overthinking >= after / trace.tokens > 0
             assert trace.running_answers[-1].correct and trace.think_tokens < trace.tokens
 
 
