@@ -6,6 +6,7 @@ import torch
 
 from mi_explorer.engine.budget import Grant, grant
 from mi_explorer.engine.layout import Layout
+from mi_explorer.engine.packed import packs
 from mi_explorer.recipe import Recipe
 
 CONTEXT = 32768  # positions per row unless asked for more
@@ -34,8 +35,9 @@ def make_backend(resident: Any, rows: int, context: int | None, memory: int | No
 
         per_position = len(layout.layers) * 2 * layout.kv_heads * layout.head_dim * item
         given = grant(resident.weight_bytes, per_position, rows, limit, resident.device, memory)
-        resident.ready(given.rowwise)
-        return LeanBackend(resident.model, given.slots, given.context, given.why_folded), given
+        model = resident.ready(given.rowwise)
+        model.packed = given.packed and packs(resident.device, resident.dtype)
+        return LeanBackend(model, given.slots, given.context, given.why_folded), given
     from mi_explorer.engine.generic import GenericBackend, fits_slots
 
     config = resident.config.get_text_config(decoder=True)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from mi_explorer.engine.layout import Layout, Part
+from mi_explorer.engine.packed import pack, product
 from mi_explorer.weights.combine import combine
 from mi_explorer.weights.line import Blend
 
@@ -19,19 +20,24 @@ Count = Callable[[int, int], None]  # how many tensors have been read, of how ma
 
 
 class Plane:
-    """P and Q of every tensor on the device. Memory: two checkpoints, tensors that are equal in both only once.
+    """P and Q of every tensor on the device. Memory: two checkpoints, tensors that are equal in both only once; if packed, twice that.
 
-    `pq[part]` is [out, 2K] (P left, Q right), or [out, K] where P and Q are bit-equal; `vec[name]` is [2, size].
-    Where one endpoint is a LoRA adapter on the other, `pq[part]` is the full endpoint's [out, K] and `low[part]` keeps the factors.
+    `ends[part]` is (P, Q), each [out, K]; one and the same tensor where they are bit-equal. `weights[part]` is what activations are
+    multiplied by: one [out, 2K] (P left, Q right; [out, K] where equal), or one for each name after `split`. `vec[name]` is [2, size].
+    Where one endpoint is a LoRA adapter on the other, `ends[part]` is the full endpoint's twice, and `low[part]` keeps the factors.
     """
 
-    def __init__(self, layout: Layout, blend: Blend, device: torch.device, dtype: torch.dtype, count: Count | None = None):
-        """Reads every tensor of the blend; `count` is told after each part."""
-        self.layout, self.key, self.device, self.dtype = layout, blend.plane, device, dtype
+    def __init__(
+        self, layout: Layout, blend: Blend, device: torch.device, dtype: torch.dtype, packed: bool = False, count: Count | None = None
+    ):
+        """Reads every tensor of the blend; `count` is told after each part. `packed`: see `packed.py`."""
+        self.layout, self.key, self.device, self.dtype, self.packed = layout, blend.plane, device, dtype, packed
         self.names = layout.names()
         self.index = {name: i for i, name in enumerate(self.names)}
-        self.pq: dict[Part, torch.Tensor] = {}
+        self.ends: dict[Part, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.weights: dict[Part, tuple[torch.Tensor, ...]] = {}
         self.low: dict[Part, Factors] = {}
+        self.multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = product if packed else F.linear
         read, total = 0, len(self.names)
         for part in layout.parts():
             if count is not None:
@@ -39,14 +45,33 @@ class Plane:
             read += len(part.names)
             if factors := self._factors(blend, part):
                 self.low[part] = factors
-                self.pq[part] = torch.cat([blend.endpoints(n)[factors.under].to(device, dtype) for n in part.names])
-                continue
-            pairs = [self._pair(blend, name) for name in part.names]
-            p, q = (torch.cat(side) if len(side) > 1 else side[0] for side in zip(*pairs))
-            self.pq[part] = p.contiguous() if torch.equal(p, q) else torch.cat((p, q), 1)
+                full = torch.cat([blend.endpoints(n)[factors.under].to(device, dtype) for n in part.names])
+                self._hold(part, full, full)
+            else:
+                pairs = [self._pair(blend, name) for name in part.names]
+                p, q = (torch.cat(side) for side in zip(*pairs))  # copies: a checkpoint that is overwritten must not reach in here
+                self._hold(part, p, p if torch.equal(p, q) else q)
         self.vec = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
         if count is not None:
             count(total, total)
+
+    def _hold(self, part: Part, p: torch.Tensor, q: torch.Tensor) -> None:
+        """Packed, the ends stay apart: contiguous ones are folded at memory speed. Else they are views of their product's weight."""
+        both = p if q is p else torch.cat((p, q), 1)
+        if self.packed:
+            self.ends[part] = p, q
+            self.weights[part] = (pack(both),) if part in self.layout.products() else ()
+        else:
+            self.ends[part] = (both, both) if q is p else (both[:, : part.width], both[:, part.width :])
+            self.weights[part] = (both,)
+
+    def split(self) -> None:
+        """From now on one weight for each name: rows come whose tensors of one part have different coefficients (SLERP)."""
+        for part, held in self.weights.items():
+            if len(held) == 1 and len(part.names) > 1:
+                ends = [end.split(part.sizes) for end in dict.fromkeys(self.ends[part])]
+                parts = [torch.cat(sides, 1) for sides in zip(*ends)] if self.packed else held[0].split(part.sizes)
+                self.weights[part] = tuple(pack(weight) for weight in parts) if self.packed else tuple(parts)
 
     def _pair(self, blend: Blend, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         p, q = blend.endpoints(name)
@@ -76,18 +101,12 @@ class Plane:
         lines = [blend.line(name) for name in self.names]
         return None if any(line is None for line in lines) else lines  # type: ignore[return-value]
 
-    def endpoints(self, part: Part) -> list[tuple[str, torch.Tensor, torch.Tensor]]:
-        """(name, P, Q) of each tensor of a part: [out, K] views, no copies."""
-        if part in self.low:
-            raise KeyError("the endpoints of an adapter's part are not in memory; ask the blend")
-        full, k = self.pq[part], part.width
-        q = full[:, k:] if full.shape[1] > k else full
-        return list(zip(part.names, full[:, :k].split(part.sizes), q.split(part.sizes)))
-
     def bytes(self) -> int:
         """Memory held."""
+        ends = {part: sum(end.nbytes for end in dict.fromkeys(pair)) for part, pair in self.ends.items()}
+        copies = [ends[part] for part in self.layout.products() if self.packed]
         factors = [t for f in self.low.values() for t in (f.down, f.up)]
-        return sum(t.nbytes for t in (*self.pq.values(), *self.vec.values(), *factors))
+        return sum(ends.values()) + sum(copies) + sum(t.nbytes for t in (*self.vec.values(), *factors))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,15 +170,15 @@ class Fold:
 
     def _fold(self, part: Part, blend: Blend, plane: Plane, lines: tuple[tuple[float, float], ...]) -> None:
         """One fused weight: in one go where its tensors share their coefficients."""
-        out, both, k = self.weight[part], plane.pq[part], part.width
+        out, (first, second) = self.weight[part], plane.ends[part]
         if part in plane.low:
             for name, line, target in zip(part.names, lines, out.split(part.sizes)):
                 p, q = blend.endpoints(name)
                 combine(p.to(out.device), q.to(out.device), *line, target)
         elif len(set(lines)) == 1:
-            combine(both[:, :k], both[:, -k:], *lines[0], out)
+            combine(first, second, *lines[0], out)
         else:
-            for (_, p, q), line, target in zip(plane.endpoints(part), lines, out.split(part.sizes)):
+            for p, q, line, target in zip(first.split(part.sizes), second.split(part.sizes), lines, out.split(part.sizes)):
                 combine(p, q, *line, target)
 
     def _targets(self) -> dict[str, torch.Tensor]:
@@ -237,17 +256,14 @@ class Rows:
         affine = all(f for _, f in self.flags[first:last])
         self._norm = {n: self.vec[s][i, first:last] for s, names in self.groups.items() for i, n in enumerate(names)}
         self._linear: dict[Part, tuple] = {}
+        if not uniform:
+            self.plane.split()
         for part in lay.parts():
             coefs = [ab[index[n], first:last, None, :, None] for n in part.names]  # [n, 1, 2, 1]
-            weight = self.plane.pq[part]
-            double = weight.shape[1] > part.width
+            weights = self.plane.weights[part]
+            double = self.plane.ends[part][0] is not self.plane.ends[part][1]
             if not double:
                 coefs = [] if affine else [c.sum(2) for c in coefs]
-            weights = [weight]
-            if coefs and (uniform or len(coefs) == 1):
-                coefs = coefs[:1]
-            elif coefs:
-                weights = list(weight.split(part.sizes))
             bias = torch.cat([self._norm[n] for n in part.biases], -1) if part.biases else None
             low = None
             if factors := self.plane.low.get(part):
@@ -259,9 +275,10 @@ class Rows:
         """[n, c] ids → [n, c, hidden]."""
         part = self.layout.embed
         double, _, coefs, _, _ = self._linear[part]
-        x = F.embedding(ids, self.plane.pq[part])
+        p, q = self.plane.ends[part]
+        x = F.embedding(ids, p)
         if double:
-            x = torch.addcmul(x[..., : part.width] * coefs[0][:, :, 0], x[..., part.width :], coefs[0][:, :, 1])
+            x = torch.addcmul(x * coefs[0][:, :, 0], F.embedding(ids, q), coefs[0][:, :, 1])
         elif coefs:
             x = x * coefs[0]
         return x.to(self.plane.dtype)
@@ -274,7 +291,7 @@ class Rows:
                 z = (x.unsqueeze(2) * coefs[i]).flatten(2)
             else:
                 z = x * coefs[i] if coefs else x
-            ys.append(F.linear(z if z.dtype == weight.dtype else z.to(weight.dtype), weight))
+            ys.append(self.plane.multiply(z if z.dtype == x.dtype else z.to(x.dtype), weight))
         y = ys[0] if len(ys) == 1 else torch.cat(ys, -1)
         if low is not None:
             y = y + F.linear((F.linear(x, low[0]) * low[1]).to(y.dtype), low[2])

@@ -48,7 +48,10 @@ def available(device: torch.device) -> int | None:
 
 @dataclass(frozen=True)
 class Grant:
-    """What may be used: row-wise planes or not, slots, positions per slot; `notes` say what was capped and why."""
+    """What may be used: row-wise planes or not, slots, positions per slot; `notes` say what was capped and why.
+
+    `packed`: whether the row-wise weights may be held twice (see `packed.py`).
+    """
 
     rowwise: bool
     why_folded: str
@@ -56,6 +59,7 @@ class Grant:
     slots: int
     context: int
     notes: tuple[str, ...] = ()
+    packed: bool = False
 
 
 def grant(
@@ -63,11 +67,12 @@ def grant(
 ) -> Grant:
     """Divide the memory: `weights` bytes of one checkpoint, `per_position` bytes of KV per row and position.
 
-    A fold needs one copy of the weights, row-wise λ two more. Raises `MemoryNeed` if not even a fold with one short row fits.
+    A fold needs one copy of the weights, row-wise λ two more; packed copies are two more still, where there is room when everything
+    else has its share. Raises `MemoryNeed` if not even a fold with one short row fits.
     """
     have = available(device) if budget is None else budget
     if have is None:
-        return Grant(rowwise, why, rows, 2 * rows, context)
+        return Grant(rowwise, why, rows, 2 * rows, context, (), rowwise)
     usable = have if budget is not None else int(have * SHARE)
     least = weights + per_position * min(context, 256)
     if least > usable:
@@ -93,7 +98,8 @@ def grant(
     if fit < rows:
         notes.append(f"Rows capped to {fit} of {rows}: a row of {context} positions takes {gb(per_position * context)}.")
     rows = min(rows, fit)
-    return Grant(rowwise, why, rows, min(2 * rows, fit), context, tuple(notes))
+    slots = min(2 * rows, fit)
+    return Grant(rowwise, why, rows, slots, context, tuple(notes), rowwise and room - per_position * context * slots >= 2 * weights)
 
 
 def gb(size: float) -> str:

@@ -60,6 +60,10 @@ class Layout:
         inner = (p for layer in self.layers for p in (layer.qkv, layer.out, layer.gate_up, layer.down))
         return (self.embed, *inner) if self.head is self.embed else (self.embed, *inner, self.head)
 
+    def products(self) -> tuple[Part, ...]:
+        """The fused weights that activations are multiplied by: all but an embedding that is no head."""
+        return tuple(part for part in self.parts() if part is not self.embed or self.head is self.embed)
+
     def vectors(self) -> dict[str, int]:
         """Name → size of every norm weight and bias."""
         found = {self.norm: self.hidden}

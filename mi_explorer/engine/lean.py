@@ -24,6 +24,7 @@ class LeanModel:
         """`count` is told how far the first reading of the checkpoints has come."""
         self.layout, self.device, self.dtype = layout, device, dtype
         self.weight_bytes, self.rowwise, self._count = weight_bytes, rowwise, count
+        self.packed = False  # set by who knows what memory allows, before the first plane
         self.planes: OrderedDict[str, Plane] = OrderedDict()
         self.fold: Fold | None = None
 
@@ -36,14 +37,16 @@ class LeanModel:
         if not self.rowwise:
             return None
         if blend.plane not in self.planes:
+            packed = self.packed
             if self.planes:
                 free = available(self.device)
                 if free is not None and 2 * self.weight_bytes > free // 2:
                     return None
+                packed &= free is None or 4 * self.weight_bytes <= free // 2
                 if len(self.planes) >= PLANES:
                     del self.planes[list(self.planes)[1]]
             count, self._count = self._count, None
-            self.planes[blend.plane] = Plane(self.layout, blend, self.device, self.dtype, count)
+            self.planes[blend.plane] = Plane(self.layout, blend, self.device, self.dtype, packed, count)
         return self.planes[blend.plane]
 
     def folded(self, key: str, blend: Blend) -> Fold:

@@ -17,7 +17,7 @@ def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, 
     """Time decode steps of 1, 2, 4, … lanes in both modes on empty slots, and one full fold.
 
     The best of several rounds over all sizes, so that a disturbance does not hit one size only; a disturbance makes a step
-    longer, never shorter, so a step of fewer lanes is not taken to be dearer than one of more, nor a folded one than a row-wise one.
+    longer, never shorter, so a step of fewer lanes is not taken to be dearer than one of more.
     `report` is told of the phases "bind" and "measure".
     """
     recipes = [Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4)]
@@ -54,8 +54,6 @@ def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, 
     for n, more in reversed(list(zip(measured, measured[1:]))):
         for mode in modes:
             best[mode, n] = min(best[mode, n], best[mode, more])
-    for n in measured:
-        best["folded", n] = min(best[mode, n] for mode in modes)
     start = time.perf_counter()
     backend.refold(blends[1])
     fold = time.perf_counter() - start

@@ -1,6 +1,6 @@
 """The engine against the usual way: for each λ blend into a model, then `generate` with the same batch. Ratios within one run.
 
-    OMP_NUM_THREADS=1 python tests/bench/bench_engine.py [--quick] [--json FILE] [--only strip,sweep,grid,first,overhead,adapter]
+    OMP_NUM_THREADS=1 python tests/bench/bench_engine.py [--quick] [--json FILE] [--only strip,sweep,grid,first,overhead,packed,medium,adapter]
 
 Same tokens, same threads, greedy. On the embedded pair (fp32, its own stop ids) and on a random Qwen3 of 135M parameters (bf16,
 lengths that grow with λ). Every figure is the median of several runs taken in turns. Larger is better, except where it says cost.
@@ -19,8 +19,11 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 
 from mi_explorer.engine import Engine, ResidentPair
+from mi_explorer.engine.banks import Plane, Rows
+from mi_explorer.engine.decoder import Decoder
 from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token
 from mi_explorer.engine.policy import Costs
+from mi_explorer.engine.slots import Slots
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Decoding, Recipe
 
@@ -246,6 +249,32 @@ def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
     return rows
 
 
+def packed_step(resident: ResidentPair, rounds: int) -> list[dict]:
+    """Speed: a row-wise decode step with plain weights ÷ with packed ones, at 4, 11 and 44 rows."""
+    lay, out = resident.layout, []
+    recipes = [Recipe(resident.pair.name, lam=i / 44) for i in range(44)]
+    with torch.inference_mode():
+        decoder = Decoder(lay, 256, resident.device, resident.dtype)
+        slots = Slots(len(lay.layers), lay.kv_heads, lay.head_dim, 44, 256, resident.device, resident.dtype)
+        slots.reserve(256)
+        banks = {packed: Rows(Plane(lay, resident.blend(recipes[0]), resident.device, resident.dtype, packed), 44) for packed in (False, True)}
+        for bank in banks.values():
+            for slot, recipe in enumerate(recipes):
+                bank.write(slot, bank.prepare(resident.blend(recipe)))
+        for n in (4, 11, 44):
+            ids, where = torch.zeros(n, 1, dtype=torch.long), torch.full((n, 1), 127)
+            times: dict[bool, list[float]] = {False: [], True: []}
+            for i in range(rounds + 2):
+                for packed, bank in banks.items():
+                    start = time.perf_counter()
+                    bank.use(0, n)
+                    decoder.logits(bank, decoder.forward(bank, slots, 0, ids, where, 128))
+                    if i >= 2:
+                        times[packed].append(time.perf_counter() - start)
+            out.append({"rows": n, "plain / packed": statistics.median(times[False]) / statistics.median(times[True])})
+    return out
+
+
 def adapter_step(resident: ResidentPair, folder: Path, rounds: int) -> dict:
     """Cost: a row-wise decode step of 16 rows on a rank-16 adapter (all linears) ÷ a plain step; and ÷ it for a full second endpoint."""
     from peft import LoraConfig, get_peft_model
@@ -285,7 +314,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json")
-    parser.add_argument("--only", default="strip,sweep,grid,first,overhead,medium,adapter")
+    parser.add_argument("--only", default="strip,sweep,grid,first,overhead,packed,medium,adapter")
     args = parser.parse_args()
     which, quick = set(args.only.split(",")), args.quick
     torch.set_num_threads(1)
@@ -307,14 +336,18 @@ def main() -> None:
         show("first token, embedded", first_token(mini, 10 if quick else 40))
     if "overhead" in which:
         show("overhead, embedded", overhead(mini, 2 if quick else 7))
+    if "packed" in which:
+        show("packed, embedded", packed_step(mini, 10 if quick else 100))
     if "grid" in which:
         show("grid, embedded", grid(mini, quick))
-    if {"medium", "adapter"} & which:
+    if {"medium", "adapter", "packed"} & which:
         with tempfile.TemporaryDirectory() as folder:
             medium = ResidentPair.load(medium_pair(Path(folder)))
             if "medium" in which:
                 show("strip, 135M bf16", strip_medium(medium, 1 if quick else 3))
                 show("first token, 135M bf16", first_token(medium, 3 if quick else 12))
+            if "packed" in which:
+                show("packed, 135M bf16", packed_step(medium, 3 if quick else 15))
             if "adapter" in which:
                 show("adapter step, 135M bf16", adapter_step(medium, Path(folder), 5 if quick else 30))
     if args.json:
