@@ -15,6 +15,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   const writeAddress = MI.addressBar(setup.fields, setup.version, setup.linkLimit);
   const status = h("p", { class: "mi-status", role: "status" });
   let strip = { ...setup.landing, key: MI.key(view.get()), precomputed: true };
+  let aside = null; // the strip that was here before this one, with the view that it was made for: { strip, view }
   let active = null, ordered = null, pending = false;
 
   const app = {
@@ -38,8 +39,9 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   const help = MI.help();
   app.pairs = MI.pairs(app, setup);
   const label = h("span", { class: "mi-source" });
+  const swap = h("button", { class: "mi-button mi-small", type: "button", title: "Show the strip that was here before, with its settings; once more brings this one back", hidden: true, onclick: back }, "Previous strip");
   element.replaceChildren(h("div", { class: "mi" }, MI.header(app, setup, help), ask.node,
-    h("div", { class: "mi-board-bar" }, label, status, lenses.node), app.board.node, app.rail.node, app.rail.study.words, app.bars.node, help));
+    h("div", { class: "mi-board-bar" }, label, swap, status, lenses.node), app.board.node, app.rail.node, app.rail.study.words, app.bars.node, help));
 
   function say(words, kind = "") {
     MI.text(status, words);
@@ -120,10 +122,12 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     const frames = Object.fromEntries(Object.entries(value.frames).map(([k, f]) => [k, { ...f, run: value.token }]));
     if (Object.keys(frames).length || !ended) {
       const here = active.kind === "here";
+      if (!here && strip === active.before) keep(made(strip));
       strip = { token: here ? active.before.token : value.token, key: active.key, sentence: value.sentence || (here ? active.before.sentence : ""), bands: value.bands.length || ended || !here ? value.bands : active.before.bands, frames: here ? { ...active.before.frames, ...frames } : frames };
       if (here && (active.before.precomputed || active.before.source || active.before.mixed)) strip.mixed = active.before.mixed || active.before.source || "Precomputed strip";
       if (!here) app.board.forget(value.token);
     }
+    if (value.instead && strip === active.before) keep(made(strip));
     if (value.instead) (strip = { ...value.instead, key: MI.key(view.get()), source: value.instead.label }), app.board.forget(value.instead.token); // no GPU: a precomputed strip
     if (ended) {
       clearInterval(active.timer);
@@ -134,6 +138,22 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     }
     ordered = null;
     later();
+  }
+  // Keeps the strip on the board for `back`, with a view; `made` is the one that a strip was made for, as far as it can be told.
+  function keep(looked) {
+    if (Object.keys(strip.frames).length) aside = { strip: { ...strip, frames: lost(strip.frames) }, view: looked };
+  }
+  const made = (of) => (of.key.startsWith("[") ? Object.fromEntries(JSON.parse(of.key)) : of.view || {});
+  function back() {
+    if (active || !aside) return;
+    app.rail.stop();
+    const other = aside;
+    aside = { strip, view: view.get() };
+    strip = other.strip;
+    ordered = null;
+    app.board.forget(strip.token);
+    patch(other.view);
+    redraw(), say("");
   }
   // A frame made from the tokens of its neighbour: how many of them the engine found to be this λ's too.
   function verified({ verified: found, frames }) {
@@ -164,6 +184,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     const words = elsewhere ? strip.source + elsewhere : app.stale() ? "These traces belong to other settings. Run to renew them." : strip.precomputed || strip.source ? strip.label : strip.mixed ? `${strip.mixed} with frames of your own` : frames.length ? (active ? "Live" : `Your run · n = 1 per λ · T ${view.get().t} · seed ${view.get().seed}`) : "";
     MI.text(label, words);
     label.classList.toggle("mi-warn", app.stale());
+    swap.hidden = !aside || Boolean(active);
   }
   const inside = (lam) => lam >= 0 && lam <= 1; // beyond it the rail itself may have grown
   view.watch((now, changed) => {
@@ -202,6 +223,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (content) {
       app.rail.stop();
       ordered = null;
+      keep(view.get());
       const same = content.view.pair === setup.pair.name;
       strip = { ...content, key: same ? MI.key({ ...view.get(), ...content.view }) : "another pair", source: content.label };
       app.board.forget(content.token);

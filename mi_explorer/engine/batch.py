@@ -15,6 +15,7 @@ from mi_explorer.engine.rows import Lane, Row
 from mi_explorer.engine.sampling import Sampler
 
 Emit = Callable[[Row, Event], None]
+WASTE = 256  # tokens that a pass over prompts may pad, before a second pass is cheaper
 
 
 class Batch:
@@ -84,16 +85,21 @@ class Batch:
         return row.key, row.request.prompt
 
     def prefill(self, rows: Sequence[Row], mode: str, first: int) -> None:
-        """One pass over the next tokens of these rows' prompts; rows whose prompt is complete get their first token.
-
-        A row whose (recipe, prompt) is already in a slot copies that KV and computes its last position only; a row that waits for
-        such a donor in this very pass sits it out.
-        """
+        """Read the next tokens of these rows' prompts, in slots from `first`; rows whose prompt is complete get their first token."""
         for row in rows:
             if row.draft and row.length >= len(row.request.prompt):
                 self._verify(row, mode, first)
                 return
-        todo: list[Row] = []
+        for bunch in self._alike(self._readers(rows)):
+            first += self._read(bunch, mode, first)
+
+    def _readers(self, rows: Sequence[Row]) -> list[Row]:
+        """Those that read now, within the budget of tokens.
+
+        A row whose (recipe, prompt) is already in a slot copies that KV and reads its last position only; a row that waits for
+        such a donor in this very step sits it out.
+        """
+        readers: list[Row] = []
         tokens = 0
         for row in rows:
             if row.length == 0 and self.backend.can_fork:
@@ -107,25 +113,41 @@ class Batch:
                     row.length = len(row.request.prompt) - 1
                     for mine, theirs in zip(row.lanes, donor.lanes):
                         self.backend.slots.copy(theirs.slot, mine.slot, row.length)
-            cost = min(self.chunk, len(row.request.prompt) - row.length) * len(row.lanes)
-            if todo and tokens + cost > self.budget:
+            cost = self._left(row) * len(row.lanes)
+            if readers and tokens + cost > self.budget:
                 break
-            todo.append(row)
+            readers.append(row)
             tokens += cost
-        lanes = self.arrange([lane for row in todo for lane in row.lanes], first)
-        if not lanes:
-            return
-        left = [min(self.chunk, len(lane.row.request.prompt) - lane.row.length) for lane in lanes]
+        return readers
+
+    def _left(self, row: Row) -> int:
+        """Tokens of the prompt that a row reads in its next pass."""
+        return min(self.chunk, len(row.request.prompt) - row.length)
+
+    def _alike(self, rows: Sequence[Row]) -> list[list[Row]]:
+        """Bunches of rows with about as much to read: a pass is as long as its longest row, and what it pads is computed for nothing."""
+        bunches: list[list[Row]] = []
+        for row in sorted(rows, key=self._left):
+            if bunches and len(bunches[-1]) * (self._left(row) - self._left(bunches[-1][0])) <= WASTE:
+                bunches[-1].append(row)
+            else:
+                bunches.append([row])
+        return bunches
+
+    def _read(self, rows: Sequence[Row], mode: str, first: int) -> int:
+        """One pass over the next tokens of these rows' prompts, in slots from `first`; how many slots that took."""
+        lanes = self.arrange([lane for row in rows for lane in row.lanes], first)
+        left = [self._left(lane.row) for lane in lanes]
         c = max(left)
         ids = torch.tensor([_padded(x.row.request.prompt, x.row.length, n, c) for x, n in zip(lanes, left)], device=self.backend.device)
         starts = torch.tensor([[lane.row.length] for lane in lanes], device=self.backend.device)
         positions = (starts + torch.arange(c, device=self.backend.device)).clamp_(max=self.backend.context - 1)
         width = min(max(lane.row.length for lane in lanes) + c, self.backend.context)
         logits = self.backend.run(lanes[0].bound, mode, first, ids, positions, width, [n - 1 for n in left])
-        for row in todo:
+        for row in rows:
             row.length += left[row.lanes[0].slot - first]
             row.mode = row.mode or mode
-        done = [row for row in todo if row.length >= len(row.request.prompt)]
+        done = [row for row in rows if row.length >= len(row.request.prompt)]
         if done:
             for row in done:
                 self.emit(row, Admitted(row.request.id, row.mode))
@@ -134,6 +156,7 @@ class Batch:
             for row in done:
                 if row.draft and row.tokens[:1] != list(row.draft[:1]):
                     self._settle(row)
+        return len(lanes)
 
     def _verify(self, row: Row, mode: str, first: int) -> None:
         """One pass over the next tokens of a draft, of which the row's tokens are a prefix: keep what the recipe would draw too.

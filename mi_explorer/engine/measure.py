@@ -11,10 +11,11 @@ from mi_explorer.recipe import Recipe
 
 PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated
 ROUNDS = 5
+PROMPT = 48  # tokens of the prompt that is timed
 
 
 def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, report: Callable[[str, int, int], None] = lambda *_: None) -> Costs:
-    """Time decode steps of 1, 2, 4, … lanes in both modes on empty slots, and one full fold.
+    """Time decode steps of 1, 2, 4, … lanes in both modes on empty slots, a prompt, and one full fold.
 
     The best of several rounds over all sizes, so that a disturbance does not hit one size only; a disturbance makes a step
     longer, never shorter, so a step of fewer lanes is not taken to be dearer than one of more.
@@ -38,6 +39,14 @@ def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, 
         float(backend.run(blends[0], mode, 0, ids, positions, width).sum())  # waits for an asynchronous device
         return time.perf_counter() - start
 
+    def prompt(mode: str) -> float:
+        """Seconds a token of a prompt of `length`."""
+        length = min(PROMPT, width)
+        positions = torch.arange(length, device=backend.device)[None]
+        start = time.perf_counter()
+        float(backend.run(blends[0], mode, 0, torch.zeros_like(positions), positions, length, [length - 1]).sum())
+        return (time.perf_counter() - start) / length
+
     for mode in modes:
         step(mode, 1)
     end = time.perf_counter() + patience
@@ -54,7 +63,8 @@ def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, 
     for n, more in reversed(list(zip(measured, measured[1:]))):
         for mode in modes:
             best[mode, n] = min(best[mode, n], best[mode, more])
+    read = {mode: min(prompt(mode) for _ in range(ROUNDS)) for mode in modes} if time.perf_counter() < end else {}
     start = time.perf_counter()
     backend.refold(blends[1])
     fold = time.perf_counter() - start
-    return Costs({mode: [(n, best[mode, n]) for n in measured] for mode in modes}, fold)
+    return Costs({mode: [(n, best[mode, n]) for n in measured] for mode in modes}, fold, read)

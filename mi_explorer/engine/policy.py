@@ -21,10 +21,14 @@ SLOWDOWN = 1.5  # how much bulk rows in the same batch may slow an interactive s
 
 @dataclass
 class Costs:
-    """Seconds of a step by number of lanes, measured: `steps[mode]` is sorted [(lanes, seconds)]; `fold` the time of a fold."""
+    """Seconds of a step by number of lanes, measured: `steps[mode]` is sorted [(lanes, seconds)]; `fold` the time of a fold.
+
+    `read[mode]`: seconds that a token of a prompt takes; nothing where it is not known.
+    """
 
     steps: dict[str, list[tuple[int, float]]]
     fold: float = 0.0
+    read: dict[str, float] = field(default_factory=dict)
 
     def step(self, mode: str, lanes: int) -> float:
         """Interpolated between the measured sizes; beyond the last, in proportion to the last slope."""
@@ -47,12 +51,17 @@ class Costs:
         """Time for one token of each of `lanes` lanes, in steps of at most `rows`."""
         return self.step(mode, min(lanes, rows)) * max(1.0, lanes / rows)
 
+    def reading(self, mode: str, tokens: float) -> float:
+        """Time to read so many tokens of prompts, spread over the steps that follow."""
+        return tokens * self.read.get(mode, 0.0) / HORIZON
+
 
 @dataclass
 class Group:
     """The rows of one recipe and one priority: `live` in slots, `waiting` in the queue; `lanes` slots per row.
 
-    Of those that wait, `welcome` may come in now: their users' shares of the slots are not used up.
+    Of those that wait, `welcome` may come in now: their users' shares of the slots are not used up. `prompt`: tokens that each of them
+    has to read (fewer than its prompt has, where several samples share one).
     """
 
     key: str
@@ -63,15 +72,20 @@ class Group:
     waiting: int = 0
     lam: float = 0.0
     welcome: int = sys.maxsize
+    prompt: float = 0.0
 
     @property
     def demand(self) -> int:
         """Lanes that want to run, in slots or not."""
         return (self.live + self.waiting) * self.lanes
 
+    def fresh(self, free: int) -> int:
+        """Lanes that could come in now."""
+        return min(self.waiting, self.welcome, free // self.lanes) * self.lanes
+
     def count(self, free: int) -> int:
         """Lanes that could run now."""
-        return (self.live + min(self.waiting, self.welcome, free // self.lanes)) * self.lanes
+        return self.live * self.lanes + self.fresh(free)
 
 
 @dataclass(frozen=True)
@@ -171,8 +185,8 @@ def best_bulk(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: 
     (row-wise, or the longest of them folded) when there is not.
     """
     found: list[tuple[bool, float, float, Plan]] = []
-    for plan, lanes, full, lam in _candidates(groups, costs, rows, free, only):
-        time = costs.step(plan.mode, lanes)
+    for plan, lanes, reads, full, lam in _candidates(groups, costs, rows, free, only):
+        time = costs.step(plan.mode, lanes) + costs.reading(plan.mode, reads)
         running = now is not None and (plan.mode, plan.target) == (now.mode, now.target)
         if plan.mode == "folded" and not running:
             time += costs.fold / HORIZON
@@ -184,26 +198,34 @@ def best_bulk(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: 
     return max(found, key=lambda x: x[:3])[3] if found else None
 
 
-def _candidates(groups: Sequence[Group], costs: Costs, rows: int, free: int, only: str) -> Iterable[tuple[Plan, int, bool, float]]:
-    """Plans with their lanes, whether they start nothing by bits, and their λ."""
+def _candidates(groups: Sequence[Group], costs: Costs, rows: int, free: int, only: str) -> Iterable[tuple[Plan, int, float, bool, float]]:
+    """Plans with their lanes, the tokens of prompts that these have to read, whether they start nothing by bits, and their λ."""
     for g in groups:
         if g.foldable and (only != "rowwise" or g.plane is None):
             lanes = min(rows, g.count(free))
-            yield Plan("folded", g.key, 1, rows), lanes, not g.waiting or lanes >= FULL * min(rows, g.demand), g.lam
+            reads = min(rows, g.fresh(free)) * g.prompt
+            yield Plan("folded", g.key, 1, rows), lanes, reads, not g.waiting or lanes >= FULL * min(rows, g.demand), g.lam
     for plane in {g.plane for g in groups if g.plane is not None}:
         members = [g for g in groups if g.plane == plane]
         if only == "fold" and all(g.foldable for g in members):
             continue
-        rate = rows / costs.step("rowwise", rows)  # what a full row-wise step gives; who folds better than that waits for its fold
-        joining = [g for g in members if only == "rowwise" or not g.foldable or g.demand / costs.round("folded", g.demand, rows) <= rate]
+        joining = [g for g in members if only == "rowwise" or not g.foldable or not _folds_better(g, costs, rows)]
         live = sum(g.live * g.lanes for g in members)
-        queued = min(free, sum(min(g.waiting, g.welcome) * g.lanes for g in joining))
+        coming = [min(g.waiting, g.welcome) * g.lanes for g in joining]
+        queued = min(free, sum(coming))
         yield (
             Plan("rowwise", plane, 1, rows, late=tuple(sorted(g.key for g in members if g not in joining))),
             min(rows, live + queued),
+            min(rows, queued) * sum(n * g.prompt for n, g in zip(coming, joining)) / max(1, sum(coming)),
             True,
             max(g.lam for g in members),
         )
+
+
+def _folds_better(g: Group, costs: Costs, rows: int) -> bool:
+    """Whether a recipe gets more rows a second by a fold of its own than in a full row-wise step, prompts included."""
+    folded = costs.round("folded", g.demand, rows) + costs.reading("folded", g.demand * g.prompt)
+    return g.demand / folded > rows / (costs.step("rowwise", rows) + costs.reading("rowwise", rows * g.prompt))
 
 
 def _lanes(plan: Plan, groups: Sequence[Group], free: int) -> int:

@@ -3,10 +3,13 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from mi_explorer.engine.events import INTERACTIVE
 from mi_explorer.engine.policy import Group
 from mi_explorer.engine.rows import Row
+
+AHEAD = 8  # waiting rows that are looked at to tell how long prompts are
 
 
 @dataclass
@@ -28,6 +31,12 @@ class Shares:
         """Note a row that came in."""
         self.free -= lanes
         self.busy[user] = self.busy.get(user, 0) + lanes
+
+
+def _to_read(waiting: deque[Row]) -> float:
+    """Tokens of prompts for each of the next rows; samples of one question share its prompt (and the tuple that holds it)."""
+    prompts = [row.request.prompt for row in islice(waiting, AHEAD)]
+    return sum(map(len, {id(prompt): prompt for prompt in prompts}.values())) / len(prompts)
 
 
 class Queue:
@@ -60,6 +69,7 @@ class Queue:
                     groups[key] = Group(key, row.plane, row.foldable, lanes, 0, 0, row.request.recipe.lam, 0)
                 groups[key].waiting += len(waiting)
                 groups[key].welcome += min(len(waiting), shares.rows(user, lanes))
+                groups[key].prompt = _to_read(waiting)
 
     def order(self, priority: int, busy: dict[object, int]) -> list[tuple[object, int, int]]:
         """Who waits, next in turn first: (stream, its waiting rows, rows of others that go before its next one).

@@ -79,6 +79,32 @@ def test_a_run_is_stopped_for_what_is_opened(scripted, visit):
     assert page.text_content(".mi-source") == content()["label"] and page.locator(".mi-bar").count() == 2
 
 
+def test_the_strip_before_comes_back_with_its_settings(scripted, visit):
+    page = visit(scripted)
+    swap, source, prompt = page.get_by_role("button", name="Previous strip"), page.locator(".mi-source"), page.locator(".mi-prompt")
+    landing, asked = source.inner_text(), prompt.input_value()
+    expect(swap).to_be_hidden()
+    page.click(".mi-example >> nth=1")
+    question = prompt.input_value()
+    page.click(".mi-primary")
+    expect(source).to_contain_text("Your run")
+    expect(page.locator(".mi-stop")).to_be_hidden()
+    mine = source.inner_text()
+    swap.click()
+    expect(source).to_have_text(landing)
+    assert prompt.input_value() == asked != question and page.locator(".mi-warn").count() == 0
+    swap.click()
+    expect(source).to_have_text(mine)
+    assert prompt.input_value() == question
+    set_lam(page, 0.7)
+    page.evaluate(SHOW, [{}, content()])
+    expect(source).to_have_text(content()["label"])
+    swap.click()
+    expect(source).to_have_text(mine)
+    expect(pane(page, "thinking").locator(".mi-chip")).to_have_text("✓ correct")
+    assert prompt.input_value() == question and lam(page) == 0.7 and "seed=77" not in page.url
+
+
 def test_where_lambda_begins_to_matter_says_how_it_is_known(chromium):
     page = chromium.new_page()
     for name in ("core", "paint"):

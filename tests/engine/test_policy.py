@@ -23,20 +23,21 @@ def table(first: float, slope: float) -> list[tuple[int, float]]:
 
 
 times = st.builds(
-    lambda f, fs, r, rs, fold: Costs({"folded": table(f, fs), "rowwise": table(f * r, fs * rs)}, fold * f),
+    lambda f, fs, r, rs, fold, read: Costs(
+        {"folded": table(f, fs), "rowwise": table(f * r, fs * rs)}, fold * f, {"folded": read * fs, "rowwise": read * fs * rs}
+    ),
     st.floats(0.1, 5),
     st.floats(0.001, 1),
     st.floats(1, 3),
     st.floats(0.5, 3),
     st.floats(0.01, 20),
+    st.sampled_from([0.0, 0.3, 1.0]),
 )
-crowds = st.lists(
-    st.builds(lambda live, wait, lam: (live, wait, lam), st.integers(0, 20), st.integers(0, 40), st.floats(0, 1)), min_size=1, max_size=8
-)
+crowds = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 40), st.floats(0, 1), st.integers(1, 200)), min_size=1, max_size=8)
 
 
 def groups(crowd) -> list[Group]:
-    return [Group(f"k{i}", "p", True, 1, live, wait, lam) for i, (live, wait, lam) in enumerate(crowd) if live + wait]
+    return [Group(f"k{i}", "p", True, 1, live, wait, lam, prompt=prompt) for i, (live, wait, lam, prompt) in enumerate(crowd) if live + wait]
 
 
 @settings(max_examples=100, deadline=None)
@@ -48,15 +49,19 @@ def test_bulk_runs_at_the_best_rate_there_is(crowd, costs):
         assert plan is None
         return
 
-    def rate(mode: str, target: str) -> float:
-        if mode == "rowwise":
-            n = min(64, sum(g.live for g in bulk) + min(64, sum(g.waiting for g in bulk)))
-            return n / costs.step("rowwise", n)
-        n = min(64, next(g for g in bulk if g.key == target).count(64))
-        return n / (costs.step("folded", n) + costs.fold / HORIZON)
+    def rate(mode: str, here: list[Group], coming: list[Group], extra: float = 0.0) -> float:
+        """Rows per second of a step, with the prompts of those who come in spread over the steps that a fold is spread over."""
+        come = min(64, sum(g.waiting for g in coming))
+        n = min(64, sum(g.live for g in here) + come)
+        tokens = come * sum(g.waiting * g.prompt for g in coming) / max(1, sum(g.waiting for g in coming))
+        return n / (costs.step(mode, n) + (tokens * costs.read[mode] + extra) / HORIZON) if n else 0.0
 
-    rates = [rate("rowwise", "p"), *(rate("folded", g.key) for g in bulk)]
-    assert rate(plan.mode, plan.target) >= max(rates) / STAY
+    joining = [g for g in bulk if g.key not in plan.late]
+    target = [g for g in bulk if g.key == plan.target]
+    chosen = rate("rowwise", bulk, joining) if plan.mode == "rowwise" else rate("folded", target, target, costs.fold)
+    assert chosen >= max(rate("folded", [g], [g], costs.fold) for g in bulk) / STAY
+    if not any(costs.read.values()):
+        assert chosen >= rate("rowwise", bulk, bulk) / STAY
 
 
 @settings(max_examples=100, deadline=None)
@@ -183,7 +188,7 @@ class Made(SimpleNamespace):
 
 def row(order: int, stream: int, recipe: int, priority: int, ready: bool = True):
     """A row; recipes 0-3 share a plane and fold, 4 has none and folds, 5 does not fold and has two lanes."""
-    request = SimpleNamespace(recipe=SimpleNamespace(lam=recipe / 4))
+    request = SimpleNamespace(recipe=SimpleNamespace(lam=recipe / 4), prompt=(0,) * (5 + 20 * recipe))
     plane, lanes = None if recipe == 4 else "logit" if recipe == 5 else "plane", (0, 1) if recipe == 5 else (0,)
     more = {"plane": plane, "foldable": recipe != 5, "lanes": lanes, "request": request, "ready": ready}
     return Made(order=order, stream=stream, key=str(recipe), priority=priority, **more)

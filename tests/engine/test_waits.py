@@ -18,7 +18,7 @@ from tests.fakes import scripted_bench
 
 
 def row(stream, order, key="k"):
-    request = SimpleNamespace(recipe=Recipe())
+    request = SimpleNamespace(recipe=Recipe(), prompt=(1, 2))
     return SimpleNamespace(stream=stream, order=order, key=key, priority=INTERACTIVE, request=request, plane="p", foldable=True, lanes=[0])
 
 
