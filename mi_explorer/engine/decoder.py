@@ -34,6 +34,8 @@ class Decoder:
         self.sin = torch.cat((-sin, sin), 1)[:, None].to(device, dtype)  # the sign of rotate_half sits in the table
         self.act = ACTIVATIONS[layout.act]
         self.scale = layout.head_dim**-0.5
+        self._eps = torch.tensor(layout.eps, device=device)
+        self._fused = device.type != "cpu" or dtype != torch.float32
 
     def forward(self, bank: Bank, slots: Slots, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int) -> torch.Tensor:
         """Hidden states [n, c, hidden] (final norm applied) of `ids` [n, c] at `positions` [n, c] in slots first..first+n−1.
@@ -51,19 +53,13 @@ class Decoder:
         if c > 1 and group > 1:
             mask = mask.repeat(1, 1, group, 1)
         cos, sin = self.cos[positions], self.sin[positions]  # [n, c, 1, d]
-        eps, hidden, heads = lay.eps, (lay.hidden,), hq + hk
+        heads = hq + hk
         x = bank.embed(ids)
         for i, layer in enumerate(lay.layers):
-            h = F.rms_norm(x, hidden, None, eps) * bank.norm(layer.norm1)
-            qkv = bank.linear(layer.qkv, h).view(n, c, heads + hk, d)
+            qkv = bank.normed(layer.qkv, layer.norm1, self._unit(x)).view(n, c, heads + hk, d)
             qk = qkv[:, :, :heads]
             if layer.qk_norm:
-                unit = F.rms_norm(qk, (d,), None, eps)
-                wq, wk = bank.norm(layer.qk_norm[0]), bank.norm(layer.qk_norm[1])
-                if wq.dim() > 1:  # per row [n, 1, d] → [n, 1, 1, d]
-                    wq, wk = wq.unsqueeze(2), wk.unsqueeze(2)
-                torch.mul(unit[:, :, :hq], wq, out=qk[:, :, :hq])
-                torch.mul(unit[:, :, hq:], wk, out=qk[:, :, hq:])
+                torch.mul(self._unit(qk), bank.heads(layer.qk_norm, (hq, hk)), out=qk)
             turned = qk.roll(d // 2, -1)
             qk.mul_(cos).addcmul_(turned, sin)
             slots.flat[i][write] = qkv[:, :, hq:]
@@ -77,10 +73,16 @@ class Decoder:
                 y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, scale=self.scale)
                 y = y.view(n, hk, group, c, d).permute(0, 3, 1, 2, 4).reshape(n, c, hq * d)
             x = x + bank.linear(layer.out, y)
-            h = F.rms_norm(x, hidden, None, eps) * bank.norm(layer.norm2)
-            gate, up = bank.linear(layer.gate_up, h).chunk(2, -1)
+            gate, up = bank.normed(layer.gate_up, layer.norm2, self._unit(x)).chunk(2, -1)
             x = x + bank.linear(layer.down, self.act(gate).mul_(up))
-        return F.rms_norm(x, hidden, None, eps) * bank.norm(lay.norm)
+        return self._unit(x) * bank.norm(lay.norm)
+
+    def _unit(self, x: torch.Tensor) -> torch.Tensor:
+        """x over its root mean square along the last dimension: `F.rms_norm`, in half the operations where torch has no kernel for it."""
+        if self._fused:
+            return F.rms_norm(x, x.shape[-1:], None, self.layout.eps)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return x * torch.addcmul(self._eps, norm, norm, value=1 / x.shape[-1]).rsqrt_()
 
     def logits(self, bank: Bank, hidden: torch.Tensor) -> torch.Tensor:
         """[n, c, hidden] → [n, c, vocabulary], in the model's dtype."""

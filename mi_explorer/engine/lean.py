@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
-from mi_explorer.engine.banks import Count, Fold, Plane, Rows, RowWeights
+from mi_explorer.engine.banks import Fold, Rows, RowWeights
 from mi_explorer.engine.budget import available
 from mi_explorer.engine.decoder import Decoder
 from mi_explorer.engine.layout import Layout
+from mi_explorer.engine.plane import Count, Plane
 from mi_explorer.engine.slots import Slots
 from mi_explorer.weights.line import Blend
 

@@ -13,6 +13,7 @@ import platform
 import statistics
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -20,9 +21,10 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 
 from mi_explorer.engine import Engine, ResidentPair
-from mi_explorer.engine.banks import Plane, Rows
+from mi_explorer.engine.banks import Rows
 from mi_explorer.engine.decoder import Decoder
 from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token
+from mi_explorer.engine.plane import Plane
 from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.slots import Slots
 from mi_explorer.pairs import Pair, get_pair
@@ -160,10 +162,14 @@ def sweep_mini(resident: ResidentPair, questions: int, rounds: int) -> dict:
 
 
 def grid(resident: ResidentPair, quick: bool) -> list[dict]:
-    """auto against the better of pure fold and pure row-wise: λs × questions × length spread, bulk and interactive."""
+    """auto against the better of pure fold and pure row-wise: λs × questions × length spread, bulk and interactive.
+
+    `same passes`: auto ran the very passes (mode, rows, columns) of the better one, so that their ratio is the machine's noise.
+    """
     shapes = [(1, 1), (1, 64), (2, 16), (4, 8), (4, 44), (11, 1), (11, 4), (11, 16)]
     rows = []
     engines = {only: Engine(resident, max_context=512, only=only) for only in ("auto", "fold", "rowwise")}
+    passes: dict[str, Counter] = {only: counted(engine) for only, engine in engines.items()}
     try:
         for lams, questions in shapes[:: 3 if quick else 1]:
             for spread in ("equal", "wide"):
@@ -175,16 +181,35 @@ def grid(resident: ResidentPair, quick: bool) -> list[dict]:
                             cap = 48 if spread == "equal" else int(12 * 8 ** ((i * questions + j * 7) % 11 / 10))
                             recipe = Recipe(resident.pair.name, lam=i / max(1, lams - 1) if lams > 1 else 0.5)
                             requests.append(Request(f"{i} {j}", tuple(range(20 + j, 80 + j)), recipe, Decoding(temperature=0, cap=cap), (), priority))
+                    order = list(engines)
                     for _ in range(2 if quick else 5):
-                        for only, engine in engines.items():
-                            times[only].append(ours(engine, requests)[1])
+                        order = [*order[1:], order[0]]
+                        for only in order:
+                            passes[only].clear()
+                            times[only].append(ours(engines[only], requests)[1])
                     auto, fold, row = (min(times[k]) for k in ("auto", "fold", "rowwise"))  # a disturbance makes a run longer, never shorter
                     shape = f"{lams} λ × {questions}, {spread}, {'bulk' if priority else 'interactive'}"
-                    rows.append({"shape": shape, "auto / better": min(fold, row) / auto, "fold s": fold, "rowwise s": row, "auto s": auto})
+                    same = "yes" if passes["auto"] == passes["fold" if fold < row else "rowwise"] else "no"
+                    took = {"fold s": fold, "rowwise s": row, "auto s": auto, "same passes": same}
+                    rows.append({"shape": shape, "auto / better": min(fold, row) / auto, **took})
     finally:
         for engine in engines.values():
             engine.close()
     return rows
+
+
+def counted(engine: Engine) -> Counter:
+    """Counts the passes of an engine from now on, by (mode, rows, columns)."""
+    engine.wait()
+    found: Counter = Counter()
+    run = engine.backend.run
+
+    def call(bound, mode, first, ids, *rest):  # noqa: ANN001
+        found[mode, *ids.shape] += 1
+        return run(bound, mode, first, ids, *rest)
+
+    engine.backend.run = call
+    return found
 
 
 def first_token(resident: ResidentPair, rounds: int) -> dict:

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from mi_explorer.engine import Engine, ResidentPair
-from mi_explorer.engine.banks import Fold, Plane, Rows
+from mi_explorer.engine.banks import Fold, Rows
 from mi_explorer.engine.budget import grant
 from mi_explorer.engine.events import Request
 from mi_explorer.engine.packed import pack, packs, product
+from mi_explorer.engine.plane import Plane
 from mi_explorer.recipe import Scope
 from tests.engine.lab import CHEAP_ROWS, ROWWISE, greedy, prompt, run
 
@@ -58,6 +59,29 @@ def test_rows_multiply_by_their_own_blend(labs, kind, method):
         ids = torch.tensor([[3, 7]] * 4)
         assert torch.equal(plain.embed(ids), packed.embed(ids))
         assert all(len(packed.plane.weights[part]) == (1 if method == "linear" else len(part.names)) for part in layout.products())
+
+
+@pytest.mark.parametrize("method", ["linear", "slerp"])
+def test_a_norm_s_weight_and_the_heads_ones_are_the_rows_own(labs, method):
+    lab = labs("qwen3")
+    recipes = [lab.recipe(lam, method=method) for lam in LAMS]
+    with torch.inference_mode():
+        blends, pair = banks(lab, recipes)
+        layer = lab.resident.layout.layers[1]
+        for part, norm in ((layer.qkv, layer.norm1), (layer.gate_up, layer.norm2)):
+            x = torch.randn(4, 3, part.width)
+            for row, blend in enumerate(blends):
+                weight = torch.cat([blend.tensor(name).double() for name in part.names])
+                want = (x[row].double() * blend.tensor(norm).double()) @ weight.T
+                fold = Fold(lab.resident.layout, CPU, torch.float32)
+                fold.to(recipes[row].hash, blend, pair[0].plane)
+                for got in (*(bank.normed(part, norm, x)[row] for bank in pair), fold.normed(part, norm, x[row])):
+                    assert torch.allclose(got.double(), want, atol=1e-5), (part.names, row)
+                q, k = (blend.tensor(name) for name in layer.qk_norm)
+                for heads in (*(bank.heads(layer.qk_norm, (3, 2))[row, 0] for bank in pair), fold.heads(layer.qk_norm, (3, 2))):
+                    assert torch.allclose(heads, torch.stack([q, q, q, k, k]), atol=1e-6)
+                fold.to(recipes[0].hash, blends[0], pair[0].plane)
+                assert torch.allclose(fold.heads(layer.qk_norm, (1, 1))[0], blends[0].tensor(layer.qk_norm[0]), atol=1e-6), "a new blend has new ones"
 
 
 @pytest.mark.parametrize("kind", ["qwen3", "qwen2"])

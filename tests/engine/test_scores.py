@@ -93,7 +93,10 @@ def test_scoring_needs_no_engine_and_disturbs_none(labs):
     lab = labs("qwen3")
     fresh = ResidentPair.load(lab.pair)
     alone = score(fresh, lab.recipe(0.4), PROMPT, RESPONSE)
-    assert alone == score(lab.resident, lab.recipe(0.4), PROMPT, RESPONSE)
+    beside = score(lab.resident, lab.recipe(0.4), PROMPT, RESPONSE)  # of a pair that engines ran on, so its weights may be packed
+    assert alone == score(fresh, lab.recipe(0.4), PROMPT, RESPONSE) and alone.argmax == beside.argmax
+    for name in ("logprob", "logprob_instruct", "logprob_thinking", "kl_instruct", "kl_thinking", "js", "entropy", "lam_hat"):
+        assert getattr(alone, name) == pytest.approx(getattr(beside, name), abs=1e-5), name
     with Engine(fresh, max_rows=2, max_context=128, costs=CHEAP_ROWS) as engine:
         stream = engine.submit([Request("a", PROMPT, lab.recipe(0.7), greedy(60))])
         for _ in range(5):
