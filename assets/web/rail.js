@@ -74,7 +74,7 @@ MI.rail = function (app) {
     stages.replaceChildren(...(known || app.strip().bands).map((b) => {
       const wide = (b.to - b.from) / (range[1] - range[0]);
       const words = { 1: "no thought", 2: "transition", 3: "thinking" }[b.stage];
-      return h("span", { class: "mi-stage mi-stage-" + b.stage, title: `Stage ${b.stage}: ${words} (${how})`, style: { left: MI.place(b.from, range), width: `calc(${wide.toFixed(5)} * (100% - 2 * var(--inset)))` } }, h("b", {}, `stage ${b.stage}`), wide > 0.16 ? " " + words : "");
+      return h("span", { class: "mi-stage mi-stage-" + b.stage, title: `Stage ${b.stage}: ${words} (${how})`, style: { left: MI.place(b.from, range), width: `calc(${wide.toFixed(5)} * (100% - 2 * var(--inset)))` } }, h("b", {}, `stage ${b.stage}`), wide > 0.16 ? h("span", {}, " " + words) : "");
     }));
     dots.replaceChildren(
       ...frames.map((f) => {

@@ -1,4 +1,4 @@
-"""What the study half costs: the runner against the bare engine, saving, resuming, showing, sealing.
+"""What the study half costs: the runner against the bare engine, saving, resuming, showing, sealing, intervals.
 
     python -m tests.bench.bench_study            # on the embedded pair
     python -m tests.bench.bench_study --quick    # small sizes, to see that it works; its figures mean nothing
@@ -20,10 +20,15 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
+import pandas as pd
+
 from mi_explorer.engine.events import BULK, Request
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.study.exchange import export_study
+from mi_explorer.study.grid import Grid
 from mi_explorer.study.identity import versions
+from mi_explorer.study.metrics import Measures
 from mi_explorer.study.plan import Item, Plan, digest, grid
 from mi_explorer.study.run import Runner
 from mi_explorer.study.samples import Sample, pack
@@ -108,6 +113,22 @@ def store_costs(folder: Path, questions: int, samples: int) -> dict[str, Any]:
                 "table with intervals s": round(showing, 2), "bytes per sample": round(store.size() / total)}  # fmt: skip
 
 
+def metrics_cost(questions: int, samples: int) -> dict[str, Any]:
+    """Every measure of 11 cells with its interval, and the paired differences of each cell to the first in three of them."""
+    rng = np.random.default_rng(0)
+    cell, item, number = (x.ravel() for x in np.indices((len(LAMS), questions, samples)))
+    frame = pd.DataFrame({
+        "cell": cell.astype(str), "item": item.astype(str), "number": number, "tokens": rng.integers(10, 300, cell.size),
+        "verdict": np.where(rng.random(cell.size) < 0.5, "correct", "wrong"), "answer": rng.integers(0, 99, cell.size).astype(str),
+        "think_closed": rng.random(cell.size) < cell / 10, "first_correct": 7,
+    })  # fmt: skip
+    began = time.perf_counter()
+    measures = Measures(Grid.of(frame))
+    rows = measures.rows()
+    [measures.paired(i, 0, metric) for i in range(len(LAMS)) for metric in ("mean", "tokens", "think_ratio")]
+    return {"cells × questions × samples": f"{len(rows)} × {questions} × {samples}", "seconds": round(time.perf_counter() - began, 2), "target": "< 2"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
@@ -118,6 +139,7 @@ def main() -> None:
         found = {
             "runner": runner_share(folder, 8 if args.quick else 64, 40 if args.quick else 200, 1 if args.quick else 5),
             "store": store_costs(folder, 10 if args.quick else 200, 2 if args.quick else 16),
+            "metrics": metrics_cost(20 if args.quick else 200, 4 if args.quick else 64),
             "versions": versions(),
         }
     if args.json:
