@@ -11,7 +11,8 @@ from mi_explorer.recipe import Recipe
 
 PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated
 ROUNDS = 5
-PROMPT = 48  # tokens of the prompt that is timed
+PROMPTS, PROMPT = 8, 48  # how many prompts are timed together, or one where that takes too long, and their tokens
+READING = 1.0  # seconds for that; of a model that needs more it stays unknown
 
 
 def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, report: Callable[[str, int, int], None] = lambda *_: None) -> Costs:
@@ -39,13 +40,13 @@ def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, 
         float(backend.run(blends[0], mode, 0, ids, positions, width).sum())  # waits for an asynchronous device
         return time.perf_counter() - start
 
-    def prompt(mode: str) -> float:
-        """Seconds a token of a prompt of `length`."""
-        length = min(PROMPT, width)
-        positions = torch.arange(length, device=backend.device)[None]
+    def read(mode: str, n: int) -> float:
+        """Seconds a token of `n` prompts that are read together."""
+        positions = torch.arange(min(PROMPT, width), device=backend.device).expand(n, -1)
         start = time.perf_counter()
-        float(backend.run(blends[0], mode, 0, torch.zeros_like(positions), positions, length, [length - 1]).sum())
-        return (time.perf_counter() - start) / length
+        logits = backend.run(blends[0], mode, 0, torch.zeros_like(positions), positions, positions.shape[1], [positions.shape[1] - 1] * n)
+        float(logits.sum())
+        return (time.perf_counter() - start) / positions.numel()
 
     for mode in modes:
         step(mode, 1)
@@ -63,8 +64,13 @@ def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, 
     for n, more in reversed(list(zip(measured, measured[1:]))):
         for mode in modes:
             best[mode, n] = min(best[mode, n], best[mode, more])
-    read = {mode: min(prompt(mode) for _ in range(ROUNDS)) for mode in modes} if time.perf_counter() < end else {}
+    costs = Costs({mode: [(n, best[mode, n]) for n in measured] for mode in modes})
+    for n in (min(PROMPTS, rows), 1):
+        once = sum(costs.step(mode, n * PROMPT) for mode in modes)
+        if rounds := min(ROUNDS, int(READING / once)):
+            costs.read = {mode: min(read(mode, n) for _ in range(rounds)) for mode in modes}
+            break
     start = time.perf_counter()
     backend.refold(blends[1])
-    fold = time.perf_counter() - start
-    return Costs({mode: [(n, best[mode, n]) for n in measured] for mode in modes}, fold, read)
+    costs.fold = time.perf_counter() - start
+    return costs
