@@ -46,13 +46,14 @@ COUNT = """([seconds, move]) => new Promise((done) => {
 # Seconds from the click on Run to the first token on the page and to the end, and the tokens shown.
 TIMED_RUN = """() => new Promise((done) => {
   const counts = () => [...document.querySelectorAll(".mi-bar")].map((b) => Number(b.title.match(/: ([\\d,]+) token/)[1].replace(",", "")));
-  const began = performance.now();
-  let seen = false, first = null;
+  const before = counts().reduce((a, b) => a + b, 0), began = performance.now();
+  let seen = false, fresh = false, first = null;
   document.querySelector(".mi-primary").click();
   const tick = () => {
     const running = !document.querySelector(".mi-stop").hidden, total = counts().reduce((a, b) => a + b, 0);
     const live = document.querySelector(".mi-source").textContent === "Live";
-    if (live && total > 0 && first === null) first = performance.now();
+    fresh = fresh || (live && total < before); // the strip of the run before is gone
+    if (fresh && total > 0 && first === null) first = performance.now();
     seen = seen || live;
     if (!seen || running) return requestAnimationFrame(tick);
     done({ first: (first - began) / 1000, all: (performance.now() - began) / 1000, tokens: total });
@@ -129,16 +130,21 @@ def scrub(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, floa
 
 
 def engine_alone(bench: Any, view: Any) -> dict[str, float]:
-    from mi_explorer.study.ask import Ask
+    """The same strip straight from the engine: seconds to the first token and to the end, by its events."""
+    from mi_explorer.engine.events import Request, Token
     from mi_explorer.ui import board
 
-    asks = [Ask(board.frame_id(x), view.prompt, view.recipe(x), view.decoding) for x in board.GRID]
-    began, first, last = time.perf_counter(), None, {}
-    for changed in bench.stream(asks, hz=200):
-        last |= {s.id: s for s in changed}
-        if first is None and any(s.trace.tokens for s in changed):
-            first = time.perf_counter() - began
-    return {"first": first or 0.0, "all": time.perf_counter() - began, "tokens": sum(s.trace.tokens for s in last.values())}
+    requests = []
+    for lam in board.GRID:
+        recipe = view.recipe(lam)
+        prompt = bench.prompts.render(view.prompt, recipe)
+        requests.append(Request(board.frame_id(lam), prompt.ids, recipe, view.decoding, bench.prompts.stop_ids))
+    began, first, tokens = time.perf_counter(), 0.0, 0
+    for event in bench.engine.submit(requests):
+        if isinstance(event, Token):
+            first = first or time.perf_counter() - began
+            tokens += 1
+    return {"first": first, "all": time.perf_counter() - began, "tokens": tokens}
 
 
 def live(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, float]:

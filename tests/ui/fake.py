@@ -119,7 +119,7 @@ class FakeBench:
             self._line.remove(ticket)
 
     def _rows(self, rows: list[Any], stop: Any, hz: float) -> Iterator[tuple[Snapshot, ...]]:
-        longest, last = max(len(ids) for *_, ids in rows), 0.0
+        longest, last, due = max(len(ids) for *_, ids in rows), 0.0, time.monotonic()
         for i in range(longest + 1):
             if i == 20 and rows[0][0].prompt.startswith("break"):
                 raise RuntimeError("device on fire")
@@ -136,7 +136,8 @@ class FakeBench:
             if stopped:
                 return
             if self.rate:
-                time.sleep(1 / self.rate)
+                due = max(due + 1 / self.rate, time.monotonic() - 0.5)  # what took time meanwhile is caught up with
+                time.sleep(max(0.0, due - time.monotonic()))
 
     def _snapshot(self, ask: Ask, fold: TraceFold, ids: list[int], i: int, stopped: bool) -> Snapshot:
         done, trace = i == len(ids), fold.trace()
