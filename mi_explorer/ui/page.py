@@ -32,6 +32,7 @@ SCRIPTS = (
 )  # fmt: skip
 STYLES = ("style", "figure", "curves", "weights", "takeaway")
 FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
+SESSIONS = 500  # tabs and programs whose state is kept, the last ones; each takes a quarter of a megabyte, also when it is gone
 SPARE_THREADS = 24  # so that Stop, scores and tables are answered while every visitor streams
 VISITORS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
 
@@ -178,6 +179,7 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
         "share": False,
         "footer_links": ["gradio"],
         "max_threads": VISITORS + SPARE_THREADS,
+        "state_session_capacity": SESSIONS,
         **more,
     }
     routes = {"routes": [figure.route(), app.parcels.route()]}  # type: ignore[attr-defined]  # set by `build`

@@ -309,7 +309,7 @@ def measure(visitors: int = 50, seconds: float = 300.0, clients: bool = True) ->
                         return
 
             warm: list[dict[str, float]] = []
-            run(crowd(time.monotonic() + min(20.0, seconds / 3), Book(), min(visitors, 16)), warm)  # libraries, caches, threads
+            run(crowd(time.monotonic() + min(30.0, seconds / 3), Book(), visitors), warm)  # libraries, caches, pools of threads
             time.sleep(SETTLE)
             before = server.figures()
             seen: list[dict[str, float]] = []

@@ -60,6 +60,7 @@ def serve(tmp_path_factory):
         open_apps.append(app)
         return f"http://127.0.0.1:{settings.port}", explore
 
+    start.apps = open_apps
     yield start
     for app in open_apps:
         app.close()
@@ -171,6 +172,17 @@ def test_uploads_have_the_operators_limit_and_keep_no_path_of_the_visitor(serve,
     (path,) = json.loads(answer)
     assert status == 200 and ".." not in path and Path(path).resolve().is_relative_to(Path(path).parents[1].resolve())
     assert Path(path).name == "x.mistudy"
+
+
+def test_the_state_of_sessions_is_bounded(serve, monkeypatch):
+    """Whoever asks with ever new sessions makes the oldest forgotten, not the memory full."""
+    monkeypatch.setattr("mi_explorer.ui.page.SESSIONS", 5)
+    site = Site(serve()[0])
+    kept = serve.apps[-1].app.state_holder.session_data
+    for i in range(12):
+        last = list(Run(site, f"tab{i}", ask(f"n{i}")).states())[-1]
+        assert last["state"] == "done" and len(kept) <= 5
+    assert "tab11" in kept and "tab0" not in kept
 
 
 # -- files --------------------------------------------------------------------------------------------------------------
