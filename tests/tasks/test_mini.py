@@ -40,7 +40,7 @@ def test_solutions_in_the_pair_s_own_form(form):
         if form == "thought":
             said = next(i for i, (text, _) in enumerate(pieces) if text.startswith(" So the answer is"))
             after = sum(len(text.split()) for text, _ in pieces[said + 1 :])  # two checks, and the answer once more
-            assert trace.overthinking >= after / trace.tokens > 0
+            assert trace.tokens - trace.first_correct >= after > 0
             assert trace.running_answers[-1].correct and trace.think_tokens < trace.tokens
 
 
