@@ -278,5 +278,5 @@ class _Pass:
     def advance(self, ids: torch.Tensor) -> None:
         """Feed the drawn ids to the next pass."""
         self.ids = (ids if self.owner is None else ids[self.owner])[:, None]
-        self.positions = self.positions + 1
-        self.steps = self.steps + 1
+        self.positions += 1
+        self.steps += 1

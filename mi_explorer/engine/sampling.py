@@ -15,6 +15,7 @@ from mi_explorer.recipe import Decoding
 MANY = 256  # without top-k: candidates looked at before the whole vocabulary is sorted
 
 AHEAD = 16  # steps of noise hashed at a time
+LEAST = 1e-9  # top-p 0 keeps the likeliest token, before which nothing comes
 
 
 def noise(seeds: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -53,7 +54,7 @@ class Sampler:
         self.open = self.k > MANY  # some row has no top-k
         self.top_k = column([min(x.top_k, vocab) or vocab if x.temperature > 0 else 1 for x in d]) if len(set(ks)) > 1 or self.any_greedy else None
         self.pure = any(x.top_p >= 1 and x.top_k == 0 for x in hot)
-        self.top_p = column([x.top_p for x in d]) if any(x.top_p < 1 for x in hot) else None
+        self.top_p = column([max(x.top_p, LEAST) for x in d]) if any(x.top_p < 1 for x in hot) else None
         self.min_p = column([x.min_p for x in d]) if any(x.min_p > 0 for x in hot) else None
         self.ranks = torch.arange(vocab, device=device)
         self.penalty = None
@@ -112,9 +113,7 @@ class Sampler:
             before = p.cumsum(-1) - p
             if total is not None and k < self.ranks.shape[0]:
                 complete = bool(((before[:, -1:] + p[:, -1:] >= self.top_p) | (self.top_k is not None and self.top_k <= k)).all())
-            keep = before < self.top_p
-            keep[:, 0] = True
-            p = p * keep
+            p = p * (before < self.top_p)
         elif total is not None and k < self.ranks.shape[0]:
             complete = False
         if self.min_p is not None:

@@ -68,6 +68,16 @@ def test_greedy_rows_take_the_largest_in_any_company():
     assert ids[[0, 2]].tolist() == logits[[0, 2]].argmax(-1).tolist()
 
 
+@pytest.mark.parametrize("top_k", [0, 20])
+def test_top_p_zero_keeps_the_likeliest_token(top_k):
+    torch.manual_seed(0)
+    logits = torch.randn(4, 50)
+    rows = [Decoding(temperature=1, top_k=top_k, top_p=p, seed=s) for s, p in enumerate((0.0, 0.0, 0.5, 0.0))]
+    for step in range(5):
+        ids, _ = Sampler(rows, (), 50, CPU)(logits, np.full(4, step))
+        assert ids[[0, 1, 3]].tolist() == logits[[0, 1, 3]].argmax(-1).tolist()
+
+
 def test_noise_is_uniform_and_independent_of_the_order_of_calls():
     seeds = np.arange(2000, dtype=np.uint64).repeat(20)
     steps = np.tile(np.arange(20), 2000)
