@@ -26,7 +26,7 @@ class Batch:
         self.at: list[Lane | None] = [None] * backend.slots.slots
         self.rows: dict[Row, None] = {}
         self.donors: dict[tuple, Row] = {}
-        self.used = 0
+        self.used = self.changes = 0  # slots taken now; rows that came or left so far
         self._pass: _Pass | None = None
 
     @property
@@ -36,14 +36,17 @@ class Batch:
 
     def admit(self, row: Row) -> None:
         """Give a row its slots. The caller has bound it and checked that `free` is enough."""
-        holes = (i for i, lane in enumerate(self.at) if lane is None)
+        self.changes += 1
+        self.rows[row] = None  # first of all: should a slot break, the row is here to be told
+        holes = [i for i, lane in enumerate(self.at) if lane is None]
         for lane in row.lanes:
-            self._put(lane, next(holes))
+            slot = holes.pop(0)
             self.used += 1
-        self.rows[row] = None
+            self._put(lane, slot)
 
     def release(self, row: Row) -> None:
         """Take a row out; its slots are free at once."""
+        self.changes += 1
         for lane in row.lanes:
             if lane.slot >= 0:
                 self.at[lane.slot] = None

@@ -253,7 +253,6 @@ class Engine:
 
     def _step(self) -> None:
         batch, schedule = self._batch, self._schedule
-        count = len(batch.rows)
         team = schedule.next()
         if team is None:
             return
@@ -266,7 +265,7 @@ class Engine:
         except Exception as error:
             self._recover(team, error)
         self._steps += 1
-        if team.fresh or len(batch.rows) != count:
+        if team.fresh:
             schedule.changed = True
 
     def _recover(self, team: Team, error: Exception) -> None:

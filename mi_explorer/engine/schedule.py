@@ -29,7 +29,8 @@ class Scheduler:
         self.queue = Queue()
         self.plan: Plan | None = None
         self.turns = Turns()
-        self.changed = True
+        self.changed = True  # somebody came to the queue, or a row is further than it was
+        self._seen = 0  # the batch's count of changes that the team knows
         self._regret = 0.0
         self._team: Team | None = None
         self._reserve = min(rows // 2, len(batch.at) // 4)  # slots that bulk leaves free for people
@@ -40,7 +41,7 @@ class Scheduler:
         if self.plan is not None:
             turns.ran(self.plan)
             due = turns.now - turns.since >= (TURN if self.plan.others else REVIEW)
-            if not self.changed and not due:
+            if not self.changed and self.batch.changes == self._seen and not due:
                 return self._team
         self.changed = False
         groups = self._groups()
@@ -50,6 +51,7 @@ class Scheduler:
         if before is None or self.plan is None or (before.mode, before.target) != (self.plan.mode, self.plan.target) or turns.over:
             turns.since = turns.now
         self._team = None if self.plan is None else self._form(self.plan)
+        self._seen = self.batch.changes  # with the rows that came in just now
         return self._team
 
     def _patience(self, plan: Plan | None) -> Plan | None:

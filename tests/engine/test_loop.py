@@ -275,7 +275,7 @@ def test_users_share_the_engine_whatever_the_mode(labs):
                 if isinstance(event, (Token, Finished)):
                     order.append(event.id)
 
-        threads = [threading.Thread(target=read, args=(s,)) for s in (many, one)]
+        threads = [threading.Thread(target=read, args=(s,), daemon=True) for s in (many, one)]
         [t.start() for t in threads]
         [t.join() for t in threads]
     assert order.index("one") < len(order) / 8, "the single row starts early"
@@ -421,3 +421,28 @@ def test_prompts_are_read_in_bunches_of_about_one_length(labs):
     assert sum(n for n, _ in passes) == len(prompts) and 2 <= len(passes) <= 4
     assert sum(n * c for n, c in passes) - sum(map(len, prompts)) <= WASTE * len(passes)
     assert got == {r.id: lab.generate(0.3, r.prompt, 4) for r in requests}
+
+
+@pytest.mark.parametrize("after", range(1, 8))
+def test_a_row_that_ends_as_another_comes_is_gone(labs, solo, after):
+    """A row is admitted in the very step in which one ends: as many rows as before, but not the same ones."""
+    lab = labs("qwen3")
+    with Engine(lab.resident, max_rows=2, max_context=128, costs=CHEAP_ROWS) as engine:
+        step, batch, streams = engine._step, engine._batch, []
+
+        def checked():
+            if len(streams) == 2 and any(len(row.tokens) == after for row in batch.rows):
+                streams.append(engine.submit([Request("2", PROMPTS[2], lab.recipe(1.0), greedy(6))]))
+            step()
+            assert {lane.row for lane in batch.at if lane} == set(batch.rows) and batch.used == sum(len(row.lanes) for row in batch.rows)
+
+        engine._step = checked
+        asks = [Request("0", PROMPTS[0], lab.recipe(0.0), greedy(6)), Request("1", PROMPTS[1], lab.recipe(0.5), greedy(20))]
+        streams += [engine.submit([ask]) for ask in asks]
+        got = {e.id: [] for e in asks}
+        for stream in streams:
+            for event in stream:
+                assert not isinstance(event, Failed), event.message
+                if isinstance(event, Token):
+                    got.setdefault(event.id, []).append(event.token)
+    assert got == {str(i): solo(lam, i, greedy(cap)) for i, (lam, cap) in enumerate(((0.0, 6), (0.5, 20), (1.0, 6)))}

@@ -169,7 +169,7 @@ class Slots:
     """A batch of which the scheduler sees the slots alone."""
 
     def __init__(self, slots: int):
-        self.at, self.rows = range(slots), []
+        self.at, self.rows, self.changes = range(slots), [], 0
 
     @property
     def free(self) -> int:
@@ -177,6 +177,11 @@ class Slots:
 
     def admit(self, row) -> None:
         self.rows.append(row)
+        self.changes += 1
+
+    def release(self, row) -> None:
+        self.rows.remove(row)
+        self.changes += 1
 
 
 class Made(SimpleNamespace):
@@ -215,10 +220,10 @@ def test_no_step_is_empty_and_everybody_is_served(comings, costs, size, rng):
         if not (team and (team.ready or team.fresh)):
             idle += 1
             schedule.changed = rng.random() < 0.1
-        for one in team.ready if team else []:
+        for one in [*team.ready, *team.fresh] if team else []:
+            assert one in slots.rows, "a row that ended gets no further step"
             if rng.random() < 0.2:
-                slots.rows.remove(one)
-                schedule.changed = True
+                slots.release(one)
         steps += 1
         assert steps < 20_000
     assert idle == 0

@@ -120,7 +120,7 @@ def test_a_large_vocabulary_is_scored_in_bounded_memory(tmp_path):
         while not done.wait(0.002):
             peak[0] = max(peak[0], resident_bytes())
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     found = score(resident, Recipe(pair.name, lam=0.4), PROMPT, prompt(70, 6))
     done.set()

@@ -67,7 +67,7 @@ def test_soak(labs):
                     if full is not None and full != tokens[r.id]:
                         wrong.append(f"{r.id}: differs from an equal request")
 
-        threads = [threading.Thread(target=user, args=(i,)) for i in range(THREADS)]
+        threads = [threading.Thread(target=user, args=(i,), daemon=True) for i in range(THREADS)]
         for t in threads:
             t.start()
         for t in threads:

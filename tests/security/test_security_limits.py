@@ -77,7 +77,7 @@ def test_a_refused_take_holds_nothing_and_counts_survive_threads():
             except LimitError:
                 pass
 
-    threads = [threading.Thread(target=visit) for _ in range(30)]
+    threads = [threading.Thread(target=visit, daemon=True) for _ in range(30)]
     for t in threads:
         t.start()
     for t in threads:

@@ -226,7 +226,7 @@ def test_greedy_needs_one_sample(tmp_path):
 
 def test_two_runners_share_one_store(tmp_path):
     engines = [ScriptedEngine(rows=3, delay=0.001) for _ in range(2)]
-    threads = [threading.Thread(target=drive, args=(Store(tmp_path / "s.db"), plan()), kwargs={"engine": e}) for e in engines]
+    threads = [threading.Thread(target=drive, args=(Store(tmp_path / "s.db"), plan()), kwargs={"engine": e}, daemon=True) for e in engines]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -44,7 +44,7 @@ def test_from_many_threads():
     def work(i):
         results[i] = [verify("x^2-1", "(x-1)(x+1)", "math"), verify("x^2-1", f"(x-{i + 2})(x+1)", "math"), verify("23", "23.0")]
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(12)]
+    threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -136,7 +136,7 @@ def test_two_visitors_run_side_by_side():
         states = [(time.monotonic(), s) for s in explore.run({"token": name * 16, "kind": "here", "view": {"q": "?", "gold": gold, "lam": 1}})]
         out[name] = states
 
-    threads = [threading.Thread(target=visitor, args=a) for a in (("a", "31"), ("b", "47"))]
+    threads = [threading.Thread(target=visitor, args=a, daemon=True) for a in (("a", "31"), ("b", "47"))]
     [t.start() for t in threads]
     [t.join(20) for t in threads]
     assert out["a"][-1][1]["frames"]["1"]["said"] == "31" and out["b"][-1][1]["frames"]["1"]["said"] == "47"

@@ -56,7 +56,7 @@ def test_a_run_that_waits_for_a_slot_says_its_place_and_then_runs():
     def visitor(name):
         out[name] = list(explore.run(request(name)))
 
-    threads = [threading.Thread(target=visitor, args=name) for name in "abc"]
+    threads = [threading.Thread(target=visitor, args=name, daemon=True) for name in "abc"]
     for t in threads:
         t.start()
         time.sleep(0.15)
