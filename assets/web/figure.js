@@ -13,6 +13,7 @@ MI.plotly = function () {
   return MI.plotlyComing;
 };
 
+MI.NARROW = 620; // pixels below which a figure takes its narrow form, where it has one
 MI.figure = function (element, { trigger, props, watch }) {
   const h = MI.h, label = props.label || "Figure";
   const plot = h("div", { class: "mi-plot", role: "img", "aria-label": label, style: { height: (props.height || 320) + "px" } });
@@ -23,7 +24,7 @@ MI.figure = function (element, { trigger, props, watch }) {
     save("CSV", "Save the figure's data as CSV", () => MI.save(shown.name + ".csv", MI.csv(shown.columns, shown.rows), "text/csv")));
   const fold = h("details", { class: "mi-figure-data", ontoggle: () => fold.open && list() }, h("summary", {}, "Data table"), table);
   const box = h("figure", { class: "mi mi-figure", hidden: true, "aria-label": label }, plot, note, h("figcaption", { class: "mi-figure-foot" }, fold, tools));
-  let shown = null, listed = null;
+  let shown = null, listed = null, small = false;
   element.replaceChildren(box);
 
   async function draw() {
@@ -33,7 +34,9 @@ MI.figure = function (element, { trigger, props, watch }) {
     if (fold.open) list();
     try {
       const Plotly = await MI.plotly();
-      const { data, layout = {} } = shown.figure;
+      small = narrow();
+      const { data, layout = {} } = small ? shown.narrow : shown.figure;
+      plot.style.height = ((small && layout.height) || props.height || 320) + "px";
       await Plotly.react(plot, data, MI.themed(layout), { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false });
       MI.text(note, "");
       if (plot.mi) return;
@@ -44,11 +47,12 @@ MI.figure = function (element, { trigger, props, watch }) {
         trigger("pick", picked);
         element.dispatchEvent(new CustomEvent("mi-pick", { bubbles: true, detail: picked })); // for scripts that need no server
       });
-      new ResizeObserver(() => plot.isConnected && plot.offsetWidth && Plotly.Plots.resize(plot)).observe(plot);
+      new ResizeObserver(() => plot.isConnected && plot.offsetWidth && (narrow() === small ? Plotly.Plots.resize(plot) : draw())).observe(plot);
     } catch (error) {
       MI.text(note, error.message);
     }
   }
+  const narrow = () => Boolean(shown.narrow) && plot.offsetWidth > 0 && plot.offsetWidth < MI.NARROW;
   async function image(format) {
     const Plotly = await MI.plotly();
     Plotly.downloadImage(plot, { format, filename: shown.name, width: plot.offsetWidth, height: plot.offsetHeight, scale: format === "png" ? 2 : 1 });

@@ -1,6 +1,7 @@
 """One interactive figure: plotly in a component of ours, with its data table, and PNG, SVG and CSV of what it shows.
 
-A figure's value is JSON text made by `content`: the plotly figure, the table behind it, and a file name. The script of
+A figure's value is JSON text made by `content`: the plotly figure (and its form for a phone, where panels stand one below the
+other), the table behind it, and a file name. The script of
 `assets/web/figure.js` draws it, follows the page's theme, keeps zoom and hidden traces when the data change, and reports
 the point that was clicked as the event `pick` with that point's `customdata`.
 """
@@ -35,11 +36,20 @@ def plain(text: Any) -> str:
     return html.escape(str(text), quote=False)
 
 
-def content(figure: Any, columns: list[str], rows: list[list[Any]], name: str) -> str:
-    """What a `component` shows: a plotly figure (object or dict), its data table (units in the headers), a file name."""
+def content(figure: Any, columns: list[str], rows: list[list[Any]], name: str, narrow: Any = None) -> str:
+    """What a `component` shows: a plotly figure (object or dict), its data table (units in the headers), a file name.
+
+    `narrow`: the figure to show instead where there is little width; it sets its own height.
+    """
+    shown = {"figure": _drawn(figure), "narrow": _drawn(narrow), "columns": columns, "rows": rows, "name": name}
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
+
+
+def _drawn(figure: Any) -> Any:
     drawn = json.loads(figure.to_json()) if hasattr(figure, "to_json") else figure
-    drawn.get("layout", {}).pop("template", None)  # the page's theme gives colours and fonts
-    return json.dumps({"figure": drawn, "columns": columns, "rows": rows, "name": name}, ensure_ascii=False, separators=(",", ":"))
+    if drawn:
+        drawn.get("layout", {}).pop("template", None)  # the page's theme gives colours and fonts
+    return drawn
 
 
 def component(label: str, height: int = 320, value: str = "", elem_id: str | None = None) -> gr.HTML:

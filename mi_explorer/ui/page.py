@@ -105,7 +105,7 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
         return packed({**fixed, "pairs": pairs.offered(), "policy": pairs.policy})
 
     def stop(token: Any) -> bool:
-        return any(explore.stop(token) for explore in pairs.rooms())
+        return pairs.stop(token) or any(explore.stop(token) for explore in pairs.rooms())
 
     def alive(token: Any) -> bool:
         return any(explore.alive(token) for explore in pairs.rooms())
@@ -131,7 +131,8 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
         yield from map(wire, pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].run(request, visitor(who)))
 
     def load(event: gr.EventData) -> Iterator[dict[str, Any]]:
-        for step in pairs.load(event._data.get("spec", "") if isinstance(event._data, dict) else ""):
+        asked = event._data if isinstance(event._data, dict) else {}
+        for step in pairs.load(asked.get("spec", ""), str(asked.get("token", ""))[:64]):
             yield {"loading": step}
 
     def opened(request: gr.Request) -> Any:

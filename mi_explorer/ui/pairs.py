@@ -27,6 +27,13 @@ class PairsError(UserError):
     """A pair that this page may not or cannot open now."""
 
 
+class Stopped(PairsError):
+    """Whoever asked for a pair no longer wants it."""
+
+    def __init__(self) -> None:
+        super().__init__("Stopped. The pair was not loaded.")
+
+
 class Pairs:
     """The pairs of one page; `first` is resident from the start.
 
@@ -50,6 +57,7 @@ class Pairs:
         self._rooms: dict[str, tuple[Explore, dict[str, Any]]] = {self.first: (first, fixed)}
         self._lock = threading.Lock()  # around the dict
         self._loading = threading.Lock()  # one load at a time
+        self._going: tuple[str, threading.Event] | None = None  # its token, and whether it is to stop
         self.held: Callable[[str], bool] = lambda name: False  # whether something beside Explore, such as a sweep, runs on a pair
 
     def at(self, name: Any) -> tuple[Explore, dict[str, Any]]:
@@ -83,10 +91,10 @@ class Pairs:
             return {"error": str(error)}
         return {"name": pair.name, "title": pair.title or pair.name, "ok": judged.ok, **about(judged)}
 
-    def load(self, spec: Any) -> Iterator[dict[str, Any]]:
+    def load(self, spec: Any, token: str = "") -> Iterator[dict[str, Any]]:
         """Open a pair: yields `{"phase", "of", "text", "done", "total"}` and at last `{"loaded": name}` or `{"error"}`.
 
-        A load goes on when its visitor leaves; the pair is there when they come back.
+        A load goes on when its visitor leaves; the pair is there when they come back. Whoever knows the `token` may `stop` it.
         """
         from mi_explorer.weights.preflight import preflight
 
@@ -101,7 +109,8 @@ class Pairs:
                     raise PairsError("Another pair is being loaded. Try again when it is there.")
                 told: queue.Queue[tuple[str, int, int]] = queue.Queue()
                 failed: list[Exception] = []
-                loader = threading.Thread(target=self._load, args=(pair, lambda *what: told.put(what), failed), daemon=True)
+                self._going = (token, threading.Event())
+                loader = threading.Thread(target=self._load, args=(pair, lambda *what: told.put(what), failed, self._going[1]), daemon=True)
                 loader.start()
                 yield from _steps(loader, told, sum(judged.facts["disk"].values()))
                 if failed:
@@ -113,15 +122,32 @@ class Pairs:
             log.exception("A pair could not be loaded")
             yield {"error": f"The pair could not be loaded ({type(error).__name__}). The server's log says more."}
 
-    def _load(self, pair: Pair, report: Report, failed: list[Exception]) -> None:
+    def stop(self, token: Any) -> bool:
+        """Stop the load of this token, at its next tensor or step; False if there is none."""
+        going = self._going
+        if going is None or not token or going[0] != token:
+            return False
+        going[1].set()
+        return True
+
+    def _load(self, pair: Pair, tell: Report, failed: list[Exception], stop: threading.Event) -> None:
+        def report(phase: str, done: int, total: int) -> None:
+            if stop.is_set():
+                raise Stopped
+            tell(phase, done, total)
+
         try:
             self._make_room()
             room = self._make(pair, report)
+            if stop.is_set():  # in the engine's thread, where it ends no more than the reading
+                room[0].bench.close()
+                raise Stopped
             with self._lock:
                 self._rooms[pair.name] = room
         except Exception as error:  # told by whoever waits for it
             failed.append(error)
         finally:
+            self._going = None
             self._loading.release()
 
     def _make_room(self) -> None:

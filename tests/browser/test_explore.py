@@ -305,6 +305,10 @@ def test_another_pair_is_checked_opened_and_restored_from_the_address(scripted, 
       new MutationObserver(tell).observe(node, { childList: true, characterData: true, subtree: true });
     } }""")
     page.click("text=Open this pair")
+    page.click(".mi-judged >> text=Stop")
+    expect(page.locator(".mi-judged .mi-refused")).to_have_text("Stopped. The pair was not loaded.")
+    page.click("text=Check")
+    page.click("text=Open this pair")
     page.wait_for_url("**pair=**")
     assert any(re.match(r"3 of 5: Reading \d+/68 tensors of each parent .*/68$", x) for x in told), told
     assert any(x.startswith("Loading the pair, 3 of 5: Reading") for x in told), told

@@ -84,6 +84,10 @@ def test_marks_are_where_the_numbers_are():
     lengths = drawn.data[4]
     assert lengths.x[1] == 100 and lengths.x[0] == pytest.approx(80) and "10 questions × 4 samples" in lengths.text[0]  # Thinking took 50 tokens
     assert drawn.layout.annotations[2].text == "Tokens, % of Thinking's"
+    below = figures.marks("layers", found, "Published: <x>", narrow=True)  # a phone: the same marks, each panel as wide as the screen
+    assert [list(trace.x) for trace in below.data] == [list(trace.x) for trace in drawn.data]
+    assert {below.layout[f"xaxis{n}"].domain for n in ("", 2, 3)} == {(0.0, 1.0)} and below.layout.height > 3 * 9 * 20
+    assert below.layout.yaxis.domain[0] > below.layout.yaxis2.domain[1] > below.layout.yaxis3.domain[1]
     columns, rows = figures.table("layers", found)
     assert columns[:4] == ["Blend", "Mean@4 (%)", "95 % interval", "Mean@64 (%), published"] and "Pass@64 (%), published" in columns
     assert rows[7][:4] == ["last two thirds: layers 2-5", 65.0, "55.0 to 70.0", 69.5] and rows[7][-1] == "10 × 4"
@@ -105,6 +109,8 @@ def test_the_decoding_grid_is_coloured_against_each_panel_s_mean():
     assert ours.text[0][0] == "30.0" and ours.text[3][2] == "85.0" and ours.z[0][0] == pytest.approx(-27.5) and ours.zmax == pytest.approx(27.5)
     assert ifeval.text[1][0] == "71.3" and gpqa.text[2][0] == "62.7" and ifeval.zmin == gpqa.zmin == ours.zmin
     assert sum(map(sum, ifeval.z)) == pytest.approx(0, abs=1e-9) and drawn.layout.annotations[1].text == "published: IFEval"
+    below = handlers.decoding_figure(lines.lines("decoding", cells, ""), narrow=True)
+    assert [p.z for p in below.data] == [p.z for p in drawn.data] and {below.layout[f"xaxis{n}"].domain for n in ("", 2, 3)} == {(0.0, 1.0)}
     assert len(handlers.decoding_figure(lines.lines("decoding", (), "")).data) == 2  # nothing measured: the paper's panels alone
 
 

@@ -136,6 +136,51 @@ def test_a_load_goes_on_when_its_visitor_leaves(copy):
     assert list(room.load(spec(copy))) == [{"loaded": spec(copy)}]
 
 
+def test_a_load_is_stopped_by_whoever_asked_for_it(copy):
+    """In the loader's thread, where `report` ends it, and after its last word, when the pair is there but nobody wants it."""
+    for late in (False, True):
+        made: list[FakeBench] = []
+        room, going = pairs(made=made), threading.Event()
+        good = room._make
+
+        def slow(pair, report, good=good, going=going, late=late):
+            out = good(pair, report) if late else None
+            report("read", 2, 68)
+            going.wait(20)
+            if not late:
+                report("read", 3, 68)
+            return out
+
+        room._make = slow
+        load = room.load(spec(copy), "t" * 16)
+        while not next(load)["text"].startswith("Reading 2"):
+            pass
+        assert not room.stop("") and not room.stop("someone else's") and room.stop("t" * 16)
+        going.set()
+        assert list(load)[-1] == {"error": "Stopped. The pair was not loaded."}
+        assert [bench.closed for bench in made] == [True] * late and room.at(spec(copy))[0].bench.pair.name == "mini"
+        assert not room.stop("t" * 16)
+        room._make = good
+        assert list(room.load(spec(copy)))[-1] == {"loaded": spec(copy)}
+
+
+def test_a_real_load_that_is_stopped_leaves_no_engine(copy):
+    before = set(threading.enumerate())
+    for phase in ("open", "read", "measure"):  # in the loader's thread and in the engine's
+
+        def make(pair, report, phase=phase):
+            def told(what, done, total):
+                if what == phase:
+                    room.stop("t" * 16)
+                report(what, done, total)
+
+            return Explore(Workbench.open(pair, report=told)), {}
+
+        room = Pairs(Explore(FakeBench()), {}, make, "any")
+        assert list(room.load(spec(copy), "t" * 16))[-1] == {"error": "Stopped. The pair was not loaded."}
+        assert not [t for t in set(threading.enumerate()) - before if t.name == "mi-engine" and t.is_alive()]
+
+
 def test_opening_tells_its_phases_with_the_tensors_of_the_pair(copy):
     told = []
     with Workbench.open(spec(copy), home=copy / "home", report=lambda *what: told.append(what)) as bench:

@@ -5,7 +5,7 @@ hollow diamonds. The models and tasks differ, so tokens are drawn in percent of 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -16,6 +16,7 @@ from mi_explorer.ui.figure import lambda_colour, plain
 
 PANELS = (("mean", "Accuracy, %"), ("think", "Think ratio, %"), ("length", "Tokens, % of {}"))
 GREY = "#767c89"
+GAP = 75  # pixels between panels that stand one below the other
 CENTRED = [[0.0, "#b3681c"], [0.5, "#f4f4f4"], [1.0, "#2b6ca3"]]  # below and above the panel's mean
 Numbers = tuple[float | None, float | None, float | None]  # value and interval
 
@@ -46,12 +47,13 @@ def reference(kind: str) -> str:
     return "the blend into Instruct" if kind == "backbone" else "Thinking's"
 
 
-def marks(kind: str, lines: Sequence[Line], cite: str) -> go.Figure:
-    """Three panels that share their rows: accuracy, think ratio, length."""
+def marks(kind: str, lines: Sequence[Line], cite: str, narrow: bool = False) -> go.Figure:
+    """Three panels that share their rows: accuracy, think ratio, length; `narrow` puts them one below the other."""
     full = full_tokens(kind, lines)
     names = [plain(line.label) for line in lines]
     titles = [title.format(reference(kind)) for _, title in PANELS]
-    drawn = make_subplots(rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
+    height = 3 * (90 + 26 * len(lines))
+    drawn, at = _panels(titles, narrow, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=GAP / height)
     for column, (metric, title) in enumerate(PANELS, start=1):
         mine: list[Any] = [(name, line, *ours(line.ours, metric, full)) for name, line in zip(names, lines, strict=True)]
         mine = [m for m in mine if m[2] is not None]
@@ -63,23 +65,32 @@ def marks(kind: str, lines: Sequence[Line], cite: str) -> go.Figure:
                 "type": "data", "symmetric": False, "thickness": 1.5, "width": 3, "color": GREY,
                 "array": [0 if m[4] is None else m[4] - m[2] for m in mine], "arrayminus": [0 if m[3] is None else m[2] - m[3] for m in mine],
             },
-            text=[_hover(m[1], metric, m[2:]) for m in mine], hovertemplate="%{text}<extra>measured here</extra>", row=1, col=column,
+            text=[_hover(m[1], metric, m[2:]) for m in mine], hovertemplate="%{text}<extra>measured here</extra>", **at(column),
         )  # fmt: skip
         theirs = [(name, line.theirs[metric]) for name, line in zip(names, lines, strict=True) if line.theirs and line.theirs.get(metric) is not None]
         drawn.add_scatter(
             x=[t[1] for t in theirs], y=[t[0] for t in theirs], mode="markers",
             name="published", legendgroup="theirs", showlegend=column == 1, cliponaxis=False,
             marker={"size": 11, "symbol": "diamond-open", "color": GREY, "line": {"width": 1.6}},
-            hovertemplate=f"%{{y}}<br><b>{title.split(',')[0]} %{{x:.1f}} %</b><br>{plain(cite)}<extra>published</extra>", row=1, col=column,
+            hovertemplate=f"%{{y}}<br><b>{title.split(',')[0]} %{{x:.1f}} %</b><br>{plain(cite)}<extra>published</extra>", **at(column),
         )  # fmt: skip
-        drawn.update_xaxes(rangemode="tozero", row=1, col=column, ticksuffix=" %")
-    drawn.update_yaxes(categoryorder="array", categoryarray=names[::-1], type="category")
+        drawn.update_xaxes(rangemode="tozero", ticksuffix=" %", **at(column))
+    drawn.update_yaxes(categoryorder="array", categoryarray=names[::-1], type="category", ticklabelstandoff=8)  # room for a mark at 0
     drawn.update_layout(
         legend={"orientation": "h", "y": -0.12, "x": 0}, margin={"l": 150, "r": 16, "t": 34, "b": 60}, hoverlabel={"align": "left"},
-        uirevision=f"{kind} {len(lines)}",
+        uirevision=f"{kind} {len(lines)} {narrow}",
     )  # fmt: skip
+    if narrow:
+        drawn.update_layout(height=height, margin={"l": 8}, legend={"y": -55 / height})
     drawn.update_annotations(font_size=13)
     return drawn
+
+
+def _panels(titles: Sequence[str], narrow: bool, **more: Any) -> tuple[go.Figure, Callable[[int], dict[str, int]]]:
+    """Panels side by side, or one below the other; and which row and column of them panel n (from 1) is."""
+    n = max(1, len(titles))
+    drawn = make_subplots(rows=n if narrow else 1, cols=1 if narrow else n, subplot_titles=titles, **more)
+    return drawn, lambda panel: {"row": panel if narrow else 1, "col": 1 if narrow else panel}
 
 
 def _hover(line: Line, metric: str, numbers: Any) -> str:
@@ -90,7 +101,7 @@ def _hover(line: Line, metric: str, numbers: Any) -> str:
     return f"{plain(line.label)}<br><b>{value:.1f} %{band}</b>{tokens}<br>{cell['questions']} questions × {cell['samples']} samples"
 
 
-def grid(ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Mapping[str, str]) -> go.Figure:
+def grid(ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Mapping[str, str], narrow: bool = False) -> go.Figure:
     """Figure 4's form: temperature × top-p, one panel ours and one a published benchmark, each coloured against its own mean."""
     panels: list[tuple[str, dict[tuple[float, float], tuple[float, str]]]] = []
     mine = {}
@@ -109,7 +120,11 @@ def grid(ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Map
             if line.theirs and line.theirs["mean"] is not None:
                 cells[t, p] = (line.theirs["mean"], f"<b>{line.theirs['mean']:.1f} %</b><br>{plain(cites[name])}")
         panels.append((f"published: {name.rpartition(' on ')[2]}", cells))
-    drawn = make_subplots(rows=1, cols=max(1, len(panels)), horizontal_spacing=0.06, subplot_titles=[name for name, _ in panels])
+    height = 300 * max(1, len(panels))
+    drawn, place = _panels([name for name, _ in panels], narrow, horizontal_spacing=0.06, vertical_spacing=GAP / height)
+    bar: dict[str, Any] = {"title": {"text": "points from<br>the mean"}, "thickness": 12, "outlinewidth": 0}
+    if narrow:
+        bar |= {"orientation": "h", "y": -70 / height, "yanchor": "top", "title": {"text": "points from the mean", "side": "bottom"}}
     means = [sum(v for v, _ in cells.values()) / max(len(cells), 1) for _, cells in panels]
     reach = max((abs(v - mean) for (_, cells), mean in zip(panels, means, strict=True) for v, _ in cells.values()), default=1.0) or 1.0
     for column, ((_, cells), mean) in enumerate(zip(panels, means, strict=True), start=1):
@@ -121,11 +136,14 @@ def grid(ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Map
             hovertext=[["" if c is None else c[1] for c in row] for row in at],
             hovertemplate="T %{x}, top-p %{y}<br>%{hovertext}<br>%{z:+.1f} points from the panel's mean<extra></extra>",
             colorscale=CENTRED, zmin=-reach, zmax=reach, xgap=2, ygap=2, showscale=column == len(panels),
-            colorbar={"title": {"text": "points from<br>the mean"}, "thickness": 12, "outlinewidth": 0}, row=1, col=column,
+            colorbar=bar, **place(column),
         )  # fmt: skip
-        drawn.update_xaxes(type="category", title_text="temperature", showgrid=False, row=1, col=column)
-        drawn.update_yaxes(type="category", autorange="reversed", title_text="top-p" if column == 1 else "", showgrid=False, row=1, col=column)
-    drawn.update_layout(margin={"l": 60, "r": 8, "t": 34, "b": 48}, uirevision=f"decoding {len(panels)}")
+        across, down = (column == len(panels), True) if narrow else (True, column == 1)  # axes that carry their title
+        drawn.update_xaxes(type="category", title_text="temperature" if across else "", showgrid=False, tickangle=0, **place(column))
+        drawn.update_yaxes(type="category", autorange="reversed", title_text="top-p" if down else "", showgrid=False, **place(column))
+    drawn.update_layout(margin={"l": 60, "r": 8, "t": 34, "b": 48}, uirevision=f"decoding {len(panels)} {narrow}")
+    if narrow:
+        drawn.update_layout(height=height, margin={"b": 110})
     drawn.update_annotations(font_size=13)
     return drawn
 

@@ -151,7 +151,10 @@ class Ablations:
         found = lines.lines(kind, cells, beside)
         columns, rows = figures.table(kind, found)
         file = f"{kind}-{summary.info.name}" if summary else f"{kind}-published"
-        drawn = figures.marks(kind, found, lines.cite(kind, beside)) if kind != "decoding" else decoding_figure(found)
+        drawn, narrow = (
+            decoding_figure(found, small) if kind == "decoding" else figures.marks(kind, found, lines.cite(kind, beside), small)
+            for small in (False, True)
+        )
         status, job = self._status(name)
         board = {
             "about": ABOUT[kind][1],
@@ -167,7 +170,7 @@ class Ablations:
             "name": file,
         }
         return {
-            "figure": figure.content(drawn, columns, rows, file),
+            "figure": figure.content(drawn, columns, rows, file, narrow),
             "board": json.dumps(board, ensure_ascii=False, separators=(",", ":")),
             "running": bool(job and job.state.running),
             "samples": summary.info.samples if summary else 0,
@@ -197,11 +200,11 @@ class Ablations:
         return f"Running: {made}, {p.tokens_per_second:,.0f} tokens/s{eta}. It goes on when this tab is closed.", job
 
 
-def decoding_figure(found: Sequence[lines.Line]) -> Any:
+def decoding_figure(found: Sequence[lines.Line], narrow: bool = False) -> Any:
     """Our grid between both published ones, whatever stands beside it in the table."""
     names = lines.BESIDE["decoding"]
     papers = {name: lines.lines("decoding", (), name) for name in names}
-    return figures.grid([line for line in found if line.ours], papers, {name: lines.cite("decoding", name) for name in names})
+    return figures.grid([line for line in found if line.ours], papers, {name: lines.cite("decoding", name) for name in names}, narrow)
 
 
 def citation(kind: str, beside: str) -> str:
