@@ -59,8 +59,7 @@ coverage: venv chromium
 	$(PY) -m coverage report --fail-under 90
 
 audit: venv
-	$(PY) -m pip install -q --disable-pip-version-check $(PIP_ARGS) pip-audit
-	$(PY) -m pip_audit
+	$(PY) tests/audit.py
 
 clean:
 	rm -rf $(VENV) build runs

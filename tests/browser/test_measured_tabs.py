@@ -114,7 +114,8 @@ def test_access_and_phone(app, visit, name, dark):
     page = tab(visit, app, name, dark=dark, width=390, height=844)
     assert page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
     if name == "ablations":  # panels one below the other, and side by side again when the phone is turned
-        domains = "() => ['xaxis', 'xaxis2', 'xaxis3'].map((k) => document.querySelector('#ablation-figure .js-plotly-plot')._fullLayout[k].domain[0])"
+        drawn = "document.querySelector('#ablation-figure .js-plotly-plot')._fullLayout"
+        domains = f"() => ['xaxis', 'xaxis2', 'xaxis3'].map((k) => {drawn}[k].domain[0])"
         page.wait_for_selector("#ablation-figure .main-svg", state="attached")
         assert page.evaluate(domains) == [0, 0, 0]
         page.set_viewport_size({"width": 844, "height": 390})

@@ -168,7 +168,9 @@ def test_a_real_load_that_is_stopped_leaves_no_engine(copy):
     before = set(threading.enumerate())
     for phase in ("open", "read", "measure"):  # in the loader's thread and in the engine's
 
-        def make(pair, report, phase=phase):
+        room = pairs()
+
+        def make(pair, report, phase=phase, room=room):
             def told(what, done, total):
                 if what == phase:
                     room.stop("t" * 16)
@@ -176,7 +178,7 @@ def test_a_real_load_that_is_stopped_leaves_no_engine(copy):
 
             return Explore(Workbench.open(pair, report=told)), {}
 
-        room = Pairs(Explore(FakeBench()), {}, make, "any")
+        room._make = make
         assert list(room.load(spec(copy), "t" * 16))[-1] == {"error": "Stopped. The pair was not loaded."}
         assert not [t for t in set(threading.enumerate()) - before if t.name == "mi-engine" and t.is_alive()]
 
