@@ -16,11 +16,11 @@ COPY mi_explorer ./mi_explorer
 COPY assets ./assets
 COPY app.py LICENSE README.md ./
 
-RUN useradd --create-home --uid 1000 lab && mkdir /data && chown lab:lab /data
+RUN chmod -R a+rX . && useradd --create-home --uid 1000 lab && mkdir /data && chown lab:lab /data
 USER lab
 ENV MI_EXPLORER_HOST=0.0.0.0 MI_EXPLORER_PORT=7860 MI_EXPLORER_HOME=/data
 VOLUME /data
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['MI_EXPLORER_PORT'] + '/', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request as u; u.build_opener(u.ProxyHandler({})).open('http://127.0.0.1:' + os.environ['MI_EXPLORER_PORT'] + '/', timeout=4)"]
 CMD ["python", "app.py"]

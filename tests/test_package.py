@@ -114,7 +114,7 @@ def test_its_health_check_tells_up_from_down(steps):
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    env = {**os.environ, "MI_EXPLORER_PORT": str(server.server_address[1])}
+    env = {**os.environ, "MI_EXPLORER_PORT": str(server.server_address[1]), "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # not by a proxy
     assert subprocess.run([sys.executable, *command[1:]], env=env, timeout=60).returncode == 0
     server.shutdown()
     server.server_close()

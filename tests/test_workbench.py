@@ -33,7 +33,7 @@ def test_snapshots_grow_and_end_with_a_verdict():
             Ask("c", "What is 3 + 4?", Recipe(lam=1)),
         ]
         final, ticks = last(bench.stream(asks, hz=50))
-    assert [s.state for s in ticks[0]] == ["queued"] * 3
+    assert len(ticks[0]) == 3 and {s.state for s in ticks[0]} <= {"queued", "running"}  # all of them, at the latest after one tick
     assert {k: (s.state, s.verdict, s.trace.answer) for k, s in final.items()} == {
         "a": ("done", "correct", "7"),
         "b": ("done", "wrong", "7"),

@@ -9,6 +9,7 @@ MI.start = function (element, api) {
   if (!asked || asked === JSON.parse(api.props.setup).pair.name || api.props.opened) mount();
 };
 
+const REST = 40; // milliseconds without a drawing, after which an update need not wait for the next frame
 MI.mount = function (element, { trigger, props, server, watch }) {
   const h = MI.h, setup = JSON.parse(props.setup);
   const view = MI.observable({ ...setup.defaults, ...setup.landing.view });
@@ -16,7 +17,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   const status = h("p", { class: "mi-status", role: "status" });
   let strip = { ...setup.landing, key: MI.key(view.get()), precomputed: true };
   let aside = null; // the strip that was here before this one, with the view that it was made for: { strip, view }
-  let active = null, ordered = null, pending = false;
+  let active = null, ordered = null, pending = false, drawn = 0;
 
   const app = {
     view, server, say,
@@ -162,15 +163,17 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     const all = found.kept === frame.tokens;
     return ` Verified in one pass: ${all ? "all" : "the first"} ${MI.plural(found.kept, "token")} of λ ${MI.lam(found.lam)} ${found.kept === 1 ? "is" : "are"} written here too` + (all ? "." : `; token ${MI.count(found.kept + 1)} is the first where λ matters.`);
   }
-  // A burst of updates draws once, at the next frame; a hidden tab draws when it is seen again.
+  // An update after a rest draws at once, a burst of them once, at the next frame; a hidden tab draws when it is seen again.
   function later() {
     if (pending) return;
+    if (!document.hidden && performance.now() - drawn > REST) return redraw();
     pending = true;
     requestAnimationFrame(() => ((pending = false), redraw()));
   }
 
   // -- drawing ---------------------------------------------------------------------------------------------------------
   function redraw() {
+    drawn = performance.now();
     app.board.update();
     app.rail.drawFrames();
     app.bars.draw();

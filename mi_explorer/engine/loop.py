@@ -18,7 +18,7 @@ import torch
 from mi_explorer.engine.backends import make_backend
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import INTERACTIVE, Event, Failed, Finished, Request
-from mi_explorer.engine.measure import measure
+from mi_explorer.engine.measure import Meter
 from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.resident import Report, ResidentPair
 from mi_explorer.engine.rows import Row
@@ -27,6 +27,7 @@ from mi_explorer.engine.stream import Stream, Waits
 from mi_explorer.errors import UserError
 
 log = logging.getLogger(__name__)
+REST = 0.5  # seconds without any work, after which step times are looked at again
 PACE = 60.0  # seconds over which the pace of the queue is measured
 FEW = 3  # rows that must have ended in them for a pace
 TOLD = 0.25  # seconds between two words to those who wait
@@ -82,6 +83,7 @@ class Engine:
         self._batch = Batch(self.backend, self._emit)
         self._schedule = Scheduler(self._batch, costs or Costs({}), self.grant.rows, only)
         self._measure = costs is None
+        self._meter: Meter | None = None  # as long as step times may get better
         self._mode, self._steps = "idle", 0
         self._notes = list(self.grant.notes)
         self._ends: deque[float] = deque(maxlen=256)  # when rows left their slots
@@ -168,9 +170,10 @@ class Engine:
             self._loaded.set()
             while True:
                 with self._wake:
-                    while not (self._commands or self._closed or self._schedule.queue or self._batch.rows):
+                    while not (busy := bool(self._commands or self._closed or self._schedule.queue or self._batch.rows)):
                         self._mode = "idle"
-                        self._wake.wait()
+                        if not self._wake.wait(REST if self._meter else None):
+                            break
                     commands, closed = list(self._commands), self._closed
                     self._commands.clear()
                 try:
@@ -179,8 +182,10 @@ class Engine:
                             self._take(*command)
                         if closed:
                             self._end_all()
-                        else:
+                        elif busy:
                             self._step()
+                        else:
+                            self._probe()
                 except Exception as error:  # a fault of ours; nobody may be left waiting for a thread that died
                     log.exception("the engine's loop broke")
                     self._fail_all(f"The engine broke: {type(error).__name__}: {str(error)[:300]}")
@@ -193,13 +198,28 @@ class Engine:
         """Step times, or assumed ones with a note where they cannot be measured: a request then meets the fault and names it."""
         try:
             report = self.resident.report or (lambda *_: None)
-            return measure(self.resident, self.backend, self._schedule.rows, report=report)
+            self._meter = Meter(self.resident, self.backend, self._schedule.rows)
+            return self._meter.start(report)
         except Exception as error:
+            self._meter = None
             log.warning("step times could not be measured", exc_info=error)
             self._notes.append(f"Step times could not be measured ({type(error).__name__}: {str(error)[:200]}); assumed instead.")
             return Costs(
                 {"folded": [(1, 1.0), (64, 10.0)], "rowwise": [(1, 1.5), (64, 15.0)]} if self.backend.rowwise else {"folded": [(1, 1.0)]}, 1.0
             )
+
+    def _probe(self) -> None:
+        """Nobody is here: look again at a step time, for the machine may have been busy at start-up."""
+        meter = self._meter
+        assert meter is not None
+        try:
+            if meter.probe():
+                self._schedule.costs = meter.costs()
+            else:
+                self._meter = None
+        except Exception as error:
+            self._meter = None
+            log.warning("step times could not be looked at again", exc_info=error)
 
     def _fail_all(self, message: str) -> None:
         self._batch.forget()

@@ -1,6 +1,7 @@
 """Step times at start-up: what a step costs folded and row-wise, by number of lanes. The policy's only facts."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -9,68 +10,114 @@ import torch
 from mi_explorer.engine.policy import Costs
 from mi_explorer.recipe import Recipe
 
-PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated
-ROUNDS = 5
+PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated until there is a quiet moment
+ROUNDS = 5  # how often each time is taken
 PROMPTS, PROMPT = 8, 48  # how many prompts are timed together, or one where that takes too long, and their tokens
 READING = 1.0  # seconds for that; of a model that needs more it stays unknown
+PAUSE = 0.5  # seconds that somebody who comes in a quiet moment may have to wait
+
+Task = tuple[str, str, int]
+"""What is timed: ("step", mode, lanes), ("read", mode, prompts) or ("fold", "", 0)."""
 
 
-def measure(resident: Any, backend: Any, rows: int, patience: float = PATIENCE, report: Callable[[str, int, int], None] = lambda *_: None) -> Costs:
-    """Time decode steps of 1, 2, 4, … lanes in both modes on empty slots, a prompt, and one full fold.
+class Meter:
+    """Times decode steps of 1, 2, 4, … lanes in both modes on empty slots, prompts, and full folds.
 
-    The best of several rounds over all sizes, so that a disturbance does not hit one size only; a disturbance makes a step
-    longer, never shorter, so a step of fewer lanes is not taken to be dearer than one of more.
-    `report` is told of the phases "bind" and "measure".
+    Of each the least time counts: a disturbance makes it longer, never shorter. `start` takes what a start may take; `probe` looks
+    again, one step at a time, so that a machine that was busy at start-up does not decide for good. No row may be in a slot meanwhile.
     """
-    recipes = [Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4)]
-    blends = [backend.bind(r.hash, resident.blend(r)) for r in recipes]
-    modes = ["folded"] + (["rowwise"] if backend.rowwise and blends[0].plane is not None else [])
-    if len(modes) == 1:
-        backend.refold(blends[0])  # the first fold reads the checkpoints; a plane has read them by now
-    report("bind", 0, 0)
-    if "rowwise" in modes:
-        for slot in range(rows):
-            backend.place(slot, blends[slot % 2])
-    width = min(128, backend.context)
 
-    def step(mode: str, n: int) -> float:
-        ids = torch.zeros(n, 1, dtype=torch.long, device=backend.device)
-        positions = torch.full((n, 1), width - 1, device=backend.device)
+    def __init__(self, resident: Any, backend: Any, rows: int):
+        self.backend, self.rows = backend, rows
+        self.blends = [backend.bind(r.hash, resident.blend(r)) for r in (Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4))]
+        self.modes = ["folded"] + (["rowwise"] if backend.rowwise and self.blends[0].plane is not None else [])
+        self.sizes = [*(2**i for i in range((rows - 1).bit_length())), rows]
+        self.width = min(128, backend.context)
+        self.best: dict[Task, float] = {}
+        self.seen: Counter[Task] = Counter()
+        self._readers = 0
+
+    def start(self, report: Callable[[str, int, int], None] = lambda *_: None) -> Costs:
+        """Read the weights and take the first times. `report` is told of the phases "bind" and "measure"."""
+        if len(self.modes) == 1:
+            self.backend.refold(self.blends[0])  # the first fold reads the checkpoints; a plane has read them by now
+        report("bind", 0, 0)
+        if "rowwise" in self.modes:
+            for slot in range(self.rows):
+                self.backend.place(slot, self.blends[slot % 2])
+        for mode in self.modes:
+            self._step(mode, 1)
+        end = time.perf_counter() + PATIENCE
+        for turn in range(ROUNDS):
+            for i, n in enumerate(self.sizes):
+                report("measure", turn * len(self.sizes) + i, ROUNDS * len(self.sizes))
+                if self.best and time.perf_counter() > end and (n > 1 or len(self.best) >= len(self.modes)):
+                    break
+                for mode in self.modes:
+                    self._time(("step", mode, n))
+        costs = self.costs()
+        for n in (min(PROMPTS, self.rows), 1):
+            once = sum(costs.step(mode, n * PROMPT) for mode in self.modes)
+            if rounds := min(ROUNDS, int(READING / once)):
+                self._readers = n
+                for mode in self.modes * rounds:
+                    self._time(("read", mode, n))
+                break
+        self._time(("fold", "", 0))
+        return self.costs()
+
+    def probe(self) -> bool:
+        """Time once more what was timed least often; False when all has been that can be within `PAUSE`."""
+        costs = self.costs()
+
+        def takes(task: Task) -> float:
+            return self.best.get(task) or costs.step(task[1], task[2])
+
+        tasks: list[Task] = [("step", mode, n) for n in self.sizes for mode in self.modes]
+        tasks += [("read", mode, self._readers) for mode in self.modes if self._readers] + [("fold", "", 0)]
+        left = [task for task in tasks if self.seen[task] < ROUNDS and takes(task) <= PAUSE]
+        if left:
+            self._time(min(left, key=lambda task: self.seen[task]))
+        return bool(left)
+
+    def costs(self) -> Costs:
+        """What is known now. A step of fewer lanes is not taken to be dearer than one of more."""
+        steps: dict[str, list[tuple[int, float]]] = {}
+        for mode in self.modes:
+            least, table = float("inf"), []
+            for n in reversed([n for n in self.sizes if ("step", mode, n) in self.best]):
+                least = min(least, self.best["step", mode, n])
+                table.append((n, least))
+            steps[mode] = table[::-1]
+        read = {mode: self.best["read", mode, self._readers] for mode in self.modes if ("read", mode, self._readers) in self.best}
+        tokens = self._readers * min(PROMPT, self.width)
+        return Costs(steps, self.best.get(("fold", "", 0), 0.0), {mode: seconds / tokens for mode, seconds in read.items()})
+
+    def _time(self, task: Task) -> None:
+        kind, mode, n = task
+        if mode != "rowwise":
+            self.backend.refold(self.blends[0])  # only a fold is to be timed as one
+        took = self._step(mode, n) if kind == "step" else self._read(mode, n) if kind == "read" else self._fold()
+        self.best[task] = min(took, self.best.get(task, took))
+        self.seen[task] += 1
+
+    def _step(self, mode: str, n: int) -> float:
+        ids = torch.zeros(n, 1, dtype=torch.long, device=self.backend.device)
+        positions = torch.full((n, 1), self.width - 1, device=self.backend.device)
         start = time.perf_counter()
-        float(backend.run(blends[0], mode, 0, ids, positions, width).sum())  # waits for an asynchronous device
+        float(self.backend.run(self.blends[0], mode, 0, ids, positions, self.width).sum())  # waits for an asynchronous device
         return time.perf_counter() - start
 
-    def read(mode: str, n: int) -> float:
-        """Seconds a token of `n` prompts that are read together."""
-        positions = torch.arange(min(PROMPT, width), device=backend.device).expand(n, -1)
+    def _read(self, mode: str, n: int) -> float:
+        positions = torch.arange(min(PROMPT, self.width), device=self.backend.device).expand(n, -1)
         start = time.perf_counter()
-        logits = backend.run(blends[0], mode, 0, torch.zeros_like(positions), positions, positions.shape[1], [positions.shape[1] - 1] * n)
+        logits = self.backend.run(
+            self.blends[0], mode, 0, torch.zeros_like(positions), positions, positions.shape[1], [positions.shape[1] - 1] * n
+        )
         float(logits.sum())
-        return (time.perf_counter() - start) / positions.numel()
+        return time.perf_counter() - start
 
-    for mode in modes:
-        step(mode, 1)
-    end = time.perf_counter() + patience
-    sizes = [*(2**i for i in range((rows - 1).bit_length())), rows]
-    best: dict[tuple[str, int], float] = {}
-    for turn in range(ROUNDS):
-        for i, n in enumerate(sizes):
-            report("measure", turn * len(sizes) + i, ROUNDS * len(sizes))
-            if best and time.perf_counter() > end and (n > 1 or len(best) >= len(modes)):
-                break
-            for mode in modes:
-                best[mode, n] = min(step(mode, n), best.get((mode, n), float("inf")))
-    measured = [n for n in sizes if (modes[-1], n) in best]
-    for n, more in reversed(list(zip(measured, measured[1:]))):
-        for mode in modes:
-            best[mode, n] = min(best[mode, n], best[mode, more])
-    costs = Costs({mode: [(n, best[mode, n]) for n in measured] for mode in modes})
-    for n in (min(PROMPTS, rows), 1):
-        once = sum(costs.step(mode, n * PROMPT) for mode in modes)
-        if rounds := min(ROUNDS, int(READING / once)):
-            costs.read = {mode: min(read(mode, n) for _ in range(rounds)) for mode in modes}
-            break
-    start = time.perf_counter()
-    backend.refold(blends[1])
-    costs.fold = time.perf_counter() - start
-    return costs
+    def _fold(self) -> float:
+        start = time.perf_counter()
+        self.backend.refold(self.blends[1])
+        return time.perf_counter() - start

@@ -177,9 +177,9 @@ class Asker:
     ) -> Iterator[tuple[Snapshot, ...]]:
         """Run all asks together; yields the snapshots that changed, `hz` times a second (first tokens sooner), until all have ended.
 
-        With `beat`, an empty tuple comes after that many seconds in which nothing changed. Raises a `UserError` at once, before
-        anything runs, if one of the asks cannot be run. `stop` (or closing the iterator) cancels what is left; partial text stays in
-        the last snapshots.
+        The first tuple has all of them. With `beat`, an empty tuple comes after that many seconds in which nothing changed. Raises a
+        `UserError` at once, before anything runs, if one of the asks cannot be run. `stop` (or closing the iterator) cancels what is
+        left; partial text stays in the last snapshots.
         """
         asks = tuple(asks)
         if len({ask.id for ask in asks}) < len(asks):
@@ -212,8 +212,6 @@ class Asker:
         first = False  # whether somebody's first token came: people wait for it, so it is shown sooner than the next tick
         yielded = spoke = time.monotonic()
         waits = None
-        yield tuple(row.snapshot(yielded) for row in rows.values())
-        changed.clear()
         try:
             while waiting:
                 if stop is not None and stop.is_set() and not stopped:

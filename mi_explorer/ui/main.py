@@ -1,7 +1,9 @@
 """Opening the page: settings → workbench → page. `python app.py`, `python -m mi_explorer app` and `mi-explorer app` end here."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 
 from mi_explorer.errors import UserError
@@ -9,7 +11,9 @@ from mi_explorer.ui import settings as options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted; 2 with a message when something set from outside cannot be used."""
+    """Serve until interrupted (Ctrl+C, or the SIGTERM of a container or a service); 2 with a message when a setting cannot be used."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as process 1 of a container it would be ignored otherwise
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
         settings = options.read(arguments)
@@ -23,4 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"{error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before the page was there
+        return 130
     return 0

@@ -183,7 +183,7 @@ def _folder(option: Option, text: str) -> str:
     path = Path(text).expanduser()
     existing = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise SettingsError(f"The {option.name} {text[:200]!r} cannot be written to. Choose a folder of your own.")
+        raise SettingsError(f"The {option.name} {text[:200]!r} cannot be written to: it is read-only or another user's. Choose a folder of your own.")
     return text
 
 

@@ -57,13 +57,14 @@ def start(command: list[str], port: int, folder: Path, wait: float = 180) -> sub
     raise RuntimeError(f"The server did not come up:\n{(folder / f'server-{port}.log').read_text()[-3000:]}")
 
 
-def stop(process: subprocess.Popen) -> None:
+def stop(process: subprocess.Popen) -> int:
+    """Ask a server to end, as a container or a service manager does; its exit status (-9: it had to be killed)."""
     process.terminate()
     try:
-        process.wait(5)
+        return process.wait(20)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(5)
+        return process.wait(5)
 
 
 @pytest.fixture(scope="session")

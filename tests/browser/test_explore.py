@@ -266,12 +266,12 @@ def test_a_click_on_a_bar_selects_its_lambda(scripted, visit):
 
 def test_two_visitors_at_once_get_their_own_traces(scripted, visit):
     one, two = visit(scripted), visit(scripted)
-    for page, words, gold in ((one, "echo: " + "alpha " * 150, "3"), (two, "echo: " + "beta " * 150, "4")):
+    for page, words, gold in ((one, "echo: " + "alpha " * 900, "3"), (two, "echo: " + "beta " * 900, "4")):
         page.fill(".mi-prompt", words)
         page.fill(".mi-gold", gold)
         page.click(RUN)
     both_live = False
-    for _ in range(40):
+    for _ in range(200):
         live = [p.locator("[data-pane=thinking]").get_attribute("aria-busy") == "true" for p in (one, two)]
         texts = [
             pane(p, "thinking").locator(".mi-shown .mi-thought-text").inner_text()
@@ -285,8 +285,9 @@ def test_two_visitors_at_once_get_their_own_traces(scripted, visit):
         one.wait_for_timeout(50)
     assert both_live, "one visitor waited for the other"
     for page in (one, two):
+        page.click(".mi-stop")
         finished(page)
-    a, b = (pane(p, "thinking").locator(".mi-shown .mi-answer-text").inner_text() for p in (one, two))
+    a, b = (pane(p, "thinking").locator(".mi-shown .mi-thought-text").inner_text() for p in (one, two))
     assert set(re.findall("alpha|beta", a)) == {"alpha"} and set(re.findall("alpha|beta", b)) == {"beta"}
 
 

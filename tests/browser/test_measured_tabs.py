@@ -16,7 +16,7 @@ def app(tmp_path_factory):
     port, folder = free_port(), tmp_path_factory.mktemp("measured")
     process = start([sys.executable, "app.py", "--port", str(port), "--home", str(folder / "home")], port, folder)
     yield f"http://127.0.0.1:{port}/"
-    stop(process)
+    assert stop(process) == 0, "an orderly end"
 
 
 def tab(visit, app, name: str, **more):

@@ -1,6 +1,7 @@
 """The policy as a pure function: never the dearer mode, nobody left out. And the memory's arithmetic."""
 
 import itertools
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -8,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mi_explorer.engine import Engine, ResidentPair
+from mi_explorer.engine import Engine, ResidentPair, loop, measure
 from mi_explorer.engine.budget import MemoryNeed, grant
-from mi_explorer.engine.events import BULK, INTERACTIVE
+from mi_explorer.engine.events import BULK, INTERACTIVE, Request
+from mi_explorer.engine.lean import LeanBackend
 from mi_explorer.engine.policy import HORIZON, STAY, TURN, Costs, Group, Plan, Turns, choose
 from mi_explorer.engine.schedule import Scheduler
-from tests.engine.lab import CHEAP_ROWS
+from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 
 CPU = torch.device("cpu")
 
@@ -155,14 +157,43 @@ def test_an_engine_keeps_to_its_memory_or_refuses(labs):
 
 def test_start_up_measures_both_modes(labs):
     lab = labs("qwen3")
-    from mi_explorer.engine.events import Request
-    from tests.engine.lab import greedy, prompt, run
-
     with Engine(lab.resident, max_rows=8, max_context=64) as engine:
         run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])
         costs = engine._schedule.costs
     assert [n for n, _ in costs.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in costs.steps["rowwise"]]
     assert all(t > 0 for table in costs.steps.values() for _, t in table) and costs.fold > 0
+
+
+def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monkeypatch):
+    """Passes take 20 ms more until start-up is over: sizes are missing and times wrong, and quiet moments mend both."""
+    lab = labs("qwen3")
+    monkeypatch.setattr(measure, "PATIENCE", 0.1)
+    monkeypatch.setattr(loop, "REST", 0.01)
+    whole, busy, passes = LeanBackend.run, [True], []
+
+    def slow(*args):
+        passes.append(args[2])
+        if busy:
+            time.sleep(0.02)
+        return whole(*args)
+
+    monkeypatch.setattr(LeanBackend, "run", slow)
+    with Engine(lab.resident, max_rows=8, max_context=64) as engine:
+        engine.wait()
+        assert lab.resident.model is not None and isinstance(engine.backend, LeanBackend)
+        first = engine._schedule.costs
+        busy.clear()
+        assert min(t for table in first.steps.values() for _, t in table) > 0.02
+        end = time.monotonic() + 30
+        while engine._meter is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        better = engine._schedule.costs
+        assert [n for n, _ in better.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in better.steps["rowwise"]]
+        assert max(t for table in better.steps.values() for _, t in table) < 0.02 and better.fold > 0 and min(better.read.values()) > 0
+        quiet = len(passes)
+        time.sleep(0.1)
+        assert len(passes) == quiet, "then it rests"
+        assert run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])["a"] == lab.generate(0.5, prompt(5), 3)
 
 
 class Slots:
