@@ -26,8 +26,11 @@ $(VENV)/ready-dev: $(VENV)/ready requirements-dev.txt
 app: $(VENV)/ready
 	$(PY) app.py
 
+# two processes for what computes, one thread each; a browser beside a server has both cores to itself
+ALONE := tests/browser tests/test_load.py
 test: venv chromium
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore %)
+	$(PY) -m pytest $(ALONE)
 
 chromium: venv
 	@sh tests/browser/chromium.sh $(PY)

@@ -17,7 +17,7 @@ COMES_WITH = {"starlette": "gradio", "gradio-client": "gradio", "tqdm": "transfo
 # Declared, but used by name only: what for.
 USED_BY_NAME = {"accelerate": "device_map"}  # transformers asks for it as soon as a device map is given
 ELSEWHERE = {"spaces"}  # is there on Hugging Face Spaces and nowhere else
-TOOLS = {"pytest-timeout", "ruff", "mypy", "types-pyyaml", "coverage", "pip-audit"}  # run, not imported
+TOOLS = {"pytest-timeout", "pytest-xdist", "ruff", "mypy", "types-pyyaml", "coverage", "pip-audit"}  # run, not imported
 
 
 def declared(file):

@@ -1,5 +1,6 @@
 """Step times at start-up: what a step costs folded and row-wise, by number of lanes. The policy's only facts."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,6 +15,7 @@ PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated until t
 ROUNDS = 5  # how often each time is taken
 PROMPTS, PROMPT = 8, 48  # how many prompts are timed together, or one where that takes too long, and their tokens
 READING = 1.0  # seconds for that; of a model that needs more it stays unknown
+LANES, GAIN, LONG = 16, 0.85, 0.3  # threads: the step that tells, what more of them must save, seconds of a step that surely wants all
 PAUSE = 0.5  # seconds that somebody who comes in a quiet moment may have to wait
 
 Task = tuple[str, str, int]
@@ -47,6 +49,7 @@ class Meter:
                 self.backend.place(slot, self.blends[slot % 2])
         for mode in self.modes:
             self._step(mode, 1)
+        self._choose_threads()
         end = time.perf_counter() + PATIENCE
         for turn in range(ROUNDS):
             for i, n in enumerate(self.sizes):
@@ -92,6 +95,29 @@ class Meter:
         read = {mode: self.best["read", mode, self._readers] for mode in self.modes if ("read", mode, self._readers) in self.best}
         tokens = self._readers * min(PROMPT, self.width)
         return Costs(steps, self.best.get(("fold", "", 0), 0.0), {mode: seconds / tokens for mode, seconds in read.items()})
+
+    def _choose_threads(self) -> None:
+        """As many threads of this process as pay, unless the environment says how many.
+
+        Operations of a small model are too short to share, and where another program has a core, all of them wait for it.
+        """
+        most = torch.get_num_threads()
+        if self.backend.device.type != "cpu" or most == 1 or "OMP_NUM_THREADS" in os.environ:
+            return
+        mode, lanes = self.modes[-1], min(LANES, self.rows)
+        if self._step(mode, lanes) > LONG:
+            return
+        counts = [2**i for i in range((most - 1).bit_length())] + [most]
+        took = dict.fromkeys(counts, float("inf"))
+        for _ in range(ROUNDS):
+            for n in counts:
+                torch.set_num_threads(n)
+                took[n] = min(took[n], self._step(mode, lanes))
+        best = counts[0]
+        for n in counts[1:]:
+            if took[n] < GAIN * took[best]:
+                best = n
+        torch.set_num_threads(best)
 
     def _time(self, task: Task) -> None:
         kind, mode, n = task

@@ -34,6 +34,7 @@ STYLES = ("style", "figure", "curves", "weights", "takeaway")
 FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
 SESSIONS = 500  # tabs and programs whose state is kept, the last ones; each takes a quarter of a megabyte, also when it is gone
 SPARE_THREADS = 24  # so that Stop, scores and tables are answered while every visitor streams
+POLL = 0.005  # seconds between two looks of Gradio into its queue; it looks every millisecond, for which the engine's thread has to wait
 VISITORS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
 
 PAGE_CSS = """
@@ -173,6 +174,7 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
     """Serve the page at host:port behind the gate of these settings. Raises OSError when the port is taken."""
     settings = replace(settings or Settings(), host=host, port=port)
     queue = app.queue(default_concurrency_limit=VISITORS, max_size=settings.queue, api_open=False)
+    queue._queue.sleep_when_free = POLL
     guarded = gate.protect(queue, settings, limits or Limits(settings.runs, settings.address_runs, settings.tokens))
     options: dict[str, Any] = {
         "ssr_mode": False,

@@ -196,6 +196,31 @@ def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monk
         assert run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])["a"] == lab.generate(0.5, prompt(5), 3)
 
 
+@pytest.mark.parametrize(
+    ("steps", "most", "chosen"),
+    [
+        ({1: 4.0, 2: 7.0}, 2, 1),  # a small model
+        ({1: 4.0, 2: 3.6}, 2, 1),  # hardly a gain
+        ({1: 100.0, 2: 60.0, 4: 40.0, 6: 38.0}, 6, 4),
+        ({1: 350.0, 2: 340.0, 4: 335.0}, 4, 4),  # a step that long is a large model's: all of them
+    ],
+)
+def test_as_many_threads_as_pay(monkeypatch, steps, most, chosen):
+    now = [most]
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now[-1])
+    monkeypatch.setattr(torch, "set_num_threads", now.append)
+    meter = object.__new__(measure.Meter)
+    meter.backend, meter.modes, meter.rows = SimpleNamespace(device=CPU), ["folded", "rowwise"], 32
+    meter._step = lambda mode, lanes: steps[now[-1]] / 1000
+    meter._choose_threads()
+    assert now[-1] == chosen
+    monkeypatch.setenv("OMP_NUM_THREADS", str(most))  # whoever runs it has chosen
+    before = len(now)
+    meter._choose_threads()
+    assert len(now) == before
+
+
 class Slots:
     """A batch of which the scheduler sees the slots alone."""
 
