@@ -9,7 +9,7 @@ import functools
 import hmac
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ CONTENT = (
     "font-src 'self' data:; media-src 'self' data: blob:; worker-src 'self' blob:; connect-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'self'; form-action 'self'"
 )
+ATTEMPTS, MINUTE = 20, 60.0  # passwords that one network address may send, and the seconds in which
 CALLS = 32  # calls of server functions (scores, preflights, …) of one network address at a time, where addresses are limited
 REST, PATIENCE = 16_000_000, 2.0  # bytes and seconds of a refused body that are still taken in, and thrown away
 WAITING = 24  # requests of one visitor that may wait in the queue, whatever they are
@@ -46,6 +47,7 @@ class Gate:
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.calls: Counter[str] = Counter()
+        self.attempts: dict[str, deque[float]] = {}  # when each address sent a password, the last minute's
         self.headers = [(name.lower().encode(), value.encode()) for name, value in headers(settings).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,6 +71,10 @@ class Gate:
             await answer(out, *refused)
             return
         host = (scope.get("client") or ("",))[0]
+        if self.settings.auth and scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/login") and self._guesses(host):
+            await discard(receive)
+            await answer(out, 429, "Too many passwords came from your network address. Try again in a minute.")
+            return
         counts = scope["path"].rstrip("/").endswith("/component_server") and self.settings.address_runs > 0
         if counts and self.calls[host] >= CALLS:
             await answer(out, 429, "Many requests from your network address are being answered already. Try again in a moment.")
@@ -102,6 +108,17 @@ class Gate:
             self.calls[host] -= counts
             if not self.calls[host]:
                 del self.calls[host]
+
+    def _guesses(self, host: str) -> bool:
+        """Note that a password comes from this address; whether it sends more of them than somebody who mistypes."""
+        now = time.monotonic()
+        if len(self.attempts) > 10_000:
+            self.attempts = {h: sent for h, sent in self.attempts.items() if sent[-1] > now - MINUTE}
+        sent = self.attempts.setdefault(host, deque(maxlen=ATTEMPTS))
+        if len(sent) == ATTEMPTS and sent[0] > now - MINUTE:
+            return True
+        sent.append(now)
+        return False
 
     def _refused(self, scope: Scope, given: dict[bytes, str]) -> tuple[int, str] | None:
         """Status and words of a request that is not let in; None lets it in."""

@@ -1,6 +1,7 @@
 """The engine against the usual way: for each λ blend into a model, then `generate` with the same batch. Ratios within one run.
 
-    OMP_NUM_THREADS=1 python tests/bench/bench_engine.py [--quick] [--json FILE] [--only strip,sweep,grid,first,overhead,packed,medium,adapter]
+    OMP_NUM_THREADS=1 python tests/bench/bench_engine.py [--quick] [--json FILE]
+        [--only strip,sweep,grid,first,overhead,threads,packed,medium,adapter]
 
 Same tokens, same threads, greedy. On the embedded pair (fp32, its own stop ids) and on a random Qwen3 of 135M parameters (bf16,
 lengths that grow with λ). Every figure is the median of several runs taken in turns (the grid's: see there). Larger is better,
@@ -9,6 +10,7 @@ except where it says cost.
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import tempfile
@@ -116,6 +118,30 @@ def strip_mini(resident: ResidentPair, rounds: int) -> dict:
             ratios.append((time.perf_counter() - start) / fast)
             same.append(tokens == others)
     return {"ratio": statistics.median(ratios), "least": min(ratios), "target": 5.0, "same tokens": f"{sum(same)}/{len(same)}"}
+
+
+def threads_mini(resident: ResidentPair, rounds: int) -> dict:
+    """A strip on one thread against the same strip on every core, which is what PyTorch does unasked."""
+    prompts, stops = mini_prompts(resident, rounds)
+    every, now = os.cpu_count() or 1, [1]
+    ratios = []
+    with Engine(resident) as engine:
+        engine.wait()
+        whole = engine.backend.run
+
+        def run(*args):  # noqa: ANN002, ANN202
+            if torch.get_num_threads() != now[0]:
+                torch.set_num_threads(now[0])  # in the engine's thread
+            return whole(*args)
+
+        engine.backend.run = run
+        ours(engine, strip_requests(resident, prompts[0], 8, stops))
+        for prompt in prompts:
+            took = {}
+            for now[0] in (1, every):
+                took[now[0]] = ours(engine, strip_requests(resident, prompt, 256, stops))[1]
+            ratios.append(took[every] / took[1])
+    return {"every core ÷ one thread": statistics.median(ratios), "least": min(ratios), "most": max(ratios), "cores": every}
 
 
 def strip_requests(resident: ResidentPair, prompt: tuple[int, ...], cap: int, stops: tuple[int, ...], caps: tuple[int, ...] = ()) -> list[Request]:
@@ -382,7 +408,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json")
-    parser.add_argument("--only", default="strip,sweep,grid,first,overhead,packed,medium,adapter")
+    parser.add_argument("--only", default="strip,sweep,grid,first,overhead,threads,packed,medium,adapter")
     args = parser.parse_args()
     which, quick = set(args.only.split(",")), args.quick
     torch.set_num_threads(1)
@@ -404,6 +430,8 @@ def main() -> None:
         show("first token, embedded", first_token(mini, 10 if quick else 40))
     if "overhead" in which:
         show("overhead, embedded", overhead(mini, 2 if quick else 7))
+    if "threads" in which:
+        show("threads, embedded", threads_mini(mini, 3 if quick else 12))
     if "packed" in which:
         show("packed, embedded", packed_step(mini, 10 if quick else 100))
     if "grid" in which:

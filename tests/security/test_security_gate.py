@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scrip
 from fake import QUESTIONS, FakeBench  # noqa: E402
 
 from mi_explorer.ui.explore import Explore  # noqa: E402
-from mi_explorer.ui.gate import BODY, WAITING, headers  # noqa: E402
+from mi_explorer.ui.gate import ATTEMPTS, BODY, WAITING, headers  # noqa: E402
 from mi_explorer.ui.limits import Limits  # noqa: E402
 from mi_explorer.ui.page import build, launch  # noqa: E402
 from mi_explorer.ui.pairs import Pairs  # noqa: E402
@@ -241,8 +241,13 @@ def test_nothing_is_served_without_the_password(serve):
         assert login(name, word)[0] >= 400
     status, _, got = login("bob", "pässword")
     assert status == 200
-    link.headers = {"Cookie": got["set-cookie"].split(";")[0]}
-    assert link.ask("GET", "/config")[0] == 200
+    cookie, link.headers = {"Cookie": got["set-cookie"].split(";")[0]}, {}
+    tried = [login("ann", f"guess {i}")[0] for i in range(ATTEMPTS)]
+    assert tried == [400] * (ATTEMPTS - 7) + [429] * 7, "seven came before"
+    status, words, _ = login("ann", "se:cret")  # not even the right one: a guess that is never answered says nothing
+    assert status == 429 and b"Try again in a minute" in words
+    link.headers = cookie
+    assert link.ask("GET", "/config")[0] == 200, "whoever is in stays in"
 
 
 # -- floods -------------------------------------------------------------------------------------------------------------
