@@ -1,8 +1,8 @@
 """Scores against plain forward passes and closed forms."""
 
 import math
-import resource
-import threading
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,6 @@ import torch
 
 from mi_explorer.engine import ResidentPair, score
 from mi_explorer.engine.scores import CHUNK_BYTES, ScoreError, Scores, effective_lambda
-from mi_explorer.recipe import Recipe
 from tests.engine.lab import prompt
 from tests.fixtures import make_pair
 
@@ -104,26 +103,39 @@ def test_scoring_needs_no_engine_and_disturbs_none(labs):
         assert [e.token for e in stream if isinstance(e, Token)] == lab.generate(0.7, PROMPT, 60)
 
 
+# In a process of its own: what other tests hold or give back meanwhile is not its memory.
+SCORED = """
+import resource, sys, threading
+from pathlib import Path
+from mi_explorer.engine import ResidentPair, score
+from mi_explorer.pairs import get_pair
+from mi_explorer.recipe import Recipe
+from tests.engine.lab import prompt
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+def watch():
+    while not done.wait(0.002):
+        peak[0] = max(peak[0], resident_bytes())
+
+pair = get_pair(sys.argv[1])
+resident, peak, done = ResidentPair.load(pair), [0], threading.Event()
+score(resident, Recipe(pair.name, lam=0.4), prompt(9, 4), prompt(2, 5))  # weights in memory
+start, watcher = resident_bytes(), threading.Thread(target=watch, daemon=True)
+watcher.start()
+found = score(resident, Recipe(pair.name, lam=0.4), prompt(9, 4), prompt(70, 6))
+done.set()
+watcher.join()
+print(len(found.llr), peak[0] - start)
+"""
+
+
 def test_a_large_vocabulary_is_scored_in_bounded_memory(tmp_path):
     """152k words: the chunk is the same however long the trace is, so its memory bounds that of 4,000 tokens."""
     pair = make_pair("qwen3", tmp_path, base=False, vocab_size=152_000)
-    resident = ResidentPair.load(pair)
-    page, peak, done = resource.getpagesize(), [0], threading.Event()
-
-    def resident_bytes() -> int:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * page
-
-    score(resident, Recipe(pair.name, lam=0.4), PROMPT, RESPONSE[:2])  # weights in memory
-    start = resident_bytes()
-
-    def watch() -> None:
-        while not done.wait(0.002):
-            peak[0] = max(peak[0], resident_bytes())
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    found = score(resident, Recipe(pair.name, lam=0.4), PROMPT, prompt(70, 6))
-    done.set()
-    watcher.join()
-    assert len(found.llr) == 70
-    assert CHUNK_BYTES < peak[0] - start < 1_000_000_000
+    command = [sys.executable, "-c", SCORED, f"{pair.instruct}|{pair.thinking}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=Path(__file__).resolve().parents[2])
+    assert done.returncode == 0, done.stderr[-2000:]
+    tokens, grown = map(int, done.stdout.split()[-2:])
+    assert tokens == 70 and CHUNK_BYTES < grown < 1_000_000_000
