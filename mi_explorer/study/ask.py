@@ -23,6 +23,7 @@ from mi_explorer.traces import ThinkTags, Trace, TraceFold
 State = Literal["queued", "running", "done", "cancelled", "failed"]
 Verdict = Literal["correct", "wrong", "no_answer"]
 LIVE = ("queued", "running")
+NAP = 0.02  # seconds in which events gather, once first tokens are shown
 SOON = 0.25  # of a tick, after which a first token is shown
 
 
@@ -209,6 +210,7 @@ class Asker:
             return
         stream = self.engine.submit(requests)
         waiting, changed, stopped = set(rows), dict.fromkeys(rows), False
+        began = False
         first = False  # whether somebody's first token came: people wait for it, so it is shown sooner than the next tick
         yielded = spoke = time.monotonic()
         waits = None
@@ -217,10 +219,11 @@ class Asker:
                 if stop is not None and stop.is_set() and not stopped:
                     stream.cancel()
                     stopped = True
-                for event in self.events(stream, yielded + tick - time.monotonic()):
+                for event in self.events(stream, yielded + tick - time.monotonic(), NAP if began else 0.0):
                     row = rows.get(event.id)
                     if row is not None and row.state in LIVE:
                         first |= isinstance(event, Token) and not row.tokens
+                        began |= first
                         self.take(row, event)
                         changed[event.id] = None
                 for name in [n for n in waiting if self.settled(rows[n])]:
@@ -246,12 +249,17 @@ class Asker:
                 stream.cancel()
 
     @staticmethod
-    def events(stream: Stream, timeout: float) -> list[Event]:
-        """What came within `timeout` seconds (bounded so that a stop is felt at once)."""
+    def events(stream: Stream, timeout: float, more: float = 0.0) -> list[Event]:
+        """What came within `timeout` seconds (bounded so that a stop is felt at once), and in the `more` seconds after the first of it.
+
+        A reader that wakes at every step of the engine takes the interpreter from the engine's thread each time.
+        """
         try:
             first = stream.get(timeout=min(max(timeout, 0.005), 0.05))
         except queue.Empty:
             first = None
+        if first is not None and more:
+            time.sleep(more)
         return ([first] if first is not None else []) + list(stream.drain())
 
     def take(self, row: Row, event: Event) -> None:
