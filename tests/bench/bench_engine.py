@@ -13,6 +13,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -34,7 +36,8 @@ from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Decoding, Recipe
 
 LAMS = tuple(i / 10 for i in range(11))
-QUESTIONS = Path(__file__).resolve().parents[2] / "assets" / "tasks" / "mini.jsonl"
+ROOT = Path(__file__).resolve().parents[2]
+QUESTIONS = ROOT / "assets" / "tasks" / "mini.jsonl"
 
 
 class Usual:
@@ -120,27 +123,30 @@ def strip_mini(resident: ResidentPair, rounds: int) -> dict:
     return {"ratio": statistics.median(ratios), "least": min(ratios), "target": 5.0, "same tokens": f"{sum(same)}/{len(same)}"}
 
 
-def threads_mini(resident: ResidentPair, rounds: int) -> dict:
-    """A strip on one thread against the same strip on every core, which is what PyTorch does unasked."""
-    prompts, stops = mini_prompts(resident, rounds)
-    every, now = os.cpu_count() or 1, [1]
-    ratios = []
-    with Engine(resident) as engine:
-        engine.wait()
-        whole = engine.backend.run
+STRIPS = """
+import json, statistics, sys, time
+sys.path.insert(0, "tests/bench")
+from bench_engine import mini_prompts, ours, strip_requests
+from mi_explorer.workbench import Workbench
+with Workbench.open("mini") as bench:
+    bench.engine.wait()
+    prompts, stops = mini_prompts(bench.resident, int(sys.argv[1]))
+    ours(bench.engine, strip_requests(bench.resident, prompts[0], 8, stops))
+    print(json.dumps([ours(bench.engine, strip_requests(bench.resident, prompt, 256, stops))[1] for prompt in prompts]))
+"""
 
-        def run(*args):  # noqa: ANN002, ANN202
-            if torch.get_num_threads() != now[0]:
-                torch.set_num_threads(now[0])  # in the engine's thread
-            return whole(*args)
 
-        engine.backend.run = run
-        ours(engine, strip_requests(resident, prompts[0], 8, stops))
-        for prompt in prompts:
-            took = {}
-            for now[0] in (1, every):
-                took[now[0]] = ours(engine, strip_requests(resident, prompt, 256, stops))[1]
-            ratios.append(took[every] / took[1])
+def threads_mini(questions: int, rounds: int) -> dict:
+    """Strips of a workbench with a thread for every core, which is what PyTorch takes unasked, against one thread; processes in turn."""
+    every = os.cpu_count() or 1
+    took: dict[int, list[float]] = {1: [], every: []}
+    for _ in range(rounds):
+        for n, into in took.items():
+            command = [sys.executable, "-c", STRIPS, str(questions)]
+            env = {**os.environ, "OMP_NUM_THREADS": str(n), "PYTHONPATH": str(ROOT)}
+            done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+            into += json.loads(done.stdout.splitlines()[-1])
+    ratios = [b / a for a, b in zip(took[1], took[every])]
     return {"every core ÷ one thread": statistics.median(ratios), "least": min(ratios), "most": max(ratios), "cores": every}
 
 
@@ -431,7 +437,7 @@ def main() -> None:
     if "overhead" in which:
         show("overhead, embedded", overhead(mini, 2 if quick else 7))
     if "threads" in which:
-        show("threads, embedded", threads_mini(mini, 3 if quick else 12))
+        show("threads, embedded", threads_mini(6, 1 if quick else 3))
     if "packed" in which:
         show("packed, embedded", packed_step(mini, 10 if quick else 100))
     if "grid" in which:
