@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--if-reachable", action="store_true", help="succeed where the advisories cannot be read")
     args = parser.parse_args()
     try:
-        ran = subprocess.run(COMMAND, capture_output=True, text=True, timeout=600)
+        ran = subprocess.run(COMMAND, capture_output=True, text=True, timeout=180)
         status, lines = verdict(json.loads(ran.stdout))
     except (subprocess.TimeoutExpired, json.JSONDecodeError) as error:
         status, lines = UNKNOWN, [f"The audit did not end with a result ({type(error).__name__}); is there a network?"]
