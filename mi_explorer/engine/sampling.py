@@ -80,13 +80,14 @@ class Sampler:
         assert ids is not None
         if self.penalty is not None:
             self.seen.scatter_(1, ids[:, None], True)
-        return ids, logits.gather(1, ids[:, None])[:, 0] - logits.logsumexp(-1)
+        return ids, logits.log_softmax(-1).gather(1, ids[:, None])[:, 0]
 
     def _draw(self, x: torch.Tensor, steps: np.ndarray) -> torch.Tensor:
+        if not self.open:  # temperature keeps the order, so only the best are divided by it
+            values, ids = x.topk(self.k, sorted=True)
+            return self._choose((values * self.cold, ids), None, steps)[0]
         x = x * self.cold
         vocab = x.shape[1]
-        if not self.open:
-            return self._choose(x.topk(self.k, sorted=True), None, steps)[0]
         total = x.logsumexp(-1, keepdim=True)
         if not self.pure and vocab > MANY:
             ids, complete = self._choose(x.topk(MANY, sorted=True), total, steps)
@@ -118,10 +119,10 @@ class Sampler:
             complete = False
         if self.min_p is not None:
             p = p * (p >= self.min_p * p[:, :1])
-        order = ids.argsort(-1)
-        cdf = p.gather(1, order).to(self.wide).cumsum(-1)
-        place = (cdf <= self._uniform(steps) * cdf[:, -1:]).sum(-1, keepdim=True).clamp_(max=k - 1)
-        return ids.gather(1, order.gather(1, place))[:, 0], complete
+        ids, order = ids.sort(-1)
+        cdf = p.gather(1, order).cumsum(-1, dtype=self.wide)
+        place = (cdf[:, :-1] <= self._uniform(steps) * cdf[:, -1:]).sum(-1, keepdim=True)
+        return ids.gather(1, place)[:, 0], complete
 
     def _uniform(self, steps: np.ndarray) -> torch.Tensor:
         """Noise of these steps [n, 1], drawn for several steps ahead: hashing in one go is cheaper than step by step."""
