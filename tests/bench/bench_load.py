@@ -5,7 +5,8 @@
 Every visitor has a λ of their own and asks again and again: half over plain HTTP as the page does, half with `gradio_client`.
 Some hang up in the middle, some cancel, some ask for a whole strip. Afterwards each finished trace is made anew, alone, in
 another process's engine (fp32, same seed) and compared; what was broken off must be the beginning of its own trace. The
-server's threads, files, engine slots and memory are watched. Ends with exit code 1 where something is not as it must be.
+server's threads, files, engine slots and memory are watched, from the moment on when it keeps as many sessions as it ever will.
+Ends with exit code 1 where something is not as it must be.
 """
 
 import argparse
@@ -31,6 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+from mi_explorer.ui.page import SESSIONS  # noqa: E402
 from tests.visitors import Run, Site  # noqa: E402
 
 CAP = 320
@@ -310,6 +312,8 @@ def measure(visitors: int = 50, seconds: float = 300.0, clients: bool = True) ->
 
             warm: list[dict[str, float]] = []
             run(crowd(time.monotonic() + min(30.0, seconds / 3), Book(), visitors), warm)  # libraries, caches, pools of threads
+            for i in range(SESSIONS):  # what a tab leaves behind for the time when it comes back: kept of so many, the last ones
+                site.server("alive", "nobody", f"tab-{i}")
             time.sleep(SETTLE)
             before = server.figures()
             seen: list[dict[str, float]] = []

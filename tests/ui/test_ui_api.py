@@ -7,6 +7,7 @@ import urllib.request
 
 import pytest
 from fake import QUESTIONS
+from gradio.queueing import Queue
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
@@ -201,6 +202,14 @@ def test_a_fault_of_ours_does_not_show_its_inside():
 
 
 # -- through a client ----------------------------------------------------------------------------------------------------
+
+
+def test_no_table_of_events_is_made_that_nobody_reads(served, monkeypatch):
+    tables = []
+    monkeypatch.setattr(Queue, "_get_df", staticmethod(lambda records: tables.append(len(records))))
+    assert served[1].predict("What is 3 + 4?", api_name="/generate")["state"] == "done"
+    assert served[1].predict("What is 3 + 5?", api_name="/generate")["state"] == "done"  # what ends the first one has run by now
+    assert not tables
 
 
 def test_the_api_page_lists_these_endpoints_and_no_other(served):
