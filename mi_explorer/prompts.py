@@ -51,6 +51,7 @@ class Prompts:
         self.stop_ids = tuple(dict.fromkeys(int(i) for i in stop_ids))
         self.context = context
         self._decode_few = lru_cache(1 << 16)(self._decode)
+        self._encode_again = lru_cache(64)(self._encode)  # a strip asks one question at eleven λ, of one or two templates
 
     @classmethod
     def load(cls, folders: Sequence[str], think_open: str = "<think>", context: int | None = None) -> "Prompts":
@@ -78,8 +79,8 @@ class Prompts:
             raise PromptError("The prompt is empty. Write a question first.")
         if len(prompt) > MAX_CHARACTERS:
             raise PromptError(f"The prompt has {len(prompt):,} characters; at most {MAX_CHARACTERS:,} are read.")
-        text = self._text(prompt, recipe)
-        ids = tuple(self.tokenizer.encode(text, add_special_tokens=False))
+        parent = self.parent(recipe)
+        text, ids = self._encode_again(prompt, parent, self.templates.get(parent) or _template(self.tokenizer))
         if self.context is not None and len(ids) >= self.context:
             raise PromptError(
                 f"The prompt has {len(ids):,} tokens, but this pair's context holds {self.context:,}, prompt and "
@@ -100,8 +101,11 @@ class Prompts:
     def _decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
 
-    def _text(self, prompt: str, recipe: Recipe) -> str:
-        template = self.templates.get(self.parent(recipe)) or getattr(self.tokenizer, "chat_template", None)
+    def _encode(self, prompt: str, parent: str, template: Any) -> tuple[str, tuple[int, ...]]:
+        text = self._text(prompt, parent, template)
+        return text, tuple(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def _text(self, prompt: str, parent: str, template: Any) -> str:
         if not template:  # a base model: the bare text is the honest prompt
             return prompt
         turns = [{"role": "user", "content": prompt}]
@@ -109,7 +113,7 @@ class Prompts:
             return self.tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
         except Exception as error:  # noqa: BLE001 - a template is a program of the checkpoint's (run in Jinja's sandbox): any fault is its own
             raise PromptError(
-                f"{self.parent(recipe).capitalize()}'s chat template fails ({str(error)[:200] or type(error).__name__}). Choose the other parent's "
+                f"{parent.capitalize()}'s chat template fails ({str(error)[:200] or type(error).__name__}). Choose the other parent's "
                 "with the template policy, or mend chat_template in its tokenizer files."
             ) from None
 
@@ -133,7 +137,7 @@ def _tokenizer(place: str) -> Any | None:
 
 def _template(tokenizer: Any) -> str | None:
     """A tokenizer's chat template; of several named ones the default."""
-    template = tokenizer.chat_template
+    template = getattr(tokenizer, "chat_template", None)
     return template.get("default") if isinstance(template, dict) else template
 
 

@@ -159,8 +159,8 @@ class PulledStream:
             time.sleep(timeout)  # nothing will come: the reader waits for something else
         return self._events.pop(0) if self._events else None
 
-    def drain(self) -> list[Event]:
-        """Every event that is here."""
+    def drain(self, within: float = 0.0) -> list[Event]:
+        """Every event that is here; they were gathered by the worker."""
         events, self._events = self._events, []
         return events
 

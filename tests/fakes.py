@@ -72,7 +72,8 @@ class ScriptedStream:
         except queue.Empty:
             return None
 
-    def drain(self) -> list[Event]:
+    def drain(self, within: float = 0.0) -> list[Event]:
+        time.sleep(within)
         out = []
         while not self.events.empty():
             out.append(self.events.get())

@@ -118,7 +118,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (!active || !value || value.token !== active.token) return;
     active.heard = Date.now();
     active.seen = true;
-    const ended = !["running", "ending"].includes(value.state);
+    const ended = value.state !== "running";
     if (!ended && (value.waits || active.told)) wait(value.waits);
     const frames = Object.fromEntries(Object.entries(value.frames).map(([k, f]) => [k, { ...f, run: value.token }]));
     if (Object.keys(frames).length || !ended) {

@@ -38,6 +38,7 @@ class Stream:
         self._engine, self._open = engine, set[str]()
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()
+        self._over = threading.Event()  # every request has ended
 
     def get(self, timeout: float | None = None) -> Event | None:
         """The next event; None when there will be no more, or when none came within `timeout` seconds (None: wait)."""
@@ -50,8 +51,10 @@ class Stream:
                 self._changed.wait(left)
             return self._events.popleft()
 
-    def drain(self) -> list[Event]:
-        """Every event that is here, without waiting."""
+    def drain(self, within: float = 0.0) -> list[Event]:
+        """Every event that is here after `within` seconds, or when every request has ended."""
+        if within:
+            self._over.wait(within)
         with self._changed:
             events = list(self._events)
             self._events.clear()
@@ -91,6 +94,8 @@ class Stream:
             if not self._open.isdisjoint(ids):
                 raise ValueError("a request of this id is still running in this stream")
             self._open.update(ids)
+            if self._open:
+                self._over.clear()
 
     def _put(self, events: Sequence[Event]) -> None:
         with self._changed:
@@ -98,4 +103,6 @@ class Stream:
                 if isinstance(event, (Finished, Failed)):
                     self._open.discard(event.id)
             self._events.extend(events)
+            if not self._open:
+                self._over.set()
             self._changed.notify_all()

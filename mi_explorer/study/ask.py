@@ -4,11 +4,10 @@
 it to people, the runner to sweeps. Snapshots are coalesced: one tuple per tick with only what changed since the last.
 """
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -24,6 +23,7 @@ State = Literal["queued", "running", "done", "cancelled", "failed"]
 Verdict = Literal["correct", "wrong", "no_answer"]
 LIVE = ("queued", "running")
 NAP = 0.02  # seconds in which events gather, once first tokens are shown
+STOP = 0.05  # seconds after which a stop is felt at the latest
 SOON = 0.25  # of a tick, after which a first token is shown
 
 
@@ -35,7 +35,7 @@ class Stream(Protocol):
     """What `engine.submit` returns: the events of one user's requests, in order per request."""
 
     def get(self, timeout: float | None = None) -> Event | None: ...
-    def drain(self) -> list[Event]: ...
+    def drain(self, within: float = 0.0) -> list[Event]: ...
     def cancel(self, ids: Sequence[str] | None = None) -> None: ...
 
 
@@ -226,6 +226,9 @@ class Asker:
                         began |= first
                         self.take(row, event)
                         changed[event.id] = None
+                checks = [rows[name].verifying for name in waiting if rows[name].ended]
+                if len(checks) == len(waiting):  # nothing comes any more but verdicts
+                    wait([check for check in checks if check is not None], min(tick, STOP), FIRST_COMPLETED)
                 for name in [n for n in waiting if self.settled(rows[n])]:
                     waiting.discard(name)
                     changed[name] = None
@@ -254,13 +257,8 @@ class Asker:
 
         A reader that wakes at every step of the engine takes the interpreter from the engine's thread each time.
         """
-        try:
-            first = stream.get(timeout=min(max(timeout, 0.005), 0.05))
-        except queue.Empty:
-            first = None
-        if first is not None and more:
-            time.sleep(more)
-        return ([first] if first is not None else []) + list(stream.drain())
+        first = stream.get(timeout=min(max(timeout, 0.005), STOP))
+        return [] if first is None else [first, *stream.drain(more)]
 
     def take(self, row: Row, event: Event) -> None:
         """Fold one event of a row. The verdict is sought in the background; `settled` says when it is there."""

@@ -89,10 +89,11 @@ class Explore:
                     self._keep(token, snapshot)
                     frames[snapshot.id] = board.frame(snapshot)
                     last[snapshot.id] = snapshot
-                live = any(f["state"] in ("queued", "running") for f in frames.values())
+                if not any(f["state"] in ("queued", "running") for f in frames.values()):
+                    continue  # the end says it all
                 yield {
                     "token": token,
-                    "state": "running" if live else "ending",
+                    "state": "running",
                     "message": "",
                     "frames": dict(frames),
                     "sentence": "",

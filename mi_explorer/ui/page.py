@@ -36,6 +36,7 @@ FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day 
 SESSIONS = 500  # tabs and programs whose state is kept, the last ones; each takes a quarter of a megabyte, also when it is gone
 SPARE_THREADS = 24  # so that Stop, scores and tables are answered while every visitor streams
 POLL = 0.005  # seconds between two looks of Gradio into its queue; it looks every millisecond, for which the engine's thread has to wait
+BARS = 1.0  # and into progress bars of its own, of which there are none here; it looks every ten milliseconds
 # At the end of every event Gradio tabulates the last 10,000 for a dashboard that is off here: 2 to 9 ms, and memory in each thread that does it.
 DASHBOARD = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 VISITORS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
@@ -180,6 +181,7 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
         os.environ.setdefault(name, value)
     queue = app.queue(default_concurrency_limit=VISITORS, max_size=settings.queue, api_open=False)
     queue._queue.sleep_when_free = POLL
+    queue._queue.progress_update_sleep_when_free = BARS
     guarded = gate.protect(queue, settings, limits or Limits(settings.runs, settings.address_runs, settings.tokens))
     options: dict[str, Any] = {
         "ssr_mode": False,

@@ -1,5 +1,6 @@
 """Those who wait for a slot are told where they stand: by the order in which the queue really gives slots, and at its pace."""
 
+import threading
 import time
 from collections import deque
 from types import SimpleNamespace
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from mi_explorer.engine import Engine
 from mi_explorer.engine.events import INTERACTIVE, Finished, Request
 from mi_explorer.engine.queue import Queue
-from mi_explorer.engine.stream import Waits
+from mi_explorer.engine.stream import Stream, Waits
 from mi_explorer.recipe import Recipe
+from mi_explorer.study import ask
 from mi_explorer.study.ask import Ask
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 from tests.fakes import scripted_bench
@@ -95,7 +97,7 @@ class Late:
         self.waits = None
         return Finished("a", "stop", 0)
 
-    def drain(self):
+    def drain(self, within=0.0):
         return []
 
     def cancel(self, ids=None):
@@ -107,3 +109,40 @@ def test_a_snapshot_that_waits_says_so_and_a_quiet_run_gives_signs_of_life():
         ticks = list(bench.stream([Ask("a", "Go", Recipe())], hz=100, beat=0.1))
     assert ticks[0][0].waits == Late.waits and ticks[0][0].state == "queued"
     assert ticks[1] == () and 2 <= sum(t == () for t in ticks) <= 4 and ticks[-1][0].state == "done" and ticks[-1][0].waits is None
+
+
+def test_gathering_ends_with_the_last_request():
+    stream = Stream(SimpleNamespace())
+    stream._expect(["a", "b"])
+    ends = [Finished(name, "stop", 0) for name in "ab"]
+    for delay, end in zip((0.05, 0.15), ends):
+        threading.Timer(delay, stream._put, [[end]]).start()
+    began = time.monotonic()
+    assert stream.drain(30) == ends and 0.1 < time.monotonic() - began < 10
+    stream._expect(["c"])
+    assert stream.drain(0.05) == [] and not stream.done  # open again: it waited, and nothing came
+
+
+class Ended:
+    """A stream of one answer that looks how often it is asked for more."""
+
+    def __init__(self):
+        self.events, self.asked = [Finished("a", "stop", 0)], 0
+
+    def get(self, timeout):
+        self.asked += 1
+        return self.events.pop() if self.events else None
+
+    def drain(self, within=0.0):
+        return []
+
+    def cancel(self, ids=None):
+        pass
+
+
+def test_a_slow_verdict_is_waited_for_at_rest(monkeypatch):
+    monkeypatch.setattr(ask, "judge", lambda *_: time.sleep(0.5) or "wrong")
+    stream = Ended()
+    with scripted_bench(SimpleNamespace(submit=lambda requests: stream)) as bench:
+        (*_, last) = bench.stream([Ask("a", "Go", Recipe(), gold="7")])
+    assert last[0].verdict == "wrong" and stream.asked <= 20
