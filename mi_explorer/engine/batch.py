@@ -15,14 +15,18 @@ from mi_explorer.engine.rows import Lane, Row
 from mi_explorer.engine.sampling import Sampler
 
 Emit = Callable[[Row, Event], None]
+ByFold = Callable[[Sequence[int]], list[bool]]
 WASTE = 256  # tokens that a pass over prompts may pad, before a second pass is cheaper
 
 
 class Batch:
-    """Rows of one backend. `chunk`: most tokens of one prompt per prefill pass; `budget`: most tokens of a prefill pass."""
+    """Rows of one backend. `chunk`: most tokens of one prompt per prefill pass; `budget`: most tokens of a prefill pass.
 
-    def __init__(self, backend: Any, emit: Emit, chunk: int = 512, budget: int = 4096):
-        self.backend, self.emit, self.chunk, self.budget = backend, emit, chunk, budget
+    `flush` is called after every pass over prompts: first tokens need not wait until the others' prompts are read.
+    """
+
+    def __init__(self, backend: Any, emit: Emit, flush: Callable[[], None] = lambda: None, chunk: int = 512, budget: int = 4096):
+        self.backend, self.emit, self.flush, self.chunk, self.budget = backend, emit, flush, chunk, budget
         self.at: list[Lane | None] = [None] * backend.slots.slots
         self.rows: dict[Row, None] = {}
         self.donors: dict[tuple, Row] = {}
@@ -87,14 +91,19 @@ class Batch:
     def _share(row: Row) -> tuple:
         return row.key, row.request.prompt
 
-    def prefill(self, rows: Sequence[Row], mode: str, first: int) -> None:
-        """Read the next tokens of these rows' prompts, in slots from `first`; rows whose prompt is complete get their first token."""
+    def prefill(self, rows: Sequence[Row], mode: str, first: int, by_fold: ByFold = lambda tokens: [False] * len(tokens)) -> None:
+        """Read the next tokens of these rows' prompts, in slots from `first`; rows whose prompt is complete get their first token.
+
+        `by_fold`: which recipes, of so many tokens to read each, are to be read by a fold although they decode row-wise.
+        """
         for row in rows:
             if row.draft and row.length >= len(row.request.prompt):
                 self._verify(row, mode, first)
                 return
-        for bunch in self._alike(self._readers(rows)):
-            first += self._read(bunch, mode, first)
+        for how, readers in self._apart(self._readers(rows), mode, by_fold):
+            for bunch in self._alike(readers):
+                first += self._read(bunch, how, first, mode)
+                self.flush()
 
     def _readers(self, rows: Sequence[Row]) -> list[Row]:
         """Those that read now, within the budget of tokens.
@@ -123,6 +132,17 @@ class Batch:
             tokens += cost
         return readers
 
+    def _apart(self, rows: list[Row], mode: str, by_fold: ByFold) -> list[tuple[str, list[Row]]]:
+        """Who reads in which mode: recipe by recipe folded where that pays, the others together."""
+        recipes: dict[str, list[Row]] = {}
+        for row in rows if mode == "rowwise" else ():
+            if row.foldable:
+                recipes.setdefault(row.key, []).append(row)
+        folds = by_fold([sum(map(self._left, mine)) for mine in recipes.values()])
+        apart = [mine for mine, fold in zip(recipes.values(), folds) if fold]
+        gone = {row for mine in apart for row in mine}
+        return [*(("folded", mine) for mine in apart), (mode, [row for row in rows if row not in gone])]
+
     def _left(self, row: Row) -> int:
         """Tokens of the prompt that a row reads in its next pass."""
         return min(self.chunk, len(row.request.prompt) - row.length)
@@ -137,8 +157,8 @@ class Batch:
                 bunches.append([row])
         return bunches
 
-    def _read(self, rows: Sequence[Row], mode: str, first: int) -> int:
-        """One pass over the next tokens of these rows' prompts, in slots from `first`; how many slots that took."""
+    def _read(self, rows: Sequence[Row], mode: str, first: int, later: str) -> int:
+        """One pass over the next tokens of these rows' prompts, in slots from `first`; how many slots that took. `later`: how they decode."""
         lanes = self.arrange([lane for row in rows for lane in row.lanes], first)
         left = [self._left(lane.row) for lane in lanes]
         c = max(left)
@@ -149,7 +169,7 @@ class Batch:
         logits = self.backend.run(lanes[0].bound, mode, first, ids, positions, width, [n - 1 for n in left])
         for row in rows:
             row.length += left[row.lanes[0].slot - first]
-            row.mode = row.mode or mode
+            row.mode = row.mode or later
         done = [row for row in rows if row.length >= len(row.request.prompt)]
         if done:
             for row in done:

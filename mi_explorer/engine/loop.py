@@ -80,7 +80,7 @@ class Engine:
         self._closed = False
         self._orders = itertools.count()
         self._outbox: dict[Stream, list[Event]] = {}
-        self._batch = Batch(self.backend, self._emit)
+        self._batch = Batch(self.backend, self._emit, self._flush)
         self._schedule = Scheduler(self._batch, costs or Costs({}), self.grant.rows, only)
         self._measure = costs is None
         self._meter: Meter | None = None  # as long as step times may get better
@@ -281,7 +281,8 @@ class Engine:
             if team.ready:
                 batch.decode(team.ready, team.mode)
             if team.fresh:
-                batch.prefill([r for r in team.fresh if not r.ready], team.mode, sum(len(r.lanes) for r in team.ready if r in batch.rows))
+                first = sum(len(r.lanes) for r in team.ready if r in batch.rows)
+                batch.prefill([r for r in team.fresh if not r.ready], team.mode, first, schedule.by_fold)
         except Exception as error:
             self._recover(team, error)
         self._steps += 1

@@ -94,7 +94,8 @@ class Meter:
             steps[mode] = table[::-1]
         read = {mode: self.best["read", mode, self._readers] for mode in self.modes if ("read", mode, self._readers) in self.best}
         tokens = self._readers * min(PROMPT, self.width)
-        return Costs(steps, self.best.get(("fold", "", 0), 0.0), {mode: seconds / tokens for mode, seconds in read.items()})
+        further = {mode: max(seconds - steps[mode][0][1], 0.0) / (tokens - 1) for mode, seconds in read.items()}
+        return Costs(steps, self.best.get(("fold", "", 0), 0.0), further)
 
     def _choose_threads(self) -> None:
         """As many threads of this process as pay, unless the environment says how many.

@@ -23,7 +23,7 @@ SLOWDOWN = 1.5  # how much bulk rows in the same batch may slow an interactive s
 class Costs:
     """Seconds of a step by number of lanes, measured: `steps[mode]` is sorted [(lanes, seconds)]; `fold` the time of a fold.
 
-    `read[mode]`: seconds that a token of a prompt takes; nothing where it is not known.
+    A pass over prompts takes a step of one lane and `read[mode]` seconds more for every token; nothing where it is not known.
     """
 
     steps: dict[str, list[tuple[int, float]]]
@@ -51,9 +51,23 @@ class Costs:
         """Time for one token of each of `lanes` lanes, in steps of at most `rows`."""
         return self.step(mode, min(lanes, rows)) * max(1.0, lanes / rows)
 
-    def reading(self, mode: str, tokens: float) -> float:
-        """Time to read so many tokens of prompts, spread over the steps that follow."""
-        return tokens * self.read.get(mode, 0.0) / HORIZON
+    def by_fold(self, tokens: Sequence[float]) -> list[bool]:
+        """Whose prompts are read sooner by a fold of their recipe, of recipes that decode row-wise and have so many tokens to read each."""
+        if len(self.read) < 2:
+            return [False] * len(tokens)
+        own = self.fold + self.step("folded", 1)
+        gains = [n * (self.read["rowwise"] - self.read["folded"]) - own for n in tokens]
+        every = sum(gain for gain in gains if gain <= 0) + self.step("rowwise", 1) > 0  # then nothing is left to read row-wise
+        return [every or gain > 0 for gain in gains]
+
+    def reading(self, mode: str, tokens: float, recipes: float = 1.0) -> float:
+        """Time to read so many tokens of prompts, of so many recipes, spread over the steps that follow."""
+        if not tokens or mode not in self.read:
+            return 0.0
+        time = self.step(mode, 1) + tokens * self.read[mode]
+        if mode == "rowwise" and "folded" in self.read:
+            time = min(time, recipes * (self.fold + self.step("folded", 1)) + tokens * self.read["folded"])
+        return time / HORIZON
 
 
 @dataclass
@@ -185,8 +199,8 @@ def best_bulk(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: 
     (row-wise, or the longest of them folded) when there is not.
     """
     found: list[tuple[bool, float, float, Plan]] = []
-    for plan, lanes, reads, full, lam in _candidates(groups, costs, rows, free, only):
-        time = costs.step(plan.mode, lanes) + costs.reading(plan.mode, reads)
+    for plan, lanes, reads, recipes, full, lam in _candidates(groups, costs, rows, free, only):
+        time = costs.step(plan.mode, lanes) + costs.reading(plan.mode, reads, recipes)
         running = now is not None and (plan.mode, plan.target) == (now.mode, now.target)
         if plan.mode == "folded" and not running:
             time += costs.fold / HORIZON
@@ -198,13 +212,14 @@ def best_bulk(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: 
     return max(found, key=lambda x: x[:3])[3] if found else None
 
 
-def _candidates(groups: Sequence[Group], costs: Costs, rows: int, free: int, only: str) -> Iterable[tuple[Plan, int, float, bool, float]]:
-    """Plans with their lanes, the tokens of prompts that these have to read, whether they start nothing by bits, and their λ."""
+def _candidates(groups: Sequence[Group], costs: Costs, rows: int, free: int, only: str) -> Iterable[tuple[Plan, int, float, int, bool, float]]:
+    """Plans with their lanes, the tokens of prompts that these have to read, of how many recipes, whether they start nothing by bits,
+    and their λ."""
     for g in groups:
         if g.foldable and (only != "rowwise" or g.plane is None):
             lanes = min(rows, g.count(free))
             reads = min(rows, g.fresh(free)) * g.prompt
-            yield Plan("folded", g.key, 1, rows), lanes, reads, not g.waiting or lanes >= FULL * min(rows, g.demand), g.lam
+            yield Plan("folded", g.key, 1, rows), lanes, reads, 1, not g.waiting or lanes >= FULL * min(rows, g.demand), g.lam
     for plane in {g.plane for g in groups if g.plane is not None}:
         members = [g for g in groups if g.plane == plane]
         if only == "fold" and all(g.foldable for g in members):
@@ -217,6 +232,7 @@ def _candidates(groups: Sequence[Group], costs: Costs, rows: int, free: int, onl
             Plan("rowwise", plane, 1, rows, late=tuple(sorted(g.key for g in members if g not in joining))),
             min(rows, live + queued),
             min(rows, queued) * sum(n * g.prompt for n, g in zip(coming, joining)) / max(1, sum(coming)),
+            max(1, sum(n > 0 for n in coming)),
             True,
             max(g.lam for g in members),
         )
@@ -225,7 +241,8 @@ def _candidates(groups: Sequence[Group], costs: Costs, rows: int, free: int, onl
 def _folds_better(g: Group, costs: Costs, rows: int) -> bool:
     """Whether a recipe gets more rows a second by a fold of its own than in a full row-wise step, prompts included."""
     folded = costs.round("folded", g.demand, rows) + costs.reading("folded", g.demand * g.prompt)
-    return g.demand / folded > rows / (costs.step("rowwise", rows) + costs.reading("rowwise", rows * g.prompt))
+    alike = max(1.0, rows / g.demand)  # recipes of a full step, if the others have as many rows
+    return g.demand / folded > rows / (costs.step("rowwise", rows) + costs.reading("rowwise", rows * g.prompt, alike))
 
 
 def _lanes(plan: Plan, groups: Sequence[Group], free: int) -> int:

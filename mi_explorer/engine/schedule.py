@@ -1,6 +1,6 @@
 """The scheduler: turns the policy's plan into the rows of the next step, and admits from the queue. Engine thread only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mi_explorer.engine.batch import Batch
@@ -53,6 +53,10 @@ class Scheduler:
         self._team = None if self.plan is None else self._form(self.plan)
         self._seen = self.batch.changes  # with the rows that came in just now
         return self._team
+
+    def by_fold(self, tokens: Sequence[int]) -> list[bool]:
+        """Which recipes of a row-wise team read their prompts by a fold, of so many tokens each."""
+        return self.costs.by_fold(tokens) if self.only == "auto" else [False] * len(tokens)
 
     def _patience(self, plan: Plan | None) -> Plan | None:
         """A running row-wise batch of one recipe folds only when it has paid as much for waiting as the fold costs.

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.engine import Engine
-from mi_explorer.engine.batch import WASTE, Batch
+from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, Admitted, Failed, Finished, Request, Token, Verified
 from mi_explorer.engine.policy import Costs
 from mi_explorer.recipe import Decoding
@@ -96,14 +96,6 @@ def test_samples_of_a_prompt_share_one_prefill_but_never_across_coefficients(lab
     with Engine(lab.resident, max_rows=8, max_context=128, costs=CHEAP_ROWS) as engine:
         wrong, _ = strip(engine)
     assert wrong != want
-
-
-def test_long_prompts_are_read_in_chunks(labs, solo):
-    lab = labs("qwen3")
-    with Engine(lab.resident, max_rows=4, max_context=128, costs=CHEAP_ROWS) as engine:
-        engine._batch.chunk, engine._batch.budget = 7, 15
-        got = run(engine, [Request(f"{lam} {w}", PROMPTS[w], lab.recipe(lam), greedy(9)) for lam in (0.3, 1.0) for w in range(3)])
-    assert got == {f"{lam} {w}": solo(lam, w, greedy(9)) for lam in (0.3, 1.0) for w in range(3)}
 
 
 def test_stop_ids_cap_and_context_end_a_row_with_their_reason(labs, solo):
@@ -400,27 +392,6 @@ def test_no_fault_leaves_anybody_waiting(labs, solo, monkeypatch):
         assert [type(e) for e in events] == [Failed] * 9 and "KeyError" in events[0].message
         engine._schedule.next = whole
         assert run(engine, [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(8))])["a"] == solo(0.3, 0, greedy(8))
-
-
-def test_prompts_are_read_in_bunches_of_about_one_length(labs):
-    """Little is computed for padding, nobody is left out, and everybody says what they say alone."""
-    lab = labs("qwen3")
-    prompts = [prompt(n, n) for n in (3, 120, 4, 60, 119, 5, 58, 7, 118, 61, 6, 57)]
-    requests = [Request(str(i), p, lab.recipe(0.3), greedy(4)) for i, p in enumerate(prompts)]
-    passes = []
-    with Engine(lab.resident, max_rows=16, max_context=160, costs=CHEAP_ROWS) as engine:
-        run_ = engine.backend.run
-
-        def seen(bound, mode, first, ids, *rest):
-            if ids.shape[1] > 1:
-                passes.append(tuple(ids.shape))
-            return run_(bound, mode, first, ids, *rest)
-
-        engine.backend.run = seen
-        got = run(engine, requests)
-    assert sum(n for n, _ in passes) == len(prompts) and 2 <= len(passes) <= 4
-    assert sum(n * c for n, c in passes) - sum(map(len, prompts)) <= WASTE * len(passes)
-    assert got == {r.id: lab.generate(0.3, r.prompt, 4) for r in requests}
 
 
 @pytest.mark.parametrize("after", range(1, 8))

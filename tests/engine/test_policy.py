@@ -56,7 +56,11 @@ def test_bulk_runs_at_the_best_rate_there_is(crowd, costs):
         come = min(64, sum(g.waiting for g in coming))
         n = min(64, sum(g.live for g in here) + come)
         tokens = come * sum(g.waiting * g.prompt for g in coming) / max(1, sum(g.waiting for g in coming))
-        return n / (costs.step(mode, n) + (tokens * costs.read[mode] + extra) / HORIZON) if n else 0.0
+        recipes = max(1, sum(g.waiting > 0 for g in coming))
+        own = costs.step(mode, 1) + tokens * costs.read[mode]
+        apart = recipes * (costs.fold + costs.step("folded", 1)) + tokens * costs.read["folded"]
+        read = 0.0 if not tokens else min(own, apart) if mode == "rowwise" else own
+        return n / (costs.step(mode, n) + (read + extra) / HORIZON) if n else 0.0
 
     joining = [g for g in bulk if g.key not in plan.late]
     target = [g for g in bulk if g.key == plan.target]
