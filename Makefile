@@ -52,6 +52,7 @@ docs: venv
 bench: venv chromium
 	mkdir -p build/bench
 	OMP_NUM_THREADS=1 $(PY) tests/bench/bench_engine.py --json build/bench/engine.json
+	OMP_NUM_THREADS=1 $(PY) tests/bench/bench_grid.py --json build/bench/grid.json
 	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_weights --json > build/bench/weights.json
 	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_study --json > build/bench/study.json
 	$(PY) tests/bench/bench_page.py --json build/bench/page.json

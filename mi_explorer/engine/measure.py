@@ -17,6 +17,7 @@ PROMPTS, PROMPT = 8, 48  # how many prompts are timed together, or one where tha
 READING = 1.0  # seconds for that; of a model that needs more it stays unknown
 LANES, GAIN, LONG = 16, 0.85, 0.3  # threads: the step that tells, what more of them must save, seconds of a step that surely wants all
 PAUSE = 0.5  # seconds that somebody who comes in a quiet moment may have to wait
+DOUBT = 3  # times that a longer one is looked at all the same, four times as long at most: it may have been disturbed
 
 Task = tuple[str, str, int]
 """What is timed: ("step", mode, lanes), ("read", mode, prompts) or ("fold", "", 0)."""
@@ -70,7 +71,7 @@ class Meter:
         return self.costs()
 
     def probe(self) -> bool:
-        """Time once more what was timed least often; False when all has been that can be within `PAUSE`."""
+        """Time once more what was timed least often; False when all has been that can be in such a moment."""
         costs = self.costs()
 
         def takes(task: Task) -> float:
@@ -78,7 +79,7 @@ class Meter:
 
         tasks: list[Task] = [("step", mode, n) for n in self.sizes for mode in self.modes]
         tasks += [("read", mode, self._readers) for mode in self.modes if self._readers] + [("fold", "", 0)]
-        left = [task for task in tasks if self.seen[task] < ROUNDS and takes(task) <= PAUSE]
+        left = [task for task in tasks if self.seen[task] < ROUNDS and takes(task) <= (PAUSE if self.seen[task] >= DOUBT else 4 * PAUSE)]
         if left:
             self._time(min(left, key=lambda task: self.seen[task]))
         return bool(left)

@@ -1,11 +1,10 @@
 """The engine against the usual way: for each λ blend into a model, then `generate` with the same batch. Ratios within one run.
 
     OMP_NUM_THREADS=1 python tests/bench/bench_engine.py [--quick] [--json FILE]
-        [--only strip,sweep,grid,first,overhead,threads,packed,medium,adapter]
+        [--only strip,sweep,first,overhead,threads,packed,medium,adapter]
 
 Same tokens, same threads, greedy. On the embedded pair (fp32, its own stop ids) and on a random Qwen3 of 135M parameters (bf16,
-lengths that grow with λ). Every figure is the median of several runs taken in turns (the grid's: see there). Larger is better,
-except where it says cost.
+lengths that grow with λ). Every figure is the median of several runs taken in turns. Larger is better, except where it says cost.
 """
 
 import argparse
@@ -17,8 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -194,98 +191,6 @@ def sweep_mini(resident: ResidentPair, questions: int, rounds: int) -> dict:
     return {"ratio": statistics.median(ratios), "target": 2.0, "tokens (ours, usual)": counts[0]}
 
 
-def grid(resident: ResidentPair, quick: bool) -> list[dict]:
-    """auto against the better of pure fold and pure row-wise: λs × questions × length spread, bulk and interactive.
-
-    By the clock two equal runs differ by a tenth on a shared machine, so each mode is also priced (`Prices`): "auto / better" compares
-    what its passes cost at their undisturbed times and what the loop took beside them; "by the clock" compares the best runs.
-    """
-    shapes = [(1, 1), (1, 64), (2, 16), (4, 8), (4, 44), (11, 1), (11, 4), (11, 16)]
-    rows = []
-    engines = {only: Engine(resident, max_context=512, only=only) for only in ("auto", "fold", "rowwise")}
-    prices = Prices(engines)
-    try:
-        for lams, questions in shapes[:: 3 if quick else 1]:
-            for spread in ("equal", "wide"):
-                for priority in (BULK, 0):
-                    runs: dict[str, list[Run]] = {only: [] for only in engines}
-                    requests = []
-                    for i in range(lams):
-                        for j in range(questions):
-                            cap = 48 if spread == "equal" else int(12 * 8 ** ((i * questions + j * 7) % 11 / 10))
-                            recipe = Recipe(resident.pair.name, lam=i / max(1, lams - 1) if lams > 1 else 0.5)
-                            requests.append(Request(f"{i} {j}", tuple(range(20 + j, 80 + j)), recipe, Decoding(temperature=0, cap=cap), (), priority))
-                    order = list(engines)
-                    for _ in range(2 if quick else 5):
-                        order = [*order[1:], order[0]]
-                        for only in order:
-                            runs[only].append(prices.run(only, requests))
-                    rows.append({"shape": f"{lams} λ × {questions}, {spread}, {'bulk' if priority else 'interactive'}", "runs": runs})
-        for row in rows:  # at the end, when the least time of every kind of pass is known
-            runs = row.pop("runs")
-            cost = {only: prices.of(mine) for only, mine in runs.items()}
-            clock = {only: min(run.seconds for run in mine) for only, mine in runs.items()}
-            row["auto / better"] = min(cost["fold"], cost["rowwise"]) / cost["auto"]
-            row["by the clock"] = min(clock["fold"], clock["rowwise"]) / clock["auto"]
-            row |= {f"{only} s": cost[only] for only in cost}
-    finally:
-        for engine in engines.values():
-            engine.close()
-    return rows
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run: seconds in all and in its passes, and how many passes of each kind it took."""
-
-    seconds: float
-    passing: float
-    passes: Counter
-
-
-class Prices:
-    """Times every pass of some engines of one resident pair by its kind, and keeps the least time of each kind.
-
-    A kind: (mode, rows, columns, width in 32 positions, whether the pass had to fold first). A disturbance makes a pass longer, never
-    shorter, and of thousands of passes some are undisturbed; whole runs hardly ever are.
-    """
-
-    def __init__(self, engines: dict[str, Engine]):
-        self.engines, self.least, self.folded = engines, {}, None
-        self._passes: Counter = Counter()
-        self._passing = 0.0
-        for engine in engines.values():
-            engine.wait()
-            engine.backend.run = self._timed(engine.backend.run)
-
-    def _timed(self, whole):  # noqa: ANN001, ANN202
-        def run(bound, mode, first, ids, positions, width, *rest):  # noqa: ANN001, ANN202
-            folds = mode == "folded" and bound.key != self.folded
-            start = time.perf_counter()
-            out = whole(bound, mode, first, ids, positions, width, *rest)
-            took = time.perf_counter() - start
-            if mode == "folded":
-                self.folded = bound.key
-            kind = mode, *ids.shape, width // 32, folds
-            self.least[kind] = min(took, self.least.get(kind, took))
-            self._passes[kind] += 1
-            self._passing += took
-            return out
-
-        return run
-
-    def run(self, only: str, requests: list[Request]) -> Run:
-        """Run these requests on one of the engines."""
-        self._passes, self._passing = Counter(), 0.0
-        _, seconds = ours(self.engines[only], requests)
-        return Run(seconds, self._passing, self._passes)
-
-    def of(self, runs: list[Run]) -> float:
-        """Seconds of the median run, its passes at their least times, and the least that the loop took beside them in any."""
-        beside = min(run.seconds - run.passing for run in runs)
-        return statistics.median(sum(n * self.least[kind] for kind, n in run.passes.items()) for run in runs) + beside
-
-
 def first_token(resident: ResidentPair, rounds: int) -> dict:
     """Cost: time to the first token after a λ move ÷ one prefill of the same prompt (plain `transformers`; own folded prefill)."""
     prompt = tuple(range(20, 80))
@@ -414,7 +319,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json")
-    parser.add_argument("--only", default="strip,sweep,grid,first,overhead,threads,packed,medium,adapter")
+    parser.add_argument("--only", default="strip,sweep,first,overhead,threads,packed,medium,adapter")
     args = parser.parse_args()
     which, quick = set(args.only.split(",")), args.quick
     torch.set_num_threads(1)
@@ -440,8 +345,6 @@ def main() -> None:
         show("threads, embedded", threads_mini(6, 1 if quick else 3))
     if "packed" in which:
         show("packed, embedded", packed_step(mini, 10 if quick else 100))
-    if "grid" in which:
-        show("grid, embedded", grid(mini, quick))
     if {"medium", "adapter", "packed"} & which:
         with tempfile.TemporaryDirectory() as folder:
             medium = ResidentPair.load(medium_pair(Path(folder)))

@@ -81,6 +81,12 @@ def visit(browser: Any, address: str) -> Page:
     return page
 
 
+def leave(page: Page, process: subprocess.Popen) -> None:
+    """Close both: a page that is open draws on while the next part is measured."""
+    page.context.close()
+    stop(process)
+
+
 def server(folder: Path, *command: str) -> tuple[subprocess.Popen, str]:
     port = free_port()
     return start([sys.executable, *(c.format(port=port) for c in command)], port, folder), f"http://127.0.0.1:{port}/"
@@ -100,7 +106,7 @@ def stream(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, flo
     before, began = shown_tokens(page), time.perf_counter()
     counted = page.evaluate(COUNT, [how.seconds, False])
     after, seconds = shown_tokens(page), time.perf_counter() - began
-    stop(process)
+    leave(page, process)
     assert len(before) == len(after) == 3, "three panes must show a trace"
     return {
         "stream fps": counted["fps"],
@@ -124,7 +130,7 @@ def scrub(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, floa
     page.on("request", lambda r: requests.append(r.url))
     page.evaluate(COUNT, [1, True])  # builds the frames' trees once
     counted = page.evaluate(COUNT, [how.seconds, True])
-    stop(process)
+    leave(page, process)
     return {
         "scrub tokens per frame": min(tokens),
         "scrub fps": counted["fps"],
@@ -169,7 +175,7 @@ def live(browser: Any, folder: Path, how: argparse.Namespace, pair: str = "mini"
         for _ in range(how.rounds):  # in turns, so that both meet the same machine
             theirs.append(engine_alone(bench, view))
             ours.append(page.evaluate(TIMED_RUN))
-    stop(process)
+    leave(page, process)
     assert ours[0]["tokens"] == theirs[0]["tokens"], "the page and the engine must write the same strip"
     middle = statistics.median
     return {  # medians of ratios of neighbours: the machine's speed changes more from minute to minute than they differ

@@ -168,9 +168,11 @@ def test_start_up_measures_both_modes(labs):
     assert all(t > 0 for table in costs.steps.values() for _, t in table) and costs.fold > 0
 
 
-def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monkeypatch):
+@pytest.mark.parametrize("pause", [0.5, 0.015])  # also where the wrong times are longer than a quiet moment may be
+def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monkeypatch, pause):
     """Passes take 20 ms more until start-up is over: sizes are missing and times wrong, and quiet moments mend both."""
     lab = labs("qwen3")
+    monkeypatch.setattr(measure, "PAUSE", pause)
     monkeypatch.setattr(measure, "PATIENCE", 0.1)
     monkeypatch.setattr(loop, "REST", 0.01)
     whole, busy, passes = LeanBackend.run, [True], []
