@@ -311,9 +311,9 @@ def measure(visitors: int = 50, seconds: float = 300.0, clients: bool = True) ->
                         return
 
             warm: list[dict[str, float]] = []
-            run(crowd(time.monotonic() + min(30.0, seconds / 3), Book(), visitors), warm)  # libraries, caches, pools of threads
             for i in range(SESSIONS):  # what a tab leaves behind for the time when it comes back: kept of so many, the last ones
                 site.server("alive", "nobody", f"tab-{i}")
+            run(crowd(time.monotonic() + min(30.0, seconds / 3), Book(), visitors), warm)  # libraries, caches, pools of threads
             time.sleep(SETTLE)
             before = server.figures()
             seen: list[dict[str, float]] = []
