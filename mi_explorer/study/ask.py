@@ -106,10 +106,12 @@ def judge(trace: Trace, gold: str | None, kind: str, check: Callable[[str, str |
 
 
 class Row:
-    """One running ask: its fold, its ids, its clock."""
+    """One running ask: its fold, its ids, its clock. Tokens are folded when somebody looks, all that came since the last look at once."""
 
     def __init__(self, ask: Ask, prompt: Prompt, fold: TraceFold) -> None:
-        self.ask, self.prompt, self.fold = ask, prompt, fold
+        self.ask, self.prompt, self._fold = ask, prompt, fold
+        self._tokens: list[int] = []  # not folded yet
+        self._logprobs: list[float] = []
         self.state: State = "queued"
         self.tokens = 0
         self.started = self.ended = 0.0
@@ -118,6 +120,20 @@ class Row:
         self.kept: int | None = None
         self.verdict: Verdict | None = None
         self.verifying: Future[Verdict | None] | None = None
+
+    def add(self, token: int, logprob: float) -> None:
+        """The next token."""
+        self.tokens += 1
+        self._tokens.append(token)
+        self._logprobs.append(logprob)
+
+    @property
+    def fold(self) -> TraceFold:
+        """The fold of all tokens so far."""
+        if self._tokens:
+            self._fold.extend(self._tokens, self._logprobs)
+            self._tokens, self._logprobs = [], []
+        return self._fold
 
     def snapshot(self, now: float, waits: Waits | None = None) -> Snapshot:
         seconds = max((self.ended or now) - self.started, 0.0) if self.started else 0.0
@@ -262,13 +278,12 @@ class Asker:
 
     def take(self, row: Row, event: Event) -> None:
         """Fold one event of a row. The verdict is sought in the background; `settled` says when it is there."""
-        if isinstance(event, Admitted):
-            row.state, row.mode, row.started = "running", event.mode, time.monotonic()
-        elif isinstance(event, Token):
+        if isinstance(event, Token):
             row.started = row.started or time.monotonic()
             row.state = "running"
-            row.tokens += 1
-            row.fold.add(event.token, event.logprob)
+            row.add(event.token, event.logprob)
+        elif isinstance(event, Admitted):
+            row.state, row.mode, row.started = "running", event.mode, time.monotonic()
         elif isinstance(event, Verified):
             row.kept = event.kept
         elif isinstance(event, Finished):

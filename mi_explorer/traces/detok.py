@@ -24,6 +24,11 @@ class Detokenizer:
 
     def add(self, token: int) -> str:
         """The text that became certain with this token: all but an unfinished character at its end."""
+        if not self._pending and not self._given:  # nearly always: a token whose text is whole characters
+            text = self._decode((*self._left, token))[len(self._left_text) :]
+            if not text.endswith(UNFINISHED):
+                self._left, self._left_text = [token], self._decode((token,))
+                return text
         self._pending.append(token)
         text = self._tail(self._pending)
         if not text.endswith(UNFINISHED):

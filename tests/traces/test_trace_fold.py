@@ -71,6 +71,30 @@ def test_looking_in_between_changes_nothing_and_counts_grow(text, places, reason
     assert final.logprobs == (-0.5,) * len(tokens)
 
 
+spelled = st.tuples(texts, st.lists(st.integers(0, 10_000), max_size=60)).map(lambda x: cut(*x))
+
+
+@given(
+    st.one_of(spelled, st.lists(st.binary(min_size=1, max_size=4), max_size=90)),
+    st.lists(st.integers(1, 30), max_size=30), st.booleans(), st.none() | st.integers(0, 30), st.none() | st.integers(0, 30), st.integers(1, 4),
+)  # fmt: skip
+@settings(max_examples=300, deadline=None)
+def test_tokens_that_come_at_once_give_what_they_give_one_by_one(tokens, sizes, prefilled, open_id, close_id, times):
+    tags, decode = ThinkTags(prefilled=prefilled, open_id=open_id, close_id=close_id), by_bytes(tokens)
+    ids = list(range(len(tokens))) * times  # repeated: loops are looked for at lengths of their own
+    one, many = TraceFold(tags, decode, gold="23"), TraceFold(tags, decode, gold="23")
+    while ids:
+        some, ids = ids[: (size := sizes.pop() if sizes else 7)], ids[size:]
+        for token in some:
+            one.add(token, -token)
+        many.extend(some, [-token for token in some])
+        assert many.trace() == one.trace()
+    one.finish("stop"), many.finish("stop")
+    assert many.trace() == one.trace()
+    with pytest.raises(RuntimeError):
+        many.extend([0], [0.0])
+
+
 @given(texts, st.lists(st.integers(0, 10_000), max_size=60))
 @settings(max_examples=150, deadline=None)
 def test_parts_against_a_parser_of_the_whole(text, places):
