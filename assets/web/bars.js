@@ -21,18 +21,21 @@ MI.bars = function (app) {
   function draw() {
     const frames = app.frames(), range = app.rail.span();
     const top = MI.nice(Math.max(0, ...frames.map((f) => f.tokens)));
-    lines.replaceChildren(...[1, 0.5].map((s) => h("span", { style: { bottom: 100 * s + "%" } }, h("b", { class: "mi-num" }, MI.count(top * s)))));
-    bars.replaceChildren(...frames.map((f) => {
-      const part = (cls, n) => (n > 0 ? h("i", { class: cls, style: { height: (100 * n) / top + "%" } }) : null);
-      const after = MI.after(f), [sign, word] = MI.verdict(f);
-      return h("button", {
-        class: "mi-bar", type: "button", tabindex: "-1", title: `λ ${MI.lam(f.lam)}: ${MI.plural(f.tokens, "token")}, ${MI.count(f.think)} of them thought${word ? ", " + word : ""}`,
-        "aria-label": `λ ${MI.lam(f.lam)}: ${MI.plural(f.tokens, "token")}, ${MI.count(f.think)} of them thought${word ? ", " + word : ""}`,
-        style: { left: MI.place(f.lam, range), "--lam": MI.colour(f.lam) }, onclick: () => app.view.set({ lam: f.lam }),
-      }, part("mi-bar-think", Math.min(f.think, f.tokens)), part("mi-bar-answer", f.tokens - f.think), after ? h("i", { class: "mi-bar-after", style: { height: (100 * after * f.tokens) / top + "%", bottom: (100 * f.tokens * (1 - after)) / top + "%" } }) : null);
-    }));
+    MI.fill(lines, top, () => [1, 0.5].map((s) => h("span", { style: { bottom: 100 * s + "%" } }, h("b", { class: "mi-num" }, MI.count(top * s)))));
+    MI.fill(bars, JSON.stringify([frames.map((f) => f.lam), range]), () => frames.map((f) => bar(f.lam, range)));
+    frames.forEach((f, i) => fit(bars.children[i], f, top));
     MI.text(told, app.strip().sentence || "");
     drawLam();
+  }
+  const bar = (lam, range) => h("button", { class: "mi-bar", type: "button", tabindex: "-1", style: { left: MI.place(lam, range), "--lam": MI.colour(lam) }, onclick: () => app.view.set({ lam }) },
+    h("i", { class: "mi-bar-think" }), h("i", { class: "mi-bar-answer" }), h("i", { class: "mi-bar-after" }));
+  function fit(bar, f, top) {
+    const after = MI.after(f) || 0, word = MI.verdict(f)[1], [think, answer, late] = bar.children;
+    const words = `λ ${MI.lam(f.lam)}: ${MI.plural(f.tokens, "token")}, ${MI.count(f.think)} of them thought${word ? ", " + word : ""}`;
+    if (bar.title !== words) (bar.title = words), bar.setAttribute("aria-label", words);
+    const high = (part, n) => (part.style.height = (100 * Math.max(0, n)) / top + "%");
+    high(think, Math.min(f.think, f.tokens)), high(answer, f.tokens - f.think), high(late, after * f.tokens);
+    late.style.bottom = (100 * f.tokens * (1 - after)) / top + "%";
   }
   function drawLam() {
     const { lam } = app.view.get(), frame = MI.nearest(app.frames(), lam);

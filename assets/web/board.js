@@ -65,7 +65,6 @@ MI.board = function (app) {
       }
       pane.update(frame, given);
     }
-    for (const pane of panes) pane.follow();
     if (view.lens === "writer" || view.lens === "entropy") fetchScores(frames);
   }
 

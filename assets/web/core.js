@@ -27,6 +27,13 @@ MI.text = function (node, text) {
   else leaf.data = text;
 };
 
+// Fills a node, unless what it shows is still the same by its key: a new node is laid out and painted, also where it looks like the old one.
+MI.fill = function (node, key, make) {
+  if (node.filled === key) return;
+  node.filled = key;
+  node.replaceChildren(...make());
+};
+
 MI.clamp = (x, low, high) => Math.min(high, Math.max(low, x));
 MI.digits = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 MI.count = (n) => MI.digits.format(n);

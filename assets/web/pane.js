@@ -20,7 +20,7 @@ MI.after = (f) => (f.first === null || f.first === undefined || f.verdict !== "c
 
 MI.SHOWN = 60_000; // characters of a part that are laid out without being asked for
 
-// The body of one frame, with a scroll of its own: {node, update(frame, lens), show(on), follow()}. Text grows by appended
+// The body of one frame, with a scroll of its own: {node, update(frame, lens), show(on)}. Text grows by appended
 // text nodes while it streams, and the end stays in sight until somebody reads back.
 MI.body = function (lam, options) {
   const h = MI.h;
@@ -35,6 +35,7 @@ MI.body = function (lam, options) {
   const node = h("div", { class: "mi-scroll", role: "region", style: { "--lam": MI.colour(lam) } }, body);
   let atEnd = true, running = false;
   node.addEventListener("scroll", () => ((atEnd = node.scrollHeight - node.scrollTop - node.clientHeight < 60), options.onscroll(node)), { passive: true });
+  new ResizeObserver(() => running && atEnd && (node.scrollTop = 1e9)).observe(body); // after the browser's own layout: asking here would make another
   const more = h("button", { class: "mi-more", type: "button", hidden: true, onclick: () => ((all = true), again()) });
   let shown = "", all = false, again = () => {};
   body.append(more);
@@ -79,8 +80,6 @@ MI.body = function (lam, options) {
       node.inert = !on;
       on ? node.setAttribute("tabindex", "0") : node.removeAttribute("tabindex");
     },
-    // Called once all panes are written, so that the text of all of them is laid out once.
-    follow: () => running && atEnd && (node.scrollTop = 1e9),
   };
 };
 
@@ -147,7 +146,6 @@ MI.pane = function (spec, options) {
       body.node.setAttribute("aria-label", `Trace of ${given.name}, λ ${MI.lam(at)}`);
       body.update(frame, given.lens);
     },
-    follow: () => body && body.follow(),
   };
 };
 

@@ -71,20 +71,21 @@ MI.rail = function (app) {
     plot.classList.toggle("mi-studied", study.on());
     study.draw(range);
     const known = study.bands(), how = known ? "as the study's fit says" : "as this one strip shows it";
-    stages.replaceChildren(...(known || app.strip().bands).map((b) => {
+    const bands = known || app.strip().bands;
+    MI.fill(stages, JSON.stringify([bands, range, how]), () => bands.map((b) => {
       const wide = (b.to - b.from) / (range[1] - range[0]);
       const words = { 1: "no thought", 2: "transition", 3: "thinking" }[b.stage];
       return h("span", { class: "mi-stage mi-stage-" + b.stage, title: `Stage ${b.stage}: ${words} (${how})`, style: { left: MI.place(b.from, range), width: `calc(${wide.toFixed(5)} * (100% - 2 * var(--inset)))` } }, h("b", {}, `stage ${b.stage}`), wide > 0.16 ? h("span", {}, " " + words) : "");
     }));
-    dots.replaceChildren(
-      ...frames.map((f) => {
-        const [sign, , kind] = MI.verdict(f);
-        return h("i", { class: `mi-frame mi-frame-${kind}`, style: { left: MI.place(f.lam, range), "--lam": MI.colour(f.lam) } }, h("b", {}, kind === "live" || kind === "quiet" ? "" : sign));
-      }),
-      ...view.pins.map((x) => h("i", { class: "mi-pinned", style: { left: MI.place(x, range) } })));
-    const marks = [];
-    for (let x = Math.ceil(range[0] * 10 - 1e-9); x <= range[1] * 10 + 1e-9; x++) marks.push(x / 10);
-    ticks.replaceChildren(...marks.map((x) => h("span", { style: { left: MI.place(x, range) }, class: Math.round(x * 10) % 5 ? "mi-minor" : "" }, MI.lam(x))));
+    const marked = frames.map((f) => [f.lam, ...MI.verdict(f)]);
+    MI.fill(dots, JSON.stringify([marked, view.pins, range]), () => [
+      ...marked.map(([lam, sign, , kind]) => h("i", { class: `mi-frame mi-frame-${kind}`, style: { left: MI.place(lam, range), "--lam": MI.colour(lam) } }, h("b", {}, kind === "live" || kind === "quiet" ? "" : sign))),
+      ...view.pins.map((x) => h("i", { class: "mi-pinned", style: { left: MI.place(x, range) } }))]);
+    MI.fill(ticks, String(range), () => {
+      const marks = [];
+      for (let x = Math.ceil(range[0] * 10 - 1e-9); x <= range[1] * 10 + 1e-9; x++) marks.push(x / 10);
+      return marks.map((x) => h("span", { style: { left: MI.place(x, range) }, class: Math.round(x * 10) % 5 ? "mi-minor" : "" }, MI.lam(x)));
+    });
     drawLam();
   }
 
