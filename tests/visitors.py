@@ -1,9 +1,8 @@
-"""A visitor over plain HTTP: joins the page's queue as a browser does, reads its stream, and may hang up at any moment."""
+"""A visitor over plain HTTP: asks for a run as a browser does, reads it as it grows, and may hang up at any moment."""
 
 import http.client
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,7 +44,7 @@ class Site:
         return status, json.loads(text) if status == 200 else text
 
     def join(self, session: str, request: Any) -> tuple[int, Any]:
-        """Put a run into the queue: (status, answer)."""
+        """Put a run into Gradio's queue: (status, answer)."""
         body = {"data": [], "event_data": request, "fn_index": self.event["id"], "trigger_id": self.board, "session_hash": session}
         status, text, _ = self.ask("POST", "/gradio_api/queue/join", body)
         return status, json.loads(text) if text[:1] in b"{[" else text.decode()
@@ -54,18 +53,61 @@ class Site:
 class Run:
     """One run of one tab: `states()` yields it as it grows; `drop()` closes the connection in the middle of it."""
 
-    def __init__(self, site: Site, session: str, request: dict[str, Any]) -> None:
-        self.site, self.session, self.request = site, session, request
-        self.status, self.answer = site.join(session, request)
-        self.joined = time.monotonic()
+    def __init__(self, site: Site, session: str, request: Any) -> None:
         self._link = site.connect()
+        asked = {**request, "tab": session} if isinstance(request, dict) else request
+        self._link.request("POST", "/mi/run", json.dumps(asked).encode(), {**site.headers, "Content-Type": "application/json"})
+        self._answer = self._link.getresponse()
+        self.status = self._answer.status
 
     def states(self) -> Iterator[dict[str, Any]]:
-        """The states, as the page sees them: `run` unpacked, with the texts `thought` and `answer` by frame."""
+        """Whole states, put together as the page does it."""
         if self.status != 200:
-            raise RuntimeError(f"the run was turned away: {self.status} {self.answer}")
-        self._link.request("GET", f"/gradio_api/queue/data?session_hash={self.session}", headers=self.site.headers)
-        stream = self._link.getresponse()
+            raise RuntimeError(f"the run was turned away: {self.status} {self.words()!r}")
+        state: dict[str, Any] = {"frames": {}}
+        try:
+            while line := self._answer.readline():
+                if line.startswith(b"data: "):
+                    state = joined(state, json.loads(line[6:]))
+                    yield state
+        finally:
+            self._link.close()
+
+    def words(self) -> bytes:
+        """What the server says that turns it away."""
+        return self._answer.read()
+
+    def drop(self) -> None:
+        """Hang up."""
+        self._answer.close()
+        if self._link.sock is not None:
+            self._link.sock.close()
+        self._link.close()
+
+
+def joined(state: dict[str, Any], piece: dict[str, Any]) -> dict[str, Any]:
+    """The state after a piece, as `assets/web/live.js` makes it."""
+    frames = {name: dict(frame) for name, frame in state["frames"].items()}
+    for name, changed in piece.get("frames", {}).items():
+        frames[name] = {**frames.get(name, {}), **changed}
+    for name, more in piece.get("more", {}).items():
+        for part, text in more.items():
+            frames[name][part] += text
+    return {**{k: v for k, v in piece.items() if k != "more"}, "frames": frames}
+
+
+class QueuedRun:
+    """The same through Gradio's queue, as on a Space that lends its GPU."""
+
+    def __init__(self, site: Site, session: str, request: Any) -> None:
+        self.site, self.session = site, session
+        self.status, self.answer = site.join(session, request)
+
+    def states(self) -> Iterator[dict[str, Any]]:
+        """Whole states."""
+        link = self.site.connect()
+        link.request("GET", f"/gradio_api/queue/data?session_hash={self.session}", headers=self.site.headers)
+        stream = link.getresponse()
         if stream.status != 200:
             raise RuntimeError(f"no stream: {stream.status}")
         value: Any = None
@@ -90,18 +132,15 @@ class Run:
                     if message["msg"] == "process_completed":
                         return
         finally:
-            self._link.close()
-
-    def drop(self) -> None:
-        """Hang up."""
-        if self._link.sock is not None:
-            self._link.sock.close()
-        self._link.close()
+            link.close()
 
 
 def opened(value: dict[str, Any]) -> dict[str, Any]:
-    """A state as it travels, unpacked."""
-    return {**json.loads(value["run"]), "thought": value["thought"], "answer": value["answer"]}
+    """A state as it travels in Gradio's events, unpacked."""
+    state = json.loads(value["run"])
+    for name, frame in state["frames"].items():
+        frame |= {part: value[part][name] for part in ("thought", "answer")}
+    return state
 
 
 def each(jobs: list[Callable[[], None]]) -> None:

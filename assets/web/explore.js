@@ -9,6 +9,7 @@ MI.start = function (element, api) {
   if (!asked || asked === JSON.parse(api.props.setup).pair.name || api.props.opened) mount();
 };
 
+const SILENT = "The server does not answer any more. What was written so far is kept.", MUTE = "The run ended without a word. What was written so far is kept.";
 const REST = 40; // milliseconds without a drawing, after which an update need not wait for the next frame
 MI.mount = function (element, { trigger, props, server, watch }) {
   const h = MI.h, setup = JSON.parse(props.setup);
@@ -63,8 +64,24 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     const kept = kind === "here" ? Object.values(strip.frames) : [];
     const brief = kept.map(({ id, run, lam, tokens, state, first, verdict, closed, lenient, truncated }) => ({ id, run: run || strip.token, lam, tokens, state, first, verdict, closed, lenient, truncated }));
     say(kind === "here" ? `Running at λ ${MI.lam(now.lam)}.` : "Running the strip.");
-    trigger("run", { token: active.token, kind, view: now, kept: brief });
+    const request = { token: active.token, kind, view: now, kept: brief };
+    if (setup.live) active.answer = MI.live(MI.root() + setup.live, { ...request, tab: MI.visitor }, hear, (words) => gone(request.token, words));
+    else trigger("run", request);
     redraw();
+  }
+  // The answer has ended: after the run, or without it.
+  async function gone(token, words) {
+    if (!active || active.token !== token) return;
+    const alive = words ? null : await lives(token);
+    if (active && active.token === token) lose(words || (alive === null ? SILENT : MUTE));
+  }
+  // Whether the server still runs it; null where it does not answer (Gradio then answers undefined).
+  async function lives(token) {
+    const known = await server.alive(token).catch(() => null);
+    return typeof known === "boolean" ? known : null;
+  }
+  function lose(message) {
+    hear({ token: active.token, state: "failed", message, frames: active.seen ? lost(strip.frames) : {}, sentence: "", bands: [] });
   }
   async function stop() {
     if (!active || active.stopping) return;
@@ -74,6 +91,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     const known = await server.stop(token).catch(() => false);
     if (known || !active || active.token !== token || active.seen) return;
     clearInterval(active.timer); // it waits in line; the server has noted that nobody wants it any more
+    if (active.answer) active.answer.leave();
     active = null;
     say("Stopped before it began.");
     redraw();
@@ -81,18 +99,18 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   // The server gives signs of life; when they end, the run has ended too, and what was written stays.
   async function listen() {
     const run = active;
-    if (run && !run.seen && Date.now() - run.began > 1200) {
+    if (run && !run.answer && !run.seen && Date.now() - run.began > 1200) {
       const stands = await server.line(run.token).catch(() => null); // in the page's line of requests
       if (run !== active) return;
       if (stands) run.heard = Date.now();
       if (!run.seen) wait(stands);
     }
     if (!run || Date.now() - run.heard < 8000) return;
-    const alive = await server.alive(run.token).catch(() => null);
+    const alive = await lives(run.token);
     if (run !== active) return;
     if (alive) return void (run.heard = Date.now());
     if (alive === false && Date.now() - run.heard < 20000 && !run.seen) return; // it waits for its turn
-    hear({ token: run.token, state: "failed", message: alive === null ? "The server does not answer any more. What was written so far is kept." : "The run ended without a word. What was written so far is kept.", frames: lost(strip.frames), sentence: "", bands: [] });
+    lose(alive === null ? SILENT : MUTE);
   }
   // Says where the run stands. The status line tells the place, and again only when it changes; the seconds run beside it.
   function wait(stands) {
@@ -117,8 +135,10 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   function hear(value) {
     if (!active || !value || value.token !== active.token) return;
     active.heard = Date.now();
+    if (value.state === "waiting") return wait(value.waits); // for its turn
     active.seen = true;
-    const ended = value.state !== "running";
+    const ended = value.state !== "running", first = !active.written && Object.values(value.frames).some((f) => f.tokens);
+    if (first) active.written = true;
     if (!ended && (value.waits || active.told)) wait(value.waits);
     const frames = Object.fromEntries(Object.entries(value.frames).map(([k, f]) => [k, { ...f, run: value.token }]));
     if (Object.keys(frames).length || !ended) {
@@ -138,7 +158,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
       say((words || value.message) + verified(value), value.state === "failed" ? "error" : "");
     }
     ordered = null;
-    later();
+    later(first || ended);
   }
   // Keeps the strip on the board for `back`, with a view; `made` is the one that a strip was made for, as far as it can be told.
   function keep(looked) {
@@ -163,10 +183,10 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     const all = found.kept === frame.tokens;
     return ` Verified in one pass: ${all ? "all" : "the first"} ${MI.plural(found.kept, "token")} of λ ${MI.lam(found.lam)} ${found.kept === 1 ? "is" : "are"} written here too` + (all ? "." : `; token ${MI.count(found.kept + 1)} is the first where λ matters.`);
   }
-  // An update after a rest draws at once, a burst of them once, at the next frame; a hidden tab draws when it is seen again.
-  function later() {
+  // First tokens, the end, and an update after a rest draw at once, a burst of them once, at the next frame; a hidden tab draws when it is seen again.
+  function later(urgent) {
     if (pending) return;
-    if (!document.hidden && performance.now() - drawn > REST) return redraw();
+    if (!document.hidden && (urgent || performance.now() - drawn > REST)) return redraw();
     pending = true;
     requestAnimationFrame(() => ((pending = false), redraw()));
   }

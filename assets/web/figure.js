@@ -4,8 +4,7 @@
 // Plotly's script is asked for once, by the first figure that is shown.
 MI.plotly = function () {
   MI.plotlyComing = MI.plotlyComing || new Promise((resolve, reject) => {
-    const root = ((window.gradio_config || {}).root || "").replace(/\/$/, "");
-    const script = MI.h("script", { src: root + "/mi/plotly.min.js", async: true });
+    const script = MI.h("script", { src: MI.root() + "/mi/plotly.min.js", async: true });
     script.onload = () => resolve(window.Plotly);
     script.onerror = () => ((MI.plotlyComing = null), reject(new Error("The chart library could not be loaded. Reload the page.")));
     document.head.append(script);

@@ -158,7 +158,7 @@ MI.takeaway = function (element, { props, server, watch }) {
       words.dataset.kind = now.state === "failed" ? "error" : "";
       link.hidden = !now.url;
       if (now.url) {
-        link.href = ((window.gradio_config || {}).root || "").replace(/\/$/, "") + now.url;
+        link.href = MI.root() + now.url;
         link.setAttribute("download", now.name);
         MI.text(link, "Download again");
       }

@@ -28,6 +28,7 @@ from mi_explorer.ui.waiting import Pace, for_slot
 log = logging.getLogger(__name__)
 KEPT_TRACES = 400  # finished traces that can still be scored
 UNWANTED = 1000  # runs stopped before they began that are remembered
+HZ = 10  # states a second: counters that move for the eye; each takes time from the engine, and from the browser beside it
 HEARTBEAT = 2.0  # seconds; the page knows by it that the server is there
 
 
@@ -133,11 +134,11 @@ class Explore:
             with self._lock:
                 if self._stops.pop(token, None) is not None:
                     self.pace.ended()
-        yield {"token": token or _token_of(request), **state, "frames": _ended(frames), "beat": -1, "waits": None}
+        yield {"token": token or token_of(request), **state, "frames": _ended(frames), "beat": -1, "waits": None}
 
     def _asks(self, request: Any) -> tuple[str, list[Ask], list[dict[str, Any]], Snapshot | None, Snapshot | None]:
         """Token, asks, what the page has already, and of that the traces at λ = 0 and at the λ nearest to the asked one."""
-        if not isinstance(request, dict) or not _token_of(request):
+        if not isinstance(request, dict) or not token_of(request):
             raise RunError("This request is not a run.")
         asked, sent = request.get("view"), request.get("kept")
         view = views.from_dict(asked if isinstance(asked, dict) else {})
@@ -154,7 +155,7 @@ class Explore:
         old = (draft.ids, draft.prompt_ids) if draft else ((), ())
         asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None, "auto", *old) for x in at]
         told = [s for s in map(board.summary, kept) if s and s["lam"] not in at]
-        return _token_of(request), asks, told, base, draft
+        return token_of(request), asks, told, base, draft
 
     def _held(self, frame: dict[str, Any]) -> Snapshot | None:
         """The trace of a frame on the page, as long as the server has it."""
@@ -163,7 +164,7 @@ class Explore:
 
     def _stream(self, asks: list[Ask], stop: threading.Event) -> Iterator[tuple[Snapshot, ...]]:
         """The workbench's stream; a run that waits for its turn still gives a sign of life."""
-        yield from self.bench.stream(asks, stop=stop, beat=HEARTBEAT)
+        yield from self.bench.stream(asks, stop=stop, hz=HZ, beat=HEARTBEAT)
 
     def stop(self, token: Any) -> bool:
         """End a run; its traces keep what they have. False if there is no such run: one that begins later will end at once."""
@@ -257,7 +258,8 @@ def question(item: Any) -> dict[str, Any]:
     return {"q": item.text, "gold": item.answer, "family": item.family, "level": item.level}
 
 
-def _token_of(request: Any) -> str:
+def token_of(request: Any) -> str:
+    """The token of a run that is asked for; "" where the request is none."""
     token = request.get("token") if isinstance(request, dict) else None
     return token if isinstance(token, str) and 8 <= len(token) <= 64 and token.isalnum() else ""
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mi_explorer.guard import ANYWHERE
-from mi_explorer.ui.limits import Limits
+from mi_explorer.ui.limits import LimitError, Limits, Visitor
 from mi_explorer.ui.settings import LOOPBACK, Settings
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,6 @@ CONTENT = (
 ATTEMPTS, MINUTE = 20, 60.0  # passwords that one network address may send, and the seconds in which
 CALLS = 32  # calls of server functions (scores, preflights, …) of one network address at a time, where addresses are limited
 REST, PATIENCE = 16_000_000, 2.0  # bytes and seconds of a refused body that are still taken in, and thrown away
-WAITING = 24  # requests of one visitor that may wait in the queue, whatever they are
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -195,15 +194,19 @@ def hold_back(queue: Any, limits: Limits) -> None:
 
     @functools.wraps(push)
     async def guarded(body: Any, request: Any, username: str | None) -> Any:
-        waiting = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
-        host = getattr(request.client, "host", None)
-        mine = sum(event.session_hash == body.session_hash for event in waiting)
-        near = sum(getattr(event.request.client, "host", None) == host for event in waiting) if limits.address_runs else 0
-        if mine >= WAITING or near >= max(WAITING, limits.address_runs):
-            return False, "Many requests of yours are waiting already. Try again when they are done.", "error"
+        there = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
+        try:
+            limits.waiting(visitor_of(body, request), [visitor_of(event, event.request) for event in there])
+        except LimitError as error:
+            return False, str(error), "error"
         return await push(body=body, request=request, username=username)
 
     queue.push = guarded
+
+
+def visitor_of(event: Any, request: Any) -> Visitor:
+    """Who sent an event of Gradio's queue."""
+    return Visitor(str(event.session_hash or ""), str(getattr(request.client, "host", None) or ""))
 
 
 def protect(app: Any, settings: Settings, limits: Limits) -> dict[str, Any]:

@@ -6,7 +6,7 @@ a closed tab, a failure and a normal end all give the place back.
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
 
 MOST_UNITS = 5_000  # samples of one sweep or ablation on a page that is open to the network; more belong to the command line
+WAITING = 24  # requests of one visitor that may wait for a turn, whatever they are
 MOST_RUNS = 2  # such runs that it keeps going at a time
 
 
@@ -71,6 +72,14 @@ class Limits:
                 self._held[key] -= 1
                 if self._held[key] <= 0:
                     del self._held[key]
+
+    def waiting(self, who: Visitor, others: Iterable[Visitor]) -> None:
+        """Raise `LimitError` when too many of those who wait for a turn are this visitor."""
+        others = list(others)
+        mine = sum(other.session == who.session for other in others) if who.session else 0
+        near = sum(other.address == who.address for other in others) if who.address and self.address_runs else 0
+        if mine >= WAITING or near >= max(WAITING, self.address_runs):
+            raise LimitError("Many requests of yours are waiting already. Try again when they are done.")
 
     def held(self, who: Visitor) -> int:
         """How many places this visitor's tab holds."""

@@ -4,6 +4,8 @@ The component's template is static and holds no value slots: all text reaches th
 `assets/web/*.js`. Events are private; what belongs to a visitor travels with the event.
 """
 
+import functools
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -20,22 +22,23 @@ from mi_explorer.study.jobs import Jobs
 from mi_explorer.ui import ablations, api, curves, figure, gate, landing, takeaway, weights
 from mi_explorer.ui.context import Page
 from mi_explorer.ui.explore import Explore
-from mi_explorer.ui.limits import Limits, visitor
+from mi_explorer.ui.limits import Limits, Visitor, visitor
+from mi_explorer.ui.live import ROUTE, TEXTS, Live
 from mi_explorer.ui.pairs import Pairs
 from mi_explorer.ui.settings import Settings
 from mi_explorer.ui.setup import about, setup
-from mi_explorer.ui.waiting import for_turn
+from mi_explorer.ui.waiting import Line, for_turn
 
 WEB = ASSETS / "web"
 SCRIPTS = (
-    "core", "address", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore",
+    "core", "address", "live", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore",
     "tabs", "figure", "curves", "curves_samples", "weights", "ablations", "takeaway",
 )  # fmt: skip
 STYLES = ("style", "figure", "curves", "weights", "takeaway")
 FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
 SESSIONS = 500  # tabs and programs whose state is kept, the last ones; each takes a quarter of a megabyte, also when it is gone
 SPARE_THREADS = 24  # so that Stop, scores and tables are answered while every visitor streams
-POLL = 0.005  # seconds between two looks of Gradio into its queue; it looks every millisecond, for which the engine's thread has to wait
+POLL = 0.05  # seconds between two looks of Gradio into its queue; it looks every millisecond, for which the engine's thread has to wait
 BARS = 1.0  # and into progress bars of its own, of which there are none here; it looks every ten milliseconds
 # At the end of every event Gradio tabulates the last 10,000 for a dashboard that is off here: 2 to 9 ms, and memory in each thread that does it.
 DASHBOARD = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
@@ -94,9 +97,6 @@ def packed(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-TEXTS = ("thought", "answer")
-
-
 def wire(state: dict[str, Any]) -> dict[str, Any]:
     """A state as it travels: the texts by frame, which Gradio sends as what was appended, and all the rest as one text."""
     frames = {k: {name: x for name, x in f.items() if name not in TEXTS} for k, f in state["frames"].items()}
@@ -107,7 +107,7 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
     """The app of these pairs; the page opens on the first one, or on the resident pair that its address names."""
 
     def fixed_part(fixed: dict[str, Any]) -> str:
-        return packed({**fixed, "pairs": pairs.offered(), "policy": pairs.policy})
+        return packed({**fixed, "pairs": pairs.offered(), "policy": pairs.policy, "live": "" if spaces.on_zero() else ROUTE})
 
     def stop(token: Any) -> bool:
         return pairs.stop(token) or any(explore.stop(token) for explore in pairs.rooms())
@@ -116,7 +116,7 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
         return any(explore.alive(token) for explore in pairs.rooms())
 
     def line(token: Any) -> dict[str, Any] | None:
-        return for_turn(app._queue, str(token), sum(explore.pace.per_second() for explore in pairs.rooms()))
+        return for_turn(app._queue, str(token), pairs.pace())
 
     def curve(view: Any) -> dict[str, Any] | None:
         return pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].curve(view)
@@ -130,10 +130,12 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
     def judge(spec: Any) -> dict[str, Any]:
         return pairs.judge(spec)
 
-    def run(event: gr.EventData, who: gr.Request) -> Iterator[dict[str, Any]]:
-        request = event._data
+    def begin(request: Any, who: Visitor) -> Iterator[dict[str, Any]]:
         view = request.get("view") if isinstance(request, dict) else None
-        yield from map(wire, pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].run(request, visitor(who)))
+        return pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].run(request, who)
+
+    def run(event: gr.EventData, who: gr.Request) -> Iterator[dict[str, Any]]:
+        yield from map(wire, begin(event._data, visitor(who)))
 
     def load(event: gr.EventData) -> Iterator[dict[str, Any]]:
         asked = event._data if isinstance(event._data, dict) else {}
@@ -149,6 +151,8 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
         page = Page(pairs, gr.State(pairs.first), settings, jobs or Jobs())
         pairs.held = page.held
         app.parcels = page.parcels
+        app.live = functools.partial(Live, begin, stop)
+        app.pace = pairs.pace
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):  # a menu would hide tabs from `?tab=` on a phone
             with gr.Tab("Explore", id="explore"):
                 board = gr.HTML(
@@ -182,7 +186,9 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
     queue = app.queue(default_concurrency_limit=VISITORS, max_size=settings.queue, api_open=False)
     queue._queue.sleep_when_free = POLL
     queue._queue.progress_update_sleep_when_free = BARS
-    guarded = gate.protect(queue, settings, limits or Limits(settings.runs, settings.address_runs, settings.tokens))
+    limits = limits or Limits(settings.runs, settings.address_runs, settings.tokens)
+    guarded = gate.protect(queue, settings, limits)
+    live = app.live(Line(VISITORS, settings.queue, limits, app.pace))  # type: ignore[attr-defined]  # set by `build`
     options: dict[str, Any] = {
         "ssr_mode": False,
         "run_history": False,
@@ -192,7 +198,7 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
         "state_session_capacity": SESSIONS,
         **more,
     }
-    routes = {"routes": [figure.route(), app.parcels.route()]}  # type: ignore[attr-defined]  # set by `build`
+    routes = {"routes": [figure.route(), app.parcels.route(), live.route()]}  # type: ignore[attr-defined]  # set by `build`
     options = {**guarded, **options, "app_kwargs": {**routes, **guarded["app_kwargs"], **options.get("app_kwargs", {})}}
     return queue.launch(server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, **options)
 
@@ -226,7 +232,10 @@ def serve(settings: Settings) -> None:
         pairs = Pairs(*first, lambda pair, report: room_of(open_bench(pair, report), questions, settings.task, limits), guard)
         jobs = Jobs()
         try:
-            launch(build(pairs, settings, jobs), settings.host, settings.port, settings, limits)
+            app = build(pairs, settings, jobs)
+            gc.collect()
+            gc.freeze()  # what is there now stays: a look through all of it takes a fifth of a second, in which nobody's tokens come
+            launch(app, settings.host, settings.port, settings, limits)
         finally:
             jobs.close()
             pairs.close()

@@ -69,6 +69,10 @@ class Pairs:
         with self._lock:
             return [explore for explore, _ in self._rooms.values()]
 
+    def pace(self) -> float:
+        """Runs of all pairs that end in a second (see `waiting.Pace`)."""
+        return sum(explore.pace.per_second() for explore in self.rooms())
+
     def offered(self) -> list[dict[str, str]]:
         """The pairs to choose from: `[{"name", "title", "size"}]`, the first one first."""
         first = self.at(self.first)[0].bench.pair

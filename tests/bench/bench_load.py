@@ -205,8 +205,8 @@ class PageVisitor(Visitor):
                 self.book.statuses[self.site.server("stop", token)[0]] += 1
         if last.get("message"):
             self.book.fault(f"visitor {self.number}: {last['message']}")
-        for key, frame in last["frames"].items():
-            run.frames[frame["lam"]] = (last["thought"][key], last["answer"][key], frame["state"] == "done")
+        for frame in last["frames"].values():
+            run.frames[frame["lam"]] = (frame["thought"], frame["answer"], frame["state"] == "done")
             run.tokens += frame["tokens"]
         self.book.note(run)
 

@@ -1,5 +1,6 @@
-"""A visitor whose run gets no GPU sees why, and a precomputed strip that says that it is one; the question stays."""
+"""On a Space that lends its GPU a run is an event of Gradio's. A visitor whose run gets none sees why, and a precomputed strip."""
 
+import re
 import sys
 
 import pytest
@@ -18,10 +19,25 @@ def lent(tmp_path_factory):
 
 
 def test_no_gpu_shows_the_precomputed_strip_with_its_label(lent, visit):
-    page = visit(lent + "?q=What+is+2+%2B+2%3F")
+    page = visit(lent + "?q=What+is+2+%2B+2%3F+(no+quota)")
     page.keyboard.press("Control+Enter")
     expect(page.locator(".mi-source")).to_contain_text("shown because the run could not have a GPU")
     expect(page.locator("[role=status]").first).to_contain_text("GPU quota of this visit is used up")
-    expect(page.locator(".mi-prompt")).to_have_value("What is 2 + 2?")
+    expect(page.locator(".mi-prompt")).to_have_value("What is 2 + 2? (no quota)")
     last = landing.of_embedded()["frames"]["1"]
     expect(pane(page, "thinking")).to_contain_text(last["answer"])
+
+
+def test_a_run_goes_through_gradios_queue_and_streams(lent, visit):
+    page = visit(lent)
+    asked = []
+    page.on("request", lambda r: asked.append(r.url) if r.method == "POST" else None)
+    text = "日本 👩‍🔬 three four five " * 12
+    page.fill(".mi-prompt", "echo: " + text)
+    page.click(".mi-primary")
+    expect(pane(page, "thinking").locator(".mi-fact-tokens")).to_have_text(re.compile(r"^\d\d+ tokens"))
+    expect(page.locator(".mi-source")).to_have_text("Live")
+    expect(page.locator(".mi-status")).to_contain_text("11 traces in")
+    assert pane(page, "thinking").locator(".mi-shown .mi-thought-text").evaluate("node => node.textContent") == text.strip()
+    assert [url for url in asked if url.endswith("/queue/join")] or [url for url in asked if "/queue/join?" in url]
+    assert not [url for url in asked if "/mi/run" in url]

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from tests.visitors import Run, Site
+from tests.visitors import QueuedRun, Run, Site
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests
 
 from fake import QUESTIONS, FakeBench  # noqa: E402
 
 from mi_explorer.ui.explore import Explore  # noqa: E402
-from mi_explorer.ui.gate import ATTEMPTS, BODY, WAITING, headers  # noqa: E402
-from mi_explorer.ui.limits import Limits  # noqa: E402
+from mi_explorer.ui.gate import ATTEMPTS, BODY, headers  # noqa: E402
+from mi_explorer.ui.limits import WAITING, Limits  # noqa: E402
 from mi_explorer.ui.page import build, launch  # noqa: E402
 from mi_explorer.ui.pairs import Pairs  # noqa: E402
 from mi_explorer.ui.settings import Settings  # noqa: E402
@@ -107,8 +107,8 @@ def test_the_loopback_names_are_answered(plain, host):
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "file://"])
 def test_a_foreign_origin_may_neither_post_nor_read(plain, origin):
-    status, _, got = plain.ask("POST", "/gradio_api/queue/join", {"data": [], "fn_index": 0, "session_hash": "x"}, Origin=origin)
-    assert status == 403
+    for path, body in (("/gradio_api/queue/join", {"data": [], "fn_index": 0, "session_hash": "x"}), ("/mi/run", ask())):
+        assert plain.ask("POST", path, body, Origin=origin)[0] == 403
     assert plain.ask("POST", "/gradio_api/upload", b"--x--", Origin=origin, **{"Content-Type": "multipart/form-data; boundary=x"})[0] == 403
     assert plain.ask("GET", "/config", Origin=origin)[2].get("access-control-allow-origin") != origin
 
@@ -180,7 +180,7 @@ def test_the_state_of_sessions_is_bounded(serve, monkeypatch):
     site = Site(serve()[0])
     kept = serve.apps[-1].app.state_holder.session_data
     for i in range(12):
-        last = list(Run(site, f"tab{i}", ask(f"n{i}")).states())[-1]
+        last = list(QueuedRun(site, f"tab{i}", ask(f"n{i}")).states())[-1]
         assert last["state"] == "done" and len(kept) <= 5
     assert "tab11" in kept and "tab0" not in kept
 
@@ -225,7 +225,8 @@ def test_nothing_is_served_without_the_password(serve):
     url, _ = serve(auth=(("ann", "se:cret"), ("bob", "pässword")))
     link = Site.__new__(Site)
     link.host, link.headers = urllib.parse.urlsplit(url).netloc, {}
-    for method, path, body in (("GET", "/config", None), ("POST", "/gradio_api/queue/join", {"data": [], "fn_index": 0, "session_hash": "x"}),
+    for method, path, body in (("GET", "/config", None), ("POST", "/mi/run", ask()),
+                               ("POST", "/gradio_api/queue/join", {"data": [], "fn_index": 0, "session_hash": "x"}),
                                ("GET", "/gradio_api/queue/data?session_hash=x", None), ("GET", "/gradio_api/info", None),
                                ("POST", "/gradio_api/component_server", {"data": 1, "component_id": 4, "fn_name": "draw", "session_hash": "x"}),
                                ("POST", "/gradio_api/call/strip", {"data": ["x"]}), ("POST", "/gradio_api/upload", b"--b--"),
@@ -248,6 +249,7 @@ def test_nothing_is_served_without_the_password(serve):
     assert status == 429 and b"Try again in a minute" in words
     link.headers = cookie
     assert link.ask("GET", "/config")[0] == 200, "whoever is in stays in"
+    assert list(Run(link, "bob's", ask()).states())[-1]["state"] == "done"
 
 
 # -- floods -------------------------------------------------------------------------------------------------------------
@@ -256,17 +258,35 @@ def test_nothing_is_served_without_the_password(serve):
 def test_a_flood_of_one_visitor_is_held_back_and_another_one_is_served(serve):
     url, explore = serve(rate=25, runs=2)
     site = Site(url)
-    answers = [site.join("flood", ask(chr(97 + i % 26) + str(i))) for i in range(60)]
-    assert {status for status, _ in answers} <= {200, 400}
+    flood = [Run(site, "flood", ask(chr(97 + i % 26) + str(i), cap=64)) for i in range(8)]
+    assert {run.status for run in flood} == {200}
     before = time.monotonic()
     run = Run(site, "friend", ask("z", cap=64))
     first = next(run.states())
     assert first["state"] == "running" and time.monotonic() - before < 10
     run.drop()
-    flood = Run.__new__(Run)
-    flood.site, flood.session, flood._link, flood.status, flood.answer = site, "flood", site.connect(), 200, answers[-1][1]
+    ends = []
+    for one in flood[2:]:
+        *_, last = one.states()
+        ends.append(last)
+    assert all(last["state"] == "failed" and "2 runs of yours" in last["message"] for last in ends)
+    assert next(flood[0].states())["state"] == "running"
+    for one in flood[:2]:
+        one.drop()
+    end = time.monotonic() + 10
+    while explore.busy() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not explore.busy(), "whoever hangs up ends the run"
+
+
+def test_a_flood_of_gradios_own_events_is_held_back_too(serve):
+    site = Site(serve(rate=25, runs=2)[0])
+    answers = [site.join("flood", ask(chr(97 + i % 26) + str(i))) for i in range(60)]
+    assert {status for status, _ in answers} <= {200, 400}
     if answers[-1][0] == 200:
-        last = list(flood.states())[-1]
+        flood = QueuedRun.__new__(QueuedRun)
+        flood.site, flood.session, (flood.status, flood.answer) = site, "flood", answers[-1]
+        *_, last = flood.states()
         assert last["state"] == "failed" and "2 runs of yours" in last["message"]
 
 
@@ -338,7 +358,7 @@ DEEP = b'{"data": [], "fn_index": 0, "session_hash": "x", "event_data": ' + b"["
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b"\xff\xfe", DEEP, b'{"data": NaN}', b'{"session_hash": {}}', b'{"data": 1e999}'])
 def test_bodies_that_are_none_are_refused_and_the_page_lives(plain, body):
-    for path in ("/gradio_api/queue/join", "/gradio_api/component_server", "/gradio_api/call/strip", "/gradio_api/cancel"):
+    for path in ("/mi/run", "/gradio_api/queue/join", "/gradio_api/component_server", "/gradio_api/call/strip", "/gradio_api/cancel"):
         status, answer, _ = plain.ask("POST", path, body, **{"Content-Type": "application/json"})
         assert status != 200 or body == DEEP
         assert b"Traceback" not in answer and str(ROOT).encode() not in answer
@@ -352,12 +372,14 @@ def test_bodies_that_are_none_are_refused_and_the_page_lives(plain, body):
      ask(params={"density": "1e400"}), ask(method="__import__('os')"), ask(template="/etc/passwd"), ask(pins=[0] * 1000), ask(pair="/etc|/etc"),
      {**ask(), "kept": [{"lam": "x"}, None, 1, {"lam": 1e300}]}],
 )  # fmt: skip
-def test_a_hostile_run_ends_in_words_or_runs_as_if_it_were_none(plain, request_):
-    status, answer = plain.join("hostile", request_)
-    assert status == 200
-    run = Run.__new__(Run)
-    run.site, run.session, run._link, run.status, run.answer = plain, "hostile", plain.connect(), 200, answer
-    last = list(run.states())[-1]
+@pytest.mark.parametrize("way", [Run, QueuedRun])
+def test_a_hostile_run_ends_in_words_or_runs_as_if_it_were_none(plain, request_, way):
+    run = way(plain, "hostile", request_)
+    if run.status == 400 and way is Run:
+        assert run.words() == b"This request is not a run." and not (isinstance(request_, dict) and request_.get("token") == "a" * 16)
+        return
+    assert run.status == 200
+    *_, last = run.states()
     assert last["state"] == "failed" and last["message"] and "Traceback" not in last["message"] or last["state"] == "done"
     assert "Something broke" not in last["message"]
 

@@ -1,5 +1,9 @@
-"""Serves the page on a bench whose GPU quota is used up: `python tests/ui/serve_lent.py PORT`. For browser tests."""
+"""Serves the page as a Space does that lends its GPU: `python tests/ui/serve_lent.py PORT`. For browser tests.
 
+A question with "quota" in it gets no GPU.
+"""
+
+import os
 import sys
 from pathlib import Path
 
@@ -16,14 +20,17 @@ from mi_explorer.ui.setup import setup  # noqa: E402
 
 
 class LentBench(FakeBench):
-    """No run gets a GPU."""
+    """Some runs get no GPU."""
 
-    def stream(self, *_, **__):
-        raise refused(RuntimeError("You have exceeded your GPU quota (60s requested vs. 12s left)"))
+    def stream(self, asks, **more):
+        if "quota" in asks[0].prompt:
+            raise refused(RuntimeError("You have exceeded your GPU quota (60s requested vs. 12s left)"))
+        yield from super().stream(asks, **more)
 
 
 if __name__ == "__main__":
-    bench = LentBench()
+    os.environ["SPACES_ZERO_GPU"] = "1"  # after the imports: there is no GPU to be lent here
+    bench = LentBench(rate=40)
     explore = Explore(bench, QUESTIONS)
     explore.landing = landing.of_embedded()
     launch(build(Pairs(explore, setup(bench, QUESTIONS, "mini", None), lambda pair, report: None)), "127.0.0.1", int(sys.argv[1]))
