@@ -57,6 +57,16 @@ def test_ticks_are_coalesced():
     assert len(ticks) <= 10 * took + 3  # 200 tokens, but about ten tuples a second
 
 
+def test_the_first_token_is_shown_at_once_and_later_ones_by_the_tick():
+    shown = []
+    with scripted_bench(ScriptedEngine(rows=1, delay=0.2)) as bench:
+        began = time.monotonic()
+        for changed in bench.stream([Ask(x, "What is 2 + 2?", Recipe(), Decoding(cap=4)) for x in "ab"], hz=0.5):
+            shown.append((time.monotonic() - began, {s.id: s.trace.tokens for s in changed if s.trace.tokens}))
+    assert shown[0][1] == {"a": 1} and shown[0][0] < 0.15, "a quarter of a tick would be 0.5 s"
+    assert shown[1][1] == {"a": 4, "b": 1} and 0.5 < shown[1][0] < 2, "further first tokens wait for each other a quarter of a tick"
+
+
 def test_template_policy_decides_the_prompt_and_the_open_thought():
     engine = ScriptedEngine(lambda r: "so it is 7.</think>The answer is 7.")
     with scripted_bench(engine, templates={"instruct": "plain", "thinking": "opens"}) as bench:

@@ -67,7 +67,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     const request = { token: active.token, kind, view: now, kept: brief };
     if (setup.live) active.answer = MI.live(MI.root() + setup.live, { ...request, tab: MI.visitor }, hear, (words) => gone(request.token, words));
     else trigger("run", request);
-    redraw();
+    app.rail.drawLam(), bar(); // the traces change with the first answer, not yet
   }
   // The answer has ended: after the run, or without it.
   async function gone(token, words) {

@@ -24,7 +24,7 @@ Verdict = Literal["correct", "wrong", "no_answer"]
 LIVE = ("queued", "running")
 NAP = 0.02  # seconds in which events gather, once first tokens are shown
 STOP = 0.05  # seconds after which a stop is felt at the latest
-SOON = 0.25  # of a tick, after which a first token is shown
+SOON = 0.25  # of a tick, which first tokens of further rows wait for each other
 
 
 class AskError(UserError):
@@ -229,6 +229,7 @@ class Asker:
         began = False
         first = False  # whether somebody's first token came: people wait for it, so it is shown sooner than the next tick
         yielded = spoke = time.monotonic()
+        soon = 0.0  # when the next first tokens may be shown: the very first at once
         waits = None
         try:
             while waiting:
@@ -253,10 +254,10 @@ class Asker:
                 if stands != waits:
                     waits = stands
                     changed |= {name: None for name in waiting if rows[name].state == "queued"}
-                if changed and (now >= yielded + (tick * SOON if first else tick) or not waiting):
+                if changed and (now >= yielded + tick or (first and now >= soon) or not waiting):
                     out = tuple(rows[name].snapshot(now, waits) for name in changed)
                     changed.clear()
-                    first, yielded, spoke = False, now, now
+                    first, yielded, spoke, soon = False, now, now, now + tick * SOON
                     yield out
                 elif beat is not None and now >= spoke + beat:
                     yielded = spoke = now

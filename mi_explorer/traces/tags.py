@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 # Anything that models of this kind were seen to end a thought with. Blends in stage 1-2 write whole thoughts and close
 # them with a tag of their other parent (table 6 of 2510.10977: `<tool_call>`), so the strict tag alone undercounts.
@@ -36,10 +36,15 @@ class ThinkTags:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """Matches any opening or closing tag; longest first, so that no tag hides another."""
-        tags = sorted({self.open, self.close, *OPEN, *self.lenient} - {""}, key=len, reverse=True)
-        return re.compile("|".join(map(re.escape, tags)))
+        return _pattern(frozenset((self.open, self.close, *OPEN, *self.lenient)))
 
     @cached_property
     def longest(self) -> int:
         """Length of the longest tag in characters."""
         return max(map(len, (self.open, self.close, *OPEN, *self.lenient)))
+
+
+@lru_cache(maxsize=64)  # every response has tags of its own, mostly the same ones
+def _pattern(tags: frozenset[str]) -> re.Pattern[str]:
+    longest_first = sorted(tags - {""}, key=lambda tag: (-len(tag), tag))
+    return re.compile("|".join(map(re.escape, longest_first)))
