@@ -81,6 +81,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     return typeof known === "boolean" ? known : null;
   }
   function lose(message) {
+    if (active.answer) active.answer.leave();
     hear({ token: active.token, state: "failed", message, frames: active.seen ? lost(strip.frames) : {}, sentence: "", bands: [] });
   }
   async function stop() {

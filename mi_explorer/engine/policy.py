@@ -55,8 +55,7 @@ class Costs:
         """Whose prompts are read sooner by a fold of their recipe, of recipes that decode row-wise and have so many tokens to read each."""
         if len(self.read) < 2:
             return [False] * len(tokens)
-        own = self.fold + self.step("folded", 1)
-        gains = [n * (self.read["rowwise"] - self.read["folded"]) - own for n in tokens]
+        gains = [n * self.read["rowwise"] - self._folds(n) for n in tokens]
         every = sum(gain for gain in gains if gain <= 0) + self.step("rowwise", 1) > 0  # then nothing is left to read row-wise
         return [every or gain > 0 for gain in gains]
 
@@ -66,8 +65,12 @@ class Costs:
             return 0.0
         time = self.step(mode, 1) + tokens * self.read[mode]
         if mode == "rowwise" and "folded" in self.read:
-            time = min(time, recipes * (self.fold + self.step("folded", 1)) + tokens * self.read["folded"])
+            time = min(time, self._folds(tokens, recipes))
         return time / HORIZON
+
+    def _folds(self, tokens: float, recipes: float = 1.0) -> float:
+        """Time to read so many tokens by a fold of each of so many recipes."""
+        return recipes * (self.fold + self.step("folded", 1)) + tokens * self.read["folded"]
 
 
 @dataclass

@@ -235,6 +235,7 @@ def serve(settings: Settings) -> None:
             app = build(pairs, settings, jobs)
             gc.collect()
             gc.freeze()  # what is there now stays: a look through all of it takes a fifth of a second, in which nobody's tokens come
+            gc.collect()  # of nothing: what comes from now on is compared with little, so that it is looked through often, and quickly
             launch(app, settings.host, settings.port, settings, limits)
         finally:
             jobs.close()
