@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mi_explorer.guard import ANYWHERE
-from mi_explorer.ui.limits import LimitError, Limits, Visitor
+from mi_explorer.ui.limits import LimitError, Limits, visitor
 from mi_explorer.ui.settings import LOOPBACK, Settings
 
 log = logging.getLogger(__name__)
@@ -196,17 +196,12 @@ def hold_back(queue: Any, limits: Limits) -> None:
     async def guarded(body: Any, request: Any, username: str | None) -> Any:
         there = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
         try:
-            limits.waiting(visitor_of(body, request), [visitor_of(event, event.request) for event in there])
+            limits.waiting(visitor(request, body.session_hash), [visitor(event.request, event.session_hash) for event in there])
         except LimitError as error:
             return False, str(error), "error"
         return await push(body=body, request=request, username=username)
 
     queue.push = guarded
-
-
-def visitor_of(event: Any, request: Any) -> Visitor:
-    """Who sent an event of Gradio's queue."""
-    return Visitor(str(event.session_hash or ""), str(getattr(request.client, "host", None) or ""))
 
 
 def protect(app: Any, settings: Settings, limits: Limits) -> dict[str, Any]:

@@ -31,10 +31,10 @@ class Visitor:
     address: str = ""
 
 
-def visitor(request: Any) -> Visitor:
-    """The visitor of a `gr.Request` (or of anything with `session_hash` and `client.host`)."""
-    client = getattr(request, "client", None)
-    return Visitor(str(getattr(request, "session_hash", None) or ""), str(getattr(client, "host", None) or ""))
+def visitor(request: Any, session: Any = None) -> Visitor:
+    """The visitor of a request with `client.host`; of the session that is given, or that the request knows (`gr.Request`)."""
+    known = session if session is not None else getattr(request, "session_hash", None)
+    return Visitor(str(known or "")[:64], str(getattr(getattr(request, "client", None), "host", None) or ""))
 
 
 class Limits:

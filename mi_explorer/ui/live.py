@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mi_explorer.ui.explore import token_of
-from mi_explorer.ui.limits import LimitError, Visitor
+from mi_explorer.ui.limits import LimitError, Visitor, visitor
 from mi_explorer.ui.waiting import Line
 
 ROUTE = "/mi/run"
@@ -72,8 +72,7 @@ class Live:
             asked = None
         if not token_of(asked):
             return PlainTextResponse("This request is not a run.", 400)
-        who = Visitor(str(asked.get("tab", ""))[:64], request.client.host if request.client else "")
-        return StreamingResponse(self._events(asked, who), media_type="text/event-stream", headers=HEADERS)
+        return StreamingResponse(self._events(asked, visitor(request, asked.get("tab", ""))), media_type="text/event-stream", headers=HEADERS)
 
     async def _events(self, asked: Any, who: Visitor) -> AsyncIterator[bytes]:
         """The run as events: signs of life while it waits, then its pieces. A visitor who leaves ends it."""
