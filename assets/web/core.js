@@ -57,6 +57,8 @@ MI.nearest = (frames, lam) => frames.reduce((best, f) => (!best || Math.abs(f.la
 
 MI.token = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
 
+MI.root = () => ((window.gradio_config || {}).root || "").replace(/\/$/, ""); // what the page's own addresses begin with
+
 // An observable: `set(patch)` tells every listener which keys changed.
 MI.observable = function (values) {
   const listeners = [];

@@ -30,5 +30,4 @@ MI.live = function (address, request, hear, gone) {
   read().then(gone, () => gone(""));
   return { leave: () => control.abort() };
 };
-MI.root = () => ((window.gradio_config || {}).root || "").replace(/\/$/, ""); // what the page's own addresses begin with
 MI.visitor = MI.token(); // this tab, for limits by visitor
