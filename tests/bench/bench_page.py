@@ -45,8 +45,8 @@ COUNT = """([seconds, move]) => new Promise((done) => {
   };
   requestAnimationFrame(tick);
 })"""
-# Seconds from the click on Run to the frame that shows the first token and to the frame that shows the end, and the tokens shown. It
-# looks when something on the page changes: a look at every frame would make the browser draw sixty times a second.
+# Seconds from the click on Run until the first token and the end are in the document, and until the next frame that shows them; the tokens
+# shown. It looks when something on the page changes: a look at every frame would make the browser draw sixty times a second.
 TIMED_RUN = """() => new Promise((done) => {
   const counts = () => [...document.querySelectorAll(".mi-bar")].map((b) => Number(b.title.match(/: ([\\d,]+) token/)[1].replace(",", "")));
   const before = counts().reduce((a, b) => a + b, 0), began = performance.now();
@@ -239,8 +239,10 @@ TARGETS: dict[str, tuple[str, float]] = {
     "scrub requests": ("≤", 0),
     "page tokens/s ÷ engine tokens/s": ("≥", 0.9),
     "click to first token ÷ engine's first token": ("≤", 1.3),
+    "the same to the next frame of the screen": ("≤", 1.3),
     "135M: page tokens/s ÷ engine tokens/s": ("≥", 0.9),
     "135M: click to first token ÷ engine's first token": ("≤", 1.3),
+    "135M: the same to the next frame of the screen": ("≤", 1.3),
 }
 
 
