@@ -9,7 +9,6 @@ MI.start = function (element, api) {
   if (!asked || asked === JSON.parse(api.props.setup).pair.name || api.props.opened) mount();
 };
 
-const SILENT = "The server does not answer any more. What was written so far is kept.", MUTE = "The run ended without a word. What was written so far is kept.";
 const REST = 40; // milliseconds without a drawing, after which an update need not wait for the next frame
 MI.mount = function (element, { trigger, props, server, watch }) {
   const h = MI.h, setup = JSON.parse(props.setup);
@@ -18,7 +17,9 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   const status = h("p", { class: "mi-status", role: "status" });
   let strip = { ...setup.landing, key: MI.key(view.get()), precomputed: true };
   let aside = null; // the strip that was here before this one, with the view that it was made for: { strip, view }
-  let active = null, ordered = null, pending = false, drawn = 0;
+  const runs = MI.runs(setup, { trigger, server });
+  let active = null; // the run that is going on
+  let ordered = null, pending = false, drawn = 0;
 
   const app = {
     view, server, say,
@@ -59,59 +60,25 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (now.gold.length > setup.goldLimit) return say(`The known answer may have at most ${setup.goldLimit} characters.`, "error");
     if (kind === "here" && (app.stale() || !Object.keys(strip.frames).length)) kind = "strip";
     app.rail.stop();
-    active = { token: MI.token(), kind, key: MI.key(now), before: strip, heard: Date.now(), began: Date.now() };
-    active.timer = setInterval(listen, 1000);
     const kept = kind === "here" ? Object.values(strip.frames) : [];
     const brief = kept.map(({ id, run, lam, tokens, state, first, verdict, closed, lenient, truncated }) => ({ id, run: run || strip.token, lam, tokens, state, first, verdict, closed, lenient, truncated }));
+    active = { kind, key: MI.key(now), before: strip, began: Date.now() };
     say(kind === "here" ? `Running at λ ${MI.lam(now.lam)}.` : "Running the strip.");
-    const request = { token: active.token, kind, view: now, kept: brief };
-    if (setup.live) active.answer = MI.live(MI.root() + setup.live, { ...request, tab: MI.visitor }, hear, (words) => gone(request.token, words));
-    else trigger("run", request);
+    active.run = runs.open({ token: MI.token(), kind, view: now, kept: brief });
+    active.run.listen({ hear, wait, lose });
     app.rail.drawLam(), bar(); // the traces change with the first answer, not yet
   }
-  // The answer has ended: after the run, or without it.
-  async function gone(token, words) {
-    if (!active || active.token !== token) return;
-    const alive = words ? null : await lives(token);
-    if (active && active.token === token) lose(words || (alive === null ? SILENT : MUTE));
-  }
-  // Whether the server still runs it; null where it does not answer (Gradio then answers undefined).
-  async function lives(token) {
-    const known = await server.alive(token).catch(() => null);
-    return typeof known === "boolean" ? known : null;
-  }
   function lose(message) {
-    if (active.answer) active.answer.leave();
-    hear({ token: active.token, state: "failed", message, frames: active.seen ? lost(strip.frames) : {}, sentence: "", bands: [] });
+    hear({ token: active.run.token, state: "failed", message, frames: active.run.seen() ? lost(strip.frames) : {}, sentence: "", bands: [] });
   }
   async function stop() {
     if (!active || active.stopping) return;
     active.stopping = true;
     redraw();
-    const token = active.token;
-    const known = await server.stop(token).catch(() => false);
-    if (known || !active || active.token !== token || active.seen) return;
-    clearInterval(active.timer); // it waits in line; the server has noted that nobody wants it any more
-    if (active.answer) active.answer.leave();
+    if (!(await active.run.stop())) return;
     active = null;
     say("Stopped before it began.");
     redraw();
-  }
-  // The server gives signs of life; when they end, the run has ended too, and what was written stays.
-  async function listen() {
-    const run = active;
-    if (run && !run.answer && !run.seen && Date.now() - run.began > 1200) {
-      const stands = await server.line(run.token).catch(() => null); // in the page's line of requests
-      if (run !== active) return;
-      if (stands) run.heard = Date.now();
-      if (!run.seen) wait(stands);
-    }
-    if (!run || Date.now() - run.heard < 8000) return;
-    const alive = await lives(run.token);
-    if (run !== active) return;
-    if (alive) return void (run.heard = Date.now());
-    if (alive === false && Date.now() - run.heard < 20000 && !run.seen) return; // it waits for its turn
-    lose(alive === null ? SILENT : MUTE);
   }
   // Says where the run stands. The status line tells the place, and again only when it changes; the seconds run beside it.
   function wait(stands) {
@@ -125,19 +92,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   }
   const lost = (frames) => Object.fromEntries(Object.entries(frames).map(([k, f]) => [k, ["queued", "running"].includes(f.state) ? { ...f, state: "cancelled" } : f]));
 
-  // What travels as texts by frame and one text for the rest (page.py), put together again.
-  function unwire(value) {
-    if (!value || !value.run) return null;
-    const state = JSON.parse(value.run);
-    for (const [id, f] of Object.entries(state.frames)) (f.thought = value.thought[id]), (f.answer = value.answer[id]);
-    return state;
-  }
-
   function hear(value) {
-    if (!active || !value || value.token !== active.token) return;
-    active.heard = Date.now();
-    if (value.state === "waiting") return wait(value.waits); // for its turn
-    active.seen = true;
     const ended = value.state !== "running", first = !active.written && Object.values(value.frames).some((f) => f.tokens);
     if (first) active.written = true;
     if (!ended && (value.waits || active.told)) wait(value.waits);
@@ -152,7 +107,6 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (value.instead && strip === active.before) keep(made(strip));
     if (value.instead) (strip = { ...value.instead, key: MI.key(view.get()), source: value.instead.label }), app.board.forget(value.instead.token); // no GPU: a precomputed strip
     if (ended) {
-      clearInterval(active.timer);
       const n = Object.keys(frames).length, seconds = ((Date.now() - active.began) / 1000).toFixed(1);
       active = null;
       const words = { done: `${MI.plural(n, "trace")} in ${seconds} s.`, stopped: "Stopped. What was written so far is kept.", failed: value.message }[value.state];
@@ -203,7 +157,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   function bar() {
     const frames = app.frames(), live = frames.filter((f) => f.state === "running"), over = frames.filter((f) => !["queued", "running"].includes(f.state));
     const speed = live.reduce((sum, f) => sum + f.tps, 0);
-    ask.state(Boolean(active), app.stale(), !active ? "" : active.stopping ? "stopping…" : !active.seen ? (active.waits ? `waiting, ${active.waits}` : "waiting for the server…") : `${over.length} of ${frames.length} λ` + (speed ? ` · ${MI.count(speed)} tokens/s` : "") + (active.waits ? ` · waiting, ${active.waits}` : ""));
+    ask.state(Boolean(active), app.stale(), !active ? "" : active.stopping ? "stopping…" : !active.run.seen() ? (active.waits ? `waiting, ${active.waits}` : "waiting for the server…") : `${over.length} of ${frames.length} λ` + (speed ? ` · ${MI.count(speed)} tokens/s` : "") + (active.waits ? ` · waiting, ${active.waits}` : ""));
     const elsewhere = strip.source && strip.view.pair !== setup.pair.name ? ` of the pair “${strip.view.pair}”, which is not loaded` : "";
     const words = elsewhere ? strip.source + elsewhere : app.stale() ? "These traces belong to other settings. Run to renew them." : strip.precomputed || strip.source ? strip.label : strip.mixed ? `${strip.mixed} with frames of your own` : frames.length ? (active ? "Live" : `Your run · n = 1 per λ · T ${view.get().t} · seed ${view.get().seed}`) : "";
     MI.text(label, words);
@@ -221,7 +175,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (!moved) bar(), app.rail.study.look(now);
     writeAddress(now);
   });
-  watch("value", () => hear(unwire(props.value)));
+  watch("value", () => runs.event(props.value));
   watch("value", () => app.pairs.hear((props.value || {}).loading));
   // What the address asked for. A question from elsewhere has no traces yet: the strip on the page is marked stale.
   function open() {
@@ -243,7 +197,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (MI.tab && !app.visible()) MI.tab("explore");
     if (content && content.error) return say(content.error, "error");
     const running = content && active;
-    if (running) clearInterval(active.timer), server.stop(active.token).catch(() => false), (active = null);
+    if (running) active.run.leave(), (active = null);
     if (content) {
       app.rail.stop();
       ordered = null;

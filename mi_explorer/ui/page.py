@@ -31,7 +31,7 @@ from mi_explorer.ui.waiting import Line, for_turn
 
 WEB = ASSETS / "web"
 SCRIPTS = (
-    "core", "address", "live", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore",
+    "core", "address", "live", "run", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore",
     "tabs", "figure", "curves", "curves_samples", "weights", "ablations", "takeaway",
 )  # fmt: skip
 STYLES = ("style", "figure", "curves", "weights", "takeaway")
