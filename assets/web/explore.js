@@ -33,7 +33,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
       view.set({ pins: pins.includes(lam) ? pins.filter((x) => x !== lam) : [...pins, lam].sort((a, b) => a - b) });
     },
     visible: () => element.offsetParent !== null, // false while another tab is shown
-    run, stop, open, trigger, patch, show,
+    run, press, stop, open, trigger, patch, show,
   };
   app.board = MI.board(app);
   app.rail = MI.rail(app);
@@ -52,19 +52,29 @@ MI.mount = function (element, { trigger, props, server, watch }) {
   }
 
   // -- the run ---------------------------------------------------------------------------------------------------------
-  function run(kind) {
-    if (active) return;
-    const now = view.get();
-    if (!now.q.trim()) return say("There is no question yet. Write one, or take an example.", "error"), ask.area.focus();
-    if (now.q.length > setup.promptLimit) return say(`The question has ${MI.count(now.q.length)} characters; at most ${MI.count(setup.promptLimit)} are allowed. Shorten it.`, "error");
-    if (now.gold.length > setup.goldLimit) return say(`The known answer may have at most ${setup.goldLimit} characters.`, "error");
+  // What keeps this view from being run, in words; null: nothing.
+  function hindrance({ q, gold }) {
+    if (!q.trim()) return "There is no question yet. Write one, or take an example.";
+    if (q.length > setup.promptLimit) return `The question has ${MI.count(q.length)} characters; at most ${MI.count(setup.promptLimit)} are allowed. Shorten it.`;
+    return gold.length > setup.goldLimit ? `The known answer may have at most ${setup.goldLimit} characters.` : null;
+  }
+  function request(kind) {
     if (kind === "here" && (app.stale() || !Object.keys(strip.frames).length)) kind = "strip";
-    app.rail.stop();
     const kept = kind === "here" ? Object.values(strip.frames) : [];
     const brief = kept.map(({ id, run, lam, tokens, state, first, verdict, closed, lenient, truncated }) => ({ id, run: run || strip.token, lam, tokens, state, first, verdict, closed, lenient, truncated }));
-    active = { kind, key: MI.key(now), before: strip, began: Date.now() };
+    return { token: MI.token(), kind, view: view.get(), kept: brief };
+  }
+  function press(kind) {
+    if (!active && !hindrance(view.get())) runs.press(request(kind));
+  }
+  function run(wanted) {
+    if (active) return;
+    const now = view.get(), words = hindrance(now);
+    if (words) return say(words, "error"), now.q.trim() || ask.area.focus();
+    app.rail.stop();
+    const asked = request(wanted), { kind } = asked;
+    active = { run: runs.begin(asked), kind, key: MI.key(now), before: strip };
     say(kind === "here" ? `Running at λ ${MI.lam(now.lam)}.` : "Running the strip.");
-    active.run = runs.open({ token: MI.token(), kind, view: now, kept: brief });
     active.run.listen({ hear, wait, lose });
     app.rail.drawLam(), bar(); // the traces change with the first answer, not yet
   }
@@ -107,7 +117,7 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     if (value.instead && strip === active.before) keep(made(strip));
     if (value.instead) (strip = { ...value.instead, key: MI.key(view.get()), source: value.instead.label }), app.board.forget(value.instead.token); // no GPU: a precomputed strip
     if (ended) {
-      const n = Object.keys(frames).length, seconds = ((Date.now() - active.began) / 1000).toFixed(1);
+      const n = Object.keys(frames).length, seconds = ((Date.now() - active.run.began) / 1000).toFixed(1);
       active = null;
       const words = { done: `${MI.plural(n, "trace")} in ${seconds} s.`, stopped: "Stopped. What was written so far is kept.", failed: value.message }[value.state];
       say((words || value.message) + verified(value), value.state === "failed" ? "error" : "");

@@ -45,6 +45,7 @@ MI.rail = function (app) {
   });
   box.addEventListener("keydown", (e) => e.key === "Enter" && !e.ctrlKey && box.blur());
   pin.addEventListener("click", () => app.pin());
+  MI.pressed(here, () => app.press("here"));
   here.addEventListener("click", () => app.run("here"));
   play.addEventListener("click", () => (animation ? stop() : start()));
 

@@ -5,24 +5,40 @@ MI.LOST = {
   silent: "The server does not answer any more. What was written so far is kept.",
   mute: "The run ended without a word. What was written so far is kept.",
 };
+// A press on a button begins its run, and the click, about a tenth of a second later, takes it over. By mouse alone: a finger may mean to scroll.
+MI.pressed = function (button, act) {
+  button.addEventListener("pointerdown", (e) => {
+    if (e.button !== 0 || e.pointerType !== "mouse") return;
+    if (document.activeElement !== button) document.activeElement.blur(); // as the press is about to do: what is being typed counts
+    act();
+  });
+};
+const HELD = 2000; // milliseconds that a press may last; its run ends then
 MI.runs = function (setup, { trigger, server }) {
   let evented = null; // the run that Gradio's events are of
+  let early = null; // what a press has begun: { run, asked, timer }
 
-  // Begins a run. Who listens hears: hear(state), wait(its place in line, null when that is not known), lose(words). Nothing comes after the end.
+  // Begins a run. Who listens hears: hear(state), wait(its place in line, null when that is not known), lose(words). Nothing comes after the end;
+  // who listens later hears the last of it, which is all of it.
   function open(request) {
     const { token } = request, began = Date.now(), timer = setInterval(look, 1000);
-    let heard = began, seen = false, over = false, told = null;
-    const run = { token, seen: () => seen, listen: (to) => (told = to), hear, leave, stop };
+    let heard = began, seen = false, over = false, told = null, last = null;
+    const run = { token, began, seen: () => seen, listen, hear, leave, stop };
     const answer = setup.live ? MI.live(MI.root() + setup.live, { ...request, tab: MI.visitor }, hear, gone) : null;
     if (!answer) (evented = run), trigger("run", request);
 
+    const tell = (what, value) => (told ? told[what](value) : (last = [what, value]));
+    function listen(to) {
+      told = to;
+      if (last) tell(...last);
+    }
     function hear(state) {
       if (over || state.token !== token) return;
       heard = Date.now();
-      if (state.state === "waiting") return told.wait(state.waits); // for its turn
+      if (state.state === "waiting") return tell("wait", state.waits); // for its turn
       seen = true;
       if (state.state !== "running") end();
-      told.hear(state);
+      tell("hear", state);
     }
     function end() {
       over = true;
@@ -37,7 +53,7 @@ MI.runs = function (setup, { trigger, server }) {
     function lose(words) {
       if (over) return;
       leave();
-      told.lose(words);
+      tell("lose", words);
     }
     // Asks the server to end it, which its last state then tells. True if there will be none: it had not begun.
     async function stop() {
@@ -62,7 +78,7 @@ MI.runs = function (setup, { trigger, server }) {
         const stands = await server.line(token).catch(() => null); // in Gradio's queue
         if (over) return;
         if (stands) heard = Date.now();
-        if (!seen) told.wait(stands);
+        if (!seen) tell("wait", stands);
       }
       if (Date.now() - heard < 8000) return;
       const alive = await lives();
@@ -81,5 +97,25 @@ MI.runs = function (setup, { trigger, server }) {
     for (const [id, f] of Object.entries(state.frames)) (f.thought = value.thought[id]), (f.answer = value.answer[id]);
     evented.hear(state);
   }
-  return { open, event };
+  // Begins a run that is not wanted yet. Not as an event of Gradio's, which would take of a visitor's share of the GPU.
+  function press(request) {
+    drop();
+    if (setup.live) early = { run: open(request), asked: asked(request), timer: setTimeout(drop, HELD) };
+  }
+  function drop() {
+    if (early) clearTimeout(early.timer), early.run.leave();
+    early = null;
+  }
+  // The run of a request: the one that the press began, unless that asked for something else.
+  function begin(request) {
+    const held = early && early.asked === asked(request) ? early : null;
+    if (!held) return drop(), open(request);
+    clearTimeout(held.timer);
+    early = null;
+    return held.run;
+  }
+  const asked = ({ token, ...rest }) => JSON.stringify(rest);
+  addEventListener("pointerup", () => setTimeout(drop, 0)); // after the click, where one comes of it
+  addEventListener("pointercancel", drop);
+  return { press, begin, event };
 };

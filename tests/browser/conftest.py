@@ -126,3 +126,11 @@ def set_lam(page: Page, value: float) -> None:
 def pane(page: Page, name: str) -> Any:
     """A pane by id: "instruct", "blend", "thinking", "pin0.3"."""
     return page.locator(f"[data-pane='{name}']")
+
+
+def until(page: Page, script: str, arg: Any = None, seconds: float = 20) -> None:
+    """Wait until what a function in the page promises is true. (`wait_for_function` takes the promise itself for true.)"""
+    end = time.monotonic() + seconds
+    while not page.evaluate(script, arg):
+        assert time.monotonic() < end, f"not within {seconds} s: {script}"
+        page.wait_for_timeout(50)

@@ -5,11 +5,13 @@ import re
 import sys
 
 import pytest
-from conftest import free_port, pane, start, stop
+from conftest import free_port, pane, start, stop, until
 from playwright.sync_api import expect
 
 RUN, LONG = ".mi-primary", "echo: " + "日本 👩‍🔬 é\u200b three " * 300
 RUNS = "**/mi/run"
+GOES_ON = "token => MI.app.server.alive(token)"
+OVER = "async (token) => (await MI.app.server.alive(token)) === false"
 
 
 @pytest.fixture
@@ -84,6 +86,118 @@ def test_a_run_that_is_turned_away_says_why_and_leaves_the_strip_as_it_was(scrip
     expect(page.locator(".mi-status")).to_contain_text("11 traces in")
 
 
+def runs_of(page):
+    """The requests for runs that a page makes from now on."""
+    asked = []
+    page.on("request", lambda r: asked.append(json.loads(r.post_data)) if r.url.endswith("/mi/run") else None)
+    return asked
+
+
+def press(page, selector=RUN, begun=True):
+    """Press the mouse on a button and hold it until the run has been asked for, and has begun; its token."""
+    page.locator(selector).hover()
+    with page.expect_request(RUNS) as asked:
+        page.mouse.down()
+    token = json.loads(asked.value.post_data)["token"]
+    if begun:
+        until(page, GOES_ON, token)
+    return token
+
+
+def test_a_press_begins_the_run_and_the_click_takes_it_over(scripted, visit):
+    page = visit(scripted)
+    asked = runs_of(page)
+    page.fill(".mi-prompt", "echo: " + "one two three " * 30)
+    label = page.locator(".mi-source").inner_text()
+    token = press(page)
+    page.wait_for_timeout(300)
+    assert page.locator(".mi-source").inner_text() == label and not page.evaluate("() => MI.app.running()")  # nothing is shown of it yet
+    page.mouse.up()
+    assert page.evaluate("() => MI.app.strip().token") == token  # at once: its states are there already
+    assert all(frame["tokens"] > 3 for frame in page.evaluate("() => MI.app.frames()"))
+    expect(page.locator(".mi-status")).to_contain_text("11 traces in")
+    assert len(asked) == 1
+    assert thought(page).inner_text() == ("one two three " * 30).strip()
+
+
+def test_a_press_that_becomes_no_click_leaves_everything_as_it_was(scripted, visit):
+    page = visit(scripted)
+    asked, before = runs_of(page), page.evaluate("() => JSON.stringify(MI.app.strip())")
+    token = press(page)
+    page.locator(".mi-head h1").hover()
+    page.mouse.up()
+    until(page, OVER, token)
+    assert page.evaluate("() => JSON.stringify(MI.app.strip())") == before
+    assert page.locator(".mi-status").inner_text() == ""
+    page.fill(".mi-prompt", LONG)
+    token = press(page)  # a hand that stays on the button for long: the click begins another run
+    until(page, OVER, token)
+    page.mouse.up()
+    expect(page.locator(".mi-source")).to_have_text("Live")
+    assert page.evaluate("() => MI.app.strip().token") == asked[2]["token"] != token
+    page.click(".mi-stop")
+    expect(page.locator(".mi-status")).to_contain_text("Stopped.")
+
+
+def test_the_click_runs_what_is_set_then_and_not_what_was_pressed(scripted, visit):
+    page = visit(scripted)
+    asked = runs_of(page)
+    token = press(page)
+    page.evaluate("() => MI.patch({ q: 'echo: changed under way' })")
+    page.mouse.up()
+    expect(page.locator(".mi-status")).to_contain_text("11 traces in")
+    assert [run["view"]["q"] for run in asked][1:] == ["echo: changed under way"]
+    assert thought(page).inner_text() == "changed under way"
+    until(page, OVER, token)
+
+
+def test_what_is_being_typed_counts_for_the_press(scripted, visit):
+    page = visit(scripted)
+    asked = runs_of(page)
+    page.locator(".mi-lambox input").fill("0.234")  # not committed: the box waits for Enter or for another place to be touched
+    page.locator(RUN).click()
+    expect(page.locator(".mi-status")).to_contain_text("traces in")
+    assert [run["view"]["lam"] for run in asked] == [0.234]
+
+
+def test_a_run_refused_at_the_press_says_so_at_the_click(scripted, visit):
+    page = visit(scripted)
+    page.route(RUNS, lambda route: route.fulfill(status=401, content_type="text/plain", body="You are not signed in."))
+    before = thought(page).inner_text()
+    press(page, begun=False)
+    page.wait_for_timeout(200)
+    assert page.locator(".mi-status").inner_text() == ""
+    page.mouse.up()
+    expect(page.locator(".mi-status")).to_have_text("You are not signed in.")
+    assert thought(page).inner_text() == before and not page.evaluate("() => MI.app.running()")
+
+
+def test_run_here_begins_at_the_press_too(scripted, visit):
+    page = visit(scripted)
+    asked = runs_of(page)
+    page.locator(".mi-lambox input").fill("0.55")
+    page.locator(".mi-lambox input").press("Enter")
+    token = press(page, "button:text('Run here')", begun=False)  # one frame, over in no time
+    page.mouse.up()
+    expect(page.locator(".mi-status")).to_contain_text("1 trace in")
+    assert [run["kind"] for run in asked] == ["here"] and asked[0]["token"] == token
+    assert 0.55 in page.evaluate("() => MI.app.frames().map(f => f.lam)")
+
+
+def test_a_finger_and_the_other_mouse_buttons_begin_nothing_early(scripted, visit):
+    page = visit(scripted, has_touch=True)
+    asked = runs_of(page)
+    page.locator(RUN).hover()
+    page.mouse.down(button="middle")
+    page.mouse.up(button="middle")
+    page.locator(RUN).dispatch_event("pointerdown", {"button": 0, "pointerType": "touch", "bubbles": True})
+    page.wait_for_timeout(300)
+    assert asked == []
+    page.locator(RUN).tap()
+    expect(page.locator(".mi-status")).to_contain_text("11 traces in")
+    assert len(asked) == 1
+
+
 def test_a_tab_that_is_closed_ends_its_run(mortal, visit):
     address, _ = mortal
     page, other = visit(address), visit(address)
@@ -93,4 +207,4 @@ def test_a_tab_that_is_closed_ends_its_run(mortal, visit):
     token = page.evaluate("() => MI.app.strip().token")
     assert other.evaluate("token => MI.app.server.alive(token)", token) is True
     page.close()
-    other.wait_for_function("async (token) => !(await MI.app.server.alive(token))", arg=token)
+    until(other, OVER, token)

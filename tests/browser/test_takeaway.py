@@ -7,7 +7,7 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from conftest import ROOT, free_port, start, stop
+from conftest import ROOT, free_port, start, stop, until
 from playwright.sync_api import expect
 
 sys.path.insert(0, str(ROOT))
@@ -63,7 +63,7 @@ def test_a_recipe_follows_explore_and_comes_back(app, visit):
     expect(code).to_contain_text("lambda: 0.75")
     expect(page.locator(".mi-take-title")).to_contain_text("mlp only")
     page.click("[aria-label='This view as a recipe'] >> text=Copy")
-    page.wait_for_function("async () => (await navigator.clipboard.readText()).includes('lambda: 0.75')")
+    until(page, "async () => (await navigator.clipboard.readText()).includes('lambda: 0.75')")
     ours = page.evaluate("() => navigator.clipboard.readText()")
     others = {"mergekit": "merge_method: linear", "python": "import mi_explorer as mi", "command": "--lambda=0.75", "link": "lam=0.75"}
     for form, said in others.items():
