@@ -115,6 +115,7 @@ class Runner:
         self._stop, self._pause = threading.Event(), threading.Event()
         self._preferred: deque[float] = deque(maxlen=1)
         self._counts: Counter[str] = Counter()
+        self._runs: dict[str, int] = {}  # by pair: the run of the store that its samples belong to
         self._message = ""
         self._meter = Meter([], [], {}, 0.0)
         self._total = 0
@@ -156,9 +157,7 @@ class Runner:
         for pair in self.plan.pairs:
             mine = deque(u for u in todo if self.plan.cells[u.cell].recipe.pair == pair)
             if mine and not self._stop.is_set():
-                bench = self.bench_for(pair)
-                self.store.begin_run(bench.device, bench.dtype, versions(), self.plan.command)
-                yield from self._feed(bench, mine, began)
+                yield from self._feed(pair, mine, began)
         for _ in range(self.refine):
             if self._stop.is_set() or self._next_cells is None:
                 break
@@ -171,7 +170,7 @@ class Runner:
             yield Refined(self.name, tuple(dict.fromkeys(cell.recipe.lam for cell in new)), why)
             for pair in dict.fromkeys(cell.recipe.pair for cell in new):
                 mine = deque(u for u in self._missing(info.id) if self.plan.cells[u.cell].recipe.pair == pair)
-                yield from self._feed(self.bench_for(pair), mine, began)
+                yield from self._feed(pair, mine, began)
         yield self._progress("stopped" if self._stop.is_set() else "done", began)
 
     def _register(self, benches: dict[str, tuple[str, str]]) -> None:
@@ -220,9 +219,12 @@ class Runner:
         meter.paused(meter.began)
         return todo
 
-    def _feed(self, bench: Bench, pending: deque[Unit], began: float) -> Iterator[Event]:
-        """Keep the engine supplied with `pending`, fold what comes, save what is finished."""
-        asker = bench.asker
+    def _feed(self, pair: str, pending: deque[Unit], began: float) -> Iterator[Event]:
+        """Keep the engine supplied with a pair's `pending` units, fold what comes, save what is finished."""
+        bench = self.bench_for(pair)
+        if pair not in self._runs:
+            self._runs[pair] = self.store.begin_run(bench.device, bench.dtype, versions(), self.plan.command)
+        asker, run = bench.asker, self._runs[pair]
         prompts: dict[tuple[int, str], Prompt] = {}
         rows: dict[str, tuple[Unit, Row]] = {}
         ended: dict[str, None] = {}  # rows whose last event came; their verdicts may still be sought
@@ -284,7 +286,7 @@ class Runner:
                         self._fail(unit, row.message)
                         continue
                     left[unit.cell] -= 1
-                    yield self._save(unit, row)
+                    yield self._save(unit, row, run)
                     if left[unit.cell] == 0:  # a cell with a failure stays open
                         yield CellDone(self.name, self.cells[unit.cell].key, self.plan.cells[unit.cell])
                 if time.monotonic() >= ticked + TICK:
@@ -320,12 +322,12 @@ class Runner:
         if self._counts["failed"] >= GIVE_UP and not self._counts["done"]:
             raise RunError(f"Nothing works: {GIVE_UP} samples failed and none succeeded. The last one said: {message}")
 
-    def _save(self, unit: Unit, row: Row) -> SampleDone:
+    def _save(self, unit: Unit, row: Row, run: int) -> SampleDone:
         """Save a finished row, then tell of it."""
         cell, item = self.plan.cells[unit.cell], self.items[unit.item]
         snapshot = row.snapshot(time.monotonic())
         sample = sample_of(snapshot, key=unit.key, cell=self.cells[unit.cell].key, item=item.key, number=unit.number)
-        self.store.add(sample, pack(body_of(snapshot)))
+        self.store.add(sample, pack(body_of(snapshot)), run)
         self._counts["done"] += 1
         self._meter.finished(unit.cell, sample.tokens)
         return SampleDone(self.name, cell, item, sample)

@@ -37,7 +37,6 @@ class Store(Reader):
     def __init__(self, path: str | Path, readonly: bool = False, origin: str | None = None) -> None:
         """`origin`: what every study of this file is said to be, whatever it was where it was made."""
         self.path, self.readonly, self.origin = Path(path), readonly, origin
-        self._run: int | None = None
         self._sealed = None
         if readonly and is_sealed(self.path):
             self._sealed, shared = _unsealed(self.path)
@@ -86,9 +85,9 @@ class Store(Reader):
 
     # -- studies -----------------------------------------------------------------------------------------------------
 
-    def begin_run(self, device: str, dtype: str, versions: dict[str, str], command: str = "") -> None:
-        """Note who makes the samples that follow: machine, device, dtype, versions."""
-        self._run = self.put_run(
+    def begin_run(self, device: str, dtype: str, versions: dict[str, str], command: str = "") -> int:
+        """Note who makes samples from now on: machine, device, dtype, versions. Returns the run's id, for `add`."""
+        return self.put_run(
             {
                 "token": secrets.token_hex(8),
                 "started": time.time(),
@@ -200,13 +199,12 @@ class Store(Reader):
         )
         return gone
 
-    def add(self, sample: Sample, body: bytes | None) -> bool:
+    def add(self, sample: Sample, body: bytes | None, run: int | None = None) -> bool:
         """Save a finished sample in one transaction; False if it was already there (made by another process)."""
-        return self.add_many([(sample, body)]) > 0
+        return self.add_many([(sample, body)], run) > 0
 
     def add_many(self, samples: Iterable[tuple[Sample, bytes | None]], run: int | None = None) -> int:
-        """Save many samples in one transaction, all or none; returns how many were new. `run` defaults to the current one."""
-        run = self._run if run is None else run
+        """Save many samples in one transaction, all or none; returns how many were new. `run` made them; None: it is not known which."""
         into = f"INSERT OR IGNORE INTO samples({','.join(COLUMNS)}, run) VALUES({','.join('?' * len(COLUMNS))},?)"
         with self._transaction() as db:
             before = db.total_changes

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,21 @@ def test_refinement_adds_lambdas_to_the_study(tmp_path):
     assert asked == [[0, 0.5, 1], [0, 0.45, 0.5, 0.55, 1]]  # the third round had nothing new
     assert len(engine.asked) == 75 and store.study(runner.name).samples == 75
     assert (events[-1].total, events[-1].done, events[-1].state) == (75, 75, "done")
+
+
+def test_every_sample_tells_which_command_made_it(tmp_path):
+    """Also those of a refinement with nothing else to make, and of two studies that run side by side in one store."""
+    store = Store(tmp_path / "s.db")
+    noted = [replace(plan(), command="sweep one"), replace(plan((0, 0.5, 1), decoding=Decoding(cap=99)), command="sweep two")]
+    runs = [Runner(store, what, ITEMS, lambda pair: scripted_bench(ScriptedEngine()), name=what.command).run() for what in noted]
+    for _ in zip(*runs):  # a step of each in turn
+        pass
+    for rest in runs:
+        list(rest)
+    again = replace(noted[0], command="sweep one --refine 1")
+    drive(store, again, name="sweep one", refine=1, next_cells=lambda *_: (plan((0.45,)).cells, "because"))
+    told = {name: [(run["command"], run["samples"]) for run in store.runs(store.study(name).id)] for name in ("sweep one", "sweep two")}
+    assert told == {"sweep one": [("sweep one", 45), ("sweep one --refine 1", 15)], "sweep two": [("sweep two", 45)]}
 
 
 def test_failures_are_counted_tried_again_and_stop_a_hopeless_run(tmp_path):
