@@ -115,7 +115,7 @@ MI.runs = function (setup, { trigger, server }) {
     return held.run;
   }
   const asked = ({ token, ...rest }) => JSON.stringify(rest);
-  addEventListener("pointerup", () => setTimeout(drop, 0)); // after the click, where one comes of it
-  addEventListener("pointercancel", drop);
+  addEventListener("pointerup", () => setTimeout(drop, 0), true); // after the click, where one comes of it
+  addEventListener("pointercancel", drop, true);
   return { press, begin, event };
 };
