@@ -19,18 +19,19 @@ MI.runs = function (setup, { trigger, server }) {
   let early = null; // what a press has begun: { run, asked, timer }
 
   // Begins a run. Who listens hears: hear(state), wait(its place in line, null when that is not known), lose(words). Nothing comes after the end;
-  // who listens later hears the last of it, which is all of it.
+  // who listens later hears the last of each, which is all of it.
   function open(request) {
     const { token } = request, began = Date.now(), timer = setInterval(look, 1000);
-    let heard = began, seen = false, over = false, told = null, last = null;
+    let heard = began, seen = false, over = false, told = null;
+    const missed = {}; // what came before somebody listened
     const run = { token, began, seen: () => seen, listen, hear, leave, stop };
     const answer = setup.live ? MI.live(MI.root() + setup.live, { ...request, tab: MI.visitor }, hear, gone) : null;
     if (!answer) (evented = run), trigger("run", request);
 
-    const tell = (what, value) => (told ? told[what](value) : (last = [what, value]));
+    const tell = (what, value) => (told ? told[what](value) : (missed[what] = value));
     function listen(to) {
       told = to;
-      if (last) tell(...last);
+      for (const what of ["wait", "hear", "lose"]) if (what in missed) told[what](missed[what]);
     }
     function hear(state) {
       if (over || state.token !== token) return;

@@ -27,6 +27,14 @@ def thought(page):
     return pane(page, "thinking").locator(".mi-shown .mi-thought-text")
 
 
+def breaks_off(route):
+    """Answers a run with one state and the beginning of another."""
+    frame = {"id": "1", "lam": 1, "state": "running", "message": "", "thought": "", "answer": "Half an ans", "tokens": 3, "think": 0, "tps": 9}
+    token = json.loads(route.request.post_data)["token"]
+    piece = {"token": token, "state": "running", "message": "", "sentence": "", "bands": [], "waits": None, "frames": {"1": frame}, "more": {}}
+    route.fulfill(status=200, content_type="text/event-stream", body=f"data: {json.dumps(piece)}\n\ndata: {{\"tok")
+
+
 def test_a_run_is_one_request_and_its_text_comes_through_whole(scripted, visit):
     page = visit(scripted)
     asked = []
@@ -56,14 +64,7 @@ def test_a_server_that_dies_is_noticed_at_once_and_the_text_stays(mortal, visit)
 
 def test_an_answer_that_breaks_off_is_said_to_have_ended_without_a_word(scripted, visit):
     page = visit(scripted)
-    frame = {"id": "1", "lam": 1, "state": "running", "message": "", "thought": "", "answer": "Half an ans", "tokens": 3, "think": 0, "tps": 9}
-
-    def answer(route):
-        token = json.loads(route.request.post_data)["token"]
-        piece = {"token": token, "state": "running", "message": "", "sentence": "", "bands": [], "waits": None, "frames": {"1": frame}, "more": {}}
-        route.fulfill(status=200, content_type="text/event-stream", body=f"data: {json.dumps(piece)}\n\ndata: {{\"tok")
-
-    page.route(RUNS, answer)
+    page.route(RUNS, breaks_off)
     page.click(RUN)
     expect(page.locator(".mi-status")).to_have_text("The run ended without a word. What was written so far is kept.")
     expect(pane(page, "thinking").locator(".mi-shown .mi-answer-text")).to_have_text("Half an ans")
@@ -170,6 +171,19 @@ def test_a_run_refused_at_the_press_says_so_at_the_click(scripted, visit):
     page.mouse.up()
     expect(page.locator(".mi-status")).to_have_text("You are not signed in.")
     assert thought(page).inner_text() == before and not page.evaluate("() => MI.app.running()")
+
+
+def test_what_a_press_lost_is_kept_as_far_as_it_came(scripted, visit):
+    page = visit(scripted)
+    page.fill(".mi-prompt", "Something else?")
+    page.route(RUNS, breaks_off)
+    press(page, begun=False)
+    page.wait_for_timeout(500)  # the answer has come and gone
+    page.mouse.up()
+    expect(page.locator(".mi-status")).to_have_text("The run ended without a word. What was written so far is kept.")
+    assert page.evaluate("() => MI.app.frames().map(f => [f.id, f.state, f.answer])") == [["1", "cancelled", "Half an ans"]]
+    page.click("button:text('Previous strip')")
+    assert len(page.evaluate("() => MI.app.frames()")) == 11
 
 
 def test_run_here_begins_at_the_press_too(scripted, visit):
