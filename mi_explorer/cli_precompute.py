@@ -93,6 +93,7 @@ def precompute(args: argparse.Namespace) -> int:
     first = [_child(args, w, names[w], f"{i}/{jobs}") for w in wanted if w.sharded and jobs > 1 for i in range(1, jobs + 1)]
     for commands in (first, [_child(args, w, names[w]) for w in wanted]):
         if code := _run(commands, home, jobs, list(names.values()), args.quiet):
+            print("Not made: what stopped it is said above. What is finished is saved; the same command goes on.", file=sys.stderr)
             return code
     rows, total = [], 0
     with Store.open(home) as store:
@@ -163,7 +164,7 @@ def _run(commands: Sequence[list[str]], home: Path, jobs: int, names: Sequence[s
         except KeyboardInterrupt:  # the terminal has told the children as well; they save what is finished
             for _, process, _ in running:
                 process.wait()
-            print("Stopped. What is finished is saved; the same command goes on.", file=sys.stderr)
+            print("Stopped.", file=sys.stderr)
             return 130
     return failed
 

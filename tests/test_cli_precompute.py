@@ -49,6 +49,7 @@ def test_a_command_that_fails_is_shown_with_its_words(capsys, tmp_path):
     code = cli.main(["study", "precompute", "--only", "layers", "--cap", "0", "--out", str(tmp_path / "o"), "--home", str(tmp_path / "h"), "--quiet"])
     err = capsys.readouterr().err
     assert code == 2 and "python -m mi_explorer ablate layers" in err and "cap must lie" in err and not list((tmp_path / "o").iterdir())
+    assert err.splitlines()[-1] == "Not made: what stopped it is said above. What is finished is saved; the same command goes on."
 
 
 @pytest.mark.timeout(600)

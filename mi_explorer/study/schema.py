@@ -7,6 +7,7 @@ go forward and run in one transaction; a file from a newer version is refused an
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,7 +153,7 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
             if readonly:
                 _check_made_here(db, path)
             if not readonly:
-                db.execute("PRAGMA journal_mode = WAL")
+                _log_ahead(db)
                 db.execute("PRAGMA synchronous = NORMAL")  # survives kill -9; after a power cut the last commits may be gone
                 db.execute("PRAGMA foreign_keys = ON")
                 _migrate(db)
@@ -160,6 +161,19 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
             db.close()
             raise
         return db
+
+
+def _log_ahead(db: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log. SQLite does not wait while another process switches the same new file: it is busy at once."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:

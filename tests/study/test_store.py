@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,6 +158,21 @@ def test_a_lock_held_too_long_is_said(tmp_path, monkeypatch):
     other.execute("COMMIT")
     store.rename("s", "t")
     assert [s.name for s in store.studies()] == ["t"]
+
+
+def test_a_new_store_waits_for_whoever_else_makes_it(tmp_path, monkeypatch):
+    """Shards that begin together make their store together; SQLite does not wait there by itself."""
+    other = sqlite3.connect(tmp_path / "s.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.4, lambda: other.execute("COMMIT"))
+    release.start()
+    filled(tmp_path / "s.db").close()
+    release.join()
+    monkeypatch.setattr(schema, "BUSY_SECONDS", 0.2)
+    third = sqlite3.connect(tmp_path / "t.db", isolation_level=None)
+    third.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreLocked, match="locked by another process"):
+        Store(tmp_path / "t.db")
 
 
 def test_a_folder_that_cannot_be_is_said(tmp_path):
