@@ -1,10 +1,6 @@
 // A run as the page hears of it: asked for once, then its states, its place while it waits, and the last word when nothing comes any more.
 // It comes as one answer that streams (live.js), or as events of Gradio where a Space lends its GPU for those.
 "use strict";
-MI.LOST = {
-  silent: "The server does not answer any more. What was written so far is kept.",
-  mute: "The run ended without a word. What was written so far is kept.",
-};
 // A press on a button begins its run, and the click, about a tenth of a second later, takes it over. By mouse alone: a finger may mean to scroll.
 MI.pressed = function (button, act) {
   button.addEventListener("pointerdown", (e) => {
@@ -15,6 +11,7 @@ MI.pressed = function (button, act) {
 };
 const HELD = 2000; // milliseconds that a press may last; its run ends then
 MI.runs = function (setup, { trigger, server }) {
+  const SILENT = "The server does not answer any more. What was written so far is kept.", MUTE = "The run ended without a word. What was written so far is kept.";
   let evented = null; // the run that Gradio's events are of
   let early = null; // what a press has begun: { run, asked, timer }
 
@@ -66,7 +63,7 @@ MI.runs = function (setup, { trigger, server }) {
     }
     // The answer has ended: after the run, or without it.
     async function gone(words) {
-      if (!over) lose(words || ((await lives()) === null ? MI.LOST.silent : MI.LOST.mute));
+      if (!over) lose(words || ((await lives()) === null ? SILENT : MUTE));
     }
     // Whether the server still runs it; null where it does not answer (Gradio then answers undefined).
     async function lives() {
@@ -86,7 +83,7 @@ MI.runs = function (setup, { trigger, server }) {
       if (over) return;
       if (alive) return void (heard = Date.now());
       if (alive === false && Date.now() - heard < 20000 && !seen) return; // it waits for its turn
-      lose(alive === null ? MI.LOST.silent : MI.LOST.mute);
+      lose(alive === null ? SILENT : MUTE);
     }
     return run;
   }
