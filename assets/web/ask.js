@@ -19,7 +19,7 @@ MI.ask = function (app, setup, knobs) {
   }
   area.addEventListener("input", () => (fit(), app.view.set(typed ? { q: area.value } : { q: area.value, gold: "" })));
   gold.addEventListener("input", () => ((typed = gold.value.trim() !== ""), app.view.set({ gold: gold.value.trim() })));
-  MI.pressed(run, () => app.press("strip"));
+  MI.pressed(run, (button) => app.press("strip", button));
   run.addEventListener("click", () => app.run("strip"));
   stop.addEventListener("click", () => app.stop());
   function fit() {

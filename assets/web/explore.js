@@ -64,8 +64,8 @@ MI.mount = function (element, { trigger, props, server, watch }) {
     const brief = kept.map(({ id, run, lam, tokens, state, first, verdict, closed, lenient, truncated }) => ({ id, run: run || strip.token, lam, tokens, state, first, verdict, closed, lenient, truncated }));
     return { token: MI.token(), kind, view: view.get(), kept: brief };
   }
-  function press(kind) {
-    if (!active && !hindrance(view.get())) runs.press(request(kind));
+  function press(kind, button) {
+    if (!active && !hindrance(view.get())) runs.press(request(kind), button);
   }
   function run(wanted) {
     if (active) return;

@@ -45,7 +45,7 @@ MI.rail = function (app) {
   });
   box.addEventListener("keydown", (e) => e.key === "Enter" && !e.ctrlKey && box.blur());
   pin.addEventListener("click", () => app.pin());
-  MI.pressed(here, () => app.press("here"));
+  MI.pressed(here, (button) => app.press("here", button));
   here.addEventListener("click", () => app.run("here"));
   play.addEventListener("click", () => (animation ? stop() : start()));
 

@@ -1,19 +1,19 @@
 // A run as the page hears of it: asked for once, then its states, its place while it waits, and the last word when nothing comes any more.
 // It comes as one answer that streams (live.js), or as events of Gradio where a Space lends its GPU for those.
 "use strict";
-// A press on a button begins its run, and the click, about a tenth of a second later, takes it over. By mouse alone: a finger may mean to scroll.
+// A press on a button begins its run, and the click, about a tenth of a second later, takes it over.
 MI.pressed = function (button, act) {
   button.addEventListener("pointerdown", (e) => {
-    if (e.button !== 0 || e.pointerType !== "mouse") return;
-    if (document.activeElement !== button) document.activeElement.blur(); // as the press is about to do: what is being typed counts
-    act();
+    if (e.button !== 0) return;
+    if (e.pointerType === "mouse" && document.activeElement !== button) document.activeElement.blur(); // as the press is about to do: what is being typed counts. Under a finger the keyboard would fold away, and the button move
+    act(button);
   });
 };
-const HELD = 2000; // milliseconds that a press may last; its run ends then
+const HELD = 2000; // milliseconds that a press may wait for its click; its run ends then
 MI.runs = function (setup, { trigger, server }) {
   const SILENT = "The server does not answer any more. What was written so far is kept.", MUTE = "The run ended without a word. What was written so far is kept.";
   let evented = null; // the run that Gradio's events are of
-  let early = null; // what a press has begun: { run, asked, timer }
+  let early = null; // what a press has begun: { button, run, asked, timer }
 
   // Begins a run. Who listens hears: hear(state), wait(its place in line, null when that is not known), lose(words). Nothing comes after the end;
   // who listens later hears the last of each, which is all of it.
@@ -95,10 +95,10 @@ MI.runs = function (setup, { trigger, server }) {
     for (const [id, f] of Object.entries(state.frames)) (f.thought = value.thought[id]), (f.answer = value.answer[id]);
     evented.hear(state);
   }
-  // Begins a run that is not wanted yet. Not as an event of Gradio's, which would take of a visitor's share of the GPU.
-  function press(request) {
+  // Begins a run that is not wanted yet, of a press on `button`. Not as an event of Gradio's, which would take of a visitor's share of the GPU.
+  function press(request, button) {
     drop();
-    if (setup.live) early = { run: open(request), asked: asked(request), timer: setTimeout(drop, HELD) };
+    if (setup.live) early = { button, run: open(request), asked: asked(request), timer: setTimeout(drop, HELD) };
   }
   function drop() {
     if (early) clearTimeout(early.timer), early.run.leave();
@@ -113,7 +113,7 @@ MI.runs = function (setup, { trigger, server }) {
     return held.run;
   }
   const asked = ({ token, ...rest }) => JSON.stringify(rest);
-  addEventListener("pointerup", () => setTimeout(drop, 0), true); // after the click, where one comes of it
-  addEventListener("pointercancel", drop, true);
+  addEventListener("pointerup", (e) => early && !early.button.contains(e.target) && drop(), true); // moved off; on the button a click follows
+  addEventListener("pointercancel", drop, true); // a finger that scrolls
   return { press, begin, event };
 };

@@ -127,7 +127,7 @@ def test_a_press_that_becomes_no_click_leaves_everything_as_it_was(scripted, vis
     token = press(page)
     page.locator(".mi-head h1").hover()
     page.mouse.up()
-    until(page, OVER, token)
+    until(page, OVER, token, seconds=1)  # at once, not when a press has lasted too long
     assert page.evaluate("() => JSON.stringify(MI.app.strip())") == before
     assert page.locator(".mi-status").inner_text() == ""
     page.fill(".mi-prompt", LONG)
@@ -198,18 +198,58 @@ def test_run_here_begins_at_the_press_too(scripted, visit):
     assert 0.55 in page.evaluate("() => MI.app.frames().map(f => f.lam)")
 
 
-def test_a_finger_and_the_other_mouse_buttons_begin_nothing_early(scripted, visit):
-    page = visit(scripted, has_touch=True)
+def test_the_other_mouse_buttons_begin_nothing(scripted, visit):
+    page = visit(scripted)
     asked = runs_of(page)
     page.locator(RUN).hover()
-    page.mouse.down(button="middle")
-    page.mouse.up(button="middle")
-    page.locator(RUN).dispatch_event("pointerdown", {"button": 0, "pointerType": "touch", "bubbles": True})
+    for button in ("middle", "right"):
+        page.mouse.down(button=button)
+        page.mouse.up(button=button)
     page.wait_for_timeout(300)
     assert asked == []
-    page.locator(RUN).tap()
+
+
+def finger(page, selector=RUN):
+    """A finger over a button: a function of what it does (touchStart, touchMove, touchEnd) and how far above it has moved."""
+    box, devtools = page.locator(selector).bounding_box(), page.context.new_cdp_session(page)
+
+    def does(what, up=0):
+        points = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2 - up}] if what != "touchEnd" else []
+        devtools.send("Input.dispatchTouchEvent", {"type": what, "touchPoints": points})
+
+    return does
+
+
+def test_a_finger_begins_the_run_too_and_its_tap_takes_it_over(scripted, visit):
+    page = visit(scripted, width=390, height=844, has_touch=True, is_mobile=True)
+    asked = runs_of(page)
+    page.fill(".mi-prompt", "echo: " + "one two three " * 30)
+    does = finger(page)
+    with page.expect_request(RUNS):
+        does("touchStart")
+    page.wait_for_timeout(150)
+    assert not page.evaluate("() => MI.app.running()")
+    assert page.evaluate("() => document.activeElement.className") == "mi-prompt"  # its keyboard stays until the tap
+    does("touchEnd")
+    page.wait_for_function("token => MI.app.strip().token === token", arg=asked[0]["token"])
     expect(page.locator(".mi-status")).to_contain_text("11 traces in")
     assert len(asked) == 1
+
+
+def test_a_finger_that_scrolls_runs_nothing(scripted, visit):
+    page = visit(scripted, width=390, height=844, has_touch=True, is_mobile=True)
+    page.fill(".mi-prompt", LONG)
+    asked, before = runs_of(page), page.evaluate("() => JSON.stringify(MI.app.strip())")
+    does = finger(page)
+    with page.expect_request(RUNS):
+        does("touchStart")
+    until(page, GOES_ON, asked[0]["token"])
+    for up in range(10, 160, 10):
+        does("touchMove", up)
+    does("touchEnd")
+    until(page, OVER, asked[0]["token"], seconds=1)
+    assert page.evaluate("() => scrollY") > 50
+    assert len(asked) == 1 and page.evaluate("() => JSON.stringify(MI.app.strip())") == before
 
 
 def test_a_tab_that_is_closed_ends_its_run(mortal, visit):
