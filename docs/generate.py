@@ -31,7 +31,7 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 
 def cli() -> str:
     """The text of docs/cli.md."""
-    from mi_explorer.cli import parser
+    from mi_explorer.cli.main import parser
 
     os.environ["COLUMNS"] = "110"
     parts = [HEAD]
@@ -42,7 +42,7 @@ def cli() -> str:
 
 def readme(text: str) -> str:
     """README.md with the table of settings as it is now."""
-    from mi_explorer.ui.settings import table
+    from mi_explorer.ui.access.settings import table
 
     before, _, rest = text.partition("<!-- settings -->")
     _, _, after = rest.partition("<!-- /settings -->")

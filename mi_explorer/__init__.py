@@ -17,12 +17,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mi_explorer.errors import UserError
+    from mi_explorer.generation.generate import Ask, Snapshot
+    from mi_explorer.generation.traces import Trace
     from mi_explorer.library import blend, export, generate, strip, sweep
     from mi_explorer.pairs import Pair, get_pair, list_pairs
     from mi_explorer.recipe import Decoding, Recipe, Scope
-    from mi_explorer.study.ask import Ask, Snapshot
-    from mi_explorer.study.summary import Summary
-    from mi_explorer.traces import Trace
+    from mi_explorer.studies.stats.summary import Summary
     from mi_explorer.workbench import Workbench
 
 __all__ = [
@@ -46,14 +46,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Ask": "study.ask",
+    "Ask": "generation.generate",
     "Decoding": "recipe",
     "Pair": "pairs",
     "Recipe": "recipe",
     "Scope": "recipe",
-    "Snapshot": "study.ask",
-    "Summary": "study.summary",
-    "Trace": "traces",
+    "Snapshot": "generation.generate",
+    "Summary": "studies.stats.summary",
+    "Trace": "generation.traces",
     "UserError": "errors",
     "Workbench": "workbench",
     "blend": "library",

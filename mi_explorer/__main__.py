@@ -2,7 +2,7 @@
 
 import sys
 
-from mi_explorer.cli import main
+from mi_explorer.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

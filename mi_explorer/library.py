@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.generation.generate import Ask, Snapshot
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Decoding, Recipe
-from mi_explorer.study.ask import Ask, Snapshot
-from mi_explorer.study.plan import parse_lambdas
+from mi_explorer.studies.plan import parse_lambdas
 
 if TYPE_CHECKING:
-    from mi_explorer.study.run import Event
-    from mi_explorer.study.summary import Summary
-    from mi_explorer.weights.blend import Bound
-    from mi_explorer.weights.export import Exported
+    from mi_explorer.merging.blend import Bound
+    from mi_explorer.merging.export import Exported
+    from mi_explorer.studies.runner import Event
+    from mi_explorer.studies.stats.summary import Summary
     from mi_explorer.workbench import Workbench
 
 GRID = "0:1:0.1"
@@ -114,11 +114,11 @@ def sweep(
     where it stopped, and one with more λs, questions or samples adds what is missing. `task` is a name or a .jsonl or .csv
     file, `refine` the most rounds of λs added at the transition, and `watch` sees the runner's events.
     """
-    from mi_explorer.study.plan import Plan, grid
-    from mi_explorer.study.progress import Progress
-    from mi_explorer.study.run import Runner, items_of
-    from mi_explorer.study.store import Store
-    from mi_explorer.study.summary import next_cells, summarise
+    from mi_explorer.studies.plan import Plan, grid
+    from mi_explorer.studies.progress import Progress
+    from mi_explorer.studies.runner import Runner, items_of
+    from mi_explorer.studies.stats.summary import next_cells, summarise
+    from mi_explorer.studies.store.store import Store
     from mi_explorer.tasks import load_task
 
     recipe, decoding = recipe or Recipe(), decoding or Decoding()
@@ -142,8 +142,8 @@ def blend(recipe: Recipe, pair: Pair | None = None) -> "Bound":
 
     `pair` where the recipe's name is not enough (a LoRA parent, an untied head).
     """
-    from mi_explorer.weights.blend import bind
-    from mi_explorer.weights.parents import Parents
+    from mi_explorer.checkpoints.parents import Parents
+    from mi_explorer.merging.blend import bind
 
     parents = Parents.open(pair or get_pair(recipe.pair))
     return bind(recipe if pair is None else replace(recipe, pair=pair.name), parents)
@@ -151,6 +151,6 @@ def blend(recipe: Recipe, pair: Pair | None = None) -> "Bound":
 
 def export(recipe: Recipe, out: str | Path, pair: Pair | None = None, *, progress: Callable[[int, int], Any] | None = None) -> "Exported":
     """Write the blend as a checkpoint folder in its parents' layout (new or empty `out`), read back and checked; see `weights.export`."""
-    from mi_explorer.weights.export import export as write
+    from mi_explorer.merging.export import export as write
 
     return write(blend(recipe, pair), out, progress=progress)

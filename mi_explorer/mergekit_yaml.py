@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from mi_explorer.codecs import load_yaml
+from mi_explorer.checkpoints.tensor_names import inside, place
 from mi_explorer.pairs import Pair, get_pair, list_pairs
 from mi_explorer.recipe import MODULES, Recipe, RecipeError, Scope, number
-from mi_explorer.weights.scope import inside, place
+from mi_explorer.recipe_io import load_yaml
 
 CROSSFADE = ("linear", "slerp", "karcher", "model_stock")
 SCALED = ("task_arithmetic", "ties", "dare_linear", "dare_ties", "breadcrumbs")

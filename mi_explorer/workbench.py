@@ -12,17 +12,17 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from mi_explorer.checkpoints import fingerprint as identity
 from mi_explorer.engine.events import INTERACTIVE
 from mi_explorer.errors import UserError
+from mi_explorer.generation.generate import Ask, Asker, Snapshot, State, Verdict, judge
+from mi_explorer.generation.traces import ThinkTags
 from mi_explorer.prompts import Prompts
 from mi_explorer.recipe import Recipe
-from mi_explorer.study import identity
-from mi_explorer.study.ask import Ask, Asker, Snapshot, State, Verdict, judge
-from mi_explorer.study.store import Store
-from mi_explorer.traces import ThinkTags
+from mi_explorer.studies.store.store import Store
 
 if TYPE_CHECKING:
-    from mi_explorer.engine.scores import Scores
+    from mi_explorer.generation.scores import Scores
 
 SWITCH_SECONDS = 0.0005
 
@@ -80,11 +80,11 @@ class Workbench:
         total)` with the phases "check", "open", "read" (tensors), "bind" and "measure" (steps), from several threads. Without, the
         engine goes on reading behind the scenes, and the first request waits for it.
         """
+        from mi_explorer.checkpoints.preflight import preflight
         from mi_explorer.engine import Engine, ResidentPair
-        from mi_explorer.engine.rows import logit_parts
+        from mi_explorer.engine.sequence import logit_parts
+        from mi_explorer.merging.blend import bind
         from mi_explorer.pairs import get_pair
-        from mi_explorer.weights.blend import bind
-        from mi_explorer.weights.preflight import preflight
 
         # The engine's thread gives up the interpreter at every tensor operation and has to win it back. At Python's 5 ms per
         # turn, a reader that folds text makes each of them wait: a sweep of the embedded pair ran at a fifth of its speed.
@@ -172,7 +172,7 @@ class Workbench:
 
     def score(self, snapshot: Snapshot) -> "Scores":
         """Per-token scores of a finished snapshot for the lenses: both endpoints and the blend, teacher-forced."""
-        from mi_explorer.engine import score
+        from mi_explorer.generation.scores import score
 
         if not snapshot.ids:
             raise WorkbenchError("There are no tokens to score yet; wait for the trace to end.")

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 from mi_explorer.engine.events import Admitted, Event, Failed, Finished, Request, Token
 from mi_explorer.prompts import Prompts
-from mi_explorer.study.store import Store
+from mi_explorer.studies.store.store import Store
 from mi_explorer.workbench import Workbench
 
 SPECIAL = ("<think>", "</think>", "<|im_start|>", "<|im_end|>")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import mi_explorer as mi
 from mi_explorer.library import lambdas
 from mi_explorer.paths import ASSETS
-from mi_explorer.study.store import Store
+from mi_explorer.studies.store.store import Store
 from mi_explorer.tasks import load_task
 from tests.fakes import ScriptedEngine, blend_script, scripted_bench
 

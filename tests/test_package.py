@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from mi_explorer import __version__, cli
+from mi_explorer import __version__
+from mi_explorer.cli import main
 from mi_explorer.paths import ASSETS
-from mi_explorer.ui.settings import OPTIONS, read
+from mi_explorer.ui.access.settings import OPTIONS, read
 
 ROOT = Path(__file__).resolve().parents[1]
 KNOWN = {"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD"}
@@ -85,7 +86,7 @@ def test_it_copies_all_that_the_app_needs(steps, tmp_path):
     code = """
 import mi_explorer.ui.page
 from mi_explorer import get_pair
-from mi_explorer.ui.settings import read
+from mi_explorer.ui.access.settings import read
 print(read([]).host, get_pair("mini").instruct)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
@@ -124,7 +125,7 @@ def test_its_health_check_tells_up_from_down(steps):
 def test_the_packages_metadata():
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)
-    assert project["project"]["scripts"]["mi-explorer"] == "mi_explorer.cli:main" and callable(cli.main)
+    assert project["project"]["scripts"]["mi-explorer"] == "mi_explorer.cli.main:main" and callable(main.main)
     included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert {ROOT / source for source in included} == {ASSETS} and set(included.values()) == {"mi_explorer/assets"}
     assert (ROOT / project["tool"]["hatch"]["version"]["path"]).read_text().count(f'__version__ = "{__version__}"') == 1
@@ -133,7 +134,7 @@ def test_the_packages_metadata():
 
 
 def test_app_is_a_command(capsys):
-    assert cli.main(["app", "--rows", "0"]) == 2 and "rows must be a whole number" in capsys.readouterr().err
+    assert main.main(["app", "--rows", "0"]) == 2 and "rows must be a whole number" in capsys.readouterr().err
     with pytest.raises(SystemExit) as end:
-        cli.main(["app", "--help"])
+        main.main(["app", "--help"])
     assert end.value.code == 0 and "--folders" in capsys.readouterr().out

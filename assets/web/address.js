@@ -1,4 +1,4 @@
-// The address bar: the view as a query, fields at their default left out. Python reads it (mi_explorer/ui/view.py).
+// The address bar: the view as a query, fields at their default left out. Python reads it (mi_explorer/ui/explore/view.py).
 "use strict";
 MI.address = function (view, fields, version, linkLimit) {
   const out = [["v", version]];

@@ -83,11 +83,11 @@ MI.key = function (view) {
 // -- What other tabs may ask of Explore --------------------------------------------------------------------------------
 // MI.patch(view) sets parts of what Explore looks at and stays on the current tab; MI.show(view, content) sets them, opens
 // `content` where there is some, and turns to Explore. Both may be called at any time, also before Explore is there.
-//   view     keys of the address (mi_explorer/ui/view.py, FIELDS), any of them: { lam, method, params, layers, modules,
+//   view     keys of the address (mi_explorer/ui/explore/view.py, FIELDS), any of them: { lam, method, params, layers, modules,
 //            template, t, top_p, top_k, min_p, rep, cap, seed, q, gold, pins, lens }. `layers` is text ("all", "none",
 //            "0-3,5"), `modules` a list of names, `params` an object of numbers. Unknown keys and `pair` are passed over.
 //   content  a finished strip as the server makes it: { token, label, view, frames: { id: frame }, sentence, bands }.
-//            `Explore.sample(study, key)` (mi_explorer/ui/explore.py) makes it of a stored sample. Its own `view` (recipe,
+//            `Explore.sample(study, key)` (mi_explorer/ui/explore/explore_handlers.py) makes it of a stored sample. Its own `view` (recipe,
 //            decoding, seed and question of the sample) is set first, so MI.show({}, content) is enough. { error } is said.
 // Examples: MI.show({ layers: "4-5", modules: ["mlp"] });   MI.show({}, await server.sample({ study, key }));
 // MI.view() is a copy of Explore's view, or null while it is not there.

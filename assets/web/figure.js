@@ -1,4 +1,4 @@
-// A figure: plotly, the table behind it, PNG, SVG and CSV. Its data arrive as JSON text (mi_explorer/ui/figure.py).
+// A figure: plotly, the table behind it, PNG, SVG and CSV. Its data arrive as JSON text (mi_explorer/ui/plotly_component.py).
 "use strict";
 
 // Plotly's script is asked for once, by the first figure that is shown.

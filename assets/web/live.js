@@ -1,4 +1,4 @@
-// A run as one answer of the server: server-sent events, each with what changed since the one before (mi_explorer/ui/live.py).
+// A run as one answer of the server: server-sent events, each with what changed since the one before (mi_explorer/ui/explore/live.py).
 "use strict";
 // Asks for a run; `hear` gets its whole states, `gone` words (or none) when the answer ends, `leave` hangs up.
 MI.live = function (address, request, hear, gone) {

@@ -5,9 +5,9 @@ Events import without torch; `Engine`, `ResidentPair` and `score` load it when t
 
 from typing import Any
 
-__all__ = ["Engine", "ResidentPair", "Stream", "score"]
+__all__ = ["Engine", "ResidentPair", "Stream"]
 
-_HOMES = {"Engine": "loop", "ResidentPair": "resident", "Stream": "stream", "score": "scores"}
+_HOMES = {"Engine": "engine", "ResidentPair": "resident", "Stream": "stream"}
 
 
 def __getattr__(name: str) -> Any:

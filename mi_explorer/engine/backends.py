@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from mi_explorer.engine.budget import Grant, grant
-from mi_explorer.engine.layout import Layout
-from mi_explorer.engine.packed import packs
+from mi_explorer.engine.memory import Grant, grant
+from mi_explorer.engine.native.layout import Layout
+from mi_explorer.engine.native.packed import packs
 from mi_explorer.recipe import Recipe
 
 CONTEXT = 32768  # positions per row unless asked for more
@@ -15,10 +15,10 @@ CONTEXT = 32768  # positions per row unless asked for more
 def make_model(resident: Any, rowwise: bool = True) -> Any:
     """The resident weights. For a resident pair without an engine (scores only) or as the first half of `make_backend`."""
     if isinstance(resident.layout, Layout):
-        from mi_explorer.engine.lean import LeanModel
+        from mi_explorer.engine.native.native_backend import LeanModel
 
         return LeanModel(resident.layout, resident.device, resident.dtype, resident.weight_bytes, rowwise, resident.reads)
-    from mi_explorer.engine.generic import GenericModel
+    from mi_explorer.engine.transformers.transformers_backend import GenericModel
 
     resident.reads(0, len(resident.names))  # transformers reads them in one go
     model = GenericModel(str(resident.folder), resident.names, resident.device_name, resident.dtype)
@@ -31,14 +31,14 @@ def make_backend(resident: Any, rows: int, context: int | None, memory: int | No
     limit = min(context or min(resident.max_positions, CONTEXT), resident.max_positions)
     layout, item = resident.layout, resident.dtype.itemsize
     if isinstance(layout, Layout):
-        from mi_explorer.engine.lean import LeanBackend
+        from mi_explorer.engine.native.native_backend import LeanBackend
 
         per_position = len(layout.layers) * 2 * layout.kv_heads * layout.head_dim * item
         given = grant(resident.weight_bytes, per_position, rows, limit, resident.device, memory)
         model = resident.ready(given.rowwise)
         model.packed = given.packed and packs(resident.device, resident.dtype)
         return LeanBackend(model, given.slots, given.context, given.why_folded), given
-    from mi_explorer.engine.generic import GenericBackend, fits_slots
+    from mi_explorer.engine.transformers.transformers_backend import GenericBackend, fits_slots
 
     config = resident.config.get_text_config(decoder=True)
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads

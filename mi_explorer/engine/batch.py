@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from mi_explorer.engine.events import Admitted, Event, Failed, Finished, FinishReason, Token, Verified
-from mi_explorer.engine.rows import Lane, Row
-from mi_explorer.engine.sampling import Sampler
+from mi_explorer.engine.sampler import Sampler
+from mi_explorer.engine.sequence import Lane, Row
 
 Emit = Callable[[Row, Event], None]
 ByFold = Callable[[Sequence[int]], list[bool]]

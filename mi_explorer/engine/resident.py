@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from mi_explorer.engine.layout import Layout, read_layout
+from mi_explorer.checkpoints.parents import Parents
+from mi_explorer.engine.native.layout import Layout, read_layout
 from mi_explorer.errors import UserError
+from mi_explorer.merging.blend import bind
+from mi_explorer.merging.coefficients import Blend
 from mi_explorer.recipe import Recipe
-from mi_explorer.weights.blend import bind
-from mi_explorer.weights.line import Blend
-from mi_explorer.weights.parents import Parents
 
 SMALL = 200_000_000  # parameters up to which fp32 is the default on a CPU: exact, and fast enough
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mi_explorer.engine.events import Event, Failed, Finished
 
 if TYPE_CHECKING:
-    from mi_explorer.engine.loop import Engine
+    from mi_explorer.engine.engine import Engine
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Importing this package registers the model name `mi_explorer`. It needs the extra `lm-eval`, and nothing else imports it.
 """
 
-from mi_explorer.harness.answers import HarnessError, Told, costs, score
 from mi_explorer.harness.model import BlendLM
+from mi_explorer.harness.requests import HarnessError, Told, costs, score
 
 __all__ = ["BlendLM", "HarnessError", "Told", "costs", "score"]

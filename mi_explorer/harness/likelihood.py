@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from mi_explorer.engine.rows import logit_parts
-from mi_explorer.harness.answers import HarnessError
+from mi_explorer.engine.sequence import logit_parts
+from mi_explorer.harness.requests import HarnessError
 from mi_explorer.recipe import Recipe
 
 CHUNK = 512  # positions whose logits are held at a time

@@ -18,12 +18,12 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from mi_explorer.harness.answers import HarnessError, Job, Told, answer_of, run
+from mi_explorer.generation.generate import Ask
 from mi_explorer.harness.likelihood import loglikelihood
+from mi_explorer.harness.requests import HarnessError, Job, Told, answer_of, run
 from mi_explorer.prompts import Prompt
 from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.study.ask import Ask
-from mi_explorer.study.plan import digest, sample_seed
+from mi_explorer.studies.plan import digest, sample_seed
 
 log = logging.getLogger(__name__)
 CAP = 32_768  # tokens of a response where nothing else is said; the model's context bounds it too

@@ -74,7 +74,7 @@ def write_cards(out: Path, results: Path | None) -> None:
     """The README.md of every model that is there; `results` is the object that `sweep --json` printed."""
     from safetensors import safe_open
 
-    from mi_explorer.mini.card import card, runs_text, seconds_of
+    from mi_explorer.mini.model_cards import card, runs_text, seconds_of
 
     found = json.loads(results.read_text()) if results else None
     for role, runs in ROLES.items():

@@ -114,7 +114,7 @@ def stream(seed: int, split: Split | None, weights: Mapping[str, float] | None =
 
     `weights` replaces the weights of the families it names.
     """
-    from mi_explorer.mini.families import FAMILIES, WEIGHTS
+    from mi_explorer.mini.computed_problems import FAMILIES, WEIGHTS
 
     mixed = {**WEIGHTS, **(weights or {})}
     rng = random.Random(f"mini-{split}-{seed}")

@@ -1,6 +1,6 @@
 """Tasks: questions with known answers and verifiers. They know text and answers, no models."""
 
-from mi_explorer.tasks.common import Question, Task, TaskError, load_task
+from mi_explorer.tasks.task import Question, Task, TaskError, load_task
 from mi_explorer.tasks.verify import verify
 
 __all__ = ["Question", "Task", "TaskError", "load_task", "verify"]

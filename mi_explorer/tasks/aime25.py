@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mi_explorer.tasks.common import BOXED, Question, Task
 from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.task import BOXED, Question, Task
 
 SOURCE = Source("math-ai/aime25", "test", ("problem", "answer"), "as its card says; the problems are those of the MAA")
 

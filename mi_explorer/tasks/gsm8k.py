@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mi_explorer.tasks.common import BOXED, Question, Task, TaskError
 from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.task import BOXED, Question, Task, TaskError
 
 SOURCE = Source("openai/gsm8k", "test", ("question", "answer"), "MIT", config="main")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import unknown
-from mi_explorer.tasks.common import ASSETS, Question, Task, TaskError, from_file
 from mi_explorer.tasks.judge import JudgeError
+from mi_explorer.tasks.task import ASSETS, Question, Task, TaskError, from_file
 from mi_explorer.tasks.verify import kind_of
 
 PREFIX = "reasoning_gym:"

@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mi_explorer.tasks.common import Question, Task, TaskError
 from mi_explorer.tasks.judge import JudgeError
 from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.task import Question, Task, TaskError
 
 SOURCE = Source("google/IFEval", "train", ("prompt", "instruction_id_list", "kwargs"), "Apache-2.0")
 EXTRA = "IFEval's checks come with an extra that is not installed: pip install 'lm-eval[ifeval]>=0.4.9'."

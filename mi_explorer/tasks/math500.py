@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from mi_explorer.tasks.common import BOXED, Question, Task
 from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.task import BOXED, Question, Task
 
 SOURCE = Source("HuggingFaceH4/MATH-500", "test", ("problem", "answer", "level"), "not stated on its card; its source, PRM800K, is MIT")
 

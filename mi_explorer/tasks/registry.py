@@ -5,7 +5,7 @@ from functools import partial
 
 from mi_explorer.errors import unknown
 from mi_explorer.tasks import aime25, gpqa, gsm8k, gym, ifeval, math500, mini
-from mi_explorer.tasks.common import Task, TaskError
+from mi_explorer.tasks.task import Task, TaskError
 
 TASKS: dict[str, Callable[..., Task]] = {
     "mini": mini.load,

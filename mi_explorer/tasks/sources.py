@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mi_explorer.bounded import parquet_rows, regular
 from mi_explorer.errors import UserError
-from mi_explorer.tasks.common import MAX_FILE, TaskError
+from mi_explorer.input_limits import parquet_rows, regular
+from mi_explorer.tasks.task import MAX_FILE, TaskError
 
 Loader = Callable[..., Any]
 

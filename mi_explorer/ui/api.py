@@ -21,14 +21,14 @@ from typing import Any, TypedDict
 import gradio as gr
 
 from mi_explorer.errors import UserError
+from mi_explorer.generation.generate import Ask, Snapshot
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import MODULES, Decoding, Recipe
-from mi_explorer.study.ask import Ask, Snapshot
-from mi_explorer.study.jobs import Job, Jobs
-from mi_explorer.study.plan import Plan, grid, parse_lambdas
-from mi_explorer.ui import view as views
-from mi_explorer.ui.limits import MOST_RUNS, MOST_UNITS, Limits, Visitor, visitor
-from mi_explorer.ui.pairs import Pairs
+from mi_explorer.studies.jobs import Job, Jobs
+from mi_explorer.studies.plan import Plan, grid, parse_lambdas
+from mi_explorer.ui.access.limits import MOST_RUNS, MOST_UNITS, Limits, Visitor, visitor
+from mi_explorer.ui.explore import view
+from mi_explorer.ui.open_pairs import Pairs
 
 log = logging.getLogger(__name__)
 MOST_LAMS = 24  # frames of one strip
@@ -126,7 +126,7 @@ class Api:
     # -- what there is -----------------------------------------------------------------------------------------------
     def pairs(self) -> list[PairInfo]:
         """The pairs of this page: those that are loaded answer; the rest can be loaded on the page."""
-        from mi_explorer.ui.setup import methods
+        from mi_explorer.ui.explore.page_setup import methods
 
         out: list[PairInfo] = []
         for offered in self._pairs.offered():
@@ -141,7 +141,7 @@ class Api:
     def questions(self, limit: int = 10, seed: int = 0, family: str = "") -> list[Question]:
         """Questions of the page's task with their known answers, drawn by the seed; of one family where it is named."""
         from mi_explorer.errors import unknown
-        from mi_explorer.tasks.common import choose
+        from mi_explorer.tasks.task import choose
 
         held = self._pairs.at("")[0].questions
         if family and family not in (families := {q.family for q in held}):
@@ -156,9 +156,9 @@ class Api:
         template: str = "own", pair: str = "",
     ) -> RecipeForms:  # fmt: skip
         """A blend as YAML, JSON, address, command line and (where there is one) mergekit configuration, checked against the pair."""
-        from mi_explorer.codecs import to_json, to_query, to_yaml
         from mi_explorer.mergekit_yaml import to_mergekit
-        from mi_explorer.weights.card import reproduce
+        from mi_explorer.merging.model_card import reproduce
+        from mi_explorer.recipe_io import to_json, to_query, to_yaml
 
         bench, made = self._recipe(pair, lam, method, layers, modules, params, template)
         try:
@@ -194,8 +194,8 @@ class Api:
 
     def _answers(self, prompt: str, lams: tuple[float, ...], gold: str, decoding: Decoding, made: tuple[Any, Recipe]) -> Iterator[list[Frame]]:
         bench, recipe = made
-        if len(prompt) > views.PROMPT_LIMIT:
-            raise ApiError(f"The prompt has {len(prompt):,} characters; at most {views.PROMPT_LIMIT:,} are read here.")
+        if len(prompt) > view.PROMPT_LIMIT:
+            raise ApiError(f"The prompt has {len(prompt):,} characters; at most {view.PROMPT_LIMIT:,} are read here.")
         asks = [Ask(str(i), prompt, recipe.at(lam), decoding, gold.strip()[:500] or None) for i, lam in enumerate(lams)]
         last: dict[str, Snapshot] = {}
         stop = threading.Event()
@@ -213,8 +213,8 @@ class Api:
         cap: int = 512, seed: int = 0, refine: int = 0, pair: str = "",
     ) -> Sweep:  # fmt: skip
         """Start (or extend, or go on with) a sweep of the page's task in the background; `/sweep_status` says how it stands."""
-        from mi_explorer.study.run import Runner, items_of
-        from mi_explorer.study.summary import next_cells
+        from mi_explorer.studies.runner import Runner, items_of
+        from mi_explorer.studies.stats.summary import next_cells
         from mi_explorer.tasks import load_task
 
         if not self._task:
@@ -252,8 +252,8 @@ class Api:
         return True
 
     def _stands(self, name: str, job: Job | None) -> Sweep:
-        from mi_explorer.study.shelf import open_study
-        from mi_explorer.study.summary import summarise
+        from mi_explorer.studies.stats.summary import summarise
+        from mi_explorer.studies.store.bundled import open_study
 
         own = self._pairs.at("")[0].bench.store if job is None else job.runner.store
         state = job.state if job is not None else None
@@ -292,7 +292,7 @@ class Api:
             raise ApiError(f"The pair {pair[:80]!r} is not loaded here. Loaded: {loaded}.")
         names = list(MODULES) if modules.strip() == "all" else [m.strip() for m in modules.split(",") if m.strip()]
         given = {"pair": bench.pair.name, "lam": lam, "method": method, "layers": layers, "modules": names, "params": params or {}}
-        made = views.from_dict({**given, "template": template}).recipe()
+        made = view.from_dict({**given, "template": template}).recipe()
         bench.check(made)
         return bench, made
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from mi_explorer.study.jobs import Jobs
-from mi_explorer.ui.explore import Explore
-from mi_explorer.ui.pairs import Pairs
-from mi_explorer.ui.parcels import Parcels
+from mi_explorer.studies.jobs import Jobs
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.file_jobs import Parcels
+from mi_explorer.ui.open_pairs import Pairs
 
 
 @dataclass(frozen=True)

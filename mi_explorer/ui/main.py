@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from mi_explorer.errors import UserError
-from mi_explorer.ui import settings as options
+from mi_explorer.ui.access import settings as options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,20 +14,21 @@ from typing import Any
 
 import gradio as gr
 
-from mi_explorer import spaces
 from mi_explorer.errors import UserError
-from mi_explorer.guard import Guard
 from mi_explorer.paths import ASSETS
-from mi_explorer.study.jobs import Jobs
-from mi_explorer.ui import ablations, api, curves, figure, gate, landing, takeaway, weights
+from mi_explorer.studies.jobs import Jobs
+from mi_explorer.ui import ablations, api, curves, plotly_component, spaces, takeaway, weights
+from mi_explorer.ui.access import middleware
+from mi_explorer.ui.access.access_policy import Guard
+from mi_explorer.ui.access.limits import Limits, Visitor, visitor
+from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.context import Page
-from mi_explorer.ui.explore import Explore
-from mi_explorer.ui.limits import Limits, Visitor, visitor
-from mi_explorer.ui.live import ROUTE, TEXTS, Live
-from mi_explorer.ui.pairs import Pairs
-from mi_explorer.ui.settings import Settings
-from mi_explorer.ui.setup import about, setup
-from mi_explorer.ui.waiting import Line, for_turn
+from mi_explorer.ui.explore import demo_strip
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.explore.live import ROUTE, TEXTS, Live
+from mi_explorer.ui.explore.page_setup import about, setup
+from mi_explorer.ui.explore.run_queue import Line, for_turn
+from mi_explorer.ui.open_pairs import Pairs
 
 WEB = ASSETS / "web"
 SCRIPTS = (
@@ -187,7 +188,7 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
     queue._queue.sleep_when_free = POLL
     queue._queue.progress_update_sleep_when_free = BARS
     limits = limits or Limits(settings.runs, settings.address_runs, settings.tokens)
-    guarded = gate.protect(queue, settings, limits)
+    guarded = middleware.protect(queue, settings, limits)
     live = app.live(Line(VISITORS, settings.queue, limits, app.pace))  # type: ignore[attr-defined]  # set by `build`
     options: dict[str, Any] = {
         "ssr_mode": False,
@@ -198,7 +199,7 @@ def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = Non
         "state_session_capacity": SESSIONS,
         **more,
     }
-    routes = {"routes": [figure.route(), app.parcels.route(), live.route()]}  # type: ignore[attr-defined]  # set by `build`
+    routes = {"routes": [plotly_component.route(), app.parcels.route(), live.route()]}  # type: ignore[attr-defined]  # set by `build`
     options = {**guarded, **options, "app_kwargs": {**routes, **guarded["app_kwargs"], **options.get("app_kwargs", {})}}
     return queue.launch(server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, **options)
 
@@ -244,14 +245,14 @@ def serve(settings: Settings) -> None:
 
 def room_of(bench: Any, questions: tuple[Any, ...], task: str, limits: Limits | None = None) -> tuple[Explore, dict[str, Any]]:
     """The handlers and the fixed part of an open workbench, on its precomputed strip where there is one."""
-    from mi_explorer.weights.preflight import preflight
+    from mi_explorer.checkpoints.preflight import preflight
 
     explore = Explore(bench, questions, limits)
-    content = landing.read(bench.pair.name)
+    content = demo_strip.read(bench.pair.name)
     strip = None
     if content:
-        strip = landing.strip(content, bench.fingerprint)
-        explore.keep(landing.TOKEN, {s.id: s for s in landing.snapshots(content, bench)})
-    explore.landing = strip or landing.of_embedded()
+        strip = demo_strip.strip(content, bench.fingerprint)
+        explore.keep(demo_strip.TOKEN, {s.id: s for s in demo_strip.snapshots(content, bench)})
+    explore.landing = strip or demo_strip.of_embedded()
     words = about(preflight(bench.pair), bench.dtype, bench.device)
     return explore, setup(bench, questions, task, strip, words)

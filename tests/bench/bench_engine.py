@@ -23,12 +23,12 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 
 from mi_explorer.engine import Engine, ResidentPair
-from mi_explorer.engine.banks import Rows
-from mi_explorer.engine.decoder import Decoder
 from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token
-from mi_explorer.engine.plane import Plane
+from mi_explorer.engine.kv_cache import Slots
+from mi_explorer.engine.native.decoder import Decoder
+from mi_explorer.engine.native.endpoints import Plane
+from mi_explorer.engine.native.weights import Rows
 from mi_explorer.engine.policy import Costs
-from mi_explorer.engine.slots import Slots
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Decoding, Recipe
 

@@ -78,7 +78,7 @@ class Book:
 def serve(port: int, home: str, status: str) -> None:
     """The product's own `serve`, with the engine's status written to a file twice a second."""
     from mi_explorer.ui import page
-    from mi_explorer.ui.settings import Settings
+    from mi_explorer.ui.access.settings import Settings
     from mi_explorer.workbench import Workbench
 
     opened = Workbench.open

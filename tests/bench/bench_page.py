@@ -158,7 +158,7 @@ def timed(page: Page, held: float | None = None) -> dict[str, float]:
 def engine_alone(bench: Any, view: Any) -> dict[str, float]:
     """The same strip straight from the engine: seconds to the first token and to the end, by its events."""
     from mi_explorer.engine.events import Request, Token
-    from mi_explorer.ui import board
+    from mi_explorer.ui.explore import board
 
     requests = []
     for lam in board.GRID:
@@ -175,7 +175,7 @@ def engine_alone(bench: Any, view: Any) -> dict[str, float]:
 
 def live(browser: Any, folder: Path, how: argparse.Namespace, pair: str = "mini", cap: int | None = None) -> dict[str, float]:
     from mi_explorer.tasks import load_task
-    from mi_explorer.ui import view as views
+    from mi_explorer.ui.explore import view as views
     from mi_explorer.workbench import Workbench
 
     process, address = server(folder, "app.py", "--port", "{port}", "--pair", pair.replace("{", "{{").replace("}", "}}"))

@@ -23,17 +23,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
+from mi_explorer.checkpoints.fingerprint import versions
 from mi_explorer.engine.events import BULK, Request
 from mi_explorer.recipe import Decoding, Recipe
-from mi_explorer.study.exchange import export_study
-from mi_explorer.study.grid import Grid
-from mi_explorer.study.identity import versions
-from mi_explorer.study.metrics import Measures
-from mi_explorer.study.plan import Item, Plan, digest, grid
-from mi_explorer.study.run import Runner
-from mi_explorer.study.samples import Sample, pack
-from mi_explorer.study.store import CellRow, Store
-from mi_explorer.study.summary import summarise
+from mi_explorer.studies.plan import Item, Plan, digest, grid
+from mi_explorer.studies.runner import Runner
+from mi_explorer.studies.stats.grid import Grid
+from mi_explorer.studies.stats.metrics import Measures
+from mi_explorer.studies.stats.summary import summarise
+from mi_explorer.studies.store.exchange import export_study
+from mi_explorer.studies.store.sample import Sample, pack
+from mi_explorer.studies.store.store import CellRow, Store
 from mi_explorer.workbench import Workbench
 
 LAMS = tuple(i / 10 for i in range(11))

@@ -25,13 +25,13 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.mergekit_yaml import to_mergekit
+from mi_explorer.merging.blend import bind
+from mi_explorer.merging.export import export
+from mi_explorer.merging.merged_weights import Fold
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Recipe, Scope
-from mi_explorer.weights.blend import bind
-from mi_explorer.weights.export import export
-from mi_explorer.weights.fold import Fold
-from mi_explorer.weights.parents import Parents
 from tests.fixtures import config
 
 ROOT = Path(__file__).resolve().parents[2]

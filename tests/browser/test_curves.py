@@ -13,9 +13,9 @@ from playwright.sync_api import expect
 from test_access import AXE
 
 from mi_explorer.recipe import Decoding, Recipe
-from mi_explorer.study.plan import Item, Plan, grid
-from mi_explorer.study.run import Runner
-from mi_explorer.study.store import Store
+from mi_explorer.studies.plan import Item, Plan, grid
+from mi_explorer.studies.runner import Runner
+from mi_explorer.studies.store.store import Store
 from tests.fakes import scripted_bench
 
 LONG = 90_000  # milliseconds: servers start, chart scripts load and sweeps run on a machine that may be busy

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from mi_explorer.ui import figure
+from mi_explorer.ui import plotly_component
 
 WEB = Path(__file__).resolve().parents[2] / "assets" / "web"
 
@@ -23,9 +23,9 @@ def test_a_lambda_has_the_same_colour_in_python_and_on_the_page(blank: Page):
     lams = [-0.5, 0, 0.1, 0.33, 0.5, 0.77, 1, 1.5]
     for lam, text in zip(lams, blank.evaluate("lams => lams.map(MI.colour)", lams), strict=True):
         theirs = [int(x) for x in text[4:-1].split()]
-        ours = [int(figure.lambda_colour(lam)[i : i + 2], 16) for i in (1, 3, 5)]
+        ours = [int(plotly_component.lambda_colour(lam)[i : i + 2], 16) for i in (1, 3, 5)]
         assert max(abs(a - b) for a, b in zip(theirs, ours, strict=True)) <= 1  # halves round up there and to even here
-    assert figure.lambda_colour(0) == "#0072b2" and figure.lambda_colour(1) == "#d55e00"
+    assert plotly_component.lambda_colour(0) == "#0072b2" and plotly_component.lambda_colour(1) == "#d55e00"
 
 
 def test_csv_quotes_and_disarms_formulas(blank: Page):

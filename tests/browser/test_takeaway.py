@@ -19,9 +19,9 @@ AXE = next(Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")).read
 def studied(home) -> None:
     """A small sweep of a scripted pair in the store of `home`; its name is hostile."""
     from mi_explorer.recipe import Decoding, Recipe
-    from mi_explorer.study.plan import Item, Plan, grid
-    from mi_explorer.study.run import Runner
-    from mi_explorer.study.store import Store
+    from mi_explorer.studies.plan import Item, Plan, grid
+    from mi_explorer.studies.runner import Runner
+    from mi_explorer.studies.store.store import Store
     from tests.fakes import ScriptedEngine, scripted_bench
 
     items = tuple(Item("sums", f"q{i}", f"What is {i} + 4? {EVIL}", str(i + 4)) for i in range(4))

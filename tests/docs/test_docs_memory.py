@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, Qwen3Config
 
 from mi_explorer.engine.backends import CONTEXT
-from mi_explorer.engine.budget import SHARE, MemoryNeed, grant
+from mi_explorer.engine.memory import SHARE, MemoryNeed, grant
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = re.findall(r"^\| (Qwen3-[\d.]+B) \|(.+)\|$", (ROOT / "docs" / "add-a-pair.md").read_text(encoding="utf-8"), re.MULTILINE)

@@ -11,8 +11,8 @@ import torch
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, INTERACTIVE, Finished, Request
 from mi_explorer.engine.policy import Costs
-from mi_explorer.engine.rows import Row
-from mi_explorer.engine.schedule import Scheduler
+from mi_explorer.engine.scheduler import Scheduler
+from mi_explorer.engine.sequence import Row
 from mi_explorer.recipe import Decoding, Recipe
 
 # Milliseconds of a step by lanes, of a fold, of a further token of a prompt: the embedded pair; 135M bf16 with matrix units, and without.

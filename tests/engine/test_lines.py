@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.events import Request
-from mi_explorer.engine.lines import Batch, Line, Unclaimed
+from mi_explorer.engine.transformers.rowwise import Batch, Line, Unclaimed
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 
 

@@ -382,7 +382,7 @@ def test_a_newcomer_shares_the_next_step_with_a_full_batch(labs):
 def test_no_fault_leaves_anybody_waiting(labs, solo, monkeypatch):
     """Start-up that cannot measure, and a bug in the scheduler: requests end with a message, the next ones run."""
     lab = labs("qwen3")
-    monkeypatch.setattr("mi_explorer.engine.loop.Meter", lambda *a: 1 / 0)
+    monkeypatch.setattr("mi_explorer.engine.engine.Meter", lambda *a: 1 / 0)
     with Engine(lab.resident, max_rows=4, max_context=64) as engine:
         assert run(engine, [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(8))])["a"] == solo(0.3, 0, greedy(8))
         assert "could not be measured" in engine.status().notes[-1]

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from mi_explorer.engine import Engine, ResidentPair
-from mi_explorer.engine.banks import Fold, Rows
-from mi_explorer.engine.budget import grant
 from mi_explorer.engine.events import Request
-from mi_explorer.engine.packed import pack, packs, product
-from mi_explorer.engine.plane import Plane
+from mi_explorer.engine.memory import grant
+from mi_explorer.engine.native.endpoints import Plane
+from mi_explorer.engine.native.packed import pack, packs, product
+from mi_explorer.engine.native.weights import Fold, Rows
 from mi_explorer.recipe import Scope
 from tests.engine.lab import CHEAP_ROWS, ROWWISE, greedy, prompt, run
 

@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mi_explorer.engine import Engine, ResidentPair, loop, measure
-from mi_explorer.engine.budget import MemoryNeed, grant
+from mi_explorer.engine import Engine, ResidentPair, step_times
+from mi_explorer.engine import engine as loop
 from mi_explorer.engine.events import BULK, INTERACTIVE, Request
-from mi_explorer.engine.lean import LeanBackend
+from mi_explorer.engine.memory import MemoryNeed, grant
+from mi_explorer.engine.native.native_backend import LeanBackend
 from mi_explorer.engine.policy import HORIZON, STAY, TURN, Costs, Group, Plan, Turns, choose
-from mi_explorer.engine.schedule import Scheduler
+from mi_explorer.engine.scheduler import Scheduler
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 
 CPU = torch.device("cpu")
@@ -172,8 +173,8 @@ def test_start_up_measures_both_modes(labs):
 def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monkeypatch, pause):
     """Passes take 20 ms more until start-up is over: sizes are missing and times wrong, and quiet moments mend both."""
     lab = labs("qwen3")
-    monkeypatch.setattr(measure, "PAUSE", pause)
-    monkeypatch.setattr(measure, "PATIENCE", 0.1)
+    monkeypatch.setattr(step_times, "PAUSE", pause)
+    monkeypatch.setattr(step_times, "PATIENCE", 0.1)
     monkeypatch.setattr(loop, "REST", 0.01)
     whole, busy, passes = LeanBackend.run, [True], []
 
@@ -215,7 +216,7 @@ def test_as_many_threads_as_pay(monkeypatch, steps, most, chosen):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: now[-1])
     monkeypatch.setattr(torch, "set_num_threads", now.append)
-    meter = object.__new__(measure.Meter)
+    meter = object.__new__(step_times.Meter)
     meter.backend, meter.modes, meter.rows = SimpleNamespace(device=CPU), ["folded", "rowwise"], 32
     meter._step = lambda mode, lanes: steps[now[-1]] / 1000
     meter._choose_threads()

@@ -14,7 +14,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from mi_explorer.engine.sampling import MANY, Sampler, noise
+from mi_explorer.engine.sampler import MANY, Sampler, noise
 from mi_explorer.recipe import Decoding
 
 CPU = torch.device("cpu")

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from mi_explorer.engine import Engine
 from mi_explorer.engine.events import INTERACTIVE, Finished, Request
-from mi_explorer.engine.queue import Queue
+from mi_explorer.engine.request_queue import Queue
 from mi_explorer.engine.stream import Stream, Waits
+from mi_explorer.generation import generate
+from mi_explorer.generation.generate import Ask
 from mi_explorer.recipe import Recipe
-from mi_explorer.study import ask
-from mi_explorer.study.ask import Ask
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 from tests.fakes import scripted_bench
 
@@ -68,7 +68,7 @@ def test_who_waits_for_a_slot_is_told_and_who_does_not_is_not(labs):
 
 
 def test_the_pace_is_that_of_the_rows_that_ended():
-    from mi_explorer.engine import loop
+    from mi_explorer.engine import engine as loop
 
     engine = object.__new__(loop.Engine)
     queue, stream = Queue(), object.__new__(loop.Stream)
@@ -141,7 +141,7 @@ class Ended:
 
 
 def test_a_slow_verdict_is_waited_for_at_rest(monkeypatch):
-    monkeypatch.setattr(ask, "judge", lambda *_: time.sleep(0.5) or "wrong")
+    monkeypatch.setattr(generate, "judge", lambda *_: time.sleep(0.5) or "wrong")
     stream = Ended()
     with scripted_bench(SimpleNamespace(submit=lambda requests: stream)) as bench:
         (*_, last) = bench.stream([Ask("a", "Go", Recipe(), gold="7")])

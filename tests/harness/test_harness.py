@@ -11,15 +11,15 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mi_explorer import cli
-from mi_explorer.cli_harness import OWN, tasks
+from mi_explorer.cli import main
+from mi_explorer.cli.lm_eval import OWN, tasks
 from mi_explorer.errors import UserError
+from mi_explorer.generation.traces import trace_of_text
 from mi_explorer.harness import BlendLM, costs
-from mi_explorer.harness.answers import answer_of
+from mi_explorer.harness.requests import answer_of
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.tasks import load_task
-from mi_explorer.traces import trace_of_text
 from mi_explorer.workbench import Ask, Workbench
 from tests.fakes import ByteTokenizer, ScriptedEngine, scripted_bench
 
@@ -232,7 +232,7 @@ def test_lm_eval_finds_the_model_by_its_name(tmp_path, monkeypatch):
 
 
 def test_the_command_gives_a_line_per_lambda(capsys):
-    assert cli.main(["lm-eval", "--tasks", "mi_mini", "--lambda", "0,1", "--limit", "3", "--cap", "256", "--json"]) == 0
+    assert main.main(["lm-eval", "--tasks", "mi_mini", "--lambda", "0,1", "--limit", "3", "--cap", "256", "--json"]) == 0
     found = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert [c["lambda"] for c in found["cells"]] == [0, 1] and found["tasks"] == ["mi_mini"]
     for cell in found["cells"]:
@@ -251,7 +251,7 @@ def test_the_command_gives_a_line_per_lambda(capsys):
     ],
 )
 def test_bad_input_ends_with_a_sentence(capsys, words, text):
-    assert cli.main(["lm-eval", *words]) == 2
+    assert main.main(["lm-eval", *words]) == 2
     assert text in capsys.readouterr().err
 
 
@@ -260,7 +260,7 @@ def test_a_task_that_lm_eval_cannot_run_ends_with_its_reason(capsys, tmp_path):
         "task: gone\ndataset_path: json\ndataset_kwargs: {data_files: nowhere.jsonl}\ntest_split: train\n"
         "doc_to_text: question\ndoc_to_target: answer\ngeneration_kwargs: {until: []}\nmetric_list: [{metric: exact_match}]\n"
     )
-    assert cli.main(["lm-eval", "--tasks", "gone", "--include", str(tmp_path), "--lambda", "0"]) == 2
+    assert main.main(["lm-eval", "--tasks", "gone", "--include", str(tmp_path), "--lambda", "0"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("mi_explorer lm-eval: lm-eval could not run gone (") and "nowhere.jsonl" in said
 

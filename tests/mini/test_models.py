@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from mi_explorer.generation.generate import Ask
 from mi_explorer.mini.problems import stream
 from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.study.ask import Ask
 from mi_explorer.workbench import Workbench
 
 FOLDER = Path(__file__).parents[2] / "assets/models/mini"

@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from mi_explorer.mini.families import FAMILIES, SEARCH
+from mi_explorer.mini.computed_problems import FAMILIES, SEARCH
 from mi_explorer.mini.problems import LIMIT, Step, questions, stream, values
 from mi_explorer.mini.render import Style, applicable, facts, plant, redo, render, short, thought, worked
 from mi_explorer.mini.tokenizer import train_tokenizer

@@ -14,22 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.studies.test_store import filled
 
-from mi_explorer import codecs
-from mi_explorer.bounded import FREE
+from mi_explorer import recipe_io
+from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.errors import UserError
+from mi_explorer.input_limits import FREE
 from mi_explorer.mergekit_yaml import from_mergekit
 from mi_explorer.pairs import Pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import RecipeError
-from mi_explorer.study import columns
-from mi_explorer.study.exchange import export_study, import_study
-from mi_explorer.study.store import Store
+from mi_explorer.studies.store import columns
+from mi_explorer.studies.store.exchange import export_study, import_study
+from mi_explorer.studies.store.store import Store
 from mi_explorer.tasks import load_task
-from mi_explorer.tasks.common import TaskError
 from mi_explorer.tasks.sources import Source
-from mi_explorer.weights.preflight import preflight
-from tests.study.test_store import filled
+from mi_explorer.tasks.task import TaskError
 
 MINI = ASSETS / "models" / "mini"
 MODEST = 500 << 20  # bytes that refusing may take beyond what is there
@@ -338,7 +338,7 @@ YAMLS = (BILLION, "!!python/object/apply:os.system ['true']", "!!python/name:os.
 
 @pytest.mark.parametrize("text", YAMLS)
 def test_hostile_recipes_are_refused_in_words_at_once(text):
-    for read in (codecs.from_yaml, codecs.from_json, codecs.from_query, from_mergekit):
+    for read in (recipe_io.from_yaml, recipe_io.from_json, recipe_io.from_query, from_mergekit):
         with modest(200 << 20):
             try:
                 read(text)
@@ -351,7 +351,7 @@ def test_hostile_recipes_are_refused_in_words_at_once(text):
 def test_nothing_of_a_hostile_recipe_is_run(tmp_path):
     for tag in ("!!python/object/apply:os.mkdir", "!!python/object/new:os.mkdir", "tag:yaml.org,2002:python/object/apply:os.mkdir"):
         with pytest.raises(UserError):
-            codecs.from_yaml(f"{tag if tag.startswith('!') else '!<' + tag + '>'} ['{tmp_path / 'made'}']")
+            recipe_io.from_yaml(f"{tag if tag.startswith('!') else '!<' + tag + '>'} ['{tmp_path / 'made'}']")
     assert not (tmp_path / "made").exists()
 
 

@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scrip
 
 from fake import QUESTIONS, FakeBench  # noqa: E402
 
-from mi_explorer.ui.explore import Explore  # noqa: E402
-from mi_explorer.ui.gate import ATTEMPTS, BODY, headers  # noqa: E402
-from mi_explorer.ui.limits import WAITING, Limits  # noqa: E402
+from mi_explorer.ui.access.limits import WAITING, Limits  # noqa: E402
+from mi_explorer.ui.access.middleware import ATTEMPTS, BODY, headers  # noqa: E402
+from mi_explorer.ui.access.settings import Settings  # noqa: E402
+from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
+from mi_explorer.ui.explore.page_setup import setup  # noqa: E402
+from mi_explorer.ui.open_pairs import Pairs  # noqa: E402
 from mi_explorer.ui.page import build, launch  # noqa: E402
-from mi_explorer.ui.pairs import Pairs  # noqa: E402
-from mi_explorer.ui.settings import Settings  # noqa: E402
-from mi_explorer.ui.setup import setup  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -292,7 +292,7 @@ def test_a_flood_of_gradios_own_events_is_held_back_too(serve):
 def test_the_queue_takes_only_so_many_of_one_visitor():
     from types import SimpleNamespace as Made
 
-    from mi_explorer.ui.gate import hold_back
+    from mi_explorer.ui.access.middleware import hold_back
 
     pushed = []
 
@@ -315,7 +315,7 @@ def test_the_queue_takes_only_so_many_of_one_visitor():
 
 
 def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
-    from mi_explorer.ui.gate import CALLS, Gate
+    from mi_explorer.ui.access.middleware import CALLS, Gate
 
     async def crowd(settings, host):
         going, most, release = 0, 0, asyncio.Event()

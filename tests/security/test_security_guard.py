@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mi_explorer.errors import UserError
-from mi_explorer.guard import Guard, GuardError
 from mi_explorer.paths import ASSETS
+from mi_explorer.ui.access.access_policy import Guard, GuardError
 
 MINI = ASSETS / "models" / "mini"
 

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scrip
 from fake import FakeBench  # noqa: E402
 
 from mi_explorer.recipe import Decoding  # noqa: E402
-from mi_explorer.ui.explore import Explore  # noqa: E402
-from mi_explorer.ui.limits import LimitError, Limits, Visitor  # noqa: E402
+from mi_explorer.ui.access.limits import LimitError, Limits, Visitor  # noqa: E402
+from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 
 ANN, BOB, NEAR = Visitor("ann", "10.0.0.1"), Visitor("bob", "10.0.0.2"), Visitor("near", "10.0.0.1")
 

@@ -8,22 +8,22 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.studies.test_store import filled
 
-from mi_explorer.study.exchange import export_study
-from mi_explorer.study.store import Store
-from tests.study.test_store import filled
+from mi_explorer.studies.store.exchange import export_study
+from mi_explorer.studies.store.store import Store
 from tests.visitors import Site
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests
 
 from fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
-from mi_explorer.guard import Guard  # noqa: E402
-from mi_explorer.ui.explore import Explore  # noqa: E402
+from mi_explorer.ui.access.access_policy import Guard  # noqa: E402
+from mi_explorer.ui.access.settings import Settings  # noqa: E402
+from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
+from mi_explorer.ui.explore.page_setup import setup  # noqa: E402
+from mi_explorer.ui.open_pairs import Pairs  # noqa: E402
 from mi_explorer.ui.page import build, launch  # noqa: E402
-from mi_explorer.ui.pairs import Pairs  # noqa: E402
-from mi_explorer.ui.settings import Settings  # noqa: E402
-from mi_explorer.ui.setup import setup  # noqa: E402
 
 
 @pytest.fixture

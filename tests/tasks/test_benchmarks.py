@@ -5,8 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from mi_explorer.tasks import TaskError, load_task
-from mi_explorer.tasks import gpqa as gpqa_module
+from mi_explorer.tasks import TaskError, gpqa, load_task
 from mi_explorer.tasks.registry import names
 from mi_explorer.tasks.sources import Source
 
@@ -73,7 +72,7 @@ def test_gated_data_says_how_to_get_it():
         raise PermissionError("401 Client Error: gated\nlong traceback")
 
     with pytest.raises(TaskError) as error:
-        gpqa_module.SOURCE.rows(loader=refuse)
+        gpqa.SOURCE.rows(loader=refuse)
     text = str(error.value)
     for part in ("Idavidrein/gpqa", "gpqa_diamond", "gated", "own token", "CC-BY-4.0", "NAME@PATH", "401 Client Error: gated"):
         assert part in text

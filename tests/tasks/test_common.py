@@ -6,7 +6,7 @@ import pytest
 
 from mi_explorer.errors import UserError
 from mi_explorer.tasks import Question, Task, TaskError, load_task
-from mi_explorer.tasks.common import choose
+from mi_explorer.tasks.task import choose
 
 
 def write(path, rows):

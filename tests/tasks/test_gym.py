@@ -7,7 +7,7 @@ import pytest
 
 from mi_explorer.errors import UserError
 from mi_explorer.tasks import TaskError, gym, load_task
-from mi_explorer.tasks.common import ASSETS
+from mi_explorer.tasks.task import ASSETS
 
 
 def test_the_frozen_sample():
@@ -48,7 +48,7 @@ def test_unknown_and_unstable_tasks():
 
 
 def test_running_answers_know_the_item_s_answer():
-    from mi_explorer.traces import trace_of_text
+    from mi_explorer.generation.traces import trace_of_text
 
     q = load_task("reasoning_gym:chain_sum", limit=1).questions[0]
     answer = json.loads(q.gold)["answer"]

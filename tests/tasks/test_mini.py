@@ -5,9 +5,9 @@ import random
 import pytest
 
 from mi_explorer.errors import UserError
+from mi_explorer.generation.traces import trace_of_text
 from mi_explorer.mini import problems, render
 from mi_explorer.tasks import load_task
-from mi_explorer.traces import trace_of_text
 
 
 def test_every_problem_is_complete_and_accepts_its_own_answer():

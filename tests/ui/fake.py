@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mi_explorer.engine.stream import Waits
+from mi_explorer.generation.generate import Ask, Snapshot, judge
+from mi_explorer.generation.traces import ThinkTags, TraceFold
+from mi_explorer.merging.methods import check_params, get_method
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
-from mi_explorer.study.ask import Ask, Snapshot, judge
-from mi_explorer.tasks.common import Question
-from mi_explorer.traces import ThinkTags, TraceFold
-from mi_explorer.weights.methods import check_params, get_method
+from mi_explorer.tasks.task import Question
 
 QUESTIONS = (
     Question("a", "Tom has 3 apples and buys 4 more. How many apples does he have?", "7", "stories", 1),

@@ -15,14 +15,14 @@ from fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
 from mi_explorer.pairs import Pair  # noqa: E402
 from mi_explorer.recipe import Decoding, Recipe, Scope  # noqa: E402
-from mi_explorer.study.plan import Item, Plan, grid  # noqa: E402
-from mi_explorer.study.run import Runner  # noqa: E402
-from mi_explorer.study.store import Store  # noqa: E402
+from mi_explorer.studies.plan import Item, Plan, grid  # noqa: E402
+from mi_explorer.studies.runner import Runner  # noqa: E402
+from mi_explorer.studies.store.store import Store  # noqa: E402
 from mi_explorer.tasks import Question  # noqa: E402
 from mi_explorer.ui import page  # noqa: E402
-from mi_explorer.ui.explore import Explore  # noqa: E402
-from mi_explorer.ui.pairs import Pairs  # noqa: E402
-from mi_explorer.ui.setup import setup  # noqa: E402
+from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
+from mi_explorer.ui.explore.page_setup import setup  # noqa: E402
+from mi_explorer.ui.open_pairs import Pairs  # noqa: E402
 from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
 
 

@@ -11,12 +11,12 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).res
 
 from fake import QUESTIONS, FakeBench  # noqa: E402
 
-from mi_explorer.spaces import refused  # noqa: E402
-from mi_explorer.ui import landing  # noqa: E402
-from mi_explorer.ui.explore import Explore  # noqa: E402
+from mi_explorer.ui.explore import demo_strip  # noqa: E402
+from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
+from mi_explorer.ui.explore.page_setup import setup  # noqa: E402
+from mi_explorer.ui.open_pairs import Pairs  # noqa: E402
 from mi_explorer.ui.page import build, launch  # noqa: E402
-from mi_explorer.ui.pairs import Pairs  # noqa: E402
-from mi_explorer.ui.setup import setup  # noqa: E402
+from mi_explorer.ui.spaces import refused  # noqa: E402
 
 
 class LentBench(FakeBench):
@@ -32,5 +32,5 @@ if __name__ == "__main__":
     os.environ["SPACES_ZERO_GPU"] = "1"  # after the imports: there is no GPU to be lent here
     bench = LentBench(rate=40)
     explore = Explore(bench, QUESTIONS)
-    explore.landing = landing.of_embedded()
+    explore.landing = demo_strip.of_embedded()
     launch(build(Pairs(explore, setup(bench, QUESTIONS, "mini", None), lambda pair, report: None)), "127.0.0.1", int(sys.argv[1]))

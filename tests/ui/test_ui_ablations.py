@@ -11,15 +11,15 @@ from fake import FakeBench
 from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding, Recipe
-from mi_explorer.study import ablations
-from mi_explorer.study.exchange import export_study
-from mi_explorer.study.plan import Cell
-from mi_explorer.study.store import Store
-from mi_explorer.ui.ablations import figures, handlers, lines, setups
-from mi_explorer.ui.ablations.setups import Setup
+from mi_explorer.studies import ablations
+from mi_explorer.studies.plan import Cell
+from mi_explorer.studies.store.exchange import export_study
+from mi_explorer.studies.store.store import Store
+from mi_explorer.ui.ablations import ablation_rows, ablation_setup, ablations_figures, ablations_handlers
+from mi_explorer.ui.ablations.ablation_setup import Setup
 from mi_explorer.ui.context import Page
-from mi_explorer.ui.explore import Explore
-from mi_explorer.ui.pairs import Pairs
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.open_pairs import Pairs
 from tests.fakes import ScriptedEngine, scripted_bench
 
 PAPER = ASSETS / "paper"
@@ -46,7 +46,7 @@ def some(i: int) -> tuple[float, float, float]:
 
 def test_thirds_of_six_layers_stand_beside_thirds_of_thirty_six():
     cells = measured(ablations.layers(Recipe(lam=0.8), Decoding(), 6), some)
-    found = {line.label: line for line in lines.lines("layers", cells, "")}
+    found = {line.label: line for line in ablation_rows.lines("layers", cells, "")}
     paper = pd.read_csv(PAPER / "mi_layers.csv").set_index(["lambda", "first_layer"], drop=False)
     assert [line.theirs["mean"] for line in found.values() if line.theirs][:3] == [46.57, 80.42, 80.47]  # Instruct, Thinking, everything
     assert found["last two thirds: layers 2-5"].theirs["think"] == 100.0 and found["last two thirds: layers 2-5"].theirs["mean"] == 69.48
@@ -58,16 +58,16 @@ def test_thirds_of_six_layers_stand_beside_thirds_of_thirty_six():
 
 def test_modules_backbones_and_methods_find_their_counterparts():
     cells = measured(ablations.modules(Recipe(lam=0.8), Decoding()), some)
-    by = {line.label: line.theirs for line in lines.lines("modules", cells, "")}
+    by = {line.label: line.theirs for line in ablation_rows.lines("modules", cells, "")}
     assert by["without mlp"]["think"] == 0.68 and by["without attention"]["length"] == 59.21 and by["all modules"]["mean"] == 80.47
     assert by["mlp alone"] is None and by["Instruct"] is None
     cells = measured(ablations.backbone(Recipe(lam=0.8), Decoding()), some)
-    found = lines.lines("backbone", cells, "Qwen3-4B-Thinking-2507 on IFEval")
+    found = ablation_rows.lines("backbone", cells, "Qwen3-4B-Thinking-2507 on IFEval")
     assert [(x.label, x.theirs["mean"], x.ours is None) for x in found] == [
         ("into Instruct", 87.0, False), ("into base", 85.0, False), ("into the hybrid Qwen3-4B", 88.0, True)
     ]  # fmt: skip
     cells = measured(ablations.methods(lambda m: Recipe(method=m), Decoding(), ("linear", "ties", "task_arithmetic"), None, True), some)
-    by = {line.label: line for line in lines.lines("methods", cells, "Qwen3-30B-A3B-2507 on AIME25")}
+    by = {line.label: line for line in ablation_rows.lines("methods", cells, "Qwen3-30B-A3B-2507 on AIME25")}
     assert by["Instruct"].theirs["mean"] == 62.03 and by["Thinking"].theirs["mean"] == 85.0
     assert by["task_arithmetic at λ 0.7"].theirs["mean"] == 79.84 and by["TIES, other base"].ours is None
     assert "linear at λ 0.4" not in by  # of the paper's curve only what stands beside ours
@@ -75,8 +75,8 @@ def test_modules_backbones_and_methods_find_their_counterparts():
 
 def test_marks_are_where_the_numbers_are():
     cells = measured(ablations.layers(Recipe(lam=0.8), Decoding(), 6), some)
-    found = lines.lines("layers", cells, "")
-    drawn = figures.marks("layers", found, "Published: <x>")
+    found = ablation_rows.lines("layers", cells, "")
+    drawn = ablations_figures.marks("layers", found, "Published: <x>")
     mine, theirs = drawn.data[0], drawn.data[1]
     assert list(mine.x) == pytest.approx([30 + 5 * i for i in range(9)]) and list(mine.y)[7] == "last two thirds: layers 2-5"
     assert list(mine.error_x.arrayminus) == pytest.approx([10] * 9) and list(mine.error_x.array) == pytest.approx([5] * 9)
@@ -84,34 +84,34 @@ def test_marks_are_where_the_numbers_are():
     lengths = drawn.data[4]
     assert lengths.x[1] == 100 and lengths.x[0] == pytest.approx(80) and "10 questions × 4 samples" in lengths.text[0]  # Thinking took 50 tokens
     assert drawn.layout.annotations[2].text == "Tokens, % of Thinking's"
-    below = figures.marks("layers", found, "Published: <x>", narrow=True)  # a phone: the same marks, each panel as wide as the screen
+    below = ablations_figures.marks("layers", found, "Published: <x>", narrow=True)  # a phone: the same marks, each panel as wide as the screen
     assert [list(trace.x) for trace in below.data] == [list(trace.x) for trace in drawn.data]
     assert {below.layout[f"xaxis{n}"].domain for n in ("", 2, 3)} == {(0.0, 1.0)} and below.layout.height > 3 * 9 * 20
     assert below.layout.yaxis.domain[0] > below.layout.yaxis2.domain[1] > below.layout.yaxis3.domain[1]
-    columns, rows = figures.table("layers", found)
+    columns, rows = ablations_figures.table("layers", found)
     assert columns[:4] == ["Blend", "Mean@4 (%)", "95 % interval", "Mean@64 (%), published"] and "Pass@64 (%), published" in columns
     assert rows[7][:4] == ["last two thirds: layers 2-5", 65.0, "55.0 to 70.0", 69.5] and rows[7][-1] == "10 × 4"
 
 
 def test_backbones_are_compared_with_the_blend_into_instruct():
     cells = measured(ablations.backbone(Recipe(lam=0.8), Decoding()), some)
-    found = lines.lines("backbone", cells, "Qwen3-4B-Thinking-2507 on AIME25")
-    lengths = figures.marks("backbone", found, "").data[4]
+    found = ablation_rows.lines("backbone", cells, "Qwen3-4B-Thinking-2507 on AIME25")
+    lengths = ablations_figures.marks("backbone", found, "").data[4]
     assert list(lengths.x) == pytest.approx([100, 125])
-    assert list(figures.marks("backbone", found, "").data[5].x) == pytest.approx([100, 100 * 18867 / 17574, 100 * 19963 / 17574])
+    assert list(ablations_figures.marks("backbone", found, "").data[5].x) == pytest.approx([100, 100 * 18867 / 17574, 100 * 19963 / 17574])
 
 
 def test_the_decoding_grid_is_coloured_against_each_panel_s_mean():
     cells = measured(ablations.decoding_grid(Recipe(lam=0.4), Decoding()), some)
-    drawn = handlers.decoding_figure(lines.lines("decoding", cells, ""))
+    drawn = ablations_handlers.decoding_figure(ablation_rows.lines("decoding", cells, ""))
     ours, ifeval, gpqa = drawn.data
     assert list(ours.x) == ["0.6", "0.65", "0.7"] and list(ours.y) == ["0.95", "0.9", "0.85", "0.8"]
     assert ours.text[0][0] == "30.0" and ours.text[3][2] == "85.0" and ours.z[0][0] == pytest.approx(-27.5) and ours.zmax == pytest.approx(27.5)
     assert ifeval.text[1][0] == "71.3" and gpqa.text[2][0] == "62.7" and ifeval.zmin == gpqa.zmin == ours.zmin
     assert sum(map(sum, ifeval.z)) == pytest.approx(0, abs=1e-9) and drawn.layout.annotations[1].text == "published: IFEval"
-    below = handlers.decoding_figure(lines.lines("decoding", cells, ""), narrow=True)
+    below = ablations_handlers.decoding_figure(ablation_rows.lines("decoding", cells, ""), narrow=True)
     assert [p.z for p in below.data] == [p.z for p in drawn.data] and {below.layout[f"xaxis{n}"].domain for n in ("", 2, 3)} == {(0.0, 1.0)}
-    assert len(handlers.decoding_figure(lines.lines("decoding", (), "")).data) == 2  # nothing measured: the paper's panels alone
+    assert len(ablations_handlers.decoding_figure(ablation_rows.lines("decoding", (), "")).data) == 2  # nothing measured: the paper's panels alone
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def page(tmp_path):
 @pytest.fixture
 def does(page, tmp_path):
     (tmp_path / "shelf").mkdir()
-    yield handlers.Ablations(page, tmp_path / "shelf")
+    yield ablations_handlers.Ablations(page, tmp_path / "shelf")
     page.jobs.close()
 
 
@@ -234,12 +234,12 @@ def test_what_cannot_be_meant_or_is_too_much_is_told(does, task):
 
 
 def test_a_page_without_a_store_still_shows_the_paper(tmp_path):
-    does = handlers.Ablations(Page(Pairs(Explore(FakeBench()), {}, None), None), tmp_path)
+    does = ablations_handlers.Ablations(Page(Pairs(Explore(FakeBench()), {}, None), None), tmp_path)
     for kind in ablations.KINDS:
         shown = does.show(kind, does.first(kind, ""), "")
         assert json.loads(shown["board"])["rows"] and json.loads(shown["figure"])["figure"]["data"]
     with pytest.raises(UserError, match="scripted"):
-        does.start("", setups.default("layers"))
+        does.start("", ablation_setup.default("layers"))
 
 
 def test_an_estimate_says_whence_it_is_known(does, task):
@@ -249,6 +249,6 @@ def test_an_estimate_says_whence_it_is_known(does, task):
 
 def test_the_defaults_of_a_pair_fit_it():
     settings = type("Settings", (), {"task": "mini", "tokens": 1000})()
-    assert setups.fitting("layers", "mini", settings, ["mini"]).task == "mini" and setups.default("decoding").lam == 0.4
-    other = setups.fitting("layers", "qwen3-4b", settings, ["mini", "gsm8k"])
+    assert ablation_setup.fitting("layers", "mini", settings, ["mini"]).task == "mini" and ablation_setup.default("decoding").lam == 0.4
+    other = ablation_setup.fitting("layers", "qwen3-4b", settings, ["mini", "gsm8k"])
     assert (other.task, other.cap, other.samples) == ("gsm8k", 1000, 1)

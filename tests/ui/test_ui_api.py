@@ -11,18 +11,18 @@ from gradio.queueing import Queue
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from mi_explorer import codecs
+from mi_explorer import recipe_io
 from mi_explorer.errors import UserError
+from mi_explorer.merging.methods import check_params, get_method
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe, Scope
-from mi_explorer.study.jobs import Jobs
-from mi_explorer.study.store import Store
+from mi_explorer.studies.jobs import Jobs
+from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.api import Api, endpoint
-from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.explore.page_setup import setup
+from mi_explorer.ui.open_pairs import Pairs
 from mi_explorer.ui.page import build, launch
-from mi_explorer.ui.pairs import Pairs
-from mi_explorer.ui.setup import setup
-from mi_explorer.weights.methods import check_params, get_method
 from tests.fakes import ScriptedEngine, blend_script, scripted_bench
 
 NAMES = {"pairs", "questions", "recipe", "generate", "strip", "sweep", "sweep_status", "sweep_stop"}
@@ -162,7 +162,7 @@ def test_a_recipe_in_every_form_reads_back(site):
     wanted = Recipe("mini", "linear", 0.3, Scope("2-5", ("mlp",)))
     forms = site.api.recipe(0.3, layers="2-5", modules="mlp")
     assert forms["hash"] == wanted.hash
-    assert codecs.from_yaml(forms["yaml"]) == codecs.from_json(forms["json"]) == codecs.from_query(forms["query"]) == wanted
+    assert recipe_io.from_yaml(forms["yaml"]) == recipe_io.from_json(forms["json"]) == recipe_io.from_query(forms["query"]) == wanted
     assert "--lambda 0.3" in forms["command"]
     assert "merge_method: linear" in site.api.recipe(0.3)["mergekit"] and site.api.recipe(0.3, "topk_override")["mergekit"] is None
 

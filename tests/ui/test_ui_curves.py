@@ -12,15 +12,15 @@ import pytest
 from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding, Recipe
-from mi_explorer.study.jobs import Jobs
-from mi_explorer.study.plan import Item, Plan, grid
-from mi_explorer.study.run import Runner
-from mi_explorer.study.store import Store
-from mi_explorer.study.summary import summarise
-from mi_explorer.ui.curves import compare, curve, figures, sweep, words
-from mi_explorer.ui.curves.handlers import Curves
-from mi_explorer.ui.explore import Explore
-from mi_explorer.ui.pairs import Pairs
+from mi_explorer.studies.jobs import Jobs
+from mi_explorer.studies.plan import Item, Plan, grid
+from mi_explorer.studies.runner import Runner
+from mi_explorer.studies.stats.summary import summarise
+from mi_explorer.studies.store.store import Store
+from mi_explorer.ui.curves import compare, curve, curve_sentences, curves_figures, sweep_request
+from mi_explorer.ui.curves.curves_handlers import Curves
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.open_pairs import Pairs
 from tests.fakes import ScriptedEngine, scripted_bench
 
 LAMS = tuple(i / 10 for i in range(11))
@@ -63,7 +63,7 @@ def traces(figure: dict, axis: str) -> list[dict]:
 
 
 def test_the_small_multiples_show_what_was_measured(a, rows_of_a):
-    figure, columns, rows = figures.multiples([a])
+    figure, columns, rows = curves_figures.multiples([a])
     mean, passed, vote = traces(figure, "y")
     assert mean["x"] == list(LAMS) and [mean["name"], passed["name"], vote["name"]] == ["mean", "pass@k", "vote@k"]
     assert mean["y"] == pytest.approx([np.mean([s.verdict == "correct" for s in rows_of_a[lam]]) for lam in LAMS])
@@ -84,7 +84,7 @@ def test_the_small_multiples_show_what_was_measured(a, rows_of_a):
 
 
 def test_bands_are_the_intervals_and_stages_are_painted(a):
-    figure, *_ = figures.multiples([a])
+    figure, *_ = curves_figures.multiples([a])
     band = next(t for t in figure["data"] if t.get("fill") == "toself")
     n = len(LAMS)
     assert band["x"] == [*LAMS, *reversed(LAMS)]
@@ -110,7 +110,7 @@ def test_a_published_curve_is_the_paper_s_and_says_so(a):
         assert p["mean"] == pytest.approx(float(row["mean_at_k"]) / 100) and p["tokens"] == float(row["tokens"])
         assert p["think_ratio"] == pytest.approx(float(row["think_ratio"]) / 100)
     assert paper.name.startswith("published: ") and "arXiv 2510.10977" in paper.about
-    figure, columns, rows = figures.multiples([a, paper])
+    figure, columns, rows = curves_figures.multiples([a, paper])
     tokens = traces(figure, "y3")
     assert figure["layout"]["yaxis3"]["title"]["text"] == "tokens ÷ tokens at λ 1"  # 20,000 and 70 tokens have no common scale
     assert tokens[0]["y"][-1] == 1 and tokens[1]["y"] == pytest.approx([p["tokens"] / 22813 for p in paper.points])
@@ -125,7 +125,7 @@ def test_the_pareto_chart_marks_improvements_with_their_probability(a):
     points = list(a.points)
     points[8] = {**points[8], "improves_instruct": 0.31, "improves_thinking": 0.976}
     points[6] = {**points[6], "improves_instruct": 0.62, "improves_thinking": 0.1}
-    chart, columns, rows = figures.pareto([replace(a, points=tuple(points))])
+    chart, columns, rows = curves_figures.pareto([replace(a, points=tuple(points))])
     (line,) = chart["data"]
     assert line["x"] == [p["tokens"] for p in points] and line["y"] == [p["mean"] for p in points]
     assert line["text"][8] == "0.8 ▲98 %" and line["text"][6] == "0.6 ▲62 %" and line["text"][0] == "0"
@@ -144,24 +144,24 @@ def test_the_pareto_chart_marks_improvements_with_their_probability(a):
 
 def test_a_hostile_name_is_text(a):
     bad = "<img src=x onerror=alert(1)>&amp;"
-    figure, _, rows = figures.multiples([replace(a, name=bad), replace(a, name="b")])
+    figure, _, rows = curves_figures.multiples([replace(a, name=bad), replace(a, name="b")])
     names = {t.get("name") for t in figure["data"]} | {h for t in figure["data"] for h in t.get("hovertext", ())}
     assert not any("<img" in str(n) for n in names) and any("&lt;img src=x onerror=alert(1)&gt;&amp;amp;" in str(n) for n in names)
     assert rows[0][0] == bad  # the table is made of text nodes
 
 
 def test_the_best_lambda_for_a_budget(a, rows_of_a):
-    assert words.default_budget(a) == round(0.85 * np.mean([s.tokens for s in rows_of_a[1.0]]))
+    assert curve_sentences.default_budget(a) == round(0.85 * np.mean([s.tokens for s in rows_of_a[1.0]]))
     tokens = {lam: np.mean([s.tokens for s in rows]) for lam, rows in rows_of_a.items()}
     right = {lam: np.mean([s.correct for s in rows]) for lam, rows in rows_of_a.items()}
     limit = 40
     best = max((lam for lam in LAMS if tokens[lam] <= limit), key=lambda lam: (right[lam], -tokens[lam]))
-    told = words.budget(a, limit)
+    told = curve_sentences.budget(a, limit)
     gap = 100 * (right[best] - right[1.0])
     assert f"λ {best:g}: {100 * right[best]:.1f} %" in told and f"{gap:+.1f} points [" in told and "12 questions" in told
-    assert "no measured λ stays within 1 tokens" in words.budget(a, 1)
+    assert "no measured λ stays within 1 tokens" in curve_sentences.budget(a, 1)
     same = replace(a, points=a.points[9:], rows=(a.rows[9], a.rows[10]))  # λ 0.9 and 1 are alike
-    twin = words.budget(same, 1000)
+    twin = curve_sentences.budget(same, 1000)
     assert ("no λ within 1,000 tokens is distinguishable from λ = 1" in twin) or "nothing beats λ 1 itself" in twin
 
 
@@ -215,7 +215,7 @@ def test_studies_are_listed_and_shown(measured, tmp_path):
 
 
 def test_precomputed_studies_are_there_and_labelled(measured, tmp_path):
-    from mi_explorer.study.exchange import export_study
+    from mi_explorer.studies.store.exchange import export_study
 
     export_study(measured, "a", tmp_path / "shipped.mistudy")
     handlers = tab(Store(tmp_path / "own.db"), tmp_path)
@@ -268,16 +268,16 @@ def task(tmp_path):
 
 
 def form(task: str, **more) -> dict:
-    return {**sweep.DEFAULTS, "task": task, "questions": 5, "samples": 2, "lams": "0:1:0.25", "cap": 200, **more}
+    return {**sweep_request.DEFAULTS, "task": task, "questions": 5, "samples": 2, "lams": "0:1:0.25", "cap": 200, **more}
 
 
 def test_a_form_becomes_a_plan_and_a_command(task):
-    found = sweep.read(form(task, methods=["linear", "slerp"], layers="0-2", name="  my   sweep "), "mini")
+    found = sweep_request.read(form(task, methods=["linear", "slerp"], layers="0-2", name="  my   sweep "), "mini")
     assert len(found.plan.cells) == 10 and len(found.items) == 5 and found.name == "my sweep" and found.refine == 0
     assert {c.recipe.scope.layers for c in found.plan.cells} == {"0-2"} and {c.group for c in found.plan.cells} == {"linear", "slerp"}
-    assert sweep.read(form(task, grid=sweep.REFINED), "mini").refine == sweep.REFINE_ROUNDS
-    from mi_explorer.cli import parser
-    from mi_explorer.cli_options import decoding_of
+    assert sweep_request.read(form(task, grid=sweep_request.REFINED), "mini").refine == sweep_request.REFINE_ROUNDS
+    from mi_explorer.cli.main import parser
+    from mi_explorer.cli.options import decoding_of
 
     words_ = shlex.split(found.plan.command)
     assert words_[:3] == ["python", "-m", "mi_explorer"]
@@ -286,7 +286,7 @@ def test_a_form_becomes_a_plan_and_a_command(task):
     assert args.lams == ["0,0.25,0.5,0.75,1"] and decoding_of(args) == DECODING
     for bad, word in (({"questions": 0}, "Questions"), ({"lams": "0:1"}, "range"), ({"methods": []}, "method"), ({"samples": 1.5}, "whole")):
         with pytest.raises(UserError, match=word):
-            sweep.read(form(task, **bad), "mini")
+            sweep_request.read(form(task, **bad), "mini")
 
 
 def test_a_sweep_runs_stops_goes_on_after_a_restart_and_grows(task, tmp_path):

@@ -7,13 +7,13 @@ import time
 import pytest
 from fake import QUESTIONS, FakeBench
 
+from mi_explorer.generation.generate import Snapshot
+from mi_explorer.generation.traces import ThinkTags, trace_of_text
 from mi_explorer.recipe import Decoding
-from mi_explorer.study.ask import Snapshot
-from mi_explorer.traces import ThinkTags, trace_of_text
-from mi_explorer.ui import board
-from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.explore import board
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.explore.view import View
 from mi_explorer.ui.page import wire
-from mi_explorer.ui.view import View
 
 TOKEN = "0123456789abcdef"
 

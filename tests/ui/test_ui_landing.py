@@ -9,24 +9,24 @@ from fake import QUESTIONS, FakeBench
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
-from mi_explorer.ui import landing
-from mi_explorer.ui.explore import Explore
-from mi_explorer.ui.scores import scores
+from mi_explorer.ui.explore import demo_strip
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.explore.token_scores import scores
 
 
 @pytest.fixture
 def made():
     bench = FakeBench()
-    return bench, json.loads(json.dumps(landing.make(bench, QUESTIONS, Decoding())))
+    return bench, json.loads(json.dumps(demo_strip.make(bench, QUESTIONS, Decoding())))
 
 
 def test_a_strip_comes_back_as_it_was_made(made, tmp_path):
     bench, content = made
     (tmp_path / "mini.json").write_text(json.dumps(content))
-    assert landing.read("mini", tmp_path) == content and landing.read("other", tmp_path) is None
+    assert demo_strip.read("mini", tmp_path) == content and demo_strip.read("other", tmp_path) is None
     (tmp_path / "mini.json").write_text("{broken")
-    assert landing.read("mini", tmp_path) is None
-    strip = landing.strip(content, "scripted")
+    assert demo_strip.read("mini", tmp_path) is None
+    strip = demo_strip.strip(content, "scripted")
     assert sorted(f["lam"] for f in strip["frames"].values()) == [i / 10 for i in range(11)]
     assert strip["sentence"].startswith("Thought appears between λ 0.4 and 0.5.") and len(strip["bands"]) == 3
     assert strip["label"] == "Precomputed example, chosen from 3 to show the change · n = 1 per λ · T 0.6 · seed 0"
@@ -34,9 +34,9 @@ def test_a_strip_comes_back_as_it_was_made(made, tmp_path):
 
 def test_a_strip_of_other_weights_says_so_and_is_not_scored(made):
     bench, content = made
-    assert landing.strip(content, "new weights")["label"].startswith("Precomputed with other weights")
+    assert demo_strip.strip(content, "new weights")["label"].startswith("Precomputed with other weights")
     bench.fingerprint = "new weights"
-    assert list(landing.snapshots(content, bench)) == []
+    assert list(demo_strip.snapshots(content, bench)) == []
 
 
 def test_the_question_that_shows_the_change_is_chosen():
@@ -48,16 +48,16 @@ def test_the_question_that_shows_the_change_is_chosen():
     flat = [frame(lam, False, "correct", 20) for lam in (0, 0.5, 0.6, 1)]
     failing = [dict(f, verdict="wrong") for f in story]
     dull = [dict(f, thought="always", answer="the same") for f in story]
-    assert landing.show(story) > landing.show(dull) > landing.show(failing) > landing.show(flat)
+    assert demo_strip.show(story) > demo_strip.show(dull) > demo_strip.show(failing) > demo_strip.show(flat)
     with pytest.raises(UserError, match="no questions"):
-        landing.make(FakeBench(), (), Decoding())
+        demo_strip.make(FakeBench(), (), Decoding())
 
 
 def test_kept_traces_can_be_scored_token_by_token(made):
     bench, content = made
     explore = Explore(bench)
-    kept = {s.id: s for s in landing.snapshots(content, bench)}
-    explore.keep(landing.TOKEN, kept)
+    kept = {s.id: s for s in demo_strip.snapshots(content, bench)}
+    explore.keep(demo_strip.TOKEN, kept)
     one = kept["1"]
     assert one.trace.tokens == 108 and one.trace.thought.strip() == content["frames"][10]["thought"]
     n, top = one.trace.tokens, ((0, math.log(0.75)), (1, math.log(0.25)))
@@ -65,7 +65,7 @@ def test_kept_traces_can_be_scored_token_by_token(made):
         llr=[1.23456] * n, entropy=[0.5] * n, logprob=[math.log(0.5)] * n, lam_hat=[None] + [0.4567] * (n - 1),
         argmax=["both"] * n, top_instruct=[top] * n, top_thinking=[top] * n,
     )  # fmt: skip
-    found = explore.score({"token": landing.TOKEN, "id": "1"})
+    found = explore.score({"token": demo_strip.TOKEN, "id": "1"})
     assert found == scores(bench, one)
     assert "".join(t[0] for t in found["tokens"]) == one.trace.text
     assert "".join(t[0] for t in found["tokens"] if t[1] == "thought").strip() == one.trace.thought.strip()
@@ -85,6 +85,6 @@ def test_kept_traces_can_be_scored_token_by_token(made):
 def test_a_broken_scorer_is_said_and_not_thrown(made):
     bench, content = made
     explore = Explore(bench)
-    explore.keep(landing.TOKEN, {s.id: s for s in landing.snapshots(content, bench)})
+    explore.keep(demo_strip.TOKEN, {s.id: s for s in demo_strip.snapshots(content, bench)})
     bench.score = lambda snapshot: 1 / 0
-    assert explore.score({"token": landing.TOKEN, "id": "1"})["error"] == "The trace could not be scored (ZeroDivisionError)."
+    assert explore.score({"token": demo_strip.TOKEN, "id": "1"})["error"] == "The trace could not be scored (ZeroDivisionError)."

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
-from mi_explorer.ui.limits import WAITING, LimitError, Limits, Visitor
-from mi_explorer.ui.live import ROUTE, Live, Pieces, event
-from mi_explorer.ui.waiting import Line
+from mi_explorer.ui.access.limits import WAITING, LimitError, Limits, Visitor
+from mi_explorer.ui.explore.live import ROUTE, Live, Pieces, event
+from mi_explorer.ui.explore.run_queue import Line
 from tests.visitors import joined
 
 TOKEN = "a" * 16
@@ -222,7 +222,7 @@ def test_who_waits_is_told_and_then_served():
         asyncio.get_running_loop().call_later(0.25, held.__exit__, None, None, None)
         return await asked(runs, line, REQUEST)
 
-    import mi_explorer.ui.live as live
+    import mi_explorer.ui.explore.live as live
 
     before, live.BEAT = live.BEAT, 0.1
     try:

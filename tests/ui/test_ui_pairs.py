@@ -10,8 +10,8 @@ import pytest
 from fake import FakeBench
 
 from mi_explorer.pairs import Pair, list_pairs
-from mi_explorer.ui.explore import Explore
-from mi_explorer.ui.pairs import Pairs, PairsError
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.open_pairs import Pairs, PairsError
 from mi_explorer.workbench import Workbench
 
 MINI = Path(__file__).resolve().parents[2] / "assets" / "models" / "mini"

@@ -3,12 +3,12 @@
 import pytest
 
 from mi_explorer.engine.events import Request, Verified
+from mi_explorer.generation.generate import Ask, Snapshot
+from mi_explorer.generation.traces import ThinkTags, TraceFold
 from mi_explorer.recipe import Decoding, Recipe
-from mi_explorer.study.ask import Ask, Snapshot
 from mi_explorer.tasks import load_task
-from mi_explorer.traces import ThinkTags, TraceFold
-from mi_explorer.ui import board
-from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.explore import board
+from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.workbench import Workbench
 
 WORDS = ("Two ", "and ", "three ", "is ", "five", "<think>", "Hmm ", "</think>", "six")

@@ -3,13 +3,13 @@
 import pytest
 
 from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.study.plan import Item, Plan, grid
-from mi_explorer.study.run import Runner
-from mi_explorer.study.store import Store
-from mi_explorer.study.summary import summarise
-from mi_explorer.ui import rail
-from mi_explorer.ui import view as views
-from mi_explorer.ui.explore import Explore
+from mi_explorer.studies.plan import Item, Plan, grid
+from mi_explorer.studies.runner import Runner
+from mi_explorer.studies.stats.summary import summarise
+from mi_explorer.studies.store.store import Store
+from mi_explorer.ui.explore import rail
+from mi_explorer.ui.explore import view as views
+from mi_explorer.ui.explore.explore_handlers import Explore
 from tests.fakes import ScriptedEngine, scripted_bench
 
 ITEMS = tuple(Item("sums", f"q{i}", f"What is {i} + 4?", str(i + 4)) for i in range(12))

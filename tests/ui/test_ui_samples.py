@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.study.plan import Item, Plan, grid
-from mi_explorer.study.run import Runner
-from mi_explorer.study.store import Store
-from mi_explorer.ui import board, samples
-from mi_explorer.ui import view as views
-from mi_explorer.ui.explore import Explore
+from mi_explorer.studies.plan import Item, Plan, grid
+from mi_explorer.studies.runner import Runner
+from mi_explorer.studies.store.store import Store
+from mi_explorer.ui.explore import board, stored_sample
+from mi_explorer.ui.explore import view as views
+from mi_explorer.ui.explore.explore_handlers import Explore
 from tests.fakes import ScriptedEngine, scripted_bench
 
 ITEMS = tuple(Item("sums", f"q{i}", f"What is {i} + 4?", str(i + 4)) for i in range(3))
@@ -37,7 +37,7 @@ def pick(store, info, lam, scope="all", number=1):
 def test_a_sample_opens_with_its_own_recipe_decoding_seed_and_question(study):
     store, info, bench = study
     one = pick(store, info, 0.8)
-    made, _ = samples.content(store, info, one.key, bench)
+    made, _ = stored_sample.content(store, info, one.key, bench)
     assert json.loads(json.dumps(made)) == made
     view = views.from_dict(made["view"])
     item = next(i for i in ITEMS if i.key == one.item)
@@ -52,20 +52,20 @@ def test_a_sample_opens_with_its_own_recipe_decoding_seed_and_question(study):
 def test_the_strip_holds_what_differs_in_lambda_alone(study):
     store, info, bench = study
     one = pick(store, info, 0.8)
-    made, _ = samples.content(store, info, one.key, bench)
+    made, _ = stored_sample.content(store, info, one.key, bench)
     assert sorted(f["lam"] for f in made["frames"].values()) == list(LAMS)
     cells = {c.key: c.cell.recipe for c in store.cells(info.id)}
     kin = {cells[s.cell].lam: s for s in store.samples(info.id, item=one.item) if s.number == 1 and cells[s.cell].scope == Scope()}
     assert {s.seed for s in kin.values()} == {one.seed}
     assert all(f["tokens"] == kin[f["lam"]].tokens and f["said"] == kin[f["lam"]].answer for f in made["frames"].values())
-    scoped, _ = samples.content(store, info, pick(store, info, 0.5, "0-1").key, bench)
+    scoped, _ = stored_sample.content(store, info, pick(store, info, 0.5, "0-1").key, bench)
     assert sorted(f["lam"] for f in scoped["frames"].values()) == [0.5, 1] and scoped["view"]["layers"] == "0-1"
 
 
 def test_the_frame_is_that_of_the_run_itself(study):
     store, info, bench = study
     one = pick(store, info, 0.5)
-    made, _ = samples.content(store, info, one.key, bench)
+    made, _ = stored_sample.content(store, info, one.key, bench)
     view = views.from_dict(made["view"])
     request = {"token": "0123456789abcdef", "kind": "strip", "view": views.as_dict(view)}
     again = list(Explore(bench).run(request))[-1]["frames"]["0.5"]
@@ -75,11 +75,11 @@ def test_the_frame_is_that_of_the_run_itself(study):
 def test_traces_are_kept_for_the_lenses_only_on_the_same_weights(study):
     store, info, bench = study
     one = pick(store, info, 0.8)
-    _, traces = samples.content(store, info, one.key, bench)
+    _, traces = stored_sample.content(store, info, one.key, bench)
     assert sorted(float(k) for k in traces) == list(LAMS) and traces["0.8"].prompt_ids == bench.prompts.render(ITEMS[0].prompt, Recipe()).ids
     other = scripted_bench(ScriptedEngine())
     other._fingerprint = "something else"
-    assert samples.content(store, info, one.key, other)[1] == {} and samples.content(store, info, one.key)[1] == {}
+    assert stored_sample.content(store, info, one.key, other)[1] == {} and stored_sample.content(store, info, one.key)[1] == {}
 
 
 def test_more_cells_than_the_board_takes_keep_the_nearest(tmp_path):
@@ -87,7 +87,7 @@ def test_more_cells_than_the_board_takes_keep_the_nearest(tmp_path):
     cells = grid(Recipe(), [i / 40 for i in range(41)], Decoding(cap=50))
     list(Runner(store, Plan("sums", cells, 1, 1), ITEMS[:1], lambda pair: bench, name="many").run())
     info = store.study("many")
-    made, _ = samples.content(store, info, pick(store, info, 1, number=0).key)
+    made, _ = stored_sample.content(store, info, pick(store, info, 1, number=0).key)
     lams = sorted(f["lam"] for f in made["frames"].values())
     assert len(lams) == board.MOST_FRAMES and lams == [i / 40 for i in range(41)][-board.MOST_FRAMES :]
 
@@ -109,6 +109,6 @@ def test_what_cannot_be_opened_is_said(study):
 
 def test_the_view_of_a_sample_survives_its_own_address(study):
     store, info, bench = study
-    made, _ = samples.content(store, info, pick(store, info, 0.3).key, bench)
+    made, _ = stored_sample.content(store, info, pick(store, info, 0.3).key, bench)
     view = views.from_dict(made["view"])
     assert views.from_query(views.to_query(view)) == (view, ()) and replace(view, lam=0.3) == view

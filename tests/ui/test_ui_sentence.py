@@ -1,6 +1,6 @@
 """The sentence and the bands of a strip: computed from the frames, clause by clause."""
 
-from mi_explorer.ui.sentence import bands, sentence
+from mi_explorer.ui.explore.strip_sentence import bands, sentence
 
 
 def frame(lam, tokens=20, closed=False, verdict=None, first=None, **more):

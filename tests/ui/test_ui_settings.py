@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from fake import QUESTIONS, FakeBench
 
+from mi_explorer.merging.methods import METHODS
 from mi_explorer.recipe import MODULES, Scope
-from mi_explorer.ui.settings import OPTIONS, Settings, SettingsError, check_port, notes, read, table
-from mi_explorer.ui.setup import examples, methods, presets, setup
-from mi_explorer.weights.methods import METHODS
+from mi_explorer.ui.access.settings import OPTIONS, Settings, SettingsError, check_port, notes, read, table
+from mi_explorer.ui.explore.page_setup import examples, methods, presets, setup
 
 ROOT = Path(__file__).resolve().parents[2]
 

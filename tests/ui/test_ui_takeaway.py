@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import mi_explorer as mi
-from mi_explorer import cli
+from mi_explorer.cli import main
 from mi_explorer.errors import UserError
-from mi_explorer.guard import Guard
 from mi_explorer.pairs import get_pair
 from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope
-from mi_explorer.study.store import Store
-from mi_explorer.ui import view as views
-from mi_explorer.ui.parcels import Made, ParcelError, Parcels
-from mi_explorer.ui.settings import Settings
-from mi_explorer.ui.takeaway import forms
-from mi_explorer.ui.takeaway.checkpoint import name_of, slug
-from mi_explorer.ui.takeaway.handlers import Takeaway
-from mi_explorer.ui.view import View
+from mi_explorer.studies.store.store import Store
+from mi_explorer.ui.access.access_policy import Guard
+from mi_explorer.ui.access.settings import Settings
+from mi_explorer.ui.explore import view as views
+from mi_explorer.ui.explore.view import View
+from mi_explorer.ui.file_jobs import Made, ParcelError, Parcels
+from mi_explorer.ui.takeaway import recipe_forms
+from mi_explorer.ui.takeaway.checkpoint_files import name_of, slug
+from mi_explorer.ui.takeaway.takeaway_handlers import Takeaway
 from mi_explorer.workbench import Workbench
 
 QUESTION = "What is 12 + 30?"
@@ -85,17 +85,17 @@ def trace(bench, view: View) -> str:
 @pytest.mark.parametrize("view", VIEWS, ids=lambda v: v.method + str(v.lam))
 def test_python_and_command_line_run_and_give_the_trace_of_the_page(bench, view):
     expected = trace(bench, view)
-    code = forms.python(view)
+    code = recipe_forms.python(view)
     assert len(code.splitlines()) == 5
     scope: dict = {}
     with redirect_stdout(io.StringIO()) as out:
         exec(compile(code, "shown", "exec"), scope)
     assert scope["recipe"] == view.recipe() and scope["decoding"] == view.decoding
     assert scope["found"].trace.text == expected and out.getvalue().startswith(expected)
-    words = shlex.split(forms.command(view))
+    words = shlex.split(recipe_forms.command(view))
     assert words[:4] == ["python", "-m", "mi_explorer", "run"]
     with redirect_stdout(io.StringIO()) as out:
-        assert cli.main([*words[3:4], "--json", *words[4:]]) == 0
+        assert main.main([*words[3:4], "--json", *words[4:]]) == 0
     told = json.loads(out.getvalue())
     assert told["text"] == expected and told["lambda"] == view.lam
 
@@ -118,15 +118,15 @@ RECIPES = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(RECIPES)
 def test_yaml_json_and_link_come_back_as_the_same_recipe(recipe):
-    from mi_explorer import codecs
+    from mi_explorer import recipe_io
 
     pair, view = get_pair("mini"), View("mini", recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template)
-    for text in (codecs.to_yaml(recipe), codecs.to_json(recipe)):
-        part, kind, note = forms.read(text, pair, 6)
+    for text in (recipe_io.to_yaml(recipe), recipe_io.to_json(recipe)):
+        part, kind, note = recipe_forms.read(text, pair, 6)
         assert (views.from_dict(part).recipe(), kind, note) == (recipe, "recipe", "")
-    shown = forms.forms(view, pair, ())
+    shown = recipe_forms.forms(view, pair, ())
     if shown["query"] != "v=1":  # the default view has nothing to say
-        part, kind, note = forms.read("http://127.0.0.1:7860/?" + shown["query"], pair, 6)
+        part, kind, note = recipe_forms.read("http://127.0.0.1:7860/?" + shown["query"], pair, 6)
         assert (views.from_dict(part).recipe(), kind, note) == (recipe, "link", "")
 
 
@@ -139,7 +139,7 @@ def test_mergekit_out_and_in(take, bench):
         recipe = views.from_dict(back["view"]).recipe()
         assert back["kind"] == "mergekit configuration" and back["note"] == ""
         names = bench.resident.parents.names()
-        from mi_explorer.weights.scope import inside
+        from mi_explorer.checkpoints.tensor_names import inside
 
         assert recipe.lam == 0.4 and [inside(recipe.scope, n) for n in names] == [inside(Scope(layers, tuple(modules)), n) for n in names]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import MODULES, Decoding, Scope
-from mi_explorer.ui.view import DEFAULTS, LENSES, View, as_dict, from_dict, from_query, to_query
+from mi_explorer.ui.explore.view import DEFAULTS, LENSES, View, as_dict, from_dict, from_query, to_query
 
 four = st.integers(-10_000, 20_000).map(lambda n: n / 10_000)
 words = st.text(st.characters(exclude_characters="\x00\r", exclude_categories=["Cs"]), max_size=60)

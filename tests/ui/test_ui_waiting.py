@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 from fake import FakeBench
 
-from mi_explorer.ui import waiting
-from mi_explorer.ui.explore import Explore
+from mi_explorer.ui.explore import run_queue
+from mi_explorer.ui.explore.explore_handlers import Explore
 
 
 def request(token, **view):
@@ -23,9 +23,9 @@ def line(*tokens):
 
 def test_the_place_in_the_line_and_its_seconds():
     queue = line("x", "y", "z")
-    assert waiting.for_turn(queue, "y", 0.5) == {"what": "turn", "place": 2, "of": 3, "seconds": 4}
-    assert waiting.for_turn(queue, "x", 0) == {"what": "turn", "place": 1, "of": 3, "seconds": None}
-    assert waiting.for_turn(queue, "w", 1) is None and waiting.for_turn(SimpleNamespace(), "w", 1) is None
+    assert run_queue.for_turn(queue, "y", 0.5) == {"what": "turn", "place": 2, "of": 3, "seconds": 4}
+    assert run_queue.for_turn(queue, "x", 0) == {"what": "turn", "place": 1, "of": 3, "seconds": None}
+    assert run_queue.for_turn(queue, "w", 1) is None and run_queue.for_turn(SimpleNamespace(), "w", 1) is None
 
 
 def test_the_line_is_gradios_own():
@@ -41,8 +41,8 @@ def test_the_line_is_gradios_own():
 
 def test_a_pace_needs_a_few_ends_of_the_last_minute(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: now[0])
-    pace = waiting.Pace()
+    monkeypatch.setattr(run_queue.time, "monotonic", lambda: now[0])
+    pace = run_queue.Pace()
     for seconds, want in ((0, 0), (10, 0), (10, 3 / 20), (20, 4 / 40), (55, 0)):
         now[0] += seconds
         pace.ended()

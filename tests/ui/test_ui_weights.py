@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from fake import FakeBench
 
+from mi_explorer.checkpoints.parents import Parents
+from mi_explorer.merging import distances
 from mi_explorer.recipe import Scope
-from mi_explorer.ui.weights import figures, handlers
-from mi_explorer.weights import distance
-from mi_explorer.weights.parents import Parents
+from mi_explorer.ui.weights import weights_figures, weights_handlers
 from tests.fixtures import make_pair
 
 
@@ -35,11 +35,11 @@ def bench(pair, tmp_path):
 
 @pytest.fixture(scope="module")
 def found(pair):
-    return distance.distances(Parents.open(pair))
+    return distances.distances(Parents.open(pair))
 
 
 def test_the_heat_map_holds_what_numpy_says(found, pair):
-    drawn, columns, rows = figures.heat(found, "relative_l2")
+    drawn, columns, rows = weights_figures.heat(found, "relative_l2")
     heat, parents = drawn.data[0], Parents.open(pair)
     assert list(heat.x) == ["0", "1", "2", "no layer"] and list(heat.y) == ["attention", "MLP", "norms", "embedding"]
     names = [n for n in parents.names() if "layers.1.mlp." in n]
@@ -51,21 +51,21 @@ def test_the_heat_map_holds_what_numpy_says(found, pair):
 
 
 def test_kinship_is_signed_around_zero_and_cosine_ends_at_one(found):
-    kin, cosine = figures.heat(found, "kin_cosine")[0].data[0], figures.heat(found, "cosine")[0].data[0]
+    kin, cosine = weights_figures.heat(found, "kin_cosine")[0].data[0], weights_figures.heat(found, "cosine")[0].data[0]
     assert kin.zmin == -kin.zmax < 0 and kin.zmax == max(abs(x) for line in kin.z for x in line if x is not None)
     assert cosine.zmax == 1 and cosine.reversescale
-    assert [name for _, name in figures.offered(found)] == list(figures.MEASURES)
+    assert [name for _, name in weights_figures.offered(found)] == list(weights_figures.MEASURES)
 
 
 def test_without_a_base_there_is_no_kinship_to_choose(pair):
     parents = Parents.open(pair)
-    alone = distance.distances(Parents(pair, parents.instruct, parents.thinking))
-    assert "kin_cosine" not in [name for _, name in figures.offered(alone)]
-    assert "kinship cosine" not in figures.table(alone, alone.tensors)[0] and not any("Kinship" in k for k, _ in figures.facts(alone))
+    alone = distances.distances(Parents(pair, parents.instruct, parents.thinking))
+    assert "kin_cosine" not in [name for _, name in weights_figures.offered(alone)]
+    assert "kinship cosine" not in weights_figures.table(alone, alone.tensors)[0] and not any("Kinship" in k for k, _ in weights_figures.facts(alone))
 
 
 def test_every_cell_names_a_scope_that_blends_its_group(found):
-    heat = figures.heat(found, "sigma")[0].data[0]
+    heat = weights_figures.heat(found, "sigma")[0].data[0]
     groups = {(r.module, r.layer) for r in found.groups}
     for i, line in enumerate(heat.customdata):
         for j, custom in enumerate(line):
@@ -74,14 +74,14 @@ def test_every_cell_names_a_scope_that_blends_its_group(found):
             if heat.z[i][j] is None:
                 assert at not in groups
                 continue
-            asked = figures.scope_of(*at)
+            asked = weights_figures.scope_of(*at)
             scope = Scope(asked["layers"], tuple(asked["modules"]))
             inside = {g for g in groups if scope.includes(*g)}
             assert inside == {at} or inside == {at, ("norm", None)}  # the final norm goes with its module
 
 
 def test_the_gauge_stands_between_published_pairs(found):
-    drawn, columns, rows = figures.gauge(found, "<b>mine</b>")
+    drawn, columns, rows = weights_figures.gauge(found, "<b>mine</b>")
     published, mine = drawn.data
     assert mine.x[0] == pytest.approx(100 * found.overall.relative_l2) and "&lt;b&gt;" in mine.hovertemplate
     assert 7.9 in published.x and 3.78 in published.x and 109 in published.x and "published, arXiv 2509.22034" in published.hovertemplate
@@ -90,41 +90,41 @@ def test_the_gauge_stands_between_published_pairs(found):
 
 
 def test_the_facts_and_the_slerp_note_are_computed(found):
-    facts = dict(figures.facts(found))
+    facts = dict(weights_figures.facts(found))
     assert facts["Relative L2"] == f"{100 * found.overall.relative_l2:.2f} %" and "0.027" not in facts["σ"] and "2.69 %" in facts["σ"]
     assert "Kinship with “base”" in facts  # the folder's name, never its path
-    s = distance.slerp_against_linear(found)
-    note = figures.slerp_note(found)
+    s = distances.slerp_against_linear(found)
+    note = weights_figures.slerp_note(found)
     assert f"{s.tensors - s.linear} of {s.tensors} tensors" in note and f"{s.angle:.1f}°" in note and s.name in note
     assert ("less" if s.longer < 2**-8 else "more") in note
 
 
 def test_a_pair_is_measured_once_and_read_back_from_the_home_folder(bench, monkeypatch):
     calls = []
-    real = handlers.distances
-    monkeypatch.setattr(handlers, "distances", lambda *a: calls.append(1) or real(*a))
-    measuring = handlers.Measuring()
-    last = list(handlers.watch(measuring, bench))[-1]
-    again = list(handlers.watch(measuring, bench))
-    elsewhere = list(handlers.watch(handlers.Measuring(), bench))  # another process of the same home
+    real = weights_handlers.distances
+    monkeypatch.setattr(weights_handlers, "distances", lambda *a: calls.append(1) or real(*a))
+    measuring = weights_handlers.Measuring()
+    last = list(weights_handlers.watch(measuring, bench))[-1]
+    again = list(weights_handlers.watch(measuring, bench))
+    elsewhere = list(weights_handlers.watch(weights_handlers.Measuring(), bench))  # another process of the same home
     assert last["found"] is again[-1]["found"] and len(again) == 1 and len(calls) == 1
     assert repr(elsewhere[-1]["found"]) == repr(last["found"])
-    shown = json.loads(handlers.board(bench, last))
+    shown = json.loads(weights_handlers.board(bench, last))
     assert shown["columns"][0] == "tensor" and len(shown["rows"]) == len(last["found"].tensors) and shown["gauge"] == last["found"].gauge
-    assert json.loads(handlers.heat(bench, last["found"], "nonsense"))["name"].startswith("sigma-")
+    assert json.loads(weights_handlers.heat(bench, last["found"], "nonsense"))["name"].startswith("sigma-")
 
 
 def test_progress_is_told_while_it_runs_and_a_fault_can_be_tried_again(bench, monkeypatch):
-    go, measuring = threading.Event(), handlers.Measuring()
+    go, measuring = threading.Event(), weights_handlers.Measuring()
 
     def slow(parents, tell):
         tell(3, 12)
         go.wait(20)
         raise RuntimeError("device on fire")
 
-    monkeypatch.setattr(handlers, "distances", slow)
-    monkeypatch.setattr(handlers, "TICK", 0.02)
-    states = handlers.watch(measuring, bench)
+    monkeypatch.setattr(weights_handlers, "distances", slow)
+    monkeypatch.setattr(weights_handlers, "TICK", 0.02)
+    states = weights_handlers.watch(measuring, bench)
     state = next(states)
     while not state["done"]:
         state = next(states)
@@ -133,22 +133,22 @@ def test_progress_is_told_while_it_runs_and_a_fault_can_be_tried_again(bench, mo
     end = list(states)[-1]
     assert "RuntimeError" in end["error"] and end["ask"] == "Try again" and end["found"] is None
     monkeypatch.undo()
-    assert list(handlers.watch(measuring, bench, True))[-1]["found"] is not None
+    assert list(weights_handlers.watch(measuring, bench, True))[-1]["found"] is not None
 
 
 def test_a_large_pair_waits_for_its_button(bench, monkeypatch):
-    monkeypatch.setattr(handlers, "AT_ONCE", 10)
-    (state,) = handlers.watch(measuring := handlers.Measuring(), bench)
+    monkeypatch.setattr(weights_handlers, "AT_ONCE", 10)
+    (state,) = weights_handlers.watch(measuring := weights_handlers.Measuring(), bench)
     assert state["ask"] == "Measure this pair" and measuring.known(bench) is None
-    assert list(handlers.watch(measuring, bench, True))[-1]["found"] is not None
+    assert list(weights_handlers.watch(measuring, bench, True))[-1]["found"] is not None
 
 
 def test_a_pair_without_weights_says_so():
-    (state,) = handlers.watch(handlers.Measuring(), FakeBench())
-    assert "nothing to measure" in state["error"] and handlers.heat(FakeBench(), None, "sigma") == ""
+    (state,) = weights_handlers.watch(weights_handlers.Measuring(), FakeBench())
+    assert "nothing to measure" in state["error"] and weights_handlers.heat(FakeBench(), None, "sigma") == ""
 
 
 def test_numbers_that_are_none_stay_empty_in_the_table(pair):
-    same = distance.distances(Parents(pair, (p := Parents.open(pair)).instruct, p.instruct, p.instruct))
-    columns, rows = figures.table(same, same.tensors)
+    same = distances.distances(Parents(pair, (p := Parents.open(pair)).instruct, p.instruct, p.instruct))
+    columns, rows = weights_figures.table(same, same.tensors)
     assert rows[0][columns.index("kinship cosine")] is None and rows[0][columns.index("σ (%)")] == 0

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mi_explorer.study.grid import Grid
-from mi_explorer.study.metrics import Estimate, Measures
-from mi_explorer.study.samples import Sample
+from mi_explorer.studies.stats.grid import Grid
+from mi_explorer.studies.stats.metrics import Estimate, Measures
+from mi_explorer.studies.store.sample import Sample
 from mi_explorer.ui.curves.curve import Curve
-from mi_explorer.ui.curves.figures import CURVE_COLOURS, DASHES, SYMBOLS, Figure, faint, lam_axis
-from mi_explorer.ui.figure import lambda_colour, plain
+from mi_explorer.ui.curves.curves_figures import CURVE_COLOURS, DASHES, SYMBOLS, Figure, faint, lam_axis
+from mi_explorer.ui.plotly_component import lambda_colour, plain
 
 METRICS = ("mean", "think_ratio", "tokens")
 PANELS = (("mean", "Δ accuracy (points)", 100.0), ("tokens", "Δ tokens", 1.0))

@@ -12,11 +12,11 @@ import pandas as pd
 
 from mi_explorer.errors import unknown
 from mi_explorer.recipe import MODULES, Recipe
-from mi_explorer.study import published
-from mi_explorer.study.efficiency import improves
-from mi_explorer.study.metrics import Measures
-from mi_explorer.study.store import CellRow
-from mi_explorer.study.summary import Summary, describe
+from mi_explorer.studies.report import published
+from mi_explorer.studies.stats.efficiency import improves
+from mi_explorer.studies.stats.metrics import Measures
+from mi_explorer.studies.stats.summary import Summary, describe
+from mi_explorer.studies.store.store import CellRow
 
 PUBLISHED = "published"
 END_METHODS = ("linear", "slerp")  # at λ 0 and 1 these are the parents themselves; a scale of task vectors is not

@@ -1,0 +1,115 @@
+"""Safetensors headers and indexes: every tensor's name, dtype, shape and place, without reading one weight byte.
+
+Own parser of the published format (8 bytes of length, JSON, data), because we must check what we map: offsets inside the
+file, sizes that match shapes, no overlaps, no duplicate names across shards.
+"""
+
+import json
+import math
+import struct
+from dataclasses import dataclass
+
+import torch
+
+from mi_explorer.checkpoints.source import CheckpointError, Source
+
+DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "I64": torch.int64, "I32": torch.int32,
+    "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}
+CODES = {dtype: code for code, dtype in DTYPES.items()}
+BITS = {"F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16, "U16": 16,
+        "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "I8": 8, "U8": 8, "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
+BLENDABLE = ("F64", "F32", "F16", "BF16")
+HEADER_LIMIT = 100_000_000  # as in the reference implementation
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor: its shard, dtype code of the file format, shape, and byte span [start, stop) within the file."""
+
+    name: str
+    shard: str
+    code: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
+
+    @property
+    def numel(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.code]
+
+
+def read_header(source: Source, shard: str, size: int) -> tuple[dict[str, Entry], bytes]:
+    """Entries of one shard and its raw header (length prefix included). `CheckpointError` for anything malformed."""
+
+    def broken(why: str) -> CheckpointError:
+        return CheckpointError(f"{source.label}: {shard} is not a usable safetensors file: {why}. Download or save it again.")
+
+    if size < 8:
+        raise broken(f"it has {size} bytes")
+    prefix = source.span(shard, 0, 8)
+    (length,) = struct.unpack("<Q", prefix)
+    if not 2 <= length <= HEADER_LIMIT or 8 + length > size:
+        raise broken(f"its header claims {length} bytes in a file of {size}")
+    raw = source.span(shard, 8, 8 + length)
+    try:
+        content = json.loads(raw)
+        items = [(name, item) for name, item in content.items() if name != "__metadata__"]
+        entries = {}
+        for name, item in items:
+            first, last = (int(x) for x in item["data_offsets"])
+            shape = tuple(int(x) for x in item["shape"])
+            entries[name] = Entry(name, shard, str(item["dtype"]), shape, 8 + length + first, 8 + length + last)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise broken(f"its header is damaged ({type(error).__name__})") from None
+    end = 8 + length
+    for entry in sorted(entries.values(), key=lambda e: (e.start, e.stop)):
+        if entry.code not in BITS or min(entry.shape, default=0) < 0:
+            raise broken(f"tensor {entry.name!r} has an unknown dtype {entry.code[:20]!r} or a negative size")
+        if entry.start != end or (entry.stop - entry.start) * 8 != entry.numel * BITS[entry.code]:
+            raise broken(f"the span of tensor {entry.name!r} does not fit its shape and its neighbours")
+        end = entry.stop
+    if end != size:
+        kind = "truncated" if end > size else "longer than its header says"
+        raise broken(f"it is {kind} ({size} bytes, expected {end})")
+    return entries, prefix + raw
+
+
+def read_layout(source: Source) -> tuple[dict[str, Entry], dict[str, bytes]]:
+    """All tensors over all shards by name, and each shard's raw header in file order. Reads the index and headers only."""
+    files = source.files()
+    if "model.safetensors.index.json" in files:
+        try:
+            weight_map = json.loads(source.read("model.safetensors.index.json"))["weight_map"]
+            shards = sorted({str(s) for s in weight_map.values()})
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise CheckpointError(f"{source.label}: model.safetensors.index.json is damaged. Download it again.") from None
+    elif "model.safetensors" in files:
+        weight_map, shards = None, ["model.safetensors"]
+    else:
+        shards = sorted(name for name in files if name.endswith(".safetensors") and not name.startswith("adapter"))
+        weight_map = None
+    if not shards:
+        other = next((n for n in sorted(files) if n.endswith((".bin", ".pt", ".pth", ".gguf"))), None)
+        found = f" It has {other}, a format that is not loaded here for safety; convert it to safetensors." if other else ""
+        raise CheckpointError(f"{source.label}: no *.safetensors file found.{found}")
+    entries: dict[str, Entry] = {}
+    headers: dict[str, bytes] = {}
+    for shard in shards:
+        if shard not in files:
+            raise CheckpointError(f"{source.label}: the index names {shard[:80]!r}, which is not there. The download is incomplete.")
+        found_here, headers[shard] = read_header(source, shard, files[shard])
+        for name in found_here:
+            if name in entries:
+                raise CheckpointError(f"{source.label}: tensor {name!r} is in {entries[name].shard} and in {shard}.")
+        entries.update(found_here)
+    missing = sorted(set(weight_map or ()) - set(entries))
+    if missing:
+        raise CheckpointError(f"{source.label}: the index promises {missing[0]!r}, but no shard holds it.")
+    return entries, headers

@@ -1,0 +1,43 @@
+"""`study report`: a study as one HTML file that opens anywhere, without a network."""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from mi_explorer.errors import UserError
+from mi_explorer.studies.store.bundled import open_study
+from mi_explorer.studies.store.exchange import settle
+from mi_explorer.studies.store.store import Store
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `study report`."""
+    parser.add_argument("name")
+    parser.add_argument("--out", metavar="FILE", help="an .html file (default: NAME.html here)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    parser.add_argument("--no-host", action="store_true", help="do not name the machines that made the samples")
+
+
+def report(args: argparse.Namespace) -> int:
+    """`study report`."""
+    from mi_explorer.studies.report.html_page import render
+
+    out = Path(args.out or f"{args.name}.html")
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"A report is written as .html, not {out.name[-20:]!r}.")
+    if not args.out and (os.sep in args.name or "/" in args.name):
+        raise UserError("The study's name is no file name; say where to write with --out FILE.")
+    if out.exists() and not args.overwrite:
+        raise UserError(f"{out} is there already and was left as it was. Choose another name, or say --overwrite.")
+    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
+        page = render(store, args.name, host=not args.no_host)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent) as folder:
+            staged = Path(folder) / "report.html"
+            staged.write_text(page, encoding="utf-8")
+            settle(staged, out)
+    except OSError as error:
+        raise UserError(f"{out} cannot be written: {error.strerror or error}.") from None
+    print(f"{out}: {out.stat().st_size / 1e3:,.0f} kB, opens in any browser without a network")
+    return 0

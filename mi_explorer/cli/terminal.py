@@ -1,0 +1,167 @@
+"""What the command line draws: the paper's table with intervals, a progress line, traces as they stream. Text only."""
+
+import sys
+import textwrap
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from mi_explorer.studies.progress import Progress
+from mi_explorer.studies.stats.summary import Summary, describe
+
+QUIET_EVERY = 15.0  # seconds between progress lines where the output is no terminal
+
+
+def clean(text: str) -> str:
+    """Model text for a terminal: control characters (escape sequences!) become visible, newlines and tabs stay."""
+    return "".join(c if c in "\n\t" or (ord(c) >= 32 and not 127 <= ord(c) < 160) else f"\\x{ord(c):02x}" for c in text)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns aligned to the right, the first to the left."""
+    lines = [list(map(str, head)), *(list(map(str, row)) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+
+    def draw(line: list[str]) -> str:
+        return "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+
+    return "\n".join([draw(lines[0]), "  ".join("─" * w for w in widths), *map(draw, lines[1:])])
+
+
+def percent(value: float | None, ci: Sequence[float | None] | None = None) -> str:
+    """A share as per cent, with its interval where there is one."""
+    return "–" if value is None else f"{100 * value:.1f}" + _interval(ci, 100)
+
+
+def amount(value: float | None, ci: Sequence[float | None] | None = None) -> str:
+    """Tokens, with their interval where there is one."""
+    return "–" if value is None else f"{value:,.{0 if value >= 1000 else 1}f}" + _interval(ci, 1)
+
+
+def _interval(ci: Sequence[float | None] | None, scale: float) -> str:
+    if ci is None or ci[0] is None or ci[1] is None:
+        return ""
+    return f" [{scale * ci[0]:.0f}, {scale * ci[1]:.0f}]"
+
+
+def study_table(summary: Summary) -> str:
+    """The paper's table of a study: mean, pass, vote, tokens, think ratio with 95 % intervals, n, and the stages."""
+    info, plan = summary.info, summary.info.plan
+    decodings = list(dict.fromkeys(row.cell.decoding for row in summary.rows))
+    head = [
+        f"{info.name}: task {plan.task}, pair {', '.join(plan.pairs)}" + (f" ({info.origin})" if info.origin != "live" else "")
+    ]
+    if len(decodings) == 1:
+        head.append(describe(decodings[0]))
+    elif decodings:
+        seeds = dict.fromkeys(str(d.seed) for d in decodings)
+        head.append(f"decoding as named, cap {max(d.cap for d in decodings)}, seed {'/'.join(seeds)}")
+    if not summary.rows:
+        return "\n".join([*head, "No samples yet."])
+    k = max(cell["samples"] for cell in summary.cells)
+    labelled = any(cell["label"] for cell in summary.cells)
+    groups = len({cell["group"] for cell in summary.cells}) > 1
+    rows = []
+    for cell in summary.cells:
+        name = cell["label"] or (f"{cell['group']} " if groups and cell["group"] else "") + f"{cell['lambda']:g}"
+        shares = [percent(cell[m], cell[f"{m}_ci"]) for m in ("mean", "pass", "vote", "think_ratio", "truncated", "overthinking")]
+        rows.append(
+            [name, *shares[:3], amount(cell["tokens"], cell["tokens_ci"]), *shares[3:], f"{cell['questions']}×{cell['samples']}"]
+        )
+    titles = [
+        "recipe" if labelled else "λ",
+        f"mean@{k} %",
+        f"pass@{k} %",
+        f"vote@{k} %",
+        "tokens",
+        "think ratio %",
+        "cut %",
+        "overthinking %",
+        "n",
+    ]
+    notes = [
+        "Brackets: 95 % intervals, bootstrap over questions. cut: no end of turn within the cap (counts as wrong). "
+        "overthinking: share of",
+        "tokens after the first right answer, in right samples. n: questions × samples.",
+    ]
+    words = [
+        f"{group}: {found['message']}" if len(summary.stages) > 1 else found["message"] for group, found in summary.stages.items()
+    ]
+    words += [found["useful"] for found in summary.stages.values() if found["lambda50"] is not None and len(summary.stages) == 1]
+    if summary.sentence:
+        words += ["", *textwrap.wrap(summary.sentence, 120)]
+    return "\n".join([*head, "", table(titles, rows), "", *notes, *words])
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds in words: 42 s, 3:05 min, 2:10 h."""
+    if seconds is None:
+        return "?"
+    s = round(seconds)
+    if s < 60:
+        return f"{s} s"
+    return f"{s // 60}:{s % 60:02d} min" if s < 3600 else f"{s // 3600}:{s % 3600 // 60:02d} h"
+
+
+class ProgressLine:
+    """One line that is rewritten in place on a terminal; elsewhere a line now and then. Drawn to `out` (stderr)."""
+
+    def __init__(self, out: TextIO | None = None, quiet: bool = False) -> None:
+        self.out, self.quiet = out or sys.stderr, quiet
+        self.live = self.out.isatty()
+        self._shown, self._width = -1e9, 0
+
+    def show(self, p: Progress) -> None:
+        """Draw a progress event."""
+        if self.quiet or (not self.live and time.monotonic() < self._shown + QUIET_EVERY and p.state == "running"):
+            return
+        self._shown = time.monotonic()
+        text = line(p)
+        if self.live:
+            self.out.write("\r" + text.ljust(self._width))
+            self._width = len(text)
+        else:
+            self.out.write(text + "\n")
+        self.out.flush()
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        if not self.quiet:
+            self.out.write(("\r" + " " * self._width + "\r" if self.live else "") + text + "\n")
+            self.out.flush()
+
+    def end(self) -> None:
+        if self.live and self._width and not self.quiet:
+            self.out.write("\n")
+
+
+def line(p: Progress) -> str:
+    """A progress event in one line."""
+    ready = p.done + p.reused
+    share = ready / p.total if p.total else 1.0
+    bar = "█" * round(20 * share) + "·" * (20 - round(20 * share))
+    words = [f"{bar} {ready:,}/{p.total:,} samples", f"{p.cells_done}/{p.cells} cells"]
+    if p.reused:
+        words.append(f"{p.reused:,} from the store")
+    if p.failed:
+        words.append(f"{p.failed:,} failed ({clean(p.message)[:80]})")
+    if p.state == "running":
+        words += [f"{p.tokens_per_second:,.0f} tokens/s", f"{duration(p.eta)} left"]
+    else:
+        words += [p.state, duration(p.seconds)]
+    return " · ".join(words)
+
+
+def sentence(values: dict[str, Any]) -> str:
+    """One line about a finished trace: verdict and counts."""
+    verdict = {True: "✓ correct", False: "✗ wrong", None: ""}[values["correct"]]
+    parts = [f"λ {values['lambda']:g}", verdict, f"{values['tokens']} tokens ({values['think_tokens']} of thought)"]
+    if values["truncated"]:
+        parts.append("cut off at the cap")
+    elif values["answer"] is None:
+        parts.append("no answer found")
+    else:
+        parts.append(f"answer {clean(values['answer'])}")
+    return " · ".join(filter(None, parts))

@@ -1,0 +1,118 @@
+"""P and Q of every tensor in memory: what row-wise λ multiplies by, and what folds are made from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from mi_explorer.engine.native.layout import Layout, Part
+from mi_explorer.engine.native.packed import pack, product
+from mi_explorer.merging.coefficients import Blend
+
+Count = Callable[[int, int], None]  # how many tensors have been read, of how many
+
+
+class Plane:
+    """P and Q of every tensor on the device. Memory: two checkpoints, tensors that are equal in both only once; if packed, twice that.
+
+    `ends[part]` is (P, Q), each [out, K]; one and the same tensor where they are bit-equal. `weights[part]` is what activations are
+    multiplied by: one [out, 2K] (P left, Q right; [out, K] where equal), or one for each name after `split`. `vec[name]` is [2, size].
+    Where one endpoint is a LoRA adapter on the other, `ends[part]` is the full endpoint's twice, and `low[part]` keeps the factors.
+    """
+
+    def __init__(
+        self, layout: Layout, blend: Blend, device: torch.device, dtype: torch.dtype, packed: bool = False, count: Count | None = None
+    ):
+        """Reads every tensor of the blend; `count` is told after each part. `packed`: see `packed.py`."""
+        self.layout, self.key, self.device, self.dtype, self.packed = layout, blend.plane, device, dtype, packed
+        self.names = layout.names()
+        self.index = {name: i for i, name in enumerate(self.names)}
+        self.ends: dict[Part, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.weights: dict[Part, tuple[torch.Tensor, ...]] = {}
+        self.low: dict[Part, Factors] = {}
+        self.multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = product if packed else F.linear
+        read, total = 0, len(self.names)
+        for part in layout.parts():
+            if count is not None:
+                count(read, total)
+            read += len(part.names)
+            if factors := self._factors(blend, part):
+                self.low[part] = factors
+                full = torch.cat([blend.endpoints(n)[factors.under].to(device, dtype) for n in part.names])
+                self._hold(part, full, full)
+            else:
+                pairs = [self._pair(blend, name) for name in part.names]
+                p, q = (torch.cat(side) for side in zip(*pairs))  # copies: a checkpoint that is overwritten must not reach in here
+                self._hold(part, p, p if torch.equal(p, q) else q)
+        self.vec = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
+        if count is not None:
+            count(total, total)
+
+    def _hold(self, part: Part, p: torch.Tensor, q: torch.Tensor) -> None:
+        """Packed, the ends stay apart: contiguous ones are folded at memory speed. Else they are views of their product's weight."""
+        both = p if q is p else torch.cat((p, q), 1)
+        if self.packed:
+            self.ends[part] = p, q
+            self.weights[part] = (pack(both),) if part in self.layout.products() else ()
+        else:
+            self.ends[part] = (both, both) if q is p else (both[:, : part.width], both[:, part.width :])
+            self.weights[part] = (both,)
+
+    def split(self) -> None:
+        """From now on one weight for each name: rows come whose tensors of one part have different coefficients (SLERP)."""
+        for part, held in self.weights.items():
+            if len(held) == 1 and len(part.names) > 1:
+                ends = [end.split(part.sizes) for end in dict.fromkeys(self.ends[part])]
+                parts = [torch.cat(sides, 1) for sides in zip(*ends)] if self.packed else held[0].split(part.sizes)
+                self.weights[part] = tuple(pack(weight) for weight in parts) if self.packed else tuple(parts)
+
+    def _pair(self, blend: Blend, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+        p, q = blend.endpoints(name)
+        return p.to(self.device, self.dtype), q.to(self.device, self.dtype)
+
+    def _factors(self, blend: Blend, part: Part) -> "Factors | None":
+        """The part's factors, if every tensor of it is either low-rank or untouched by the adapter."""
+        known = getattr(blend, "factors", None)
+        found = [known(name) for name in part.names] if known is not None else []
+        if not any(found):
+            return None
+        sides = {s > 0 for _, _, s in filter(None, found)}
+        if len(sides) > 1 or not all(f or torch.equal(*blend.endpoints(n)) for n, f in zip(part.names, found)):
+            return None
+        ranks = tuple(f[0].shape[0] if f else 0 for f in found)
+        down = torch.cat([f[0].float() for f in found if f]).to(self.device, self.dtype)
+        up = torch.zeros(sum(part.sizes), sum(ranks))
+        for rows, columns, f in zip(_spans(part.sizes), _spans(ranks), found):
+            if f:
+                up[rows, columns] = f[1].float() * abs(f[2])
+        return Factors(down, up.to(self.device, self.dtype), ranks, 0 if sides == {True} else 1)
+
+    def lines(self, blend: Blend) -> list[tuple[float, float]] | None:
+        """(a, b) per tensor in the order of `names`; None if this blend lies in another plane or a tensor has no line."""
+        if blend.plane != self.key:
+            return None
+        lines = [blend.line(name) for name in self.names]
+        return None if any(line is None for line in lines) else lines  # type: ignore[return-value]
+
+    def bytes(self) -> int:
+        """Memory held."""
+        ends = {part: sum(end.nbytes for end in dict.fromkeys(pair)) for part, pair in self.ends.items()}
+        copies = [ends[part] for part in self.layout.products() if self.packed]
+        factors = [t for f in self.low.values() for t in (f.down, f.up)]
+        return sum(ends.values()) + sum(copies) + sum(t.nbytes for t in (*self.vec.values(), *factors))
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """An adapter on a fused part: other = W + `up` [out, R] · `down` [R, K], scale folded in; `ranks` per tensor; `under`: W is P (0) or Q (1)."""
+
+    down: torch.Tensor
+    up: torch.Tensor
+    ranks: tuple[int, ...]
+    under: int
+
+
+def _spans(sizes: tuple[int, ...]) -> list[slice]:
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    return [slice(end - size, end) for end, size in zip(ends, sizes)]

@@ -1,0 +1,124 @@
+"""Scores after the fact: a finished trace, teacher-forced under both parents and the blend.
+
+Per token: who would have written it (log-probabilities, LLR, argmax class, top-5), how far the blend is from either parent
+(KL), the parents from each other (JS), the blend's entropy, and the effective λ̂: the a whose logit mix
+q_a ∝ exp((1−a)·ℓ_I + a·ℓ_T) has the blend's mean of d = ℓ_T − ℓ_I, E_{q_a}[d] = E_{p_λ}[d] (monotone in a: bisection).
+Conditional on the blend's own prefix, not causal. The head runs in chunks: 152k words × 4,000 tokens stay under 1 GB.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mi_explorer.engine.resident import ResidentPair
+from mi_explorer.engine.sequence import logit_parts
+from mi_explorer.errors import UserError
+from mi_explorer.recipe import Recipe
+
+CLIP = 5.0
+CHUNK_BYTES = 32 << 20  # fp32 logits of one model and chunk; about a dozen such tensors live at once
+LAMBDA_RANGE = (-1.0, 2.0)
+ARGMAX = ("both", "instruct", "thinking", "neither")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One entry per response token. Log-probabilities and divergences in nats; `argmax` one of `ARGMAX`; tops are (id, log-prob) × 5."""
+
+    logprob: tuple[float, ...]
+    logprob_instruct: tuple[float, ...]
+    logprob_thinking: tuple[float, ...]
+    llr: tuple[float, ...]
+    """log p_T − log p_I, clipped to ±5."""
+    kl_instruct: tuple[float, ...]
+    """KL(blend ‖ Instruct)."""
+    kl_thinking: tuple[float, ...]
+    js: tuple[float, ...]
+    """Jensen–Shannon divergence of Instruct and Thinking (nats, at most ln 2)."""
+    entropy: tuple[float, ...]
+    argmax: tuple[str, ...]
+    lam_hat: tuple[float | None, ...]
+    """Effective λ, within [−1, 2]; None where the parents agree (nothing to mix)."""
+    residual: tuple[float | None, ...]
+    """KL(blend ‖ q_λ̂): what the weight blend says that no logit mix would."""
+    top: tuple[tuple[tuple[int, float], ...], ...]
+    top_instruct: tuple[tuple[tuple[int, float], ...], ...]
+    top_thinking: tuple[tuple[tuple[int, float], ...], ...]
+
+
+class ScoreError(UserError):
+    """A trace that cannot be scored."""
+
+
+def score(resident: ResidentPair, recipe: Recipe, prompt_ids: Sequence[int], response_ids: Sequence[int]) -> Scores:
+    """Teacher-force the response under Instruct, Thinking and the blend. Thread-safe; independent of a running engine."""
+    prompt, response = list(prompt_ids), list(response_ids)
+    if not prompt or not response:
+        raise ScoreError("There is nothing to score: the prompt or the response is empty.")
+    if len(prompt) + len(response) > resident.max_positions:
+        raise ScoreError(f"The trace has {len(prompt) + len(response)} tokens; the model holds {resident.max_positions}.")
+    parents = [Recipe(recipe.pair, lam=0.0), Recipe(recipe.pair, lam=1.0)]
+    parts = logit_parts(recipe)
+    recipes = list(dict.fromkeys([*parents, *(r for r, _ in parts)]))
+    mixes = [[(recipes.index(r), w) for r, w in side] for side in ([(parents[0], 1.0)], [(parents[1], 1.0)], parts)]
+    chunk = max(1, CHUNK_BYTES // (4 * resident.vocab))
+    pieces: list[dict[str, list]] = []
+    with torch.inference_mode(), resident.lock:
+        blends = {r.hash: resident.blend(r) for r in recipes}
+        for logits in resident.ready().teacher(blends, prompt + response[:-1], len(prompt) - 1, chunk):
+            start = sum(len(p["llr"]) for p in pieces)
+            target = torch.tensor(response[start : start + len(logits[0])], device=logits[0].device)
+            instruct, thinking, blend = (sum((logits[i] * w for i, w in mix[1:]), logits[mix[0][0]] * mix[0][1]) for mix in mixes)
+            pieces.append(_measures(instruct, thinking, blend, target))
+    return Scores(**{name: tuple(x for piece in pieces for x in piece[name]) for name in pieces[0]})
+
+
+def _measures(instruct: torch.Tensor, thinking: torch.Tensor, blend: torch.Tensor, target: torch.Tensor) -> dict[str, list]:
+    """All measures of a chunk from logits [tokens, vocabulary]."""
+    li, lt, lb = (x.log_softmax(-1) for x in (instruct, thinking, blend))
+    pb = lb.exp()
+    own, own_i, own_t = (x.gather(1, target[:, None])[:, 0] for x in (lb, li, lt))
+    middle = torch.logaddexp(li, lt) - torch.log(torch.tensor(2.0))
+    js = 0.5 * ((li.exp() * (li - middle)).sum(-1) + (lt.exp() * (lt - middle)).sum(-1))
+    kl_i, kl_t = (pb * (lb - li)).sum(-1), (pb * (lb - lt)).sum(-1)
+    is_i, is_t = li.argmax(-1) == target, lt.argmax(-1) == target
+    classes = [("both" if t else "instruct") if i else ("thinking" if t else "neither") for i, t in zip(is_i.tolist(), is_t.tolist())]
+    lam, residual = effective_lambda(li, lt, lb)
+    tops = [x.topk(min(5, x.shape[1])) for x in (lb, li, lt)]
+    named = [[tuple(zip(i, v)) for i, v in zip(top.indices.tolist(), top.values.tolist())] for top in tops]
+    return {
+        "logprob": own.tolist(),
+        "logprob_instruct": own_i.tolist(),
+        "logprob_thinking": own_t.tolist(),
+        "llr": (own_t - own_i).clamp(-CLIP, CLIP).tolist(),
+        "kl_instruct": kl_i.clamp_min(0).tolist(),
+        "kl_thinking": kl_t.clamp_min(0).tolist(),
+        "js": js.clamp_min(0).tolist(),
+        "entropy": (-(pb * lb).sum(-1)).clamp_min(0).tolist(),
+        "argmax": classes,
+        "lam_hat": lam,
+        "residual": residual,
+        "top": named[0],
+        "top_instruct": named[1],
+        "top_thinking": named[2],
+    }
+
+
+def effective_lambda(li: torch.Tensor, lt: torch.Tensor, lb: torch.Tensor, steps: int = 24) -> tuple[list[float | None], list[float | None]]:
+    """λ̂ and the residual KL per row of log-probabilities [tokens, vocabulary], by bisection on a in [−1, 2]."""
+    d = lt - li
+    spread = d.amax(-1) - d.amin(-1)
+    goal = (lb.exp() * d).sum(-1)
+    low = torch.full_like(goal, LAMBDA_RANGE[0])
+    high = torch.full_like(goal, LAMBDA_RANGE[1])
+    for _ in range(steps):
+        middle = (low + high) / 2
+        q = (li + middle[:, None] * d).softmax(-1)
+        below = q.mul_(d).sum(-1) < goal
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    a = (low + high) / 2
+    mix = (li + a[:, None] * d).log_softmax(-1)
+    residual = (lb.exp() * (lb - mix)).sum(-1).clamp_min(0)
+    known = (spread > 1e-4).tolist()
+    return [x if k else None for x, k in zip(a.tolist(), known)], [x if k else None for x, k in zip(residual.tolist(), known)]

@@ -1,0 +1,127 @@
+"""Requests of lm-eval through our engine: what of a response is the answer, when it is complete, and what it cost."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mi_explorer.engine.events import BULK
+from mi_explorer.errors import UserError
+from mi_explorer.generation.generate import LIVE, Ask, Asker, Row
+from mi_explorer.generation.traces import Trace
+from mi_explorer.generation.traces.answers import final
+from mi_explorer.prompts import Prompt
+from mi_explorer.tasks.verify import verify
+
+EVERY = 8  # tokens between two looks for a stop string
+
+
+class HarnessError(UserError):
+    """A request of the harness that this model cannot answer."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one request cost: tokens up to where the answer ends (thought included), and how it ended."""
+
+    task: str
+    doc: int
+    text: str
+    tokens: int
+    think_tokens: int
+    think_closed: bool
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request ready to run. `budget` is the most tokens of the answer, None for no limit of the task's."""
+
+    ask: Ask
+    prompt: Prompt
+    until: tuple[str, ...]
+    budget: int | None
+
+
+def answer_of(trace: Trace, until: Sequence[str] = (), budget: int | None = None) -> tuple[str, int]:
+    """(the text that is scored, tokens of the response up to its end). White space before the answer is no part of it.
+
+    Empty while a thought is open, and for a response that was cut off.
+    """
+    if trace.think_open or trace.truncated:
+        return "", trace.tokens
+    text = trace.answer_text
+    last = trace.tokens
+    if budget is not None and trace.answer_tokens > budget:
+        last = trace.think_tokens + budget
+        text = text[: max(0, trace.ends[last - 1] - trace.answer_start)] if last else ""
+    lead = len(text) - len(text.lstrip())
+    cut = min((at for stop in until if stop and (at := text.find(stop, lead)) >= 0), default=len(text))
+    if cut < len(text):
+        last = min(last, trace.token_at(trace.answer_start + cut) + 1)
+    return text[lead:cut], last
+
+
+def ready(trace: Trace, until: Sequence[str], budget: int | None) -> bool:
+    """Whether the answer is complete although the response goes on: a stop string came, or the task's budget is used."""
+    if trace.think_open:
+        return False
+    return answer_of(trace, until)[0] != trace.answer_text.lstrip() or budget is not None and trace.answer_tokens >= budget
+
+
+def run(asker: Asker, jobs: Sequence[Job], finished: Callable[[int], Any] = lambda n: None) -> dict[str, Trace]:
+    """Run jobs together; a row whose answer is complete is cancelled. Raises `HarnessError` where one fails."""
+    rows: dict[str, Row] = {}
+    for job in jobs:
+        rows[job.ask.id] = asker.row(job.ask, job.prompt)
+    by_id = {job.ask.id: job for job in jobs}
+    stream = asker.engine.submit([asker.request(job.ask, job.prompt, BULK) for job in jobs])
+    waiting, looked = set(rows), dict.fromkeys(rows, 0)
+    try:
+        while waiting:
+            touched = set()
+            for event in asker.events(stream, 0.05):
+                row = rows[event.id]
+                if row.state in LIVE:
+                    asker.take(row, event)
+                    touched.add(event.id)
+            done = []
+            for id in touched & waiting:
+                row, job = rows[id], by_id[id]
+                if row.state == "failed":
+                    raise HarnessError(f"A request of the task could not run: {row.message}")
+                if row.reason:
+                    done.append(id)
+                elif (job.until or job.budget is not None) and row.tokens >= looked[id] + EVERY:
+                    looked[id] = row.tokens
+                    if ready(row.fold.trace(), job.until, job.budget):
+                        stream.cancel([id])
+            waiting.difference_update(done)
+            finished(len(done))
+    finally:
+        if waiting:
+            stream.cancel()
+    return {id: row.fold.trace() for id, row in rows.items()}
+
+
+def costs(told: Iterable[Told]) -> dict[str, float | int | None]:
+    """Means over responses: tokens, of thought, share with a closed thought, share cut off."""
+    every = list(told)
+
+    def mean(values: Iterable[float]) -> float | None:
+        return sum(values) / len(every) if every else None
+
+    return {
+        "responses": len(every),
+        "tokens": mean(t.tokens for t in every),
+        "think_tokens": mean(t.think_tokens for t in every),
+        "think_ratio": mean(float(t.think_closed) for t in every),
+        "truncated": mean(float(t.truncated) for t in every),
+    }
+
+
+def score(doc: dict[str, Any], results: Sequence[Any]) -> dict[str, float]:
+    """`process_results` of a task whose documents are our questions: our extraction, our verifier. `acc` is a mean over repeats."""
+    texts = [t for r in results for t in (r if isinstance(r, list) else [r])]
+    kind = str(doc.get("kind") or "auto")
+    right = [verify(str(doc["answer"]), final(text, kind), kind) for text in texts]
+    return {"acc": sum(right) / len(right)}

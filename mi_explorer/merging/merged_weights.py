@@ -1,0 +1,144 @@
+"""Fold: write a blend into a resident model in place, from the endpoints, only where it changed.
+
+A resident `transformers` model may hold its parameters otherwise than the files do (renamed, experts fused). `views` maps every
+checkpoint name to the slice of the parameter that it fills, by the library's own conversion rules, and proves that every
+element of every parameter is claimed exactly once.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Hashable
+
+import torch
+from torch import nn
+
+from mi_explorer.checkpoints.tensor_names import place
+from mi_explorer.errors import UserError
+from mi_explorer.merging.blend import Bound
+from mi_explorer.merging.combine import combine
+
+
+class FoldError(UserError):
+    """A resident model whose parameters cannot be matched with the checkpoint's tensors."""
+
+
+class Fold:
+    """A resident model and the blend that it holds.
+
+    `ends(name)` gives (P, Q) of a blend's tensor where the caller keeps copies in the model's dtype and on its device (then a
+    fold runs at memory speed); by default they come from the checkpoint files. The model's own numbers are never read.
+    """
+
+    def __init__(self, model: nn.Module, names: tuple[str, ...], ends: Callable[[Bound, str], tuple[torch.Tensor, torch.Tensor]] | None = None):
+        self.views = views(model, names)
+        self.ends = ends or (lambda blend, name: blend.endpoints(name))
+        self.keys: dict[str, Hashable] = {}
+
+    @torch.no_grad()
+    def to(self, blend: Bound) -> tuple[tuple[str, int | None], ...]:
+        """Make the model hold `blend`; the (module, layer) groups that had to be rewritten, in order of writing."""
+        groups: dict[tuple[str, int | None], None] = {}
+        for name, views_ in self.views.items():
+            key = blend.key(name)
+            if self.keys.get(name) == key:
+                continue
+            self.keys.pop(name, None)  # a fold that is interrupted here must write this tensor again
+            p, q = self.ends(blend, name)
+            for view in views_:
+                write(view, p, q, *blend.line(name))
+            self.keys[name] = key
+            groups[place(name)] = None
+        return tuple(groups)
+
+    def forget(self) -> None:
+        """Somebody else wrote into the model: the next `to` writes everything."""
+        self.keys.clear()
+
+
+def write(out: torch.Tensor, p: torch.Tensor, q: torch.Tensor, a: float, b: float) -> None:
+    """out ← a·p + b·q, across devices and dtypes; one rounding, to out's dtype."""
+    if p.device != out.device:
+        p, q = p.to(out.device, non_blocking=True), q.to(out.device, non_blocking=True)
+    combine(p, q, a, b, out)
+
+
+def views(model: nn.Module, names: tuple[str, ...]) -> dict[str, tuple[torch.Tensor, ...]]:
+    """Checkpoint name → views of the model's parameters and buffers that it fills (none for a tied duplicate).
+
+    Raises `FoldError` if a name has no home or a parameter is not covered exactly once: then a fold would be wrong.
+    """
+    state = model.state_dict(keep_vars=True)
+    homes = _homes(model, names, state)
+    result: dict[str, tuple[torch.Tensor, ...]] = {name: (view.detach(),) for name, view in homes.items()}
+    starts = sorted((view.data_ptr(), view.nbytes) for view in homes.values())
+    pointers = [start for start, _ in starts]
+    for key, parameter in model.named_parameters():
+        first = bisect_left(pointers, parameter.data_ptr())
+        last = bisect_left(pointers, parameter.data_ptr() + max(1, parameter.nbytes))
+        have = sum(size for _, size in starts[first:last])
+        if have != parameter.nbytes and parameter.device.type != "meta":
+            raise FoldError(f"The model's parameter {key!r} ({parameter.nbytes} bytes) is filled by {have} bytes of the checkpoint. This "
+                            "architecture's layout in memory is not understood, so it cannot be folded safely.")
+    return result
+
+
+def _homes(model: nn.Module, names: tuple[str, ...], state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Name → view, by `transformers`' renamings and its merges of experts (stack, then concatenate)."""
+    plain = [name for name in names if name in state]
+    homes = {name: state[name] for name in plain}
+    rest = [name for name in names if name not in state]
+    if not rest:
+        return _drop_tied(homes)
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
+
+    transforms = get_model_conversion_mapping(model) if hasattr(model, "base_model_prefix") else []  # type: ignore[arg-type]
+    renamings = [t for t in transforms if isinstance(t, WeightRenaming)]
+    converters = [t for t in transforms if isinstance(t, WeightConverter)]
+    prefix = getattr(model, "base_model_prefix", None)
+    fused: dict[str, dict[str, list[str]]] = {}
+    operations: dict[str, WeightConverter] = {}
+    for name in sorted(rest, key=dot_natural_key):
+        target, pattern = rename_source_key(name, renamings, converters, prefix, state)
+        if pattern is None:
+            if target not in state:
+                raise FoldError(f"The checkpoint's tensor {name!r} has no parameter in the resident model ({type(model).__name__}).")
+            homes[name] = state[target]
+        else:
+            fused.setdefault(target, {}).setdefault(pattern, []).append(name)
+            operations[target] = next(c for c in converters if pattern in c.source_patterns)
+    for target, by_pattern in fused.items():
+        if target not in state:
+            raise FoldError(f"The checkpoint's tensors {next(iter(by_pattern.values()))[0]!r}, … have no parameter {target!r} in the resident model.")
+        sources = [by_pattern[p] for p in operations[target].source_patterns if p in by_pattern]
+        homes.update(_split(target, state[target], sources, operations[target].operations))
+    return _drop_tied(homes)
+
+
+def _split(target: str, tensor: torch.Tensor, sources: list[list[str]], operations: list) -> dict[str, torch.Tensor]:
+    """Undo the library's conversion on views: [MergeModulelist] stacks each pattern's tensors, [Concatenate] joins the patterns."""
+    kinds = [type(op).__name__ for op in operations]
+    parts = [tensor]
+    if "Concatenate" in kinds:
+        parts = list(tensor.chunk(len(sources), dim=operations[kinds.index("Concatenate")].dim))
+    if set(kinds) - {"MergeModulelist", "Concatenate"} or len(parts) != len(sources):
+        raise FoldError(f"The parameter {target!r} is built by {', '.join(kinds)} in memory, which cannot be written piece by piece.")
+    homes: dict[str, torch.Tensor] = {}
+    for part, names in zip(parts, sources):
+        if "MergeModulelist" in kinds:
+            dim = operations[kinds.index("MergeModulelist")].dim
+            if part.shape[dim] != len(names):
+                raise FoldError(f"The parameter {target!r} holds {part.shape[dim]} experts, the checkpoint {len(names)}.")
+            homes.update({name: part.select(dim, i) for i, name in enumerate(names)})
+        else:
+            homes[names[0]] = part
+    return homes
+
+
+def _drop_tied(homes: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """One writer per place: of names that share a parameter (a tied head that is also stored) the embedding stays."""
+    seen: dict[tuple[int, int], str] = {}
+    for name in sorted(homes, key=lambda n: (place(n)[0] == "lm_head", n)):
+        view = homes[name]
+        seen.setdefault((view.data_ptr(), view.nbytes), name)
+    keep = set(seen.values())
+    return {name: view for name, view in homes.items() if name in keep}

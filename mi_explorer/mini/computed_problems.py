@@ -1,0 +1,308 @@
+"""The families of problems that are solved by computing, step by step; the search families are in `search.py`."""
+
+import random
+from collections.abc import Callable
+
+from mi_explorer.mini.clock_problems import time
+from mi_explorer.mini.problems import Problem, Redraw, Step, structure, values
+from mi_explorer.mini.search_problems import pairs, remainders, tickets
+
+PEOPLE = (
+    "Anna",
+    "Ben",
+    "Clara",
+    "David",
+    "Emma",
+    "Felix",
+    "Grace",
+    "Henry",
+    "Ida",
+    "Jack",
+    "Kate",
+    "Leo",
+    "Mia",
+    "Noah",
+    "Olga",
+    "Paul",
+    "Rosa",
+    "Sam",
+    "Tina",
+    "Will",
+)
+THINGS = ("apples", "books", "coins", "cards", "shells", "stamps", "pens", "marbles", "cookies", "plums", "stickers", "nuts")
+GOODS = ("pen", "book", "cake", "lamp", "cup", "hat", "ball", "kite", "map", "toy")
+BOXES = ("bags", "boxes", "jars", "packs")
+
+
+def finish(family: str, question: str, steps: list[Step], short: str, asks: str, key: str = "") -> Problem:
+    """An arithmetic problem from its steps; the last result is the answer and completes `short`."""
+    done = values(tuple(steps))
+    answer = str(done[-1][2])
+    return Problem(
+        family, len(steps), question, answer, key or structure(tuple(steps)), f"{short} = {answer}", asks, tuple(steps)
+    )
+
+
+def stories(rng: random.Random, level: int) -> Problem:
+    """Someone has things and gets, gives, doubles and shares them: 1-8 steps."""
+    who, other = rng.sample(PEOPLE, 2)
+    what = rng.choice(THINGS)
+    start = rng.randint(5, 60 if level < 6 else 200)
+    steps: list[Step] = []
+    text, short, now = [f"{who} has {start} {what}."], str(start), start
+    last: int | str = start
+    while len(steps) < level:
+        kind = rng.choice(("get", "get", "give", "give", "boxes", "give_boxes", "double", "half"))
+        room = level - len(steps)
+        if kind in ("boxes", "give_boxes") and room >= 2:
+            n, size, box = rng.randint(2, 9), rng.randint(2, 12), rng.choice(BOXES)
+            if kind == "boxes":
+                text.append(
+                    rng.choice(
+                        (f"Then {who} buys {n} {box} of {size} {what}.", f"{other} brings {n} {box} with {size} {what} each.")
+                    )
+                )
+                sign, say = "+", f"Now {who} has {{}} {what}."
+            else:
+                text.append(f"Then {who} gives away {n} {box} of {size} {what}.")
+                sign, say = "-", f"After that {{}} {what} are left."
+            steps += [Step(n, "*", size, f"The {box} hold {{}} {what}."), Step(last, sign, f"r{len(steps)}", say)]
+            short += f" {sign} {n} * {size}"
+        elif kind == "get":
+            n = rng.randint(2, 99 if level < 6 else 250)
+            text.append(
+                rng.choice((f"{other} gives {who} {n} more.", f"Then {who} finds {n} {what}.", f"Then {who} buys {n} more."))
+            )
+            steps.append(Step(last, "+", n, f"Now {who} has {{}} {what}."))
+            short += f" + {n}"
+        elif kind == "give":
+            n = rng.randint(2, max(2, min(now - 1, 99)))
+            text.append(rng.choice((f"Then {who} gives {n} to {other}.", f"{who} loses {n} of them.", f"Then {who} sells {n}.")))
+            steps.append(Step(last, "-", n, f"After that {{}} {what} are left."))
+            short += f" - {n}"
+        elif kind == "double" and 1 < now < 200:
+            text.append(f"Then the number of {what} doubles.")
+            steps.append(Step(last, "*", 2, "Doubled, that makes {}."))
+            short = f"({short}) * 2" if " " in short else f"{short} * 2"
+        elif kind == "half" and now % 2 == 0 and now > 3:
+            text.append(f"Then {who} gives half of them to {other}.")
+            steps.append(Step(last, "/", 2, "Half of them is {}."))
+            short = f"({short}) / 2" if " " in short else f"{short} / 2"
+        else:
+            continue
+        last, now = f"r{len(steps) - 1}", values(tuple(steps))[-1][2]
+        if now < 1:
+            raise Redraw
+    text.append(rng.choice((f"How many {what} does {who} have now?", f"How many {what} does {who} have in the end?")))
+    return finish("stories", " ".join(text), steps, short, f"how many {what} {who} has")
+
+
+def expressions(rng: random.Random, level: int) -> Problem:
+    """Sums, differences and products with precedence and at most one bracket: 1-6 steps."""
+    terms = max(2, min(level, 6) // 2 + 2) if level > 1 else 2
+    steps: list[Step] = []
+    parts: list[tuple[str, int | str]] = []
+    if level > 2 and rng.random() < 0.3:  # (a ± b) * c
+        a, b, op, c = rng.randint(2, 12), rng.randint(2, 12), rng.choice("+-"), rng.randint(2, 9)
+        steps += [Step(a, op, b, "The bracket is {}."), Step("r0", "*", c, "The product is {}.")]
+        parts.append((f"({a} {op} {b}) * {c}", "r1"))
+    while len(parts) < terms:
+        if (level > 1 and rng.random() < 0.4) or (level == 1 and not parts and rng.random() < 0.3):
+            a, b = rng.randint(2, 12), rng.randint(2, 20)
+            steps.append(Step(a, "*", b, "The product is {}."))
+            parts.append((f"{a} * {b}", f"r{len(steps) - 1}"))
+            if level == 1:
+                break
+        else:
+            n = rng.randint(2, 99 if level < 6 else 300)
+            parts.append((str(n), n))
+    text, last = parts[0]
+    for part, ref in parts[1:]:
+        op = rng.choice("+-")
+        text += f" {op} {part}"
+        steps.append(Step(last, op, ref, rng.choice(("Then {}.", "Next, {}."))))
+        last = f"r{len(steps) - 1}"
+    ask = rng.choice((f"What is {text}?", f"Calculate {text}.", f"How much is {text}?"))
+    return finish("expressions", ask, steps, text, f"for {text}", key=text)
+
+
+def shopping(rng: random.Random, level: int) -> Problem:
+    """Several goods, a total, perhaps a voucher and the change from a note: 2-6 steps."""
+    who = rng.choice(PEOPLE)
+    kinds = 1 if level <= 2 else 2 if level <= 5 else 3
+    steps, parts, listed = [], [], []
+    total: int | str = 0
+    for good in rng.sample(GOODS, kinds):
+        n, price = rng.randint(2, 9), rng.randint(2, 12)
+        listed.append(f"{n} {good}s at {price} dollars each")
+        steps.append(Step(n, "*", price, f"The {good}s cost {{}} dollars."))
+        ref = f"r{len(steps) - 1}"
+        parts.append(f"{n} * {price}")
+        if total:
+            steps.append(Step(total, "+", ref, "Together that is {} dollars."))
+            ref = f"r{len(steps) - 1}"
+        total = ref
+    cost, short = values(tuple(steps))[-1][2], " + ".join(parts)
+    text = f"{who} buys {' and '.join(listed) if kinds < 3 else listed[0] + ', ' + listed[1] + ' and ' + listed[2]}."
+    if level % 2 == 0 and cost > 12:
+        off = rng.randint(2, 10)
+        text += f" A voucher takes {off} dollars off."
+        steps.append(Step(total, "-", off, "With the voucher it is {} dollars."))
+        total, cost, short = f"r{len(steps) - 1}", cost - off, f"{short} - {off}"
+    if rng.random() < 0.7:
+        note = rng.choice([n for n in (20, 50, 100, 200, 500) if n > cost])
+        steps.append(Step(note, "-", total, "The change is {} dollars."))
+        short = f"{note} - ({short})" if " " in short else f"{note} - {short}"
+        return finish(
+            "shopping",
+            f"{text} {who} pays with {note} dollars. How many dollars does {who} get back?",
+            steps,
+            short,
+            "how much comes back",
+        )
+    return finish("shopping", f"{text} How many dollars does {who} pay?", steps, short, f"what {who} pays")
+
+
+def comparing(rng: random.Random, level: int) -> Problem:
+    """Two people, each with a small computation; how many more one has: 3-5 steps, 1 at the lowest level."""
+    a, b = rng.sample(PEOPLE, 2)
+    what = rng.choice(THINGS)
+    steps: list[Step] = []
+
+    def holding(who: str, hard: bool) -> tuple[str, str, int | str]:
+        if level == 1:
+            n = rng.randint(5, 99)
+            return f"{who} has {n} {what}.", str(n), n
+        n, size, extra = rng.randint(2, 9), rng.randint(2, 12), rng.randint(2, 60)
+        if rng.random() < 0.5:
+            box = rng.choice(BOXES)
+            steps.append(Step(n, "*", size, f"{who} has {{}} {what}."))
+            text, short = f"{who} has {n} {box} of {size} {what}", f"{n} * {size}"
+            if hard:
+                steps.append(Step(f"r{len(steps) - 1}", "+", extra, f"With the others {who} has {{}}."))
+                text, short = f"{text} and {extra} more", f"{short} + {extra}"
+        else:
+            first, op = rng.randint(20, 99), rng.choice("+-")
+            second = rng.randint(2, min(first - 2, 60))
+            steps.append(Step(first, op, second, f"{who} has {{}} {what}."))
+            text, short = f"{who} had {first} {what} and {'got' if op == '+' else 'lost'} {second}", f"{first} {op} {second}"
+        return text + ".", short, f"r{len(steps) - 1}"
+
+    left, right = holding(a, level > 4), holding(b, level > 6)
+    done = values(tuple(steps)) if steps else []
+    x, y = (done[int(r[1:])][2] if isinstance(r, str) else r for r in (left[2], right[2]))
+    if x == y:
+        raise Redraw
+    more, less, big, small = (a, b, left, right) if x > y else (b, a, right, left)
+    steps.append(Step(big[2], "-", small[2], f"{more} has more, by {{}}."))
+    minus = f"({small[1]})" if " " in small[1] else small[1]
+    ask = rng.choice(("Who has more, and how many more? Give the number.", f"How many more {what} does {more} have than {less}?"))
+    return finish("comparing", f"{left[0]} {right[0]} {ask}", steps, f"{big[1]} - {minus}", f"how many more {more} has")
+
+
+def sequences(rng: random.Random, level: int) -> Problem:
+    """The next number: constant, growing or alternating differences, doubling, or a far term: 3-5 steps."""
+    kind = rng.choice(
+        ("constant", "falling", "growing", "doubling") if level < 5 else ("growing", "far", "alternating", "constant")
+    )
+    start, d = rng.randint(1, 60), rng.randint(2, 25)
+    if kind in ("constant", "falling"):
+        d = -d if kind == "falling" else d
+        start += 4 * abs(d) if d < 0 else 0
+        shown = [start + i * d for i in range(4)]
+        op, size = ("+", d) if d > 0 else ("-", -d)
+        pair = (2, 1, 3, 2) if d > 0 else (1, 2, 2, 3)
+        steps = [
+            Step(shown[pair[0]], "-", shown[pair[1]], "{}."),
+            Step(shown[pair[2]], "-", shown[pair[3]], "{}, the same step."),
+            Step(shown[3], op, size, "The next one is {}."),
+        ]
+        short = f"{shown[3]} {op} {size}"
+    elif kind == "growing":
+        e = rng.randint(1, 6)
+        shown = [start + i * d + e * i * (i - 1) // 2 for i in range(4)]
+        steps = [
+            Step(shown[2], "-", shown[1], "{}."),
+            Step(shown[3], "-", shown[2], "{}, another step."),
+            Step("r1", "-", "r0", "The step grows by {}."),
+            Step("r1", "+", "r2", "The next step is {}."),
+            Step(shown[3], "+", "r3", "The next one is {}."),
+        ]
+        short = f"{shown[3]} + {shown[3] - shown[2] + e}"
+    elif kind == "doubling":
+        start = rng.randint(1, 25)
+        shown = [start * 2**i for i in range(4)]
+        steps = [
+            Step(shown[2], "-", shown[1], "{}."),
+            Step(shown[3], "-", shown[2], "{}, so it doubles."),
+            Step(shown[3], "*", 2, "The next one is {}."),
+        ]
+        short = f"{shown[3]} * 2"
+    elif kind == "far":
+        d, n = rng.randint(2, 12), rng.randint(6, 12)
+        shown = [start + i * d for i in range(3)]
+        steps = [
+            Step(shown[2], "-", shown[1], "The step is {}."),
+            Step(n - 1, "*", "r0", f"Up to number {n} there are {n - 1} steps: {{}}."),
+            Step(start, "+", "r1", "So it is {}."),
+        ]
+        text = f"A row of numbers begins {', '.join(map(str, shown))}. What is number {n} in the row?"
+        return finish("sequences", text, steps, f"{start} + {n - 1} * {d}", f"for number {n}")
+    else:
+        e = rng.randint(2, 20)
+        shown = [start, start + d, start + d + e, start + 2 * d + e, start + 2 * d + 2 * e]
+        steps = [
+            Step(shown[1], "-", shown[0], "{}."),
+            Step(shown[2], "-", shown[1], "{}."),
+            Step(shown[3], "-", shown[2], "{}, so the steps take turns."),
+            Step(shown[4], "+", "r0", "The next one is {}."),
+        ]
+        short = f"{shown[4]} + {d}"
+    listed = ", ".join(map(str, shown))
+    ask = rng.choice((f"What comes next: {listed}?", f"Which number comes next? {listed}"))
+    return finish("sequences", ask, steps, short, "for the next number", key=listed)
+
+
+UNITS = (
+    ("hours", "minutes", 60, 9),
+    ("weeks", "days", 7, 40),
+    ("meters", "centimeters", 100, 8),
+    ("dozens", "pieces", 12, 30),
+    ("feet", "inches", 12, 30),
+    ("days", "hours", 24, 9),
+)
+
+
+def units(rng: random.Random, level: int) -> Problem:
+    """A mixed quantity in its small unit, perhaps with a part taken away or several of them: 2-4 steps."""
+    big, small, factor, most = rng.choice(UNITS)
+    n, rest = rng.randint(2, most), rng.randint(1, factor - 1)
+    steps = [Step(n, "*", factor, f"{n} {big} are {{}} {small}."), Step("r0", "+", rest, f"With the rest it is {{}} {small}.")]
+    short = f"{n} * {factor} + {rest}"
+    if level <= 3:
+        return finish("units", f"How many {small} are {n} {big} and {rest} {small}?", steps, short, f"how many {small}")
+    part = rng.randint(2, min(99, n * factor + rest - 1))
+    steps.append(Step("r1", "-", part, f"Without the part it is {{}} {small}."))
+    short = f"{short} - {part}"
+    text = f"From {n} {big} and {rest} {small} we take away {part} {small}."
+    if level > 6:
+        more = rng.randint(2, 99)
+        steps.append(Step("r2", "+", more, f"With the new part it is {{}} {small}."))
+        text, short = f"{text} Then we add {more} {small}.", f"{short} + {more}"
+    return finish("units", f"{text} How many {small} is that?", steps, short, f"how many {small}")
+
+
+FAMILIES: dict[str, Callable[[random.Random, int], Problem]] = {
+    "stories": stories,
+    "expressions": expressions,
+    "shopping": shopping,
+    "comparing": comparing,
+    "time": time,
+    "sequences": sequences,
+    "units": units,
+    "pairs": pairs,
+    "tickets": tickets,
+    "remainders": remainders,
+}
+WEIGHTS = {"stories": 2.0, "expressions": 1.5, "pairs": 0.8, "tickets": 0.8, "remainders": 0.8}
+SEARCH = ("pairs", "tickets", "remainders")

@@ -1,0 +1,107 @@
+"""The traces of a report: a few of the study, chosen by rule and not by taste, or those that a visitor pinned in Explore."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mi_explorer.recipe import Decoding
+from mi_explorer.studies.plan import Item
+from mi_explorer.studies.stats.summary import Summary, describe
+from mi_explorer.studies.store.sample import trace_from
+from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
+
+MOST_TEXT = 200_000  # characters of one trace's thought or answer
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One trace of a report. `verdict` is "correct", "wrong", another word of the judge, or None without a known answer."""
+
+    name: str
+    thought: str
+    answer: str
+    verdict: str | None
+    tokens: int
+    think_tokens: int
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class Traces:
+    """The traces of a report: the question, its known answer, how they were chosen and drawn."""
+
+    question: str
+    gold: str
+    how: str
+    shown: tuple[Shown, ...]
+
+
+def chosen(store: Store, info: StudyInfo, summary: Summary) -> Traces:
+    """A few traces by rule, not by taste: the first question with stored texts, its first sample, at the ends and the transition."""
+    rows = _few(summary)
+    items: dict[str, Item] = {item.key: item for item in store.items(info.id) if not item.private}
+    wanted = {row.key for row in rows}
+    first = {(s.item, s.cell): s for s in store.samples(info.id) if s.number == 0 and s.cell in wanted and s.item in items}
+    for key, item in items.items():
+        found = [(row, sample, store.body(sample.key)) for row in rows if (sample := first.get((key, row.key)))]
+        if len(found) == len(rows) and all(body is not None for *_, body in found):
+            shown = []
+            for row, sample, body in found:
+                trace = trace_from(sample, body or {}, item.answer)
+                shown.append(
+                    Shown(
+                        _name(row),
+                        trace.thought.strip(),
+                        trace.answer_text.strip(),
+                        sample.verdict,
+                        trace.tokens,
+                        trace.think_tokens,
+                        trace.truncated,
+                    )
+                )
+            how = "Chosen by rule: the first question whose texts are stored, its first sample, " + (
+                "at the lowest λ, nearest to the transition, and at the highest λ." if info.plan.kind == "sweep" else "in the first and last cells."
+            )
+            return Traces(item.prompt, item.answer or "", how, tuple(shown))
+    why = (
+        "The questions of this task may not be republished, so no trace is shown." if not items else "The study keeps no texts, so no trace is shown."
+    )
+    return Traces("", "", why, ())
+
+
+def _few(summary: Summary) -> list[CellRow]:
+    """At most four cells: the ends of the first curve and its transition; of other studies the first two and the last two."""
+    rows = [row for row in summary.rows if row.cell.group != "ends"] or list(summary.rows)
+    if summary.info.plan.kind != "sweep":
+        picked = rows[:2] + rows[-2:]
+        return list(dict.fromkeys(picked))
+    curve = sorted((row for row in rows if row.cell.group == rows[0].cell.group), key=lambda row: row.cell.recipe.lam)
+    centre = next((found["lambda50"] for found in summary.stages.values() if found["lambda50"] is not None), None)
+    middle = curve[len(curve) // 2] if centre is None else min(curve, key=lambda row: abs(row.cell.recipe.lam - centre))
+    return list(dict.fromkeys([curve[0], middle, curve[-1]]))
+
+
+def _name(row: CellRow) -> str:
+    return row.cell.label or f"{row.cell.recipe.method}, λ {row.cell.recipe.lam:g}"
+
+
+def from_frames(frames: Iterable[Mapping[str, Any]], question: str, gold: str, decoding: Decoding) -> Traces:
+    """The traces that a visitor looks at in Explore: `{"lam", "thought", "answer", "verdict", "tokens", "think", "truncated"}` each."""
+
+    def number(value: Any) -> int:
+        return int(value) if isinstance(value, (int, float)) and abs(value) < 1e9 else 0
+
+    def text(value: Any) -> str:
+        return value[:MOST_TEXT] if isinstance(value, str) else ""
+
+    shown = [
+        Shown(f"λ {f['lam']:g}", text(f.get("thought")), text(f.get("answer")), text(f.get("verdict"))[:20] or None,
+              number(f.get("tokens")), number(f.get("think")),
+              f.get("truncated") is True)
+        for f in frames if isinstance(f.get("lam"), (int, float))
+    ]  # fmt: skip
+    how = (
+        f"Pinned in Explore by whoever made this report: one question, one sample per λ, {describe(decoding)}. "
+        "They are no part of the study's figures."
+    )
+    return Traces(question, gold, how, tuple(shown))

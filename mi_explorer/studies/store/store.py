@@ -1,0 +1,251 @@
+"""The store: studies, cells, questions and finished samples in one SQLite file per home folder.
+
+Samples are keyed by what they depend on and shared by all studies, so nothing finished is ever made twice. Several threads
+and processes may read and write. Every write is one transaction: after kill −9 a sample is there in full or not at all.
+"""
+
+import json
+import platform
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+from mi_explorer.errors import UserError
+from mi_explorer.studies.plan import Item, Plan, as_dict
+from mi_explorer.studies.store.archive import Sealed, is_sealed, read_as_ours
+from mi_explorer.studies.store.reader import FOREIGN, CellRow, Reader, StudyInfo
+from mi_explorer.studies.store.sample import COLUMNS, Sample
+from mi_explorer.studies.store.schema import FILE_NAME, MEMORY, StoreError, connect, faults, home_folder
+
+__all__ = ["FOREIGN", "CellRow", "Reader", "Store", "StudyInfo"]
+_UNSEALING = threading.Lock()
+
+
+class Store(Reader):
+    """One store file. Use `Store.open` (home folder) or `Store(path)`; close it, or use it as a context manager.
+
+    With `readonly` also a sealed study (`study.sealed`), which then reads like any other store.
+    """
+
+    def __init__(self, path: str | Path, readonly: bool = False, origin: str | None = None) -> None:
+        """`origin`: what every study of this file is said to be, whatever it was where it was made."""
+        self.path, self.readonly, self.origin = Path(path), readonly, origin
+        self._sealed = None
+        if readonly and is_sealed(self.path):
+            self._sealed, shared = _unsealed(self.path)
+            self._db, self._lock = shared._db, shared._lock
+        else:
+            self._db = connect(self.path, readonly)
+            self._lock = threading.RLock()
+
+    @classmethod
+    def open(cls, home: str | Path | None = None) -> "Store":
+        """The store of a home folder (default: see `schema.home_folder`), made if it is not there."""
+        return cls(home_folder(home) / FILE_NAME)
+
+    def close(self) -> None:
+        if self._sealed is None:  # a sealed file's rows are shared by all who have it open
+            with self._lock:
+                self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- plumbing ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        if self.readonly:
+            raise StoreError(f"{self.path} is opened for reading only.")
+        with self._lock, faults(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk has rolled back by itself
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _write(self, *statements: tuple[str, Sequence[Any]]) -> None:
+        """Run statements in one transaction."""
+        with self._transaction() as db:
+            for sql, values in statements:
+                db.execute(sql, values)
+
+    # -- studies -----------------------------------------------------------------------------------------------------
+
+    def begin_run(self, device: str, dtype: str, versions: dict[str, str], command: str = "") -> int:
+        """Note who makes samples from now on: machine, device, dtype, versions. Returns the run's id, for `add`."""
+        return self.put_run(
+            {
+                "token": secrets.token_hex(8),
+                "started": time.time(),
+                "host": platform.node(),
+                "device": device,
+                "dtype": dtype,
+                "versions": versions,
+                "command": command,
+            }
+        )
+
+    def put_run(self, run: dict[str, Any]) -> int:
+        """Note a run (of this machine, or from an import); returns its id here. Known tokens are not noted twice."""
+        self._write(
+            (
+                "INSERT OR IGNORE INTO runs(token, started, host, device, dtype, versions, command) VALUES(?,?,?,?,?,?,?)",
+                (
+                    str(run["token"]),
+                    float(run["started"]),
+                    str(run["host"]),
+                    str(run["device"]),
+                    str(run["dtype"]),
+                    json.dumps(run["versions"], sort_keys=True),
+                    str(run["command"]),
+                ),
+            )
+        )
+        return self._rows("SELECT id FROM runs WHERE token = ?", (str(run["token"]),))[0]["id"]
+
+    def put_study(
+        self, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Item], origin: str = "live", note: str = ""
+    ) -> int:
+        """Create a study or bring it to `plan` (which must extend what is there); returns its id."""
+        now = time.time()
+        statements: list[tuple[str, Sequence[Any]]] = [
+            (
+                (
+                    "INSERT INTO studies(name, plan, origin, note, created, updated) VALUES(?,?,?,?,?,?) "
+                    "ON CONFLICT(name) DO UPDATE SET plan = excluded.plan, updated = excluded.updated"
+                ),
+                (name, plan.json(), origin, note, now, now),
+            )
+        ]
+        find = "(SELECT id FROM studies WHERE name = ?)"
+        for place, row in enumerate(cells):
+            recipe = row.cell.recipe
+            statements.append(
+                (
+                    "INSERT OR IGNORE INTO cells VALUES(?,?,?,?,?,?,?,?)",
+                    (
+                        row.key,
+                        row.fingerprint,
+                        row.dtype,
+                        recipe.pair,
+                        recipe.method,
+                        recipe.lam,
+                        json.dumps(as_dict(recipe), sort_keys=True),
+                        json.dumps(asdict(row.cell.decoding), sort_keys=True),
+                    ),
+                )
+            )
+            statements.append(
+                (
+                    f"INSERT OR REPLACE INTO study_cells VALUES({find},?,?,?,?)",
+                    (name, row.key, place, row.cell.label, row.cell.group),
+                )
+            )
+        for place, item in enumerate(items):
+            statements.append(
+                (
+                    "INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?)",
+                    (item.key, item.task, item.id, item.prompt, item.answer, item.kind, item.family, item.level, item.private),
+                )
+            )
+            statements.append((f"INSERT OR REPLACE INTO study_items VALUES({find},?,?)", (name, item.key, place)))
+        self._write(*statements)
+        return self.study(name).id
+
+    def rename(self, name: str, new: str, note: str | None = None) -> None:
+        """Give a study another name (and note)."""
+        info = self.study(name)
+        if not new.strip() or len(new) > 200:
+            raise UserError("A study's name must have 1 to 200 characters.")
+        if new != name and self.find(new) is not None:
+            raise UserError(f"There is already a study {new!r}. Choose another name, or delete that one first.")
+        self._write(("UPDATE studies SET name = ?, note = ? WHERE id = ?", (new, info.note if note is None else note, info.id)))
+
+    def delete(self, name: str) -> int:
+        """Delete a study and the samples that no other study uses; returns how many samples went."""
+        info = self.study(name)
+        unused = (
+            "FROM samples WHERE cell IN (SELECT cell FROM study_cells WHERE study = ?) AND NOT EXISTS (SELECT 1 FROM "
+            "study_cells c JOIN study_items i ON i.study = c.study WHERE c.study != ? AND c.cell = samples.cell "
+            "AND i.item = samples.item)"
+        )
+        ids = (info.id, info.id)
+        gone = self._rows(f"SELECT count(*) AS n {unused}", ids)[0]["n"]
+        self._write(
+            (f"DELETE {unused}", ids),
+            ("DELETE FROM studies WHERE id = ?", (info.id,)),
+            *(
+                (
+                    f"DELETE FROM {table}s WHERE key NOT IN (SELECT {table} FROM study_{table}s UNION "
+                    f"SELECT {table} FROM samples)",
+                    (),
+                )
+                for table in ("cell", "item")
+            ),
+        )
+        return gone
+
+    def add(self, sample: Sample, body: bytes | None, run: int | None = None) -> bool:
+        """Save a finished sample in one transaction; False if it was already there (made by another process)."""
+        return self.add_many([(sample, body)], run) > 0
+
+    def add_many(self, samples: Iterable[tuple[Sample, bytes | None]], run: int | None = None) -> int:
+        """Save many samples in one transaction, all or none; returns how many were new. `run` made them; None: it is not known which."""
+        into = f"INSERT OR IGNORE INTO samples({','.join(COLUMNS)}, run) VALUES({','.join('?' * len(COLUMNS))},?)"
+        with self._transaction() as db:
+            before = db.total_changes
+            bodies, now = 0, round(time.time(), 3)
+            for sample, body in samples:
+                values = [sample.finished or now if name == "finished" else getattr(sample, name) for name in COLUMNS]
+                db.execute(into, (*values, run))
+                if body is not None:  # also where the sample came before without one (a slim export)
+                    bodies += db.execute("INSERT OR IGNORE INTO bodies VALUES(?,?)", (sample.key, body)).rowcount
+            return db.total_changes - before - bodies
+
+    def seal(self) -> None:
+        """Pack the file for travel: no write-ahead log beside it, no free pages in it."""
+        with self._lock, faults(self.path):
+            self._db.execute("PRAGMA journal_mode = DELETE")
+            self._db.execute("VACUUM")
+
+
+def _unsealed(path: Path) -> tuple[Sealed, "Store"]:
+    """A sealed study as rows in memory, made once per state of the file and shared by all who open it."""
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}.") from None
+    with _UNSEALING, read_as_ours(path):
+        return _unseal(path.resolve(), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=16)
+def _unseal(path: Path, changed: int, size: int) -> tuple[Sealed, "Store"]:
+    file = Sealed(path)
+    samples, made_by = file.samples()
+    rows = [CellRow(cell.key(fingerprint, dtype), cell, fingerprint, dtype) for cell, fingerprint, dtype in file.cells]
+    head = file.head
+    store = Store(MEMORY)
+    store.put_study(head["name"], file.plan, rows, file.items, head["origin"], head["note"])
+    store._write(("UPDATE studies SET created = ?, updated = ?", (head["created"], head["updated"])))
+    runs = [store.put_run(run) for run in head["runs"]]
+    by_run: dict[int | None, list[tuple[Sample, bytes | None]]] = {}
+    for sample, place in zip(samples, made_by, strict=True):
+        by_run.setdefault(None if place is None else runs[place], []).append((sample, None))
+    for run, some in by_run.items():
+        store.add_many(some, run)
+    return file, store

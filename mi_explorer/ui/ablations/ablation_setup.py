@@ -1,0 +1,81 @@
+"""What an ablation is asked with: its size and settings, checked, the defaults for one click, and the words for cost."""
+
+import shlex
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mi_explorer.errors import UserError, unknown
+from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.studies import ablations
+
+ABOUT = {
+    "layers": ("Layers", "Which third of the layers carries the thought? Outside the blended layers Instruct stays."),
+    "modules": ("Modules", "Attention or MLP? Modules that are left out stay Instruct's."),
+    "decoding": ("Decoding", "Does temperature or top-p matter? One blend under a grid of both."),
+    "backbone": ("Backbone", "Thinking blended into Instruct, and into the base model in its place."),
+    "methods": ("Methods", "Plain interpolation beside the other merge methods, each at its published setting."),
+}
+
+
+class AblationError(UserError):
+    """An ablation that cannot be planned or run as asked."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the controls say; `of` checks it. `questions` of `task`, `samples` of each, at one λ (methods: published settings)."""
+
+    kind: str
+    lam: float = 0.8
+    questions: int = 50
+    samples: int = 2
+    task: str = "mini"
+    cap: int = 512
+
+    @staticmethod
+    def of(kind: Any, lam: Any, questions: Any, samples: Any, task: Any, cap: Any) -> "Setup":
+        """From the page. Raises `UserError` for what cannot be meant."""
+        if kind not in ablations.KINDS:
+            raise unknown("ablation", str(kind)[:40], ablations.KINDS)
+        checked = Decoding(cap=cap if cap is not None else 0)
+        return Setup(kind, Recipe(lam=lam).lam, whole(questions, "Questions", 2_000), whole(samples, "Samples", 64), str(task or "mini"), checked.cap)
+
+
+def whole(x: Any, what: str, most: int) -> int:
+    """x as a whole number from 1 to `most`, or an `AblationError`."""
+    try:
+        n = int(x)
+    except (TypeError, ValueError):
+        n = 0
+    if not 1 <= n <= most:
+        raise AblationError(f"{what} must be a whole number from 1 to {most:,}.")
+    return n
+
+
+def default(kind: str) -> Setup:
+    """A sensible size for one click: under a minute or so on the embedded pair."""
+    return Setup(kind, 0.4 if kind == "decoding" else 0.8, 60 if kind != "methods" else 40)
+
+
+def fitting(kind: str, pair: str, settings: Any, tasks: list[str]) -> Setup:
+    """The defaults for a pair: the embedded one has its own task and is terse, others need room to think."""
+    usual = default(kind)
+    if pair == "mini":
+        return usual
+    wanted = str(getattr(settings, "task", "") or "mini")
+    task = next((t for t in ("gsm8k", "reasoning_gym") if t in tasks), wanted) if wanted == "mini" else wanted
+    return replace(usual, questions=30, samples=1, task=task, cap=min(4096, int(getattr(settings, "tokens", 4096))))
+
+
+def command(pair: str, setup: Setup) -> str:
+    """The command line that does the same."""
+    words = ["python", "-m", "mi_explorer", "ablate", setup.kind, "--pair", pair, "--task", setup.task]
+    words += [] if setup.kind == "methods" else ["--lambda", f"{setup.lam:g}"]
+    return shlex.join([*words, "--questions", str(setup.questions), "--samples", str(setup.samples), "--cap", str(setup.cap)])
+
+
+def tasks(guard: Any) -> list[str]:
+    """The tasks by name that this page may ask."""
+    from mi_explorer.tasks.registry import names, needs_hub
+
+    return [name for name in names() if guard.hub or not needs_hub(name)]

@@ -1,0 +1,194 @@
+"""What the Curves tab does when the page asks: list studies, show curves, list a point's samples, open a sample.
+
+No gradio here: JSON types in and out, so that tests call it directly. One `Curves` serves all visitors.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.studies.jobs import Jobs
+from mi_explorer.studies.store.sample import Sample
+from mi_explorer.ui import plotly_component
+from mi_explorer.ui.curves import compare, curve_sentences, point_samples
+from mi_explorer.ui.curves import curves_figures as figures
+from mi_explorer.ui.curves.curve import Curve, of_summary, overlay, overlays
+from mi_explorer.ui.curves.sweep_runs import Runs
+from mi_explorer.ui.open_pairs import Pairs
+from mi_explorer.ui.study_library import Library, label
+
+log = logging.getLogger(__name__)
+MOST_SHOWN = 6  # studies and overlays at a time
+
+
+class Curves:
+    """The handlers of one page. `folder` holds the precomputed studies (default: those of the checkout)."""
+
+    def __init__(self, pairs: Pairs, jobs: Jobs, settings: Any = None, folder: Path | None = None) -> None:
+        self.pairs, self.jobs, self.settings = pairs, jobs, settings
+        self.library = Library(lambda: pairs.at("")[0].bench.store, folder)
+        self.runs = Runs(pairs, jobs, self.library, settings)
+
+    # -- studies -----------------------------------------------------------------------------------------------------
+    def choices(self) -> list[tuple[str, str]]:
+        """The studies to choose from, as (label, name): the label says whose they are and how much there is of them."""
+        return [(label(info), info.name) for info in self.library.curves()]
+
+    def first(self, asked: Sequence[str], pair: str = "") -> tuple[list[str], list[str]]:
+        """Which studies to open with, and messages: the asked ones; else one that runs; else the latest own; else precomputed."""
+        studies = self.library.curves()
+        names = {info.name for info in studies}
+        known = [name for name in dict.fromkeys(asked) if name in names][:MOST_SHOWN]
+        messages = [f"There is no study “{name[:80]}” here (any more)." for name in asked if name not in names]
+        if known:
+            return known, messages
+        running = [job.state.name for job in self.jobs.all() if job.state.running and job.state.name in names]
+        filled = [i for i in studies if i.samples]
+        own = [i.name for i in filled if i.origin == "live"]
+        shelf = [i for i in filled if i.origin != "live"]
+        shelf.sort(key=lambda i: (pair not in i.plan.pairs, i.foreign, i.plan.kind != "sweep", -i.samples))
+        return [*running, *own, *(i.name for i in shelf)][:1], messages
+
+    def opening(self, studies: Sequence[str], published: Sequence[str], pair: str = "") -> tuple[list[str], list[str], list[str]]:
+        """Studies, published curves and messages to open with. Where nothing is measured yet, a published curve fills the page."""
+        names, messages = self.first(studies, pair)
+        known = [name for name in published if name in overlays()][:MOST_SHOWN]
+        return names, known if names or known else list(overlays()[:1]), messages
+
+    def show(self, names: Sequence[str], published: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()) -> dict[str, Any]:
+        """Everything that these studies and overlays show: `multiples`, `pareto` and `difference` as figures' content ("" without
+        data), `bar` as JSON text (names, lines about each curve, budget sentences, messages), `budget` as it was used.
+        """
+        said = list(messages)
+        shown: list[Curve] = []
+        claims: dict[str, str] = {}
+        for name in list(names or ())[:MOST_SHOWN]:
+            try:
+                summary = self.library.summary(name)
+            except UserError as error:
+                said.append(str(error))
+                continue
+            shown += of_summary(summary)
+            claims[name] = summary.sentence
+            if not summary.cells:
+                said.append(f"“{name}” has no samples yet.")
+        own = list(shown)
+        for name in list(published or ())[:MOST_SHOWN]:
+            try:
+                shown.append(overlay(name))
+            except UserError as error:
+                said.append(str(error))
+        if figures.relative(shown) and any(c.full is None for c in shown):
+            missing = ", ".join(c.name for c in shown if c.full is None)
+            said.append(f"Tokens are shown relative to λ = 1, which was not measured for {missing}.")
+        apart = self._apart(own)
+        said += [d.message for d in apart if d.message]
+        drawn = compare.figure(apart)
+        limit = _amount(budget)
+        if limit is None and own:
+            limit = curve_sentences.default_budget(own[0])
+        return {
+            "multiples": _content(figures.multiples(shown), "curves") if shown else "",
+            "pareto": _content(figures.pareto(shown), "pareto") if shown else "",
+            "difference": _content(drawn, "difference") if drawn else "",
+            "budget": limit,
+            "bar": json.dumps(
+                {
+                    "studies": list(names or ()),
+                    "overlays": list(published or ()),
+                    "lines": [_line(c, claims) for c in shown],
+                    "budget": [curve_sentences.budget(c, limit) for c in own] if limit is not None else [],
+                    "messages": said,
+                    "stamp": time.time(),  # an answer that says the same is an answer too
+                },
+                ensure_ascii=False,
+            ),
+        }
+
+    def _apart(self, curves: Sequence[Curve]) -> tuple[compare.Difference, ...]:
+        """The curves against the first one, where there are several."""
+        if len(curves) < 2:
+            return ()
+        samples: dict[str, Sequence[Sample]] = {}
+        kinds: dict[str, str] = {}
+        for name in dict.fromkeys(c.study for c in curves):
+            with self.library.open(name) as (store, info):
+                samples[name] = store.samples(info.id)
+                kinds |= {item.key: item.kind for item in store.items(info.id)}
+        return compare.differences(curves, samples, kinds)
+
+    # -- sweeps ------------------------------------------------------------------------------------------------------
+    def stands(self, owner: Any = "") -> list[dict[str, Any]]:
+        """How every sweep stands (see `Runs.states`); [] where the store cannot be read, which the next action says."""
+        try:
+            return self.runs.states(str(owner or ""))
+        except UserError:
+            return []
+
+    def act(self, name: str, *args: Any) -> tuple[Any, str]:
+        """Do what a button asks (a method of `Runs`): its result, or None and what went wrong."""
+        try:
+            return getattr(self.runs, name)(*args), ""
+        except UserError as error:
+            return None, str(error)
+        except Exception as error:
+            log.exception("%s failed", name)
+            return None, f"Something broke on the server ({type(error).__name__}). What was finished is saved."
+
+    # -- samples -----------------------------------------------------------------------------------------------------
+    def samples(self, asked: Any) -> dict[str, Any]:
+        """A page of the samples of a point (see `point_samples.listing`), or `{"error"}`. `asked` names `study` and `cell`."""
+        try:
+            if not isinstance(asked, Mapping):
+                raise UserError("This request names no point.")
+            with self.library.open(str(asked.get("study"))) as (store, info):
+                return point_samples.listing(store, info, asked)
+        except UserError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            log.exception("Samples could not be listed")
+            return {"error": f"The samples could not be read ({type(error).__name__})."}
+
+    def sample(self, asked: Any) -> dict[str, Any]:
+        """What Explore opens of a stored sample (`study`, `key`), or `{"error"}`."""
+        try:
+            if not isinstance(asked, Mapping):
+                raise UserError("This request names no sample.")
+            name = str(asked.get("study"))
+            with self.library.open(name) as (store, info):
+                explore = self.pairs.at(info.plan.pairs[0])[0]
+                return explore.sample(name, str(asked.get("key")), store)
+        except UserError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            log.exception("A sample could not be opened")
+            return {"error": f"The sample could not be opened ({type(error).__name__})."}
+
+
+def _line(c: Curve, claims: Mapping[str, str]) -> dict[str, Any]:
+    """A curve in words; the study's sentence comes with its first curve."""
+    return {
+        "name": c.name,
+        "about": c.about,
+        "origin": c.origin,
+        "stages": str(c.stages.get("message") or ""),
+        "useful": str(c.stages.get("useful") or ""),
+        "claims": claims.pop(c.study, "") if isinstance(claims, dict) else "",
+    }
+
+
+def _content(drawn: figures.Figure, name: str) -> str:
+    return plotly_component.content(*drawn, name)
+
+
+def _amount(value: Any) -> float | None:
+    """A budget as typed: a positive number, or none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if 0 < number < 1e9 else None

@@ -1,0 +1,132 @@
+"""The Curves tab as Gradio components and their wiring; what they do is in `handlers`, what they draw in `figures`.
+
+The bar (assets/web/curves.js) opens the tab, holds the address and watches background runs; the picked samples are listed
+by assets/web/curves_samples.js. Both show text through text nodes only.
+"""
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from mi_explorer.ui import plotly_component
+from mi_explorer.ui.context import Page
+from mi_explorer.ui.curves import curve, sweep_form
+from mi_explorer.ui.curves.curves_handlers import MOST_SHOWN, Curves
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+BAR = "MI.curves(element, { trigger, props, server, watch }); /* events: 'opened', 'refresh', 'look' */"
+PICKED = "MI.curveSamples(element, { props, server, watch });"
+
+
+def fill(page: Page) -> None:
+    """Build the tab inside the current Gradio context."""
+    handlers = Curves(page.pairs, page.jobs, page.settings)
+
+    def list_samples(asked: Any) -> dict[str, Any]:
+        return handlers.samples(asked)
+
+    def open_sample(asked: Any) -> dict[str, Any]:
+        return handlers.sample(asked)
+
+    def stands(asked: Any) -> list[dict[str, Any]]:
+        return handlers.stands(asked)
+
+    def stop_run(asked: Any) -> str:
+        return handlers.act("stop", str(asked["study"]), str(asked["owner"]))[1]
+
+    def resume_run(asked: Any) -> str:
+        return handlers.act("resume", str(asked["study"]), str(asked["owner"]))[1]
+
+    owner = gr.State("")
+    with gr.Row(equal_height=True):
+        studies = gr.Dropdown([], multiselect=True, max_choices=MOST_SHOWN, label="Studies", scale=4, elem_id="curves-studies")
+        overlays = gr.Dropdown(
+            list(curve.overlays()), multiselect=True, max_choices=MOST_SHOWN, label="Published curves", scale=3, elem_id="curves-published"
+        )
+        budget = gr.Number(None, label="Best λ within … tokens", minimum=0, scale=1, min_width=200, elem_id="curves-budget")
+    bar = _own("curves-bar", BAR, [stands, stop_run, resume_run])
+    setup = sweep_form.setup(page, handlers)
+    manage = sweep_form.manage()
+    with gr.Row():
+        with gr.Column(scale=3, min_width=340):
+            multiples = plotly_component.component("Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples")
+        with gr.Column(scale=2, min_width=340):
+            pareto = plotly_component.component("Accuracy against tokens", 430, elem_id="curves-pareto")
+            samples = _own("curves-samples", PICKED, [list_samples, open_sample])
+            difference = plotly_component.component("Differences between curves, paired by question", 480, elem_id="curves-difference")
+
+    shown = [studies, overlays, budget]
+    drawn = [budget, multiples, pareto, difference, bar]
+    everything = [studies, overlays, *drawn]
+
+    def updates(found: dict[str, Any]) -> list[Any]:
+        charts = [plotly_component.shown(found[name]) for name in ("multiples", "pareto", "difference")]
+        return [found["budget"], *charts, gr.HTML(content=found["bar"])]
+
+    def show(names: list[str], published: list[str], limit: Any) -> list[Any]:
+        return updates(handlers.show(names, published, limit))
+
+    def whole(names: list[str], published: list[str], messages: list[str]) -> list[Any]:
+        """Every part of the tab, with the studies as they are now."""
+        return [gr.Dropdown(choices=handlers.choices(), value=names), published, *updates(handlers.show(names, published, None, messages))]
+
+    def opened(event: gr.EventData, pair: str) -> list[Any]:
+        asked = event._data if isinstance(event._data, dict) else {}
+        names, published, messages = handlers.opening(_texts(asked.get("studies")), _texts(asked.get("overlays")), pair)
+        return [str(asked.get("owner") or "")[:64], *whole(names, published, messages)]
+
+    def look(event: gr.EventData, published: list[str]) -> list[Any]:
+        return whole(_texts(event._data.get("studies")) if isinstance(event._data, dict) else [], published, [])
+
+    def pick(event: gr.EventData) -> Any:
+        point = event._data.get("custom") if isinstance(event._data, dict) else None
+        if not isinstance(point, list) or len(point) != 2:
+            return gr.HTML(content=json.dumps({"none": True}))
+        return gr.HTML(content=json.dumps({"study": str(point[0]), "cell": str(point[1])}))
+
+    def start(names: list[str], published: list[str], pair: str, who: str, *values: Any) -> list[Any]:
+        name, problem = handlers.act("start", sweep_form.values(values), pair, who)
+        return whole([name] if name else names, published, [problem] if problem else [])
+
+    def steer(what: str, names: list[str], published: list[str], who: str, *args: Any) -> list[Any]:
+        """A button of the "change a study" part: it acts on the first study that is shown."""
+        if not names:
+            return whole(names, published, ["Choose one of your own studies first."])
+        if what == "delete" and not args[0]:
+            return whole(names, published, [])
+        result, problem = handlers.act(what, names[0], *(args if what != "delete" else ()), who)
+        after = [n for n in names if n != names[0]] if what == "delete" and not problem else names
+        if what == "rename" and not problem:
+            after = [str(result), *names[1:]]
+        said = problem or (f"“{names[0]}” is deleted, {result:,} samples with it." if what == "delete" else "")
+        return whole(after, published, [said] if said else [])
+
+    bar.opened(opened, page.pair, [owner, *everything], **QUIET)
+    bar.refresh(show, shown, drawn, **QUIET)
+    bar.look(look, overlays, everything, **QUIET)
+    gr.on([studies.input, overlays.input, budget.submit, budget.blur], show, shown, drawn, **QUIET)
+    for chart in (multiples, pareto):
+        chart.pick(pick, None, samples, **QUIET)
+    setup.run.click(start, [studies, overlays, page.pair, owner, *setup.fields], everything, **QUIET)
+    for button, what, inputs, js in manage.buttons():
+        button.click(_bound(steer, what), [studies, overlays, owner, *inputs], everything, js=js, **QUIET)
+
+
+def _bound(handler: Any, what: str) -> Any:
+    def call(*args: Any) -> Any:
+        return handler(what, *args)
+
+    return call
+
+
+def _own(elem_id: str, script: str, functions: list[Any]) -> gr.HTML:
+    """A component of ours: an empty element, a script, and the functions that it may call."""
+    return gr.HTML(
+        value=None, html_template="<div></div>", js_on_load=script, apply_default_css=False, padding=False, elem_id=elem_id,
+        elem_classes="mi-figure-host", server_functions=functions, content="",
+    )  # fmt: skip
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(x) for x in value[:MOST_SHOWN]] if isinstance(value, list) else []

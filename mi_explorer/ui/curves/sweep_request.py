@@ -1,0 +1,113 @@
+"""A sweep as the form describes it: values in, a checked plan and its questions out."""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope, number
+from mi_explorer.studies.plan import Cell, Item, Plan, grid, parse_lambdas
+from mi_explorer.studies.runner import items_of
+from mi_explorer.tasks import load_task
+
+REFINE_ROUNDS = 2
+MOST_QUESTIONS, MOST_SAMPLES = 100_000, 1_000
+FLAGS = (("temperature", "temperature"), ("top-p", "top_p"), ("top-k", "top_k"), ("cap", "cap"), ("seed", "seed"))
+UNIFORM, REFINED = "uniform", "refine at the transition"
+
+DEFAULTS: dict[str, Any] = {
+    "task": "mini", "questions": 50, "samples": 2, "lams": "0:1:0.1", "grid": UNIFORM, "methods": ["linear"], "layers": "all",
+    "modules": list(MODULES), "template": "own", "temperature": 0.6, "top_p": 0.95, "top_k": 20, "cap": 512, "seed": 0, "task_seed": 0,
+    "name": "",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A plan with its questions, the name of its study ("": its own) and the rounds of refinement."""
+
+    plan: Plan
+    items: tuple[Item, ...]
+    name: str
+    refine: int
+
+
+def read(form: Mapping[str, Any], pair: str, allowed: Callable[[str], str] = str) -> Sweep:
+    """The sweep of a form (keys of `DEFAULTS`). `allowed` turns a visitor's task name into one that may be loaded.
+
+    Raises `UserError` for everything that cannot be meant.
+    """
+    values = {**DEFAULTS, **{k: v for k, v in form.items() if k in DEFAULTS and v is not None}}
+    questions = _whole(values["questions"], "Questions", 1, MOST_QUESTIONS)
+    samples = _whole(values["samples"], "Samples of each question", 1, MOST_SAMPLES)
+    lams = parse_lambdas(str(values["lams"]))
+    methods = list(dict.fromkeys(str(m) for m in values["methods"] or ()))
+    if not methods:
+        raise UserError("Choose at least one method.")
+    scope = Scope(str(values["layers"]), tuple(str(m) for m in values["modules"]))
+    decoding = Decoding(
+        values["temperature"], values["top_p"], values["top_k"], cap=values["cap"], seed=values["seed"]
+    )  # fmt: skip
+    cells: tuple[Cell, ...] = ()
+    for method in methods:
+        cells += grid(Recipe(pair, method, lams[0], scope, (), str(values["template"])), lams, decoding, method if len(methods) > 1 else "")
+    task, task_seed = allowed(str(values["task"]).strip()), _whole(values["task_seed"], "Task seed", 0, 2**31)
+    items = items_of(load_task(task, questions, task_seed))
+    plan = Plan(task, cells, len(items), samples, task_seed=task_seed)
+    return Sweep(replace(plan, command=command(plan)), items, _name(values["name"]), REFINE_ROUNDS if values["grid"] == REFINED else 0)
+
+
+def extended(plan: Plan, items: Sequence[Item], questions: Any = None, samples: Any = None, lams: str = "",
+             allowed: Callable[[str], str] = str) -> tuple[Plan, tuple[Item, ...]]:  # fmt: skip
+    """A stored plan with more questions, samples or λs (each curve gets them); never with fewer. Raises `UserError`."""
+    asked = plan.questions if questions is None else _whole(questions, "Questions", 1, MOST_QUESTIONS)
+    each = plan.samples if samples is None else _whole(samples, "Samples of each question", 1, MOST_SAMPLES)
+    kept = tuple(items)
+    if asked > len(kept):
+        more = items_of(load_task(allowed(plan.task), asked, plan.task_seed))
+        known = {item.key for item in kept}
+        kept += tuple(item for item in more if item.key not in known)[: asked - len(kept)]
+    cells = plan.cells
+    if str(lams or "").strip():
+        wanted = parse_lambdas(lams)
+        curves = {(c.recipe.at(0.0), c.decoding): c for c in cells if c.group != "ends"}
+        cells += tuple(replace(c, recipe=c.recipe.at(lam)) for c in curves.values() for lam in wanted)
+    new = replace(plan, cells=cells, questions=max(plan.questions, len(kept)), samples=max(plan.samples, each))
+    return replace(new, command=command(new)), kept
+
+
+def command(plan: Plan) -> str:
+    """The command line that makes the same samples; "" where one line cannot say it (several recipes besides the method)."""
+    curves = {(c.recipe.at(0.0), c.decoding) for c in plan.cells}
+    scopes = {(r.scope, r.template, r.params, r.pair, d) for r, d in curves}
+    if len(scopes) > 1 or plan.kind != "sweep":
+        return ""
+    scope, template, _, pair, d = next(iter(scopes))
+    methods = ",".join(dict.fromkeys(c.recipe.method for c in plan.cells))
+    lams = ",".join(f"{lam:g}" for lam in sorted({c.recipe.lam for c in plan.cells}))
+    words = ["python", "-m", "mi_explorer", "sweep", "--pair", pair, "--task", plan.task, f"--lambda={lams}"]
+    words += ["--questions", f"{plan.questions}", "--samples", f"{plan.samples}"]
+    words += ["--method", methods] if methods != "linear" else []
+    words += ["--layers", scope.layers] if scope.layers != "all" else []
+    words += ["--modules", ",".join(scope.modules)] if set(scope.modules) != set(MODULES) else []
+    words += ["--template", template] if template != "own" else []
+    plain = Decoding()
+    for flag, name in FLAGS:
+        if getattr(d, name) != getattr(plain, name):
+            words += [f"--{flag}", f"{getattr(d, name):g}"]
+    return shlex.join(words + (["--task-seed", f"{plan.task_seed}"] if plan.task_seed else []))
+
+
+def _whole(value: Any, what: str, low: int, high: int) -> int:
+    found = number(value, what, low, high)
+    if found != int(found):
+        raise UserError(f"{what} must be a whole number, not {found:g}.")
+    return int(found)
+
+
+def _name(value: Any) -> str:
+    text = " ".join(str(value or "").split())
+    if len(text) > 200:
+        raise UserError("A study's name must have at most 200 characters.")
+    return text

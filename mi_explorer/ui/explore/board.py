@@ -1,0 +1,133 @@
+"""Snapshot → dict for the board: everything the page shows of one trace, in JSON types, text as text.
+
+Pure functions. The page never sees a `Snapshot`; it sees frames, and a strip is the frames of one question over λ.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mi_explorer.generation.generate import Snapshot
+from mi_explorer.generation.traces import Trace
+
+GRID = tuple(round(i / 10, 1) for i in range(11))
+MOST_FRAMES = 24
+
+
+def lams(lam: float, pins: Sequence[float]) -> tuple[float, ...]:
+    """The λs of a strip: 0, 0.1 … 1, the one looked at, and the pins; sorted, without repeats."""
+    return tuple(sorted({*GRID, lam, *pins}))[:MOST_FRAMES]
+
+
+def frame_id(lam: float) -> str:
+    """The name of a frame within its strip."""
+    return f"{lam:.15g}"
+
+
+def frame(snapshot: Snapshot) -> dict[str, Any]:
+    """One trace as the board draws it.
+
+    `thought` and `answer` are plain text; `first` counts the tokens until the answer was first right (None: never, or no
+    known answer); `mark` is the same place as `{"part", "at"}` in characters, and `spots` are the reflection markers as
+    `[start, end, group]` per part; both are given once the trace has ended.
+    """
+    trace = snapshot.trace
+    ended = not snapshot.live
+    return {
+        "id": snapshot.id,
+        "lam": snapshot.recipe.lam,
+        "state": snapshot.state,
+        "message": snapshot.message,
+        "thought": trace.thought.strip(),  # what only separates the parts from their tags is not shown
+        "answer": trace.answer_text.strip(),
+        "said": trace.answer,
+        "tokens": trace.tokens,
+        "think": trace.think_tokens,
+        "closed": trace.think_closed,
+        "lenient": trace.think_lenient,
+        "truncated": trace.truncated,
+        "looped": trace.looped,
+        "verdict": snapshot.verdict,
+        "first": trace.first_correct,
+        "mark": mark(trace) if ended else None,
+        "spots": spots(trace) if ended else None,
+        "markers": dict(trace.markers),
+        "tps": round(snapshot.tokens_per_second, 1),
+        "finish": trace.finish,
+        "parted": None,
+    }
+
+
+def frames(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
+    """The frames of one strip; each says where it parts from λ = 0, where that can be said (see `parting`)."""
+    base = next((s for s in snapshots if s.recipe.lam == 0), None)
+    return [frame(s) | {"parted": parting(s, base) if base else None} for s in snapshots]
+
+
+def parting(snapshot: Snapshot, base: Snapshot) -> dict[str, Any] | None:
+    """The first token where λ matters: `{"tokens", "part", "at"}`, tokens that both wrote alike and the place of the next one.
+
+    Exact, because a trace depends on recipe, prompt, decoding and seed alone: with all but the recipe equal, the first other token
+    is the first that the recipe changed, the same that the engine finds when it verifies a draft. None where prompt or decoding
+    differ, or a trace has not ended; `part` is None where the traces are the same to the end.
+    """
+    a, b = snapshot.trace, base.trace
+    if snapshot.live or base.live or not snapshot.prompt_ids or snapshot is base:
+        return None
+    if (snapshot.prompt_ids, snapshot.decoding) != (base.prompt_ids, base.decoding) or not (a.ids and b.ids):
+        return None
+    kept = next((i for i, (x, y) in enumerate(zip(a.ids, b.ids)) if x != y), min(len(a.ids), len(b.ids)))
+    if "cancelled" in (snapshot.state, base.state) and kept == min(len(a.ids), len(b.ids)):
+        return None  # one of them was stopped before they parted
+    if kept == len(a.ids) == len(b.ids):
+        return {"tokens": kept, "part": None, "at": 0}
+    at = a.ends[kept - 1] if kept else 0
+    place = part_of(a, at) or (("thought", 0) if at < a.thought_span[1] else ("answer", 0))
+    return {"tokens": kept, "part": place[0], "at": place[1]}
+
+
+def part_of(trace: Trace, at: int) -> tuple[str, int] | None:
+    """The part that character `at` of the text falls into, and its place in the part as shown; None for the tags between."""
+    start, end = trace.thought_span
+    if start <= at <= end and end > start:
+        return "thought", max(0, at - start - _lead(trace.thought))
+    if at >= trace.answer_start:
+        return "answer", max(0, at - trace.answer_start - _lead(trace.answer_text))
+    return None
+
+
+def _lead(text: str) -> int:
+    return len(text) - len(text.lstrip())
+
+
+def mark(trace: Trace) -> dict[str, Any] | None:
+    """Where the answer was first right: `{"part": "thought" | "answer", "at": characters}`."""
+    if not trace.first_correct or trace.first_correct > len(trace.ends):
+        return None
+    place = part_of(trace, trace.ends[trace.first_correct - 1])
+    return {"part": place[0], "at": place[1]} if place else None
+
+
+def spots(trace: Trace) -> dict[str, list[list[Any]]]:
+    """Reflection markers per part, as `[start, end, group]` in characters of the part."""
+    found: dict[str, list[list[Any]]] = {"thought": [], "answer": []}
+    for m in trace.marks:
+        if place := part_of(trace, m.start):
+            found[place[0]].append([place[1], place[1] + m.end - m.start, m.group])
+    return found
+
+
+def summary(value: Any) -> dict[str, Any] | None:
+    """The few fields of a frame that the sentence needs, out of what a page sent; None if it is not such a thing."""
+    if not isinstance(value, dict):
+        return None
+    numbers = {k: value.get(k) for k in ("lam", "tokens")}
+    if any(isinstance(x, bool) or not isinstance(x, (int, float)) for x in numbers.values()):
+        return None
+    first = value.get("first")
+    return {
+        **numbers,
+        "state": "done" if value.get("state") == "done" else "failed",
+        "first": first if isinstance(first, int) else None,
+        "verdict": value.get("verdict") if value.get("verdict") in ("correct", "wrong", "no_answer") else None,
+        **{k: bool(value.get(k)) for k in ("closed", "lenient", "truncated")},
+    }

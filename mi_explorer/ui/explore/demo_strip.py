@@ -1,0 +1,143 @@
+"""The strip that the page opens on: computed beforehand, labelled as such, kept in assets/strips.
+
+`python -m mi_explorer.ui.explore.demo_strip` makes the embedded pair's: it runs strips of a few held-out questions and keeps the one
+that shows the change best (`show`). The file holds token ids too, so that the lenses work on it without a run.
+"""
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mi_explorer import __version__
+from mi_explorer.errors import UserError
+from mi_explorer.generation.generate import Ask, Snapshot
+from mi_explorer.generation.traces import trace_of
+from mi_explorer.paths import ASSETS
+from mi_explorer.recipe import Decoding
+from mi_explorer.ui.explore import board
+from mi_explorer.ui.explore import view as views
+from mi_explorer.ui.explore.strip_sentence import bands, sentence
+
+STRIPS = ASSETS / "strips"
+TOKEN = "landing0"
+log = logging.getLogger(__name__)
+
+
+def show(frames: Sequence[dict[str, Any]]) -> float:
+    """How well a strip shows the subject: all stages, an Instruct that errs, a Thinking that is right and goes on, varied traces."""
+    spans = bands(frames)
+    first, last = frames[0], frames[-1]
+    points = 3.0 * (len(spans) == 3) + (first["verdict"] == "wrong") + 2.0 * (last["verdict"] == "correct")
+    points += min(1.0, last["tokens"] / max(1, first["tokens"]) / 6)
+    points -= 2.0 * sum(f["truncated"] or f["looped"] for f in frames) / len(frames)
+    points += 2.0 * len({(f["thought"], f["answer"]) for f in frames}) / len(frames)
+    right = sum(f["verdict"] == "correct" for f in frames) / len(frames)
+    return points + (right if right < 1 else 0.5)
+
+
+def run(bench: Any, question: Any, decoding: Decoding) -> tuple[views.View, dict[str, Snapshot]]:
+    """The finished traces of one question over the λ grid."""
+    view = views.from_dict({**views.as_dict(views.View(decoding=decoding)), "pair": bench.pair.name, "q": question.text, "gold": question.gold})
+    asks = [Ask(board.frame_id(x), view.prompt, view.recipe(x), decoding, view.gold) for x in board.GRID]
+    last: dict[str, Snapshot] = {}
+    for changed in bench.stream(asks):
+        last |= {s.id: s for s in changed}
+    return view, last
+
+
+def make(bench: Any, questions: Sequence[Any], decoding: Decoding) -> dict[str, Any]:
+    """The best strip of these questions as the content of a strip file."""
+    best: tuple[float, dict[str, Any]] | None = None
+    for question in questions:
+        view, snapshots = run(bench, question, decoding)
+        frames = board.frames([snapshots[board.frame_id(x)] for x in board.GRID])
+        content = {
+            "made_by": f"python -m mi_explorer.ui.explore.demo_strip (version {__version__})",
+            "weights": bench.fingerprint,
+            "chosen_from": len(questions),
+            "view": views.as_dict(view),
+            "frames": [f | {"tps": 0} for f in frames],
+            "ids": {k: {"ids": s.ids, "prompt_ids": s.prompt_ids, "finish": s.trace.finish} for k, s in snapshots.items()},
+        }
+        if best is None or show(frames) > best[0]:
+            best = (show(frames), content)
+    if best is None:
+        raise UserError("There are no questions to make a strip of.")
+    return best[1]
+
+
+def read(pair: str, folder: Path = STRIPS) -> dict[str, Any] | None:
+    """The strip file of a pair, or None if there is none that can be read."""
+    try:
+        return json.loads((folder / f"{pair}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("The precomputed strip of %s cannot be read: %s", pair, error)
+        return None
+
+
+def strip(content: dict[str, Any], weights: str) -> dict[str, Any]:
+    """The strip as the page holds it; says so when it was made with other weights than `weights`."""
+    frames, d = content["frames"], content["view"]
+    label = f"Precomputed example, chosen from {content['chosen_from']} to show the change · n = 1 per λ · T {d['t']} · seed {d['seed']}"
+    if content["weights"] != weights:
+        label = "Precomputed with other weights than those loaded; run to renew"
+    return {
+        "token": TOKEN,
+        "label": label,
+        "view": d,
+        "frames": {f["id"]: f for f in frames},
+        "sentence": sentence(frames),
+        "bands": bands(frames),
+    }
+
+
+def of_embedded() -> dict[str, Any] | None:
+    """The embedded pair's strip, as a picture of the subject for a pair that has none of its own."""
+    content = read("mini")
+    return strip(content, content["weights"]) if content else None
+
+
+def snapshots(content: dict[str, Any], bench: Any) -> Iterator[Snapshot]:
+    """The strip's traces as the engine would have given them, for the lenses; none if the weights are others."""
+    if content["weights"] != bench.fingerprint:
+        return
+    view = views.from_dict(content["view"])
+    for frame in content["frames"]:
+        held = content["ids"][frame["id"]]
+        trace = trace_of(held["ids"], bench.prompts.decode, bench.tags, held["finish"], view.gold)
+        yield Snapshot(
+            frame["id"],
+            view.recipe(frame["lam"]),
+            view.decoding,
+            "done",
+            trace,
+            frame["verdict"],
+            prompt_ids=tuple(held["prompt_ids"]),
+        )
+
+
+def main() -> None:
+    """Make the strip of a pair and write it."""
+    parser = argparse.ArgumentParser(description="Precompute the strip that the page opens on.")
+    parser.add_argument("--pair", default="mini")
+    parser.add_argument("--task", default="mini")
+    parser.add_argument("--questions", type=int, default=48, help="how many held-out questions to choose from")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    from mi_explorer.tasks import load_task
+    from mi_explorer.workbench import Workbench
+
+    with Workbench.open(args.pair) as bench:
+        content = make(bench, load_task(args.task, args.questions, args.seed).questions, Decoding())
+    STRIPS.mkdir(parents=True, exist_ok=True)
+    (STRIPS / f"{bench.pair.name}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    print(f"assets/strips/{bench.pair.name}.json: {content['view']['q']}\n{sentence(content['frames'])}")
+
+
+if __name__ == "__main__":
+    main()

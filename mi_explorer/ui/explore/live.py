@@ -1,0 +1,113 @@
+"""Live runs: the page asks once, and the answer is the run itself, state by state as it grows (server-sent events).
+
+Gradio's own events take the interpreter for some milliseconds a state, for which the engine's thread has to wait; these take a
+tenth of it, and a run begins with the request instead of at the next look into a queue (`tests/bench/bench_page.py`). Only where a
+run must be an event of Gradio's, for the GPU that a Space lends, does the page use those.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from mi_explorer.ui.access.limits import LimitError, Visitor, visitor
+from mi_explorer.ui.explore.explore_handlers import token_of
+from mi_explorer.ui.explore.run_queue import Line
+
+ROUTE = "/mi/run"
+TEXTS = ("thought", "answer")
+BEAT = 1.0  # seconds between two words to a visitor who waits for a turn
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the second is for proxies that would hold events back
+
+
+class Pieces:
+    """States, each as what changed since the one before.
+
+    A piece is a state whose `frames` hold the changed fields only; `more` holds by frame what was appended to its texts.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[str, Mapping[str, Any]] = {}
+
+    def of(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """The piece that makes the state before into this one. Frames may come and change, not go."""
+        frames: dict[str, dict[str, Any]] = {}
+        more: dict[str, dict[str, str]] = {}
+        for name, frame in state["frames"].items():
+            old = self._sent.get(name, {})
+            changed = {k: v for k, v in frame.items() if k not in old or old[k] != v}
+            grown = {k: changed.pop(k)[len(old[k]) :] for k in TEXTS if k in changed and k in old and changed[k].startswith(old[k])}
+            if changed:
+                frames[name] = changed
+            if grown:
+                more[name] = grown
+            self._sent[name] = frame
+        return {**state, "frames": frames, "more": more}
+
+
+class Live:
+    """The runs of one page. `begin(request, visitor)` gives a run's states, `stop(token)` ends it; `line` says whose turn it is."""
+
+    def __init__(self, begin: Callable[[Any, Visitor], Iterator[dict[str, Any]]], stop: Callable[[Any], Any], line: Line) -> None:
+        self.begin, self.stop, self.line = begin, stop, line
+        self._threads = ThreadPoolExecutor(line.places + 4, thread_name_prefix="live")  # a run that is being ended may still hold one
+
+    def route(self) -> Route:
+        """POST a run's request as JSON, with `tab` for the visitor's tab; the answer streams pieces, `data: {…}` each."""
+        return Route(ROUTE, self._answer, methods=["POST"])
+
+    async def _answer(self, request: Request) -> Response:
+        if not signed_in(request):
+            return PlainTextResponse("You are not signed in. Reload the page and sign in again.", 401)
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":  # what another origin's form cannot send
+            return PlainTextResponse("A run is asked for in JSON.", 415)
+        try:
+            asked = json.loads(await request.body())
+        except (ValueError, RecursionError):
+            asked = None
+        if not token_of(asked):
+            return PlainTextResponse("This request is not a run.", 400)
+        return StreamingResponse(self._events(asked, visitor(request, asked.get("tab", ""))), media_type="text/event-stream", headers=HEADERS)
+
+    async def _events(self, asked: Any, who: Visitor) -> AsyncIterator[bytes]:
+        """The run as events: signs of life while it waits, then its pieces. A visitor who leaves ends it."""
+        token = token_of(asked)
+        pieces, states, step = Pieces(), None, None
+        try:
+            with self.line.join(who) as place:
+                while not await place.called(BEAT):
+                    yield event({"token": token, "state": "waiting", "waits": self.line.stands(place)})
+                states = self.begin(asked, who)
+                while True:
+                    step = self._threads.submit(next, states, None)
+                    state = await asyncio.wrap_future(step)
+                    if state is None:
+                        states = None
+                        return
+                    yield event(pieces.of(state))
+        except LimitError as error:
+            yield event({"token": token, "state": "failed", "message": str(error), "sentence": "", "bands": [], "frames": {}, "waits": None})
+        finally:
+            if states is not None and step is not None:
+                self._leave(token, states, step)
+
+    def _leave(self, token: str, states: Iterator[Any], step: "Future[Any]") -> None:
+        """End a run that nobody reads any more: its thread may be inside it, and closes it when it comes out."""
+        self.stop(token)
+        step.add_done_callback(lambda _: self._threads.submit(states.close))  # type: ignore[attr-defined]  # a generator
+
+
+def event(piece: Mapping[str, Any]) -> bytes:
+    """One server-sent event. Plain ASCII: text of any kind comes through, and no line of it can look like the end of an event."""
+    return b"data: " + json.dumps(piece, separators=(",", ":")).encode() + b"\n\n"
+
+
+def signed_in(request: Request) -> bool:
+    """Whether the page asks for no password, or has got this visitor's (Gradio keeps who signed in, by cookie)."""
+    app = request.app
+    return app.auth is None or any(request.cookies.get(f"access-token{kind}-{app.cookie_id}") in app.tokens for kind in ("", "-unsecure"))

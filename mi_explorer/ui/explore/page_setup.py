@@ -1,0 +1,135 @@
+"""The page's fixed part as one dict of JSON types: pair, examples, methods, scope presets, ranges, the landing strip.
+
+It goes to the browser once, with the page. Text in it (task questions, pair names, findings) is text there too.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mi_explorer.recipe import MODULES
+from mi_explorer.ui.explore import view
+
+LAYERED = ("attention", "mlp", "norm", "other")  # modules whose tensors mostly sit in layers
+TEMPLATES = [["own", "of each λ's side"], ["instruct", "Instruct's for all"], ["thinking", "Thinking's for all"]]
+DECODING = [
+    {"key": "t", "label": "Temperature", "low": 0, "high": 5, "about": "0 is greedy"},
+    {"key": "top_p", "label": "Top-p", "low": 0, "high": 1, "about": "1 is off"},
+    {"key": "top_k", "label": "Top-k", "low": 0, "high": 1_000_000, "about": "0 is off"},
+    {"key": "min_p", "label": "Min-p", "low": 0, "high": 1, "about": "0 is off"},
+    {"key": "rep", "label": "Repetition", "low": 0.1, "high": 10, "about": "penalty; 1 is off"},
+    {"key": "cap", "label": "Token limit", "low": 1, "high": 1_000_000, "about": "the most tokens a response may have"},
+    {"key": "seed", "label": "Seed", "low": 0, "high": 2**53, "about": "the same seed gives the same trace"},
+]
+
+
+def presets(layers: int) -> list[dict[str, Any]]:
+    """Scopes worth a click, for a model of this many layers: everything, the thirds of the paper's table, no attention, no MLP."""
+    first, second = layers // 3, 2 * layers // 3
+    spans = [("everything", 0, layers), ("first third", 0, first), ("middle third", first, second), ("last third", second, layers),
+             ("first two thirds", 0, second), ("last two thirds", first, layers)]  # fmt: skip
+    shown = [{"label": label, "layers": span(a, b, layers), "modules": list(MODULES)} for label, a, b in spans if b > a]
+    without = [
+        {"label": f"without {label}", "layers": "all", "modules": [x for x in MODULES if x != m]}
+        for m, label in (("attention", "attention"), ("mlp", "MLP"))
+    ]
+    return shown + without
+
+
+def span(first: int, end: int, layers: int) -> str:
+    """Layers [first, end) as scope text."""
+    return "all" if (first, end) == (0, layers) else f"{first}-{end - 1}" if end - first > 1 else str(first)
+
+
+def methods(base: bool) -> list[dict[str, Any]]:
+    """Every merge method with the ranges of its parameters, for the page's controls; `base`: whether the pair has one."""
+    from mi_explorer.merging.methods import METHODS
+
+    return [
+        {
+            "name": m.name,
+            "title": m.title,
+            "about": m.text,
+            "available": base or not m.needs_base,
+            "params": [{"name": p.name, "title": p.title, "default": p.default, "low": p.low, "high": p.high, "about": p.text} for p in m.params],
+        }
+        for m in METHODS.values()
+    ]
+
+
+def examples(questions: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
+    """One question per family, of middling level, in the task's own order of families."""
+    families: dict[str, list[Any]] = {}
+    for q in questions:
+        families.setdefault(q.family or "example", []).append(q)
+    picked = []
+    for group in list(families.values())[:most]:
+        levels = sorted(q.level for q in group)
+        middle = levels[len(levels) // 2]
+        picked.append(next(q for q in group if q.level == middle))
+    return [{"q": q.text, "gold": q.gold, "family": q.family or "example", "level": q.level} for q in picked]
+
+
+def about(judged: Any, dtype: str = "", device: str = "") -> dict[str, Any]:
+    """A pair in words, from its preflight: `facts` (one line), `rows` (name, value), `findings` (kind, text), `modules` it has."""
+    f = judged.facts
+    if "parameters" not in f:
+        return {"facts": judged.verdict, "rows": [], "findings": _findings(judged), "modules": list(MODULES)}
+    parameters = amount(f["parameters"])
+    memory = f["memory"]
+    rows = [
+        ["Architecture", f"{f['architecture']}, {f['layers']} layers, width {f['hidden']}, {'tied' if f['tied'] else 'untied'} embeddings"],
+        ["Size", f"{parameters} parameters in {f['tensors']} tensors, {'/'.join(f['dtype'])} on disk"],
+        ["Vocabulary", f"{f['vocabulary']:,} tokens"],
+        ["Memory", f"{size(memory['rowwise'])} for every λ at once, {size(memory['fold'])} folded; {size(memory['free'])} free when asked"],
+        ["Preflight", judged.verdict],
+    ]
+    runs = f" · {dtype} on {device}" if dtype else ""
+    return {
+        "facts": f"{f['layers']} layers · {parameters} parameters{runs}",
+        "rows": rows,
+        "findings": _findings(judged),
+        "modules": [m for m in MODULES if f["modules"].get(m)],
+    }
+
+
+def _findings(judged: Any) -> list[dict[str, str]]:
+    return [{"kind": f.level, "text": f.text()} for f in judged.findings]
+
+
+def amount(n: float) -> str:
+    """A count of parameters as people say it: 1.3 M, 4.0 B."""
+    return f"{n / 1e9:.1f} B" if n >= 1e9 else f"{n / 1e6:.1f} M"
+
+
+def size(bytes: float) -> str:
+    """Bytes as MB or GB."""
+    return f"{bytes / 1e9:.1f} GB" if bytes >= 1e9 else f"{bytes / 1e6:.1f} MB"
+
+
+def setup(bench: Any, questions: Sequence[Any], task: str, landing: dict[str, Any] | None, words: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The whole dict. `landing` is a precomputed strip (see `landing.py`), or None for an empty board; `words` from `about`."""
+    layers, pair = bench.layers or 0, bench.pair
+    words = words or {"facts": f"{layers} layers", "rows": [], "findings": [], "modules": list(MODULES)}
+    shown = examples(questions)
+    first = {"q": shown[0]["q"], "gold": shown[0]["gold"]} if shown else {}
+    empty = {"token": "none", "label": "", "view": {"pair": pair.name, **first}, "frames": {}, "sentence": "", "bands": []}
+    return {
+        "pair": {"name": pair.name, "title": pair.title or pair.name, "layers": layers, **words},
+        "fields": [list(f) for f in view.FIELDS],
+        "version": view.VERSION,
+        "linkLimit": view.LINK_LIMIT,
+        "promptLimit": view.PROMPT_LIMIT,
+        "goldLimit": view.GOLD_LIMIT,
+        "mostPins": view.MOST_PINS,
+        "defaults": {**view.DEFAULTS, "pair": pair.name},
+        "lenses": list(view.LENSES),
+        "modules": list(MODULES),
+        "layered": list(LAYERED),
+        "presets": presets(layers),
+        "methods": methods(bool(pair.base)),
+        "templates": TEMPLATES,
+        "decoding": DECODING,
+        "task": task if questions else "",
+        "examples": shown,
+        "landing": landing or empty,
+    }

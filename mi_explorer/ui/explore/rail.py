@@ -1,0 +1,135 @@
+"""What a study knows about the λ axis that Explore stands on: stage bands and small curves for the rail, with name and n.
+
+A study counts when it swept this very recipe (pair, method, parameters, scope, template) over λ, with this decoding but for
+seed and token limit, on the weights that are loaded. Without one, the rail shows what the strip itself shows.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.studies.plan import Cell
+from mi_explorer.studies.stats.summary import summarise
+from mi_explorer.studies.store import bundled
+from mi_explorer.studies.store.store import Store, StudyInfo
+from mi_explorer.ui.explore.view import View
+
+FEWEST = 3  # λs that make a curve
+KEPT = 64  # answers that are remembered
+POINT = ("mean", "mean_ci", "think_ratio", "think_ratio_ci", "tokens", "questions", "samples")
+
+
+class Rail:
+    """The studies behind the rail of one workbench; answers are remembered until a study has more samples."""
+
+    def __init__(self, bench: Any, folder: Path | None = None) -> None:
+        self.bench, self.folder = bench, folder or bundled.FOLDER
+        self._known: OrderedDict[tuple[Any, ...], dict[str, Any] | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def study(self, view: View) -> dict[str, Any] | None:
+        """`{"name", "origin", "task", "questions", "samples", "cap", "bands", "points", "message"}` of the study with the most
+        samples a λ, or None. `points` by λ: `lam`, `mean`, `think_ratio` (with `…_ci`), `tokens`, `questions`, `samples`.
+        """
+        wanted, decoding = view.recipe(0.0), _like(view.decoding)
+        found = [(info, n) for info in self._studies() if (n := _samples_a_lam(info, wanted, decoding))]
+        for info, _ in sorted(found, key=lambda x: (-x[1], -x[0].updated)):
+            if (told := self._told(info, wanted, decoding)) is not None:
+                return told
+        return None
+
+    def _studies(self) -> Iterator[StudyInfo]:
+        own = self._own()
+        if own is not None:
+            yield from own.studies()
+        yield from bundled.shelf(self.folder)
+
+    def _own(self) -> Store | None:
+        try:
+            return self.bench.store
+        except (UserError, AttributeError):  # a workbench without a store, or one that cannot be opened: said elsewhere
+            return None
+
+    def _told(self, info: StudyInfo, wanted: Recipe, decoding: Decoding) -> dict[str, Any] | None:
+        key = (info.name, info.origin, info.updated, info.samples, wanted, decoding)
+        with self._lock:
+            if key in self._known:
+                return self._known[key]
+        told = self._read(info, wanted, decoding)
+        with self._lock:
+            self._known[key] = told
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return told
+
+    def _read(self, info: StudyInfo, wanted: Recipe, decoding: Decoding) -> dict[str, Any] | None:
+        own = self._own()
+        store, info = bundled.open_study(own or _Empty(), info.name, self.folder)  # type: ignore[arg-type]  # all that is asked of it
+        try:
+            return told(store, info, wanted, decoding, self.bench.fingerprint)
+        finally:
+            if store is not own:
+                store.close()
+
+
+class _Empty:
+    """A store with nothing in it."""
+
+    def find(self, name: str) -> None:
+        return None
+
+    def studies(self) -> list[StudyInfo]:
+        return []
+
+
+def told(store: Store, info: StudyInfo, wanted: Recipe, decoding: Decoding, fingerprint: str) -> dict[str, Any] | None:
+    """What a study says of one recipe over λ; None where fewer than `FEWEST` λs of it have samples on these weights."""
+    cells = [row for row in store.cells(info.id) if row.fingerprint == fingerprint and _meant(row.cell, wanted, decoding)]
+    summary = summarise(store, info.name, [row.key for row in cells])
+    points = sorted(({"lam": c["lambda"], **{k: c[k] for k in POINT}} for c in summary.cells), key=lambda p: p["lam"])
+    lams = {p["lam"] for p in points}
+    if len(lams) < FEWEST or len(lams) < len(points):  # twice the same λ: two token limits, which are two curves
+        return None
+    stages = next(iter(summary.stages.values()), {})
+    return {
+        "name": info.name,
+        "origin": info.origin,
+        "task": info.plan.task,
+        "questions": max(p["questions"] for p in points),
+        "samples": max(p["samples"] for p in points),
+        "cap": cells[0].cell.decoding.cap,
+        "bands": bands(stages, points[0]["lam"], points[-1]["lam"]),
+        "points": points,
+        "message": stages.get("message", ""),
+    }
+
+
+def bands(stages: Mapping[str, Any], low: float, high: float) -> list[dict[str, Any]]:
+    """The stages of a fitted transition as spans of the measured λs: `[{"stage": 1, "from": 0.0, "to": 0.41}, …]`; [] without one."""
+    if stages.get("lambda50") is None:
+        return []
+    first, last = stages.get("stage2") or (None, None)
+    a = low if first is None else min(max(first, low), high)
+    b = high if last is None else min(max(last, low), high)
+    return [{"stage": s, "from": x, "to": y} for s, x, y in ((1, low, a), (2, a, b), (3, b, high)) if y > x]
+
+
+def _like(decoding: Decoding) -> Decoding:
+    """The decoding without what a study of the same kind may choose differently: seed and token limit."""
+    return replace(decoding, seed=0, cap=1)
+
+
+def _samples_a_lam(info: StudyInfo, wanted: Recipe, decoding: Decoding) -> float:
+    """How many samples a λ of this recipe has, as far as the plan tells; 0 where it is no sweep of it."""
+    lams = {c.recipe.lam for c in info.plan.cells if _meant(c, wanted, decoding)}
+    return info.samples / len(info.plan.cells) if len(lams) >= FEWEST else 0.0
+
+
+def _meant(cell: Cell, wanted: Recipe, decoding: Decoding) -> bool:
+    """Whether a cell is a point of this recipe's curve; `wanted` at λ = 0, `decoding` as `_like` gives it."""
+    return cell.group != "ends" and cell.recipe.at(0.0) == wanted and _like(cell.decoding) == decoding

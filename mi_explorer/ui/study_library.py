@@ -1,0 +1,115 @@
+"""The studies of one page: the user's own and the precomputed ones, summarised once per state; rename and delete.
+
+Summaries are remembered until a study has more samples.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.studies.plan import Plan
+from mi_explorer.studies.stats.summary import Summary, summarise
+from mi_explorer.studies.store import bundled
+from mi_explorer.studies.store.store import Store, StudyInfo
+
+KEPT = 16
+
+
+class Library:
+    """Studies of one page. `own` gives the user's store, or raises `UserError` or `AttributeError` where there is none."""
+
+    def __init__(self, own: Callable[[], Store], folder: Path | None = None) -> None:
+        self._own, self.folder = own, folder or bundled.FOLDER
+        self._known: OrderedDict[tuple[Any, ...], Summary] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def own(self) -> Store | None:
+        """The user's store; None where there is none (its reason is said by whoever needs it)."""
+        try:
+            return self._own()
+        except (UserError, AttributeError):
+            return None
+
+    def studies(self) -> list[StudyInfo]:
+        """The user's own studies, the latest first, then the precomputed ones (a name of the user's own hides a precomputed one)."""
+        own = self.own
+        mine = sorted(own.studies(), key=lambda info: -info.updated) if own else []
+        names = {info.name for info in mine}
+        return [*mine, *(s for s in bundled.shelf(self.folder) if s.name not in names)]
+
+    def curves(self) -> list[StudyInfo]:
+        """The studies with a curve (two λs of one recipe)."""
+        return [info for info in self.studies() if has_curve(info.plan)]
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[tuple[Store, StudyInfo]]:
+        """A study and the store that holds it. Raises `UserError` for a name that there is not."""
+        own = self.own
+        store, info = bundled.open_study(own or _Empty(), str(name), self.folder)  # type: ignore[arg-type]  # all that is asked of it
+        try:
+            yield store, info
+        finally:
+            if store is not own:
+                store.close()
+
+    def summary(self, name: str) -> Summary:
+        """A study in figures. Raises `UserError` for a name that there is not."""
+        with self.open(name) as (store, info):
+            key = (info.name, info.origin, info.updated, info.samples)
+            with self._lock:
+                if key in self._known:
+                    return self._known[key]
+            made = summarise(store, info.name)
+        with self._lock:
+            self._known[key] = made
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+        return made
+
+    def rename(self, name: str, new: str) -> None:
+        """Give one of the user's own studies another name."""
+        self._mine(name).rename(name, str(new).strip())
+
+    def delete(self, name: str) -> int:
+        """Delete one of the user's own studies; returns how many samples went with it."""
+        return self._mine(name).delete(name)
+
+    def _mine(self, name: str) -> Store:
+        own = self.own
+        if own is None or own.find(name) is None:
+            raise UserError(f"“{name}” is not one of your own studies, so it stays as it is.")
+        return own
+
+
+def label(info: StudyInfo) -> str:
+    """A study in a list to choose from: its name, whose it is if not the user's own, its task, how much there is of it."""
+    whose = "" if info.origin == "live" else f" · {info.origin}"
+    part = f"{info.samples:,} samples" if info.samples >= info.units else f"{info.samples:,} of {info.units:,} samples"
+    return f"{info.name}{whose} · {info.plan.task} · {part}"
+
+
+def has_curve(plan: Plan) -> bool:
+    """Whether a plan holds two λs of one recipe and decoding, apart from mere ends."""
+    lams: dict[Any, set[float]] = {}
+    for cell in plan.cells:
+        if cell.group != "ends":
+            lams.setdefault((cell.recipe.at(0.0), cell.decoding), set()).add(cell.recipe.lam)
+    return any(len(found) > 1 for found in lams.values())
+
+
+class _Empty:
+    """A store with nothing in it."""
+
+    def find(self, name: str) -> None:
+        return None
+
+    def studies(self) -> list[StudyInfo]:
+        return []
+
+    def study(self, name: str) -> StudyInfo:
+        raise UserError("There are no studies yet. Set up a sweep and run it; it is saved as it runs.")

@@ -1,0 +1,170 @@
+"""A view of Explore in every form in which it can be taken elsewhere: YAML, mergekit, Python, the command line, a link.
+
+Each form gives the same blend, and Python and the command line the same trace (same question, decoding and seed). What a form
+cannot say is said in a sentence, never left out. And the way in: `read` takes any of the forms that hold a recipe.
+"""
+
+import os
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+from mi_explorer import recipe_io
+from mi_explorer.errors import UserError
+from mi_explorer.mergekit_yaml import from_mergekit, to_mergekit
+from mi_explorer.merging.model_card import reproduce
+from mi_explorer.pairs import Pair
+from mi_explorer.paths import ASSETS
+from mi_explorer.recipe import MODULES, Decoding, Recipe, RecipeError, Scope
+from mi_explorer.ui.explore import view as views
+from mi_explorer.ui.explore.view import View
+
+QUESTION = "What is 14 + 3 * 6 - 9?"  # where the view has none
+RECIPE_KEYS = ("lam", "method", "params", "layers", "modules", "template")
+
+
+def forms(view: View, pair: Pair, names: Iterable[str] = (), dtype: str = "bfloat16") -> dict[str, Any]:
+    """`{"title", "hash", "yaml", "mergekit", "why", "python", "command", "export", "query", "cut"}`.
+
+    `names` are the pair's tensor names (for mergekit filters). Where there is no mergekit form, `mergekit` is "" and `why` says why;
+    `export` is "" for a method that mixes no weights; `cut` tells that the link leaves out a question that is too long for it.
+    """
+    from mi_explorer.merging.methods import METHODS
+
+    recipe = view.recipe()
+    mergekit, why = "", ""
+    try:
+        mergekit = to_mergekit(recipe, pair, names, dtype=dtype)
+    except UserError as error:
+        why = str(error)
+    query = views.to_query(view)
+    return {
+        "title": title(recipe),
+        "hash": recipe.hash,
+        "yaml": recipe_io.to_yaml(recipe),
+        "mergekit": mergekit,
+        "why": why,
+        "python": python(view),
+        "command": command(view),
+        "export": reproduce(recipe, pair) if recipe.method in METHODS else "",
+        "query": query,
+        "cut": len(view.prompt) > views.LINK_LIMIT,
+    }
+
+
+def title(recipe: Recipe) -> str:
+    """The recipe in one line of words."""
+    scope = recipe.scope
+    missing = [m for m in MODULES if m not in scope.modules]
+    where = [] if scope.layers == "all" else ["no layer"] if scope.layers == "none" else [f"layers {scope.layers}"]
+    if not scope.modules:
+        where.append("no module")
+    elif missing:
+        where.append(f"without {', '.join(missing)}" if len(missing) < 4 else f"{', '.join(scope.modules)} only")
+    params = [f"{name} {value:g}" for name, value in recipe.params]
+    return ", ".join([recipe.method.replace("_", " "), f"λ {recipe.lam:g}", *(where or ["everything blended"]), *params])
+
+
+def _call(name: str, values: dict[str, Any], first: str = "") -> str:
+    return f"mi.{name}({', '.join(filter(None, [first, *(f'{k}={v}' for k, v in values.items())]))})"
+
+
+def python(view: View) -> str:
+    """Five lines for `import mi_explorer` that answer the view's question with its blend."""
+    recipe, plain = view.recipe(), Recipe()
+    scope = {"layers": repr(recipe.scope.layers), "modules": repr(recipe.scope.modules)}
+    default = {"layers": repr("all"), "modules": repr(MODULES)}
+    given: dict[str, Any] = {"method": repr(recipe.method)} if recipe.method != plain.method else {}
+    given["lam"] = repr(recipe.lam)
+    if recipe.scope != Scope():
+        given["scope"] = _call("Scope", {k: v for k, v in scope.items() if v != default[k]})
+    if recipe.params:
+        given["params"] = repr(recipe.params)
+    if recipe.template != plain.template:
+        given["template"] = repr(recipe.template)
+    usual, drawn = vars(Decoding()), vars(view.decoding)
+    decoding = {k: repr(v) for k, v in drawn.items() if v != usual[k]}
+    asked = {"decoding": "decoding"} | ({"gold": repr(view.gold)} if view.gold else {})
+    return "\n".join([
+        "import mi_explorer as mi",
+        f"recipe = {_call('Recipe', given, repr(recipe.pair))}",
+        f"decoding = {_call('Decoding', decoding)}",
+        f"found = {_call('generate', asked, f'{view.prompt or QUESTION!r}, recipe')}",
+        'print(found.trace.text, found.trace.tokens, found.verdict, sep="\\n")',
+    ]) + "\n"  # fmt: skip
+
+
+def command(view: View) -> str:
+    """The command line that answers the view's question with its blend."""
+    recipe, d, usual = view.recipe(), view.decoding, Decoding()
+    words = ["python", "-m", "mi_explorer", "run", "--pair", recipe.pair, f"--lambda={recipe.lam!r}"]
+    if recipe.method != "linear":
+        words += ["--method", recipe.method]
+    for name, value in recipe.params:
+        words += ["--param", f"{name}={value!r}"]
+    if recipe.scope.layers != "all":
+        words += ["--layers", recipe.scope.layers]
+    if recipe.scope.modules != MODULES:
+        words += ["--modules", ",".join(recipe.scope.modules)]
+    if recipe.template != "own":
+        words += ["--template", recipe.template]
+    for name, value in vars(d).items():
+        if value != getattr(usual, name):
+            words += [f"--{name.replace('_', '-')}", repr(value)]
+    if view.gold:
+        words.append(f"--gold={view.gold}")
+    return shlex.join([*words, "--", view.prompt or QUESTION]) + "\n"
+
+
+def read(text: str, pair: Pair, layers: int | None = None) -> tuple[dict[str, Any], str, str]:
+    """What a pasted text asks of Explore: the part of a view to set, what it was, and a note ("" if there is nothing to say).
+
+    `text`: a recipe as YAML or JSON, a mergekit configuration, or a link of this page. `pair` is the loaded pair: a recipe of
+    another one is applied to it, and the note says so. Raises `RecipeError` and other `UserError`s.
+    """
+    text = text.strip().removeprefix("\ufeff")
+    if not text:
+        raise RecipeError("There is nothing here yet. Paste a recipe, a mergekit configuration or a link.")
+    if len(text) > recipe_io.LIMIT:
+        raise RecipeError(f"This is {len(text):,} characters long; a recipe has a few hundred.")
+    first = text.split(maxsplit=1)[0]
+    if "\n" not in text and first.startswith(("?", "http://", "https://")):
+        return _link(text, pair)
+    kind = "recipe"
+    if text.startswith("{"):
+        recipe = recipe_io.from_json(text)
+    elif isinstance(found := recipe_io.load_yaml(text), dict) and "merge_method" in found:
+        kind, recipe = "mergekit configuration", from_mergekit(text, layers)[0]
+    else:
+        recipe = recipe_io.from_yaml(text)
+    note = _other(recipe.pair, pair)
+    view = views.as_dict(View(pair.name, recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template))
+    return {key: view[key] for key in RECIPE_KEYS}, kind, note
+
+
+def _link(text: str, pair: Pair) -> tuple[dict[str, Any], str, str]:
+    """The view of an address of this page; parts that cannot be used are told."""
+    query = text.partition("?")[2].partition("#")[0]
+    if not query:
+        raise RecipeError("This link holds no view: it has no part after a question mark.")
+    view, messages = views.from_query(query)
+    given = {part.partition("=")[0] for part in query.split("&")} & set(views.DEFAULTS)
+    given |= {"gold"} if "q" in given else set()
+    if not given - {"pair"}:
+        raise RecipeError("This link holds no view of Explore.")
+    note = _other(view.pair, pair) if "pair" in given else ""
+    return {key: x for key, x in views.as_dict(view).items() if key in given and key != "pair"}, "link", " ".join(filter(None, [note, *messages]))
+
+
+def _other(named: str, pair: Pair) -> str:
+    """A note where `named` (a preset, or parents spelled out) is not the loaded pair; "" where it is."""
+    parents = [pair.instruct, pair.thinking]
+    same = {pair.name, "|".join(parents), pair.spec}
+    if named in same or "|".join(named.split("|")[:2]) in same | {brief(text) for text in same}:
+        return ""
+    return f"It was made for the pair “{named[:200]}”; it is applied to the loaded pair “{pair.name[:200]}”."
+
+
+def brief(text: str) -> str:
+    """Paths of shipped models relative to the checkout: what a page that is open to others shows."""
+    return text.replace(str(ASSETS.parent) + os.sep, "")

@@ -1,0 +1,228 @@
+"""What the Take away tab asks of the server: forms of the view, a recipe read, files made, studies listed and taken in.
+
+No Gradio here. Every handler takes plain values from outside and gives a dict; what is wrong comes back as `{"error"}`.
+"""
+
+import functools
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.studies.store.bundled import open_study, shelf
+from mi_explorer.studies.store.exchange import FORMATS, export_study, form_of, import_study
+from mi_explorer.studies.store.store import Store, StudyInfo
+from mi_explorer.ui.access.settings import Settings
+from mi_explorer.ui.explore import view as views
+from mi_explorer.ui.explore.view import View
+from mi_explorer.ui.file_jobs import Made, Parcels, Tell
+from mi_explorer.ui.takeaway import checkpoint_files
+from mi_explorer.ui.takeaway.recipe_forms import brief, forms, read
+
+log = logging.getLogger(__name__)
+FILES = (".mistudy", ".csv", ".parquet", ".jsonl", ".json")  # the last holds the figures, the others the samples
+MOST_IMPORTED = 50  # studies that visitors of an open page may have brought in
+MOST_FRAMES = 12  # traces of Explore that a report may hold
+
+
+class TakeError(UserError):
+    """Something that cannot be taken away, or taken in, as asked."""
+
+
+def told(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """What goes wrong becomes words: `{"error"}`."""
+
+    @functools.wraps(handler)
+    def call(*args: Any) -> dict[str, Any]:
+        try:
+            return handler(*args)
+        except UserError as error:
+            return {"error": str(error)}
+        except Exception as error:
+            log.exception("Take away: a request failed")
+            return {"error": f"Something broke on the server ({type(error).__name__}). Its log says more."}
+
+    return call
+
+
+class Takeaway:
+    """The handlers of one page: its resident pairs, the operator's settings, the parcels."""
+
+    def __init__(self, pairs: Any, settings: Settings | None = None, parcels: Parcels | None = None) -> None:
+        self.pairs, self.settings, self.parcels = pairs, settings or Settings(), parcels or Parcels()
+
+    # -- recipes -----------------------------------------------------------------------------------------------------
+    def _view(self, view: Any) -> tuple[View, Any]:
+        """A checked view and the workbench of its pair."""
+        given = views.from_dict(view if isinstance(view, dict) else {})
+        return given, self.pairs.at(given.pair)[0].bench
+
+    @told
+    def recipe(self, view: Any) -> dict[str, Any]:
+        """The view in every form (see `forms.forms`), and where its checkpoint may go (`checkpoint`, see `checkpoint_files.places`)."""
+        given, bench = self._view(view)
+        bench.check(given.recipe())
+        parents = getattr(getattr(bench, "resident", None), "parents", None)
+        names = parents.names() if parents is not None else ()
+        kinds = {str(parents.dtype(name)).removeprefix("torch.") for name in names if parents.blends(name)} if parents is not None else set()
+        made = forms(given, bench.pair, names, min(kinds, default="bfloat16"))
+        if self.settings.open:
+            made = {key: brief(value) if isinstance(value, str) else value for key, value in made.items()}
+        if parents is None or not made["export"]:
+            why = "The weights of this pair are not at hand." if made["export"] else "This method mixes no weights, so there is no checkpoint of it."
+            return {**made, "checkpoint": {"folder": "", "download": False, "why": why}}
+        where = checkpoint_files.places(given.recipe(), bench.pair, checkpoint_files.size_of(parents), self.pairs.guard, self._home(), self.settings.open)
+        return {**made, "checkpoint": where}
+
+    @told
+    def read(self, request: Any) -> dict[str, Any]:
+        """A pasted recipe: `{"view": what to set, "kind", "note"}`. It is checked against the loaded pair before it is given back."""
+        request = request if isinstance(request, dict) else {}
+        bench = self.pairs.at(request.get("pair"))[0].bench
+        part, kind, note = read(str(request.get("text") or ""), bench.pair, bench.layers)
+        whole = views.from_dict({**part, "pair": bench.pair.name})
+        bench.check(whole.recipe())
+        return {"view": part, "kind": kind, "note": note}
+
+    # -- files -------------------------------------------------------------------------------------------------------
+    @told
+    def make(self, request: Any) -> dict[str, Any]:
+        """Begin a file; `{"token"}` for `look`. `request["what"]` is "folder", "zip", "report", or an ending of `FILES`."""
+        request = request if isinstance(request, dict) else {}
+        what = str(request.get("what"))
+        if what in ("folder", "zip"):
+            return {"token": self.parcels.start(self._checkpoint(request, what == "folder"))}
+        if what == "report" or what in FILES:
+            return {"token": self.parcels.start(self._study(str(request.get("study") or ""), what, request))}
+        raise TakeError("This is nothing that can be made here.")
+
+    def look(self, token: Any) -> dict[str, Any]:
+        """How far a file is, and where it is (see `Parcels.look`)."""
+        return self.parcels.look(token)
+
+    def stop(self, token: Any) -> bool:
+        """Stop making a file."""
+        return self.parcels.stop(token)
+
+    def _checkpoint(self, request: dict[str, Any], into_folder: bool) -> Callable[[Path, Tell], Made]:
+        given, bench = self._view(request.get("view"))
+        recipe = given.recipe()
+        bench.check(recipe)
+        found = self.recipe(request.get("view"))
+        may = found.get("checkpoint", {})
+        if not may.get("folder" if into_folder else "download"):
+            raise TakeError(may.get("why") or found.get("error") or "This cannot be exported here.")
+        target = None
+        if into_folder:
+            text = str(request.get("folder") or "").strip()
+            if not Path(text).expanduser().is_absolute():
+                raise TakeError("Give the whole path of a new folder, such as " + may["folder"] + ".")
+            target = self.pairs.guard.target(text)
+        return checkpoint_files.maker(recipe, bench.pair, target)
+
+    def _study(self, name: str, what: str, request: dict[str, Any]) -> Callable[[Path, Tell], Made]:
+        frames = request.get("frames")
+        shown = [f for f in frames if isinstance(f, dict)][:MOST_FRAMES] if isinstance(frames, list) else []
+        view = views.from_dict(request["view"]) if shown and isinstance(request.get("view"), dict) else None
+        host = not self.settings.open  # an open page does not name the machines behind it
+
+        def make(folder: Path, tell: Tell) -> Made:
+            with self._opened(name, folder) as (store, info):
+                out = folder / (checkpoint_files.slug(info.name) + (".html" if what == "report" else what))
+                tell("Writing", 0, 0)
+                if what == "report":
+                    from mi_explorer.studies.report.html_page import render
+                    from mi_explorer.studies.report.sample_traces import from_frames
+
+                    traces = from_frames(shown, view.prompt, view.gold, view.decoding) if view else None
+                    out.write_text(render(store, info.name, traces=traces, host=host), encoding="utf-8")
+                elif what == ".json":
+                    from mi_explorer.studies.stats.summary import summarise
+
+                    runs = [run if host else {**run, "host": ""} for run in store.runs(info.id)]
+                    whole = {**summarise(store, info.name).json(), "runs": runs}
+                    out.write_text(json.dumps(whole, ensure_ascii=False, indent=1), encoding="utf-8")
+                else:
+                    export_study(store, info.name, out, host=host)
+                tell("Writing", 1, 1)
+            return Made(f"{out.name}, {out.stat().st_size / 1e3:,.0f} kB", out)
+
+        return make
+
+    # -- studies -----------------------------------------------------------------------------------------------------
+    def _own(self) -> Store | None:
+        """The store of the page, if it has one."""
+        try:
+            return getattr(self.pairs.at("")[0].bench, "store", None)
+        except UserError as error:
+            log.warning("The store cannot be opened: %s", error)
+            return None
+
+    def _home(self) -> Path | None:
+        store = self._own()
+        return Path(store.path).parent if store is not None else None
+
+    @contextmanager
+    def _opened(self, name: str, folder: Path) -> Iterator[tuple[Store, StudyInfo]]:
+        """A study of the page's store or of the shelf; a store that was opened for it is closed."""
+        own = self._own()
+        mine = own or Store(folder / "none.db")
+        store, info = open_study(mine, name)
+        try:
+            yield store, info
+        finally:
+            for opened in {id(store): store, id(mine): mine}.values():
+                if opened is not own:
+                    opened.close()
+
+    @told
+    def studies(self, _: Any = None) -> dict[str, Any]:
+        """`{"columns", "rows", "files", "imports"}`: the page's own studies and the precomputed ones; `imports` says what may be brought in."""
+        own = self._own()
+        found = [*(own.studies() if own is not None else []), *shelf()]
+        columns = ["study", "kind", "task", "pair", "cells", "samples", "origin", "updated"]
+        rows = [[i.name, i.plan.kind, i.plan.task, ", ".join(i.plan.pairs)[:60], len(i.plan.cells), i.samples, i.origin,
+                 time.strftime("%Y-%m-%d %H:%M", time.localtime(i.updated))] for i in found]  # fmt: skip
+        return {"columns": columns, "rows": rows, "files": FILES}
+
+    def imports(self) -> str:
+        """ "" if visitors may bring studies in, or why not."""
+        if self._own() is None:
+            return "This page keeps no studies of its own, so none can be brought in."
+        return "" if self.settings.upload else "The operator of this page takes no files."
+
+    @told
+    def take_in(self, path: Any) -> dict[str, Any]:
+        """Read an uploaded study file into the page's store under a name that is new there; `{"words", "study"}`."""
+        if why := self.imports():
+            raise TakeError(why)
+        file, own = Path(str(path)), self._own()
+        if own is None or form_of(file) not in FORMATS:
+            raise TakeError(f"A study is brought in as {', '.join(FORMATS)}.")
+        if file.stat().st_size > self.settings.upload * 1_000_000:
+            raise TakeError(f"This file is larger than {self.settings.upload} MB.")
+        if self.settings.open and sum(info.origin == "imported" for info in own.studies()) >= MOST_IMPORTED:
+            raise TakeError(f"{MOST_IMPORTED} studies were brought in already, which is all that this page keeps.")
+        wanted = self._name(file)
+        taken = {info.name for info in (*own.studies(), *shelf())}
+        name = next(x for x in (wanted, *(f"{wanted} ({n})" for n in range(2, 10_000))) if x not in taken)
+        _, new = import_study(own, file, name)
+        samples = own.study(name).samples
+        known = "" if new == samples else f" ({samples - new:,} of them were here already)"
+        return {"words": f"“{name}” is here: {samples:,} samples{known}.", "study": name}
+
+    @staticmethod
+    def _name(file: Path) -> str:
+        """What a study file calls itself, else its file name."""
+        from mi_explorer.studies.store.archive import Sealed, is_sealed
+
+        try:
+            if form_of(file) == ".mistudy" and is_sealed(file):
+                return str(Sealed(file).head["name"])[:200] or file.stem
+        except (UserError, KeyError):
+            pass
+        return file.name[: -len(form_of(file))][:200] or "imported"

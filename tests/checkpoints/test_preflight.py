@@ -1,0 +1,283 @@
+"""Preflight: each trap found from small files and headers alone, in words; no weight byte is read, on disk or on a hub."""
+
+import json
+import re
+import struct
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from tests.checkpoints.test_adapter import KINDS, make_adapter
+from transformers import AutoModelForCausalLM
+
+from mi_explorer.checkpoints import preflight as module
+from mi_explorer.checkpoints.preflight import preflight
+from mi_explorer.checkpoints.source import CheckpointError, Folder, Hub
+from mi_explorer.pairs import Pair, get_pair
+from tests.fixtures import corrupt_header, make, make_fp8, make_pair, make_tokenizer, reshard, truncate
+
+
+@pytest.fixture
+def pair(tmp_path):
+    pair = make_pair("qwen3", tmp_path / "pair", dtype=torch.bfloat16)
+    for folder in (pair.instruct, pair.thinking, pair.base):
+        make_tokenizer(folder)
+    return pair
+
+
+def edit(folder, **changes):
+    file = Path(folder) / "config.json"
+    config = {**json.loads(file.read_text()), **changes}
+    file.write_text(json.dumps({k: v for k, v in config.items() if v != "DROP"}))
+
+
+def found(pair, **more):
+    result = preflight(pair, **more)
+    return result, {f.topic: f for f in result.findings}
+
+
+def test_a_good_pair_is_ok(pair):
+    result = preflight(pair, memory=10**9)
+    assert (result.verdict, result.findings) == ("ok", ())
+    f = result.facts
+    assert (f["architecture"], f["layers"], f["tensors"], f["vocabulary"], f["tied"], f["dtype"]) == ("qwen3", 3, 35, 96, True, ["BF16"])
+    size = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(pair.instruct).parameters())
+    assert f["parameters"] == size and f["memory"] == {"fold": 6 * size, "rowwise": 4 * size, "free": 10**9}
+    assert f["disk"]["instruct"] == (Path(pair.instruct) / "model.safetensors").stat().st_size
+    json.dumps(result.to_dict())
+
+
+@pytest.mark.parametrize(("changes", "level", "says"), [
+    ({"model_type": "llama"}, "refused", "Instruct is a qwen3, Thinking a llama"),
+    ({"rms_norm_eps": 1e-5}, "refused", "rms_norm_eps is 1e-06 in Instruct and 1e-05 in Thinking"),
+    ({"num_attention_heads": 8}, "refused", "num_attention_heads is 4 in Instruct and 8"),
+    ({"hidden_act": "gelu"}, "refused", "hidden_act is 'silu' in Instruct and 'gelu'"),
+    ({"rope_parameters": {"rope_theta": 5e6, "rope_type": "default"}}, "refused", "rope_theta is 10000.0 in Instruct and 5000000.0"),
+    ({"rope_parameters": "DROP", "rope_theta": 5e6}, "refused", "rope_theta is 10000.0 in Instruct and 5000000.0"),
+    ({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn", "factor": 4.0}}, "note", "rope_scaling is None in Instruct"),
+    ({"max_position_embeddings": 512}, "note", "max_position_embeddings is 256 in Instruct and 512"),
+    ({"head_dim": "DROP"}, "note", "head_dim is 8 in Instruct and None"),
+    ({"quantization_config": {"quant_method": "awq"}}, "refused", "Thinking is quantised (awq)"),
+])
+def test_config_fields(changes, level, says, pair):
+    edit(pair.thinking, **changes)
+    result, _ = found(pair)
+    hits = [f for f in result.findings if says in f.what]
+    assert hits and hits[0].level == level and hits[0].why and result.verdict == ("refused" if level == "refused" else "ok with notes")
+
+
+def test_config_fields_without_effect_are_quiet(pair):
+    edit(pair.thinking, transformers_version="4.51.0", use_cache=False, eos_token_id=7, torch_dtype="bfloat16", attention_dropout=0.1,
+         architectures=["X"])
+    edit(pair.thinking, rope_parameters="DROP", rope_theta=10000, rope_scaling=None)
+    assert preflight(pair).verdict == "ok"
+
+
+def test_tensors_shapes_ties_and_dtypes(pair, tmp_path):
+    untied = make("qwen3-untied", tmp_path / "untied", dtype=torch.bfloat16)
+    result, topics = found(Pair("x", pair.instruct, str(untied)))
+    assert result.verdict == "refused" and "Instruct ties its lm_head" in topics["tied"].what and "--untie" in topics["tied"].todo
+    result, topics = found(Pair("x", pair.instruct, str(untied), untie=True))
+    assert result.ok and "untied, as asked" in topics["tied"].why
+    off = make("qwen3", tmp_path / "off", dtype=torch.bfloat16, vocab_size=99)
+    result, topics = found(Pair("x", pair.instruct, str(off)))
+    assert result.verdict == "refused" and "96 rows in Instruct and 99 in Thinking" in topics["vocabulary"].what and "tensors" not in topics
+    deep = make("qwen3", tmp_path / "deep", dtype=torch.bfloat16, num_hidden_layers=4)
+    result, topics = found(Pair("x", pair.instruct, str(deep)))
+    assert "Thinking has 11 tensors that Instruct lacks, such as 'model.layers.3." in topics["tensors"].what
+    wide = make("qwen3", tmp_path / "wide", dtype=torch.bfloat16, intermediate_size=64)
+    result, topics = found(Pair("x", pair.instruct, str(wide)))
+    assert "9 tensors differ in shape" in topics["tensors"].what
+    single = make("qwen3", tmp_path / "fp32")
+    make_tokenizer(single)
+    result, topics = found(Pair("x", pair.instruct, str(single)))
+    assert result.verdict == "ok with notes" and "Instruct is stored in BF16, Thinking in F32" in topics["dtype"].what
+    result, topics = found(Pair("x", pair.instruct, pair.thinking, str(deep)))
+    assert result.verdict == "refused" and "The base does not fit: 11 tensors differ" in topics["base"].what
+
+
+def test_other_sharding_is_fine_and_damage_is_not(pair, tmp_path):
+    two = reshard(Path(pair.thinking), tmp_path / "resharded", 3, name="odd {i}.safetensors")
+    result = preflight(Pair("x", pair.instruct, str(two)))
+    assert result.verdict == "ok" and result.facts["shards"] == {"instruct": 1, "thinking": 3}
+    fp8 = make_fp8(Path(pair.thinking), tmp_path / "fp8")
+    result, topics = found(Pair("x", pair.instruct, str(fp8)))
+    assert result.verdict == "refused" and "Thinking is quantised (fp8)" in topics["quantised"].what and "bf16 release" in topics["quantised"].todo
+    for harm, says in ((truncate, "truncated"), (corrupt_header, "header is damaged"),
+                       (lambda f: (f / "config.json").write_text("{"), "config.json is damaged"),
+                       (lambda f: (f / "config.json").unlink(), "no config.json")):
+        bad = reshard(Path(pair.thinking), tmp_path / f"bad {says}", 1)
+        harm(bad)
+        result, topics = found(Pair("x", pair.instruct, str(bad)))
+        assert result.verdict == "refused" and says in topics["files"].what
+
+
+def test_tokenizers_tags_and_templates(pair, tmp_path):
+    make_tokenizer(pair.thinking, extra=("<tool>",), template="{% if add_generation_prompt %}<|im_start|>assistant <think>\n{% endif %}")
+    result, topics = found(pair)
+    assert result.verdict == "ok with notes"
+    assert "1 token ids mean different tokens (95: 'z' / '<tool>')" in topics["vocabulary"].what
+    assert "opens the thought itself (<think> is part of the prompt)" in topics["template"].why
+    (Path(pair.thinking) / "tokenizer.json").unlink()
+    result, topics = found(pair)
+    assert "Thinking has no tokenizer.json" in topics["tokenizer"].what and result.ok
+    make_tokenizer(pair.thinking)
+    result, topics = found(Pair("x", pair.instruct, pair.thinking, think_open="[THINK]", think_close="[/THINK]"))
+    assert "no single token [THINK] or [/THINK]" in topics["think tags"].what
+
+
+def test_tokenizers_that_disagree_are_refused(pair):
+    file = Path(pair.thinking) / "tokenizer.json"
+    content = json.loads(file.read_text())
+    vocab = content["model"]["vocab"]
+    content["model"]["vocab"] = {t: (i + 1) % len(vocab) for t, i in vocab.items()}
+    content["added_tokens"] = []
+    file.write_text(json.dumps(content))
+    result, topics = found(pair)
+    assert result.verdict == "refused" and "token ids mean different tokens" in topics["vocabulary"].what
+
+
+def test_memory_is_said_before_loading(pair):
+    need = preflight(pair).facts["memory"]
+    assert "memory" not in found(pair, memory=need["fold"])[1]
+    assert "A folded third copy needs" in found(pair, memory=need["fold"] - 1)[1]["memory"].what
+    result, topics = found(pair, memory=need["rowwise"] - 1)
+    assert "It would not fit" in topics["memory"].why and result.verdict == "ok with notes"
+
+
+def test_a_lora_parent(tmp_path):
+    base = make_tokenizer(make("qwen2", tmp_path / "base"))
+    folder = make_adapter(base, tmp_path / "lora", **KINDS["plain"])
+    result, topics = found(Pair("x", str(base), str(folder)), memory=10**9)
+    assert result.verdict == "ok with notes" and "Thinking is a LoRA adapter (rank 4, 9 tensors) on instruct" in topics["adapter"].what
+    assert result.facts["memory"]["rowwise"] == result.facts["parameters"] * 4 + (folder / "adapter_model.safetensors").stat().st_size
+    other = make("qwen2", tmp_path / "wide", hidden_size=64)
+    result, topics = found(Pair("x", str(other), str(folder)))
+    assert result.verdict == "refused" and "have shapes" in topics["files"].what
+
+
+@pytest.mark.parametrize("size", ["1.5B", "7B"])
+def test_known_strangers_are_refused_by_name(size):
+    spec = f"Qwen/Qwen2.5-{size}-Instruct|deepseek-ai/DeepSeek-R1-Distill-Qwen-{size}"
+    result, topics = found(spec)
+    assert result.verdict == "refused" and "different lineages" in topics["lineage"].what and "Qwen2.5-Math" in topics["lineage"].todo
+    assert list(module._lineage(get_pair("qwen2.5-math-1.5b"))) == []
+
+
+# No weight byte ------------------------------------------------------------------------------------------------------
+
+def big_index(folder: Path, layers=48, experts=128, shards=16) -> Path:
+    """A 30B-A3B-sized checkpoint whose data are holes: 18,867 tensors over 16 shards, 61 GB of address space, no disk."""
+    folder.mkdir()
+    shapes = {"model.embed_tokens.weight": [151936, 2048], "lm_head.weight": [151936, 2048], "model.norm.weight": [2048]}
+    for i in range(layers):
+        at = f"model.layers.{i}."
+        shapes |= {f"{at}self_attn.{p}_proj.weight": [2048, 2048] for p in "qkvo"} | {f"{at}self_attn.{p}_norm.weight": [128] for p in "qk"}
+        shapes |= {f"{at}input_layernorm.weight": [2048], f"{at}post_attention_layernorm.weight": [2048], f"{at}mlp.gate.weight": [128, 2048]}
+        for e in range(experts):
+            shapes |= {f"{at}mlp.experts.{e}.{p}_proj.weight": [768, 2048] if p != "down" else [2048, 768] for p in ("gate", "up", "down")}
+    weight_map, names = {}, list(shapes)
+    for s in range(shards):
+        shard, header, at = f"model-{s + 1:05}-of-{shards:05}.safetensors", {}, 0
+        for name in names[s::shards]:
+            size = 2 * torch.Size(shapes[name]).numel()
+            header[name] = {"dtype": "BF16", "shape": shapes[name], "data_offsets": [at, at + size]}
+            at, weight_map[name] = at + size, shard
+        text = json.dumps(header).encode()
+        with open(folder / shard, "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text)
+            file.truncate(8 + len(text) + at)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": layers}))
+    return folder
+
+
+def test_a_30b_index_is_judged_in_two_seconds_without_a_weight_byte(tmp_path, monkeypatch):
+    pair = Pair("big", str(big_index(tmp_path / "instruct")), str(big_index(tmp_path / "thinking")))
+    spans = []
+    span = Folder.span
+
+    def watched(self, name, start, stop):
+        spans.append((self.path / name, start, stop))
+        return span(self, name, start, stop)
+
+    monkeypatch.setattr(Folder, "span", watched)
+    io = Path("/proc/self/io")
+    before, started = int(re.search(r"rchar: (\d+)", io.read_text())[1]), time.process_time()
+    result = preflight(pair, memory=200 * 10**9)
+    seconds = time.process_time() - started
+    read = int(re.search(r"rchar: (\d+)", io.read_text())[1]) - before
+    assert result.ok and result.facts["tensors"] == 48 * (9 + 384) + 3 and 57e9 < result.facts["disk"]["instruct"] < 63e9
+    assert seconds < 2.0
+    for path, _, stop in spans:
+        with open(path, "rb") as file:
+            assert stop <= 8 + struct.unpack("<Q", file.read(8))[0]
+    assert len(spans) == 64 and read < 20_000_000  # headers and indexes of both parents are 7 MB
+
+
+class FakeHub(BaseHTTPRequestHandler):
+    """The two routes of a hub that are used, over folders; remembers every range it served."""
+
+    root: Path
+    served: list
+
+    def do_GET(self):
+        if match := re.match(r"/api/models/([^/]+/[^/]+)/tree/main", self.path):
+            folder = self.root / match[1]
+            if not folder.is_dir():
+                return self.answer(404, b'{"error": "Repository not found"}')
+            files = [{"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0"} for f in sorted(folder.iterdir())]
+            return self.answer(200, json.dumps(files).encode())
+        match = re.match(r"/([^/]+/[^/]+)/resolve/main/([^?]+)", self.path)
+        data = (self.root / match[1] / match[2]).read_bytes()
+        first, last = map(int, re.match(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
+        self.served.append((match[2], first, last + 1))
+        return self.answer(206, data[first:last + 1])
+
+    def answer(self, status, data):
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        """Quiet."""
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    handler = type("Handler", (FakeHub,), {"root": tmp_path / "hub", "served": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    make_pair("qwen3", tmp_path / "hub" / "lab", shards=("20KB", "50GB"))
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(module, "open_source", lambda where: Hub(where, endpoint=endpoint))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    yield handler, endpoint
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_hub_pair_is_judged_by_ranges(hub, tmp_path):
+    handler, endpoint = hub
+    result = preflight(Pair("x", "lab/instruct", "lab/thinking", "lab/base"))
+    assert result.ok and result.facts["tensors"] == 35 and result.facts["shards"]["instruct"] > 3
+    for name, _, last in handler.served:
+        if name.endswith(".safetensors"):
+            lengths = {8 + struct.unpack("<Q", f.read_bytes()[:8])[0] for f in (tmp_path / "hub/lab").rglob(name)}
+            assert last in lengths | {8}
+    assert {n for n, _, _ in handler.served if not n.endswith(".safetensors")} <= {"config.json", "model.safetensors.index.json"}
+    missing = preflight(Pair("x", "lab/instruct", "lab/nothing"))
+    assert missing.verdict == "refused" and "lab/nothing: the hub did not answer" in missing.findings[0].what
+    with pytest.raises(CheckpointError, match="neither a folder nor a hub id"):
+        Hub("../../etc/passwd", endpoint=endpoint)
+
+
+def test_a_dead_hub_is_one_clear_message(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with pytest.raises(CheckpointError, match=r"the hub did not answer .* give a local folder"):
+        Hub("lab/model", endpoint="http://127.0.0.1:9").files()
