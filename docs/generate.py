@@ -1,7 +1,7 @@
 """Writes what is generated in the documents: `docs/cli.md` from `--help`, the table of settings in README.md from `OPTIONS`.
 
-    python docs/generate.py           # writes
-    python docs/generate.py --check   # exit code 1 if something written is not what it would write
+python docs/generate.py           # writes
+python docs/generate.py --check   # exit code 1 if something written is not what it would write
 """
 
 import argparse

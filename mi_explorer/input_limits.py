@@ -93,7 +93,11 @@ def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[d
     meta = pq.read_metadata(path)
     if meta.num_rows > MAX_ROWS:
         raise BoundError(f"{path.name} holds {meta.num_rows:,} rows; at most {MAX_ROWS:,} are read.")
-    packed = sum(meta.row_group(g).column(c).total_uncompressed_size for g in range(meta.num_row_groups) for c in range(meta.num_columns))
+    packed = sum(
+        meta.row_group(g).column(c).total_uncompressed_size
+        for g in range(meta.num_row_groups)
+        for c in range(meta.num_columns)
+    )
     if packed > budget.left:
         budget.spend(packed)
     schema = pq.read_schema(path)

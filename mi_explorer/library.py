@@ -133,7 +133,9 @@ def sweep(
             if watch is not None:
                 watch(event)
         if last is not None and last.failed:
-            raise LibraryError(f"{last.failed:,} samples failed ({last.message}). What was finished is saved: call again to make the rest.")
+            raise LibraryError(
+                f"{last.failed:,} samples failed ({last.message}). What was finished is saved: call again to make the rest."
+            )
         return summarise(store, runner.name, [row.key for row in runner.cells], items, plan.samples)
 
 
@@ -149,7 +151,9 @@ def blend(recipe: Recipe, pair: Pair | None = None) -> "Bound":
     return bind(recipe if pair is None else replace(recipe, pair=pair.name), parents)
 
 
-def export(recipe: Recipe, out: str | Path, pair: Pair | None = None, *, progress: Callable[[int, int], Any] | None = None) -> "Exported":
+def export(
+    recipe: Recipe, out: str | Path, pair: Pair | None = None, *, progress: Callable[[int, int], Any] | None = None
+) -> "Exported":
     """Write the blend as a checkpoint folder in its parents' layout (new or empty `out`), read back and checked; see `weights.export`."""
     from mi_explorer.merging.export import export as write
 

@@ -27,7 +27,10 @@ class MergekitError(RecipeError):
 
 # Writing ------------------------------------------------------------------------------------------------------------
 
-def to_mergekit(recipe: Recipe, pair: Pair | None = None, names: Iterable[str] | None = None, dtype: str = "bfloat16") -> str:
+
+def to_mergekit(
+    recipe: Recipe, pair: Pair | None = None, names: Iterable[str] | None = None, dtype: str = "bfloat16"
+) -> str:
     """A mergekit configuration that gives the same weights (DARE: the same in distribution; its masks are drawn otherwise).
 
     `names` are the pair's tensor names, needed unless everything is in scope. `MergekitError` where mergekit has no such method.
@@ -58,25 +61,33 @@ def to_mergekit(recipe: Recipe, pair: Pair | None = None, names: Iterable[str] |
     if method == "slerp":
         config |= {"base_model": pair.instruct, "models": [one, two], "parameters": {"t": setting(lam, 0.0)}}
     elif method == "linear":
-        config["models"] = [{**one, "parameters": {"weight": setting(1.0 - lam, 1.0)}}, {**two, "parameters": {"weight": setting(lam, 0.0)}}]
+        config["models"] = [
+            {**one, "parameters": {"weight": setting(1.0 - lam, 1.0)}},
+            {**two, "parameters": {"weight": setting(lam, 0.0)}},
+        ]
     elif method in ("karcher", "model_stock"):
         config |= {"models": [one, two]} | ({"base_model": pair.base} if method == "model_stock" else {})
     else:
         fade = bool(params.get("crossfade"))
-        weights = ((1.0 - lam, lam) if fade else (1.0, 1.0))
+        weights = (1.0 - lam, lam) if fade else (1.0, 1.0)
         for model, weight, beyond in ((one, weights[0], 1.0), (two, weights[1], 0.0)):
             model["parameters"] = {"weight": setting(weight, beyond)}  # type: ignore[assignment]
         shared: dict[str, Any] = {} if fade else {"lambda": setting(lam, 1.0)}
         if method == "ties":
             shared |= {"density": setting(params.get("density", 0.2), 1.0), "normalize": True}
         elif method == "breadcrumbs":
-            shared |= {"density": setting(params.get("density", 0.9), 1.0), "gamma": setting(params.get("gamma", 0.01), 0.0)}
+            shared |= {
+                "density": setting(params.get("density", 0.9), 1.0),
+                "gamma": setting(params.get("gamma", 0.01), 0.0),
+            }
         elif method.startswith("dare"):
             shared |= {"density": setting(1.0 - params.get("drop", 0.3), 1.0)}
         config |= {"base_model": pair.base, "models": [one, two]}
         if shared:
             config["parameters"] = shared
-    template = {"instruct": pair.instruct, "thinking": pair.thinking}.get(recipe.template, pair.instruct if lam == 0 else pair.thinking)
+    template = {"instruct": pair.instruct, "thinking": pair.thinking}.get(
+        recipe.template, pair.instruct if lam == 0 else pair.thinking
+    )
     config |= {"dtype": "float32", "out_dtype": dtype, "tokenizer_source": template}
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=1000)
 
@@ -102,9 +113,16 @@ def prefixes(names: Iterable[str], scope: Scope) -> list[str]:
 
 # Reading ------------------------------------------------------------------------------------------------------------
 
-BLOCKS = {"attention": ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight", "self_attn.o_proj.weight"),
-          "mlp": ("mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight"),
-          "norm": ("input_layernorm.weight", "post_attention_layernorm.weight")}
+BLOCKS = {
+    "attention": (
+        "self_attn.q_proj.weight",
+        "self_attn.k_proj.weight",
+        "self_attn.v_proj.weight",
+        "self_attn.o_proj.weight",
+    ),
+    "mlp": ("mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight"),
+    "norm": ("input_layernorm.weight", "post_attention_layernorm.weight"),
+}
 AROUND = {"embedding": "model.embed_tokens.weight", "norm": "model.norm.weight", "lm_head": "lm_head.weight"}
 
 
@@ -129,7 +147,9 @@ def from_mergekit(text: str, layers: int | None = None, pair: Pair | None = None
         raise MergekitError("This is not a mergekit configuration: it has no merge_method.")
     method = config["merge_method"]
     if method not in READABLE:
-        raise MergekitError(f"mergekit's method {method!r} cannot be read as a recipe. Readable: {', '.join(READABLE)}.")
+        raise MergekitError(
+            f"mergekit's method {method!r} cannot be read as a recipe. Readable: {', '.join(READABLE)}."
+        )
     if "modules" in config or ("models" in config) == ("slices" in config):
         raise MergekitError("Only configurations with either 'models' or 'slices' can be read.")
     models, slices = _slices(config, layers)
@@ -145,7 +165,9 @@ def from_mergekit(text: str, layers: int | None = None, pair: Pair | None = None
         slices = [replace(s, own=tuple(o for j, o in enumerate(s.own) if j != k)) for s in slices]
         models = [m for m in models if m != base]
     if len(models) != 2:
-        raise MergekitError(f"The configuration merges {len(models)} models beside the base; a recipe blends exactly two.")
+        raise MergekitError(
+            f"The configuration merges {len(models)} models beside the base; a recipe blends exactly two."
+        )
     if method in SCALED and base is None:
         raise MergekitError(f"{method} needs a base_model.")
     points = {where: _read(method, s, name, t) for where, s, name, t in _points(slices, layers)}
@@ -179,7 +201,9 @@ def _slices(config: Mapping[str, Any], layers: int | None) -> tuple[list[str], l
         entries = config["models"]
         if not isinstance(entries, list) or not all(isinstance(e, Mapping) for e in entries):
             raise MergekitError("'models' must be a list of models.")
-        return [_model(e.get("model")) for e in entries], [_Slice(0, layers or 1, tuple(_settings(e.get("parameters")) for e in entries), (shared,))]
+        return [_model(e.get("model")) for e in entries], [
+            _Slice(0, layers or 1, tuple(_settings(e.get("parameters")) for e in entries), (shared,))
+        ]
     models: list[str] = []
     slices: list[_Slice] = []
     for part in config["slices"] if isinstance(config["slices"], list) else []:
@@ -189,17 +213,35 @@ def _slices(config: Mapping[str, Any], layers: int | None) -> tuple[list[str], l
         here, ranges = [_model(s.get("model")) for s in sources], [s.get("layer_range") for s in sources]
         models = models or here
         if here != models or any(r != ranges[0] for r in ranges):
-            raise MergekitError("Slices that take different layers or models would build another network; a recipe keeps every layer in place.")
-        first, last = (ranges[0] if isinstance(ranges[0], list) and len(ranges[0]) == 2 else (None, None))
-        if not isinstance(first, int) or not isinstance(last, int) or first != (slices[-1].last if slices else 0) or last <= first:
-            raise MergekitError("The slices must follow one another from layer 0 on; a recipe keeps every layer in place.")
-        slices.append(_Slice(first, last, tuple(_settings(s.get("parameters")) for s in sources), (_settings(part.get("parameters")), shared)))
+            raise MergekitError(
+                "Slices that take different layers or models would build another network; a recipe keeps every layer in place."
+            )
+        first, last = ranges[0] if isinstance(ranges[0], list) and len(ranges[0]) == 2 else (None, None)
+        if (
+            not isinstance(first, int)
+            or not isinstance(last, int)
+            or first != (slices[-1].last if slices else 0)
+            or last <= first
+        ):
+            raise MergekitError(
+                "The slices must follow one another from layer 0 on; a recipe keeps every layer in place."
+            )
+        slices.append(
+            _Slice(
+                first,
+                last,
+                tuple(_settings(s.get("parameters")) for s in sources),
+                (_settings(part.get("parameters")), shared),
+            )
+        )
     if not slices or (layers is not None and slices[-1].last != layers):
         raise MergekitError(f"The slices end at layer {slices[-1].last if slices else 0}, the pair has {layers}.")
     return models, slices
 
 
-def _points(slices: list[_Slice], layers: int | None) -> Iterable[tuple[tuple[str, int | None, str], _Slice, str, float]]:
+def _points(
+    slices: list[_Slice], layers: int | None
+) -> Iterable[tuple[tuple[str, int | None, str], _Slice, str, float]]:
     """(module, layer, name), slice, tensor name, position in the slice: where a configuration is evaluated."""
     yield ("embedding", None, AROUND["embedding"]), slices[0], AROUND["embedding"], 0.0
     for s in slices:
@@ -268,7 +310,9 @@ def _read(method: str, s: _Slice, name: str, t: float) -> tuple[float | str, tup
     if method == "linear":
         total = one + two
         if not _look(s, "normalize", name, t, 1.0) and abs(total - 1) > 1e-9:
-            raise MergekitError(f"The weights at {name!r} add up to {total:g} without normalisation; a linear recipe's add up to 1.")
+            raise MergekitError(
+                f"The weights at {name!r} add up to {total:g} without normalisation; a linear recipe's add up to 1."
+            )
         if abs(total) < 1e-12:
             raise MergekitError(f"The weights at {name!r} add up to 0.")
         return ("instruct", ()) if two == 0 else (round(two / total, 12), ())
@@ -278,7 +322,9 @@ def _read(method: str, s: _Slice, name: str, t: float) -> tuple[float | str, tup
         return "instruct", ()
     normal = {"ties": 1.0}.get(method, 0.0)
     if _look(s, "normalize", name, t, normal) != normal:
-        raise MergekitError(f"A recipe's {method} is {'always' if normal else 'never'} normalised; the configuration says otherwise.")
+        raise MergekitError(
+            f"A recipe's {method} is {'always' if normal else 'never'} normalised; the configuration says otherwise."
+        )
     if method == "task_arithmetic":
         if one == two:
             return round(one * scale, 12), ()
@@ -286,20 +332,28 @@ def _read(method: str, s: _Slice, name: str, t: float) -> tuple[float | str, tup
             return round(two, 12), (("crossfade", 1.0),)
         raise MergekitError(f"Weights {one:g} and {two:g} at {name!r} are neither equal nor of the form (1−λ, λ).")
     if density[0] != density[1]:
-        raise MergekitError(f"The models have different densities ({density[0]:g}, {density[1]:g}) at {name!r}; a recipe has one.")
+        raise MergekitError(
+            f"The models have different densities ({density[0]:g}, {density[1]:g}) at {name!r}; a recipe has one."
+        )
     if one != two or one <= 0:
-        raise MergekitError(f"The models have different weights ({one:g}, {two:g}) at {name!r}; a recipe's {method} weighs both task vectors alike.")
+        raise MergekitError(
+            f"The models have different weights ({one:g}, {two:g}) at {name!r}; a recipe's {method} weighs both task vectors alike."
+        )
     if method == "ties":
         return scale, (("density", density[0]),)  # normalised: the common weight cancels
     return round(one * scale, 12), (("drop", round(1 - density[0], 12)),)
 
 
-def _collect(method: str, points: Mapping[tuple[str, int | None, str], tuple[float | str, tuple]], layers: int | None) -> Recipe:
+def _collect(
+    method: str, points: Mapping[tuple[str, int | None, str], tuple[float | str, tuple]], layers: int | None
+) -> Recipe:
     """One λ and one scope out of what happens to every tensor."""
     kinds = sorted({p for p in points.values() if p[0] != "instruct"}, key=str)
     if len(kinds) > 1:
         shown = ", ".join(f"{k[0]:g}" for k in kinds[:4])
-        raise MergekitError(f"The configuration blends tensors in {len(kinds)} different ways (λ {shown}, …); a recipe has one λ and one scope.")
+        raise MergekitError(
+            f"The configuration blends tensors in {len(kinds)} different ways (λ {shown}, …); a recipe has one λ and one scope."
+        )
     if not kinds:
         return Recipe(method=method, lam=0.0)
     ((lam, params),) = kinds
@@ -308,14 +362,18 @@ def _collect(method: str, points: Mapping[tuple[str, int | None, str], tuple[flo
     if not {"attention", "mlp", "norm"} <= set(modules):
         modules = tuple(m for m in modules if m != "other")
     inside_layers = sorted({w[1] for w in blended if w[1] is not None})
-    spans = "all" if layers is None or inside_layers == list(range(layers)) else ",".join(map(str, inside_layers)) or "none"
+    spans = (
+        "all" if layers is None or inside_layers == list(range(layers)) else ",".join(map(str, inside_layers)) or "none"
+    )
     if not inside_layers and all(w[0] not in BLOCKS or w[1] is None for w in blended):
         spans = "none" if "norm" in modules else "all"
     scope = Scope(spans, modules)
     for where, happens in points.items():
         if scope.includes(*place(where[2])) != (happens[0] != "instruct"):
-            raise MergekitError(f"The blended part is not layers × modules: {where[2]!r} {'is' if happens[0] != 'instruct' else 'is not'} in it. "
-                                "A recipe's scope is a set of layers and a set of modules.")
+            raise MergekitError(
+                f"The blended part is not layers × modules: {where[2]!r} {'is' if happens[0] != 'instruct' else 'is not'} in it. "
+                "A recipe's scope is a set of layers and a set of modules."
+            )
     return Recipe(method=method, lam=float(lam), scope=scope, params=params)
 
 

@@ -46,7 +46,9 @@ class Pair:
 
     def __post_init__(self) -> None:
         if not self.instruct or not self.thinking:
-            raise PairError("A pair needs an Instruct and a Thinking checkpoint: a preset name, or 'instruct|thinking[|base]'.")
+            raise PairError(
+                "A pair needs an Instruct and a Thinking checkpoint: a preset name, or 'instruct|thinking[|base]'."
+            )
         if self.adapter_on not in ADAPTER_ON:
             raise PairError(f"adapter_on must be one of {', '.join(ADAPTER_ON)}, not {self.adapter_on!r}.")
 
@@ -64,7 +66,9 @@ class Pair:
 def _preset(name: str, entry: Mapping[str, Any]) -> Pair:
     allowed = {f.name for f in fields(Pair)}
     if wrong := sorted(set(entry) - allowed):
-        raise PairError(f"Pair {name!r} in pairs.yaml has an unknown field {wrong[0]!r}. Known: {', '.join(sorted(allowed))}.")
+        raise PairError(
+            f"Pair {name!r} in pairs.yaml has an unknown field {wrong[0]!r}. Known: {', '.join(sorted(allowed))}."
+        )
     values = {k: v if isinstance(v, bool) else str(v) for k, v in entry.items() if v is not None}
     for role in ("instruct", "thinking", "base"):
         if str(values.get(role, "")).startswith("models/"):  # the embedded pair lies below assets/
@@ -113,4 +117,6 @@ def get_pair(spec: str | Pair | Mapping[str, Any]) -> Pair:
         if known:  # same parents as a preset: its think tags hold
             pair = replace(pair, think_open=known[0].think_open, think_close=known[0].think_close)
         return pair
-    raise PairError(str(unknown("pair", spec, presets)) + " Or write 'instruct|thinking[|base]' with folders or hub ids.")
+    raise PairError(
+        str(unknown("pair", spec, presets)) + " Or write 'instruct|thinking[|base]' with folders or hub ids."
+    )

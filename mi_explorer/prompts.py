@@ -51,7 +51,9 @@ class Prompts:
         self.stop_ids = tuple(dict.fromkeys(int(i) for i in stop_ids))
         self.context = context
         self._decode_few = lru_cache(1 << 16)(self._decode)
-        self._encode_again = lru_cache(64)(self._encode)  # a strip asks one question at eleven λ, of one or two templates
+        self._encode_again = lru_cache(64)(
+            self._encode
+        )  # a strip asks one question at eleven λ, of one or two templates
 
     @classmethod
     def load(cls, folders: Sequence[str], think_open: str = "<think>", context: int | None = None) -> "Prompts":
@@ -62,7 +64,9 @@ class Prompts:
         found = [_tokenizer(folder) for folder in folders]
         have = [tokenizer for tokenizer in found if tokenizer is not None]
         if not have:
-            raise PromptError(f"Neither {folders[0]} nor {folders[1]} has a tokenizer (tokenizer.json); copy one there.")
+            raise PromptError(
+                f"Neither {folders[0]} nor {folders[1]} has a tokenizer (tokenizer.json); copy one there."
+            )
         templates = {name: _template(found[i] or have[0]) for i, name in enumerate(("instruct", "thinking"))}
         stops = [have[0].eos_token_id, *_eos(folders[0]), *_eos(folders[1])]
         return cls(have[0], templates, think_open, [i for i in stops if i is not None], context)
@@ -110,7 +114,9 @@ class Prompts:
             return prompt
         turns = [{"role": "user", "content": prompt}]
         try:
-            return self.tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+            return self.tokenizer.apply_chat_template(
+                turns, chat_template=template, tokenize=False, add_generation_prompt=True
+            )
         except Exception as error:  # noqa: BLE001 - a template is a program of the checkpoint's (run in Jinja's sandbox): any fault is its own
             raise PromptError(
                 f"{parent.capitalize()}'s chat template fails ({str(error)[:200] or type(error).__name__}). Choose the other parent's "
@@ -123,7 +129,9 @@ def _tokenizer(place: str) -> Any | None:
     from transformers import AutoTokenizer
 
     folder = Path(place)
-    if folder.is_dir() and not any((folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
+    if folder.is_dir() and not any(
+        (folder / name).exists() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")
+    ):
         return None
     try:
         return AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=folder.is_dir())

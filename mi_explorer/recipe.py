@@ -110,7 +110,12 @@ class Decoding:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (("temperature", 0, 5), ("top_p", 0, 1), ("min_p", 0, 1), ("repetition_penalty", 0.1, 10)):
+        for name, low, high in (
+            ("temperature", 0, 5),
+            ("top_p", 0, 1),
+            ("min_p", 0, 1),
+            ("repetition_penalty", 0.1, 10),
+        ):
             object.__setattr__(self, name, number(getattr(self, name), name, low, high))
         for name, low, high in (("top_k", 0, 1_000_000), ("cap", 1, 1_000_000), ("seed", 0, 2**53)):
             x = number(getattr(self, name), name, low, high)
@@ -137,7 +142,11 @@ class Recipe:
         object.__setattr__(self, "lam", number(self.lam, "λ", *LAM_RANGE))
         if self.template not in TEMPLATES:
             raise RecipeError(f"Template policy must be one of {', '.join(TEMPLATES)}, not {self.template!r}.")
-        object.__setattr__(self, "params", tuple(sorted((str(k), number(v, f"parameter {k}", -1e12, 1e12)) for k, v in dict(self.params).items())))
+        object.__setattr__(
+            self,
+            "params",
+            tuple(sorted((str(k), number(v, f"parameter {k}", -1e12, 1e12)) for k, v in dict(self.params).items())),
+        )
 
     def at(self, lam: float) -> "Recipe":
         """The same recipe at another λ."""

@@ -21,8 +21,15 @@ DEFAULT = Recipe()
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
     """Plain values, every key present: `{"pair", "method", "lambda", "layers", "modules", "params", "template"}`."""
-    return {"pair": recipe.pair, "method": recipe.method, "lambda": recipe.lam, "layers": recipe.scope.layers,
-            "modules": list(recipe.scope.modules), "params": dict(recipe.params), "template": recipe.template}
+    return {
+        "pair": recipe.pair,
+        "method": recipe.method,
+        "lambda": recipe.lam,
+        "layers": recipe.scope.layers,
+        "modules": list(recipe.scope.modules),
+        "params": dict(recipe.params),
+        "template": recipe.template,
+    }
 
 
 def from_dict(data: object) -> Recipe:
@@ -34,7 +41,9 @@ def from_dict(data: object) -> Recipe:
             raise RecipeError(str(unknown("recipe key", str(key), KEYS)))
     modules = data.get("modules", list(MODULES))
     if isinstance(modules, str):
-        modules = list(MODULES) if modules.strip().lower() == "all" else [m.strip() for m in modules.split(",") if m.strip()]
+        modules = (
+            list(MODULES) if modules.strip().lower() == "all" else [m.strip() for m in modules.split(",") if m.strip()]
+        )
     if not isinstance(modules, (list, tuple)) or not all(isinstance(m, str) for m in modules):
         raise RecipeError(f"modules must be a list out of {', '.join(MODULES)}, or 'all'.")
     params = data.get("params") or {}
@@ -69,6 +78,7 @@ def _number(value: object, what: str) -> float:
 
 
 # YAML ---------------------------------------------------------------------------------------------------------------
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader without aliases (no expansion bombs) and without repeated keys."""
@@ -110,6 +120,7 @@ def from_yaml(text: str) -> Recipe:
 
 # JSON ---------------------------------------------------------------------------------------------------------------
 
+
 def to_json(recipe: Recipe) -> str:
     """The recipe as one line of JSON."""
     return json.dumps(to_dict(recipe), ensure_ascii=False)
@@ -133,6 +144,7 @@ def from_json(text: str) -> Recipe:
 
 # URL query ----------------------------------------------------------------------------------------------------------
 
+
 def to_query(recipe: Recipe) -> str:
     """A URL query without the question mark, as short as can be: defaults are left out (λ and method stay); parameters are `p.<name>`."""
     items: list[tuple[str, str]] = []
@@ -154,8 +166,13 @@ def from_query(query: str) -> Recipe:
     if len(query) > LIMIT:
         raise RecipeError("The link is too long to be a recipe.")
     try:
-        items = parse_qsl(query.removeprefix("?"), keep_blank_values=True, strict_parsing=bool(query.removeprefix("?")),
-                          errors="strict", max_num_fields=1000)
+        items = parse_qsl(
+            query.removeprefix("?"),
+            keep_blank_values=True,
+            strict_parsing=bool(query.removeprefix("?")),
+            errors="strict",
+            max_num_fields=1000,
+        )
     except ValueError:
         raise RecipeError("The link is not a valid query of key=value parts.") from None
     data: dict[str, Any] = {}

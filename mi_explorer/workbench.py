@@ -93,7 +93,9 @@ class Workbench:
         tell = report or (lambda *_: None)
         tell("check", 0, 0)
         found = preflight(pair)  # configs and headers alone: a hub pair is refused before its download
-        if not found.ok and not pair.name.endswith("@base"):  # a base as backbone is an experiment; its notes stay notes
+        if not found.ok and not pair.name.endswith(
+            "@base"
+        ):  # a base as backbone is an experiment; its notes stay notes
             raise WorkbenchError(" ".join(finding.text() for finding in found.findings if finding.level == "refused"))
         tell("open", 0, 0)
         resident = ResidentPair.load(pair, device=device, dtype=dtype)
@@ -102,7 +104,11 @@ class Workbench:
         parents = resident.parents
         folders = [
             str(getattr(part, "path", named))
-            for part, named in ((parents.instruct, pair.instruct), (parents.thinking, pair.thinking), (parents.base, pair.base))
+            for part, named in (
+                (parents.instruct, pair.instruct),
+                (parents.thinking, pair.thinking),
+                (parents.base, pair.base),
+            )
             if named
         ]
         try:

@@ -25,7 +25,10 @@ def verdict(found: dict[str, Any]) -> tuple[int, list[str]]:
         for fault in lib.get("vulns", ())
     ]
     skipped = [lib["name"] for lib in libraries if "skip_reason" in lib]
-    lines = [*faults, f"{len(libraries) - len(skipped)} of {len(libraries)} libraries audited, {len(faults)} known faults."]
+    lines = [
+        *faults,
+        f"{len(libraries) - len(skipped)} of {len(libraries)} libraries audited, {len(faults)} known faults.",
+    ]
     if skipped:
         lines.append(f"Not audited, because their advisories could not be read: {', '.join(skipped)}.")
     return FAULTS if faults else UNKNOWN if skipped else CLEAN, lines

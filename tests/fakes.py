@@ -87,7 +87,9 @@ class ScriptedStream:
 class ScriptedEngine:
     """`rows` at a time, one token each per step of `delay` seconds; `asked` lists every request that was submitted."""
 
-    def __init__(self, script: Callable[[Request], str | None] = blend_script, rows: int = 16, delay: float = 0.0) -> None:
+    def __init__(
+        self, script: Callable[[Request], str | None] = blend_script, rows: int = 16, delay: float = 0.0
+    ) -> None:
         self.script, self.rows, self.delay = script, rows, delay
         self.asked: list[Request] = []
         self.closed = threading.Event()
@@ -141,6 +143,8 @@ def scripted_bench(
     name: str = "mini",
 ) -> Workbench:
     """A workbench whose pair is scripted; its fingerprint is fixed."""
-    pair = SimpleNamespace(name=name, instruct="i", thinking="t", base=None, think_open="<think>", think_close="</think>")
+    pair = SimpleNamespace(
+        name=name, instruct="i", thinking="t", base=None, think_open="<think>", think_close="</think>"
+    )
     prompts = Prompts(ByteTokenizer(), templates, stop_ids=(END,), context=context)
     return Workbench(pair, engine or ScriptedEngine(), prompts, layers=layers, store=store, fingerprint="scripted")

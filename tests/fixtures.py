@@ -22,8 +22,15 @@ from transformers import (
 
 from mi_explorer.pairs import Pair
 
-SIZES = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
-         "intermediate_size": 48, "max_position_embeddings": 256}
+SIZES = {
+    "vocab_size": 96,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+    "max_position_embeddings": 256,
+}
 KINDS = ("qwen3", "qwen3-untied", "qwen2", "llama", "qwen3-moe", "lfm2")
 
 
@@ -37,20 +44,44 @@ def config(kind: str, **changes) -> PretrainedConfig:
     if kind == "llama":
         return LlamaConfig(**{"tie_word_embeddings": False, **sizes})
     if kind == "qwen3-moe":
-        return Qwen3MoeConfig(**{"head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16,
-                                 "decoder_sparse_step": 1, "tie_word_embeddings": False, **sizes})
+        return Qwen3MoeConfig(
+            **{
+                "head_dim": 8,
+                "num_experts": 4,
+                "num_experts_per_tok": 2,
+                "moe_intermediate_size": 16,
+                "decoder_sparse_step": 1,
+                "tie_word_embeddings": False,
+                **sizes,
+            }
+        )
     if kind == "lfm2":
-        return Lfm2Config(**{"layer_types": ["conv", "full_attention", "conv"], "block_multiple_of": 16,
-                             "tie_word_embeddings": True, **sizes})
+        return Lfm2Config(
+            **{
+                "layer_types": ["conv", "full_attention", "conv"],
+                "block_multiple_of": 16,
+                "tie_word_embeddings": True,
+                **sizes,
+            }
+        )
     raise KeyError(kind)
 
 
-def build(kind: str, seed: int = 0, dtype: torch.dtype = torch.float32, delta_seed: int | None = None, delta: float = 0.02, **changes):
+def build(
+    kind: str,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    delta_seed: int | None = None,
+    delta: float = 0.02,
+    **changes,
+):
     """A model with seeded weights of useful size (norms near 1, biases not zero), plus `delta` × another seeded noise."""
     model = AutoModelForCausalLM.from_config(config(kind, **changes), dtype=torch.float32)
 
     def noise(seed: int, name: str, like: torch.Tensor) -> torch.Tensor:
-        generator = torch.Generator().manual_seed((seed * 1_000_003 + sum(ord(c) * (i + 1) for i, c in enumerate(name))) % 2**31)
+        generator = torch.Generator().manual_seed(
+            (seed * 1_000_003 + sum(ord(c) * (i + 1) for i, c in enumerate(name))) % 2**31
+        )
         return torch.randn(like.shape, generator=generator)
 
     with torch.no_grad():
@@ -61,20 +92,39 @@ def build(kind: str, seed: int = 0, dtype: torch.dtype = torch.float32, delta_se
     return model.to(dtype)
 
 
-def make(kind: str, folder: Path, *, seed: int = 0, dtype: torch.dtype = torch.float32, delta_seed: int | None = None,
-         delta: float = 0.02, shard: str | int = "50GB", **changes) -> Path:
+def make(
+    kind: str,
+    folder: Path,
+    *,
+    seed: int = 0,
+    dtype: torch.dtype = torch.float32,
+    delta_seed: int | None = None,
+    delta: float = 0.02,
+    shard: str | int = "50GB",
+    **changes,
+) -> Path:
     """Write one checkpoint of `kind` in hub layout; `shard` is the largest shard size (bytes or text such as '20KB')."""
     model = build(kind, seed, dtype, delta_seed, delta, **changes)
     model.save_pretrained(folder, max_shard_size=shard)
     return Path(folder)
 
 
-def make_pair(kind: str, folder: Path, *, dtype: torch.dtype = torch.float32, delta: float = 0.02, base: bool = True,
-              shards: tuple[str | int, str | int] = ("50GB", "50GB"), **changes) -> Pair:
+def make_pair(
+    kind: str,
+    folder: Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    delta: float = 0.02,
+    base: bool = True,
+    shards: tuple[str | int, str | int] = ("50GB", "50GB"),
+    **changes,
+) -> Pair:
     """Instruct and Thinking as two deltas on one base (in `folder`/{instruct,thinking,base}); `shards` may differ per parent."""
     folder = Path(folder)
-    paths = {"instruct": make(kind, folder / "instruct", dtype=dtype, delta_seed=1, delta=delta, shard=shards[0], **changes),
-             "thinking": make(kind, folder / "thinking", dtype=dtype, delta_seed=2, delta=delta, shard=shards[1], **changes)}
+    paths = {
+        "instruct": make(kind, folder / "instruct", dtype=dtype, delta_seed=1, delta=delta, shard=shards[0], **changes),
+        "thinking": make(kind, folder / "thinking", dtype=dtype, delta_seed=2, delta=delta, shard=shards[1], **changes),
+    }
     if base:
         paths["base"] = make(kind, folder / "base", dtype=dtype, **changes)
     return Pair(name=f"{kind}-fixture", **{role: str(path) for role, path in paths.items()})
@@ -94,7 +144,9 @@ def reshard(source: Path, target: Path, parts: int, name: str = "part-{i}-of-{n}
         save_file({k: tensors[k] for k in names[i::parts]}, target / shard, metadata={"format": "pt"})
         weight_map.update(dict.fromkeys(names[i::parts], shard))
     size = sum(t.nbytes for t in tensors.values())
-    (target / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": size}, "weight_map": weight_map}))
+    (target / "model.safetensors.index.json").write_text(
+        json.dumps({"metadata": {"total_size": size}, "weight_map": weight_map})
+    )
     return target
 
 
@@ -144,10 +196,15 @@ def make_tokenizer(folder: Path, *, extra: tuple[str, ...] = (), template: str |
     table = {token: i for i, token in enumerate([*special, *letters, *extra])}
     tokenizer = Tokenizer(models.WordLevel(table, unk_token="<|endoftext|>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>",
-                                   additional_special_tokens=[*special[1:], *extra])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        additional_special_tokens=[*special[1:], *extra],
+    )
     fast.chat_template = template or (
         "{% for m in messages %}<|im_start|>{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}")
+        "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
+    )
     fast.save_pretrained(folder)
     return Path(folder)

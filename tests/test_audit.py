@@ -5,7 +5,11 @@ import pytest
 from tests.audit import CLEAN, FAULTS, UNKNOWN, verdict
 
 SOUND = {"name": "numpy", "version": "2.4.6", "vulns": []}
-FAULTY = {"name": "jinja2", "version": "2.4", "vulns": [{"id": "PYSEC-2019-217", "fix_versions": ["2.10.1"]}, {"id": "X-1", "fix_versions": []}]}
+FAULTY = {
+    "name": "jinja2",
+    "version": "2.4",
+    "vulns": [{"id": "PYSEC-2019-217", "fix_versions": ["2.10.1"]}, {"id": "X-1", "fix_versions": []}],
+}
 MISSED = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited: torch (2.13.0)"}
 
 

@@ -43,7 +43,11 @@ def test_only_the_page_imports_gradio():
         names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
         return {n.split(".")[0] for n in names + [n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)]}
 
-    found = {p.relative_to(ROOT).as_posix() for p in (ROOT / "mi_explorer").rglob("*.py") if imports(p) & {"gradio", "gradio_client"}}
+    found = {
+        p.relative_to(ROOT).as_posix()
+        for p in (ROOT / "mi_explorer").rglob("*.py")
+        if imports(p) & {"gradio", "gradio_client"}
+    }
     assert found and all(name.startswith("mi_explorer/ui/") for name in found)
 
 
@@ -63,7 +67,10 @@ def test_the_readmes_example_runs():
         exec(compile(code, "README.md", "exec"), {})
     rows = [line.split() for line in out.getvalue().strip().splitlines()[-3:]]
     assert [row[0] for row in rows] == ["0.0", "0.5", "1.0"]
-    assert all(int(tokens) >= int(thought) >= 0 and verdict in ("correct", "wrong", "no_answer") for _, tokens, thought, verdict in rows)
+    assert all(
+        int(tokens) >= int(thought) >= 0 and verdict in ("correct", "wrong", "no_answer")
+        for _, tokens, thought, verdict in rows
+    )
 
 
 def test_a_strip_is_in_order_and_shares_one_batch():
@@ -71,7 +78,11 @@ def test_a_strip_is_in_order_and_shares_one_batch():
     with scripted_bench(engine) as bench:
         frames = mi.strip("How much?", lams="1,0.5,0", gold="5", bench=bench)
         one = mi.generate("How much?", mi.Recipe(lam=0.3), bench=bench)
-    assert [(f.recipe.lam, f.trace.answer, f.verdict) for f in frames] == [(1, "10", "wrong"), (0.5, "5", "correct"), (0, "0", "wrong")]
+    assert [(f.recipe.lam, f.trace.answer, f.verdict) for f in frames] == [
+        (1, "10", "wrong"),
+        (0.5, "5", "correct"),
+        (0, "0", "wrong"),
+    ]
     assert (one.trace.answer, one.verdict, one.state) == ("3", None, "done") and len(engine.asked) == 4
 
 
@@ -87,7 +98,10 @@ def test_bad_input_says_what_is_wrong():
         ):
             with pytest.raises(mi.UserError, match=re.escape(words)):
                 call()
-    with scripted_bench(ScriptedEngine(lambda r: None)) as bench, pytest.raises(mi.UserError, match="λ 0.5 could not run: scripted failure"):
+    with (
+        scripted_bench(ScriptedEngine(lambda r: None)) as bench,
+        pytest.raises(mi.UserError, match="λ 0.5 could not run: scripted failure"),
+    ):
         mi.generate("Go", bench=bench)
 
 
@@ -101,7 +115,9 @@ def test_a_sweep_measures_saves_and_resumes(tmp_path):
     file.write_text("question,answer\n" + "".join(f"What is {i} + {i + 2}?,{2 * i + 2}\n" for i in range(8)))
     engine, seen = ScriptedEngine(), []
     with scripted_bench(engine) as bench:
-        found = mi.sweep(file, lams=[0, 1], questions=8, samples=3, home=tmp_path, bench=bench, watch=seen.append).json()
+        found = mi.sweep(
+            file, lams=[0, 1], questions=8, samples=3, home=tmp_path, bench=bench, watch=seen.append
+        ).json()
         asked = len(engine.asked)
         again = mi.sweep(file, lams=[0, 1], questions=8, samples=3, home=tmp_path, bench=bench).json()
         assert asked == 48 == len(engine.asked) and seen  # the second call makes nothing
@@ -111,7 +127,10 @@ def test_a_sweep_measures_saves_and_resumes(tmp_path):
     for cell, again_cell in zip(found["cells"], again["cells"]):
         at = [r for r in engine.asked[:48] if r.recipe.lam == cell["lambda"]]
         prompts = [bytes(i for i in r.prompt if i < 256).decode() for r in at]
-        right = [blend_script(r).endswith(f"is {next(a for q, a in answers.items() if q in p)}.") for r, p in zip(at, prompts)]
+        right = [
+            blend_script(r).endswith(f"is {next(a for q, a in answers.items() if q in p)}.")
+            for r, p in zip(at, prompts)
+        ]
         assert cell["mean"] == pytest.approx(sum(right) / 24) == again_cell["mean"]
         assert cell["think_ratio"] == pytest.approx(sum("<think>" in blend_script(r) for r in at) / 24)
     with Store.open(tmp_path) as store:
@@ -138,4 +157,8 @@ def test_the_documents_examples_run(tmp_path):
                           capture_output=True, text=True, timeout=240)  # fmt: skip
     lines = done.stdout.strip().splitlines()
     assert len(blocks) == 2 and len(lines) == 3, done.stderr
-    assert [line.split()[0] for line in lines[:2]] == ["0-1", "2-5"] and lines[2].startswith("[(0.0, ") and (tmp_path / "studies").is_dir()
+    assert (
+        [line.split()[0] for line in lines[:2]] == ["0-1", "2-5"]
+        and lines[2].startswith("[(0.0, ")
+        and (tmp_path / "studies").is_dir()
+    )

@@ -14,4 +14,8 @@ import bench_load  # noqa: E402
 def test_six_visitors_get_their_own_traces_and_leave_nothing_behind():
     found = bench_load.measure(visitors=6, seconds=15)
     assert found["ok"], found
-    assert found["finished_traces"] >= 6 and {"here", "client"} <= set(found["kinds"]) and found["statuses"].get(200, 0) > 0
+    assert (
+        found["finished_traces"] >= 6
+        and {"here", "client"} <= set(found["kinds"])
+        and found["statuses"].get(200, 0) > 0
+    )

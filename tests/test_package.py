@@ -47,7 +47,11 @@ def ignored(path: str) -> bool:
     for rule in (ROOT / ".dockerignore").read_text().splitlines():
         keep, pattern = rule.startswith("!"), rule.lstrip("!")
         names = [pattern, pattern.removeprefix("**/")]
-        if any(fnmatch.fnmatch(part, name) or fnmatch.fnmatch(Path(part).name, name) and "**/" in pattern for part in parts for name in names):
+        if any(
+            fnmatch.fnmatch(part, name) or fnmatch.fnmatch(Path(part).name, name) and "**/" in pattern
+            for part in parts
+            for name in names
+        ):
             out = not keep
     return out
 
@@ -56,7 +60,9 @@ def test_the_dockerfile_reads(steps):
     assert {word for word, _ in steps} <= KNOWN and steps[0] == ("FROM", "python:3.11-slim")
     assert len(at(steps, "CMD")) == len(at(steps, "HEALTHCHECK")) == len(at(steps, "USER")) == 1
     words = [word for word, _ in steps]
-    assert words.index("USER") > max(i for i, (word, rest) in enumerate(steps) if word in ("RUN", "COPY"))  # what runs is not root
+    assert words.index("USER") > max(
+        i for i, (word, rest) in enumerate(steps) if word in ("RUN", "COPY")
+    )  # what runs is not root
     assert at(steps, "USER") == ["lab"] and any("useradd" in run and " lab" in run for run in at(steps, "RUN"))
 
 
@@ -66,13 +72,30 @@ def test_what_is_copied_is_there_and_not_ignored(steps):
     for source in sources:
         assert (ROOT / source).exists() and not ignored(source)
     needed = [p.relative_to(ROOT).as_posix() for p in (ROOT / "assets" / "models").rglob("*") if p.is_file()]
-    needed += ["assets/pairs.yaml", "assets/web/style.css", "mi_explorer/ui/page.py", "mi_explorer/weights/methods/__init__.py"]
+    needed += [
+        "assets/pairs.yaml",
+        "assets/web/style.css",
+        "mi_explorer/ui/page.py",
+        "mi_explorer/weights/methods/__init__.py",
+    ]
     assert not [n for n in needed if ignored(n)]
-    assert all(map(ignored, (".git", ".venv/bin/python", "build/mini", "tests/fakes.py", "mi_explorer/ui/__pycache__/page.cpython-311.pyc")))
+    assert all(
+        map(
+            ignored,
+            (
+                ".git",
+                ".venv/bin/python",
+                "build/mini",
+                "tests/fakes.py",
+                "mi_explorer/ui/__pycache__/page.cpython-311.pyc",
+            ),
+        )
+    )
 
 
 def test_it_copies_all_that_the_app_needs(steps, tmp_path):
     """The app of a folder that holds only what the image copies reads its settings there."""
+
     def unwanted(folder, names):
         return [n for n in names if ignored((Path(folder) / n).relative_to(ROOT).as_posix())]
 
@@ -89,7 +112,9 @@ from mi_explorer import get_pair
 from mi_explorer.ui.access.settings import read
 print(read([]).host, get_pair("mini").instruct)
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+    )
     assert done.stdout.split() == ["0.0.0.0", str(tmp_path / "assets" / "models" / "mini" / "instruct")], done.stderr
 
 
@@ -115,11 +140,18 @@ def test_its_health_check_tells_up_from_down(steps):
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    env = {**os.environ, "MI_EXPLORER_PORT": str(server.server_address[1]), "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}  # not by a proxy
+    env = {
+        **os.environ,
+        "MI_EXPLORER_PORT": str(server.server_address[1]),
+        "http_proxy": "http://127.0.0.1:9",
+        "no_proxy": "",
+    }  # not by a proxy
     assert subprocess.run([sys.executable, *command[1:]], env=env, timeout=60).returncode == 0
     server.shutdown()
     server.server_close()
-    assert subprocess.run([sys.executable, *command[1:]], env=env, stderr=subprocess.DEVNULL, timeout=60).returncode == 1
+    assert (
+        subprocess.run([sys.executable, *command[1:]], env=env, stderr=subprocess.DEVNULL, timeout=60).returncode == 1
+    )
 
 
 def test_the_packages_metadata():
@@ -130,7 +162,9 @@ def test_the_packages_metadata():
     assert {ROOT / source for source in included} == {ASSETS} and set(included.values()) == {"mi_explorer/assets"}
     assert (ROOT / project["tool"]["hatch"]["version"]["path"]).read_text().count(f'__version__ = "{__version__}"') == 1
     extras, dev = project["project"]["optional-dependencies"], (ROOT / "requirements-dev.txt").read_text().splitlines()
-    assert all(wanted in dev for extra in extras.values() for wanted in extra)  # what is offered is what the tests ran with
+    assert all(
+        wanted in dev for extra in extras.values() for wanted in extra
+    )  # what is offered is what the tests ran with
 
 
 def test_app_is_a_command(capsys):

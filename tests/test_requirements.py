@@ -13,7 +13,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 
 # Imported, but brought by a declared package that needs it: ours would only repeat its range.
-COMES_WITH = {"starlette": "gradio", "gradio-client": "gradio", "tqdm": "transformers", "nltk": "lm-eval", "langdetect": "lm-eval"}
+COMES_WITH = {
+    "starlette": "gradio",
+    "gradio-client": "gradio",
+    "tqdm": "transformers",
+    "nltk": "lm-eval",
+    "langdetect": "lm-eval",
+}
 # Declared, but used by name only: what for.
 USED_BY_NAME = {"accelerate": "device_map"}  # transformers asks for it as soon as a device map is given
 ELSEWHERE = {"spaces"}  # is there on Hugging Face Spaces and nowhere else
@@ -29,7 +35,12 @@ def declared(file):
 def imported(paths):
     """Distribution name → one file that imports it."""
     brought = metadata.packages_distributions()
-    ours = {"mi_explorer", "tests", *(p.stem for p in ROOT.glob("tests/**/*.py")), *(p.stem for p in ROOT.glob("docs/*.py"))}
+    ours = {
+        "mi_explorer",
+        "tests",
+        *(p.stem for p in ROOT.glob("tests/**/*.py")),
+        *(p.stem for p in ROOT.glob("docs/*.py")),
+    }
     found = {}
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -52,23 +63,31 @@ def test_what_the_product_imports_is_declared():
         assert name in CORE or name in extras or name in ELSEWHERE or name in COMES_WITH, f"{path} imports {name}"
     for name, parent in COMES_WITH.items():
         needs = {canonicalize_name(Requirement(r).name) for r in metadata.requires(parent) or ()}
-        assert name in needs or name in {"nltk", "langdetect"} and "ifeval" in str(metadata.requires(parent)), f"{parent} does not bring {name}"
+        assert name in needs or name in {"nltk", "langdetect"} and "ifeval" in str(metadata.requires(parent)), (
+            f"{parent} does not bring {name}"
+        )
         assert parent in CORE or parent in extras
 
 
 def test_what_is_declared_is_used():
     for name in CORE:
         if name in USED_BY_NAME:
-            assert any(USED_BY_NAME[name] in p.read_text(encoding="utf-8") for p in (ROOT / "mi_explorer").rglob("*.py")), name
+            assert any(
+                USED_BY_NAME[name] in p.read_text(encoding="utf-8") for p in (ROOT / "mi_explorer").rglob("*.py")
+            ), name
         else:
             assert name in PRODUCT, f"requirements.txt names {name}, which nothing imports"
     for name in DEV:
-        assert name in TOOLS or name in TESTS or name in PRODUCT, f"requirements-dev.txt names {name}, which nothing uses"
+        assert name in TOOLS or name in TESTS or name in PRODUCT, (
+            f"requirements-dev.txt names {name}, which nothing uses"
+        )
 
 
 def test_what_the_tests_import_is_declared():
     for name, path in TESTS.items():
-        assert name in CORE or name in DEV or name in COMES_WITH or name == "packaging" or name in ELSEWHERE, f"{path} imports {name}"
+        assert name in CORE or name in DEV or name in COMES_WITH or name == "packaging" or name in ELSEWHERE, (
+            f"{path} imports {name}"
+        )
 
 
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
@@ -77,7 +96,10 @@ def test_what_is_installed_is_in_range_and_what_is_pinned_too(file):
     for name, requirement in declared(file).items():
         if name not in TOOLS or name in pins:
             assert metadata.version(name) in requirement.specifier, name
-        assert pins.get(name, metadata.version(name) if name not in TOOLS else "") in requirement.specifier or name in TOOLS, name
+        assert (
+            pins.get(name, metadata.version(name) if name not in TOOLS else "") in requirement.specifier
+            or name in TOOLS
+        ), name
 
 
 def test_every_range_of_the_product_has_a_floor_and_is_open_to_spaces():

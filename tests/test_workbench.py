@@ -33,7 +33,10 @@ def test_snapshots_grow_and_end_with_a_verdict():
             Ask("c", "What is 3 + 4?", Recipe(lam=1)),
         ]
         final, ticks = last(bench.stream(asks, hz=50))
-    assert len(ticks[0]) == 3 and {s.state for s in ticks[0]} <= {"queued", "running"}  # all of them, at the latest after one tick
+    assert len(ticks[0]) == 3 and {s.state for s in ticks[0]} <= {
+        "queued",
+        "running",
+    }  # all of them, at the latest after one tick
     assert {k: (s.state, s.verdict, s.trace.answer) for k, s in final.items()} == {
         "a": ("done", "correct", "7"),
         "b": ("done", "wrong", "7"),
@@ -64,7 +67,9 @@ def test_the_first_token_is_shown_at_once_and_later_ones_by_the_tick():
         for changed in bench.stream([Ask(x, "What is 2 + 2?", Recipe(), Decoding(cap=4)) for x in "ab"], hz=0.5):
             shown.append((time.monotonic() - began, {s.id: s.trace.tokens for s in changed if s.trace.tokens}))
     assert shown[0][1] == {"a": 1} and shown[0][0] < 0.15, "a quarter of a tick would be 0.5 s"
-    assert shown[1][1] == {"a": 4, "b": 1} and 0.5 < shown[1][0] < 2, "further first tokens wait for each other a quarter of a tick"
+    assert shown[1][1] == {"a": 4, "b": 1} and 0.5 < shown[1][0] < 2, (
+        "further first tokens wait for each other a quarter of a tick"
+    )
 
 
 def test_template_policy_decides_the_prompt_and_the_open_thought():
@@ -151,7 +156,8 @@ def test_a_template_that_fails_is_said_and_the_other_one_works(tmp_path):
         with pytest.raises(UserError, match="Instruct's chat template fails"):
             prompts.render("Hi", Recipe(lam=0))
         assert (
-            prompts.render("Hi", Recipe(lam=0, template="thinking")).text == "<|im_start|>user Hi<|im_end|><|im_start|>assistant "
+            prompts.render("Hi", Recipe(lam=0, template="thinking")).text
+            == "<|im_start|>user Hi<|im_end|><|im_start|>assistant "
         )
 
 
@@ -180,7 +186,11 @@ def test_a_real_pair_opens_streams_and_refuses_what_it_cannot_run(tmp_path):
         again, _ = last(bench.stream(asks[1:2]))
         assert {s.state for s in final.values()} == {"done"} and 0 < final["0.5"].trace.tokens <= 12
         assert again["0.5"].ids == final["0.5"].ids  # alone and in company
-        assert bench.tokenizer.decode(final["0"].prompt_ids).replace(" ", "").endswith("3+4?<|im_end|><|im_start|>assistant")
+        assert (
+            bench.tokenizer.decode(final["0"].prompt_ids)
+            .replace(" ", "")
+            .endswith("3+4?<|im_end|><|im_start|>assistant")
+        )
         assert (bench.prompts.stop_ids, bench.tags.close_id, bench.layers) == ((2,), 4, 3)
         for recipe, says in (
             (Recipe(pair=pair.name, method="tie"), "Did you mean 'ties'"),

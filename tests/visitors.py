@@ -45,7 +45,13 @@ class Site:
 
     def join(self, session: str, request: Any) -> tuple[int, Any]:
         """Put a run into Gradio's queue: (status, answer)."""
-        body = {"data": [], "event_data": request, "fn_index": self.event["id"], "trigger_id": self.board, "session_hash": session}
+        body = {
+            "data": [],
+            "event_data": request,
+            "fn_index": self.event["id"],
+            "trigger_id": self.board,
+            "session_hash": session,
+        }
         status, text, _ = self.ask("POST", "/gradio_api/queue/join", body)
         return status, json.loads(text) if text[:1] in b"{[" else text.decode()
 
@@ -56,7 +62,9 @@ class Run:
     def __init__(self, site: Site, session: str, request: Any) -> None:
         self._link = site.connect()
         asked = {**request, "tab": session} if isinstance(request, dict) else request
-        self._link.request("POST", "/mi/run", json.dumps(asked).encode(), {**site.headers, "Content-Type": "application/json"})
+        self._link.request(
+            "POST", "/mi/run", json.dumps(asked).encode(), {**site.headers, "Content-Type": "application/json"}
+        )
         self._answer = self._link.getresponse()
         self.status = self._answer.status
 

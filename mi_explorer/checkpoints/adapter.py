@@ -39,7 +39,11 @@ class AdapterCheckpoint(Checkpoint):
         files = folder.files()
         if WEIGHTS not in files:
             pickled = "adapter_model.bin" in files
-            hint = " It has adapter_model.bin, which is not loaded here for safety; save it again as safetensors." if pickled else ""
+            hint = (
+                " It has adapter_model.bin, which is not loaded here for safety; save it again as safetensors."
+                if pickled
+                else ""
+            )
             raise CheckpointError(f"{self.label}: {WEIGHTS} is missing.{hint}")
         self.own, raw = read_header(folder, WEIGHTS, files[WEIGHTS])
         self._maps, self._files, self._lock = {}, {}, threading.Lock()
@@ -81,7 +85,7 @@ class AdapterCheckpoint(Checkpoint):
         width = entry.shape[1]
         first, last = start // width, -(-stop // width)
         delta = (left[first:last].float() @ right.float()).mul_(scale).reshape(-1)
-        return below.float().add_(delta[start - first * width:stop - first * width])
+        return below.float().add_(delta[start - first * width : stop - first * width])
 
     def stored(self, key: str) -> torch.Tensor:
         """A tensor of the adapter file itself, as it is stored."""
@@ -96,8 +100,9 @@ class AdapterCheckpoint(Checkpoint):
         super().check_unchanged()
 
 
-def claim(own: dict[str, Entry], entries: dict[str, Entry], settings: dict[str, Any], label: str,
-          under: str) -> tuple[dict[str, tuple[str, str, float, bool]], dict[str, str]]:
+def claim(
+    own: dict[str, Entry], entries: dict[str, Entry], settings: dict[str, Any], label: str, under: str
+) -> tuple[dict[str, tuple[str, str, float, bool]], dict[str, str]]:
     """Match every tensor of an adapter with a tensor of the checkpoint under it, from headers alone; refuse what does not match.
 
     Returns factors (tensor → key of A, key of B, scale, transposed) and replaced tensors (tensor → key).
@@ -113,24 +118,32 @@ def claim(own: dict[str, Entry], entries: dict[str, Entry], settings: dict[str, 
         elif inner.replace(".base_layer.", ".") in entries:
             replaced[inner.replace(".base_layer.", ".")] = key
         else:
-            raise CheckpointError(f"{label}: the adapter holds {key!r}, which is not a LoRA factor or a tensor of {under}. "
-                                  "Only plain LoRA (and fully saved modules) can be blended; merge the adapter first.")
+            raise CheckpointError(
+                f"{label}: the adapter holds {key!r}, which is not a LoRA factor or a tensor of {under}. "
+                "Only plain LoRA (and fully saved modules) can be blended; merge the adapter first."
+            )
     lora: dict[str, tuple[str, str, float, bool]] = {}
     for target, keys in sides.items():
         embedding = "Ae" in keys
         a, b = keys.get("Ae" if embedding else "A"), keys.get("Be" if embedding else "B")
         if target not in entries or a is None or b is None:
-            raise CheckpointError(f"{label}: the adapter changes {target!r}, which {under} does not have as one tensor. "
-                                  "Is the adapter meant for another model?")
+            raise CheckpointError(
+                f"{label}: the adapter changes {target!r}, which {under} does not have as one tensor. "
+                "Is the adapter meant for another model?"
+            )
         shape, (rank, width), (height, rank_b) = entries[target].shape, _two(own[a]), _two(own[b])
         turned = embedding or bool(settings.get("fan_in_fan_out"))
         if rank != rank_b or (height, width) != tuple(shape[::-1] if turned else shape):
-            raise CheckpointError(f"{label}: the factors of {target!r} have shapes {list(own[a].shape)}, {list(own[b].shape)}; "
-                                  f"the tensor is {list(shape)}.")
+            raise CheckpointError(
+                f"{label}: the factors of {target!r} have shapes {list(own[a].shape)}, {list(own[b].shape)}; "
+                f"the tensor is {list(shape)}."
+            )
         lora[target] = (a, b, scale(settings, target, rank), turned)
     for name, key in replaced.items():
         if own[key].shape != entries[name].shape:
-            raise CheckpointError(f"{label}: {key!r} is {list(own[key].shape)}, the tensor under it {list(entries[name].shape)}.")
+            raise CheckpointError(
+                f"{label}: {key!r} is {list(own[key].shape)}, the tensor under it {list(entries[name].shape)}."
+            )
     return lora, replaced
 
 
@@ -162,12 +175,21 @@ def read_settings(folder: Source) -> dict[str, Any]:
         raise CheckpointError(f"{folder.label}: {CONFIG} is not a JSON object. Save the adapter again.")
     kind = settings.get("peft_type")
     if kind != "LORA":
-        raise CheckpointError(f"{folder.label}: a {kind} adapter is not a low-rank delta; only LoRA can be blended. Merge it first.")
-    for key, what in (("use_dora", "DoRA"), ("target_parameters", "LoRA on raw parameters"), ("trainable_token_indices", "trained token rows"),
-                      ("lora_bias", "a LoRA bias"), ("alora_invocation_tokens", "activated LoRA")):
+        raise CheckpointError(
+            f"{folder.label}: a {kind} adapter is not a low-rank delta; only LoRA can be blended. Merge it first."
+        )
+    for key, what in (
+        ("use_dora", "DoRA"),
+        ("target_parameters", "LoRA on raw parameters"),
+        ("trainable_token_indices", "trained token rows"),
+        ("lora_bias", "a LoRA bias"),
+        ("alora_invocation_tokens", "activated LoRA"),
+    ):
         if settings.get(key):
-            raise CheckpointError(f"{folder.label}: the adapter uses {what}, which is not a plain low-rank delta. "
-                                  "Merge it into a full checkpoint first.")
+            raise CheckpointError(
+                f"{folder.label}: the adapter uses {what}, which is not a plain low-rank delta. "
+                "Merge it into a full checkpoint first."
+            )
     return settings
 
 
@@ -180,8 +202,10 @@ def under_role(role: str, adapter_on: str, full: dict[str, str], source: Source)
         other = {"instruct": "thinking", "thinking": "instruct", "base": "instruct"}[role]
         on = same[0] if same else other if other in full else "base"
     if on == role or on not in full:
-        raise CheckpointError(f"{source.label}: a LoRA adapter needs a full checkpoint under it; the pair's {on} is none. Give one as the other "
-                              "endpoint or as the base, and say which with adapter_on.")
+        raise CheckpointError(
+            f"{source.label}: a LoRA adapter needs a full checkpoint under it; the pair's {on} is none. Give one as the other "
+            "endpoint or as the base, and say which with adapter_on."
+        )
     return on
 
 
@@ -194,6 +218,10 @@ def open_adapter(where: str, role: str, pair: Pair, others: dict[str, Checkpoint
         folder, label = Folder(download(source)), source.label
     else:
         folder, label = source, source.label  # type: ignore[assignment]
-    labels = {r: w for r, w in (("instruct", pair.instruct), ("thinking", pair.thinking), ("base", pair.base)) if w and r in others}
+    labels = {
+        r: w
+        for r, w in (("instruct", pair.instruct), ("thinking", pair.thinking), ("base", pair.base))
+        if w and r in others
+    }
     on = under_role(role, pair.adapter_on, labels, source)
     return AdapterCheckpoint(folder, others[on], label)

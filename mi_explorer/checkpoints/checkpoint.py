@@ -13,7 +13,14 @@ from mi_explorer.checkpoints.headers import Entry, read_layout
 from mi_explorer.checkpoints.source import CheckpointError, Folder, Hub, open_source
 from mi_explorer.checkpoints.tensor_names import classify
 
-PATTERNS = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md"]  # what a hub download takes: no code, no pickle
+PATTERNS = [
+    "*.safetensors",
+    "*.json",
+    "*.jinja",
+    "*.txt",
+    "*.model",
+    "README.md",
+]  # what a hub download takes: no code, no pickle
 
 
 class Checkpoint:
@@ -80,7 +87,7 @@ class Checkpoint:
                 raise self._changed(entry.shard)
             size = self.stamp[entry.shard][0]
             self._maps[entry.shard] = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
-        data = self._maps[entry.shard][entry.start:entry.stop]
+        data = self._maps[entry.shard][entry.start : entry.stop]
         if entry.start % entry.dtype.itemsize:  # the format allows unaligned data; torch does not
             data = data.clone()
         return data.view(entry.dtype).view(entry.shape)
@@ -148,8 +155,10 @@ class Checkpoint:
         return s.st_size, s.st_mtime_ns, s.st_ino
 
     def _changed(self, shard: str) -> CheckpointError:
-        return CheckpointError(f"{self.label}: {shard} changed on disk while it was in use (or was truncated). Reopen the pair once "
-                               "the download or training that writes there has finished.")
+        return CheckpointError(
+            f"{self.label}: {shard} changed on disk while it was in use (or was truncated). Reopen the pair once "
+            "the download or training that writes there has finished."
+        )
 
 
 def download(source: Hub) -> Path:
@@ -157,7 +166,11 @@ def download(source: Hub) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(source.repo, revision=source.revision, allow_patterns=PATTERNS, endpoint=source.endpoint))
+        return Path(
+            snapshot_download(source.repo, revision=source.revision, allow_patterns=PATTERNS, endpoint=source.endpoint)
+        )
     except Exception as error:
-        raise CheckpointError(f"{source.label}: cannot be downloaded ({type(error).__name__}). Check the id, the connection and, for "
-                              "a gated model, your login; or give a local folder.") from None
+        raise CheckpointError(
+            f"{source.label}: cannot be downloaded ({type(error).__name__}). Check the id, the connection and, for "
+            "a gated model, your login; or give a local folder."
+        ) from None

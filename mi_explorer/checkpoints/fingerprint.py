@@ -42,7 +42,12 @@ def of_pair(pair: Any) -> str | None:
     folders = tuple(part for part in (pair.instruct, pair.thinking, pair.base) if part)
     if not all(Path(folder).is_dir() for folder in folders):
         return None
-    state = [(str(p), p.stat().st_mtime_ns, p.stat().st_size) for f in folders for p in sorted(Path(f).iterdir()) if p.is_file()]
+    state = [
+        (str(p), p.stat().st_mtime_ns, p.stat().st_size)
+        for f in folders
+        for p in sorted(Path(f).iterdir())
+        if p.is_file()
+    ]
     return _remembered(folders, tuple(state))
 
 
@@ -90,7 +95,12 @@ def _commit(folder: Path) -> str:
     """Short commit of the checkout that holds this package; "" outside a checkout."""
     try:
         out = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=folder, capture_output=True, text=True, timeout=5, check=False
+            ["git", "describe", "--always", "--dirty"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return ""

@@ -14,13 +14,41 @@ import torch
 from mi_explorer.checkpoints.source import CheckpointError, Source
 
 DTYPES = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "I64": torch.int64, "I32": torch.int32,
-    "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
-BITS = {"F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16, "U16": 16,
-        "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "I8": 8, "U8": 8, "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
+BITS = {
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+    "F32": 32,
+    "I32": 32,
+    "U32": 32,
+    "F16": 16,
+    "BF16": 16,
+    "I16": 16,
+    "U16": 16,
+    "F8_E4M3": 8,
+    "F8_E5M2": 8,
+    "F8_E8M0": 8,
+    "I8": 8,
+    "U8": 8,
+    "BOOL": 8,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+}
 BLENDABLE = ("F64", "F32", "F16", "BF16")
 HEADER_LIMIT = 100_000_000  # as in the reference implementation
 
@@ -49,7 +77,9 @@ def read_header(source: Source, shard: str, size: int) -> tuple[dict[str, Entry]
     """Entries of one shard and its raw header (length prefix included). `CheckpointError` for anything malformed."""
 
     def broken(why: str) -> CheckpointError:
-        return CheckpointError(f"{source.label}: {shard} is not a usable safetensors file: {why}. Download or save it again.")
+        return CheckpointError(
+            f"{source.label}: {shard} is not a usable safetensors file: {why}. Download or save it again."
+        )
 
     if size < 8:
         raise broken(f"it has {size} bytes")
@@ -89,7 +119,9 @@ def read_layout(source: Source) -> tuple[dict[str, Entry], dict[str, bytes]]:
             weight_map = json.loads(source.read("model.safetensors.index.json"))["weight_map"]
             shards = sorted({str(s) for s in weight_map.values()})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise CheckpointError(f"{source.label}: model.safetensors.index.json is damaged. Download it again.") from None
+            raise CheckpointError(
+                f"{source.label}: model.safetensors.index.json is damaged. Download it again."
+            ) from None
     elif "model.safetensors" in files:
         weight_map, shards = None, ["model.safetensors"]
     else:
@@ -97,13 +129,17 @@ def read_layout(source: Source) -> tuple[dict[str, Entry], dict[str, bytes]]:
         weight_map = None
     if not shards:
         other = next((n for n in sorted(files) if n.endswith((".bin", ".pt", ".pth", ".gguf"))), None)
-        found = f" It has {other}, a format that is not loaded here for safety; convert it to safetensors." if other else ""
+        found = (
+            f" It has {other}, a format that is not loaded here for safety; convert it to safetensors." if other else ""
+        )
         raise CheckpointError(f"{source.label}: no *.safetensors file found.{found}")
     entries: dict[str, Entry] = {}
     headers: dict[str, bytes] = {}
     for shard in shards:
         if shard not in files:
-            raise CheckpointError(f"{source.label}: the index names {shard[:80]!r}, which is not there. The download is incomplete.")
+            raise CheckpointError(
+                f"{source.label}: the index names {shard[:80]!r}, which is not there. The download is incomplete."
+            )
         found_here, headers[shard] = read_header(source, shard, files[shard])
         for name in found_here:
             if name in entries:

@@ -72,12 +72,22 @@ def inspect_adapter(source: Source, role: str, under: Inspected) -> Inspected:
         raise CheckpointError(f"{source.label}: {WEIGHTS} is missing (adapters are read from safetensors only).")
     own, _ = read_header(source, WEIGHTS, files[WEIGHTS])
     lora, replaced = claim(own, under.entries, settings, source.label, under.label)
-    about = {"on": under.role, "rank": settings.get("r"), "targets": len(lora), "replaced": len(replaced),
-             "named base": settings.get("base_model_name_or_path")}
+    about = {
+        "on": under.role,
+        "rank": settings.get("r"),
+        "targets": len(lora),
+        "replaced": len(replaced),
+        "named base": settings.get("base_model_name_or_path"),
+    }
     seen = Inspected(role, source.label, under.config, under.entries, (WEIGHTS,), files[WEIGHTS], adapter=about)
     read_tokenizer(source, seen)
     if not seen.tokenizer:
-        seen.vocab, seen.added, seen.template, seen.tokenizer = under.vocab, under.added, under.template, under.tokenizer
+        seen.vocab, seen.added, seen.template, seen.tokenizer = (
+            under.vocab,
+            under.added,
+            under.template,
+            under.tokenizer,
+        )
     return seen
 
 
@@ -104,5 +114,7 @@ def read_tokenizer(source: Source, seen: Inspected) -> None:
     elif "tokenizer_config.json" in files:
         template = read_json(source, "tokenizer_config.json").get("chat_template")
         if isinstance(template, list):  # several named templates
-            template = next((t.get("template") for t in template if isinstance(t, dict) and t.get("name") == "default"), None)
+            template = next(
+                (t.get("template") for t in template if isinstance(t, dict) and t.get("name") == "default"), None
+            )
         seen.template = template if isinstance(template, str) else None

@@ -42,37 +42,53 @@ class Parents:
         self.head = head
         tied = {role: self.part(role).head is None for role in self.roles}
         if head and (tied["instruct"] != tied["thinking"]):
-            really = {role: self.part(role).config.get("tie_word_embeddings", tied[role]) or tied[role] for role in ROLES[:2]}
+            really = {
+                role: self.part(role).config.get("tie_word_embeddings", tied[role]) or tied[role] for role in ROLES[:2]
+            }
             if really["instruct"] and really["thinking"]:
                 pass  # one file also stores the tied head, the same numbers twice: Instruct's key set decides
             elif self.pair.untie:
                 names.add(head)
             else:
                 a, b = ("Instruct", "Thinking") if tied["instruct"] else ("Thinking", "Instruct")
-                raise MismatchError(f"{a} ties its lm_head to the embedding, {b} stores its own. Blending would change what is tied. "
-                                    "Say that the result shall be untied (--untie) or use parents of one kind.")
+                raise MismatchError(
+                    f"{a} ties its lm_head to the embedding, {b} stores its own. Blending would change what is tied. "
+                    "Say that the result shall be untied (--untie) or use parents of one kind."
+                )
         for role in self.roles:
             part = self.part(role)
             for name in sorted(names - set(part.entries)):
                 if name == head and part.embedding:
                     self._alias[role, name] = part.embedding
                 else:
-                    raise MismatchError(f"{part.label} has no tensor {name!r}, which {self.instruct.label} has: they are not of one "
-                                        "architecture. Choose parents that were fine-tuned from one base.")
+                    raise MismatchError(
+                        f"{part.label} has no tensor {name!r}, which {self.instruct.label} has: they are not of one "
+                        "architecture. Choose parents that were fine-tuned from one base."
+                    )
             extra = sorted(set(part.entries) - names - {head})
             if extra:
-                raise MismatchError(f"{part.label} has a tensor {extra[0]!r} that {self.instruct.label} lacks: they are not of one "
-                                    "architecture. Choose parents that were fine-tuned from one base.")
+                raise MismatchError(
+                    f"{part.label} has a tensor {extra[0]!r} that {self.instruct.label} lacks: they are not of one "
+                    "architecture. Choose parents that were fine-tuned from one base."
+                )
         for role in self.roles[1:]:
             for name in sorted(names):
                 a, b = self.entry("instruct", name), self.entry(role, name)
                 if a.shape != b.shape:
-                    why = " The vocabularies differ in size; resize one parent's embedding first." if embedding == name or head == name else ""
-                    raise MismatchError(f"Tensor {name!r} is {list(a.shape)} in {self.instruct.label} and {list(b.shape)} in "
-                                        f"{self.part(role).label}; they cannot be blended.{why}")
+                    why = (
+                        " The vocabularies differ in size; resize one parent's embedding first."
+                        if embedding == name or head == name
+                        else ""
+                    )
+                    raise MismatchError(
+                        f"Tensor {name!r} is {list(a.shape)} in {self.instruct.label} and {list(b.shape)} in "
+                        f"{self.part(role).label}; they cannot be blended.{why}"
+                    )
                 if (a.code in BLENDABLE) != (b.code in BLENDABLE) or a.code.startswith("F8"):
-                    raise MismatchError(f"Tensor {name!r} is stored as {a.code} in {self.instruct.label} and {b.code} in "
-                                        f"{self.part(role).label}. Quantised weights cannot be blended; use the bf16 release.")
+                    raise MismatchError(
+                        f"Tensor {name!r} is stored as {a.code} in {self.instruct.label} and {b.code} in "
+                        f"{self.part(role).label}. Quantised weights cannot be blended; use the bf16 release."
+                    )
         self._names = tuple(sorted(names))
         self._floating = frozenset(n for n in names if self.entry("instruct", n).code in BLENDABLE)
         self.layers = layer_count(self._names)
@@ -97,8 +113,10 @@ class Parents:
     def part(self, role: str) -> Checkpoint:
         part = getattr(self, role)
         if part is None:
-            raise MismatchError(f"This needs the pair's base, and the pair {self.pair.name!r} names none. Add one (--base, or "
-                                "'instruct|thinking|base').")
+            raise MismatchError(
+                f"This needs the pair's base, and the pair {self.pair.name!r} names none. Add one (--base, or "
+                "'instruct|thinking|base')."
+            )
         return part
 
     def names(self) -> tuple[str, ...]:

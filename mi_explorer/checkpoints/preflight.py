@@ -17,22 +17,66 @@ from mi_explorer.checkpoints.tensor_names import layer_count, place, unknown_nam
 from mi_explorer.pairs import Pair, get_pair
 
 # Config fields without effect on the computation of a forward pass, or that another check covers.
-HARMLESS = frozenset({
-    "_name_or_path", "architectures", "transformers_version", "torch_dtype", "dtype", "use_cache", "eos_token_id", "bos_token_id",
-    "pad_token_id", "unk_token_id", "auto_map", "initializer_range", "attention_dropout", "hidden_dropout", "resid_pdrop", "embd_pdrop",
-    "attn_pdrop", "output_router_logits", "router_aux_loss_coef", "tie_word_embeddings", "vocab_size", "quantization_config",
-    "_attn_implementation", "_attn_implementation_autoset", "chunk_size_feed_forward", "gradient_checkpointing", "problem_type",
-    "task_specific_params", "id2label", "label2id", "return_dict", "torchscript", "output_attentions", "output_hidden_states",
-    "pretraining_tp", "unsloth_version", "unsloth_fixed", "name_or_path", "text_config",
-})
+HARMLESS = frozenset(
+    {
+        "_name_or_path",
+        "architectures",
+        "transformers_version",
+        "torch_dtype",
+        "dtype",
+        "use_cache",
+        "eos_token_id",
+        "bos_token_id",
+        "pad_token_id",
+        "unk_token_id",
+        "auto_map",
+        "initializer_range",
+        "attention_dropout",
+        "hidden_dropout",
+        "resid_pdrop",
+        "embd_pdrop",
+        "attn_pdrop",
+        "output_router_logits",
+        "router_aux_loss_coef",
+        "tie_word_embeddings",
+        "vocab_size",
+        "quantization_config",
+        "_attn_implementation",
+        "_attn_implementation_autoset",
+        "chunk_size_feed_forward",
+        "gradient_checkpointing",
+        "problem_type",
+        "task_specific_params",
+        "id2label",
+        "label2id",
+        "return_dict",
+        "torchscript",
+        "output_attentions",
+        "output_hidden_states",
+        "pretraining_tp",
+        "unsloth_version",
+        "unsloth_fixed",
+        "name_or_path",
+        "text_config",
+    }
+)
 # Fields that change how far or how long positions reach, not what a weight means: Instruct's config is kept, and said.
-SOFT = frozenset({
-    "max_position_embeddings", "rope_scaling", "sliding_window", "use_sliding_window", "max_window_layers",
-    "original_max_position_embeddings",
-})
+SOFT = frozenset(
+    {
+        "max_position_embeddings",
+        "rope_scaling",
+        "sliding_window",
+        "use_sliding_window",
+        "max_window_layers",
+        "original_max_position_embeddings",
+    }
+)
 # Of one architecture and size, but not of one lineage: R1-Distill descends from Qwen2.5-Math (relative L2 to these is over 100 %).
 STRANGERS = (
-    (re.compile(r"Qwen/Qwen2\.5-(1\.5B|7B)(-Instruct)?"), re.compile(r"deepseek-ai/DeepSeek-R1-Distill-Qwen-(1\.5B|7B)")),
+    (
+        re.compile(r"Qwen/Qwen2\.5-(1\.5B|7B)(-Instruct)?"),
+        re.compile(r"deepseek-ai/DeepSeek-R1-Distill-Qwen-(1\.5B|7B)"),
+    ),
 )
 ROPE = ("rope_theta", "partial_rotary_factor")
 
@@ -81,14 +125,27 @@ def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
     one, two, base = seen["instruct"], seen["thinking"], seen.get("base")
     memory = free_memory() if memory is None else memory
     facts |= _facts(one, two, base, memory)
-    findings = [*_architecture(one, two), *_quantised(seen), *_tensors(one, two, pair), *_tokens(one, two, pair), *_templates(one, two, pair),
-                *_base(one, base), *_adapters(seen), *_memory(facts), *_same(one, two)]
+    findings = [
+        *_architecture(one, two),
+        *_quantised(seen),
+        *_tensors(one, two, pair),
+        *_tokens(one, two, pair),
+        *_templates(one, two, pair),
+        *_base(one, base),
+        *_adapters(seen),
+        *_memory(facts),
+        *_same(one, two),
+    ]
     verdict = "refused" if any(f.level == "refused" for f in findings) else "ok with notes" if findings else "ok"
     return Preflight(verdict, tuple(sorted(findings, key=lambda f: f.level != "refused")), facts)
 
 
 def _inspect_all(pair: Pair) -> dict[str, Inspected]:
-    sources: dict[str, Source] = {r: open_source(w) for r, w in (("instruct", pair.instruct), ("thinking", pair.thinking), ("base", pair.base)) if w}
+    sources: dict[str, Source] = {
+        r: open_source(w)
+        for r, w in (("instruct", pair.instruct), ("thinking", pair.thinking), ("base", pair.base))
+        if w
+    }
     adapters = {r for r, s in sources.items() if is_adapter_source(s)}
     seen = {r: inspect(s, r) for r, s in sources.items() if r not in adapters}
     for role in sorted(adapters):
@@ -98,6 +155,7 @@ def _inspect_all(pair: Pair) -> dict[str, Inspected]:
 
 
 # Findings ------------------------------------------------------------------------------------------------------------
+
 
 def refused(topic: str, what: str, why: str, todo: str) -> Finding:
     return Finding("refused", topic, what, why, todo)
@@ -111,8 +169,13 @@ def _lineage(pair: Pair) -> Iterator[Finding]:
     for one, two in STRANGERS:
         for a, b in ((pair.instruct, pair.thinking), (pair.thinking, pair.instruct)):
             if one.fullmatch(a) and two.fullmatch(b):
-                yield refused("lineage", f"{a} and {b} are of different lineages.", "They have the same shapes, but their weights are over 100 % "
-                              "(relative L2) apart: R1-Distill descends from Qwen2.5-Math.", "Use the Qwen2.5-Math model of the same size instead.")
+                yield refused(
+                    "lineage",
+                    f"{a} and {b} are of different lineages.",
+                    "They have the same shapes, but their weights are over 100 % "
+                    "(relative L2) apart: R1-Distill descends from Qwen2.5-Math.",
+                    "Use the Qwen2.5-Math model of the same size instead.",
+                )
 
 
 def flat(config: dict[str, Any]) -> dict[str, Any]:
@@ -138,8 +201,12 @@ def _architecture(one: Inspected, two: Inspected) -> Iterator[Finding]:
     a, b = flat(one.config), flat(two.config)
     kinds = a.get("model_type"), b.get("model_type")
     if kinds[0] != kinds[1]:
-        yield refused("architecture", f"Instruct is a {kinds[0]}, Thinking a {kinds[1]}.", "Their tensors do not mean the same.",
-                      "Choose two fine-tunes of one base model.")
+        yield refused(
+            "architecture",
+            f"Instruct is a {kinds[0]}, Thinking a {kinds[1]}.",
+            "Their tensors do not mean the same.",
+            "Choose two fine-tunes of one base model.",
+        )
         return
     for key in sorted((a.keys() | b.keys()) - HARMLESS - {"model_type"}):
         x, y = a.get(key), b.get(key)
@@ -147,26 +214,64 @@ def _architecture(one: Inspected, two: Inspected) -> Iterator[Finding]:
             continue
         shown = f"{key} is {_short(x)} in Instruct and {_short(y)} in Thinking."
         if key in SOFT or (key not in a) != (key not in b):
-            why = ("It changes how positions are treated; the blend keeps Instruct's config." if key in SOFT
-                   else "One config leaves it to the library's default, which may be the same.")
-            yield note("config", shown, why, "Nothing to do for short contexts." if key in SOFT else "Compare the two configs if results look wrong.")
+            why = (
+                "It changes how positions are treated; the blend keeps Instruct's config."
+                if key in SOFT
+                else "One config leaves it to the library's default, which may be the same."
+            )
+            yield note(
+                "config",
+                shown,
+                why,
+                "Nothing to do for short contexts."
+                if key in SOFT
+                else "Compare the two configs if results look wrong.",
+            )
         elif isinstance(x, (dict, list)) and key.endswith("config"):
-            yield note("config", f"{key} differs between the parents.", "It does not belong to the text model; Instruct's is kept.")
+            yield note(
+                "config",
+                f"{key} differs between the parents.",
+                "It does not belong to the text model; Instruct's is kept.",
+            )
         else:
-            yield refused("config", shown, "The same weights would compute something else.", "Choose parents with the same configuration, or correct "
-                          "config.json if one of them is wrong.")
+            yield refused(
+                "config",
+                shown,
+                "The same weights would compute something else.",
+                "Choose parents with the same configuration, or correct config.json if one of them is wrong.",
+            )
 
 
 def _quantised(seen: dict[str, Inspected]) -> Iterator[Finding]:
     for one in seen.values():
         name = one.role.capitalize()
-        method = one.config.get("quantization_config") or (one.config.get("text_config") or {}).get("quantization_config")
-        scales = [n for n in one.entries if n.endswith(("_scale_inv", ".weight_scale", ".qweight", ".qzeros", ".scales", ".absmax"))]
-        small = [e for e in one.entries.values() if e.code not in BLENDABLE and BITS[e.code] <= 8 and e.code != "BOOL" and len(e.shape) > 1]
+        method = one.config.get("quantization_config") or (one.config.get("text_config") or {}).get(
+            "quantization_config"
+        )
+        scales = [
+            n
+            for n in one.entries
+            if n.endswith(("_scale_inv", ".weight_scale", ".qweight", ".qzeros", ".scales", ".absmax"))
+        ]
+        small = [
+            e
+            for e in one.entries.values()
+            if e.code not in BLENDABLE and BITS[e.code] <= 8 and e.code != "BOOL" and len(e.shape) > 1
+        ]
         if method or scales or small:
-            how = str(method.get("quant_method", "quantised")) if isinstance(method, dict) else small[0].code if small else "with scales"
-            yield refused("quantised", f"{name} is quantised ({how}).", "Codes and scales cannot be averaged.",
-                          "Use the bf16 release of the same model, or dequantise it first.")
+            how = (
+                str(method.get("quant_method", "quantised"))
+                if isinstance(method, dict)
+                else small[0].code
+                if small
+                else "with scales"
+            )
+            yield refused(
+                "quantised",
+                f"{name} is quantised ({how}).",
+                "Codes and scales cannot be averaged.",
+                "Use the bf16 release of the same model, or dequantise it first.",
+            )
 
 
 def _tensors(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
@@ -177,122 +282,208 @@ def _tensors(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
         configs = [p.config.get("tie_word_embeddings", t) or t for p, t in zip((one, two), tied)]
         if all(configs):
             who = "Thinking" if tied[0] else "Instruct"
-            yield note("tied", f"{who} stores its lm_head although it is tied to the embedding.", "It is the same tensor twice.")
+            yield note(
+                "tied",
+                f"{who} stores its lm_head although it is tied to the embedding.",
+                "It is the same tensor twice.",
+            )
         elif pair.untie:
-            yield note("tied", f"{'Instruct' if tied[0] else 'Thinking'} ties its lm_head, the other does not.",
-                       "The result will be untied, as asked.")
+            yield note(
+                "tied",
+                f"{'Instruct' if tied[0] else 'Thinking'} ties its lm_head, the other does not.",
+                "The result will be untied, as asked.",
+            )
         else:
             who, other = ("Instruct", "Thinking") if tied[0] else ("Thinking", "Instruct")
-            yield refused("tied", f"{who} ties its lm_head to the embedding, {other} stores its own.",
-                          "A blend would change what is tied.", "Say that the result shall be untied (--untie), or use parents of one kind.")
+            yield refused(
+                "tied",
+                f"{who} ties its lm_head to the embedding, {other} stores its own.",
+                "A blend would change what is tied.",
+                "Say that the result shall be untied (--untie), or use parents of one kind.",
+            )
     missing = [sorted((x.entries.keys() - y.entries.keys()) - skip) for x, y in ((one, two), (two, one))]
     for here, there, names in (("Instruct", "Thinking", missing[0]), ("Thinking", "Instruct", missing[1])):
         if names:
-            yield refused("tensors", f"{here} has {len(names)} tensors that {there} lacks, such as {names[0]!r}.",
-                          "Blending needs the same tensors on both sides.", "Choose two fine-tunes of one base model.")
-    shapes = [n for n in sorted(one.entries.keys() & two.entries.keys()) if one.entries[n].shape != two.entries[n].shape]
+            yield refused(
+                "tensors",
+                f"{here} has {len(names)} tensors that {there} lacks, such as {names[0]!r}.",
+                "Blending needs the same tensors on both sides.",
+                "Choose two fine-tunes of one base model.",
+            )
+    shapes = [
+        n for n in sorted(one.entries.keys() & two.entries.keys()) if one.entries[n].shape != two.entries[n].shape
+    ]
     rows = one.rows(), two.rows()
     if rows[0] != rows[1]:
-        yield refused("vocabulary", f"The embedding has {rows[0]} rows in Instruct and {rows[1]} in Thinking.",
-                      "Rows would not meet their counterparts.",
-                      "Resize one embedding to the other's size (extra rows are usually padding), then try again.")
+        yield refused(
+            "vocabulary",
+            f"The embedding has {rows[0]} rows in Instruct and {rows[1]} in Thinking.",
+            "Rows would not meet their counterparts.",
+            "Resize one embedding to the other's size (extra rows are usually padding), then try again.",
+        )
         shapes = [n for n in shapes if place(n)[0] not in ("embedding", "lm_head")]
     if shapes:
         a, b = one.entries[shapes[0]], two.entries[shapes[0]]
-        yield refused("tensors", f"{len(shapes)} tensors differ in shape, such as {shapes[0]!r}: {list(a.shape)} and {list(b.shape)}.",
-                      "They cannot be blended element by element.", "Choose two models of the same size.")
+        yield refused(
+            "tensors",
+            f"{len(shapes)} tensors differ in shape, such as {shapes[0]!r}: {list(a.shape)} and {list(b.shape)}.",
+            "They cannot be blended element by element.",
+            "Choose two models of the same size.",
+        )
     kinds = [sorted({e.code for e in x.entries.values() if e.code in BLENDABLE}) for x in (one, two)]
     if kinds[0] != kinds[1]:
-        yield note("dtype", f"Instruct is stored in {', '.join(kinds[0])}, Thinking in {', '.join(kinds[1])}.",
-                   "Where they differ the blend is written in the wider type, so that both ends stay exact.")
+        yield note(
+            "dtype",
+            f"Instruct is stored in {', '.join(kinds[0])}, Thinking in {', '.join(kinds[1])}.",
+            "Where they differ the blend is written in the wider type, so that both ends stay exact.",
+        )
     if strange := unknown_names(one.entries):
-        yield note("scope", f"{len(strange)} tensors are of no known kind, such as {strange[0]!r}.", "They count as module 'other' in a scope.")
+        yield note(
+            "scope",
+            f"{len(strange)} tensors are of no known kind, such as {strange[0]!r}.",
+            "They count as module 'other' in a scope.",
+        )
 
 
 def _tokens(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
     if not one.tokenizer or not two.tokenizer:
         lack = " and ".join(p.role.capitalize() for p in (one, two) if not p.tokenizer)
-        yield note("tokenizer", f"{lack} has no tokenizer.json.", "Vocabularies could not be compared.",
-                   "Make sure that both use the same tokenizer.")
+        yield note(
+            "tokenizer",
+            f"{lack} has no tokenizer.json.",
+            "Vocabularies could not be compared.",
+            "Make sure that both use the same tokenizer.",
+        )
         return
     if one.tokenizer != two.tokenizer:
         a, b = ({i: t for t, i in {**p.vocab, **p.added}.items()} for p in (one, two))
         clash = sorted(i for i in a.keys() & b.keys() if a[i] != b[i])
         if clash and len(clash) > 64:
             first = clash[0]
-            yield refused("vocabulary", f"{len(clash)} token ids mean different tokens, such as {first}: {_short(a[first])} and {_short(b[first])}.",
-                          "Embedding rows of different tokens would be averaged.", "Choose parents with one tokenizer.")
+            yield refused(
+                "vocabulary",
+                f"{len(clash)} token ids mean different tokens, such as {first}: {_short(a[first])} and {_short(b[first])}.",
+                "Embedding rows of different tokens would be averaged.",
+                "Choose parents with one tokenizer.",
+            )
         elif clash:
             shown = ", ".join(f"{i}: {_short(a[i])} / {_short(b[i])}" for i in clash[:4])
-            yield note("vocabulary", f"{len(clash)} token ids mean different tokens ({shown}).",
-                       "Usually reserved tokens that one parent renamed; the tokenizer of the chosen template names them.")
-        for have, lack, extra in (("Instruct", "Thinking", sorted(a.keys() - b.keys())), ("Thinking", "Instruct", sorted(b.keys() - a.keys()))):
+            yield note(
+                "vocabulary",
+                f"{len(clash)} token ids mean different tokens ({shown}).",
+                "Usually reserved tokens that one parent renamed; the tokenizer of the chosen template names them.",
+            )
+        for have, lack, extra in (
+            ("Instruct", "Thinking", sorted(a.keys() - b.keys())),
+            ("Thinking", "Instruct", sorted(b.keys() - a.keys())),
+        ):
             if extra:
                 tokens = a if have == "Instruct" else b
                 shown = ", ".join(_short(tokens[i]) for i in extra[:4])
-                yield note("vocabulary", f"{have}'s tokenizer has {len(extra)} tokens that {lack}'s lacks ({shown}).",
-                           "Their rows exist in both embeddings and are blended like all others.")
+                yield note(
+                    "vocabulary",
+                    f"{have}'s tokenizer has {len(extra)} tokens that {lack}'s lacks ({shown}).",
+                    "Their rows exist in both embeddings and are blended like all others.",
+                )
     for role, who in (("Thinking", two), ("Instruct", one)):
         absent = [t for t in (pair.think_open, pair.think_close) if t not in who.added and t not in who.vocab]
         if absent:
-            why = ("Thoughts will be found by text instead of by token id." if role == "Thinking"
-                   else "With Instruct's template the blend writes them as several tokens, or not at all.")
+            why = (
+                "Thoughts will be found by text instead of by token id."
+                if role == "Thinking"
+                else "With Instruct's template the blend writes them as several tokens, or not at all."
+            )
             yield note("think tags", f"{role}'s tokenizer has no single token {' or '.join(absent)}.", why)
 
 
 def _templates(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
     if not one.template or not two.template:
         lack = " and ".join(p.role.capitalize() for p in (one, two) if not p.template)
-        yield note("template", f"{lack} has no chat template.", "The other parent's is used where there is one; otherwise the bare prompt.")
+        yield note(
+            "template",
+            f"{lack} has no chat template.",
+            "The other parent's is used where there is one; otherwise the bare prompt.",
+        )
     elif one.template != two.template:
         fills = _prefills(two.template, pair.think_open) and not _prefills(one.template, pair.think_open)
-        why = (f"Thinking's opens the thought itself ({pair.think_open} is part of the prompt), which changes what small λ writes." if fills
-               else "The template is a control of the recipe, not an accident.")
-        yield note("template", "The parents have different chat templates.", why, "Choose it by the template policy: instruct, thinking or own.")
+        why = (
+            f"Thinking's opens the thought itself ({pair.think_open} is part of the prompt), which changes what small λ writes."
+            if fills
+            else "The template is a control of the recipe, not an accident."
+        )
+        yield note(
+            "template",
+            "The parents have different chat templates.",
+            why,
+            "Choose it by the template policy: instruct, thinking or own.",
+        )
 
 
 def _prefills(template: str, tag: str) -> bool:
-    tail = template[template.rfind("add_generation_prompt"):] if "add_generation_prompt" in template else ""
+    tail = template[template.rfind("add_generation_prompt") :] if "add_generation_prompt" in template else ""
     return bool(re.search(re.escape(tag) + r"(\\n|\s)*['\"}{%\s-]*(endif|$)", tail)) or (tag in tail)
 
 
 def _base(one: Inspected, base: Inspected | None) -> Iterator[Finding]:
     if base is None:
         return
-    differ = sorted(n for n in one.entries.keys() | base.entries.keys()
-                    if (n in one.entries) != (n in base.entries) or one.entries[n].shape != base.entries[n].shape)
+    differ = sorted(
+        n
+        for n in one.entries.keys() | base.entries.keys()
+        if (n in one.entries) != (n in base.entries) or one.entries[n].shape != base.entries[n].shape
+    )
     differ = [n for n in differ if place(n)[0] != "lm_head" or (one.head and base.head)]
     if differ:
-        yield refused("base", f"The base does not fit: {len(differ)} tensors differ, such as {differ[0]!r}.", "Task vectors need the same tensors.",
-                      "Name the base that both parents were fine-tuned from, or none.")
+        yield refused(
+            "base",
+            f"The base does not fit: {len(differ)} tensors differ, such as {differ[0]!r}.",
+            "Task vectors need the same tensors.",
+            "Name the base that both parents were fine-tuned from, or none.",
+        )
 
 
 def _adapters(seen: dict[str, Inspected]) -> Iterator[Finding]:
     for one in seen.values():
         if one.adapter:
             about = f"rank {one.adapter['rank']}, {one.adapter['targets']} tensors"
-            yield note("adapter", f"{one.role.capitalize()} is a LoRA adapter ({about}) on {one.adapter['on']}.",
-                       "It is blended without a merge.", "If it was trained on another checkpoint of the pair, say so with adapter_on.")
+            yield note(
+                "adapter",
+                f"{one.role.capitalize()} is a LoRA adapter ({about}) on {one.adapter['on']}.",
+                "It is blended without a merge.",
+                "If it was trained on another checkpoint of the pair, say so with adapter_on.",
+            )
 
 
 def _memory(facts: dict[str, Any]) -> Iterator[Finding]:
     need, have = facts["memory"]["fold"], facts["memory"]["free"]
     row = facts["memory"]["rowwise"]
     if have and row > have:
-        yield note("memory", f"Running needs {_gb(min(need, row))} or more, and this machine has {_gb(have)} free.",
-                   "It would not fit; preflight, distances and export still work, because they stream.",
-                   "Use a larger machine, several GPUs, or a smaller pair.")
+        yield note(
+            "memory",
+            f"Running needs {_gb(min(need, row))} or more, and this machine has {_gb(have)} free.",
+            "It would not fit; preflight, distances and export still work, because they stream.",
+            "Use a larger machine, several GPUs, or a smaller pair.",
+        )
     elif have and need > have:
-        yield note("memory", f"A folded third copy needs {_gb(need)}, and this machine has {_gb(have)} free.",
-                   f"Row-wise λ needs {_gb(row)} and fits.")
+        yield note(
+            "memory",
+            f"A folded third copy needs {_gb(need)}, and this machine has {_gb(have)} free.",
+            f"Row-wise λ needs {_gb(row)} and fits.",
+        )
 
 
 def _same(one: Inspected, two: Inspected) -> Iterator[Finding]:
     if one.label == two.label:
-        yield note("pair", "Both parents are the same checkpoint.", "Every λ gives the same model.", "Choose a Thinking checkpoint.")
+        yield note(
+            "pair",
+            "Both parents are the same checkpoint.",
+            "Every λ gives the same model.",
+            "Choose a Thinking checkpoint.",
+        )
 
 
 # Facts ---------------------------------------------------------------------------------------------------------------
+
 
 def _facts(one: Inspected, two: Inspected, base: Inspected | None, memory: int) -> dict[str, Any]:
     config = flat(one.config)
@@ -301,10 +492,17 @@ def _facts(one: Inspected, two: Inspected, base: Inspected | None, memory: int) 
     for name in one.entries:
         modules[place(name)[0]] = modules.get(place(name)[0], 0) + 1
     return {
-        "architecture": config.get("model_type"), "layers": layer_count(one.entries), "hidden": config.get("hidden_size"),
-        "parameters": sum(e.numel for e in one.entries.values()), "tensors": len(one.entries), "modules": modules,
-        "dtype": sorted({e.code for e in one.entries.values()}), "tied": one.head is None, "vocabulary": one.rows(),
-        "shards": {p.role: len(p.shards) for p in (one, two, base) if p}, "disk": {p.role: p.size for p in (one, two, base) if p},
+        "architecture": config.get("model_type"),
+        "layers": layer_count(one.entries),
+        "hidden": config.get("hidden_size"),
+        "parameters": sum(e.numel for e in one.entries.values()),
+        "tensors": len(one.entries),
+        "modules": modules,
+        "dtype": sorted({e.code for e in one.entries.values()}),
+        "tied": one.head is None,
+        "vocabulary": one.rows(),
+        "shards": {p.role: len(p.shards) for p in (one, two, base) if p},
+        "disk": {p.role: p.size for p in (one, two, base) if p},
         "adapter": {p.role: p.adapter for p in (one, two, base) if p and p.adapter},
         # fold: both parents and the blend; row-wise: both parents. KV cache and activations come on top, by rows and context.
         "memory": {"fold": both + one.weights, "rowwise": both, "free": memory},

@@ -45,8 +45,10 @@ class Folder:
         self.path = Path(path)
         self.label = str(path)
         if not self.label or not self.path.is_dir():
-            raise CheckpointError(f"There is no checkpoint folder {self.label!r}. Check the path, or give a hub id such as "
-                                  "'Qwen/Qwen3-4B-Instruct-2507'.")
+            raise CheckpointError(
+                f"There is no checkpoint folder {self.label!r}. Check the path, or give a hub id such as "
+                "'Qwen/Qwen3-4B-Instruct-2507'."
+            )
 
     def files(self) -> dict[str, int]:
         try:
@@ -57,14 +59,18 @@ class Folder:
     def file(self, name: str) -> Path:
         """The path of a plain file name inside this folder; anything that would leave it is refused."""
         if name != os.path.basename(name) or name in ("", ".", ".."):
-            raise CheckpointError(f"{self.label}: {name[:80]!r} is not a plain file name; a checkpoint may not point outside its folder.")
+            raise CheckpointError(
+                f"{self.label}: {name[:80]!r} is not a plain file name; a checkpoint may not point outside its folder."
+            )
         return self.path / name
 
     def read(self, name: str) -> bytes:
         try:
             path = self.file(name)
             if path.stat().st_size > SMALL:
-                raise CheckpointError(f"{self.label}: {name} is larger than {SMALL >> 20} MB; that is not a config or tokenizer file.")
+                raise CheckpointError(
+                    f"{self.label}: {name} is larger than {SMALL >> 20} MB; that is not a config or tokenizer file."
+                )
             return path.read_bytes()
         except OSError as error:
             raise CheckpointError(f"{self.label}: cannot read {name} ({error.strerror}).") from None
@@ -77,8 +83,10 @@ class Folder:
         except OSError as error:
             raise CheckpointError(f"{self.label}: cannot read {name} ({error.strerror}).") from None
         if len(data) != stop - start:
-            raise CheckpointError(f"{self.label}: {name} ends at byte {start + len(data)}, but its header needs {stop}. "
-                                  "The file is truncated; download it again.")
+            raise CheckpointError(
+                f"{self.label}: {name} ends at byte {start + len(data)}, but its header needs {stop}. "
+                "The file is truncated; download it again."
+            )
         return data
 
 
@@ -101,7 +109,11 @@ class Hub:
                 url = f"{self.endpoint or constants.ENDPOINT}/api/models/{self.repo}/tree/{self.revision}"
                 answer = get_session().get(url, headers=build_hf_headers(), timeout=30)
                 answer.raise_for_status()
-                return {str(item["path"]): int(item["size"]) for item in answer.json() if item["type"] == "file" and "/" not in item["path"]}
+                return {
+                    str(item["path"]): int(item["size"])
+                    for item in answer.json()
+                    if item["type"] == "file" and "/" not in item["path"]
+                }
 
             self._files = self._ask(listing)
         return self._files
@@ -123,12 +135,16 @@ class Hub:
             answer = get_session().get(url, headers=headers, timeout=30)
             answer.raise_for_status()
             if answer.status_code != 206 and not (start == 0 and len(answer.content) == stop):
-                raise CheckpointError(f"{self.label}: the hub ignored a range request for {name}; weights are not downloaded to be inspected.")
+                raise CheckpointError(
+                    f"{self.label}: the hub ignored a range request for {name}; weights are not downloaded to be inspected."
+                )
             return answer.content
 
         data = self._ask(fetch)
         if len(data) != stop - start:
-            raise CheckpointError(f"{self.label}: {name} is shorter than its header says ({len(data)} of {stop - start} bytes).")
+            raise CheckpointError(
+                f"{self.label}: {name} is shorter than its header says ({len(data)} of {stop - start} bytes)."
+            )
         return data
 
     def _ask(self, question: Callable):
@@ -139,8 +155,10 @@ class Hub:
             raise
         except Exception as error:  # the client's exceptions differ between its versions
             text = re.sub(r"\s+", " ", str(error))[:200]
-            raise CheckpointError(f"{self.label}: the hub did not answer ({type(error).__name__}: {text}). Check the id and the "
-                                  "connection; for a gated model, log in and accept its licence; or give a local folder.") from None
+            raise CheckpointError(
+                f"{self.label}: the hub did not answer ({type(error).__name__}: {text}). Check the id and the "
+                "connection; for a gated model, log in and accept its licence; or give a local folder."
+            ) from None
 
 
 def open_source(where: str | Path) -> Source:

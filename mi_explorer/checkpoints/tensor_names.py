@@ -13,17 +13,39 @@ from mi_explorer.recipe import Scope
 
 LAYER_WORDS = frozenset({"layers", "layer", "h", "blocks", "block", "decoder_layers"})
 # Towers and heads beside the text decoder: their blocks are numbered too, but they are not the decoder's layers.
-BESIDE = re.compile(r"^(visual|vision\w*|audio\w*|vit|image\w*|multi_modal_projector|mm_projector|connector|mtp\w*|merger)$")
+BESIDE = re.compile(
+    r"^(visual|vision\w*|audio\w*|vit|image\w*|multi_modal_projector|mm_projector|connector|mtp\w*|merger)$"
+)
 
 RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("lm_head", re.compile(r"^(lm_head|embed_out|output_projection|output)$")),
-    ("embedding", re.compile(r"^(embed_tokens|tok_embeddings?|word_embeddings?|embed_in|wte|wpe|embed_positions|embeddings?"
-                             r"|embed_tokens_per_layer|embedding_projection)$")),
-    ("other", re.compile(r"^(conv|conv1d|short_conv|linear_attn|mamba\w*|mixer|ssm|rwkv|time_mix\w*|recurrent\w*|delta_?net\w*)$")),
-    ("attention", re.compile(r"^(self_attn|attn|attention|self_attention|cross_attn|query_key_value|[qkvo]_proj|qkv_proj|wqkv|w[qkvo])$")),
+    (
+        "embedding",
+        re.compile(
+            r"^(embed_tokens|tok_embeddings?|word_embeddings?|embed_in|wte|wpe|embed_positions|embeddings?"
+            r"|embed_tokens_per_layer|embedding_projection)$"
+        ),
+    ),
+    (
+        "other",
+        re.compile(
+            r"^(conv|conv1d|short_conv|linear_attn|mamba\w*|mixer|ssm|rwkv|time_mix\w*|recurrent\w*|delta_?net\w*)$"
+        ),
+    ),
+    (
+        "attention",
+        re.compile(
+            r"^(self_attn|attn|attention|self_attention|cross_attn|query_key_value|[qkvo]_proj|qkv_proj|wqkv|w[qkvo])$"
+        ),
+    ),
     ("norm", re.compile(r"(norm|^ln(_?\w+)?$)")),
-    ("mlp", re.compile(r"^(mlp|feed_forward|ffn|moe|block_sparse_moe|experts|shared_experts?|router|gate|gate_proj|up_proj|down_proj"
-                       r"|gate_up_proj|fc1|fc2|fc_in|fc_out|dense_h_to_4h|dense_4h_to_h)$")),
+    (
+        "mlp",
+        re.compile(
+            r"^(mlp|feed_forward|ffn|moe|block_sparse_moe|experts|shared_experts?|router|gate|gate_proj|up_proj|down_proj"
+            r"|gate_up_proj|fc1|fc2|fc_in|fc_out|dense_h_to_4h|dense_4h_to_h)$"
+        ),
+    ),
 )
 
 
@@ -36,7 +58,7 @@ def classify(name: str) -> tuple[str, int | None, bool]:
     layer, tail = None, words
     for i, word in enumerate(words[:-1]):
         if word in LAYER_WORDS and words[i + 1].isdigit():
-            layer, tail = int(words[i + 1]), words[i + 2:]
+            layer, tail = int(words[i + 1]), words[i + 2 :]
             break
     # The outermost word that means something decides: the q_norm of an attention block belongs to that block, as does
     # everything that a person who says "without attention" wants to leave alone.

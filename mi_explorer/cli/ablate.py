@@ -34,9 +34,15 @@ def add_commands(commands: Any) -> None:
     ablate.add_argument(
         "--shard", default="1/1", metavar="I/N", help="make only the I-th of N parts (counted from 1); merge them later"
     )
-    ablate.add_argument("--methods", default="", metavar="LIST", help="methods to compare (default: all that the pair can run)")
-    ablate.add_argument("--temperatures", default="0.6,0.65,0.7", metavar="LIST", help="for decoding (default: 0.6,0.65,0.7)")
-    ablate.add_argument("--top-ps", default="0.95,0.9,0.85,0.8", metavar="LIST", help="for decoding (default: 0.95,0.9,0.85,0.8)")
+    ablate.add_argument(
+        "--methods", default="", metavar="LIST", help="methods to compare (default: all that the pair can run)"
+    )
+    ablate.add_argument(
+        "--temperatures", default="0.6,0.65,0.7", metavar="LIST", help="for decoding (default: 0.6,0.65,0.7)"
+    )
+    ablate.add_argument(
+        "--top-ps", default="0.95,0.9,0.85,0.8", metavar="LIST", help="for decoding (default: 0.95,0.9,0.85,0.8)"
+    )
     ablate.add_argument(
         "--backbone",
         action="append",
@@ -48,7 +54,6 @@ def add_commands(commands: Any) -> None:
     add_decoding(ablate)
     add_pair(ablate)
     ablate.set_defaults(handler=run_ablation)
-
 
 
 def run_ablation(args: argparse.Namespace) -> int:
@@ -73,7 +78,11 @@ def run_ablation(args: argparse.Namespace) -> int:
         else:
             names = [name.strip() for name in args.methods.split(",") if name.strip()]
             cells = ablations.methods(
-                lambda name: recipe_of(args, pair.name, method=name), decoding, names, given or None, pair.base is not None
+                lambda name: recipe_of(args, pair.name, method=name),
+                decoding,
+                names,
+                given or None,
+                pair.base is not None,
             )
         return run_plan(args, cells, items, args.what, benches)
 

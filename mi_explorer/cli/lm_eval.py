@@ -27,8 +27,16 @@ EXAMPLE = """
 def add_commands(commands: Any) -> None:
     """Add `lm-eval` to an argparse sub-command group."""
     parser = add_command(commands, "lm-eval", "tasks of lm-eval against λ", TEXT, EXAMPLE)
-    parser.add_argument("--tasks", required=True, metavar="LIST", help="tasks by name, or YAML files, separated by commas")
-    parser.add_argument("--lambda", dest="lams", action="append", metavar="L", help="λs: a range 0:1:0.1, a list, a number (default: 0,0.5,1)")
+    parser.add_argument(
+        "--tasks", required=True, metavar="LIST", help="tasks by name, or YAML files, separated by commas"
+    )
+    parser.add_argument(
+        "--lambda",
+        dest="lams",
+        action="append",
+        metavar="L",
+        help="λs: a range 0:1:0.1, a list, a number (default: 0,0.5,1)",
+    )
     parser.add_argument("--limit", metavar="N", help="questions of each task (default: all)")
     parser.add_argument("--num-fewshot", metavar="N", help="examples in the prompt (default: the task's own)")
     parser.add_argument("--include", action="append", default=[], metavar="DIR", help="a further folder of task files")
@@ -36,7 +44,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     add_recipe(parser)
     group = parser.add_argument_group("decoding (default: what the task says)")
-    group.add_argument("--cap", metavar="N", help="most tokens of a response, thought included (default: what the context holds)")
+    group.add_argument(
+        "--cap", metavar="N", help="most tokens of a response, thought included (default: what the context holds)"
+    )
     group.add_argument("--seed", default=0, metavar="N", help="of sampled responses (default: 0)")
     for name in ("temperature", "top-p", "top-k", "min-p"):
         group.add_argument(f"--{name}", metavar="X", help="instead of the task's own")
@@ -49,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         from mi_explorer.harness import BlendLM, costs
     except ImportError as error:
-        raise UserError(f"lm-eval is not installed here ({error.name or error} is missing): pip install 'lm-eval>=0.4.9,<0.5'") from None
+        raise UserError(
+            f"lm-eval is not installed here ({error.name or error} is missing): pip install 'lm-eval>=0.4.9,<0.5'"
+        ) from None
     from lm_eval import simple_evaluate
 
     lams = tuple(dict.fromkeys(lam for text in args.lams or ["0,0.5,1"] for lam in parse_lambdas(text)))
@@ -57,12 +69,20 @@ def run(args: argparse.Namespace) -> int:
     shots = None if args.num_fewshot is None else whole(args.num_fewshot, "--num-fewshot", 0, 1000)
     cap = None if args.cap is None else whole(args.cap, "--cap")
     ranges = {"temperature": (0, 5), "top_p": (0, 1), "top_k": (0, 1_000_000), "min_p": (0, 1)}
-    decoding: dict[str, Any] = {name: number(value, name, *ranges[name]) for name in ranges if (value := getattr(args, name)) is not None}
+    decoding: dict[str, Any] = {
+        name: number(value, name, *ranges[name]) for name in ranges if (value := getattr(args, name)) is not None
+    }
     recipe_of(args, "mini")  # a wrong option is told before anything is loaded
     names, manager = tasks(args.tasks, args.include)
     cells = []
     with open_bench(args) as bench:
-        model = BlendLM(bench=bench, recipe=recipe_of(args, bench.pair.name, lams[0]), cap=cap, seed=whole(args.seed, "--seed", 0, 2**31), **decoding)
+        model = BlendLM(
+            bench=bench,
+            recipe=recipe_of(args, bench.pair.name, lams[0]),
+            cap=cap,
+            seed=whole(args.seed, "--seed", 0, 2**31),
+            **decoding,
+        )
         for lam in lams:
             blend = model.at(lam)
             chat = {"apply_chat_template": not args.raw, "fewshot_as_multiturn": bool(shots) and not args.raw}
@@ -71,14 +91,25 @@ def run(args: argparse.Namespace) -> int:
                 found = simple_evaluate(model=blend, tasks=list(names), task_manager=manager, **sizes, **chat)
             except UserError:
                 raise
-            except (ValueError, KeyError, AssertionError, OSError) as error:  # a task that is not there, or cannot be had offline
+            except (
+                ValueError,
+                KeyError,
+                AssertionError,
+                OSError,
+            ) as error:  # a task that is not there, or cannot be had offline
                 said = " ".join(str(error).split())[:300] or type(error).__name__
-                raise UserError(f"lm-eval could not run {', '.join(names)} ({said}). Check the task, its data and the options.") from error
+                raise UserError(
+                    f"lm-eval could not run {', '.join(names)} ({said}). Check the task, its data and the options."
+                ) from error
             if found is None:
                 raise UserError("lm-eval gave no results; is this one process of several (LOCAL_RANK)?")
             results = {"results": plain(found["results"]), "n": plain(found["n-samples"])}
             cells.append({"lambda": lam, "recipe": blend.recipe.hash, **results, **costs(blend.told)})
-    print(json.dumps({"tasks": list(names), "pair": bench.pair.name, "cells": cells}, ensure_ascii=False) if args.json else shown(cells))
+    print(
+        json.dumps({"tasks": list(names), "pair": bench.pair.name, "cells": cells}, ensure_ascii=False)
+        if args.json
+        else shown(cells)
+    )
     return 0
 
 
@@ -125,12 +156,25 @@ def shown(cells: Sequence[dict[str, Any]]) -> str:
         for task, values in cell["results"].items():
             for name, value in values.items():
                 metric, _, choice = name.partition(",")
-                if not isinstance(value, (int, float)) or isinstance(value, bool) or metric.endswith("_stderr") or metric in ("alias", "sample_len"):
+                if (
+                    not isinstance(value, (int, float))
+                    or isinstance(value, bool)
+                    or metric.endswith("_stderr")
+                    or metric in ("alias", "sample_len")
+                ):
                     continue
                 error = values.get(f"{metric}_stderr,{choice}")
                 spread = f" ± {error:.4f}" if isinstance(error, (int, float)) else ""
                 label = metric if choice in ("", "none") else f"{metric} ({choice})"
-                rows.append([f"{cell['lambda']:g}", task, label, f"{value:.4f}{spread}", *(amount(cell[k], d) for k, d in COSTS)])
+                rows.append(
+                    [
+                        f"{cell['lambda']:g}",
+                        task,
+                        label,
+                        f"{value:.4f}{spread}",
+                        *(amount(cell[k], d) for k, d in COSTS),
+                    ]
+                )
     return table(["λ", "task", "metric", "value", "tokens", "of thought", "think ratio", "truncated"], rows)
 
 

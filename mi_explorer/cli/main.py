@@ -18,7 +18,9 @@ and see how reasoning, length and accuracy change with λ. Everything runs on th
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser("python -m mi_explorer", description=TEXT, formatter_class=Formatter, allow_abbrev=False)
+    top = argparse.ArgumentParser(
+        "python -m mi_explorer", description=TEXT, formatter_class=Formatter, allow_abbrev=False
+    )
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     app.add_commands(commands)
     run.add_commands(commands)

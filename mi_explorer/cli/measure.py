@@ -28,23 +28,35 @@ def add_size(parser: argparse.ArgumentParser, questions: int, samples: int) -> N
     parser.add_argument(
         "--questions", default=questions, metavar="N", help=f"questions, drawn by --task-seed (default: {questions})"
     )
-    parser.add_argument("--samples", default=samples, metavar="K", help=f"samples of each question (default: {samples})")
+    parser.add_argument(
+        "--samples", default=samples, metavar="K", help=f"samples of each question (default: {samples})"
+    )
     parser.add_argument("--task-seed", default=0, metavar="N", help="which questions are drawn (default: 0)")
     parser.add_argument(
-        "--name", help="name of the study (default: made from pair, task and recipe, so that the same command finds it again)"
+        "--name",
+        help="name of the study (default: made from pair, task and recipe, so that the same command finds it again)",
     )
-    parser.add_argument("--json", action="store_true", help="end with one JSON object on standard output instead of a table")
+    parser.add_argument(
+        "--json", action="store_true", help="end with one JSON object on standard output instead of a table"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     add_home(parser)
 
 
 def items_of_task(args: argparse.Namespace) -> tuple[Item, ...]:
     """The questions that the options name."""
-    return items_of(load_task(args.task, whole(args.questions, "--questions"), whole(args.task_seed, "--task-seed", 0, 2**31)))
+    return items_of(
+        load_task(args.task, whole(args.questions, "--questions"), whole(args.task_seed, "--task-seed", 0, 2**31))
+    )
 
 
 def run_plan(
-    args: argparse.Namespace, cells: Sequence[Cell], items: Sequence[Item], kind: str, benches: "Benches", refine: int = 0
+    args: argparse.Namespace,
+    cells: Sequence[Cell],
+    items: Sequence[Item],
+    kind: str,
+    benches: "Benches",
+    refine: int = 0,
 ) -> int:
     """Run a plan with progress on standard error, then print its table or JSON."""
     from mi_explorer.studies.stats.summary import next_cells, summarise
@@ -62,7 +74,9 @@ def run_plan(
     bar = ProgressLine(quiet=args.quiet)
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(args.home))
-        runner = Runner(store, plan, items, benches.get, name=args.name, shard=shard, refine=refine, next_cells=next_cells)
+        runner = Runner(
+            store, plan, items, benches.get, name=args.name, shard=shard, refine=refine, next_cells=next_cells
+        )
         before = signal.getsignal(signal.SIGINT)
 
         def interrupted(*_: object) -> None:
@@ -83,9 +97,14 @@ def run_plan(
         if last.state != "stopped":
             print(json.dumps(summary.json(), ensure_ascii=False) if args.json else study_table(summary), flush=True)
         if shard != (1, 1):
-            bar.note(f"This is shard {shard[0]} of {shard[1]}: merge all of them ('study merge') before reading the figures.")
+            bar.note(
+                f"This is shard {shard[0]} of {shard[1]}: merge all of them ('study merge') before reading the figures."
+            )
         if last.failed:
-            print(f"{last.failed:,} samples failed ({last.message}). Run the same command to try them again.", file=sys.stderr)
+            print(
+                f"{last.failed:,} samples failed ({last.message}). Run the same command to try them again.",
+                file=sys.stderr,
+            )
         if last.state == "stopped":
             print(
                 f"Stopped. {last.done + last.reused:,} of {last.total:,} samples are saved in study {runner.name}; "
@@ -98,7 +117,9 @@ def run_plan(
 
 def command_line() -> str:
     """The command as it was typed, for the study's record, without what only changes what is printed."""
-    return shlex.join(["python", "-m", "mi_explorer", *(word for word in sys.argv[1:] if word not in ("--quiet", "--json"))])
+    return shlex.join(
+        ["python", "-m", "mi_explorer", *(word for word in sys.argv[1:] if word not in ("--quiet", "--json"))]
+    )
 
 
 class Benches:

@@ -66,7 +66,10 @@ def add_recipe(parser: argparse.ArgumentParser, method: str = "one") -> None:
     )
     if method != "none":
         group.add_argument(
-            "--layers", default="all", metavar="RANGES", help="layers that are blended, such as 12-35 or 0-3,8 (default: all)"
+            "--layers",
+            default="all",
+            metavar="RANGES",
+            help="layers that are blended, such as 12-35 or 0-3,8 (default: all)",
         )
         group.add_argument(
             "--modules",
@@ -94,7 +97,9 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         ("seed", ""),
     ):
         default = getattr(DEFAULTS, name.replace("-", "_"))
-        group.add_argument(f"--{name}", default=default, metavar="X", help=f"{what}{', ' if what else ''}default {default:g}")
+        group.add_argument(
+            f"--{name}", default=default, metavar="X", help=f"{what}{', ' if what else ''}default {default:g}"
+        )
 
 
 def scope_of(args: argparse.Namespace) -> Scope:
@@ -113,7 +118,9 @@ def recipe_of(args: argparse.Namespace, pair: str, lam: float = 0.5, method: str
     for text in args.param:
         name, _, value = text.partition("=")
         name = name.strip().removeprefix(f"{method}.")
-        owner, dot, short = ("", "", name) if name.partition(".")[0] in MODULES else name.rpartition(".")  # a block: mlp.3
+        owner, dot, short = (
+            ("", "", name) if name.partition(".")[0] in MODULES else name.rpartition(".")
+        )  # a block: mlp.3
         try:
             if not dot or owner == method:
                 params.append((short, float(value)))

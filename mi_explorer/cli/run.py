@@ -44,7 +44,9 @@ def add_commands(commands: Any) -> None:
             f"(default: {default or '0, 0.5, 1'})",
         )
         parser.add_argument("--gold", metavar="ANSWER", help="the right answer: turns verdicts on")
-        parser.add_argument("--kind", default="auto", help="kind of answer: auto, number, math, choice, text (default: auto)")
+        parser.add_argument(
+            "--kind", default="auto", help="kind of answer: auto, number, math, choice, text (default: auto)"
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
         add_recipe(parser)
         add_decoding(parser)

@@ -38,7 +38,11 @@ def add_commands(commands: Any) -> None:
 def _study_actions(actions: Any) -> None:
     def action(name: str, help: str, handler: Any, home: bool = True) -> argparse.ArgumentParser:
         parser = actions.add_parser(
-            name, help=help, description=help[:1].upper() + help[1:] + ".", formatter_class=Formatter, allow_abbrev=False
+            name,
+            help=help,
+            description=help[:1].upper() + help[1:] + ".",
+            formatter_class=Formatter,
+            allow_abbrev=False,
         )
         if home:
             add_home(parser)
@@ -52,13 +56,19 @@ def _study_actions(actions: Any) -> None:
     drawn = action("table", "a study's table as the paper prints it, for a terminal or a README", table_study)
     drawn.add_argument("name")
     drawn.add_argument("--markdown", action="store_true", help="as Markdown, with a caption of how it was measured")
-    drawn.add_argument("--by", choices=("family", "level"), help="accuracy by this part of the questions, at the λs of --lambda")
-    drawn.add_argument("--lambda", dest="lams", default="0,0.5,1", metavar="L", help="λs of --by: a list or a range (default: 0,0.5,1)")
+    drawn.add_argument(
+        "--by", choices=("family", "level"), help="accuracy by this part of the questions, at the λs of --lambda"
+    )
+    drawn.add_argument(
+        "--lambda", dest="lams", default="0,0.5,1", metavar="L", help="λs of --by: a list or a range (default: 0,0.5,1)"
+    )
     picture = action("figure", "a study's curves as a picture: accuracy, tokens and think ratio over λ", figure_study)
     picture.add_argument("name")
     picture.add_argument("file", help="an .svg file")
     picture.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
-    study_report.add_options(action("report", "a study as one HTML file: figures, tables, settings, traces", study_report.report))
+    study_report.add_options(
+        action("report", "a study as one HTML file: figures, tables, settings, traces", study_report.report)
+    )
     out = action("export", f"write a study to a file ({', '.join(FORMATS)})", export)
     out.add_argument("name")
     out.add_argument("file")
@@ -108,7 +118,9 @@ def show_study(args: argparse.Namespace) -> int:
         summary = summarise(store, args.name)
         runs = store.runs(summary.info.id)
         if args.json:
-            print(json.dumps({**summary.json(), "command": summary.info.plan.command, "runs": runs}, ensure_ascii=False))
+            print(
+                json.dumps({**summary.json(), "command": summary.info.plan.command, "runs": runs}, ensure_ascii=False)
+            )
             return 0
         print(study_table(summary))
         print(f"\ncommand: {summary.info.plan.command}")
@@ -169,7 +181,9 @@ def figure_study(args: argparse.Namespace) -> int:
         with open(args.file, "w" if args.overwrite else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UserError(f"{args.file} is there already and was left as it was. Choose another name, or say --overwrite.") from None
+        raise UserError(
+            f"{args.file} is there already and was left as it was. Choose another name, or say --overwrite."
+        ) from None
     except OSError as error:
         raise UserError(f"{args.file} cannot be written: {error.strerror}.") from None
     print(f"written to {args.file}")
@@ -181,7 +195,9 @@ def export(args: argparse.Namespace) -> int:
     with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
         texts = None if args.texts is None else whole(args.texts, "--texts", 0)
         questions = None if args.text_questions is None else whole(args.text_questions, "--text-questions", 0)
-        count = export_study(store, args.name, args.file, texts=texts, text_questions=questions, overwrite=args.overwrite)
+        count = export_study(
+            store, args.name, args.file, texts=texts, text_questions=questions, overwrite=args.overwrite
+        )
         print(f"{count:,} samples written to {args.file}")
     return 0
 

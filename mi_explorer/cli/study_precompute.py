@@ -64,7 +64,9 @@ STUDIES = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of `study precompute`."""
     parser.epilog = "examples:\n" + EXAMPLE.strip("\n")
-    parser.add_argument("--out", default=str(ASSETS / "studies"), metavar="DIR", help="where the files go (default: assets/studies)")
+    parser.add_argument(
+        "--out", default=str(ASSETS / "studies"), metavar="DIR", help="where the files go (default: assets/studies)"
+    )
     parser.add_argument("--only", metavar="LIST", help=f"only these: {', '.join(w.name for w in STUDIES)}")
     parser.add_argument("--task", default="mini", metavar="NAME", help="a task by name or file (default: mini)")
     parser.add_argument("--questions", metavar="N", help="at most N questions each (default: as planned)")
@@ -82,7 +84,9 @@ def precompute(args: argparse.Namespace) -> int:
     wanted = _wanted(args)
     pair = get_pair(args.pair)
     if not pair.local and args.device == "cpu":
-        raise UserError(f"The pair {args.pair!r} is not on this machine. Name a device that can run it, such as --device cuda.")
+        raise UserError(
+            f"The pair {args.pair!r} is not on this machine. Name a device that can run it, such as --device cuda."
+        )
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     items = items_of(load_task(args.task, max(w.questions for w in wanted)))
@@ -90,10 +94,15 @@ def precompute(args: argparse.Namespace) -> int:
     home = Path(args.home or "build/studies") / f"{_stem(args.pair)}-{made_of}"
     jobs = whole(args.jobs or min(2, os.cpu_count() or 1), "--jobs", 1, 64)
     names = {w: f"{_stem(args.pair)}-{w.name}" for w in wanted}
-    first = [_child(args, w, names[w], f"{i}/{jobs}") for w in wanted if w.sharded and jobs > 1 for i in range(1, jobs + 1)]
+    first = [
+        _child(args, w, names[w], f"{i}/{jobs}") for w in wanted if w.sharded and jobs > 1 for i in range(1, jobs + 1)
+    ]
     for commands in (first, [_child(args, w, names[w]) for w in wanted]):
         if code := _run(commands, home, jobs, list(names.values()), args.quiet):
-            print("Not made: what stopped it is said above. What is finished is saved; the same command goes on.", file=sys.stderr)
+            print(
+                "Not made: what stopped it is said above. What is finished is saved; the same command goes on.",
+                file=sys.stderr,
+            )
             return code
     rows, total = [], 0
     with Store.open(home) as store:
@@ -103,7 +112,15 @@ def precompute(args: argparse.Namespace) -> int:
             export_study(store, names[w], path, texts=w.texts, overwrite=True, host=False)
             total += path.stat().st_size
             missing = info.units - info.samples
-            rows.append([names[w], f"{len(info.plan.cells)}", f"{info.samples:,}", f"{missing:,}", f"{path.stat().st_size / 1e3:,.0f} kB"])
+            rows.append(
+                [
+                    names[w],
+                    f"{len(info.plan.cells)}",
+                    f"{info.samples:,}",
+                    f"{missing:,}",
+                    f"{path.stat().st_size / 1e3:,.0f} kB",
+                ]
+            )
     print(table(["study", "cells", "samples", "missing", "file"], rows))
     print(f"{total / 1e6:.2f} MB in {out}")
     return 0
@@ -119,7 +136,9 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
     questions = whole(args.questions, "--questions") if args.questions else 1_000_000
     samples = whole(args.samples, "--samples") if args.samples else 1_000_000
     return [
-        Wanted(w.name, w.command, min(w.questions, questions), min(w.samples, samples), w.texts, w.sharded) for w in STUDIES if w.name in only
+        Wanted(w.name, w.command, min(w.questions, questions), min(w.samples, samples), w.texts, w.sharded)
+        for w in STUDIES
+        if w.name in only
     ]
 
 
@@ -146,7 +165,11 @@ def _run(commands: Sequence[list[str]], home: Path, jobs: int, names: Sequence[s
     """Run commands, at most `jobs` at a time; 0, or the code of the first that failed. Ctrl+C stops all, nothing is lost."""
     waiting, running = list(commands), list[tuple[list[str], subprocess.Popen[bytes], IO[bytes]]]()
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
-    env = {**os.environ, "MI_EXPLORER_HOME": str(home.resolve()), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads)}
+    env = {
+        **os.environ,
+        "MI_EXPLORER_HOME": str(home.resolve()),
+        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", threads),
+    }
     failed = 0
     with _watched(home, names, quiet) as look:
         try:
@@ -155,7 +178,9 @@ def _run(commands: Sequence[list[str]], home: Path, jobs: int, names: Sequence[s
                     command = waiting.pop(0)
                     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the command has ended
                     words = [sys.executable, "-m", "mi_explorer", *command, "--quiet"]
-                    running.append((command, subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=log), log))
+                    running.append(
+                        (command, subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=log), log)
+                    )
                 time.sleep(0.2)
                 look()
                 for entry in [e for e in running if e[1].poll() is not None]:
@@ -197,7 +222,12 @@ def _watched(home: Path, names: Sequence[str], quiet: bool) -> Iterator[Callable
         made = sum(have.values()) - sum(before.values())
         words = "  ".join(f"{info.name} {100 * info.samples // max(info.units, 1)} %" for info in found)
         end, start = ("", "\r") if sys.stderr.isatty() else ("\n", "")
-        print(f"{start}{duration(last - began)}  {made / (last - began):,.0f} samples/s  {words}", end=end, file=sys.stderr, flush=True)
+        print(
+            f"{start}{duration(last - began)}  {made / (last - began):,.0f} samples/s  {words}",
+            end=end,
+            file=sys.stderr,
+            flush=True,
+        )
 
     yield look
     if last > began and sys.stderr.isatty():

@@ -47,7 +47,6 @@ def add_commands(commands: Any) -> None:
     sweep.set_defaults(handler=run_sweep)
 
 
-
 def run_sweep(args: argparse.Namespace) -> int:
     """`sweep`."""
     items = items_of_task(args)

@@ -51,7 +51,8 @@ def study_table(summary: Summary) -> str:
     info, plan = summary.info, summary.info.plan
     decodings = list(dict.fromkeys(row.cell.decoding for row in summary.rows))
     head = [
-        f"{info.name}: task {plan.task}, pair {', '.join(plan.pairs)}" + (f" ({info.origin})" if info.origin != "live" else "")
+        f"{info.name}: task {plan.task}, pair {', '.join(plan.pairs)}"
+        + (f" ({info.origin})" if info.origin != "live" else "")
     ]
     if len(decodings) == 1:
         head.append(describe(decodings[0]))
@@ -66,9 +67,18 @@ def study_table(summary: Summary) -> str:
     rows = []
     for cell in summary.cells:
         name = cell["label"] or (f"{cell['group']} " if groups and cell["group"] else "") + f"{cell['lambda']:g}"
-        shares = [percent(cell[m], cell[f"{m}_ci"]) for m in ("mean", "pass", "vote", "think_ratio", "truncated", "overthinking")]
+        shares = [
+            percent(cell[m], cell[f"{m}_ci"])
+            for m in ("mean", "pass", "vote", "think_ratio", "truncated", "overthinking")
+        ]
         rows.append(
-            [name, *shares[:3], amount(cell["tokens"], cell["tokens_ci"]), *shares[3:], f"{cell['questions']}×{cell['samples']}"]
+            [
+                name,
+                *shares[:3],
+                amount(cell["tokens"], cell["tokens_ci"]),
+                *shares[3:],
+                f"{cell['questions']}×{cell['samples']}",
+            ]
         )
     titles = [
         "recipe" if labelled else "λ",
@@ -87,9 +97,14 @@ def study_table(summary: Summary) -> str:
         "tokens after the first right answer, in right samples. n: questions × samples.",
     ]
     words = [
-        f"{group}: {found['message']}" if len(summary.stages) > 1 else found["message"] for group, found in summary.stages.items()
+        f"{group}: {found['message']}" if len(summary.stages) > 1 else found["message"]
+        for group, found in summary.stages.items()
     ]
-    words += [found["useful"] for found in summary.stages.values() if found["lambda50"] is not None and len(summary.stages) == 1]
+    words += [
+        found["useful"]
+        for found in summary.stages.values()
+        if found["lambda50"] is not None and len(summary.stages) == 1
+    ]
     if summary.sentence:
         words += ["", *textwrap.wrap(summary.sentence, 120)]
     return "\n".join([*head, "", table(titles, rows), "", *notes, *words])

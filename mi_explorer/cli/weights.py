@@ -41,27 +41,51 @@ model card. --adapter writes a scaled LoRA adapter instead; --show prints the re
 
 def add_commands(commands: Any) -> None:
     """Add `preflight`, `weights` and `export` to an argparse sub-command group."""
-    check = add_command(commands, "preflight", "can this pair be blended? (reads no weights)", PREFLIGHT_TEXT, PREFLIGHT_EXAMPLE)
+    check = add_command(
+        commands, "preflight", "can this pair be blended? (reads no weights)", PREFLIGHT_TEXT, PREFLIGHT_EXAMPLE
+    )
     check.set_defaults(handler=run_preflight)
     measure = add_command(commands, "weights", "distances between the parents of a pair", WEIGHTS_TEXT, WEIGHTS_EXAMPLE)
     measure.add_argument("--tensors", action="store_true", help="one line per tensor instead of per layer and module")
     measure.set_defaults(handler=run_weights)
     for parser in (check, measure):
-        parser.add_argument("parents", nargs="+", metavar="PAIR", help="a preset or 'instruct|thinking[|base]'; or two parents: INSTRUCT THINKING")
-    write = add_command(commands, "export", "write a blend as a checkpoint or scaled adapter", EXPORT_TEXT, EXPORT_EXAMPLE)
+        parser.add_argument(
+            "parents",
+            nargs="+",
+            metavar="PAIR",
+            help="a preset or 'instruct|thinking[|base]'; or two parents: INSTRUCT THINKING",
+        )
+    write = add_command(
+        commands, "export", "write a blend as a checkpoint or scaled adapter", EXPORT_TEXT, EXPORT_EXAMPLE
+    )
     write.add_argument("--out", metavar="DIR", help="folder to write, new or empty")
     write.add_argument("--lambda", dest="lam", metavar="L", help="λ: a number from -1 to 2 (default: 0.5)")
-    write.add_argument("--recipe", metavar="FILE", help="a recipe as YAML or JSON, or a mergekit configuration, instead of the options below")
-    write.add_argument("--adapter", action="store_true", help="write the scaled LoRA adapter (one parent is an adapter on the other)")
-    write.add_argument("--show", choices=("yaml", "json", "url", "mergekit", "command"), help="print the recipe in this form and stop")
+    write.add_argument(
+        "--recipe",
+        metavar="FILE",
+        help="a recipe as YAML or JSON, or a mergekit configuration, instead of the options below",
+    )
+    write.add_argument(
+        "--adapter", action="store_true", help="write the scaled LoRA adapter (one parent is an adapter on the other)"
+    )
+    write.add_argument(
+        "--show", choices=("yaml", "json", "url", "mergekit", "command"), help="print the recipe in this form and stop"
+    )
     group = write.add_argument_group("pair")
     group.add_argument("--pair", metavar="NAME", help="a preset, or 'instruct|thinking[|base]' (default: mini)")
     add_recipe(write)
     write.set_defaults(handler=run_export)
     for parser in (check, measure, write):
         parser.add_argument("--base", metavar="C", help="the base that both were fine-tuned from")
-        parser.add_argument("--untie", action="store_true", help="a tied and an untied parent may meet; the result is untied")
-        parser.add_argument("--adapter-on", choices=ADAPTER_ON, default="auto", help="what a LoRA parent sits on (default: its own config says)")
+        parser.add_argument(
+            "--untie", action="store_true", help="a tied and an untied parent may meet; the result is untied"
+        )
+        parser.add_argument(
+            "--adapter-on",
+            choices=ADAPTER_ON,
+            default="auto",
+            help="what a LoRA parent sits on (default: its own config says)",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
 
@@ -102,13 +126,20 @@ def run_preflight(args: argparse.Namespace) -> int:
         print(json.dumps(result.to_dict(), ensure_ascii=False, default=str))
         return 0 if result.ok else 2
     f = result.facts
-    print(f"{result.verdict.upper()}: {clean(f['instruct'])} | {clean(f['thinking'])}" + (f" | {clean(f['base'])}" if f["base"] else ""))
+    print(
+        f"{result.verdict.upper()}: {clean(f['instruct'])} | {clean(f['thinking'])}"
+        + (f" | {clean(f['base'])}" if f["base"] else "")
+    )
     if "architecture" in f:
         memory = f["memory"]
-        print(f"{f['architecture']}, {f['layers']} layers, {f['parameters']:,} parameters in {f['tensors']:,} tensors, {', '.join(f['dtype'])}"
-              f"{', tied' if f['tied'] else ''}; vocabulary {f['vocabulary']:,}")
-        print(f"memory: fold {size(memory['fold'])}, row-wise λ {size(memory['rowwise'])}, free here {size(memory['free'])}; "
-              f"on disk {', '.join(f'{role} {size(n)}' for role, n in f['disk'].items())}")
+        print(
+            f"{f['architecture']}, {f['layers']} layers, {f['parameters']:,} parameters in {f['tensors']:,} tensors, {', '.join(f['dtype'])}"
+            f"{', tied' if f['tied'] else ''}; vocabulary {f['vocabulary']:,}"
+        )
+        print(
+            f"memory: fold {size(memory['fold'])}, row-wise λ {size(memory['rowwise'])}, free here {size(memory['free'])}; "
+            f"on disk {', '.join(f'{role} {size(n)}' for role, n in f['disk'].items())}"
+        )
     for finding in result.findings:
         print(f"- {'REFUSED' if finding.level == 'refused' else 'note'} ({finding.topic}): {clean(finding.text())}")
     if not result.ok:
@@ -130,8 +161,10 @@ def run_weights(args: argparse.Namespace) -> int:
     head = ["tensor" if args.tensors else "group", "σ %", "relative L2 %", "cosine", "Pearson"]
     rows = (*(found.tensors if args.tensors else found.groups), found.overall)
     print(table(head + (["kinship cosine", "kinship Pearson"] if found.base else []), [line(row) for row in rows]))
-    print(f"\nσ: unweighted mean over tensors, norms included (over all elements: {100 * found.overall.sigma_global:.2f} %)."
-          + (f" Kinship: task vectors from {clean(found.base)}." if found.base else ""))
+    print(
+        f"\nσ: unweighted mean over tensors, norms included (over all elements: {100 * found.overall.sigma_global:.2f} %)."
+        + (f" Kinship: task vectors from {clean(found.base)}." if found.base else "")
+    )
     print(f"{found.gauge}: relative L2 {100 * found.overall.relative_l2:.1f} %. {found.verdict}")
     gain = max((r.slerp_gain for r in found.tensors if r.slerp_gain == r.slerp_gain), default=0.0)  # nan is no gain
     print(f"SLERP's coefficients differ from linear's by at most {100 * gain:.2g} % here.")
@@ -140,7 +173,13 @@ def run_weights(args: argparse.Namespace) -> int:
 
 def line(row: Any) -> list[str]:
     """A row of the distance table."""
-    cells = [clean(row.name), f"{100 * row.sigma:.2f}", f"{100 * row.relative_l2:.2f}", plain(row.cosine, 5), plain(row.pearson, 5)]
+    cells = [
+        clean(row.name),
+        f"{100 * row.sigma:.2f}",
+        f"{100 * row.relative_l2:.2f}",
+        plain(row.cosine, 5),
+        plain(row.pearson, 5),
+    ]
     return cells + ([plain(row.kin_cosine, 4), plain(row.kin_pearson, 4)] if row.kin_cosine is not None else [])
 
 
@@ -157,7 +196,9 @@ def recipe_from(args: argparse.Namespace) -> tuple[Recipe, Pair]:
         try:
             text = Path(args.recipe).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"The recipe {args.recipe!r} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'}).") from None
+            raise UserError(
+                f"The recipe {args.recipe!r} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8 text'})."
+            ) from None
         if text.lstrip().startswith("{"):
             recipe = from_json(text)
         elif "merge_method" in (load_yaml(text) or {}):
@@ -211,8 +252,10 @@ def run_export(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(asdict(done), ensure_ascii=False))
     else:
-        print(f"{clean(done.path)}: {size(done.bytes)} in {done.tensors:,} tensors, {done.shards} file{'s' if done.shards > 1 else ''}, "
-              f"λ = {recipe.lam:g}, recipe {done.recipe}; read back and checked.")
+        print(
+            f"{clean(done.path)}: {size(done.bytes)} in {done.tensors:,} tensors, {done.shards} file{'s' if done.shards > 1 else ''}, "
+            f"λ = {recipe.lam:g}, recipe {done.recipe}; read back and checked."
+        )
     return 0
 
 

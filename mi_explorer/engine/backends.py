@@ -17,7 +17,9 @@ def make_model(resident: Any, rowwise: bool = True) -> Any:
     if isinstance(resident.layout, Layout):
         from mi_explorer.engine.native.native_backend import LeanModel
 
-        return LeanModel(resident.layout, resident.device, resident.dtype, resident.weight_bytes, rowwise, resident.reads)
+        return LeanModel(
+            resident.layout, resident.device, resident.dtype, resident.weight_bytes, rowwise, resident.reads
+        )
     from mi_explorer.engine.transformers.transformers_backend import GenericModel
 
     resident.reads(0, len(resident.names))  # transformers reads them in one go
@@ -45,7 +47,16 @@ def make_backend(resident: Any, rows: int, context: int | None, memory: int | No
     dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     per_position = config.num_hidden_layers * 2 * heads * dim * item
     device = torch.device("cuda" if resident.device_name == "auto" and torch.cuda.is_available() else resident.device)
-    given = grant(resident.weight_bytes, per_position, rows, limit, device, memory, rowwise=resident.device_name != "auto", why=layout)
+    given = grant(
+        resident.weight_bytes,
+        per_position,
+        rows,
+        limit,
+        device,
+        memory,
+        rowwise=resident.device_name != "auto",
+        why=layout,
+    )
     model = resident.ready(False)
     why = given.why_folded
     with torch.inference_mode(), resident.lock:

@@ -25,7 +25,9 @@ class Batch:
     `flush` is called after every pass over prompts: first tokens need not wait until the others' prompts are read.
     """
 
-    def __init__(self, backend: Any, emit: Emit, flush: Callable[[], None] = lambda: None, chunk: int = 512, budget: int = 4096):
+    def __init__(
+        self, backend: Any, emit: Emit, flush: Callable[[], None] = lambda: None, chunk: int = 512, budget: int = 4096
+    ):
         self.backend, self.emit, self.flush, self.chunk, self.budget = backend, emit, flush, chunk, budget
         self.at: list[Lane | None] = [None] * backend.slots.slots
         self.rows: dict[Row, None] = {}
@@ -91,7 +93,9 @@ class Batch:
     def _share(row: Row) -> tuple:
         return row.key, row.request.prompt
 
-    def prefill(self, rows: Sequence[Row], mode: str, first: int, by_fold: ByFold = lambda tokens: [False] * len(tokens)) -> None:
+    def prefill(
+        self, rows: Sequence[Row], mode: str, first: int, by_fold: ByFold = lambda tokens: [False] * len(tokens)
+    ) -> None:
         """Read the next tokens of these rows' prompts, in slots from `first`; rows whose prompt is complete get their first token.
 
         `by_fold`: which recipes, of so many tokens to read each, are to be read by a fold although they decode row-wise.
@@ -162,7 +166,9 @@ class Batch:
         lanes = self.arrange([lane for row in rows for lane in row.lanes], first)
         left = [self._left(lane.row) for lane in lanes]
         c = max(left)
-        ids = torch.tensor([_padded(x.row.request.prompt, x.row.length, n, c) for x, n in zip(lanes, left)], device=self.backend.device)
+        ids = torch.tensor(
+            [_padded(x.row.request.prompt, x.row.length, n, c) for x, n in zip(lanes, left)], device=self.backend.device
+        )
         starts = torch.tensor([[lane.row.length] for lane in lanes], device=self.backend.device)
         positions = (starts + torch.arange(c, device=self.backend.device)).clamp_(max=self.backend.context - 1)
         width = min(max(lane.row.length for lane in lanes) + c, self.backend.context)
@@ -288,7 +294,11 @@ class _Pass:
         self.positions = torch.tensor([[lane.row.length] for lane in lanes], device=device)
         self.width = max(lane.row.length for lane in lanes)
         self.steps = np.array([len(row.tokens) for row in rows])
-        histories = [(*row.request.prompt, *row.tokens) for row in rows] if any(r.request.decoding.repetition_penalty != 1 for r in rows) else ()
+        histories = (
+            [(*row.request.prompt, *row.tokens) for row in rows]
+            if any(r.request.decoding.repetition_penalty != 1 for r in rows)
+            else ()
+        )
         self.sampler = Sampler([row.request.decoding for row in rows], histories, backend.vocab, device)
 
     def sample(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -170,7 +170,9 @@ class Engine:
             self._loaded.set()
             while True:
                 with self._wake:
-                    while not (busy := bool(self._commands or self._closed or self._schedule.queue or self._batch.rows)):
+                    while not (
+                        busy := bool(self._commands or self._closed or self._schedule.queue or self._batch.rows)
+                    ):
                         self._mode = "idle"
                         if not self._wake.wait(REST if self._meter else None):
                             break
@@ -203,9 +205,14 @@ class Engine:
         except Exception as error:
             self._meter = None
             log.warning("step times could not be measured", exc_info=error)
-            self._notes.append(f"Step times could not be measured ({type(error).__name__}: {str(error)[:200]}); assumed instead.")
+            self._notes.append(
+                f"Step times could not be measured ({type(error).__name__}: {str(error)[:200]}); assumed instead."
+            )
             return Costs(
-                {"folded": [(1, 1.0), (64, 10.0)], "rowwise": [(1, 1.5), (64, 15.0)]} if self.backend.rowwise else {"folded": [(1, 1.0)]}, 1.0
+                {"folded": [(1, 1.0), (64, 10.0)], "rowwise": [(1, 1.5), (64, 15.0)]}
+                if self.backend.rowwise
+                else {"folded": [(1, 1.0)]},
+                1.0,
             )
 
     def _probe(self) -> None:
@@ -259,7 +266,9 @@ class Engine:
         if not prompt:
             return "The prompt is empty."
         if len(prompt) >= context:
-            return f"The prompt has {len(prompt)} tokens, and a row holds {context} with its response. Shorten the prompt."
+            return (
+                f"The prompt has {len(prompt)} tokens, and a row holds {context} with its response. Shorten the prompt."
+            )
         if min(prompt) < 0 or max(prompt) >= self.backend.vocab:
             return f"The prompt holds a token id outside 0–{self.backend.vocab - 1}."
         try:

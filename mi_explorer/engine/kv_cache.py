@@ -11,7 +11,15 @@ class Slots:
     """`slots` rows of up to `context` positions. Bytes per slot and position: `layers · 2 · kv_heads · head_dim · itemsize`."""
 
     def __init__(
-        self, layers: int, kv_heads: int, head_dim: int, slots: int, context: int, device: torch.device, dtype: torch.dtype, start: int = 256
+        self,
+        layers: int,
+        kv_heads: int,
+        head_dim: int,
+        slots: int,
+        context: int,
+        device: torch.device,
+        dtype: torch.dtype,
+        start: int = 256,
     ):
         self.slots, self.context = slots, context
         self.heads, self.dim = kv_heads, head_dim
@@ -24,7 +32,9 @@ class Slots:
         self.flat = [layer.view(-1, self.dim) for layer in self.kv.unbind(0)]
         self.layers = list(self.kv.unbind(0))
         heads = torch.arange(2 * self.heads, device=device)
-        self.base = (torch.arange(self.slots, device=device)[:, None] * (2 * self.heads) + heads) * self.length  # [slots, 2·heads]
+        self.base = (
+            torch.arange(self.slots, device=device)[:, None] * (2 * self.heads) + heads
+        ) * self.length  # [slots, 2·heads]
         self.columns = torch.arange(self.length, device=device)
 
     def reserve(self, length: int) -> None:

@@ -63,7 +63,14 @@ class Grant:
 
 
 def grant(
-    weights: int, per_position: int, rows: int, context: int, device: torch.device, budget: int | None = None, rowwise: bool = True, why: str = ""
+    weights: int,
+    per_position: int,
+    rows: int,
+    context: int,
+    device: torch.device,
+    budget: int | None = None,
+    rowwise: bool = True,
+    why: str = "",
 ) -> Grant:
     """Divide the memory: `weights` bytes of one checkpoint, `per_position` bytes of KV per row and position.
 
@@ -96,10 +103,20 @@ def grant(
     if context < want:
         notes.append(f"Context capped to {context} of {want} positions: {gb(room)} are left for the cache.")
     if fit < rows:
-        notes.append(f"Rows capped to {fit} of {rows}: a row of {context} positions takes {gb(per_position * context)}.")
+        notes.append(
+            f"Rows capped to {fit} of {rows}: a row of {context} positions takes {gb(per_position * context)}."
+        )
     rows = min(rows, fit)
     slots = min(2 * rows, fit)
-    return Grant(rowwise, why, rows, slots, context, tuple(notes), rowwise and room - per_position * context * slots >= 2 * weights)
+    return Grant(
+        rowwise,
+        why,
+        rows,
+        slots,
+        context,
+        tuple(notes),
+        rowwise and room - per_position * context * slots >= 2 * weights,
+    )
 
 
 def gb(size: float) -> str:

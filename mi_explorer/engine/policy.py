@@ -56,7 +56,9 @@ class Costs:
         if len(self.read) < 2:
             return [False] * len(tokens)
         gains = [n * self.read["rowwise"] - self._folds(n) for n in tokens]
-        every = sum(gain for gain in gains if gain <= 0) + self.step("rowwise", 1) > 0  # then nothing is left to read row-wise
+        every = (
+            sum(gain for gain in gains if gain <= 0) + self.step("rowwise", 1) > 0
+        )  # then nothing is left to read row-wise
         return [every or gain > 0 for gain in gains]
 
     def reading(self, mode: str, tokens: float, recipes: float = 1.0) -> float:
@@ -144,7 +146,14 @@ class Turns:
 
 
 def choose(
-    interactive: Sequence[Group], bulk: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, turns: Turns, only: str = "auto"
+    interactive: Sequence[Group],
+    bulk: Sequence[Group],
+    costs: Costs,
+    rows: int,
+    free: int,
+    now: Plan | None,
+    turns: Turns,
+    only: str = "auto",
 ) -> Plan | None:
     """The next plan. `rows`: most lanes of a step; `free`: empty slots; `now`: the running plan; `only`: a forced mode."""
     if not interactive:
@@ -183,11 +192,15 @@ def serve_all(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: 
         fold_time = float("inf")
         if len(fold) == len(members) and costs.steps.get("folded"):
             every = TURN if len(members) > 1 or len(planes) > 1 else HORIZON
-            fresh = [g for g in members if now is None or (now.mode, now.target) != ("folded", g.key) or len(members) > 1]
+            fresh = [
+                g for g in members if now is None or (now.mode, now.target) != ("folded", g.key) or len(members) > 1
+            ]
             fold_time = sum(costs.round("folded", g.demand, rows) for g in members) + len(fresh) * costs.fold / every
         if now is not None and now.mode == "rowwise" and now.target == plane:
             fold_time *= STAY
-        if row_time < float("inf") and (only == "rowwise" or (only == "auto" and row_time <= fold_time) or len(fold) < len(members)):
+        if row_time < float("inf") and (
+            only == "rowwise" or (only == "auto" and row_time <= fold_time) or len(fold) < len(members)
+        ):
             plans.append(Plan("rowwise", str(plane), 0))
         else:
             plans += [Plan("folded", g.key, 0) for g in fold]
@@ -215,14 +228,23 @@ def best_bulk(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: 
     return max(found, key=lambda x: x[:3])[3] if found else None
 
 
-def _candidates(groups: Sequence[Group], costs: Costs, rows: int, free: int, only: str) -> Iterable[tuple[Plan, int, float, int, bool, float]]:
+def _candidates(
+    groups: Sequence[Group], costs: Costs, rows: int, free: int, only: str
+) -> Iterable[tuple[Plan, int, float, int, bool, float]]:
     """Plans with their lanes, the tokens of prompts that these have to read, of how many recipes, whether they start nothing by bits,
     and their λ."""
     for g in groups:
         if g.foldable and (only != "rowwise" or g.plane is None):
             lanes = min(rows, g.count(free))
             reads = min(rows, g.fresh(free)) * g.prompt
-            yield Plan("folded", g.key, 1, rows), lanes, reads, 1, not g.waiting or lanes >= FULL * min(rows, g.demand), g.lam
+            yield (
+                Plan("folded", g.key, 1, rows),
+                lanes,
+                reads,
+                1,
+                not g.waiting or lanes >= FULL * min(rows, g.demand),
+                g.lam,
+            )
     for plane in {g.plane for g in groups if g.plane is not None}:
         members = [g for g in groups if g.plane == plane]
         if only == "fold" and all(g.foldable for g in members):

@@ -90,7 +90,11 @@ class Queue:
 
         waiting.sort(key=lambda x: (x[0], x[1][0]))
         return [
-            (stream, len(mine), sum(before(at, mine[0], b, orders) for b, orders, other in waiting if other is not stream))
+            (
+                stream,
+                len(mine),
+                sum(before(at, mine[0], b, orders) for b, orders, other in waiting if other is not stream),
+            )
             for at, mine, stream in waiting
         ]
 
@@ -137,7 +141,13 @@ class Queue:
 
     def clear(self) -> list[Row]:
         """Take out everything."""
-        gone = [row for streams in self._streams.values() for groups in streams.values() for rows in groups.values() for row in rows]
+        gone = [
+            row
+            for streams in self._streams.values()
+            for groups in streams.values()
+            for rows in groups.values()
+            for row in rows
+        ]
         self._streams.clear()
         self._size = 0
         return gone

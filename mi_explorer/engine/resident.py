@@ -35,9 +35,13 @@ class ResidentPair:
         self.device_name = device
         self.device, self.dtype = torch.device("cpu" if device == "auto" else device), dtype
         self.names = tuple(parents.names())
-        self.layout: Layout | str = "the model is spread over devices" if device == "auto" else read_layout(config, self.names)
+        self.layout: Layout | str = (
+            "the model is spread over devices" if device == "auto" else read_layout(config, self.names)
+        )
         self.report: Report | None = None
-        self.lock = threading.RLock()  # whoever folds or runs the weights holds it: the engine for a step, a score for a trace
+        self.lock = (
+            threading.RLock()
+        )  # whoever folds or runs the weights holds it: the engine for a step, a score for a trace
         self.model: Any = None
         self._blends: OrderedDict[str, Blend] = OrderedDict()
 
@@ -52,7 +56,9 @@ class ResidentPair:
         try:
             torch.empty(0, device="cpu" if device == "auto" else device)
         except (RuntimeError, AssertionError) as error:
-            raise LoadError(f"Device {str(device)[:40]!r} is not available here: {str(error).splitlines()[0][:120]}") from None
+            raise LoadError(
+                f"Device {str(device)[:40]!r} is not available here: {str(error).splitlines()[0][:120]}"
+            ) from None
         return cls(pair, parents, config, str(device), choose_dtype(dtype, str(device), parents))
 
     def reads(self, done: int, total: int) -> None:

@@ -35,7 +35,9 @@ def _mix(x: np.ndarray) -> np.ndarray:
 class Sampler:
     """The decodings of a batch as columns; made when rows join or leave, called once a step."""
 
-    def __init__(self, decodings: Sequence[Decoding], histories: Sequence[Sequence[int]], vocab: int, device: torch.device):
+    def __init__(
+        self, decodings: Sequence[Decoding], histories: Sequence[Sequence[int]], vocab: int, device: torch.device
+    ):
         d, self.device = decodings, device
 
         def column(values: list[float]) -> torch.Tensor:
@@ -52,7 +54,11 @@ class Sampler:
         ks = [min(x.top_k, vocab) or vocab for x in hot]
         self.k = max(ks, default=1)
         self.open = self.k > MANY  # some row has no top-k
-        self.top_k = column([min(x.top_k, vocab) or vocab if x.temperature > 0 else 1 for x in d]) if len(set(ks)) > 1 or self.any_greedy else None
+        self.top_k = (
+            column([min(x.top_k, vocab) or vocab if x.temperature > 0 else 1 for x in d])
+            if len(set(ks)) > 1 or self.any_greedy
+            else None
+        )
         self.pure = any(x.top_p >= 1 and x.top_k == 0 for x in hot)
         self.top_p = column([max(x.top_p, LEAST) for x in d]) if any(x.top_p < 1 for x in hot) else None
         self.min_p = column([x.min_p for x in d]) if any(x.min_p > 0 for x in hot) else None
@@ -95,7 +101,9 @@ class Sampler:
                 return ids
         return self._choose(x.sort(-1, descending=True), total, steps)[0]
 
-    def _choose(self, top: tuple[torch.Tensor, torch.Tensor], total: torch.Tensor | None, steps: np.ndarray) -> tuple[torch.Tensor, bool]:
+    def _choose(
+        self, top: tuple[torch.Tensor, torch.Tensor], total: torch.Tensor | None, steps: np.ndarray
+    ) -> tuple[torch.Tensor, bool]:
         """Draw from the best candidates (sorted). `total`: log-sum over the whole vocabulary; None: they are the whole support."""
         values, ids = top
         k = values.shape[1]
@@ -113,7 +121,9 @@ class Sampler:
         if self.top_p is not None:
             before = p.cumsum(-1) - p
             if total is not None and k < self.ranks.shape[0]:
-                complete = bool(((before[:, -1:] + p[:, -1:] >= self.top_p) | (self.top_k is not None and self.top_k <= k)).all())
+                complete = bool(
+                    ((before[:, -1:] + p[:, -1:] >= self.top_p) | (self.top_k is not None and self.top_k <= k)).all()
+                )
             p = p * (before < self.top_p)
         elif total is not None and k < self.ranks.shape[0]:
             complete = False

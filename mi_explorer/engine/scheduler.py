@@ -47,8 +47,16 @@ class Scheduler:
         groups = self._groups()
         people, bulk = list(groups[INTERACTIVE].values()), list(groups[BULK].values())
         free = self.batch.free if people else max(0, self.batch.free - self._reserve)
-        before, self.plan = self.plan, self._patience(choose(people, bulk, self.costs, self.rows, free, self.plan, turns, self.only))
-        if before is None or self.plan is None or (before.mode, before.target) != (self.plan.mode, self.plan.target) or turns.over:
+        before, self.plan = (
+            self.plan,
+            self._patience(choose(people, bulk, self.costs, self.rows, free, self.plan, turns, self.only)),
+        )
+        if (
+            before is None
+            or self.plan is None
+            or (before.mode, before.target) != (self.plan.mode, self.plan.target)
+            or turns.over
+        ):
             turns.since = turns.now
         self._team = None if self.plan is None else self._form(self.plan)
         self._seen = self.batch.changes  # with the rows that came in just now
@@ -64,11 +72,22 @@ class Scheduler:
         How long its rows will go on is not known; so the loss against the better choice stays below one fold.
         """
         now, team = self.plan, self._team
-        if plan is None or now is None or team is None or (now.mode, plan.mode) != ("rowwise", "folded") or now.priority != plan.priority:
+        if (
+            plan is None
+            or now is None
+            or team is None
+            or (now.mode, plan.mode) != ("rowwise", "folded")
+            or now.priority != plan.priority
+        ):
             self._regret = 0.0
             return plan
         rows = [row for row in (*team.ready, *team.fresh) if row in self.batch.rows]
-        if not rows or any(row.key != plan.target for row in rows) or len(rows) < len(self.batch.rows) or len(self.queue):
+        if (
+            not rows
+            or any(row.key != plan.target for row in rows)
+            or len(rows) < len(self.batch.rows)
+            or len(self.queue)
+        ):
             self._regret = 0.0
             return plan
         self._regret += self.costs.step("rowwise", len(rows)) - self.costs.step("folded", len(rows))
@@ -101,7 +120,9 @@ class Scheduler:
             mine[row.key].live += 1
         for priority, mine in groups.items():
             self.queue.count(mine, priority, self._shares(priority))
-        return {priority: {key: g for key, g in mine.items() if g.live or g.welcome} for priority, mine in groups.items()}
+        return {
+            priority: {key: g for key, g in mine.items() if g.live or g.welcome} for priority, mine in groups.items()
+        }
 
     def _form(self, plan: Plan) -> Team:
         def wanted(row: Row) -> bool:

@@ -32,7 +32,22 @@ class Lane:
 class Row:
     """A request with its progress. `length`: positions in the cache; decoding starts when the whole prompt is there."""
 
-    __slots__ = ("request", "stream", "lanes", "length", "tokens", "last", "stops", "key", "plane", "foldable", "order", "mode", "priority", "draft")
+    __slots__ = (
+        "request",
+        "stream",
+        "lanes",
+        "length",
+        "tokens",
+        "last",
+        "stops",
+        "key",
+        "plane",
+        "foldable",
+        "order",
+        "mode",
+        "priority",
+        "draft",
+    )
 
     def __init__(self, request: Request, stream: Any, order: int):
         self.request, self.stream, self.order = request, stream, order
@@ -51,7 +66,10 @@ class Row:
 
     def bind(self, resident: Any, backend: Any) -> None:
         """Bind the recipe (or the recipes of a logit blend) to the backend; raises `UserError` where that cannot be."""
-        bounds = [(backend.bind(key_of(recipe), resident.blend(recipe)), weight) for recipe, weight in logit_parts(self.request.recipe)]
+        bounds = [
+            (backend.bind(key_of(recipe), resident.blend(recipe)), weight)
+            for recipe, weight in logit_parts(self.request.recipe)
+        ]
         self.lanes = [Lane(self, bound, weight) for bound, weight in bounds]
         self.foldable = len(bounds) == 1
         if not (self.foldable and backend.can_verify):
@@ -59,7 +77,9 @@ class Row:
         planes = {bound.plane for bound, _ in bounds}
         self.plane = planes.pop() if len(planes) == 1 else None
         if not self.foldable and self.plane is None:
-            raise RowError(f"The method {self.request.recipe.method!r} mixes logits of several blends, which needs row-wise λ. {backend.why_folded}")
+            raise RowError(
+                f"The method {self.request.recipe.method!r} mixes logits of several blends, which needs row-wise λ. {backend.why_folded}"
+            )
 
 
 def logit_parts(recipe: Recipe) -> list[tuple[Recipe, float]]:

@@ -15,7 +15,11 @@ PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated until t
 ROUNDS = 5  # how often each time is taken
 PROMPTS, PROMPT = 8, 48  # how many prompts are timed together, or one where that takes too long, and their tokens
 READING = 1.0  # seconds for that; of a model that needs more it stays unknown
-LANES, GAIN, LONG = 16, 0.85, 0.3  # threads: the step that tells, what more of them must save, seconds of a step that surely wants all
+LANES, GAIN, LONG = (
+    16,
+    0.85,
+    0.3,
+)  # threads: the step that tells, what more of them must save, seconds of a step that surely wants all
 PAUSE = 0.5  # seconds that somebody who comes in a quiet moment may have to wait
 DOUBT = 3  # times that a longer one is looked at all the same, four times as long at most: it may have been disturbed
 
@@ -32,7 +36,9 @@ class Meter:
 
     def __init__(self, resident: Any, backend: Any, rows: int):
         self.backend, self.rows = backend, rows
-        self.blends = [backend.bind(r.hash, resident.blend(r)) for r in (Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4))]
+        self.blends = [
+            backend.bind(r.hash, resident.blend(r)) for r in (Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4))
+        ]
         self.modes = ["folded"] + (["rowwise"] if backend.rowwise and self.blends[0].plane is not None else [])
         self.sizes = [*(2**i for i in range((rows - 1).bit_length())), rows]
         self.width = min(128, backend.context)
@@ -79,7 +85,11 @@ class Meter:
 
         tasks: list[Task] = [("step", mode, n) for n in self.sizes for mode in self.modes]
         tasks += [("read", mode, self._readers) for mode in self.modes if self._readers] + [("fold", "", 0)]
-        left = [task for task in tasks if self.seen[task] < ROUNDS and takes(task) <= (PAUSE if self.seen[task] >= DOUBT else 4 * PAUSE)]
+        left = [
+            task
+            for task in tasks
+            if self.seen[task] < ROUNDS and takes(task) <= (PAUSE if self.seen[task] >= DOUBT else 4 * PAUSE)
+        ]
         if left:
             self._time(min(left, key=lambda task: self.seen[task]))
         return bool(left)
@@ -93,7 +103,11 @@ class Meter:
                 least = min(least, self.best["step", mode, n])
                 table.append((n, least))
             steps[mode] = table[::-1]
-        read = {mode: self.best["read", mode, self._readers] for mode in self.modes if ("read", mode, self._readers) in self.best}
+        read = {
+            mode: self.best["read", mode, self._readers]
+            for mode in self.modes
+            if ("read", mode, self._readers) in self.best
+        }
         tokens = self._readers * min(PROMPT, self.width)
         further = {mode: max(seconds - steps[mode][0][1], 0.0) / (tokens - 1) for mode, seconds in read.items()}
         return Costs(steps, self.best.get(("fold", "", 0), 0.0), further)
@@ -133,14 +147,22 @@ class Meter:
         ids = torch.zeros(n, 1, dtype=torch.long, device=self.backend.device)
         positions = torch.full((n, 1), self.width - 1, device=self.backend.device)
         start = time.perf_counter()
-        float(self.backend.run(self.blends[0], mode, 0, ids, positions, self.width).sum())  # waits for an asynchronous device
+        float(
+            self.backend.run(self.blends[0], mode, 0, ids, positions, self.width).sum()
+        )  # waits for an asynchronous device
         return time.perf_counter() - start
 
     def _read(self, mode: str, n: int) -> float:
         positions = torch.arange(min(PROMPT, self.width), device=self.backend.device).expand(n, -1)
         start = time.perf_counter()
         logits = self.backend.run(
-            self.blends[0], mode, 0, torch.zeros_like(positions), positions, positions.shape[1], [positions.shape[1] - 1] * n
+            self.blends[0],
+            mode,
+            0,
+            torch.zeros_like(positions),
+            positions,
+            positions.shape[1],
+            [positions.shape[1] - 1] * n,
         )
         float(logits.sum())
         return time.perf_counter() - start

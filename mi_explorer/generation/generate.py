@@ -96,7 +96,9 @@ class Snapshot:
         return self.state in LIVE
 
 
-def judge(trace: Trace, gold: str | None, kind: str, check: Callable[[str, str | None, str], bool] = verify) -> Verdict | None:
+def judge(
+    trace: Trace, gold: str | None, kind: str, check: Callable[[str, str | None, str], bool] = verify
+) -> Verdict | None:
     """The verdict on a finished trace; None without a gold answer. A response that was cut off has no answer."""
     if gold is None:
         return None
@@ -169,7 +171,9 @@ class Asker:
     ) -> None:
         self.engine, self.prompts, self.tags, self.pair, self.layers = engine, prompts, tags, pair, layers
         self.check_recipe = check_recipe
-        self._judges = ThreadPoolExecutor(2, thread_name_prefix="verify")  # a slow check must not hold up the other panes
+        self._judges = ThreadPoolExecutor(
+            2, thread_name_prefix="verify"
+        )  # a slow check must not hold up the other panes
 
     def close(self) -> None:
         self._judges.shutdown(wait=False, cancel_futures=True)
@@ -211,7 +215,9 @@ class Asker:
 
     def request(self, ask: Ask, prompt: Prompt, priority: int) -> Request:
         """The engine's request for an ask."""
-        draft = ask.draft if ask.draft_prompt == prompt.ids else ()  # another template, another prompt: its tokens say nothing here
+        draft = (
+            ask.draft if ask.draft_prompt == prompt.ids else ()
+        )  # another template, another prompt: its tokens say nothing here
         return Request(ask.id, prompt.ids, ask.recipe, ask.decoding, self.prompts.stop_ids, priority, draft)
 
     def row(self, ask: Ask, prompt: Prompt) -> Row:
@@ -220,14 +226,21 @@ class Asker:
         return Row(ask, prompt, TraceFold(tags, self.prompts.decode, ask.gold, ask.kind))
 
     def _run(
-        self, rows: dict[str, Row], requests: list[Request], stop: threading.Event | None, tick: float, beat: float | None = None
+        self,
+        rows: dict[str, Row],
+        requests: list[Request],
+        stop: threading.Event | None,
+        tick: float,
+        beat: float | None = None,
     ) -> Iterator[tuple[Snapshot, ...]]:
         if not requests:
             return
         stream = self.engine.submit(requests)
         waiting, changed, stopped = set(rows), dict.fromkeys(rows), False
         began = False
-        first = False  # whether somebody's first token came: people wait for it, so it is shown sooner than the next tick
+        first = (
+            False  # whether somebody's first token came: people wait for it, so it is shown sooner than the next tick
+        )
         yielded = spoke = time.monotonic()
         soon = 0.0  # when the next first tokens may be shown: the very first at once
         waits = None

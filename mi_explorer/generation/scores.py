@@ -57,7 +57,9 @@ def score(resident: ResidentPair, recipe: Recipe, prompt_ids: Sequence[int], res
     if not prompt or not response:
         raise ScoreError("There is nothing to score: the prompt or the response is empty.")
     if len(prompt) + len(response) > resident.max_positions:
-        raise ScoreError(f"The trace has {len(prompt) + len(response)} tokens; the model holds {resident.max_positions}.")
+        raise ScoreError(
+            f"The trace has {len(prompt) + len(response)} tokens; the model holds {resident.max_positions}."
+        )
     parents = [Recipe(recipe.pair, lam=0.0), Recipe(recipe.pair, lam=1.0)]
     parts = logit_parts(recipe)
     recipes = list(dict.fromkeys([*parents, *(r for r, _ in parts)]))
@@ -69,12 +71,16 @@ def score(resident: ResidentPair, recipe: Recipe, prompt_ids: Sequence[int], res
         for logits in resident.ready().teacher(blends, prompt + response[:-1], len(prompt) - 1, chunk):
             start = sum(len(p["llr"]) for p in pieces)
             target = torch.tensor(response[start : start + len(logits[0])], device=logits[0].device)
-            instruct, thinking, blend = (sum((logits[i] * w for i, w in mix[1:]), logits[mix[0][0]] * mix[0][1]) for mix in mixes)
+            instruct, thinking, blend = (
+                sum((logits[i] * w for i, w in mix[1:]), logits[mix[0][0]] * mix[0][1]) for mix in mixes
+            )
             pieces.append(_measures(instruct, thinking, blend, target))
     return Scores(**{name: tuple(x for piece in pieces for x in piece[name]) for name in pieces[0]})
 
 
-def _measures(instruct: torch.Tensor, thinking: torch.Tensor, blend: torch.Tensor, target: torch.Tensor) -> dict[str, list]:
+def _measures(
+    instruct: torch.Tensor, thinking: torch.Tensor, blend: torch.Tensor, target: torch.Tensor
+) -> dict[str, list]:
     """All measures of a chunk from logits [tokens, vocabulary]."""
     li, lt, lb = (x.log_softmax(-1) for x in (instruct, thinking, blend))
     pb = lb.exp()
@@ -83,7 +89,10 @@ def _measures(instruct: torch.Tensor, thinking: torch.Tensor, blend: torch.Tenso
     js = 0.5 * ((li.exp() * (li - middle)).sum(-1) + (lt.exp() * (lt - middle)).sum(-1))
     kl_i, kl_t = (pb * (lb - li)).sum(-1), (pb * (lb - lt)).sum(-1)
     is_i, is_t = li.argmax(-1) == target, lt.argmax(-1) == target
-    classes = [("both" if t else "instruct") if i else ("thinking" if t else "neither") for i, t in zip(is_i.tolist(), is_t.tolist())]
+    classes = [
+        ("both" if t else "instruct") if i else ("thinking" if t else "neither")
+        for i, t in zip(is_i.tolist(), is_t.tolist())
+    ]
     lam, residual = effective_lambda(li, lt, lb)
     tops = [x.topk(min(5, x.shape[1])) for x in (lb, li, lt)]
     named = [[tuple(zip(i, v)) for i, v in zip(top.indices.tolist(), top.values.tolist())] for top in tops]
@@ -105,7 +114,9 @@ def _measures(instruct: torch.Tensor, thinking: torch.Tensor, blend: torch.Tenso
     }
 
 
-def effective_lambda(li: torch.Tensor, lt: torch.Tensor, lb: torch.Tensor, steps: int = 24) -> tuple[list[float | None], list[float | None]]:
+def effective_lambda(
+    li: torch.Tensor, lt: torch.Tensor, lb: torch.Tensor, steps: int = 24
+) -> tuple[list[float | None], list[float | None]]:
     """λ̂ and the residual KL per row of log-probabilities [tokens, vocabulary], by bisection on a in [−1, 2]."""
     d = lt - li
     spread = d.amax(-1) - d.amin(-1)
@@ -121,4 +132,6 @@ def effective_lambda(li: torch.Tensor, lt: torch.Tensor, lb: torch.Tensor, steps
     mix = (li + a[:, None] * d).log_softmax(-1)
     residual = (lb.exp() * (lb - mix)).sum(-1).clamp_min(0)
     known = (spread > 1e-4).tolist()
-    return [x if k else None for x, k in zip(a.tolist(), known)], [x if k else None for x, k in zip(residual.tolist(), known)]
+    return [x if k else None for x, k in zip(a.tolist(), known)], [
+        x if k else None for x, k in zip(residual.tolist(), known)
+    ]

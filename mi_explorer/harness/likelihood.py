@@ -12,12 +12,16 @@ from mi_explorer.recipe import Recipe
 CHUNK = 512  # positions whose logits are held at a time
 
 
-def loglikelihood(resident: Any, recipe: Recipe, context: Sequence[int], continuation: Sequence[int]) -> tuple[float, bool]:
+def loglikelihood(
+    resident: Any, recipe: Recipe, context: Sequence[int], continuation: Sequence[int]
+) -> tuple[float, bool]:
     """(sum of log p in nats, whether every token is the likeliest one), teacher-forced under the blend."""
     if not continuation:
         return 0.0, True
     if len(continuation) > resident.max_positions:
-        raise HarnessError(f"A text to score has {len(continuation):,} tokens; the model holds {resident.max_positions:,}.")
+        raise HarnessError(
+            f"A text to score has {len(continuation):,} tokens; the model holds {resident.max_positions:,}."
+        )
     ids = [*context, *continuation][-(resident.max_positions + 1) :]
     first = len(ids) - len(continuation) - 1
     parts = logit_parts(recipe)

@@ -100,20 +100,32 @@ class BlendLM(TemplateLM):
 
     def get_model_info(self) -> dict[str, Any]:
         """What goes into the results' config."""
-        return {"pair": self.recipe.pair, "lambda": self.recipe.lam, "method": self.recipe.method, "recipe": self.recipe.hash, "cap": self.cap}
+        return {
+            "pair": self.recipe.pair,
+            "lambda": self.recipe.lam,
+            "method": self.recipe.method,
+            "recipe": self.recipe.hash,
+            "cap": self.cap,
+        }
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         if not chat_template:
             return None
         prompts = self.bench.prompts
-        return str(prompts.templates.get(prompts.parent(self.recipe)) or getattr(prompts.tokenizer, "chat_template", "") or "")
+        return str(
+            prompts.templates.get(prompts.parent(self.recipe)) or getattr(prompts.tokenizer, "chat_template", "") or ""
+        )
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The conversation as the template of the recipe's parent renders it (`template`: own, instruct, thinking)."""
         options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": add_generation_prompt}
         if not add_generation_prompt:
             options["continue_final_message"] = True
-        return str(self.bench.prompts.tokenizer.apply_chat_template(chat_history, chat_template=self.chat_template(True) or None, **options))
+        return str(
+            self.bench.prompts.tokenizer.apply_chat_template(
+                chat_history, chat_template=self.chat_template(True) or None, **options
+            )
+        )
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
         """Token ids. Where the tokenizer's own habit is to begin with a BOS, raw text gets one; a rendered template has its own."""
@@ -143,7 +155,15 @@ class BlendLM(TemplateLM):
                     trace = traces[job.ask.id]
                     text, tokens = answer_of(trace, job.until, job.budget)
                     self.told.append(
-                        Told(str(request.task_name), int(request.doc_id or 0), text, tokens, trace.think_tokens, trace.think_closed, trace.truncated)
+                        Told(
+                            str(request.task_name),
+                            int(request.doc_id or 0),
+                            text,
+                            tokens,
+                            trace.think_tokens,
+                            trace.think_closed,
+                            trace.truncated,
+                        )
                     )
                     self.cache_hook.add_partial("generate_until", request.args, text)
                     texts.append(text)
@@ -155,7 +175,9 @@ class BlendLM(TemplateLM):
         ids = tuple(self.tok_encode(context))
         room = self.bench.engine.status().context if hasattr(self.bench.engine, "status") else prompts.context
         if room is not None and len(ids) >= room:
-            raise HarnessError(f"A prompt of the task has {len(ids):,} tokens, and this pair holds {room:,} with the response. Use fewer examples.")
+            raise HarnessError(
+                f"A prompt of the task has {len(ids):,} tokens, and this pair holds {room:,} with the response. Use fewer examples."
+            )
         until = options.get("until") or []
         budget = next((int(options[k]) for k in LENGTHS if options.get(k) is not None), None)
         for name in set(options) - KNOWN:
@@ -167,7 +189,9 @@ class BlendLM(TemplateLM):
         return Job(Ask(id, context, self.recipe, decoding), prompt, stops, budget)
 
     # -- likelihoods ---------------------------------------------------------------------------------------------------
-    def _loglikelihood_tokens(self, requests: Any, disable_tqdm: bool = False, **kwargs: Any) -> list[tuple[float, bool]]:
+    def _loglikelihood_tokens(
+        self, requests: Any, disable_tqdm: bool = False, **kwargs: Any
+    ) -> list[tuple[float, bool]]:
         """(log p(continuation | context), whether greedy decoding would give it) per request, in nats; over-long contexts lose their start."""
         from tqdm import tqdm
 
@@ -199,6 +223,11 @@ def decoding_of(options: dict[str, Any], given: dict[str, Any], cap: int, seed: 
         temperature = 0.0
     elif options.get("do_sample") and not options.get("temperature"):
         temperature = 1.0
-    own = {"temperature": temperature, "top_p": options.get("top_p", 1.0), "top_k": options.get("top_k", 0), "min_p": options.get("min_p", 0.0)}
+    own = {
+        "temperature": temperature,
+        "top_p": options.get("top_p", 1.0),
+        "top_k": options.get("top_k", 0),
+        "min_p": options.get("min_p", 0.0),
+    }
     own |= {"repetition_penalty": options.get("repetition_penalty", 1.0)}
     return Decoding(**{**own, **given}, cap=cap, seed=seed)

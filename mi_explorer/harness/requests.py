@@ -65,7 +65,9 @@ def ready(trace: Trace, until: Sequence[str], budget: int | None) -> bool:
     """Whether the answer is complete although the response goes on: a stop string came, or the task's budget is used."""
     if trace.think_open:
         return False
-    return answer_of(trace, until)[0] != trace.answer_text.lstrip() or budget is not None and trace.answer_tokens >= budget
+    return (
+        answer_of(trace, until)[0] != trace.answer_text.lstrip() or budget is not None and trace.answer_tokens >= budget
+    )
 
 
 def run(asker: Asker, jobs: Sequence[Job], finished: Callable[[int], Any] = lambda n: None) -> dict[str, Trace]:

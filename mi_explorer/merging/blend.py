@@ -36,10 +36,16 @@ class Bound:
         flat = ",".join(f"{k}={v!r}" for k, v in sorted(self.params.items()))
         # Where P is not Instruct, a tensor outside the scope lies in another plane than inside it: the scope is part of the name.
         scope = "" if self.method.plane is None else f"/{recipe.scope.layers}/{'+'.join(recipe.scope.modules)}"
-        self.plane = f"{parents.id}/ends" if self.method.plane is None else f"{parents.id}/{self.method.name}({flat}){scope}"
+        self.plane = (
+            f"{parents.id}/ends" if self.method.plane is None else f"{parents.id}/{self.method.name}({flat}){scope}"
+        )
 
         self._groups: dict[tuple[str, int | None], bool] = {}
-        self._same = None if self.method.measure or self.method.blocks else tuple(map(float, self.method.line(recipe.lam, self.params, {})))
+        self._same = (
+            None
+            if self.method.measure or self.method.blocks
+            else tuple(map(float, self.method.line(recipe.lam, self.params, {})))
+        )
 
     def names(self) -> tuple[str, ...]:
         return self.parents.names()
@@ -129,7 +135,10 @@ class Bound:
         """(A, B, s) with Q = P + s·B·A where Thinking is a LoRA adapter on Instruct (or s < 0 the other way round: P = Q + |s|·B·A)."""
         if self.method.plane is not None:
             return None
-        for end, under, sign in ((self.parents.thinking, self.parents.instruct, 1.0), (self.parents.instruct, self.parents.thinking, -1.0)):
+        for end, under, sign in (
+            (self.parents.thinking, self.parents.instruct, 1.0),
+            (self.parents.instruct, self.parents.thinking, -1.0),
+        ):
             if isinstance(end, AdapterCheckpoint) and end.under is under and (found := end.factors(name)):
                 return found[0], found[1], sign * found[2]
         return None
@@ -145,7 +154,9 @@ class Bound:
             return {}
         cache, key = self.parents.caches, ("stats", self.method.name, tuple(sorted(self.params.items())), name)
         if key not in cache:
-            cache[key] = self.method.measure(lambda: (tuple(map(_wide, parts)) for parts in self.parents.blocks(name, self.roles)), self.params)
+            cache[key] = self.method.measure(
+                lambda: (tuple(map(_wide, parts)) for parts in self.parents.blocks(name, self.roles)), self.params
+            )
         return cache[key]
 
 

@@ -65,7 +65,13 @@ class Profile:
     def recipe(self, lam: float = 1.0, template: str = "own") -> Recipe:
         """The profile as a recipe of the method `submodule`, four decimals each."""
         params = {f"{b.module}.{b.layer}": round(b.lam, 4) for b in self.blocks if b.lam is not None}
-        return Recipe(self.pair, "submodule", lam, params=tuple({**params, "rest": round(self.mean, 4)}.items()), template=template)
+        return Recipe(
+            self.pair,
+            "submodule",
+            lam,
+            params=tuple({**params, "rest": round(self.mean, 4)}.items()),
+            template=template,
+        )
 
 
 def find(
@@ -111,7 +117,9 @@ def _model(parents: Parents, lam: float, device: str, dtype: torch.dtype) -> nn.
     from mi_explorer.engine.resident import read_config
 
     try:
-        model = AutoModelForCausalLM.from_config(read_config(parents.instruct.config), dtype=dtype, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(
+            read_config(parents.instruct.config), dtype=dtype, trust_remote_code=False
+        )
     except (ValueError, KeyError, ImportError) as error:
         raise ProfileError(f"transformers cannot build this model: {str(error)[:200]}") from None
     model = model.to(device).eval()
@@ -138,7 +146,12 @@ def _blocks(model: nn.Module) -> dict[tuple[str, int], nn.Module]:
 class _listening:
     """While entered: every call of a block is repeated by its counterpart, and the squared difference is added up."""
 
-    def __init__(self, blocks: dict[tuple[str, int], nn.Module], others: dict[tuple[str, int], nn.Module], sums: dict[tuple[str, int], float]):
+    def __init__(
+        self,
+        blocks: dict[tuple[str, int], nn.Module],
+        others: dict[tuple[str, int], nn.Module],
+        sums: dict[tuple[str, int], float],
+    ):
         self.blocks, self.others, self.sums = blocks, others, sums
         self.hooks: list[Any] = []
 

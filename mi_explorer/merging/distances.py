@@ -17,10 +17,16 @@ from mi_explorer.merging.methods import slerp
 
 STEP = 1 << 18  # elements in fp64 at a time
 # Relative L2 of known pairs: Qwen3 4B 2507 7.9 %, 30B 3.8 %, Qwen2.5-Math and R1-Distill 13-14 %, unrelated lineages > 100 %.
-GAUGE = ((0.10, "green", "Close relatives: interpolation works well at this distance."),
-         (0.25, "amber", "Distant: interpolation still worked for published pairs, with losses in the middle."),
-         (0.50, "orange", "Far apart: no published pair this far interpolates well."),
-         (math.inf, "red", "Probably of another lineage: a blend is unlikely to speak. Check that both were fine-tuned from one base."))
+GAUGE = (
+    (0.10, "green", "Close relatives: interpolation works well at this distance."),
+    (0.25, "amber", "Distant: interpolation still worked for published pairs, with losses in the middle."),
+    (0.50, "orange", "Far apart: no published pair this far interpolates well."),
+    (
+        math.inf,
+        "red",
+        "Probably of another lineage: a blend is unlikely to speak. Check that both were fine-tuned from one base.",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,9 @@ class Sums:
     @property
     def cosine(self) -> float:
         """Clipped to [−1, 1]; nan if either is zero."""
-        return max(-1.0, min(1.0, self.ab / math.sqrt(self.aa) / math.sqrt(self.bb))) if self.aa and self.bb else math.nan
+        return (
+            max(-1.0, min(1.0, self.ab / math.sqrt(self.aa) / math.sqrt(self.bb))) if self.aa and self.bb else math.nan
+        )
 
     @property
     def pearson(self) -> float:
@@ -70,7 +78,11 @@ class Sums:
             return math.nan
         va, vb = self.aa - self.a**2 / self.n, self.bb - self.b**2 / self.n
         flat = va <= 1e-14 * self.aa or vb <= 1e-14 * self.bb
-        return math.nan if flat else max(-1.0, min(1.0, (self.ab - self.a * self.b / self.n) / math.sqrt(va) / math.sqrt(vb)))
+        return (
+            math.nan
+            if flat
+            else max(-1.0, min(1.0, (self.ab - self.a * self.b / self.n) / math.sqrt(va) / math.sqrt(vb)))
+        )
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,6 @@ class Distances:
         """Plain values for JSON; nan becomes None."""
         return _plain(asdict(self))
 
-
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Distances":
         """Inverse of `to_dict`; what was not finite is nan. Raises `ValueError` for anything else."""
@@ -157,8 +168,14 @@ def slerp_against_linear(found: Distances) -> Slerp:
     if not cosines:
         return Slerp("", 0.0, 0.0, 0.0, 0, 0)
     i = min(range(len(cosines)), key=lambda k: cosines[k])
-    apart = max(abs(b - lam) for lam in (k / 200 for k in range(201)) for _, b in (slerp.line(lam, {}, {"cos": cosines[i]}),))
-    longer = 0.0 if abs(cosines[i]) > slerp.NEARLY_PARALLEL or cosines[i] <= -1 else 1 / math.cos(math.acos(cosines[i]) / 2) - 1
+    apart = max(
+        abs(b - lam) for lam in (k / 200 for k in range(201)) for _, b in (slerp.line(lam, {}, {"cos": cosines[i]}),)
+    )
+    longer = (
+        0.0
+        if abs(cosines[i]) > slerp.NEARLY_PARALLEL or cosines[i] <= -1
+        else 1 / math.cos(math.acos(cosines[i]) / 2) - 1
+    )
     return Slerp(found.tensors[i].name, math.degrees(math.acos(cosines[i])), apart, longer, linear, len(cosines))
 
 
@@ -174,12 +191,27 @@ def _row(name: str, where: tuple[str, int | None], parts: list[tuple[Sums, Sums 
     total = sum((p[0] for p in parts), Sums())
     kin = sum((p[1] for p in parts if p[1]), Sums()) if parts and parts[0][1] else None
     cos = total.cosine
-    extra: dict[str, Any] = {} if kin is None else {
-        "kin_cosine": kin.cosine, "kin_pearson": kin.pearson, "instruct_to_base_l2": math.sqrt(kin.aa), "thinking_to_base_l2": math.sqrt(kin.bb)}
+    extra: dict[str, Any] = (
+        {}
+        if kin is None
+        else {
+            "kin_cosine": kin.cosine,
+            "kin_pearson": kin.pearson,
+            "instruct_to_base_l2": math.sqrt(kin.aa),
+            "thinking_to_base_l2": math.sqrt(kin.bb),
+        }
+    )
     return Row(
-        name, *where, len(parts), total.n,
-        sigma=sum(p[0].sigma for p in parts) / len(parts) if parts else math.nan, sigma_global=total.sigma,
-        relative_l2=total.relative_l2, l2=math.sqrt(total.dd), cosine=cos, pearson=total.pearson,
+        name,
+        *where,
+        len(parts),
+        total.n,
+        sigma=sum(p[0].sigma for p in parts) / len(parts) if parts else math.nan,
+        sigma_global=total.sigma,
+        relative_l2=total.relative_l2,
+        l2=math.sqrt(total.dd),
+        cosine=cos,
+        pearson=total.pearson,
         slerp_gain=1 / math.cos(math.acos(cos) / 2) - 1 if cos > -1 else math.nan,  # nan compares false
         **extra,
     )
@@ -196,7 +228,9 @@ def tensor_sums(parents: Parents, name: str) -> tuple[Sums, Sums | None]:
     return ends, kin
 
 
-def distances(parents: Parents, progress: Callable[[int, int], None] | None = None, names: Iterable[str] | None = None) -> Distances:
+def distances(
+    parents: Parents, progress: Callable[[int, int], None] | None = None, names: Iterable[str] | None = None
+) -> Distances:
     """Measure a pair. `progress(done, total)` counts elements; peak memory is a few MB whatever the model's size."""
     names = [n for n in (names or parents.names()) if parents.blends(n)]
     total, done = sum(parents.entry("instruct", n).numel for n in names), 0
@@ -213,10 +247,14 @@ def distances(parents: Parents, progress: Callable[[int, int], None] | None = No
     overall = _row("overall", ("all", None), list(sums.values()))
     gauge, verdict = gauge_of(overall.relative_l2)
     return Distances(
-        parents.instruct.label, parents.thinking.label, parents.base.label if parents.base else None,
+        parents.instruct.label,
+        parents.thinking.label,
+        parents.base.label if parents.base else None,
         tuple(_row(name, place(name), [sums[name]]) for name in names),
         tuple(_row(g[0] if g[1] is None else f"layer {g[1]} {g[0]}", g, [sums[n] for n in groups[g]]) for g in order),
-        overall, gauge, verdict,
+        overall,
+        gauge,
+        verdict,
     )
 
 

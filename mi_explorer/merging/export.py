@@ -26,9 +26,20 @@ from mi_explorer.merging.blend import Bound
 from mi_explorer.merging.combine import combine
 from mi_explorer.merging.model_card import model_card
 
-CHUNK = 1 << 20  # bytes read at a time where a block is a plain lerp: all three buffers stay in cache (8 MB pieces took twice as long)
+CHUNK = (
+    1 << 20
+)  # bytes read at a time where a block is a plain lerp: all three buffers stay in cache (8 MB pieces took twice as long)
 INDEX = "model.safetensors.index.json"
-TOKENIZER = ("tokenizer", "special_tokens_map", "vocab", "merges", "added_tokens", "chat_template", "generation_config", "preprocessor_config")
+TOKENIZER = (
+    "tokenizer",
+    "special_tokens_map",
+    "vocab",
+    "merges",
+    "added_tokens",
+    "chat_template",
+    "generation_config",
+    "preprocessor_config",
+)
 Progress = Callable[[int, int], None]  # bytes done, bytes in all; may raise to stop
 
 
@@ -88,6 +99,7 @@ def export(blend: Bound, out: str | Path, *, command: str = "", progress: Progre
 
 # Layout --------------------------------------------------------------------------------------------------------------
 
+
 def plan(blend: Bound) -> list[Shard]:
     """Instruct's shards with Instruct's tensors in Instruct's order; its header bytes are kept where nothing changes."""
     source, names = blend.parents.instruct, set(blend.names())
@@ -125,6 +137,7 @@ def _size(blend: Bound, name: str) -> int:
 
 # Numbers -------------------------------------------------------------------------------------------------------------
 
+
 class Scratch:
     """Buffers that one export reuses: fresh pages for every tensor would cost more than the arithmetic."""
 
@@ -142,12 +155,16 @@ def stream(blend: Bound, name: str, scratch: Scratch) -> Iterator[memoryview]:
     """The bytes of one blended tensor, piece by piece. A piece is valid until the next one is asked for."""
     parents, dtype = blend.parents, blend.parents.dtype(name)
     n = parents.entry("instruct", name).numel
-    plain = [type(parents.part(r)) is Checkpoint and parents.entry(r, name).dtype == dtype for r in ("instruct", "thinking")]
+    plain = [
+        type(parents.part(r)) is Checkpoint and parents.entry(r, name).dtype == dtype for r in ("instruct", "thinking")
+    ]
     inside = blend.inside(name)
     if all(plain) and (blend.method.plane is None or not inside):
         a, b = blend.line(name)
         step = CHUNK // dtype.itemsize
-        roles = ["instruct"] if (a, b) == (1.0, 0.0) else ["thinking"] if (a, b) == (0.0, 1.0) else ["instruct", "thinking"]
+        roles = (
+            ["instruct"] if (a, b) == (1.0, 0.0) else ["thinking"] if (a, b) == (0.0, 1.0) else ["instruct", "thinking"]
+        )
         p, q, w = (scratch.get(i, dtype, min(step, n)) for i in range(3))
         for start in range(0, n, step):
             size = min(step, n - start)
@@ -168,10 +185,11 @@ def _bytes(tensor: torch.Tensor) -> memoryview:
 def _write(file, data) -> None:
     view = memoryview(data)
     while view:
-        view = view[file.write(view):]
+        view = view[file.write(view) :]
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
+
 
 def template_role(blend: Bound) -> str:
     """Whose tokenizer and template the blend gets: by policy; "own" is Instruct's at λ = 0, Thinking's everywhere else."""
@@ -190,7 +208,11 @@ def copy_files(blend: Bound, stage: Path) -> None:
             for key in ("dtype", "torch_dtype"):
                 if key in part:
                     part[key] = str(next(iter(codes))).removeprefix("torch.")
-    if parents.pair.untie and any(parents.part(r).head is None for r in ("instruct", "thinking")) and parents.head in blend.names():
+    if (
+        parents.pair.untie
+        and any(parents.part(r).head is None for r in ("instruct", "thinking"))
+        and parents.head in blend.names()
+    ):
         config["tie_word_embeddings"] = text["tie_word_embeddings"] = False
     (stage / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
     chosen = parents.part(template_role(blend))
@@ -210,24 +232,35 @@ def verify(blend: Bound, stage: Path) -> None:
     from safetensors import safe_open
 
     written = Checkpoint(Folder(stage))
-    expected = {name: (blend.parents.entry("instruct", name).shape, blend.parents.dtype(name)) for name in blend.names()}
+    expected = {
+        name: (blend.parents.entry("instruct", name).shape, blend.parents.dtype(name)) for name in blend.names()
+    }
     if {name: written.header(name) for name in written.names()} != expected:
-        raise ExportError("The written checkpoint does not read back with the expected tensors; nothing was kept. Please report this.")
+        raise ExportError(
+            "The written checkpoint does not read back with the expected tensors; nothing was kept. Please report this."
+        )
     try:
-        for shard, names in {s: [n for n in expected if written.entries[n].shard == s] for s in written.raw_headers}.items():
+        for shard, names in {
+            s: [n for n in expected if written.entries[n].shard == s] for s in written.raw_headers
+        }.items():
             with safe_open(str(stage / shard), framework="pt") as file:
                 if set(file.keys()) != set(names):
-                    raise ExportError(f"{shard} does not read back with its tensors; nothing was kept. Please report this.")
+                    raise ExportError(
+                        f"{shard} does not read back with its tensors; nothing was kept. Please report this."
+                    )
             for name in {names[0], names[-1], names[len(names) // 2]}:
                 n = min(BLOCK, written.entries[name].numel)
                 one, two = written.block(name, 0, n), blend.block(name, 0, n)
                 if not torch.equal(one.view(torch.uint8), two.view(torch.uint8)):
-                    raise ExportError(f"{name} does not read back as it was computed; nothing was kept. Is the disk or memory faulty?")
+                    raise ExportError(
+                        f"{name} does not read back as it was computed; nothing was kept. Is the disk or memory faulty?"
+                    )
     finally:
         written.close()
 
 
 # Staging -------------------------------------------------------------------------------------------------------------
+
 
 class staged:
     """A new folder beside the target that becomes the target if the block ends well, and vanishes otherwise."""
@@ -240,12 +273,16 @@ class staged:
         if out.is_symlink() or (out.exists() and not out.is_dir()):
             raise ExportError(f"{out} is a file or a link; choose a new folder.")
         if out.is_dir() and any(out.iterdir()):
-            raise ExportError(f"{out} is not empty; nothing there is overwritten. Choose a new folder or empty it first.")
+            raise ExportError(
+                f"{out} is not empty; nothing there is overwritten. Choose a new folder or empty it first."
+            )
         existing = next(p for p in (out.parent, *out.parents) if p.exists())
         free = shutil.disk_usage(existing).free
         if free < self.need * 1.01 + (16 << 20):
-            raise ExportError(f"The export needs {self.need / 1e9:.2f} GB, and {existing} has {free / 1e9:.2f} GB free. "
-                              "Free some space or choose another disk.")
+            raise ExportError(
+                f"The export needs {self.need / 1e9:.2f} GB, and {existing} has {free / 1e9:.2f} GB free. "
+                "Free some space or choose another disk."
+            )
         self.stage = out.parent / f".{out.name}.partial-{uuid.uuid4().hex[:8]}"
         try:
             self.stage.mkdir(parents=True)
@@ -259,13 +296,18 @@ class staged:
                 os.replace(self.stage, self.out)
             except OSError as failed:
                 shutil.rmtree(self.stage, ignore_errors=True)
-                raise ExportError(f"{self.out} could not be put in place ({failed.strerror}); something was written there meanwhile. "
-                                  "Nothing was kept.") from None
+                raise ExportError(
+                    f"{self.out} could not be put in place ({failed.strerror}); something was written there meanwhile. "
+                    "Nothing was kept."
+                ) from None
             return
         shutil.rmtree(self.stage, ignore_errors=True)
         if isinstance(error, CheckpointError):
             raise CheckpointError(f"{error} The export was stopped and nothing was kept.") from None
         if isinstance(error, OSError):
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            raise ExportError(("The disk is full" if full else f"Writing failed ({error.strerror})") + f" while exporting to {self.out}; nothing was "
-                              "kept. Free some space or choose another disk.") from None
+            raise ExportError(
+                ("The disk is full" if full else f"Writing failed ({error.strerror})")
+                + f" while exporting to {self.out}; nothing was "
+                "kept. Free some space or choose another disk."
+            ) from None

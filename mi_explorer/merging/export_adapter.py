@@ -20,15 +20,24 @@ from mi_explorer.merging.model_card import model_card, reproduce, shareable
 def adapter_of(blend: Bound) -> tuple[AdapterCheckpoint, float]:
     """The adapter parent and the weight that it has in this blend; `ExportError` where the blend is not a scaled adapter."""
     parents = blend.parents
-    for part, under, weight in ((parents.thinking, parents.instruct, blend.recipe.lam), (parents.instruct, parents.thinking, 1.0 - blend.recipe.lam)):
+    for part, under, weight in (
+        (parents.thinking, parents.instruct, blend.recipe.lam),
+        (parents.instruct, parents.thinking, 1.0 - blend.recipe.lam),
+    ):
         if isinstance(part, AdapterCheckpoint) and part.under is under:
             if blend.recipe.method != "linear":
-                raise ExportError(f"Only a linear blend is a scaled adapter, not {blend.recipe.method}. Export a checkpoint instead.")
+                raise ExportError(
+                    f"Only a linear blend is a scaled adapter, not {blend.recipe.method}. Export a checkpoint instead."
+                )
             if part is parents.instruct and any(not blend.inside(n) for n in part.touched()):
-                raise ExportError("With Instruct as the adapter, tensors outside the scope keep it in full: that is not one scale. "
-                                  "Export a checkpoint instead.")
+                raise ExportError(
+                    "With Instruct as the adapter, tensors outside the scope keep it in full: that is not one scale. "
+                    "Export a checkpoint instead."
+                )
             return part, weight
-    raise ExportError("Neither parent is a LoRA adapter on the other, so that the blend is not a scaled adapter. Export a checkpoint instead.")
+    raise ExportError(
+        "Neither parent is a LoRA adapter on the other, so that the blend is not a scaled adapter. Export a checkpoint instead."
+    )
 
 
 def export_adapter(blend: Bound, out: str | Path, *, command: str = "") -> Exported:
@@ -41,7 +50,9 @@ def export_adapter(blend: Bound, out: str | Path, *, command: str = "") -> Expor
         tensors[a] = adapter.stored(a)
         tensors[b] = factor if here == 1.0 else (factor.float() * here).to(factor.dtype)
     for target, key in adapter.replaced.items():
-        tensors[key] = adapter.stored(key) if target in adapter.lora else blend.tensor(target).to(adapter.own[key].dtype)
+        tensors[key] = (
+            adapter.stored(key) if target in adapter.lora else blend.tensor(target).to(adapter.own[key].dtype)
+        )
     order = [e.name for e in sorted(adapter.own.values(), key=lambda e: (e.start, e.stop))]
     with staged(Path(out), sum(t.nbytes for t in tensors.values())) as stage:
         header, at = {"__metadata__": {"format": "pt"}}, 0
@@ -59,7 +70,9 @@ def export_adapter(blend: Bound, out: str | Path, *, command: str = "") -> Expor
         (stage / CONFIG).write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
         folder = blend.parents.part(template_role(blend)).folder
         for name in sorted(folder.files()):
-            if name.startswith(("tokenizer", "special_tokens_map", "chat_template", "added_tokens")) and name.endswith((".json", ".jinja")):
+            if name.startswith(("tokenizer", "special_tokens_map", "chat_template", "added_tokens")) and name.endswith(
+                (".json", ".jinja")
+            ):
                 (stage / name).write_bytes(folder.read(name))
         card = model_card(blend, command or reproduce(shareable(blend), blend.parents.pair, adapter=True))
         card = card.replace("library_name: transformers", "library_name: peft", 1)

@@ -28,7 +28,12 @@ class Fold:
     fold runs at memory speed); by default they come from the checkpoint files. The model's own numbers are never read.
     """
 
-    def __init__(self, model: nn.Module, names: tuple[str, ...], ends: Callable[[Bound, str], tuple[torch.Tensor, torch.Tensor]] | None = None):
+    def __init__(
+        self,
+        model: nn.Module,
+        names: tuple[str, ...],
+        ends: Callable[[Bound, str], tuple[torch.Tensor, torch.Tensor]] | None = None,
+    ):
         self.views = views(model, names)
         self.ends = ends or (lambda blend, name: blend.endpoints(name))
         self.keys: dict[str, Hashable] = {}
@@ -76,8 +81,10 @@ def views(model: nn.Module, names: tuple[str, ...]) -> dict[str, tuple[torch.Ten
         last = bisect_left(pointers, parameter.data_ptr() + max(1, parameter.nbytes))
         have = sum(size for _, size in starts[first:last])
         if have != parameter.nbytes and parameter.device.type != "meta":
-            raise FoldError(f"The model's parameter {key!r} ({parameter.nbytes} bytes) is filled by {have} bytes of the checkpoint. This "
-                            "architecture's layout in memory is not understood, so it cannot be folded safely.")
+            raise FoldError(
+                f"The model's parameter {key!r} ({parameter.nbytes} bytes) is filled by {have} bytes of the checkpoint. This "
+                "architecture's layout in memory is not understood, so it cannot be folded safely."
+            )
     return result
 
 
@@ -101,14 +108,18 @@ def _homes(model: nn.Module, names: tuple[str, ...], state: dict[str, torch.Tens
         target, pattern = rename_source_key(name, renamings, converters, prefix, state)
         if pattern is None:
             if target not in state:
-                raise FoldError(f"The checkpoint's tensor {name!r} has no parameter in the resident model ({type(model).__name__}).")
+                raise FoldError(
+                    f"The checkpoint's tensor {name!r} has no parameter in the resident model ({type(model).__name__})."
+                )
             homes[name] = state[target]
         else:
             fused.setdefault(target, {}).setdefault(pattern, []).append(name)
             operations[target] = next(c for c in converters if pattern in c.source_patterns)
     for target, by_pattern in fused.items():
         if target not in state:
-            raise FoldError(f"The checkpoint's tensors {next(iter(by_pattern.values()))[0]!r}, … have no parameter {target!r} in the resident model.")
+            raise FoldError(
+                f"The checkpoint's tensors {next(iter(by_pattern.values()))[0]!r}, … have no parameter {target!r} in the resident model."
+            )
         sources = [by_pattern[p] for p in operations[target].source_patterns if p in by_pattern]
         homes.update(_split(target, state[target], sources, operations[target].operations))
     return _drop_tied(homes)
@@ -121,13 +132,17 @@ def _split(target: str, tensor: torch.Tensor, sources: list[list[str]], operatio
     if "Concatenate" in kinds:
         parts = list(tensor.chunk(len(sources), dim=operations[kinds.index("Concatenate")].dim))
     if set(kinds) - {"MergeModulelist", "Concatenate"} or len(parts) != len(sources):
-        raise FoldError(f"The parameter {target!r} is built by {', '.join(kinds)} in memory, which cannot be written piece by piece.")
+        raise FoldError(
+            f"The parameter {target!r} is built by {', '.join(kinds)} in memory, which cannot be written piece by piece."
+        )
     homes: dict[str, torch.Tensor] = {}
     for part, names in zip(parts, sources):
         if "MergeModulelist" in kinds:
             dim = operations[kinds.index("MergeModulelist")].dim
             if part.shape[dim] != len(names):
-                raise FoldError(f"The parameter {target!r} holds {part.shape[dim]} experts, the checkpoint {len(names)}.")
+                raise FoldError(
+                    f"The parameter {target!r} holds {part.shape[dim]} experts, the checkpoint {len(names)}."
+                )
             homes.update({name: part.select(dim, i) for i, name in enumerate(names)})
         else:
             homes[names[0]] = part

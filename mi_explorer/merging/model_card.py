@@ -18,7 +18,18 @@ from mi_explorer.recipe_io import load_yaml, to_yaml
 
 def reproduce(recipe: Recipe, pair: Pair | None = None, adapter: bool = False) -> str:
     """The command line that exports this recipe (of a `pair` with settings of its own; as a scaled adapter)."""
-    words = ["python", "-m", "mi_explorer", "export", "--pair", recipe.pair, "--method", recipe.method, "--lambda", repr(recipe.lam)]
+    words = [
+        "python",
+        "-m",
+        "mi_explorer",
+        "export",
+        "--pair",
+        recipe.pair,
+        "--method",
+        recipe.method,
+        "--lambda",
+        repr(recipe.lam),
+    ]
     if recipe.scope.layers != "all":
         words += ["--layers", recipe.scope.layers]
     if recipe.scope.modules != MODULES:
@@ -61,8 +72,13 @@ def model_card(blend: Bound, command: str = "") -> str:
         mergekit = f"The same with mergekit{note}:\n\n```yaml\n{equivalent}```"
     except UserError as error:
         mergekit = f"There is no mergekit equivalent: {_plain(str(error))}"
-    scope = "everything" if recipe.scope.layers == "all" and recipe.scope.modules == MODULES else (
-        f"layers {recipe.scope.layers}; modules {', '.join(recipe.scope.modules) or 'none'}; Instruct, bit for bit, elsewhere")
+    scope = (
+        "everything"
+        if recipe.scope.layers == "all" and recipe.scope.modules == MODULES
+        else (
+            f"layers {recipe.scope.layers}; modules {', '.join(recipe.scope.modules) or 'none'}; Instruct, bit for bit, elsewhere"
+        )
+    )
     lines = "\n".join(f"- {role}: `{label}`" for role, label in roles.items())
     return f"""---
 {yaml.safe_dump(front, sort_keys=False).strip()}

@@ -100,7 +100,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", choices=("dev", "test"), default="test", help="questions: which held-out split")
     parser.add_argument("--seed", type=int, default=2, help="questions: seed")
     parser.add_argument("--count", type=int, default=400, help="questions: how many")
-    parser.add_argument("--file", type=Path, default=ASSETS / "tasks" / "mini.jsonl", help="questions: where to write them")
+    parser.add_argument(
+        "--file", type=Path, default=ASSETS / "tasks" / "mini.jsonl", help="questions: where to write them"
+    )
     parser.add_argument(
         "--results", type=Path, help="cards: the JSON object that `python -m mi_explorer sweep … --json` ended with"
     )

@@ -22,10 +22,17 @@ def days(rng: random.Random, level: int) -> Problem:
     weeks, rest = divmod(ahead, 7)
     answer = DAYS[(day + ahead) % 7]
     count = ", ".join(DAYS[(day + i) % 7] for i in range(1, rest + 1))
-    whole = (f"{ahead} days are {weeks} weeks and {rest} days.", f"After the weeks it is {DAYS[day]} again.") if weeks else ()
+    whole = (
+        (f"{ahead} days are {weeks} weeks and {rest} days.", f"After the weeks it is {DAYS[day]} again.")
+        if weeks
+        else ()
+    )
     lines = (*whole, f"{rest} more: {count}." if rest else f"So it is {answer}.")
     ask = rng.choice(
-        (f"Today is {DAYS[day]}. What day is it in {ahead} days?", f"It is {DAYS[day]}. Which day comes {ahead} days later?")
+        (
+            f"Today is {DAYS[day]}. What day is it in {ahead} days?",
+            f"It is {DAYS[day]}. Which day comes {ahead} days later?",
+        )
     )
     return Problem(
         "time",

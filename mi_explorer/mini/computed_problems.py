@@ -29,7 +29,20 @@ PEOPLE = (
     "Tina",
     "Will",
 )
-THINGS = ("apples", "books", "coins", "cards", "shells", "stamps", "pens", "marbles", "cookies", "plums", "stickers", "nuts")
+THINGS = (
+    "apples",
+    "books",
+    "coins",
+    "cards",
+    "shells",
+    "stamps",
+    "pens",
+    "marbles",
+    "cookies",
+    "plums",
+    "stickers",
+    "nuts",
+)
 GOODS = ("pen", "book", "cake", "lamp", "cup", "hat", "ball", "kite", "map", "toy")
 BOXES = ("bags", "boxes", "jars", "packs")
 
@@ -59,7 +72,10 @@ def stories(rng: random.Random, level: int) -> Problem:
             if kind == "boxes":
                 text.append(
                     rng.choice(
-                        (f"Then {who} buys {n} {box} of {size} {what}.", f"{other} brings {n} {box} with {size} {what} each.")
+                        (
+                            f"Then {who} buys {n} {box} of {size} {what}.",
+                            f"{other} brings {n} {box} with {size} {what} each.",
+                        )
                     )
                 )
                 sign, say = "+", f"Now {who} has {{}} {what}."
@@ -71,13 +87,17 @@ def stories(rng: random.Random, level: int) -> Problem:
         elif kind == "get":
             n = rng.randint(2, 99 if level < 6 else 250)
             text.append(
-                rng.choice((f"{other} gives {who} {n} more.", f"Then {who} finds {n} {what}.", f"Then {who} buys {n} more."))
+                rng.choice(
+                    (f"{other} gives {who} {n} more.", f"Then {who} finds {n} {what}.", f"Then {who} buys {n} more.")
+                )
             )
             steps.append(Step(last, "+", n, f"Now {who} has {{}} {what}."))
             short += f" + {n}"
         elif kind == "give":
             n = rng.randint(2, max(2, min(now - 1, 99)))
-            text.append(rng.choice((f"Then {who} gives {n} to {other}.", f"{who} loses {n} of them.", f"Then {who} sells {n}.")))
+            text.append(
+                rng.choice((f"Then {who} gives {n} to {other}.", f"{who} loses {n} of them.", f"Then {who} sells {n}."))
+            )
             steps.append(Step(last, "-", n, f"After that {{}} {what} are left."))
             short += f" - {n}"
         elif kind == "double" and 1 < now < 200:
@@ -185,7 +205,10 @@ def comparing(rng: random.Random, level: int) -> Problem:
             first, op = rng.randint(20, 99), rng.choice("+-")
             second = rng.randint(2, min(first - 2, 60))
             steps.append(Step(first, op, second, f"{who} has {{}} {what}."))
-            text, short = f"{who} had {first} {what} and {'got' if op == '+' else 'lost'} {second}", f"{first} {op} {second}"
+            text, short = (
+                f"{who} had {first} {what} and {'got' if op == '+' else 'lost'} {second}",
+                f"{first} {op} {second}",
+            )
         return text + ".", short, f"r{len(steps) - 1}"
 
     left, right = holding(a, level > 4), holding(b, level > 6)
@@ -196,7 +219,9 @@ def comparing(rng: random.Random, level: int) -> Problem:
     more, less, big, small = (a, b, left, right) if x > y else (b, a, right, left)
     steps.append(Step(big[2], "-", small[2], f"{more} has more, by {{}}."))
     minus = f"({small[1]})" if " " in small[1] else small[1]
-    ask = rng.choice(("Who has more, and how many more? Give the number.", f"How many more {what} does {more} have than {less}?"))
+    ask = rng.choice(
+        ("Who has more, and how many more? Give the number.", f"How many more {what} does {more} have than {less}?")
+    )
     return finish("comparing", f"{left[0]} {right[0]} {ask}", steps, f"{big[1]} - {minus}", f"how many more {more} has")
 
 
@@ -277,7 +302,10 @@ def units(rng: random.Random, level: int) -> Problem:
     """A mixed quantity in its small unit, perhaps with a part taken away or several of them: 2-4 steps."""
     big, small, factor, most = rng.choice(UNITS)
     n, rest = rng.randint(2, most), rng.randint(1, factor - 1)
-    steps = [Step(n, "*", factor, f"{n} {big} are {{}} {small}."), Step("r0", "+", rest, f"With the rest it is {{}} {small}.")]
+    steps = [
+        Step(n, "*", factor, f"{n} {big} are {{}} {small}."),
+        Step("r0", "+", rest, f"With the rest it is {{}} {small}."),
+    ]
     short = f"{n} * {factor} + {rest}"
     if level <= 3:
         return finish("units", f"How many {small} are {n} {big} and {rest} {small}?", steps, short, f"how many {small}")

@@ -63,7 +63,9 @@ def measured(settings: dict[str, Any]) -> str:
     )
 
 
-def card(role: str, runs: Sequence[Run], seconds: Sequence[int], parameters: int, results: dict[str, Any] | None) -> str:
+def card(
+    role: str, runs: Sequence[Run], seconds: Sequence[int], parameters: int, results: dict[str, Any] | None
+) -> str:
     """The README.md of one model of the trio; `seconds` are the training times of its runs."""
     examples = {p.family: p for p in questions(0, "test", 60)}
     lines = [

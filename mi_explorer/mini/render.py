@@ -117,9 +117,7 @@ def check_redo(problem: Problem, rng: random.Random) -> str:
 
 def check_undo(problem: Problem, rng: random.Random) -> str:
     a, b, c = values(problem.steps)[-1]
-    return (
-        f"Let me double-check the last step. {c} {INVERSE[problem.steps[-1].op]} {b} = {a}. Yes, the answer is {problem.answer}."
-    )
+    return f"Let me double-check the last step. {c} {INVERSE[problem.steps[-1].op]} {b} = {a}. Yes, the answer is {problem.answer}."
 
 
 def check_read(problem: Problem, rng: random.Random) -> str:
@@ -128,7 +126,9 @@ def check_read(problem: Problem, rng: random.Random) -> str:
 
 def check_swap(problem: Problem, rng: random.Random) -> str:
     step, (a, b, c) = problem.steps[-1], values(problem.steps)[-1]
-    other = f"{b} {step.op} {a} = {c}" if step.op in "+*" else f"{a} - {c} = {b}" if step.op == "-" else f"{c} + {c} = {a}"
+    other = (
+        f"{b} {step.op} {a} = {c}" if step.op in "+*" else f"{a} - {c} = {b}" if step.op == "-" else f"{c} + {c} = {a}"
+    )
     return f"Alternatively, {other}. That fits. The answer is {problem.answer}."
 
 
@@ -184,5 +184,7 @@ def facts(rng: random.Random, count: int) -> Pieces:
             lines.append(f"{c} = {c // m} * {m} + {c % m}")
         else:
             at, more = rng.randint(5 * 12, 23 * 12) * 5, rng.randint(1, 11) * 5
-            lines.append(f"{at // 60 % 24}:{at % 60:02d} plus {more} minutes is {(at + more) // 60 % 24}:{(at + more) % 60:02d}")
+            lines.append(
+                f"{at // 60 % 24}:{at % 60:02d} plus {more} minutes is {(at + more) // 60 % 24}:{(at + more) % 60:02d}"
+            )
     return [(". ".join(lines) + ".", True)]

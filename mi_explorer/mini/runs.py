@@ -32,7 +32,9 @@ BASE = Run(
 BASE_SEARCHING = replace(
     BASE,
     name="base, second phase",
-    mix=replace(BASE.mix, facts=0.12, weights=SEARCHING, style=replace(BASE.mix.style, short=0.2, worked=0.2, thought=0.6)),
+    mix=replace(
+        BASE.mix, facts=0.12, weights=SEARCHING, style=replace(BASE.mix.style, short=0.2, worked=0.2, thought=0.6)
+    ),
     steps=600,
     lr=1.2e-3,
     muon_lr=1.2e-3,

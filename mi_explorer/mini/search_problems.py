@@ -101,7 +101,9 @@ def remainders(rng: random.Random, level: int) -> Problem:
     first = next(c for c in range(bound + 1, bound + n + 1) if c % n == b)
 
     def trial(c: int) -> str:
-        return f"Try {c}: {c} = {c // m} * {m} + {c % m}, it leaves {c % m}, we need {a}, {'yes' if c % m == a else 'no'}."
+        return (
+            f"Try {c}: {c} = {c // m} * {m} + {c % m}, it leaves {c % m}, we need {a}, {'yes' if c % m == a else 'no'}."
+        )
 
     hit = next(c for c in range(first, first + n * m, n) if c % m == a)
     trials = tuple(trial(c) for c in range(first, hit + 1, n))

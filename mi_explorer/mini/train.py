@@ -107,10 +107,16 @@ def loss_of(model: Qwen3ForCausalLM, ids: torch.Tensor, learn: torch.Tensor) -> 
     return torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][learn[:, 1:]])
 
 
-def train(run: Run, tokenizer: Tokenizer, folder: Path, start: Path | None = None, save_every: float = 240.0) -> Qwen3ForCausalLM:
+def train(
+    run: Run, tokenizer: Tokenizer, folder: Path, start: Path | None = None, save_every: float = 240.0
+) -> Qwen3ForCausalLM:
     """Train `run`, resuming from `folder/state.pt` if it is there; returns the model in fp32 and writes `folder/log.jsonl`."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = new_model(tokenizer, run.seed) if start is None else Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32)
+    model = (
+        new_model(tokenizer, run.seed)
+        if start is None
+        else Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32)
+    )
     opts = optimizers(model, run)
     state = folder / "state.pt"
     step, first_pool, seconds = 0, 0, 0.0
@@ -173,7 +179,9 @@ def train(run: Run, tokenizer: Tokenizer, folder: Path, start: Path | None = Non
             half.replace(state)
             kept = now
     with (folder / "log.jsonl").open("a") as log:
-        log.write(json.dumps({"run": run.name, "done": True, "seconds": round(seconds + time.monotonic() - began)}) + "\n")
+        log.write(
+            json.dumps({"run": run.name, "done": True, "seconds": round(seconds + time.monotonic() - began)}) + "\n"
+        )
     state.unlink(missing_ok=True)
     return model
 

@@ -28,7 +28,14 @@ def layers(recipe: Recipe, decoding: Decoding, count: int) -> tuple[Cell, ...]:
     if count < 3:
         raise UserError(f"A model of {count} layers has no thirds to compare.")
     a, b = round(count / 3), round(2 * count / 3)
-    spans = (f"0-{a - 1}", f"{a}-{b - 1}", f"{b}-{count - 1}", f"0-{b - 1}", f"{a}-{count - 1}", f"0-{a - 1},{b}-{count - 1}")
+    spans = (
+        f"0-{a - 1}",
+        f"{a}-{b - 1}",
+        f"{b}-{count - 1}",
+        f"0-{b - 1}",
+        f"{a}-{count - 1}",
+        f"0-{a - 1},{b}-{count - 1}",
+    )
     cells = [Cell(replace(recipe, scope=Scope()), decoding, f"layers 0-{count - 1} and all else", "layers")]
     for text in spans:
         scope = Scope(text, IN_LAYERS)
@@ -69,12 +76,17 @@ def backbone(recipe: Recipe, decoding: Decoding, backbones: Sequence[str] = ()) 
     pairs = (recipe.pair, f"{recipe.pair}@base", *backbones)
     names = ("Instruct", "base", *backbones)
     return tuple(
-        Cell(replace(recipe, pair=pair), decoding, f"into {name}", "backbone") for pair, name in zip(pairs, names, strict=True)
+        Cell(replace(recipe, pair=pair), decoding, f"into {name}", "backbone")
+        for pair, name in zip(pairs, names, strict=True)
     )
 
 
 def methods(
-    recipe_of: Callable[[str], Recipe], decoding: Decoding, names: Sequence[str], lams: Sequence[float] | None, has_base: bool
+    recipe_of: Callable[[str], Recipe],
+    decoding: Decoding,
+    names: Sequence[str],
+    lams: Sequence[float] | None,
+    has_base: bool,
 ) -> tuple[Cell, ...]:
     """Merge methods at their published settings (`lams` None) or over a λ grid each; `names` empty: all that can run (but no
     submodule profile, which has to be made first).
@@ -95,4 +107,12 @@ def methods(
 
 
 # Table 2 of the paper; METHODS has the rest. Logit blends stand beside the weight blend of the same λ.
-PUBLISHED = {"linear": 0.8, "slerp": 0.8, "karcher": 0.8, "task_arithmetic": 0.7, "ties": 0.5, "logit": 0.8, "logit_proxy": 0.8}
+PUBLISHED = {
+    "linear": 0.8,
+    "slerp": 0.8,
+    "karcher": 0.8,
+    "task_arithmetic": 0.7,
+    "ties": 0.5,
+    "logit": 0.8,
+    "logit_proxy": 0.8,
+}

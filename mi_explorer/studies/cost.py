@@ -94,4 +94,10 @@ def amount(n: float) -> str:
 
 def roughly(seconds: float) -> str:
     """A time that is an estimate: 40 s, 12 min, 2.5 h."""
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{max(1, round(seconds))} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

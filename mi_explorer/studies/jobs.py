@@ -96,7 +96,9 @@ class Jobs:
         with self._lock:
             old = self._jobs.get(runner.name)
             if old is not None and old.state.running:
-                raise JobError(f"The study {runner.name!r} is running already. Stop it first, or give the new one another name.")
+                raise JobError(
+                    f"The study {runner.name!r} is running already. Stop it first, or give the new one another name."
+                )
             job = self._jobs[runner.name] = Job(runner)
             job.start()
             return job

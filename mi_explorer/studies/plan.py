@@ -76,7 +76,12 @@ def as_recipe(data: dict[str, Any]) -> Recipe:
     try:
         scope = Scope(data["scope"]["layers"], tuple(data["scope"]["modules"]))
         return Recipe(
-            str(data["pair"]), str(data["method"]), data["lam"], scope, tuple(dict(data["params"]).items()), str(data["template"])
+            str(data["pair"]),
+            str(data["method"]),
+            data["lam"],
+            scope,
+            tuple(dict(data["params"]).items()),
+            str(data["template"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise PlanError(f"A stored recipe cannot be read: {error!r}.") from None
@@ -115,12 +120,20 @@ class Cell:
 
     def plain(self) -> dict[str, Any]:
         """As plain JSON values; `of` is the inverse."""
-        return {"recipe": as_dict(self.recipe), "decoding": asdict(self.decoding), "label": self.label, "group": self.group}
+        return {
+            "recipe": as_dict(self.recipe),
+            "decoding": asdict(self.decoding),
+            "label": self.label,
+            "group": self.group,
+        }
 
     @staticmethod
     def of(data: dict[str, Any]) -> "Cell":
         return Cell(
-            as_recipe(data["recipe"]), Decoding(**data["decoding"]), str(data.get("label", "")), str(data.get("group", ""))
+            as_recipe(data["recipe"]),
+            Decoding(**data["decoding"]),
+            str(data.get("label", "")),
+            str(data.get("group", "")),
         )
 
 
@@ -159,7 +172,9 @@ class Plan:
     @property
     def name(self) -> str:
         """A name that stays the same while λs, questions and samples are added: the same command extends the same study."""
-        kinds = sorted({json.dumps([{**as_dict(c.recipe), "lam": 0}, asdict(c.decoding)], sort_keys=True) for c in self.cells})
+        kinds = sorted(
+            {json.dumps([{**as_dict(c.recipe), "lam": 0}, asdict(c.decoding)], sort_keys=True) for c in self.cells}
+        )
         method = "-".join(dict.fromkeys(c.recipe.method for c in self.cells)) if self.kind == "sweep" else self.kind
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{_short(self.pairs[0])}-{_short(self.task)}-{method}").strip("-")[:48]
         return f"{stem}-{digest('study', self.task, self.kind, self.task_seed, kinds)[:6]}"
@@ -233,7 +248,9 @@ def sample_seed(base: int, item_key: str, number: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
 
-def units(plan: Plan, items: Sequence[Item], cell_keys: Sequence[str], shard: tuple[int, int] = (1, 1)) -> Iterator[Unit]:
+def units(
+    plan: Plan, items: Sequence[Item], cell_keys: Sequence[str], shard: tuple[int, int] = (1, 1)
+) -> Iterator[Unit]:
     """All units of a plan in running order: cells from the ends inwards (a curve is coarse first, then fine), then questions.
 
     A shard keeps whole questions together, because the samples of a question share one prefill.

@@ -40,7 +40,9 @@ class Progress:
 class Meter:
     """Counts for one run. `lams[i]` is cell i's λ, `left[i]` its units still to make, `seen[i]` = (samples, tokens) of before."""
 
-    def __init__(self, lams: Sequence[float], left: Sequence[int], seen: Mapping[int, tuple[int, int]], now: float) -> None:
+    def __init__(
+        self, lams: Sequence[float], left: Sequence[int], seen: Mapping[int, tuple[int, int]], now: float
+    ) -> None:
         self.lams, self.left = list(lams), list(left)
         self.samples = [seen.get(i, (0, 0))[0] for i in range(len(lams))]
         self.mass = [seen.get(i, (0, 0))[1] for i in range(len(lams))]

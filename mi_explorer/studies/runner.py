@@ -80,7 +80,8 @@ Event = SampleDone | CellDone | Refined | Progress
 def items_of(task: Task) -> tuple[Item, ...]:
     """A task's questions as a study stores them."""
     return tuple(
-        Item(task.name, q.id, task.prompt(q), q.gold, q.kind, q.family, q.level, not task.republish) for q in task.questions
+        Item(task.name, q.id, task.prompt(q), q.gold, q.kind, q.family, q.level, not task.republish)
+        for q in task.questions
     )
 
 
@@ -214,7 +215,9 @@ class Runner:
         left = Counter(u.cell for u in todo)
         known = self.store.tokens(study)
         seen = {i: known[key] for i, key in enumerate(keys) if key in known}
-        meter = Meter([c.recipe.lam for c in self.plan.cells], [left[i] for i in range(len(keys))], seen, time.monotonic())
+        meter = Meter(
+            [c.recipe.lam for c in self.plan.cells], [left[i] for i in range(len(keys))], seen, time.monotonic()
+        )
         meter.tokens, self._meter = self._meter.tokens, meter
         meter.paused(meter.began)
         return todo
@@ -238,7 +241,9 @@ class Runner:
             while pending and len(rows) < self.window:
                 unit = pending.popleft()
                 cell, item = self.plan.cells[unit.cell], self.items[unit.item]
-                ask = Ask(unit.key, item.prompt, cell.recipe, cell.decoding.with_seed(unit.seed), item.answer, item.kind)
+                ask = Ask(
+                    unit.key, item.prompt, cell.recipe, cell.decoding.with_seed(unit.seed), item.answer, item.kind
+                )
                 which = (unit.item, asker.prompts.parent(cell.recipe))
                 try:
                     if which not in prompts:
@@ -303,14 +308,18 @@ class Runner:
         """What the engine has said; waits a moment if it is silent."""
         out = Asker.events(stream, 0.05) if stream is not None else []
         if not out:
-            time.sleep(0.005)  # a stream that has nothing more to say answers at once: paused, or the last verdicts are sought
+            time.sleep(
+                0.005
+            )  # a stream that has nothing more to say answers at once: paused, or the last verdicts are sought
         return out
 
     def _reorder(self, pending: deque[Unit]) -> None:
         """Bring the units nearest to a preferred λ to the front."""
         if self._preferred:
             lam = self._preferred.pop()
-            ordered = sorted(pending, key=lambda u: abs(self.plan.cells[u.cell].recipe.lam - lam))  # stable within a cell
+            ordered = sorted(
+                pending, key=lambda u: abs(self.plan.cells[u.cell].recipe.lam - lam)
+            )  # stable within a cell
             pending.clear()
             pending.extend(ordered)
 

@@ -8,7 +8,9 @@ from mi_explorer.tasks.sources import Source
 from mi_explorer.tasks.task import LETTER, LETTERS, Question, Task
 
 RIGHT, WRONG = "Correct Answer", ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
-SOURCE = Source("Idavidrein/gpqa", "train", ("Question", RIGHT, *WRONG), "CC-BY-4.0, gated", config="gpqa_diamond", gated=True)
+SOURCE = Source(
+    "Idavidrein/gpqa", "train", ("Question", RIGHT, *WRONG), "CC-BY-4.0, gated", config="gpqa_diamond", gated=True
+)
 
 
 def load(seed: int = 0, path: str | Path | None = None) -> Task:

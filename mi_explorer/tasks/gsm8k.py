@@ -15,5 +15,7 @@ def load(seed: int = 0, path: str | Path | None = None) -> Task:
         _, mark, answer = str(row["answer"]).rpartition("####")
         if not mark:
             raise TaskError(f"Row {i + 1} of {path or SOURCE.id} has no answer after '####'.")
-        questions.append(Question(f"gsm8k-{i}", str(row["question"]).strip(), answer.strip().replace(",", ""), kind="number"))
+        questions.append(
+            Question(f"gsm8k-{i}", str(row["question"]).strip(), answer.strip().replace(",", ""), kind="number")
+        )
     return Task("gsm8k", tuple(questions), BOXED, SOURCE.licence, SOURCE.id, title="GSM8K")

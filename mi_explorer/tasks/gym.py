@@ -32,7 +32,11 @@ FROZEN_SEED, FROZEN_EACH = 20_250, 12
 
 def frozen(seed: int = 0, path: str | Path | None = None) -> Task:
     """The sample that ships with the package: tasks with one right answer each, so that no extra is needed to score them."""
-    task = from_file(Path(path) if path else ASSETS / "reasoning_gym.jsonl", name="reasoning_gym", title="reasoning-gym (frozen sample)")
+    task = from_file(
+        Path(path) if path else ASSETS / "reasoning_gym.jsonl",
+        name="reasoning_gym",
+        title="reasoning-gym (frozen sample)",
+    )
     return replace(task, suffix=SUFFIX, licence=LICENCE, source="reasoning-gym 0.1.25")
 
 
@@ -41,7 +45,9 @@ def load(name: str, seed: int = 0, size: int | None = None) -> Task:
     base = (seed + 1) * SPREAD
     questions = []
     for i, entry in enumerate(_items(name, base, size or SIZE)):
-        gold = json.dumps({"task": name, "seed": base, "index": i, "answer": entry["answer"]}, ensure_ascii=False, default=str)
+        gold = json.dumps(
+            {"task": name, "seed": base, "index": i, "answer": entry["answer"]}, ensure_ascii=False, default=str
+        )
         questions.append(Question(f"{name}-{base}-{i}", entry["question"], gold, name, kind="reasoning_gym"))
     return Task(PREFIX + name, tuple(questions), SUFFIX, LICENCE, "reasoning-gym", title=f"reasoning-gym: {name}")
 
@@ -55,7 +61,9 @@ def _items(name: str, seed: int, size: int) -> Iterator[dict[str, Any]]:
     if name not in DATASETS or name == "composite":
         raise unknown("reasoning-gym task", name, set(DATASETS) - {"composite"})
     if name in UNSTABLE:
-        raise TaskError(f"reasoning-gym's {name} gives other items in every process, so results could not be repeated. Take another.")
+        raise TaskError(
+            f"reasoning-gym's {name} gives other items in every process, so results could not be repeated. Take another."
+        )
     data = create_dataset(name, size=size, seed=seed)
     return (data[i] for i in range(size))
 
@@ -82,7 +90,15 @@ def freeze(path: Path) -> int:
         for i, entry in enumerate(_items(name, FROZEN_SEED * SPREAD, FROZEN_EACH)):
             answer = str(entry["answer"]).strip()
             kind = kind_of(answer) if kind_of(answer) == "number" else "text"
-            rows.append({"id": f"{name}-{i}", "question": entry["question"].strip(), "answer": answer, "family": name, "kind": kind})
+            rows.append(
+                {
+                    "id": f"{name}-{i}",
+                    "question": entry["question"].strip(),
+                    "answer": answer,
+                    "family": name,
+                    "kind": kind,
+                }
+            )
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return len(rows)
 

@@ -29,7 +29,9 @@ def load(seed: int = 0, path: str | Path | None = None, loose: bool = False) -> 
             prompt, ids = str(row["prompt"]), [str(i) for i in given[0]]
             gold = {"prompt": prompt, "ids": ids, "kwargs": [dict(k or {}) for k in given[1]]}
         except (TypeError, ValueError):
-            raise TaskError(f"Row {i + 1} of {path or SOURCE.id} has no list of instructions with their arguments.") from None
+            raise TaskError(
+                f"Row {i + 1} of {path or SOURCE.id} has no list of instructions with their arguments."
+            ) from None
         family = ids[0].split(":")[0] if ids else ""
         text = json.dumps(gold, ensure_ascii=False, sort_keys=True)
         questions.append(Question(f"ifeval-{row.get('key', i)}", prompt, text, family, len(ids), kind=kind))
@@ -57,7 +59,9 @@ def checker(loose: bool) -> Callable[[str, str], bool]:
         import langdetect
         import nltk
 
-        nltk.download = lambda *args, **kwargs: False  # lm-eval downloads at import; a check must not reach for the network
+        nltk.download = lambda *args, **kwargs: (
+            False
+        )  # lm-eval downloads at import; a check must not reach for the network
         from lm_eval.tasks.ifeval import utils
     except ImportError:
         raise JudgeError(EXTRA) from None

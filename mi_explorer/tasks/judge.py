@@ -37,7 +37,11 @@ class _Child:
 
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parents[2])
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))), "PYTHONHASHSEED": "0"}
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
+            "PYTHONHASHSEED": "0",
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mi_explorer.tasks.judge"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8", env=env,
@@ -131,7 +135,9 @@ def _prepare(kind: str) -> Any:
         logging.disable(logging.WARNING)  # it warns at every call that its own timeouts, by the clock, are off
 
         def math(gold: str, answer: str) -> bool:
-            golds, answers = (parse(t if "$" in t or "\\boxed" in t else f"${t}$", parsing_timeout=None) for t in (gold, answer))
+            golds, answers = (
+                parse(t if "$" in t or "\\boxed" in t else f"${t}$", parsing_timeout=None) for t in (gold, answer)
+            )
             return bool(golds and answers and verify(golds, answers, timeout_seconds=None))
 
         math("\\frac{1}{2}x+1", "\\sqrt{2}")  # the first parse builds its tables, which is not part of any check
@@ -190,7 +196,11 @@ def main() -> None:
             with _timed("gold" in request):
                 reply = {"ok": "gold" not in request or bool(checks[kind](request["gold"], request["answer"]))}
         except (UserError, ImportError) as error:
-            reply = {"error": str(error) if isinstance(error, UserError) else f"The check {kind!r} needs a package that is not here: {error}."}
+            reply = {
+                "error": str(error)
+                if isinstance(error, UserError)
+                else f"The check {kind!r} needs a package that is not here: {error}."
+            }
         except (Exception, _OutOfTime):  # noqa: BLE001 - whatever an answer does to a checker, it is not right
             reply = {"ok": False}
         replies.write(json.dumps(reply) + "\n")

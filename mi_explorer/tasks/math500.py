@@ -5,7 +5,12 @@ from pathlib import Path
 from mi_explorer.tasks.sources import Source
 from mi_explorer.tasks.task import BOXED, Question, Task
 
-SOURCE = Source("HuggingFaceH4/MATH-500", "test", ("problem", "answer", "level"), "not stated on its card; its source, PRM800K, is MIT")
+SOURCE = Source(
+    "HuggingFaceH4/MATH-500",
+    "test",
+    ("problem", "answer", "level"),
+    "not stated on its card; its source, PRM800K, is MIT",
+)
 
 
 def load(seed: int = 0, path: str | Path | None = None) -> Task:

@@ -12,7 +12,12 @@ def load(seed: int = 0, path: str | Path | None = None, part: str = "") -> Task:
 
     `part` keeps a family (`stories`) or a level (`3`). Raises `UserError` for a part that there is not.
     """
-    task = from_file(Path(path) if path else ASSETS / "mini.jsonl", name="mini", title="Embedded pair: held-out problems", licence="Apache-2.0")
+    task = from_file(
+        Path(path) if path else ASSETS / "mini.jsonl",
+        name="mini",
+        title="Embedded pair: held-out problems",
+        licence="Apache-2.0",
+    )
     if not part:
         return task
     parts = {q.family for q in task.questions} | {str(q.level) for q in task.questions}

@@ -27,7 +27,14 @@ SPLITS = {
     "ifeval": ifeval.SOURCE.split,
     "ifeval-loose": ifeval.SOURCE.split,
 }
-HUB = ("gsm8k", "math500", "aime25", "gpqa", "ifeval", "ifeval-loose")  # fetched from the hub unless a local file is given
+HUB = (
+    "gsm8k",
+    "math500",
+    "aime25",
+    "gpqa",
+    "ifeval",
+    "ifeval-loose",
+)  # fetched from the hub unless a local file is given
 
 
 def needs_hub(name: str) -> bool:

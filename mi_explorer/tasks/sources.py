@@ -90,7 +90,9 @@ def _local(path: Path, split: str) -> list[dict[str, Any]]:
         files = sorted(f for f in path.rglob("*") if f.suffix in kinds)
         files = [f for f in files if split in f.name] or files
         if len(files) != 1:
-            raise TaskError(f"The folder {path.name} holds {len(files)} data files for the split {split!r}; name one file.")
+            raise TaskError(
+                f"The folder {path.name} holds {len(files)} data files for the split {split!r}; name one file."
+            )
         path = files[0]
     if not path.is_file():
         raise TaskError(f"There is no file {str(path)!r}.")
@@ -103,7 +105,11 @@ def _local(path: Path, split: str) -> list[dict[str, Any]]:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 return list(csv.DictReader(file))
         text = path.read_text(encoding="utf-8-sig").strip()
-        rows = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines() if line.strip()]
+        rows = (
+            json.loads(text)
+            if text.startswith("[")
+            else [json.loads(line) for line in text.splitlines() if line.strip()]
+        )
     except UserError:
         raise
     except (ValueError, OSError, RecursionError, csv.Error) as error:

@@ -18,7 +18,7 @@ from mi_explorer.tasks.verify import KINDS, MAX_ANSWER, verify
 ASSETS = paths.ASSETS / "tasks"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BOXED = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
-LETTER = "\n\nPlease reason step by step, and end with the letter of your choice: \"The answer is (X)\"."
+LETTER = '\n\nPlease reason step by step, and end with the letter of your choice: "The answer is (X)".'
 MAX_FILE, MAX_TEXT = 64 * 2**20, 100_000  # bytes of a task file, characters of a question
 MAX_QUESTIONS = 200_000
 
@@ -115,7 +115,9 @@ def from_file(path: Path, **about: Any) -> Task:
             raise TaskError(f"The task file {path.name} is larger than {MAX_FILE >> 20} MB. Split it.")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise TaskError(f"There is no task file {str(path)!r}. Give a .jsonl or .csv with the columns question and answer.") from None
+        raise TaskError(
+            f"There is no task file {str(path)!r}. Give a .jsonl or .csv with the columns question and answer."
+        ) from None
     except BoundError as error:
         raise TaskError(f"A task file cannot be read: {error}") from None
     except UnicodeDecodeError:
@@ -124,12 +126,16 @@ def from_file(path: Path, **about: Any) -> Task:
         raise TaskError(f"The task file {path.name} cannot be read: {error.strerror}.") from None
     rows = _csv_rows(path.name, text) if path.suffix.lower() == ".csv" else _json_rows(path.name, text)
     if len(rows) > MAX_QUESTIONS:
-        raise TaskError(f"The task file {path.name} holds {len(rows):,} questions; at most {MAX_QUESTIONS:,} are read. Split it.")
+        raise TaskError(
+            f"The task file {path.name} holds {len(rows):,} questions; at most {MAX_QUESTIONS:,} are read. Split it."
+        )
     questions = tuple(question(row, f"{path.name}, row {i + 1}", str(i)) for i, row in enumerate(rows))
     if not questions:
         raise TaskError(f"The task file {path.name} holds no questions.")
     if len({q.id for q in questions}) < len(questions):
-        raise TaskError(f"Two questions of {path.name} have the same id. Ids must differ; leave the column out to number them.")
+        raise TaskError(
+            f"Two questions of {path.name} have the same id. Ids must differ; leave the column out to number them."
+        )
     return Task(**{"name": path.stem, "questions": questions, "source": path.name, **about})
 
 
@@ -147,7 +153,9 @@ def _json_rows(file: str, text: str) -> list[Any]:
             try:
                 rows.append(json.loads(line))
             except (ValueError, RecursionError):
-                raise TaskError(f"{file}, line {i + 1} is not JSON. Each line must be one object with question and answer.") from None
+                raise TaskError(
+                    f"{file}, line {i + 1} is not JSON. Each line must be one object with question and answer."
+                ) from None
     return rows
 
 
@@ -156,12 +164,20 @@ def question(row: Any, where: str, id: str) -> Question:
     if not isinstance(row, Mapping):
         raise TaskError(f"{where} is not an object with the fields question and answer.")
     text, answer = row.get("question"), row.get("answer")
-    if not isinstance(text, str) or not text.strip() or answer is None or isinstance(answer, (list, dict)) or not str(answer).strip():
+    if (
+        not isinstance(text, str)
+        or not text.strip()
+        or answer is None
+        or isinstance(answer, (list, dict))
+        or not str(answer).strip()
+    ):
         raise TaskError(f"{where} needs a question and an answer, both as text.")
     if len(text) > MAX_TEXT:
         raise TaskError(f"{where}: the question has more than {MAX_TEXT:,} characters.")
     if len(str(answer)) > MAX_ANSWER:
-        raise TaskError(f"{where}: the answer has more than {MAX_ANSWER:,} characters, more than any response may give.")
+        raise TaskError(
+            f"{where}: the answer has more than {MAX_ANSWER:,} characters, more than any response may give."
+        )
     kind = str(row.get("kind") or "auto")
     if kind not in KINDS:
         raise TaskError(f"{where}: unknown kind {kind[:40]!r}. Known: {', '.join(KINDS)}.")
@@ -176,7 +192,9 @@ def question(row: Any, where: str, id: str) -> Question:
         raise TaskError(f"{where}: the level must be a whole number, not {str(row.get('level'))[:40]!r}.") from None
     known = ("id", "question", "answer", "family", "level", "choices", "kind")
     meta = MappingProxyType({str(k): v for k, v in row.items() if k not in known})
-    return Question(str(row.get("id") or id), text.strip(), answer, str(row.get("family") or ""), level, choices, kind, meta)
+    return Question(
+        str(row.get("id") or id), text.strip(), answer, str(row.get("family") or ""), level, choices, kind, meta
+    )
 
 
 def _choices(value: Any, where: str) -> tuple[str, ...]:
@@ -184,7 +202,9 @@ def _choices(value: Any, where: str) -> tuple[str, ...]:
     if isinstance(value, str):
         text = value.strip()
         try:
-            value = json.loads(text) if text.startswith("[") else [part.strip() for part in text.split("|")] if text else []
+            value = (
+                json.loads(text) if text.startswith("[") else [part.strip() for part in text.split("|")] if text else []
+            )
         except (ValueError, RecursionError):
             raise TaskError(f"{where}: the choices are not a JSON list.") from None
     if not value:

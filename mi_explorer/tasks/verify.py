@@ -71,7 +71,9 @@ def kind_of(gold: str) -> str:
         return "number"
     if re.match(r"^[A-Z]\) ", gold):
         return "choice"
-    if re.search(r"[\\^_{}=<>]|\d\s*[-+*/,]|[-+*/]\s*\d|\d[a-z]\b|\bpi\b|\bsqrt", text) and not re.search(r"\d:\d\d", text):
+    if re.search(r"[\\^_{}=<>]|\d\s*[-+*/,]|[-+*/]\s*\d|\d[a-z]\b|\bpi\b|\bsqrt", text) and not re.search(
+        r"\d:\d\d", text
+    ):
         return "math"
     return "text"
 
@@ -94,7 +96,12 @@ def verify(gold: str, answer: str | None, kind: str = "auto") -> bool:
     if known == "math":
         return _symbolic(gold, answer)
     # A number may be given as an expression; a word that stands where a number should is just wrong.
-    return kind == "auto" and known == "number" and bool(re.search(r"[\\^*/+()=]", _unwrap(answer))) and _symbolic(gold, answer)
+    return (
+        kind == "auto"
+        and known == "number"
+        and bool(re.search(r"[\\^*/+()=]", _unwrap(answer)))
+        and _symbolic(gold, answer)
+    )
 
 
 def _symbolic(gold: str, answer: str) -> bool:
@@ -119,7 +126,15 @@ def _unwrap(text: str) -> str:
 
 def _fraction(text: str) -> Fraction | None:
     """The rational number that `text` is, if it is just that (with currency, thousands separators, percent, LaTeX \\frac)."""
-    text = text.strip().replace("−", "-").replace("\\!", "").replace("{,}", ",").replace("\\,", "").replace("\\$", "").replace("$", "")
+    text = (
+        text.strip()
+        .replace("−", "-")
+        .replace("\\!", "")
+        .replace("{,}", ",")
+        .replace("\\,", "")
+        .replace("\\$", "")
+        .replace("$", "")
+    )
     text = re.sub(r"\\?%$|\\%$|(?:\^\{?\\circ\}?|°)$", "", text).strip().replace("€", "").replace("£", "")
     if match := _FRAC.fullmatch(text):
         text = f"{match[1]}{match[2] or match[3]}/{match[4] or match[5]}"

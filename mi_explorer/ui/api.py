@@ -163,7 +163,9 @@ class Api:
         bench, made = self._recipe(pair, lam, method, layers, modules, params, template)
         try:
             names = tuple(bench.resident.names) if bench.resident is not None else ()
-            mergekit = to_mergekit(made, bench.pair, names).replace(f"{ASSETS.parent}/", "")  # no path of the server's goes out
+            mergekit = to_mergekit(made, bench.pair, names).replace(
+                f"{ASSETS.parent}/", ""
+            )  # no path of the server's goes out
         except UserError:
             mergekit = None
         forms = {"yaml": to_yaml(made), "json": to_json(made), "query": to_query(made), "command": reproduce(made)}
@@ -177,7 +179,9 @@ class Api:
     ) -> Iterator[Frame]:  # fmt: skip
         """Answer one prompt at one λ (0 = Instruct, 1 = Thinking). Streams the growing response; the last state has the verdict."""
         decoding = self._decoding(temperature, top_p, top_k, cap, seed)
-        for frames in self._answers(prompt, (lam,), gold, decoding, self._recipe(pair, lam, method, layers, modules, params, template)):
+        for frames in self._answers(
+            prompt, (lam,), gold, decoding, self._recipe(pair, lam, method, layers, modules, params, template)
+        ):
             yield frames[0]
 
     def strip(
@@ -190,9 +194,13 @@ class Api:
         if len(many) > MOST_LAMS:
             raise ApiError(f"A strip has at most {MOST_LAMS} λs, not {len(many)}. Ask for them in several calls.")
         decoding = self._decoding(temperature, top_p, top_k, cap, seed)
-        yield from self._answers(prompt, many, gold, decoding, self._recipe(pair, many[0], method, layers, modules, params, template))
+        yield from self._answers(
+            prompt, many, gold, decoding, self._recipe(pair, many[0], method, layers, modules, params, template)
+        )
 
-    def _answers(self, prompt: str, lams: tuple[float, ...], gold: str, decoding: Decoding, made: tuple[Any, Recipe]) -> Iterator[list[Frame]]:
+    def _answers(
+        self, prompt: str, lams: tuple[float, ...], gold: str, decoding: Decoding, made: tuple[Any, Recipe]
+    ) -> Iterator[list[Frame]]:
         bench, recipe = made
         if len(prompt) > view.PROMPT_LIMIT:
             raise ApiError(f"The prompt has {len(prompt):,} characters; at most {view.PROMPT_LIMIT:,} are read here.")
@@ -222,16 +230,26 @@ class Api:
         many = parse_lambdas(lams)
         bench, made = self._recipe(pair, many[0], method, layers, modules, params, template)
         decoding = self._decoding(temperature, top_p, top_k, cap, seed)
-        if not 1 <= int(questions) <= MOST_UNITS or not 1 <= int(samples) <= MOST_UNITS or len(many) * questions * samples > MOST_UNITS:
+        if (
+            not 1 <= int(questions) <= MOST_UNITS
+            or not 1 <= int(samples) <= MOST_UNITS
+            or len(many) * questions * samples > MOST_UNITS
+        ):
             raise ApiError(f"{len(many)} λs × {questions} questions × {samples} samples are not between 1 and {MOST_UNITS:,}. "
                            "Larger sweeps are made on the command line, where they can be resumed.")  # fmt: skip
         items = items_of(load_task(self._task, int(questions)))
-        plan = Plan(self._task, grid(made, many, decoding), len(items), int(samples), command="the page's /sweep endpoint")
+        plan = Plan(
+            self._task, grid(made, many, decoding), len(items), int(samples), command="the page's /sweep endpoint"
+        )
         with self._starting:
-            running = sum(job.state.running for name in set(self._started.values()) if (job := self._jobs.get(name)) is not None)
+            running = sum(
+                job.state.running for name in set(self._started.values()) if (job := self._jobs.get(name)) is not None
+            )
             if running >= MOST_RUNS:
                 raise ApiError(f"{running} sweeps are running already. Try again when one of them is done.")
-            runner = Runner(bench.store, plan, items, lambda _: bench, refine=max(0, min(int(refine), 5)), next_cells=next_cells)
+            runner = Runner(
+                bench.store, plan, items, lambda _: bench, refine=max(0, min(int(refine), 5)), next_cells=next_cells
+            )
             job = self._jobs.start(runner)
             token = secrets.token_urlsafe(16)
             self._started[token] = runner.name
@@ -283,7 +301,14 @@ class Api:
 
     # -- values ------------------------------------------------------------------------------------------------------
     def _recipe(
-        self, pair: str, lam: float, method: str, layers: str, modules: str, params: dict[str, float] | None, template: str
+        self,
+        pair: str,
+        lam: float,
+        method: str,
+        layers: str,
+        modules: str,
+        params: dict[str, float] | None,
+        template: str,
     ) -> tuple[Any, Recipe]:
         """The bench of a loaded pair and the checked recipe."""
         bench = self._pairs.at(pair)[0].bench
@@ -291,7 +316,14 @@ class Api:
             loaded = ", ".join(repr(room.bench.pair.name) for room in self._pairs.rooms())
             raise ApiError(f"The pair {pair[:80]!r} is not loaded here. Loaded: {loaded}.")
         names = list(MODULES) if modules.strip() == "all" else [m.strip() for m in modules.split(",") if m.strip()]
-        given = {"pair": bench.pair.name, "lam": lam, "method": method, "layers": layers, "modules": names, "params": params or {}}
+        given = {
+            "pair": bench.pair.name,
+            "lam": lam,
+            "method": method,
+            "layers": layers,
+            "modules": names,
+            "params": params or {},
+        }
         made = view.from_dict({**given, "template": template}).recipe()
         bench.check(made)
         return bench, made
@@ -383,5 +415,10 @@ def add(pairs: Pairs, settings: Any = None, jobs: Jobs | None = None, visitors: 
         (api.sweep_status, None, 4, "api status"),
         (api.sweep_stop, None, 8, "api"),
     ):
-        gr.api(endpoint(handler, gives, pairs.at("")[0].limits), api_name=handler.__name__, concurrency_limit=limit, concurrency_id=group)
+        gr.api(
+            endpoint(handler, gives, pairs.at("")[0].limits),
+            api_name=handler.__name__,
+            concurrency_limit=limit,
+            concurrency_id=group,
+        )
     return api

@@ -19,7 +19,9 @@ def estimate(plan: Plan, items: Sequence[Item], bench: Any, library: Library, jo
     wanted = [unit.key for unit in units(plan, items, keys)]
     own = library.own
     missing = len(wanted) - (len(own.have(wanted)) if own is not None else 0)
-    return cost.estimate(plan, len(wanted), missing, cost.learn(_counted(plan, library)), _rate(plan, bench, library, jobs))
+    return cost.estimate(
+        plan, len(wanted), missing, cost.learn(_counted(plan, library)), _rate(plan, bench, library, jobs)
+    )
 
 
 def _counted(plan: Plan, library: Library) -> Iterator[tuple[Recipe, int, int]]:

@@ -140,14 +140,23 @@ class Parcels:
     def file(self, token: str, name: str) -> Path:
         """The finished file. Raises `ParcelError` where there is none of this token and name."""
         parcel = self._parcels.get(token)
-        if parcel is None or parcel.state != "done" or parcel.file is None or parcel.file.name != name or not parcel.file.is_file():
+        if (
+            parcel is None
+            or parcel.state != "done"
+            or parcel.file is None
+            or parcel.file.name != name
+            or not parcel.file.is_file()
+        ):
             raise ParcelError("This file is not there any more. Make it again.")
         return parcel.file
 
     def _tidy(self) -> None:
         """Drop what is over and old, and the oldest files above the room."""
         with self._lock:
-            over = sorted(((p.changed, t, p) for t, p in self._parcels.items() if p.state not in ("waiting", "running")), key=lambda x: x[0])
+            over = sorted(
+                ((p.changed, t, p) for t, p in self._parcels.items() if p.state not in ("waiting", "running")),
+                key=lambda x: x[0],
+            )
             left = sum(p.bytes for *_, p in over)
             for place, (changed, token, parcel) in enumerate(over, 1):
                 if time.monotonic() - changed > self.keep or (left > self.room and place < len(over)):
@@ -176,6 +185,8 @@ class Parcels:
                 path = self.file(request.path_params["token"], request.path_params["name"])
             except ParcelError as error:
                 return PlainTextResponse(str(error), 404)
-            return FileResponse(path, media_type="application/octet-stream", filename=path.name, headers={"cache-control": "no-store"})
+            return FileResponse(
+                path, media_type="application/octet-stream", filename=path.name, headers={"cache-control": "no-store"}
+            )
 
         return Route(ROUTE + "/{token}/{name}", send)

@@ -13,7 +13,9 @@ from mi_explorer.ui.access import settings as options
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted (Ctrl+C, or the SIGTERM of a container or a service); 2 with a message when a setting cannot be used."""
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as process 1 of a container it would be ignored otherwise
+        signal.signal(
+            signal.SIGTERM, signal.default_int_handler
+        )  # as process 1 of a container it would be ignored otherwise
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
         settings = options.read(arguments)

@@ -19,7 +19,13 @@ from mi_explorer.ui.explore.page_setup import about
 
 log = logging.getLogger(__name__)
 TICK = 0.1  # seconds between two words about a load
-PHASES = {"check": "Checking", "open": "Opening the files", "read": "Reading", "bind": "Binding", "measure": "Measuring steps"}
+PHASES = {
+    "check": "Checking",
+    "open": "Opening the files",
+    "read": "Reading",
+    "bind": "Binding",
+    "measure": "Measuring steps",
+}
 Report = Callable[[str, int, int], None]
 
 
@@ -58,7 +64,9 @@ class Pairs:
         self._lock = threading.Lock()  # around the dict
         self._loading = threading.Lock()  # one load at a time
         self._going: tuple[str, threading.Event] | None = None  # its token, and whether it is to stop
-        self.held: Callable[[str], bool] = lambda name: False  # whether something beside Explore, such as a sweep, runs on a pair
+        self.held: Callable[[str], bool] = lambda name: (
+            False
+        )  # whether something beside Explore, such as a sweep, runs on a pair
 
     def at(self, name: Any) -> tuple[Explore, dict[str, Any]]:
         """The handlers and the fixed part of a resident pair; of the first one for any other name."""
@@ -114,7 +122,9 @@ class Pairs:
                 told: queue.Queue[tuple[str, int, int]] = queue.Queue()
                 failed: list[Exception] = []
                 self._going = (token, threading.Event())
-                loader = threading.Thread(target=self._load, args=(pair, lambda *what: told.put(what), failed, self._going[1]), daemon=True)
+                loader = threading.Thread(
+                    target=self._load, args=(pair, lambda *what: told.put(what), failed, self._going[1]), daemon=True
+                )
                 loader.start()
                 yield from _steps(loader, told, sum(judged.facts["disk"].values()))
                 if failed:
@@ -179,7 +189,9 @@ def step(phase: str, done: int, total: int, about: str = "") -> dict[str, Any]:
     return {"phase": list(PHASES).index(phase) + 1, "of": len(PHASES), "text": text, "done": done, "total": total}
 
 
-def _steps(loader: threading.Thread, told: "queue.Queue[tuple[str, int, int]]", disk: float) -> Iterator[dict[str, Any]]:
+def _steps(
+    loader: threading.Thread, told: "queue.Queue[tuple[str, int, int]]", disk: float
+) -> Iterator[dict[str, Any]]:
     """What the loader tells until it ends: at most once a `TICK` within a phase, every phase at least once."""
     last: tuple[str, int, int] | None = None
     while loader.is_alive() or not told.empty():
@@ -188,6 +200,8 @@ def _steps(loader: threading.Thread, told: "queue.Queue[tuple[str, int, int]]", 
         while not told.empty():
             news.append(told.get_nowait())
         for what, after in zip(news, [*news[1:], ("", 0, 0)]):
-            if what[0] != after[0] and what != last and what[0] in PHASES and what[0] != "check":  # that was told before
+            if (
+                what[0] != after[0] and what != last and what[0] in PHASES and what[0] != "check"
+            ):  # that was told before
                 last = what
                 yield step(*what, f" of each parent ({disk / 1e9:.1f} GB on disk)" if what[0] == "read" else "")

@@ -81,7 +81,13 @@ def theme() -> gr.themes.Base:
     return gr.themes.Base(
         primary_hue=gr.themes.colors.indigo,
         neutral_hue=gr.themes.colors.slate,
-        font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "Segoe UI", "Helvetica Neue", "Arial", "sans-serif"],
+        font=[
+            gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)),
+            "Segoe UI",
+            "Helvetica Neue",
+            "Arial",
+            "sans-serif",
+        ],
         font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "Menlo", "Consolas", "monospace"],
     ).set(
         body_background_fill="#fbfbfc",
@@ -101,14 +107,19 @@ def packed(value: Any) -> str:
 def wire(state: dict[str, Any]) -> dict[str, Any]:
     """A state as it travels: the texts by frame, which Gradio sends as what was appended, and all the rest as one text."""
     frames = {k: {name: x for name, x in f.items() if name not in TEXTS} for k, f in state["frames"].items()}
-    return {"run": packed({**state, "frames": frames}), **{part: {k: f[part] for k, f in state["frames"].items()} for part in TEXTS}}
+    return {
+        "run": packed({**state, "frames": frames}),
+        **{part: {k: f[part] for k, f in state["frames"].items()} for part in TEXTS},
+    }
 
 
 def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = None) -> gr.Blocks:
     """The app of these pairs; the page opens on the first one, or on the resident pair that its address names."""
 
     def fixed_part(fixed: dict[str, Any]) -> str:
-        return packed({**fixed, "pairs": pairs.offered(), "policy": pairs.policy, "live": "" if spaces.on_zero() else ROUTE})
+        return packed(
+            {**fixed, "pairs": pairs.offered(), "policy": pairs.policy, "live": "" if spaces.on_zero() else ROUTE}
+        )
 
     def stop(token: Any) -> bool:
         return pairs.stop(token) or any(explore.stop(token) for explore in pairs.rooms())
@@ -179,7 +190,9 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
     return app
 
 
-def launch(app: gr.Blocks, host: str, port: int, settings: Settings | None = None, limits: Limits | None = None, **more: Any) -> Any:
+def launch(
+    app: gr.Blocks, host: str, port: int, settings: Settings | None = None, limits: Limits | None = None, **more: Any
+) -> Any:
     """Serve the page at host:port behind the gate of these settings. Raises OSError when the port is taken."""
     settings = replace(settings or Settings(), host=host, port=port)
     for name, value in DASHBOARD.items():
@@ -223,14 +236,18 @@ def serve(settings: Settings) -> None:
         home, dtype = settings.home or None, settings.dtype or None
         if spaces.on_zero() and settings.device != "cpu":  # a GPU only for the time of a call
             return spaces.SpaceBench.open_space(pair, settings.device, dtype, home, settings.rows)
-        return Workbench.open(pair, device=settings.device, dtype=dtype, home=home, max_rows=settings.rows, report=report)
+        return Workbench.open(
+            pair, device=settings.device, dtype=dtype, home=home, max_rows=settings.rows, report=report
+        )
 
     questions = questions_of(settings.task)
     limits = Limits(settings.runs, settings.address_runs, settings.tokens)
     guard = Guard(settings.pairs, settings.hub, settings.folders, asked=settings.task)
     with open_bench(settings.pair) as bench:
         first = room_of(bench, questions, settings.task, limits)
-        pairs = Pairs(*first, lambda pair, report: room_of(open_bench(pair, report), questions, settings.task, limits), guard)
+        pairs = Pairs(
+            *first, lambda pair, report: room_of(open_bench(pair, report), questions, settings.task, limits), guard
+        )
         jobs = Jobs()
         try:
             app = build(pairs, settings, jobs)
@@ -243,7 +260,9 @@ def serve(settings: Settings) -> None:
             pairs.close()
 
 
-def room_of(bench: Any, questions: tuple[Any, ...], task: str, limits: Limits | None = None) -> tuple[Explore, dict[str, Any]]:
+def room_of(
+    bench: Any, questions: tuple[Any, ...], task: str, limits: Limits | None = None
+) -> tuple[Explore, dict[str, Any]]:
     """The handlers and the fixed part of an open workbench, on its precomputed strip where there is one."""
     from mi_explorer.checkpoints.preflight import preflight
 

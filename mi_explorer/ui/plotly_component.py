@@ -20,7 +20,15 @@ ON_LOAD = "MI.figure(element, { trigger, props, watch }); /* events: 'pick' */"
 
 # Okabe–Ito, and one scale for λ: the same as in assets/web/core.js.
 INSTRUCT, THINKING, RIGHT, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-LAMBDA_SCALE = ((0, 114, 178), (67, 103, 184), (106, 90, 180), (140, 78, 160), (170, 73, 125), (194, 77, 78), (213, 94, 0))
+LAMBDA_SCALE = (
+    (0, 114, 178),
+    (67, 103, 184),
+    (106, 90, 180),
+    (140, 78, 160),
+    (170, 73, 125),
+    (194, 77, 78),
+    (213, 94, 0),
+)
 
 
 def lambda_colour(lam: float) -> str:
@@ -90,6 +98,8 @@ def route() -> Any:
         packed = "gzip" in request.headers.get("accept-encoding", "")
         body = _script() if packed else gzip.decompress(_script())
         headers = {"Cache-Control": "public, max-age=86400", "Vary": "Accept-Encoding"}
-        return Response(body, media_type="text/javascript", headers=headers | ({"Content-Encoding": "gzip"} if packed else {}))
+        return Response(
+            body, media_type="text/javascript", headers=headers | ({"Content-Encoding": "gzip"} if packed else {})
+        )
 
     return Route(ROUTE, send)

@@ -83,7 +83,9 @@ def seconds(job: GpuJob) -> int:
     return int(min(MOST, max(LEAST, math.ceil(LOAD_SECONDS + 2 * job.bytes / 2e9 + rounds * longest * step))))
 
 
-def gpu(function: Callable[..., Any], duration: Callable[..., int], environment: Mapping[str, str] = os.environ) -> Callable[..., Any]:
+def gpu(
+    function: Callable[..., Any], duration: Callable[..., int], environment: Mapping[str, str] = os.environ
+) -> Callable[..., Any]:
     """`spaces.GPU(duration=…)(function)` on ZeroGPU; the function itself everywhere else."""
     if not on_zero(environment):
         return function
@@ -131,7 +133,9 @@ def refused(error: BaseException) -> GpuError:
     said = str(getattr(error, "message", "") or error)[:300]
     text = f"{type(error).__name__} {said}".lower()
     if "quota" in text:
-        return GpuError(f"The GPU quota of this visit is used up ({said}). Sign in for more, wait, or ask for fewer tokens or λs.")
+        return GpuError(
+            f"The GPU quota of this visit is used up ({said}). Sign in for more, wait, or ask for fewer tokens or λs."
+        )
     if "outofmemory" in text or "out of memory" in text or "memoryneed" in text:
         return GpuError(f"The GPU has too little memory for this ({said}). Ask for fewer λs or a lower token limit.")
     if "abort" in text or "timeout" in text or "duration" in text:
@@ -189,7 +193,11 @@ class PulledStream:
             self._fail(GpuError("The GPU's time for this run was over. Ask for fewer tokens or λs."))
             return
         failures = [e for e in batch if isinstance(e, Failed)]
-        if failures and len(failures) == len(self._open) and all("OutOfMemory" in f.message or "Out of memory" in f.message for f in failures):
+        if (
+            failures
+            and len(failures) == len(self._open)
+            and all("OutOfMemory" in f.message or "Out of memory" in f.message for f in failures)
+        ):
             self._fail(refused(MemoryError(f"out of memory: {failures[0].message}")))
             return
         self._end([e for e in batch if e.id not in self._dropped])
@@ -231,12 +239,16 @@ class SpaceEngine:
         from dataclasses import replace
 
         if any(r.priority == BULK for r in requests):
-            raise GpuError("Sweeps do not run on a shared GPU that is lent for seconds. Run them on a machine of your own.")
+            raise GpuError(
+                "Sweeps do not run on a shared GPU that is lent for seconds. Run them on a machine of your own."
+            )
         return PulledStream(self.work(replace(self.job, requests=tuple(requests))), [r.id for r in requests])
 
     def status(self) -> Any:
         """The part of the engine's status that is known without one."""
-        return SimpleNamespace(context=self.context, mode="gpu", rows=0, waiting=0, device=self.job.device, dtype=self.job.dtype, notes=())
+        return SimpleNamespace(
+            context=self.context, mode="gpu", rows=0, waiting=0, device=self.job.device, dtype=self.job.dtype, notes=()
+        )
 
     def close(self) -> None:
         """Nothing is held on this side."""
@@ -271,11 +283,22 @@ class SpaceBench(Workbench):
         light = ResidentPair.load(pair, device="cpu", dtype=dtype or torch.float32)
         parents = light.parents
         kind = str(choose_dtype(dtype, device, parents)).removeprefix("torch.")
-        job = GpuJob("stream", pair, device, kind, light.weight_bytes // light.dtype.itemsize * getattr(torch, kind).itemsize, rows)
+        job = GpuJob(
+            "stream",
+            pair,
+            device,
+            kind,
+            light.weight_bytes // light.dtype.itemsize * getattr(torch, kind).itemsize,
+            rows,
+        )
         context = min(light.max_positions, CONTEXT)
         folders = [
             str(getattr(part, "path", named))
-            for part, named in ((parents.instruct, pair.instruct), (parents.thinking, pair.thinking), (parents.base, pair.base))
+            for part, named in (
+                (parents.instruct, pair.instruct),
+                (parents.thinking, pair.thinking),
+                (parents.base, pair.base),
+            )
             if named
         ]
 

@@ -43,7 +43,9 @@ class Usual:
     def __init__(self, resident: ResidentPair):
         pair, dtype = resident.pair, resident.dtype
         self.model = AutoModelForCausalLM.from_pretrained(pair.instruct, dtype=dtype).eval()
-        self.ends = [AutoModelForCausalLM.from_pretrained(p, dtype=dtype).state_dict() for p in (pair.instruct, pair.thinking)]
+        self.ends = [
+            AutoModelForCausalLM.from_pretrained(p, dtype=dtype).state_dict() for p in (pair.instruct, pair.thinking)
+        ]
 
     @torch.no_grad()
     def fold(self, lam: float) -> None:
@@ -59,7 +61,13 @@ class Usual:
         ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts])
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
         out = self.model.generate(
-            ids, attention_mask=mask, max_new_tokens=cap, do_sample=False, eos_token_id=list(stops) or None, pad_token_id=0, use_cache=True
+            ids,
+            attention_mask=mask,
+            max_new_tokens=cap,
+            do_sample=False,
+            eos_token_id=list(stops) or None,
+            pad_token_id=0,
+            use_cache=True,
         )[:, width:].tolist()
         return sum(next((i for i, t in enumerate(row) if t in stops), len(row)) for row in out)
 
@@ -79,7 +87,10 @@ def mini_prompts(resident: ResidentPair, n: int) -> tuple[list[tuple[int, ...]],
     tokenizer = AutoTokenizer.from_pretrained(resident.pair.thinking)
     lines = QUESTIONS.read_text(encoding="utf-8").splitlines()[:n]
     texts = [json.loads(line)["question"] for line in lines]
-    chats = [tokenizer.apply_chat_template([{"role": "user", "content": t}], add_generation_prompt=True, return_dict=False) for t in texts]
+    chats = [
+        tokenizer.apply_chat_template([{"role": "user", "content": t}], add_generation_prompt=True, return_dict=False)
+        for t in texts
+    ]
     return [tuple(chat) for chat in chats], (tokenizer.eos_token_id,)
 
 
@@ -117,7 +128,12 @@ def strip_mini(resident: ResidentPair, rounds: int) -> dict:
             others = sum(usual.batch(lam, [prompt], 256, stops) for lam in LAMS)
             ratios.append((time.perf_counter() - start) / fast)
             same.append(tokens == others)
-    return {"ratio": statistics.median(ratios), "least": min(ratios), "target": 5.0, "same tokens": f"{sum(same)}/{len(same)}"}
+    return {
+        "ratio": statistics.median(ratios),
+        "least": min(ratios),
+        "target": 5.0,
+        "same tokens": f"{sum(same)}/{len(same)}",
+    }
 
 
 STRIPS = """
@@ -144,12 +160,25 @@ def threads_mini(questions: int, rounds: int) -> dict:
             done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=True)
             into += json.loads(done.stdout.splitlines()[-1])
     ratios = [b / a for a, b in zip(took[1], took[every])]
-    return {"every core ÷ one thread": statistics.median(ratios), "least": min(ratios), "most": max(ratios), "cores": every}
+    return {
+        "every core ÷ one thread": statistics.median(ratios),
+        "least": min(ratios),
+        "most": max(ratios),
+        "cores": every,
+    }
 
 
-def strip_requests(resident: ResidentPair, prompt: tuple[int, ...], cap: int, stops: tuple[int, ...], caps: tuple[int, ...] = ()) -> list[Request]:
+def strip_requests(
+    resident: ResidentPair, prompt: tuple[int, ...], cap: int, stops: tuple[int, ...], caps: tuple[int, ...] = ()
+) -> list[Request]:
     return [
-        Request(str(lam), prompt, Recipe(resident.pair.name, lam=lam), Decoding(temperature=0, cap=caps[i] if caps else cap), stops)
+        Request(
+            str(lam),
+            prompt,
+            Recipe(resident.pair.name, lam=lam),
+            Decoding(temperature=0, cap=caps[i] if caps else cap),
+            stops,
+        )
         for i, lam in enumerate(LAMS)
     ]
 
@@ -179,7 +208,9 @@ def sweep_mini(resident: ResidentPair, questions: int, rounds: int) -> dict:
     with Engine(resident) as engine:
         for _ in range(rounds):
             requests = [
-                Request(f"{lam} {i}", p, Recipe(resident.pair.name, lam=lam), Decoding(temperature=0, cap=256), stops, BULK)
+                Request(
+                    f"{lam} {i}", p, Recipe(resident.pair.name, lam=lam), Decoding(temperature=0, cap=256), stops, BULK
+                )
                 for lam in LAMS
                 for i, p in enumerate(prompts)
             ]
@@ -219,7 +250,11 @@ def first_token(resident: ResidentPair, rounds: int) -> dict:
                 engine.backend.run(bound, "folded", 0, ids, where, len(prompt), [len(prompt) - 1])
                 own.append(time.perf_counter() - start)
     wait = statistics.median(waits)
-    return {"cost / transformers prefill": wait / statistics.median(plain), "cost / own prefill": wait / statistics.median(own), "target": "<= 1.5"}
+    return {
+        "cost / transformers prefill": wait / statistics.median(plain),
+        "cost / own prefill": wait / statistics.median(own),
+        "target": "<= 1.5",
+    }
 
 
 def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
@@ -228,7 +263,9 @@ def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
     for n in (1, 11, 64):
         shares = []
         with Engine(resident, max_context=512) as engine:
-            ours(engine, strip_requests(resident, tuple(range(20, 80)), 4, ()))  # start-up measurements are over after this
+            ours(
+                engine, strip_requests(resident, tuple(range(20, 80)), 4, ())
+            )  # start-up measurements are over after this
             spent = [0.0, 0.0]
             run, step, flush = engine.backend.run, engine._step, engine._flush
 
@@ -245,7 +282,13 @@ def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
             for _ in range(rounds):
                 spent[:] = [0.0, 0.0]
                 requests = [
-                    Request(str(i), tuple(range(20, 80)), Recipe(resident.pair.name, lam=LAMS[i % 11]), Decoding(cap=100, seed=i)) for i in range(n)
+                    Request(
+                        str(i),
+                        tuple(range(20, 80)),
+                        Recipe(resident.pair.name, lam=LAMS[i % 11]),
+                        Decoding(cap=100, seed=i),
+                    )
+                    for i in range(n)
                 ]
                 ours(engine, requests)
                 shares.append(1 - spent[0] / spent[1])
@@ -262,7 +305,10 @@ def packed_step(resident: ResidentPair, rounds: int) -> list[dict]:
         decoder = Decoder(lay, 256, resident.device, resident.dtype)
         slots = Slots(len(lay.layers), lay.kv_heads, lay.head_dim, 44, 256, resident.device, resident.dtype)
         slots.reserve(256)
-        banks = {packed: Rows(Plane(lay, resident.blend(recipes[0]), resident.device, resident.dtype, packed), 44) for packed in (False, True)}
+        banks = {
+            packed: Rows(Plane(lay, resident.blend(recipes[0]), resident.device, resident.dtype, packed), 44)
+            for packed in (False, True)
+        }
         for bank in banks.values():
             for slot, recipe in enumerate(recipes):
                 bank.write(slot, bank.prepare(resident.blend(recipe)))
@@ -296,7 +342,10 @@ def adapter_step(resident: ResidentPair, folder: Path, rounds: int) -> dict:
         backends = {}
         for name, pair in (("full", resident), ("adapter", adapted)):
             with Engine(pair, max_rows=n, max_context=256, costs=Costs({})) as engine:
-                bounds = [engine.backend.bind(r.hash, pair.blend(r)) for r in (Recipe(pair.pair.name, lam=i / n) for i in range(n))]
+                bounds = [
+                    engine.backend.bind(r.hash, pair.blend(r))
+                    for r in (Recipe(pair.pair.name, lam=i / n) for i in range(n))
+                ]
                 for slot, bound in enumerate(bounds):
                     engine.backend.place(slot, bound)
                 backends[name] = engine.backend, bounds[0]
@@ -311,7 +360,11 @@ def adapter_step(resident: ResidentPair, folder: Path, rounds: int) -> dict:
                 if i >= 2:
                     times[name].append(time.perf_counter() - start)
         found = {name: statistics.median(t) for name, t in times.items()}
-    return {"cost, adapter / plain": found["adapter"] / found["plain"], "target": "<= 1.25", "cost, full / plain": found["full"] / found["plain"]}
+    return {
+        "cost, adapter / plain": found["adapter"] / found["plain"],
+        "target": "<= 1.25",
+        "cost, full / plain": found["full"] / found["plain"],
+    }
 
 
 def main() -> None:
@@ -330,7 +383,11 @@ def main() -> None:
     def show(name: str, value) -> None:  # noqa: ANN001
         found[name] = value
         for row in value if isinstance(value, list) else [value]:
-            print(f"{name:24s} " + "  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
+            print(
+                f"{name:24s} "
+                + "  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()),
+                flush=True,
+            )
 
     mini = ResidentPair.load(get_pair("mini"))
     if "strip" in which:

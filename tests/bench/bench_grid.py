@@ -42,7 +42,11 @@ def job(pair: str, lams: int, questions: int, spread: str, priority: int) -> lis
         for j in range(questions):
             cap = 48 if spread == "equal" else int(12 * 8 ** ((i * questions + j * 7) % 11 / 10))
             recipe = Recipe(pair, lam=i / (lams - 1) if lams > 1 else 0.5)
-            requests.append(Request(f"{i} {j}", tuple(range(20 + j, 80 + j)), recipe, Decoding(temperature=0, cap=cap), (), priority))
+            requests.append(
+                Request(
+                    f"{i} {j}", tuple(range(20 + j, 80 + j)), recipe, Decoding(temperature=0, cap=cap), (), priority
+                )
+            )
     return requests
 
 
@@ -72,16 +76,28 @@ def measure(resident: ResidentPair, count: int, only: str) -> list[dict]:
                     name = f"{lams} λ × {questions}, {spread}, {'bulk' if priority == BULK else 'interactive'}"
                     if only not in name:
                         continue
-                    requests, order, rounds = job(resident.pair.name, lams, questions, spread, priority), list(MODES), []
+                    requests, order, rounds = (
+                        job(resident.pair.name, lams, questions, spread, priority),
+                        list(MODES),
+                        [],
+                    )
                     first = max(ours(engines[mode], requests)[1] for mode in order)  # makes folds and buffers
                     again = max(1, round(LEAST / first))
                     for _ in range(count):
                         order = [*order[1:], order[0]]
-                        rounds.append({mode: sum(ours(engines[mode], requests)[1] for _ in range(again)) / again for mode in order})
+                        rounds.append(
+                            {
+                                mode: sum(ours(engines[mode], requests)[1] for _ in range(again)) / again
+                                for mode in order
+                            }
+                        )
                     low, high = interval(rounds)
                     seconds = {f"{mode} s": statistics.median(r[mode] for r in rounds) for mode in MODES}
                     rows.append({"shape": name, "better ÷ auto": better(rounds), "from": low, "to": high, **seconds})
-                    print("  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{v:32}" for k, v in rows[-1].items()), flush=True)
+                    print(
+                        "  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{v:32}" for k, v in rows[-1].items()),
+                        flush=True,
+                    )
     finally:
         for engine in engines.values():
             engine.close()
@@ -100,7 +116,9 @@ def main() -> None:
     ratios = [row["better ÷ auto"] for row in rows]
     below = [row["shape"] for row in rows if row["better ÷ auto"] < GOAL]
     surely = [row["shape"] for row in rows if row["to"] < GOAL]
-    print(f"median {statistics.median(ratios):.3f}, least {min(ratios):.3f}; below {GOAL}: {below}; with all of the interval: {surely}")
+    print(
+        f"median {statistics.median(ratios):.3f}, least {min(ratios):.3f}; below {GOAL}: {below}; with all of the interval: {surely}"
+    )
     if args.json:
         Path(args.json).write_text(json.dumps(rows, indent=1, ensure_ascii=False))
 

@@ -89,7 +89,9 @@ def serve(port: int, home: str, status: str) -> None:
         def watch() -> None:
             while True:
                 now = asdict(bench.engine.status())
-                Path(status + ".new").write_text(json.dumps({"slots": now["slots"], "rows": now["rows"], "waiting": now["waiting"]}))
+                Path(status + ".new").write_text(
+                    json.dumps({"slots": now["slots"], "rows": now["rows"], "waiting": now["waiting"]})
+                )
                 os.replace(status + ".new", status)
                 time.sleep(0.5)
 
@@ -110,7 +112,11 @@ class Server:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
         self.url, self.status, self.log = f"http://127.0.0.1:{self.port}", folder / "status.json", folder / "server.log"
-        env = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio"), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+        env = {
+            **os.environ,
+            "GRADIO_TEMP_DIR": str(folder / "gradio"),
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+        }
         command = [sys.executable, __file__, "--serve", str(self.port), str(folder / "home"), str(self.status)]
         self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=self.log.open("w"), stderr=subprocess.STDOUT)
         end = time.monotonic() + 240
@@ -275,16 +281,26 @@ def compare(runs: list[Asked], home: Path) -> tuple[int, int, list[str]]:
             else:
                 begun += 1
                 said = (thought + answer).strip().rstrip("\ufffd")
-                right = any(text.startswith(said) for text in (expected[0].strip(), (expected[0] + expected[1]).strip(), expected[1].strip()))
-                right = right or (expected[0].strip().startswith(thought.strip()) and expected[1].strip().startswith(answer.strip()))
+                right = any(
+                    text.startswith(said)
+                    for text in (expected[0].strip(), (expected[0] + expected[1]).strip(), expected[1].strip())
+                )
+                right = right or (
+                    expected[0].strip().startswith(thought.strip()) and expected[1].strip().startswith(answer.strip())
+                )
             if not right:
-                wrong.append(f"{run.kind} λ {lam} seed {run.seed} {'whole' if done else 'begun'}: {(thought + '|' + answer)[-80:]!r}")
+                wrong.append(
+                    f"{run.kind} λ {lam} seed {run.seed} {'whole' if done else 'begun'}: {(thought + '|' + answer)[-80:]!r}"
+                )
     return whole, begun, wrong
 
 
 def measure(visitors: int = 50, seconds: float = 300.0, clients: bool = True) -> dict[str, Any]:
     """Run it; what was found, with `"ok"` and the list `"failed"` of what is not as it must be."""
-    questions = [json.loads(line)["question"] for line in (ROOT / "assets" / "tasks" / "mini.jsonl").read_text(encoding="utf-8").splitlines()[:200]]
+    questions = [
+        json.loads(line)["question"]
+        for line in (ROOT / "assets" / "tasks" / "mini.jsonl").read_text(encoding="utf-8").splitlines()[:200]
+    ]
     dice = random.Random(0)
     with tempfile.TemporaryDirectory(prefix="mi-load-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -297,7 +313,10 @@ def measure(visitors: int = 50, seconds: float = 300.0, clients: bool = True) ->
             def crowd(until: float, into: Book, many: int) -> list[Visitor]:
                 kinds = [PageVisitor if not clients or i % 2 == 0 else ClientVisitor for i in range(many)]
                 lams = [round(i / max(1, many - 1), 3) for i in range(many)]
-                return [kind(i, lams[i], [pool[(i + j) % 6] for j in range(2)], site, into, until) for i, kind in enumerate(kinds)]
+                return [
+                    kind(i, lams[i], [pool[(i + j) % 6] for j in range(2)], site, into, until)
+                    for i, kind in enumerate(kinds)
+                ]
 
             def run(crowd: list[Visitor], watch: list[dict[str, float]]) -> None:
                 threads = [threading.Thread(target=v.live, daemon=True) for v in crowd]
@@ -311,9 +330,13 @@ def measure(visitors: int = 50, seconds: float = 300.0, clients: bool = True) ->
                         return
 
             warm: list[dict[str, float]] = []
-            for i in range(SESSIONS):  # what a tab leaves behind for the time when it comes back: kept of so many, the last ones
+            for i in range(
+                SESSIONS
+            ):  # what a tab leaves behind for the time when it comes back: kept of so many, the last ones
                 site.server("alive", "nobody", f"tab-{i}")
-            run(crowd(time.monotonic() + min(30.0, seconds / 3), Book(), visitors), warm)  # libraries, caches, pools of threads
+            run(
+                crowd(time.monotonic() + min(30.0, seconds / 3), Book(), visitors), warm
+            )  # libraries, caches, pools of threads
             time.sleep(SETTLE)
             before = server.figures()
             seen: list[dict[str, float]] = []
@@ -324,7 +347,11 @@ def measure(visitors: int = 50, seconds: float = 300.0, clients: bool = True) ->
             while time.monotonic() < end:  # what was dropped is noticed with the next heartbeat
                 time.sleep(2)
                 after = server.figures()
-                if after["slots"] == 0 and after["threads"] <= before["threads"] + 4 and after["files"] <= before["files"] + 8:
+                if (
+                    after["slots"] == 0
+                    and after["threads"] <= before["threads"] + 4
+                    and after["files"] <= before["files"] + 8
+                ):
                     break
             log = server.log.read_text(errors="replace")
         finally:
@@ -362,7 +389,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--visitors", type=int, default=50)
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="all figures as JSON, to FILE or to the terminal")
+    parser.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="all figures as JSON, to FILE or to the terminal"
+    )
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
     if args.serve:

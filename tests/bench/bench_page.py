@@ -108,7 +108,9 @@ def stream(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, flo
     page = visit(browser, address)
     page.fill(".mi-prompt", "words: 12000")
     page.click(".mi-primary")
-    page.wait_for_function("() => parseInt(document.querySelector('[data-pane=instruct] .mi-fact-tokens').textContent) > 50")
+    page.wait_for_function(
+        "() => parseInt(document.querySelector('[data-pane=instruct] .mi-fact-tokens').textContent) > 50"
+    )
     before, began = shown_tokens(page), time.perf_counter()
     counted = page.evaluate(COUNT, [how.seconds, False])
     after, seconds = shown_tokens(page), time.perf_counter() - began
@@ -173,12 +175,16 @@ def engine_alone(bench: Any, view: Any) -> dict[str, float]:
     return {"first": first, "all": time.perf_counter() - began, "tokens": tokens}
 
 
-def live(browser: Any, folder: Path, how: argparse.Namespace, pair: str = "mini", cap: int | None = None) -> dict[str, float]:
+def live(
+    browser: Any, folder: Path, how: argparse.Namespace, pair: str = "mini", cap: int | None = None
+) -> dict[str, float]:
     from mi_explorer.tasks import load_task
     from mi_explorer.ui.explore import view as views
     from mi_explorer.workbench import Workbench
 
-    process, address = server(folder, "app.py", "--port", "{port}", "--pair", pair.replace("{", "{{").replace("}", "}}"))
+    process, address = server(
+        folder, "app.py", "--port", "{port}", "--pair", pair.replace("{", "{{").replace("}", "}}")
+    )
     page = visit(browser, address + (f"?cap={cap}" if cap else ""))
     page.wait_for_selector("[data-opened]", state="attached")
     question = load_task("mini", 1, 3).questions[0].text
@@ -194,7 +200,9 @@ def live(browser: Any, folder: Path, how: argparse.Namespace, pair: str = "mini"
             keyed.append(timed(page))
             clicked.append(timed(page, how.held / 1000))
     leave(page, process)
-    assert {run["tokens"] for run in (*keyed, *clicked, *theirs)} == {theirs[0]["tokens"]}, "page and engine must write the same strip"
+    assert {run["tokens"] for run in (*keyed, *clicked, *theirs)} == {theirs[0]["tokens"]}, (
+        "page and engine must write the same strip"
+    )
     middle = statistics.median
 
     def times(runs: list[dict[str, float]], what: str) -> float:
@@ -283,23 +291,43 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seconds", type=float, default=4.0, help="how long frames are counted")
-    parser.add_argument("--held", type=float, default=80.0, metavar="MS", help="how long the mouse button is held in a click, as hands do")
+    parser.add_argument(
+        "--held",
+        type=float,
+        default=80.0,
+        metavar="MS",
+        help="how long the mouse button is held in a click, as hands do",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="strips and visits that a median is taken of")
     args = parser.parse_args()
     figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=os.environ.get("MI_EXPLORER_CHROMIUM") or shutil.which("chromium"), args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("MI_EXPLORER_CHROMIUM") or shutil.which("chromium"), args=FLAGS
+        )
         for name in args.only.split(","):
             figures |= PARTS[name](browser, Path(folder), args)
-        versions = {"chromium": browser.version, "python": platform.python_version(), "cores": os.cpu_count(), "machine": platform.machine()}
+        versions = {
+            "chromium": browser.version,
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+            "machine": platform.machine(),
+        }
         browser.close()
     for name, value in figures.items():
         target = " ".join(map(str, TARGETS[name])) if name in TARGETS else ""
-        print(f"{name:48} {value:12,.2f}   {target:8} {'' if met(name, value) is None else 'met' if met(name, value) else 'MISSED'}")
+        print(
+            f"{name:48} {value:12,.2f}   {target:8} {'' if met(name, value) is None else 'met' if met(name, value) else 'MISSED'}"
+        )
     print(versions)
     if args.json:
-        told = {name: {"value": value, "target": TARGETS.get(name), "met": met(name, value)} for name, value in figures.items()}
-        args.json.write_text(json.dumps({"figures": told, "versions": versions}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        told = {
+            name: {"value": value, "target": TARGETS.get(name), "met": met(name, value)}
+            for name, value in figures.items()
+        }
+        args.json.write_text(
+            json.dumps({"figures": told, "versions": versions}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     return 0 if all(met(name, value) is not False for name, value in figures.items()) else 1
 
 

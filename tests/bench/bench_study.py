@@ -60,7 +60,9 @@ def runner_share(folder: Path, questions: int, cap: int, rounds: int) -> dict[st
                     prompt = bench.prompts.render(item.prompt, cell.recipe)
                     decoding = cell.decoding.with_seed(i)
                     requests.append(
-                        Request(f"{cell.recipe.lam} {i}", prompt.ids, cell.recipe, decoding, bench.prompts.stop_ids, BULK)
+                        Request(
+                            f"{cell.recipe.lam} {i}", prompt.ids, cell.recipe, decoding, bench.prompts.stop_ids, BULK
+                        )
                     )
             began = time.perf_counter()
             count = sum(type(event).__name__ == "Token" for event in bench.engine.submit(requests))
@@ -77,7 +79,9 @@ def store_costs(folder: Path, questions: int, samples: int) -> dict[str, Any]:
     rows = [CellRow(cell.key("f", "float32"), cell, "f", "float32") for cell in plan.cells]
     asked = items(questions)
     model = Sample("", "", "", 0, 1, "stop", "correct", "7", 120, 100, 20, True, True, False, False, 60, 60, 0, 0.5)
-    body = pack({"text": "Let me see. " * 30, "ids": list(range(120)), "logprobs": [-0.123] * 120, "ends": list(range(120))})
+    body = pack(
+        {"text": "Let me see. " * 30, "ids": list(range(120)), "logprobs": [-0.123] * 120, "ends": list(range(120))}
+    )
     with Store(folder / "big.db") as store:
         study = store.put_study("big", plan, rows, asked)
         total = 0
@@ -127,7 +131,11 @@ def metrics_cost(questions: int, samples: int) -> dict[str, Any]:
     rows = measures.rows()
     [measures.paired(i, 0, metric) for i in range(len(LAMS)) for metric in ("mean", "tokens", "think_ratio")]
     seconds = time.perf_counter() - began
-    return {"cells × questions × samples": f"{len(rows)} × {questions} × {samples}", "seconds": round(seconds, 2), "target": "< 2"}
+    return {
+        "cells × questions × samples": f"{len(rows)} × {questions} × {samples}",
+        "seconds": round(seconds, 2),
+        "target": "< 2",
+    }
 
 
 def main() -> None:

@@ -54,15 +54,28 @@ def write_parent(folder: Path, seed: int, layers: int, hidden: int, dtype: torch
     folder.mkdir(parents=True)
     pool = torch.randn(1 << 20, generator=torch.Generator().manual_seed(7)).mul_(0.02)
     pool = (pool + 0.001 * torch.randn(1 << 20, generator=torch.Generator().manual_seed(seed))).to(dtype)
-    settings = config("llama", vocab_size=4096, hidden_size=hidden, intermediate_size=4 * hidden, num_hidden_layers=layers,
-                      num_attention_heads=hidden // 64, num_key_value_heads=hidden // 64)
+    settings = config(
+        "llama",
+        vocab_size=4096,
+        hidden_size=hidden,
+        intermediate_size=4 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 64,
+        num_key_value_heads=hidden // 64,
+    )
     settings.architectures = ["LlamaForCausalLM"]
     settings.save_pretrained(folder)
-    shapes = {"model.embed_tokens.weight": (4096, hidden), "model.norm.weight": (hidden,), "lm_head.weight": (4096, hidden)}
+    shapes = {
+        "model.embed_tokens.weight": (4096, hidden),
+        "model.norm.weight": (hidden,),
+        "lm_head.weight": (4096, hidden),
+    }
     for i in range(layers):
         at = f"model.layers.{i}."
         shapes |= {f"{at}self_attn.{p}_proj.weight": (hidden, hidden) for p in "qkvo"}
-        shapes |= {f"{at}mlp.{p}_proj.weight": (4 * hidden, hidden) for p in ("gate", "up")} | {f"{at}mlp.down_proj.weight": (hidden, 4 * hidden)}
+        shapes |= {f"{at}mlp.{p}_proj.weight": (4 * hidden, hidden) for p in ("gate", "up")} | {
+            f"{at}mlp.down_proj.weight": (hidden, 4 * hidden)
+        }
         shapes |= {f"{at}{n}_layernorm.weight": (hidden,) for n in ("input", "post_attention")}
     tensors = {}
     for name, shape in shapes.items():
@@ -113,7 +126,11 @@ def fold(folder: Path, dtype: torch.dtype, layers: int, hidden: int, repeats: in
     partial = statistics.median(costs) * sum(size.values()) / mine
     parents.close()
     # memcpy moves two bytes per byte (read, write), a fold three (two reads, one write)
-    return {"MB": sum(size.values()) / 1e6, "share of memcpy bandwidth": 1.5 / share, "partial fold ÷ its share": partial}
+    return {
+        "MB": sum(size.values()) / 1e6,
+        "share of memcpy bandwidth": 1.5 / share,
+        "partial fold ÷ its share": partial,
+    }
 
 
 def copy_bytes(sources: list[Path], target: Path) -> None:
@@ -133,12 +150,16 @@ def copy_bytes(sources: list[Path], target: Path) -> None:
 def process(words: list[str]) -> tuple[float, float]:
     """(seconds, peak MB) of a whole process."""
     start = time.perf_counter()
-    child = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    child = subprocess.Popen(
+        words, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     peak = 0.0  # not ru_maxrss: that of a child begins with its parent's
     while child.poll() is None:
         try:
             status = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii")
-            peak = max(peak, *(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+            peak = max(
+                peak, *(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0
+            )
         except OSError:
             pass
         time.sleep(0.02)
@@ -173,22 +194,45 @@ def exports(folder: Path, layers: int, hidden: int, repeats: int) -> dict[str, A
         (folder / "copy").unlink()
 
     against_copy, against_one = ratio(ours, plain_copy, repeats), ratio(ours, one_copy, repeats)
-    (folder / "merge.yaml").write_text(to_mergekit(blend.recipe, pair, dtype="bfloat16").replace("dtype: float32", "dtype: bfloat16", 1))
+    (folder / "merge.yaml").write_text(
+        to_mergekit(blend.recipe, pair, dtype="bfloat16").replace("dtype: float32", "dtype: bfloat16", 1)
+    )
     configuration = yaml.safe_load((folder / "merge.yaml").read_text())
     configuration.pop("tokenizer_source")  # these parents have none
     (folder / "merge.yaml").write_text(yaml.safe_dump(configuration))
     python, times = sys.executable, []
     for k in range(max(1, repeats // 2)):
-        mine = process([python, "-m", "mi_explorer", "export", "--pair", pair.spec, "--lambda", "0.4", "--out", str(folder / f"cli{k}")])
-        theirs = process([python, "-m", "mergekit.scripts.run_yaml", str(folder / "merge.yaml"), str(folder / f"mk{k}")])
+        mine = process(
+            [
+                python,
+                "-m",
+                "mi_explorer",
+                "export",
+                "--pair",
+                pair.spec,
+                "--lambda",
+                "0.4",
+                "--out",
+                str(folder / f"cli{k}"),
+            ]
+        )
+        theirs = process(
+            [python, "-m", "mergekit.scripts.run_yaml", str(folder / "merge.yaml"), str(folder / f"mk{k}")]
+        )
         times.append((theirs[0] / mine[0], mine[1] / theirs[1], mine, theirs))
         for made in (folder / f"cli{k}", folder / f"mk{k}"):
             for file in made.iterdir():
                 file.unlink()
     speed, memory, mine, theirs = sorted(times)[len(times) // 2]
-    return {"GB": files[0].stat().st_size / 1e9, "export ÷ copy (read both, write one)": against_copy,
-            "export ÷ copy of one parent": against_one, "mergekit time ÷ ours (whole process)": speed,
-            "our peak memory ÷ mergekit's": memory, "ours (s, MB)": mine, "mergekit (s, MB)": theirs}
+    return {
+        "GB": files[0].stat().st_size / 1e9,
+        "export ÷ copy (read both, write one)": against_copy,
+        "export ÷ copy of one parent": against_one,
+        "mergekit time ÷ ours (whole process)": speed,
+        "our peak memory ÷ mergekit's": memory,
+        "ours (s, MB)": mine,
+        "mergekit (s, MB)": theirs,
+    }
 
 
 def resolution() -> dict[str, Any]:
@@ -203,11 +247,19 @@ def resolution() -> dict[str, Any]:
         move += float(((q - p) ** 2).sum())
         changed += float((at[0] != at[1]).sum())
         total += p.numel()
-    return {"rounding noise as a step of λ": (noise / move) ** 0.5, "elements moved by λ 0.40 → 0.41": changed / total if total else 0.0}
+    return {
+        "rounding noise as a step of λ": (noise / move) ** 0.5,
+        "elements moved by λ 0.40 → 0.41": changed / total if total else 0.0,
+    }
 
 
-GOALS = {"share of memcpy bandwidth": {"fp32": "≥ 0.9", "bf16": "≥ 0.6"}, "partial fold ÷ its share": "≤ 1.3",
-         "export ÷ copy (read both, write one)": "≤ 1.6", "mergekit time ÷ ours (whole process)": "≥ 3", "our peak memory ÷ mergekit's": "≤ 0.33"}
+GOALS = {
+    "share of memcpy bandwidth": {"fp32": "≥ 0.9", "bf16": "≥ 0.6"},
+    "partial fold ÷ its share": "≤ 1.3",
+    "export ÷ copy (read both, write one)": "≤ 1.6",
+    "mergekit time ÷ ours (whole process)": "≥ 3",
+    "our peak memory ÷ mergekit's": "≤ 0.33",
+}
 
 
 def main() -> None:
@@ -218,12 +270,16 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     layers, hidden, repeats = (4, 256, 3) if args.quick else (12, 1024, 9)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+    machine = (
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
+    )
     results: dict[str, Any] = {"machine": machine}
     with tempfile.TemporaryDirectory(dir=args.dir) as folder:
         for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
             results[f"fold {name}"] = fold(Path(folder) / name, dtype, layers, hidden, repeats)
-        results["export"] = exports(Path(folder) / "export", *((4, 256) if args.quick else (31, 1024)), 3 if args.quick else 5)
+        results["export"] = exports(
+            Path(folder) / "export", *((4, 256) if args.quick else (31, 1024)), 3 if args.quick else 5
+        )
     results["bf16"] = resolution()
     if args.json:
         print(json.dumps(results))

@@ -41,7 +41,12 @@ def free_port() -> int:
 
 def start(command: list[str], port: int, folder: Path, wait: float = 180) -> subprocess.Popen:
     """Start a server and wait until its page answers."""
-    env = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder / "gradio"), "OMP_NUM_THREADS": "1"}
+    env = {
+        **os.environ,
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
+        "OMP_NUM_THREADS": "1",
+    }
     log = (folder / f"server-{port}.log").open("w")
     process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     end = time.monotonic() + wait
@@ -78,9 +83,16 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    path = os.environ.get("MI_EXPLORER_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = (
+        os.environ.get("MI_EXPLORER_CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)  # None: Playwright's own, where it is installed
+        browser = playwright.chromium.launch(
+            executable_path=path, args=FLAGS
+        )  # None: Playwright's own, where it is installed
         yield browser
         browser.close()
 
@@ -93,14 +105,21 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
     thrown: list[str] = []
 
     def open_page(address: str, dark: bool = False, width: int = 1280, height: int = 900, **more: Any) -> Page:
-        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more)
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(90_000)
-        page.on("request", lambda r: foreign.append(r.url) if not r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else None)
+        page.on(
+            "request",
+            lambda r: foreign.append(r.url) if not r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else None,
+        )
         page.on("pageerror", lambda e: thrown.append(str(e)))
         page.goto(address)
-        page.wait_for_selector("[data-opened]", state="attached")  # ready, and the server has answered what the address asks for
+        page.wait_for_selector(
+            "[data-opened]", state="attached"
+        )  # ready, and the server has answered what the address asks for
         return page
 
     yield open_page

@@ -13,8 +13,15 @@ AXE = next(Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")).read
 
 def violations(page) -> list[str]:
     page.evaluate(AXE)
-    found = json.loads(page.evaluate("() => axe.run('.mi', { resultTypes: ['violations'] }).then(r => JSON.stringify(r.violations))"))
-    return [f"{v['id']}: {n['html'][:160]} {n['failureSummary'][-160:]}" for v in found if v["impact"] in ("serious", "critical") for n in v["nodes"]]
+    found = json.loads(
+        page.evaluate("() => axe.run('.mi', { resultTypes: ['violations'] }).then(r => JSON.stringify(r.violations))")
+    )
+    return [
+        f"{v['id']}: {n['html'][:160]} {n['failureSummary'][-160:]}"
+        for v in found
+        if v["impact"] in ("serious", "critical")
+        for n in v["nodes"]
+    ]
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -70,9 +77,22 @@ def test_the_computing_scripts_by_themselves(chromium):
     for name in ("core", "address", "paint", "rail", "bars", "knobs"):
         page.add_script_tag(path=str(Path(__file__).resolve().parents[2] / "assets" / "web" / f"{name}.js"))
     js = page.evaluate
-    assert js("MI.layersText([0,1,2,5], 6)") == "0-2,5" and js("MI.layersText([0,1,2], 3)") == "all" and js("MI.layersText([], 3)") == "none"
-    assert js("MI.layersOf('5, 0-2', 6)") == [0, 1, 2, 5] and js("MI.layersOf('3-2', 6)") is None and js("MI.layersOf('6', 6)") is None
-    assert js("MI.pieces('abcdef', [[1,4,'x'],[3,9,'y']])") == [["a", "", 0], ["bc", "x", 1], ["d", "x y", 3], ["ef", "y", 4]]
+    assert (
+        js("MI.layersText([0,1,2,5], 6)") == "0-2,5"
+        and js("MI.layersText([0,1,2], 3)") == "all"
+        and js("MI.layersText([], 3)") == "none"
+    )
+    assert (
+        js("MI.layersOf('5, 0-2', 6)") == [0, 1, 2, 5]
+        and js("MI.layersOf('3-2', 6)") is None
+        and js("MI.layersOf('6', 6)") is None
+    )
+    assert js("MI.pieces('abcdef', [[1,4,'x'],[3,9,'y']])") == [
+        ["a", "", 0],
+        ["bc", "x", 1],
+        ["d", "x y", 3],
+        ["ef", "y", 4],
+    ]
     assert js("MI.pieces('ab', [], [[1]])") == [["a", "", 0], ["b", "", 1]]
     assert js("MI.diff('the cat sat down', 'the dog sat')") == [[4, 7], [12, 16]]
     assert js("[MI.parting('abc','abd'), MI.parting('a','a'), MI.parting('ab','a')]") == [2, None, 1]

@@ -39,17 +39,30 @@ def test_a_strip_of_the_embedded_pair_and_a_scope_that_changes_it(app, visit):
     assert page.locator(".mi-example").count() >= 7  # six families or more, and the random question
     before = page.input_value(".mi-prompt")
     page.click(".mi-random")
-    page.wait_for_function("q => document.querySelector('.mi-prompt').value !== q && document.querySelector('.mi-gold').value", arg=before)
+    page.wait_for_function(
+        "q => document.querySelector('.mi-prompt').value !== q && document.querySelector('.mi-gold').value", arg=before
+    )
     texts = run(page)
     assert all(texts) and len(set(texts)) > 1
     for name in ("instruct", "blend", "thinking"):
         tokens = int(pane(page, name).locator(".mi-fact-tokens").inner_text().split()[0])
         assert 1 <= tokens <= 48
         thought, answer = (
-            int(x) for x in pane(page, name).locator(".mi-fact-split").inner_text().replace(" thought", "").replace(" answer", "").split(" + ")
+            int(x)
+            for x in pane(page, name)
+            .locator(".mi-fact-split")
+            .inner_text()
+            .replace(" thought", "")
+            .replace(" answer", "")
+            .split(" + ")
         )
         assert thought + answer == tokens
-        assert pane(page, name).locator(".mi-chip").inner_text() in ("✓ correct", "✗ wrong", "○ no answer", "○ cut at the limit")
+        assert pane(page, name).locator(".mi-chip").inner_text() in (
+            "✓ correct",
+            "✗ wrong",
+            "○ no answer",
+            "○ cut at the limit",
+        )
     assert page.locator(".mi-sentence").inner_text().strip()
     page.click("text=Scope")
     page.fill("[aria-label^='Layers as text']", "none")
@@ -84,7 +97,10 @@ def test_verdicts_are_what_the_answers_say_and_counters_move(app, visit):
     begun = counts[counts.index(min(counts)) :]
     assert len(set(begun)) >= 2 and begun == sorted(begun), "counters move while it runs"
     for i, text in enumerate(texts):
-        title, said = page.locator(".mi-bar").nth(i).get_attribute("title"), re.search(r"The answer is ([^.]+)\.\s*$", text)
+        title, said = (
+            page.locator(".mi-bar").nth(i).get_attribute("title"),
+            re.search(r"The answer is ([^.]+)\.\s*$", text),
+        )
         if "cut at the limit" not in title and said:
             judged += 1
             assert title.endswith("correct" if said[1].strip() == gold else "wrong"), (title, text, gold)

@@ -101,14 +101,26 @@ def test_a_point_opens_its_samples_and_a_sample_its_trace(server, visit):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_and_the_phone(server, visit, dark):
-    page = opened(visit, server.address + "?tab=curves&study=small&published=" + PUBLISHED.replace(" ", "+"), dark=dark, width=390, height=844)
+    page = opened(
+        visit,
+        server.address + "?tab=curves&study=small&published=" + PUBLISHED.replace(" ", "+"),
+        dark=dark,
+        width=390,
+        height=844,
+    )
     expect(page.locator("#curves-multiples .js-plotly-plot")).to_be_visible(timeout=LONG)
     expect(page.locator(".mi-curve-lines li")).to_have_count(2, timeout=LONG)
     assert page.evaluate("() => document.documentElement.scrollWidth - innerWidth") <= 0
     page.locator("#curves-multiples summary").click()
-    expect(page.locator("#curves-multiples tbody tr").nth(5)).to_be_visible(timeout=LONG)  # the table is made when it is first unfolded
+    expect(page.locator("#curves-multiples tbody tr").nth(5)).to_be_visible(
+        timeout=LONG
+    )  # the table is made when it is first unfolded
     page.evaluate(AXE)
-    found = json.loads(page.evaluate("() => axe.run('.mi-tab .mi', { resultTypes: ['violations'] }).then(r => JSON.stringify(r.violations))"))
+    found = json.loads(
+        page.evaluate(
+            "() => axe.run('.mi-tab .mi', { resultTypes: ['violations'] }).then(r => JSON.stringify(r.violations))"
+        )
+    )
     assert [v["id"] + v["nodes"][0]["html"][:120] for v in found if v["impact"] in ("serious", "critical")] == []
 
 
@@ -116,7 +128,9 @@ def test_a_refresh_keeps_the_zoom(server, visit):
     page = opened(visit, server.address + "?tab=curves&study=small")
     page.wait_for_selector("#curves-multiples .js-plotly-plot .scatterlayer .points path")
     axis = "() => document.querySelector('#curves-multiples .mi-plot')._fullLayout.xaxis.range"
-    page.evaluate("() => window.Plotly.relayout(document.querySelector('#curves-multiples .mi-plot'), { 'xaxis.range': [0.2, 0.4] })")
+    page.evaluate(
+        "() => window.Plotly.relayout(document.querySelector('#curves-multiples .mi-plot'), { 'xaxis.range': [0.2, 0.4] })"
+    )
     field(page, "curves-budget", "33")
     expect(page.locator(".mi-curve-budget").first).to_contain_text("33 tokens", timeout=LONG)
     assert page.evaluate(axis) == [0.2, 0.4]
@@ -129,7 +143,9 @@ def test_a_sweep_is_stopped_and_goes_on_after_a_restart_and_without_its_tab(serv
     field(page, "curves-questions", "300")
     field(page, "curves-each", "4")
     field(page, "curves-name", "long")
-    expect(page.locator("#curves-cost textarea, #curves-cost input").first).to_have_value(re.compile(r"^13,200 samples"), timeout=LONG)
+    expect(page.locator("#curves-cost textarea, #curves-cost input").first).to_have_value(
+        re.compile(r"^13,200 samples"), timeout=LONG
+    )
     page.click("#curves-run")
     wait_for_samples(page, "long", 8)
     page.wait_for_function("() => new URLSearchParams(location.search).getAll('study').includes('long')")

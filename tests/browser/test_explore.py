@@ -16,7 +16,9 @@ WATCH_COUNTS = """() => {
 
 
 def finished(page) -> None:
-    page.wait_for_function("() => document.querySelector('.mi-stop').hidden && !document.querySelector('.mi-primary').disabled")
+    page.wait_for_function(
+        "() => document.querySelector('.mi-stop').hidden && !document.querySelector('.mi-primary').disabled"
+    )
 
 
 def test_landing_shows_a_real_strip_and_its_verdicts(scripted, visit):
@@ -161,7 +163,10 @@ def test_scope_marks_the_strip_stale_until_it_is_back(scripted, visit):
     expect(page.locator(".mi-knob-value").first).to_have_text("layers 2-5")
     expect(page.locator(".mi-source")).to_contain_text("other settings")
     expect(pane(page, "blend")).to_have_class(re.compile("mi-stale"))
-    assert page.locator(".mi-cell.mi-lit[data-layer='0']").count() == 0 and page.locator(".mi-cell.mi-lit[data-layer='2']").count() == 4
+    assert (
+        page.locator(".mi-cell.mi-lit[data-layer='0']").count() == 0
+        and page.locator(".mi-cell.mi-lit[data-layer='2']").count() == 4
+    )
     page.click(".mi-module >> text=MLP")
     expect(page.locator(".mi-knob-value").first).to_have_text("layers 2-5, without MLP")
     page.fill("[aria-label^='Layers as text']", "9")
@@ -239,10 +244,14 @@ def test_a_fault_on_the_server_is_said_and_the_partial_text_stays(scripted, visi
     page.fill(".mi-prompt", "break it")
     page.click(RUN)
     finished(page)
-    expect(page.locator(".mi-status")).to_contain_text("Something broke on the server (RuntimeError). What was written so far is kept")
+    expect(page.locator(".mi-status")).to_contain_text(
+        "Something broke on the server (RuntimeError). What was written so far is kept"
+    )
     expect(page.locator(".mi-status")).to_have_attribute("data-kind", "error")
     expect(pane(page, "thinking").locator(".mi-chip")).to_have_text("◼ stopped")
-    assert pane(page, "thinking").locator(".mi-shown .mi-thought-text").inner_text().startswith("First I add the numbers.")
+    assert (
+        pane(page, "thinking").locator(".mi-shown .mi-thought-text").inner_text().startswith("First I add the numbers.")
+    )
     expect(pane(page, "instruct").locator(".mi-chip")).to_be_hidden()
 
 
@@ -315,7 +324,9 @@ def test_another_pair_is_checked_opened_and_restored_from_the_address(scripted, 
     assert any(x.startswith("Loading the pair, 3 of 5: Reading") for x in told), told
     page.wait_for_selector("[data-opened]")
     assert page.input_value(".mi-prompt") == "Is it there?"
-    expect(pane(page, "blend").locator(".mi-empty")).to_have_text("No trace yet. Run to see one.")  # this pair has no strip of its own
+    expect(pane(page, "blend").locator(".mi-empty")).to_have_text(
+        "No trace yet. Run to see one."
+    )  # this pair has no strip of its own
     page.click("text=Scope")
     assert page.locator(".mi-col").count() == 8  # the other scripted pair has eight layers
     page.keyboard.press("Escape")

@@ -29,10 +29,29 @@ def thought(page):
 
 def breaks_off(route):
     """Answers a run with one state and the beginning of another."""
-    frame = {"id": "1", "lam": 1, "state": "running", "message": "", "thought": "", "answer": "Half an ans", "tokens": 3, "think": 0, "tps": 9}
+    frame = {
+        "id": "1",
+        "lam": 1,
+        "state": "running",
+        "message": "",
+        "thought": "",
+        "answer": "Half an ans",
+        "tokens": 3,
+        "think": 0,
+        "tps": 9,
+    }
     token = json.loads(route.request.post_data)["token"]
-    piece = {"token": token, "state": "running", "message": "", "sentence": "", "bands": [], "waits": None, "frames": {"1": frame}, "more": {}}
-    route.fulfill(status=200, content_type="text/event-stream", body=f"data: {json.dumps(piece)}\n\ndata: {{\"tok")
+    piece = {
+        "token": token,
+        "state": "running",
+        "message": "",
+        "sentence": "",
+        "bands": [],
+        "waits": None,
+        "frames": {"1": frame},
+        "more": {},
+    }
+    route.fulfill(status=200, content_type="text/event-stream", body=f'data: {json.dumps(piece)}\n\ndata: {{"tok')
 
 
 def test_a_run_is_one_request_and_its_text_comes_through_whole(scripted, visit):
@@ -43,9 +62,15 @@ def test_a_run_is_one_request_and_its_text_comes_through_whole(scripted, visit):
     page.fill(".mi-prompt", "echo: " + text)
     page.click(RUN)
     expect(page.locator(".mi-status")).to_contain_text("11 traces in")
-    assert [url for url in asked if "curve" not in url] and asked.count("mi/run") == 1 and not [url for url in asked if "queue" in url]
+    assert (
+        [url for url in asked if "curve" not in url]
+        and asked.count("mi/run") == 1
+        and not [url for url in asked if "queue" in url]
+    )
     assert thought(page).evaluate("node => node.textContent") == text.strip()
-    assert pane(page, "instruct").locator(".mi-shown .mi-answer-text").evaluate("node => node.textContent") == text.strip()
+    assert (
+        pane(page, "instruct").locator(".mi-shown .mi-answer-text").evaluate("node => node.textContent") == text.strip()
+    )
 
 
 def test_a_server_that_dies_is_noticed_at_once_and_the_text_stays(mortal, visit):
@@ -56,7 +81,9 @@ def test_a_server_that_dies_is_noticed_at_once_and_the_text_stays(mortal, visit)
     expect(page.locator(".mi-source")).to_have_text("Live")
     expect(pane(page, "thinking").locator(".mi-fact-tokens")).to_have_text(re.compile(r"^\d\d+ tokens"))
     process.kill()
-    expect(page.locator(".mi-status")).to_have_text("The server does not answer any more. What was written so far is kept.", timeout=5000)
+    expect(page.locator(".mi-status")).to_have_text(
+        "The server does not answer any more. What was written so far is kept.", timeout=5000
+    )
     expect(pane(page, "thinking").locator(".mi-chip")).to_have_text("◼ stopped")
     assert thought(page).evaluate("node => node.textContent").startswith("日本 👩‍🔬 é")
     expect(page.locator(RUN)).to_be_enabled()
@@ -112,7 +139,9 @@ def test_a_press_begins_the_run_and_the_click_takes_it_over(scripted, visit):
     label = page.locator(".mi-source").inner_text()
     token = press(page)
     page.wait_for_timeout(300)
-    assert page.locator(".mi-source").inner_text() == label and not page.evaluate("() => MI.app.running()")  # nothing is shown of it yet
+    assert page.locator(".mi-source").inner_text() == label and not page.evaluate(
+        "() => MI.app.running()"
+    )  # nothing is shown of it yet
     page.mouse.up()
     assert page.evaluate("() => MI.app.strip().token") == token  # at once: its states are there already
     assert all(frame["tokens"] > 3 for frame in page.evaluate("() => MI.app.frames()"))
@@ -155,7 +184,9 @@ def test_the_click_runs_what_is_set_then_and_not_what_was_pressed(scripted, visi
 def test_what_is_being_typed_counts_for_the_press(scripted, visit):
     page = visit(scripted)
     asked = runs_of(page)
-    page.locator(".mi-lambox input").fill("0.234")  # not committed: the box waits for Enter or for another place to be touched
+    page.locator(".mi-lambox input").fill(
+        "0.234"
+    )  # not committed: the box waits for Enter or for another place to be touched
     page.locator(RUN).click()
     expect(page.locator(".mi-status")).to_contain_text("traces in")
     assert [run["view"]["lam"] for run in asked] == [0.234]
@@ -181,7 +212,9 @@ def test_what_a_press_lost_is_kept_as_far_as_it_came(scripted, visit):
     page.wait_for_timeout(500)  # the answer has come and gone
     page.mouse.up()
     expect(page.locator(".mi-status")).to_have_text("The run ended without a word. What was written so far is kept.")
-    assert page.evaluate("() => MI.app.frames().map(f => [f.id, f.state, f.answer])") == [["1", "cancelled", "Half an ans"]]
+    assert page.evaluate("() => MI.app.frames().map(f => [f.id, f.state, f.answer])") == [
+        ["1", "cancelled", "Half an ans"]
+    ]
     page.click("button:text('Previous strip')")
     assert len(page.evaluate("() => MI.app.frames()")) == 11
 
@@ -214,7 +247,9 @@ def finger(page, selector=RUN):
     box, devtools = page.locator(selector).bounding_box(), page.context.new_cdp_session(page)
 
     def does(what, up=0):
-        points = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2 - up}] if what != "touchEnd" else []
+        points = (
+            [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2 - up}] if what != "touchEnd" else []
+        )
         devtools.send("Input.dispatchTouchEvent", {"type": what, "touchPoints": points})
 
     return does

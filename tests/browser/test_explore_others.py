@@ -26,14 +26,23 @@ def content(**more):
         "q": "What is 5 + 7?", "gold": "12", "pins": [], "lens": "plain",
     }  # fmt: skip
     label = f"From the study “{HOSTILE[1]}” · sample 2 of this question · T 0.6 · seed 77"
-    return {"token": "studyabc123", "label": label, "view": view, "frames": frames, "sentence": "Two traces.", "bands": []} | more
+    return {
+        "token": "studyabc123",
+        "label": label,
+        "view": view,
+        "frames": frames,
+        "sentence": "Two traces.",
+        "bands": [],
+    } | more
 
 
 def test_a_stored_sample_opens_as_any_frame_and_a_run_goes_on_from_it(scripted, visit):
     page = visit(scripted)
     set_lam(page, 0.9)
     page.evaluate(SHOW, [{}, content()])
-    assert lam(page) == 0.4 and page.input_value(".mi-prompt") == "What is 5 + 7?" and page.input_value(".mi-gold") == "12"
+    assert (
+        lam(page) == 0.4 and page.input_value(".mi-prompt") == "What is 5 + 7?" and page.input_value(".mi-gold") == "12"
+    )
     expect(pane(page, "blend").locator(".mi-chip")).to_have_text("✓ correct")
     expect(pane(page, "blend").locator(".mi-fact-tokens")).to_have_text("9 tokens")
     expect(pane(page, "thinking").locator(".mi-fact-tokens")).to_have_text("20 tokens")
@@ -81,7 +90,11 @@ def test_a_run_is_stopped_for_what_is_opened(scripted, visit):
 
 def test_the_strip_before_comes_back_with_its_settings(scripted, visit):
     page = visit(scripted)
-    swap, source, prompt = page.get_by_role("button", name="Previous strip"), page.locator(".mi-source"), page.locator(".mi-prompt")
+    swap, source, prompt = (
+        page.get_by_role("button", name="Previous strip"),
+        page.locator(".mi-source"),
+        page.locator(".mi-prompt"),
+    )
     landing, asked = source.inner_text(), prompt.input_value()
     expect(swap).to_be_hidden()
     page.click(".mi-example >> nth=1")
@@ -115,7 +128,12 @@ def test_where_lambda_begins_to_matter_says_how_it_is_known(chromium):
       MI.paint(thought, answer, frame, { mode: "diff", against: { text: "one two six\\nfour", stamp: 1 } });
       return [...thought.childNodes].map(n => n.nodeType === 3 ? n.data : `[${n.textContent}]`);
     }"""
-    assert page.evaluate(painted, {"tokens": 1, "part": "thought", "at": 4}) == ["one ", "[λ matters from token 2]", "two ", "[three]"]
+    assert page.evaluate(painted, {"tokens": 1, "part": "thought", "at": 4}) == [
+        "one ",
+        "[λ matters from token 2]",
+        "two ",
+        "[three]",
+    ]
     assert page.evaluate(painted, None) == ["one two ", "[text differs from here]", "[three]"]
     assert page.evaluate(painted, {"tokens": 0, "part": "thought", "at": 0})[0] == "[λ matters from token 1]"
     assert page.evaluate(painted, {"tokens": 9, "part": None, "at": 0}) == ["one two ", "[three]"]
@@ -125,13 +143,19 @@ def test_where_lambda_begins_to_matter_says_how_it_is_known(chromium):
 def test_a_study_of_the_recipe_gives_the_rail_its_bands_and_curves(scripted, visit):
     page = visit(scripted)
     expect(page.locator(".mi-study")).to_be_hidden()
-    assert [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0].endswith("(as this one strip shows it)")
+    assert [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0].endswith(
+        "(as this one strip shows it)"
+    )
     page.evaluate("() => MI.patch({ layers: '0-1' })")
-    expect(page.locator(".mi-study-name")).to_have_text(f"Bands and curves: study “{HOSTILE[0]}” · sums · n = 6 questions × 2 · token limit 200")
+    expect(page.locator(".mi-study-name")).to_have_text(
+        f"Bands and curves: study “{HOSTILE[0]}” · sums · n = 6 questions × 2 · token limit 200"
+    )
     assert page.locator(".mi-spark-mean").get_attribute("points").count(",") == 11
     assert [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0].endswith("(as the study's fit says)")
     set_lam(page, 0.4)
-    expect(page.locator(".mi-study-figures")).to_have_text(re.compile(r"^\d.* % \(.* to .* %\) right, .* % with a thought, [\d,]+ tokens at λ 0.4$"))
+    expect(page.locator(".mi-study-figures")).to_have_text(
+        re.compile(r"^\d.* % \(.* to .* %\) right, .* % with a thought, [\d,]+ tokens at λ 0.4$")
+    )
     set_lam(page, 0.43)
     expect(page.locator(".mi-study-figures")).to_have_text(re.compile(r"^≈ .* at λ 0.43$"))
     assert page.evaluate("() => window.pwned") is None

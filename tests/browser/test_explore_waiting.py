@@ -24,7 +24,9 @@ def test_who_waits_is_told_for_what_and_can_leave(busy, visit):
         if page is one:
             expect(pane(one, "thinking").locator(".mi-chip")).to_have_text("thinking")
         elif page is two:
-            expect(two.locator(".mi-status")).to_have_text("Waiting for a free place in the batch: next in turn, about 7 s.")
+            expect(two.locator(".mi-status")).to_have_text(
+                "Waiting for a free place in the batch: next in turn, about 7 s."
+            )
     expect(two.locator(".mi-progress")).to_have_text("0 of 11 λ · waiting, next in turn, about 7 s")
     expect(pane(two, "thinking").locator(".mi-chip")).to_have_text("waiting")
     expect(pane(two, "thinking").locator(".mi-shown .mi-note")).to_have_text("Waiting for a place in the batch…")

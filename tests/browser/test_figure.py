@@ -35,7 +35,9 @@ def test_csv_quotes_and_disarms_formulas(blank: Page):
 
 
 def test_a_table_sorts_numbers_by_size_and_blanks_last(blank: Page):
-    blank.evaluate("rows => document.body.append(MI.table(['λ', 'tokens'], rows, 'cells'))", [[0.5, 9], [0, 100], [1, None]])
+    blank.evaluate(
+        "rows => document.body.append(MI.table(['λ', 'tokens'], rows, 'cells'))", [[0.5, 9], [0, 100], [1, None]]
+    )
     column = lambda: blank.locator("tbody td:nth-child(2)").all_inner_texts()  # noqa: E731
     blank.click("th:nth-child(2) button")
     assert column() == ["9", "100", ""]

@@ -16,7 +16,9 @@ def harmless(page) -> None:
 
 
 def finished(page) -> None:
-    page.wait_for_function("() => document.querySelector('.mi-stop').hidden && !document.querySelector('.mi-primary').disabled")
+    page.wait_for_function(
+        "() => document.querySelector('.mi-stop').hidden && !document.querySelector('.mi-primary').disabled"
+    )
 
 
 def test_the_corpus_in_question_and_output_shows_as_text(scripted, visit):
@@ -34,7 +36,10 @@ def test_the_corpus_in_question_and_output_shows_as_text(scripted, visit):
     page.keyboard.press("Escape")
     page.locator("body").click(position={"x": 5, "y": 5})
     page.keyboard.press("d")
-    assert page.evaluate("() => document.querySelector('[data-pane=thinking] .mi-shown .mi-answer-text').textContent") == text
+    assert (
+        page.evaluate("() => document.querySelector('[data-pane=thinking] .mi-shown .mi-answer-text').textContent")
+        == text
+    )
     harmless(page)
 
 
@@ -66,7 +71,9 @@ def test_a_megabyte_typed_is_refused_with_a_word(scripted, visit, part):
     if part == "question":
         page.fill(".mi-prompt", text * (1_000_000 // len(text)))
         page.click(".mi-primary")
-        expect(page.locator(".mi-status")).to_have_text(re.compile(r"The question has 1?\d{3},\d{3} characters; at most 20,000 are allowed"))
+        expect(page.locator(".mi-status")).to_have_text(
+            re.compile(r"The question has 1?\d{3},\d{3} characters; at most 20,000 are allowed")
+        )
     else:
         page.evaluate("x => MI.patch({ gold: x.repeat(1e6 / x.length) })", text)
         page.click(".mi-primary")

@@ -42,6 +42,9 @@ def test_a_run_goes_through_gradios_queue_and_streams(lent, visit):
     expect(pane(page, "thinking").locator(".mi-fact-tokens")).to_have_text(re.compile(r"^\d\d+ tokens"))
     expect(page.locator(".mi-source")).to_have_text("Live")
     expect(page.locator(".mi-status")).to_contain_text("11 traces in")
-    assert pane(page, "thinking").locator(".mi-shown .mi-thought-text").evaluate("node => node.textContent") == text.strip()
+    assert (
+        pane(page, "thinking").locator(".mi-shown .mi-thought-text").evaluate("node => node.textContent")
+        == text.strip()
+    )
     assert [url for url in asked if url.endswith("/queue/join")] or [url for url in asked if "/queue/join?" in url]
     assert not [url for url in asked if "/mi/run" in url]

@@ -46,9 +46,14 @@ def test_a_cell_of_the_weights_becomes_the_scope_in_explore(app, visit):
     page = tab(visit, app, "weights")
     expect(page.locator("#weights-board .mi-verdict")).not_to_be_empty()
     drawn = shown(page, "weights-heat")
-    assert drawn["y"][:3] == ["attention", "MLP", "norms"] and len(drawn["z"][0]) == 7 and drawn["custom"][1][3] == "mlp|3"
+    assert (
+        drawn["y"][:3] == ["attention", "MLP", "norms"] and len(drawn["z"][0]) == 7 and drawn["custom"][1][3] == "mlp|3"
+    )
     page.click("#weights-measure >> text=Relative L2")
-    page.wait_for_function("z => JSON.stringify(document.querySelector('#weights-heat .mi-plot').data[0].z) !== z", arg=json.dumps(drawn["z"]))
+    page.wait_for_function(
+        "z => JSON.stringify(document.querySelector('#weights-heat .mi-plot').data[0].z) !== z",
+        arg=json.dumps(drawn["z"]),
+    )
     page.fill("#weights-board [type=search]", "layers.4 q_proj")
     expect(page.locator("#weights-board [role=status]").nth(1)).to_have_text("1 of 68 tensors")
     box = page.locator("#weights-heat .main-svg .nsewdrag").first.bounding_box()
@@ -66,9 +71,13 @@ def test_ablations_at_small_size_beside_the_paper(app, visit):
     page = tab(visit, app, "ablations")
     for kind, asks in (("Layers", "Which third"), ("Backbone", "in its place"), ("Methods", "merge methods")):
         page.click(f"#ablation-kind >> text={kind}")
-        expect(page.locator("#ablation-board .mi-verdict")).to_contain_text(asks, timeout=60_000)  # the kind's own defaults are set
+        expect(page.locator("#ablation-board .mi-verdict")).to_contain_text(
+            asks, timeout=60_000
+        )  # the kind's own defaults are set
         resize(page, questions=2, samples=1, cap=24)
-        page.wait_for_function("() => / × 2 questions × 1 samples = /.test(document.querySelector('#ablation-cost textarea').value)")
+        page.wait_for_function(
+            "() => / × 2 questions × 1 samples = /.test(document.querySelector('#ablation-cost textarea').value)"
+        )
         page.click("#ablation-run")
         page.wait_for_function(ENDED)
         board = page.locator("#ablation-board")

@@ -33,7 +33,11 @@ def foreign():
             self.send_response(200)
             self.send_header("Access-Control-Allow-Origin", "*")
             self.end_headers()
-            self.wfile.write(b"<iframe id=f src='" + self.path[1:].encode() + b"'></iframe>" if self.path.startswith("/http") else b"")
+            self.wfile.write(
+                b"<iframe id=f src='" + self.path[1:].encode() + b"'></iframe>"
+                if self.path.startswith("/http")
+                else b""
+            )
 
         def log_message(self, *args):
             pass
@@ -59,7 +63,9 @@ def test_the_page_itself_breaks_no_rule(scripted, visit):
     page.reload()
     page.wait_for_selector("[data-opened]")
     page.click(".mi-primary")
-    page.wait_for_function("() => document.querySelector('.mi-stop').hidden && !document.querySelector('.mi-primary').disabled")
+    page.wait_for_function(
+        "() => document.querySelector('.mi-stop').hidden && !document.querySelector('.mi-primary').disabled"
+    )
     assert told == []
 
 

@@ -41,8 +41,14 @@ def app(tmp_path_factory):
 
 def violations(page) -> list[str]:
     page.evaluate(AXE)
-    found = json.loads(page.evaluate("() => axe.run('#takeaway', { resultTypes: ['violations'] }).then(r => JSON.stringify(r.violations))"))
-    return [f"{v['id']}: {n['html'][:160]}" for v in found if v["impact"] in ("serious", "critical") for n in v["nodes"]]
+    found = json.loads(
+        page.evaluate(
+            "() => axe.run('#takeaway', { resultTypes: ['violations'] }).then(r => JSON.stringify(r.violations))"
+        )
+    )
+    return [
+        f"{v['id']}: {n['html'][:160]}" for v in found if v["impact"] in ("serious", "critical") for n in v["nodes"]
+    ]
 
 
 def taken(visit, address, **more):
@@ -55,7 +61,11 @@ def taken(visit, address, **more):
 
 
 def test_a_recipe_follows_explore_and_comes_back(app, visit):
-    page = taken(visit, app[0] + "?lam=0.4&layers=2-5&q=What+is+2+%2B+3%3F&seed=7", permissions=["clipboard-read", "clipboard-write"])
+    page = taken(
+        visit,
+        app[0] + "?lam=0.4&layers=2-5&q=What+is+2+%2B+3%3F&seed=7",
+        permissions=["clipboard-read", "clipboard-write"],
+    )
     code = page.locator(".mi-take-code")
     expect(code).to_contain_text("lambda: 0.4")
     expect(code).to_contain_text("layers: 2-5")
@@ -65,7 +75,12 @@ def test_a_recipe_follows_explore_and_comes_back(app, visit):
     page.click("[aria-label='This view as a recipe'] >> text=Copy")
     until(page, "async () => (await navigator.clipboard.readText()).includes('lambda: 0.75')")
     ours = page.evaluate("() => navigator.clipboard.readText()")
-    others = {"mergekit": "merge_method: linear", "python": "import mi_explorer as mi", "command": "--lambda=0.75", "link": "lam=0.75"}
+    others = {
+        "mergekit": "merge_method: linear",
+        "python": "import mi_explorer as mi",
+        "command": "--lambda=0.75",
+        "link": "lam=0.75",
+    }
     for form, said in others.items():
         page.click(f"[data-form={form}]")
         expect(code).to_contain_text(said)

@@ -23,7 +23,11 @@ KINDS = {
     "plain": {"target_modules": ["q_proj", "v_proj", "down_proj"]},
     "all": {"target_modules": "all-linear"},
     "rslora": {"target_modules": ["q_proj"], "use_rslora": True},
-    "patterns": {"target_modules": ["q_proj", "up_proj"], "rank_pattern": {"up_proj": 2}, "alpha_pattern": {"layers.1.self_attn.q_proj": 3}},
+    "patterns": {
+        "target_modules": ["q_proj", "up_proj"],
+        "rank_pattern": {"up_proj": 2},
+        "alpha_pattern": {"layers.1.self_attn.q_proj": 3},
+    },
     "embedding": {"target_modules": ["embed_tokens", "k_proj"]},
     "saved": {"target_modules": ["o_proj"], "modules_to_save": ["norm"]},
     "bias": {"target_modules": ["q_proj"], "bias": "lora_only"},
@@ -69,7 +73,9 @@ def test_an_adapter_parent_is_what_peft_merges(kind, base, tmp_path):
         assert (half - (parents.tensor("instruct", name) + want) / 2).abs().max() < 1e-6
     n = parents.thinking.entry("model.embed_tokens.weight").numel
     pieces = [parents.block("thinking", "model.embed_tokens.weight", s, min(n, s + 77)) for s in range(0, n, 77)]
-    torch.testing.assert_close(torch.cat(pieces), parents.tensor("thinking", "model.embed_tokens.weight").flatten(), rtol=0, atol=3e-7)
+    torch.testing.assert_close(
+        torch.cat(pieces), parents.tensor("thinking", "model.embed_tokens.weight").flatten(), rtol=0, atol=3e-7
+    )
 
 
 def test_factors_rebuild_the_other_endpoint(base, tmp_path):
@@ -78,7 +84,11 @@ def test_factors_rebuild_the_other_endpoint(base, tmp_path):
         parents = Parents.open(pair)
         blend = bind(Recipe(lam=0.3), parents)
         found = {n: blend.factors(n) for n in parents.names() if blend.factors(n)}
-        assert set(found) == {f"model.layers.{i}.{t}.weight" for i in range(3) for t in ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")}
+        assert set(found) == {
+            f"model.layers.{i}.{t}.weight"
+            for i in range(3)
+            for t in ("self_attn.q_proj", "self_attn.v_proj", "mlp.down_proj")
+        }
         for name, (a, b, s) in found.items():
             p, q = blend.endpoints(name)
             assert s * sign == pytest.approx(6 / 4)
@@ -100,7 +110,9 @@ def test_the_scaled_adapter_gives_the_blend_in_peft(kind, lam, base, tmp_path):
     assert "library_name: peft" in card and "--adapter --out DIR" in card
     if kind == "plain":
         a = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
-        assert torch.equal(load_file(tmp_path / "out/adapter_model.safetensors")[a], load_file(folder / "adapter_model.safetensors")[a])
+        assert torch.equal(
+            load_file(tmp_path / "out/adapter_model.safetensors")[a], load_file(folder / "adapter_model.safetensors")[a]
+        )
 
 
 def test_a_blend_with_an_adapter_exports_as_a_checkpoint(base, tmp_path):
@@ -119,13 +131,17 @@ def test_instruct_may_be_the_adapter_and_is_measured_like_any_parent(base, tmp_p
     blend = bind(Recipe(lam=0.25, scope=Scope("0")), parents)
     export(blend, tmp_path / "out")
     written = load_file(tmp_path / "out/model.safetensors")
-    assert set(written) == set(load_file(base / "model.safetensors")) and all(torch.equal(written[n], blend.tensor(n)) for n in written)
+    assert set(written) == set(load_file(base / "model.safetensors")) and all(
+        torch.equal(written[n], blend.tensor(n)) for n in written
+    )
     oracle = merged(base, folder)
     outside = "model.layers.2.self_attn.q_proj.weight"
     assert (written[outside] - oracle[outside]).abs().max() < 1e-6
     rows = {r.name: r for r in distances(parents).tensors}
     assert {n for n, r in rows.items() if r.l2} == set(parents.instruct.touched())
-    assert rows[outside].l2 == pytest.approx(float((oracle[outside] - parents.tensor("thinking", outside)).norm()), rel=1e-5)
+    assert rows[outside].l2 == pytest.approx(
+        float((oracle[outside] - parents.tensor("thinking", outside)).norm()), rel=1e-5
+    )
 
 
 def test_where_an_adapter_sits(base, tmp_path):
@@ -138,7 +154,10 @@ def test_where_an_adapter_sits(base, tmp_path):
     settings = json.loads((moved / "adapter_config.json").read_text())
     (moved / "adapter_config.json").write_text(json.dumps({**settings, "base_model_name_or_path": "somewhere/else"}))
     assert Parents.open(Pair("x", pair.instruct, str(moved), pair.base)).thinking.under.label == pair.instruct
-    assert Parents.open(Pair("x", pair.instruct, str(moved), pair.base, adapter_on="base")).thinking.under.label == pair.base
+    assert (
+        Parents.open(Pair("x", pair.instruct, str(moved), pair.base, adapter_on="base")).thinking.under.label
+        == pair.base
+    )
     both = Parents.open(Pair("x", str(moved), str(folder), pair.base))
     assert both.instruct.under.label == both.thinking.under.label == pair.base
     with pytest.raises(ExportError, match="Neither parent is a LoRA adapter on the other"):
@@ -159,10 +178,15 @@ def test_bf16_parents_are_rounded_once(tmp_path):
     assert ((blend.tensor(name).double() - exact).abs() <= 2**-8 * exact.abs() + 1e-6).all()
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    ({"use_dora": True}, "uses DoRA"), ({"peft_type": "IA3"}, "a IA3 adapter is not a low-rank delta"),
-    ({"target_parameters": ["experts.gate_up_proj"]}, "LoRA on raw parameters"), ({"trainable_token_indices": [1]}, "trained token rows"),
-])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"use_dora": True}, "uses DoRA"),
+        ({"peft_type": "IA3"}, "a IA3 adapter is not a low-rank delta"),
+        ({"target_parameters": ["experts.gate_up_proj"]}, "LoRA on raw parameters"),
+        ({"trainable_token_indices": [1]}, "trained token rows"),
+    ],
+)
 def test_other_adapters_are_refused_by_name(change, says, base, tmp_path):
     folder = make_adapter(base, tmp_path / "lora", **KINDS["plain"])
     settings = json.loads((folder / "adapter_config.json").read_text())

@@ -27,7 +27,10 @@ def test_tensors_are_those_of_the_reference_reader(dtype, tmp_path):
     checkpoint, oracle = Checkpoint.open(folder), tensors_of(folder)
     assert len(checkpoint.raw_headers) > 3 and checkpoint.names() == tuple(sorted(oracle))
     for name, tensor in oracle.items():
-        assert torch.equal(checkpoint.tensor(name), tensor) and checkpoint.header(name) == (tuple(tensor.shape), tensor.dtype)
+        assert torch.equal(checkpoint.tensor(name), tensor) and checkpoint.header(name) == (
+            tuple(tensor.shape),
+            tensor.dtype,
+        )
         assert torch.equal(checkpoint.block(name, 3, 17), tensor.flatten()[3:17])
     assert checkpoint.config["model_type"] == "qwen2" and checkpoint.nbytes == sum(t.nbytes for t in oracle.values())
 
@@ -60,19 +63,34 @@ def test_unaligned_data_is_read(tmp_path):
     assert (8 + len(header)) % 4 == 3 and torch.equal(Checkpoint.open(folder).tensor("x"), tensor)
 
 
-@pytest.mark.parametrize(("harm", "says"), [
-    (corrupt_header, "its header is damaged"),
-    (truncate, "it is truncated"),
-    (lambda f: (f / "model.safetensors").write_bytes(b"\x00" * 5), "it has 5 bytes"),
-    (lambda f: (f / "model.safetensors").write_bytes(struct.pack("<Q", 1 << 60) + b"{}" * 9), "its header claims"),
-    (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes() + b"more"), "longer than its header says"),
-    (lambda f: (f / "model.safetensors").unlink(), r"no \*.safetensors file"),
-    (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "not loaded here for safety"),
-    (lambda f: (f / "model.safetensors.index.json").write_text("{"), "index.json is damaged"),
-    (lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}'), "download is incomplete"),
-    (lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model.safetensors"}}'), "promises 'a'"),
-    (lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../model.safetensors"}}'), "not there|not a plain file"),
-])
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (corrupt_header, "its header is damaged"),
+        (truncate, "it is truncated"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x00" * 5), "it has 5 bytes"),
+        (lambda f: (f / "model.safetensors").write_bytes(struct.pack("<Q", 1 << 60) + b"{}" * 9), "its header claims"),
+        (
+            lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes() + b"more"),
+            "longer than its header says",
+        ),
+        (lambda f: (f / "model.safetensors").unlink(), r"no \*.safetensors file"),
+        (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "not loaded here for safety"),
+        (lambda f: (f / "model.safetensors.index.json").write_text("{"), "index.json is damaged"),
+        (
+            lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "gone.safetensors"}}'),
+            "download is incomplete",
+        ),
+        (
+            lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model.safetensors"}}'),
+            "promises 'a'",
+        ),
+        (
+            lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../model.safetensors"}}'),
+            "not there|not a plain file",
+        ),
+    ],
+)
 def test_damage_is_named(harm, says, tmp_path):
     folder = make("qwen3", tmp_path / "one")
     harm(folder)
@@ -83,10 +101,14 @@ def test_damage_is_named(harm, says, tmp_path):
 def test_headers_that_lie_are_refused(tmp_path):
     folder = make("qwen3", tmp_path / "one")
     good = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
-    for header, says in (({"a": {**good, "shape": [2]}}, "does not fit its shape"), ({"a": good, "b": good}, "does not fit its shape"),
-                         ({"a": {"dtype": "X9", "shape": [1], "data_offsets": [0, 4]}}, "unknown dtype"),
-                         ({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, "negative size"),
-                         ({"a": [1]}, "header is damaged"), (["a"], "header is damaged")):
+    for header, says in (
+        ({"a": {**good, "shape": [2]}}, "does not fit its shape"),
+        ({"a": good, "b": good}, "does not fit its shape"),
+        ({"a": {"dtype": "X9", "shape": [1], "data_offsets": [0, 4]}}, "unknown dtype"),
+        ({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, "negative size"),
+        ({"a": [1]}, "header is damaged"),
+        (["a"], "header is damaged"),
+    ):
         text = json.dumps(header).encode()
         (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + b"\0" * 4)
         with pytest.raises(CheckpointError, match=says):
@@ -134,7 +156,11 @@ def test_hub_ids_are_downloaded_as_safetensors_and_small_files(tmp_path, monkeyp
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     checkpoint = Checkpoint.open("lab/model")
     assert checkpoint.label == "lab/model" and len(checkpoint.names()) == 35 and asked["repo"] == "lab/model"
-    assert not any(fnmatch(name, p) for p in asked["allow_patterns"] for name in ("pytorch_model.bin", "modeling_x.py", "model.gguf", "x.pkl"))
+    assert not any(
+        fnmatch(name, p)
+        for p in asked["allow_patterns"]
+        for name in ("pytorch_model.bin", "modeling_x.py", "model.gguf", "x.pkl")
+    )
 
     def fail(repo, **options):
         raise OSError("no route")
@@ -146,6 +172,7 @@ def test_hub_ids_are_downloaded_as_safetensors_and_small_files(tmp_path, monkeyp
 
 # Parents ---------------------------------------------------------------------------------------------------------------
 
+
 def test_tied_and_untied_parents(tmp_path):
     tied, untied = make("qwen3", tmp_path / "tied"), make("qwen3-untied", tmp_path / "untied", delta_seed=1)
     for pair in ((tied, untied), (untied, tied)):
@@ -156,23 +183,36 @@ def test_tied_and_untied_parents(tmp_path):
         role = "instruct" if pair[0] == tied else "thinking"
         assert torch.equal(parents.tensor(role, "lm_head.weight"), parents.tensor(role, "model.embed_tokens.weight"))
         half = bind(Recipe(lam=0.5), parents).tensor("lm_head.weight")
-        torch.testing.assert_close(half, (tensors_of(tied)["model.embed_tokens.weight"] + tensors_of(untied)["lm_head.weight"]) / 2)
+        torch.testing.assert_close(
+            half, (tensors_of(tied)["model.embed_tokens.weight"] + tensors_of(untied)["lm_head.weight"]) / 2
+        )
 
 
 def test_a_tied_head_that_is_also_stored_counts_once(tmp_path):
     plain, stored = make("qwen3", tmp_path / "plain"), make("qwen3", tmp_path / "stored", delta_seed=1)
     tensors = load_file(stored / "model.safetensors")
-    save_file({**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"].clone()}, stored / "model.safetensors", metadata={"format": "pt"})
+    save_file(
+        {**tensors, "lm_head.weight": tensors["model.embed_tokens.weight"].clone()},
+        stored / "model.safetensors",
+        metadata={"format": "pt"},
+    )
     assert "lm_head.weight" not in Parents.open(Pair("x", str(plain), str(stored))).names()
-    kept = Parents.open(Pair("x", str(stored), str(plain)))  # Instruct's key set stays; the plain parent's head is its embedding
+    kept = Parents.open(
+        Pair("x", str(stored), str(plain))
+    )  # Instruct's key set stays; the plain parent's head is its embedding
     blend = bind(Recipe(lam=0.4), kept)
     assert torch.equal(blend.tensor("lm_head.weight"), blend.tensor("model.embed_tokens.weight"))
 
 
-@pytest.mark.parametrize(("changes", "says"), [
-    ({"vocab_size": 99}, "vocabularies differ in size"), ({"intermediate_size": 64}, "cannot be blended"), ({"num_hidden_layers": 4}, "has a tensor"),
-    ({"num_hidden_layers": 2}, "has no tensor"),
-])
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"vocab_size": 99}, "vocabularies differ in size"),
+        ({"intermediate_size": 64}, "cannot be blended"),
+        ({"num_hidden_layers": 4}, "has a tensor"),
+        ({"num_hidden_layers": 2}, "has no tensor"),
+    ],
+)
 def test_parents_of_other_shapes_are_refused(changes, says, tmp_path):
     one, two = make("qwen3", tmp_path / "one"), make("qwen3", tmp_path / "two", **changes)
     with pytest.raises(MismatchError, match=says):
@@ -199,18 +239,28 @@ def test_parents_of_two_dtypes_blend_in_the_wider(tmp_path):
 
 # Pairs -----------------------------------------------------------------------------------------------------------------
 
+
 def test_presets_and_specs():
     names = [p.name for p in list_pairs()]
     assert names[0] == "mini" and "qwen3-4b" in names and len(names) == len(set(names)) >= 15
     four = get_pair("qwen3-4b")
-    assert (four.instruct, four.thinking, four.base) == ("Qwen/Qwen3-4B-Instruct-2507", "Qwen/Qwen3-4B-Thinking-2507", "Qwen/Qwen3-4B-Base")
+    assert (four.instruct, four.thinking, four.base) == (
+        "Qwen/Qwen3-4B-Instruct-2507",
+        "Qwen/Qwen3-4B-Thinking-2507",
+        "Qwen/Qwen3-4B-Base",
+    )
     assert get_pair("ministral3-3b").think_open == "[THINK]"
     spelled = get_pair("mistralai/Ministral-3-3B-Instruct-2512-BF16|mistralai/Ministral-3-3B-Reasoning-2512")
     assert spelled.think_close == "[/THINK]" and spelled.base is None
     assert get_pair(" a/b | c/d |e/f ").spec == "a/b|c/d|e/f" and get_pair(four) is four
     assert get_pair({"instruct": "a", "thinking": "b", "untie": True}).untie
-    for spec, says in (("qwen3-4", "Did you mean 'qwen3-4b'"), ("a|b|c|d", "written 'instruct"), ("a|", "written 'instruct"),
-                       ({"instruct": "a"}, "thinking"), ({"instruct": "a", "thinking": "b", "evil": 1}, "unknown field 'evil'")):
+    for spec, says in (
+        ("qwen3-4", "Did you mean 'qwen3-4b'"),
+        ("a|b|c|d", "written 'instruct"),
+        ("a|", "written 'instruct"),
+        ({"instruct": "a"}, "thinking"),
+        ({"instruct": "a", "thinking": "b", "evil": 1}, "unknown field 'evil'"),
+    ):
         with pytest.raises((PairError, TypeError), match=says):
             get_pair(spec)
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.checkpoints.test_adapter import KINDS, make_adapter
 from transformers import AutoModelForCausalLM
 
 from mi_explorer.checkpoints import preflight as module
 from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.checkpoints.source import CheckpointError, Folder, Hub
 from mi_explorer.pairs import Pair, get_pair
+from tests.checkpoints.test_adapter import KINDS, make_adapter
 from tests.fixtures import corrupt_header, make, make_fp8, make_pair, make_tokenizer, reshard, truncate
 
 
@@ -43,35 +43,65 @@ def test_a_good_pair_is_ok(pair):
     result = preflight(pair, memory=10**9)
     assert (result.verdict, result.findings) == ("ok", ())
     f = result.facts
-    assert (f["architecture"], f["layers"], f["tensors"], f["vocabulary"], f["tied"], f["dtype"]) == ("qwen3", 3, 35, 96, True, ["BF16"])
+    assert (f["architecture"], f["layers"], f["tensors"], f["vocabulary"], f["tied"], f["dtype"]) == (
+        "qwen3",
+        3,
+        35,
+        96,
+        True,
+        ["BF16"],
+    )
     size = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(pair.instruct).parameters())
     assert f["parameters"] == size and f["memory"] == {"fold": 6 * size, "rowwise": 4 * size, "free": 10**9}
     assert f["disk"]["instruct"] == (Path(pair.instruct) / "model.safetensors").stat().st_size
     json.dumps(result.to_dict())
 
 
-@pytest.mark.parametrize(("changes", "level", "says"), [
-    ({"model_type": "llama"}, "refused", "Instruct is a qwen3, Thinking a llama"),
-    ({"rms_norm_eps": 1e-5}, "refused", "rms_norm_eps is 1e-06 in Instruct and 1e-05 in Thinking"),
-    ({"num_attention_heads": 8}, "refused", "num_attention_heads is 4 in Instruct and 8"),
-    ({"hidden_act": "gelu"}, "refused", "hidden_act is 'silu' in Instruct and 'gelu'"),
-    ({"rope_parameters": {"rope_theta": 5e6, "rope_type": "default"}}, "refused", "rope_theta is 10000.0 in Instruct and 5000000.0"),
-    ({"rope_parameters": "DROP", "rope_theta": 5e6}, "refused", "rope_theta is 10000.0 in Instruct and 5000000.0"),
-    ({"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn", "factor": 4.0}}, "note", "rope_scaling is None in Instruct"),
-    ({"max_position_embeddings": 512}, "note", "max_position_embeddings is 256 in Instruct and 512"),
-    ({"head_dim": "DROP"}, "note", "head_dim is 8 in Instruct and None"),
-    ({"quantization_config": {"quant_method": "awq"}}, "refused", "Thinking is quantised (awq)"),
-])
+@pytest.mark.parametrize(
+    ("changes", "level", "says"),
+    [
+        ({"model_type": "llama"}, "refused", "Instruct is a qwen3, Thinking a llama"),
+        ({"rms_norm_eps": 1e-5}, "refused", "rms_norm_eps is 1e-06 in Instruct and 1e-05 in Thinking"),
+        ({"num_attention_heads": 8}, "refused", "num_attention_heads is 4 in Instruct and 8"),
+        ({"hidden_act": "gelu"}, "refused", "hidden_act is 'silu' in Instruct and 'gelu'"),
+        (
+            {"rope_parameters": {"rope_theta": 5e6, "rope_type": "default"}},
+            "refused",
+            "rope_theta is 10000.0 in Instruct and 5000000.0",
+        ),
+        ({"rope_parameters": "DROP", "rope_theta": 5e6}, "refused", "rope_theta is 10000.0 in Instruct and 5000000.0"),
+        (
+            {"rope_parameters": {"rope_theta": 1e4, "rope_type": "yarn", "factor": 4.0}},
+            "note",
+            "rope_scaling is None in Instruct",
+        ),
+        ({"max_position_embeddings": 512}, "note", "max_position_embeddings is 256 in Instruct and 512"),
+        ({"head_dim": "DROP"}, "note", "head_dim is 8 in Instruct and None"),
+        ({"quantization_config": {"quant_method": "awq"}}, "refused", "Thinking is quantised (awq)"),
+    ],
+)
 def test_config_fields(changes, level, says, pair):
     edit(pair.thinking, **changes)
     result, _ = found(pair)
     hits = [f for f in result.findings if says in f.what]
-    assert hits and hits[0].level == level and hits[0].why and result.verdict == ("refused" if level == "refused" else "ok with notes")
+    assert (
+        hits
+        and hits[0].level == level
+        and hits[0].why
+        and result.verdict == ("refused" if level == "refused" else "ok with notes")
+    )
 
 
 def test_config_fields_without_effect_are_quiet(pair):
-    edit(pair.thinking, transformers_version="4.51.0", use_cache=False, eos_token_id=7, torch_dtype="bfloat16", attention_dropout=0.1,
-         architectures=["X"])
+    edit(
+        pair.thinking,
+        transformers_version="4.51.0",
+        use_cache=False,
+        eos_token_id=7,
+        torch_dtype="bfloat16",
+        attention_dropout=0.1,
+        architectures=["X"],
+    )
     edit(pair.thinking, rope_parameters="DROP", rope_theta=10000, rope_scaling=None)
     assert preflight(pair).verdict == "ok"
 
@@ -79,12 +109,20 @@ def test_config_fields_without_effect_are_quiet(pair):
 def test_tensors_shapes_ties_and_dtypes(pair, tmp_path):
     untied = make("qwen3-untied", tmp_path / "untied", dtype=torch.bfloat16)
     result, topics = found(Pair("x", pair.instruct, str(untied)))
-    assert result.verdict == "refused" and "Instruct ties its lm_head" in topics["tied"].what and "--untie" in topics["tied"].todo
+    assert (
+        result.verdict == "refused"
+        and "Instruct ties its lm_head" in topics["tied"].what
+        and "--untie" in topics["tied"].todo
+    )
     result, topics = found(Pair("x", pair.instruct, str(untied), untie=True))
     assert result.ok and "untied, as asked" in topics["tied"].why
     off = make("qwen3", tmp_path / "off", dtype=torch.bfloat16, vocab_size=99)
     result, topics = found(Pair("x", pair.instruct, str(off)))
-    assert result.verdict == "refused" and "96 rows in Instruct and 99 in Thinking" in topics["vocabulary"].what and "tensors" not in topics
+    assert (
+        result.verdict == "refused"
+        and "96 rows in Instruct and 99 in Thinking" in topics["vocabulary"].what
+        and "tensors" not in topics
+    )
     deep = make("qwen3", tmp_path / "deep", dtype=torch.bfloat16, num_hidden_layers=4)
     result, topics = found(Pair("x", pair.instruct, str(deep)))
     assert "Thinking has 11 tensors that Instruct lacks, such as 'model.layers.3." in topics["tensors"].what
@@ -105,10 +143,17 @@ def test_other_sharding_is_fine_and_damage_is_not(pair, tmp_path):
     assert result.verdict == "ok" and result.facts["shards"] == {"instruct": 1, "thinking": 3}
     fp8 = make_fp8(Path(pair.thinking), tmp_path / "fp8")
     result, topics = found(Pair("x", pair.instruct, str(fp8)))
-    assert result.verdict == "refused" and "Thinking is quantised (fp8)" in topics["quantised"].what and "bf16 release" in topics["quantised"].todo
-    for harm, says in ((truncate, "truncated"), (corrupt_header, "header is damaged"),
-                       (lambda f: (f / "config.json").write_text("{"), "config.json is damaged"),
-                       (lambda f: (f / "config.json").unlink(), "no config.json")):
+    assert (
+        result.verdict == "refused"
+        and "Thinking is quantised (fp8)" in topics["quantised"].what
+        and "bf16 release" in topics["quantised"].todo
+    )
+    for harm, says in (
+        (truncate, "truncated"),
+        (corrupt_header, "header is damaged"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json is damaged"),
+        (lambda f: (f / "config.json").unlink(), "no config.json"),
+    ):
         bad = reshard(Path(pair.thinking), tmp_path / f"bad {says}", 1)
         harm(bad)
         result, topics = found(Pair("x", pair.instruct, str(bad)))
@@ -116,7 +161,11 @@ def test_other_sharding_is_fine_and_damage_is_not(pair, tmp_path):
 
 
 def test_tokenizers_tags_and_templates(pair, tmp_path):
-    make_tokenizer(pair.thinking, extra=("<tool>",), template="{% if add_generation_prompt %}<|im_start|>assistant <think>\n{% endif %}")
+    make_tokenizer(
+        pair.thinking,
+        extra=("<tool>",),
+        template="{% if add_generation_prompt %}<|im_start|>assistant <think>\n{% endif %}",
+    )
     result, topics = found(pair)
     assert result.verdict == "ok with notes"
     assert "1 token ids mean different tokens (95: 'z' / '<tool>')" in topics["vocabulary"].what
@@ -152,8 +201,14 @@ def test_a_lora_parent(tmp_path):
     base = make_tokenizer(make("qwen2", tmp_path / "base"))
     folder = make_adapter(base, tmp_path / "lora", **KINDS["plain"])
     result, topics = found(Pair("x", str(base), str(folder)), memory=10**9)
-    assert result.verdict == "ok with notes" and "Thinking is a LoRA adapter (rank 4, 9 tensors) on instruct" in topics["adapter"].what
-    assert result.facts["memory"]["rowwise"] == result.facts["parameters"] * 4 + (folder / "adapter_model.safetensors").stat().st_size
+    assert (
+        result.verdict == "ok with notes"
+        and "Thinking is a LoRA adapter (rank 4, 9 tensors) on instruct" in topics["adapter"].what
+    )
+    assert (
+        result.facts["memory"]["rowwise"]
+        == result.facts["parameters"] * 4 + (folder / "adapter_model.safetensors").stat().st_size
+    )
     other = make("qwen2", tmp_path / "wide", hidden_size=64)
     result, topics = found(Pair("x", str(other), str(folder)))
     assert result.verdict == "refused" and "have shapes" in topics["files"].what
@@ -163,22 +218,40 @@ def test_a_lora_parent(tmp_path):
 def test_known_strangers_are_refused_by_name(size):
     spec = f"Qwen/Qwen2.5-{size}-Instruct|deepseek-ai/DeepSeek-R1-Distill-Qwen-{size}"
     result, topics = found(spec)
-    assert result.verdict == "refused" and "different lineages" in topics["lineage"].what and "Qwen2.5-Math" in topics["lineage"].todo
+    assert (
+        result.verdict == "refused"
+        and "different lineages" in topics["lineage"].what
+        and "Qwen2.5-Math" in topics["lineage"].todo
+    )
     assert list(module._lineage(get_pair("qwen2.5-math-1.5b"))) == []
 
 
 # No weight byte ------------------------------------------------------------------------------------------------------
 
+
 def big_index(folder: Path, layers=48, experts=128, shards=16) -> Path:
     """A 30B-A3B-sized checkpoint whose data are holes: 18,867 tensors over 16 shards, 61 GB of address space, no disk."""
     folder.mkdir()
-    shapes = {"model.embed_tokens.weight": [151936, 2048], "lm_head.weight": [151936, 2048], "model.norm.weight": [2048]}
+    shapes = {
+        "model.embed_tokens.weight": [151936, 2048],
+        "lm_head.weight": [151936, 2048],
+        "model.norm.weight": [2048],
+    }
     for i in range(layers):
         at = f"model.layers.{i}."
-        shapes |= {f"{at}self_attn.{p}_proj.weight": [2048, 2048] for p in "qkvo"} | {f"{at}self_attn.{p}_norm.weight": [128] for p in "qk"}
-        shapes |= {f"{at}input_layernorm.weight": [2048], f"{at}post_attention_layernorm.weight": [2048], f"{at}mlp.gate.weight": [128, 2048]}
+        shapes |= {f"{at}self_attn.{p}_proj.weight": [2048, 2048] for p in "qkvo"} | {
+            f"{at}self_attn.{p}_norm.weight": [128] for p in "qk"
+        }
+        shapes |= {
+            f"{at}input_layernorm.weight": [2048],
+            f"{at}post_attention_layernorm.weight": [2048],
+            f"{at}mlp.gate.weight": [128, 2048],
+        }
         for e in range(experts):
-            shapes |= {f"{at}mlp.experts.{e}.{p}_proj.weight": [768, 2048] if p != "down" else [2048, 768] for p in ("gate", "up", "down")}
+            shapes |= {
+                f"{at}mlp.experts.{e}.{p}_proj.weight": [768, 2048] if p != "down" else [2048, 768]
+                for p in ("gate", "up", "down")
+            }
     weight_map, names = {}, list(shapes)
     for s in range(shards):
         shard, header, at = f"model-{s + 1:05}-of-{shards:05}.safetensors", {}, 0
@@ -191,7 +264,9 @@ def big_index(folder: Path, layers=48, experts=128, shards=16) -> Path:
             file.write(struct.pack("<Q", len(text)) + text)
             file.truncate(8 + len(text) + at)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
-    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": layers}))
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": layers})
+    )
     return folder
 
 
@@ -210,7 +285,9 @@ def test_a_30b_index_is_judged_in_two_seconds_without_a_weight_byte(tmp_path, mo
     result = preflight(pair, memory=200 * 10**9)
     seconds = time.process_time() - started
     read = int(re.search(r"rchar: (\d+)", io.read_text())[1]) - before
-    assert result.ok and result.facts["tensors"] == 48 * (9 + 384) + 3 and 57e9 < result.facts["disk"]["instruct"] < 63e9
+    assert (
+        result.ok and result.facts["tensors"] == 48 * (9 + 384) + 3 and 57e9 < result.facts["disk"]["instruct"] < 63e9
+    )
     assert seconds < 2.0
     for path, _, stop in spans:
         with open(path, "rb") as file:
@@ -229,13 +306,15 @@ class FakeHub(BaseHTTPRequestHandler):
             folder = self.root / match[1]
             if not folder.is_dir():
                 return self.answer(404, b'{"error": "Repository not found"}')
-            files = [{"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0"} for f in sorted(folder.iterdir())]
+            files = [
+                {"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0"} for f in sorted(folder.iterdir())
+            ]
             return self.answer(200, json.dumps(files).encode())
         match = re.match(r"/([^/]+/[^/]+)/resolve/main/([^?]+)", self.path)
         data = (self.root / match[1] / match[2]).read_bytes()
         first, last = map(int, re.match(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
         self.served.append((match[2], first, last + 1))
-        return self.answer(206, data[first:last + 1])
+        return self.answer(206, data[first : last + 1])
 
     def answer(self, status, data):
         self.send_response(status)
@@ -270,7 +349,10 @@ def test_a_hub_pair_is_judged_by_ranges(hub, tmp_path):
         if name.endswith(".safetensors"):
             lengths = {8 + struct.unpack("<Q", f.read_bytes()[:8])[0] for f in (tmp_path / "hub/lab").rglob(name)}
             assert last in lengths | {8}
-    assert {n for n, _, _ in handler.served if not n.endswith(".safetensors")} <= {"config.json", "model.safetensors.index.json"}
+    assert {n for n, _, _ in handler.served if not n.endswith(".safetensors")} <= {
+        "config.json",
+        "model.safetensors.index.json",
+    }
     missing = preflight(Pair("x", "lab/instruct", "lab/nothing"))
     assert missing.verdict == "refused" and "lab/nothing: the hub did not answer" in missing.findings[0].what
     with pytest.raises(CheckpointError, match="neither a folder nor a hub id"):

@@ -7,15 +7,41 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from mi_explorer.checkpoints.tensor_names import inside, layer_count, place, unknown_names
 from mi_explorer.recipe import MODULES, RecipeError, Scope
 
-TINY = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 48}
+TINY = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 48,
+}
 MOE = {"num_experts": 4, "moe_intermediate_size": 16}
 ARCHITECTURES = {
-    "llama": {}, "qwen2": {}, "qwen3": {}, "qwen3_moe": MOE, "gemma2": {"head_dim": 8}, "gemma3_text": {"head_dim": 8},
-    "olmo2": {}, "olmo3": {}, "phi3": {"pad_token_id": 0}, "mistral": {}, "mixtral": {"num_local_experts": 4},
-    "gpt2": {"n_layer": 4, "n_embd": 32, "n_head": 4}, "gpt_neox": {}, "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
-    "granite": {}, "smollm3": {"pad_token_id": 0},
-    "qwen3_next": {**MOE, "shared_expert_intermediate_size": 16, "linear_num_value_heads": 4, "linear_num_key_heads": 2,
-                   "linear_key_head_dim": 8, "linear_value_head_dim": 8, "head_dim": 8},
+    "llama": {},
+    "qwen2": {},
+    "qwen3": {},
+    "qwen3_moe": MOE,
+    "gemma2": {"head_dim": 8},
+    "gemma3_text": {"head_dim": 8},
+    "olmo2": {},
+    "olmo3": {},
+    "phi3": {"pad_token_id": 0},
+    "mistral": {},
+    "mixtral": {"num_local_experts": 4},
+    "gpt2": {"n_layer": 4, "n_embd": 32, "n_head": 4},
+    "gpt_neox": {},
+    "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
+    "granite": {},
+    "smollm3": {"pad_token_id": 0},
+    "qwen3_next": {
+        **MOE,
+        "shared_expert_intermediate_size": 16,
+        "linear_num_value_heads": 4,
+        "linear_num_key_heads": 2,
+        "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8,
+        "head_dim": 8,
+    },
 }
 
 
@@ -38,7 +64,15 @@ def test_every_tensor_of_an_architecture_has_its_place(kind):
             assert module == "mlp", name
         if "attn" in name.split(".") or "self_attn" in name:
             assert module == "attention", name
-        if name.endswith(("input_layernorm.weight", "post_attention_layernorm.weight", "operator_norm.weight", "ln_1.weight", "ln_f.weight")):
+        if name.endswith(
+            (
+                "input_layernorm.weight",
+                "post_attention_layernorm.weight",
+                "operator_norm.weight",
+                "ln_1.weight",
+                "ln_f.weight",
+            )
+        ):
             assert module == "norm", name
         if ".conv." in name or "linear_attn" in name:
             assert module == "other", name
@@ -71,7 +105,14 @@ def test_names_that_need_care():
 def test_scope_counts():
     names = names_of("qwen3")
     count = {m: sum(inside(Scope("1-2", (m,)), n) for n in names) for m in MODULES}
-    assert count == {"attention": 12, "mlp": 6, "norm": 5, "embedding": 1, "lm_head": 1, "other": 0}  # the final norm follows its module
+    assert count == {
+        "attention": 12,
+        "mlp": 6,
+        "norm": 5,
+        "embedding": 1,
+        "lm_head": 1,
+        "other": 0,
+    }  # the final norm follows its module
     assert sum(inside(Scope(), n) for n in names) == len(names) and not any(inside(Scope("all", ()), n) for n in names)
     assert Scope(" 4-7 ,0-3, 9") == Scope("0-7,9") and Scope("0-7,9").has_layer(9) and not Scope("0-7,9").has_layer(8)
     with pytest.raises(RecipeError, match="names layer 7, but this pair has layers 0-3"):

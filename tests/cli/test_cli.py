@@ -62,14 +62,18 @@ def call(capsys, *argv):
 
 
 def sweep(capsys, *more):
-    return call(capsys, "sweep", "--task", "sums.jsonl", "--questions", 40, "--samples", 2, "--cap", 200, "--name", "s", *more)
+    return call(
+        capsys, "sweep", "--task", "sums.jsonl", "--questions", 40, "--samples", 2, "--cap", 200, "--name", "s", *more
+    )
 
 
 # -- run and strip ------------------------------------------------------------------------------------------------------
 
 
 def test_run_json_is_one_object_a_line_in_the_order_asked(scripted, capsys):
-    code, out, err = call(capsys, "run", "What is 3 + 4?", "--lambda", 1, "--lambda", 0, "--lambda", 0.4, "--gold", "7", "--json")
+    code, out, err = call(
+        capsys, "run", "What is 3 + 4?", "--lambda", 1, "--lambda", 0, "--lambda", 0.4, "--gold", "7", "--json"
+    )
     lines = [json.loads(line) for line in out.splitlines()]
     assert (code, err, [list(line) for line in lines]) == (0, "", [RUN_KEYS] * 3)
     assert [line["lambda"] for line in lines] == [1, 0, 0.4]
@@ -79,7 +83,10 @@ def test_run_json_is_one_object_a_line_in_the_order_asked(scripted, capsys):
             and line["think_closed"] == ("</think>" in line["text"])
             and not line["truncated"]
         )
-        assert line["text"].endswith(f"The answer is {line['answer']}.") and (line["think_tokens"] > 0) == line["think_closed"]
+        assert (
+            line["text"].endswith(f"The answer is {line['answer']}.")
+            and (line["think_tokens"] > 0) == line["think_closed"]
+        )
     assert lines[0]["think_closed"] and not lines[1]["think_closed"]  # σ(±10)
 
 
@@ -87,7 +94,9 @@ def test_run_shows_every_trace_whole_and_without_escape_sequences(scripted, caps
     hostile = "\x1b[2Jred\x1b[31m alert\x07 and \u009bmore. The answer is 7."
     monkeypatch.setattr("tests.fakes.blend_script", lambda r: hostile)
     monkeypatch.setattr(
-        Workbench, "open", staticmethod(lambda pair, **_: scripted_bench(ScriptedEngine(lambda r: hostile, delay=0.002)))
+        Workbench,
+        "open",
+        staticmethod(lambda pair, **_: scripted_bench(ScriptedEngine(lambda r: hostile, delay=0.002))),
     )
     code, out, _ = call(capsys, "run", "What is 3 + 4?", "--lambda", "0,0.5", "--gold", "8")
     assert code == 0 and out.count("\\x1b[2Jred\\x1b[31m alert\\x07 and \\x9bmore. The answer is 7.") == 2
@@ -115,7 +124,13 @@ def test_options_reach_recipe_and_decoding(scripted, capsys):
          "--modules", "all-mlp-norm", "--template", "thinking", "--temperature", 0, "--top-k", 5, "--cap", 9, "--seed", 4)  # fmt: skip
     request = scripted[0].asked[0]
     r, d = request.recipe, request.decoding
-    assert (r.method, r.lam, dict(r.params), r.scope.layers, r.template) == ("ties", -0.2, {"density": 0.3}, "0,2-3", "thinking")
+    assert (r.method, r.lam, dict(r.params), r.scope.layers, r.template) == (
+        "ties",
+        -0.2,
+        {"density": 0.3},
+        "0,2-3",
+        "thinking",
+    )
     assert r.scope.modules == ("attention", "embedding", "lm_head", "other")
     assert (d.temperature, d.top_k, d.cap, d.seed, d.top_p) == (0, 5, 9, 4, 0.95)
 
@@ -175,12 +190,17 @@ def test_sweep_ends_with_the_agreed_object(scripted, capsys):
     cells = found["cells"]
     assert code == 0 and len(out.splitlines()) == 1 and [c["lambda"] for c in cells] == [i / 10 for i in range(11)]
     assert all(set(c) >= CELL_KEYS and (c["questions"], c["samples"], c["total"]) == (40, 2, 80) for c in cells)
-    assert all(c["mean_ci"][0] <= c["mean"] <= c["mean_ci"][1] for c in cells) and cells[-1]["mean"] > cells[0]["mean"] + 0.2
+    assert (
+        all(c["mean_ci"][0] <= c["mean"] <= c["mean_ci"][1] for c in cells)
+        and cells[-1]["mean"] > cells[0]["mean"] + 0.2
+    )
     # the scripted blend thinks with σ((λ − 0.5)/0.05), and the same seeds at every λ
     assert abs(found["stages"]["lambda50"] - 0.5) < 0.03 and 0.02 < found["stages"]["s"] < 0.08
     assert (found["pairs"], found["fingerprints"], found["decoding"]["seed"]) == (["mini"], ["scripted"], 0)
     low, high = found["stages"]["stage2"]
-    assert low == pytest.approx(found["stages"]["lambda50"] - 4.595 * found["stages"]["s"], abs=1e-3) and 0.6 < high < 0.9
+    assert (
+        low == pytest.approx(found["stages"]["lambda50"] - 4.595 * found["stages"]["s"], abs=1e-3) and 0.6 < high < 0.9
+    )
     assert "880/880 samples" in err
     samples = Store.open().samples(1)
     by_lam = {c["lambda"]: [s for s in samples if s.cell == c["key"]] for c in cells}
@@ -198,14 +218,22 @@ def test_tables_and_figures_for_a_readme(scripted, capsys, tmp_path):
     lines = out.splitlines()
     assert code == 0 and lines[0] == "| λ | Mean@2 | Pass@2 | Vote@2 | Tokens | Think % | Truncated % | n |"
     assert [line.split(" | ")[0] for line in lines[2:5]] == ["| 0", "| 0.5", "| 1"] and lines[2].endswith("40 × 2 |")
-    assert "40 questions × 2 samples, T 0.6" in out and "`python -m mi_explorer" in out and "thought appears at a transition" in out.lower()
+    assert (
+        "40 questions × 2 samples, T 0.6" in out
+        and "`python -m mi_explorer" in out
+        and "thought appears at a transition" in out.lower()
+    )
     assert "Mean@2" in call(capsys, "study", "table", "s")[1]
     out = call(capsys, "study", "table", "s", "--by", "level", "--lambda", "0,1")[1]
     assert re.search(r"questions +λ 0 +λ 1\n", out) and re.search(r"^0 +40 ", out, re.M)
     code, _, err = call(capsys, "study", "table", "s", "--by", "level", "--lambda", "0.3")
     assert code == 2 and "λ 0.3 was not measured" in err
     assert call(capsys, "study", "figure", "s", "f.svg")[0] == 0 and (tmp_path / "f.svg").read_text().startswith("<svg")
-    for words, says in ((["f.svg"], "left as it was"), (["f.png"], "written as .svg"), (["no/f.svg"], "cannot be written")):
+    for words, says in (
+        (["f.svg"], "left as it was"),
+        (["f.png"], "written as .svg"),
+        (["no/f.svg"], "cannot be written"),
+    ):
         code, _, err = call(capsys, "study", "figure", "s", *words)
         assert code == 2 and says in err
     assert call(capsys, "study", "figure", "s", "f.svg", "--overwrite")[0] == 0
@@ -225,7 +253,9 @@ def test_sweep_again_resumes_and_extends(scripted, capsys):
     assert sum(len(e.asked) for e in scripted) == 240 and "160 from the store" in err
     rows = [line.split()[0] for line in out.splitlines() if re.match(r"[\d.]+ .*×", line)]
     assert (
-        rows == ["0", "0.5", "1"] and "Brackets: 95 % intervals" in out and "T 0.6, top-p 0.95, top-k 20, cap 200, seed 0" in out
+        rows == ["0", "0.5", "1"]
+        and "Brackets: 95 % intervals" in out
+        and "T 0.6, top-p 0.95, top-k 20, cap 200, seed 0" in out
     )
     _, out, _ = sweep(capsys, "--lambda", "0,1", "--json", "--quiet")
     assert [c["lambda"] for c in json.loads(out)["cells"]] == [0, 1]  # a smaller question gets a smaller answer
@@ -242,16 +272,23 @@ def test_sweep_refines_at_the_transition(scripted, capsys):
 def test_sweep_compares_methods_curve_by_curve(scripted, capsys):
     code, out, _ = sweep(capsys, "--lambda", "0:1:0.25", "--method", "linear,slerp", "--json", "--quiet")
     found = json.loads(out)
-    assert code == 0 and {(c["group"], c["method"]) for c in found["cells"]} == {("linear", "linear"), ("slerp", "slerp")}
+    assert code == 0 and {(c["group"], c["method"]) for c in found["cells"]} == {
+        ("linear", "linear"),
+        ("slerp", "slerp"),
+    }
     assert set(found["curves"]) == {"linear", "slerp"} and len(found["cells"]) == 10
 
 
 def test_shards_merge_on_the_command_line(scripted, capsys, tmp_path):
     whole = json.loads(sweep(capsys, "--lambda", "0,0.5,1", "--json", "--quiet")[1])
     for i in (1, 2):
-        assert sweep(capsys, "--lambda", "0,0.5,1", "--shard", f"{i}/2", "--quiet", "--home", tmp_path / f"h{i}")[0] == 0
+        assert (
+            sweep(capsys, "--lambda", "0,0.5,1", "--shard", f"{i}/2", "--quiet", "--home", tmp_path / f"h{i}")[0] == 0
+        )
     assert call(capsys, "study", "export", "s", "two.mistudy", "--home", tmp_path / "h2")[0] == 0
-    code, out, _ = call(capsys, "study", "merge", "s", tmp_path / "h1" / "studies.db", "two.mistudy", "--home", tmp_path / "h3")
+    code, out, _ = call(
+        capsys, "study", "merge", "s", tmp_path / "h1" / "studies.db", "two.mistudy", "--home", tmp_path / "h3"
+    )
     assert (code, out) == (0, "study s: 240 new samples\n")
     merged = json.loads(call(capsys, "study", "show", "s", "--json", "--home", tmp_path / "h3")[1])
     assert merged["cells"] == whole["cells"] and merged["stages"] == whole["stages"]
@@ -268,7 +305,9 @@ def test_shards_merge_on_the_command_line(scripted, capsys, tmp_path):
     ],
 )  # fmt: skip
 def test_ablations_have_the_papers_rows(scripted, capsys, what, labels):
-    code, out, _ = call(capsys, "ablate", what, "--task", "sums.jsonl", "--questions", 4, "--samples", 1, "--json", "--quiet")
+    code, out, _ = call(
+        capsys, "ablate", what, "--task", "sums.jsonl", "--questions", 4, "--samples", 1, "--json", "--quiet"
+    )
     found = json.loads(out)
     assert code == 0 and [c["label"] for c in found["cells"]] == labels and found["kind"] == what
     blends = [c for c in found["cells"] if c["label"] not in ("Instruct", "Thinking")]
@@ -282,7 +321,9 @@ def test_method_ablation_takes_published_settings_or_a_grid(scripted, capsys):
         capsys, "ablate", "methods", "--task", "sums.jsonl", "--questions", 2, "--samples", 1, "--json", "--quiet"
     )
     found = {c["group"]: c["lambda"] for c in json.loads(out)["cells"]}
-    assert code == 0 and {"linear": 0.8, "task_arithmetic": 0.7, "ties": 0.5}.items() <= found.items() and len(found) >= 10
+    assert (
+        code == 0 and {"linear": 0.8, "task_arithmetic": 0.7, "ties": 0.5}.items() <= found.items() and len(found) >= 10
+    )
     out = call(capsys, "ablate", "methods", "--task", "sums.jsonl", "--questions", 2, "--samples", 1, "--methods", "ties,linear",
                "--lambda", "0.2:0.6:0.2", "--param", "ties.density=0.4", "--json", "--quiet")[1]  # fmt: skip
     assert [(c["group"], c["lambda"]) for c in json.loads(out)["cells"]][2:] == [
@@ -311,13 +352,17 @@ def test_precomputed_studies_are_listed_shown_and_exported(scripted, capsys, mon
     sweep(capsys, "--lambda", "0,1", "--quiet")
     call(capsys, "study", "export", "s", "shelf.mistudy")
     call(capsys, "study", "rm", "s")
-    monkeypatch.setattr("mi_explorer.studies.store.bundled.precomputed", lambda folder=None: (tmp_path / "shelf.mistudy",))
+    monkeypatch.setattr(
+        "mi_explorer.studies.store.bundled.precomputed", lambda folder=None: (tmp_path / "shelf.mistudy",)
+    )
     assert [(s["name"], s["origin"], s["samples"]) for s in json.loads(call(capsys, "study", "list", "--json")[1])] == [
         ("s", "precomputed, made with other weights", 160)  # the scripted pair is not the embedded one
     ]
     found = json.loads(call(capsys, "study", "show", "s", "--json")[1])
     assert found["origin"].startswith("precomputed") and [c["total"] for c in found["cells"]] == [80, 80]
-    assert call(capsys, "study", "show", "s")[1].startswith("s: task sums.jsonl, pair mini (precomputed, made with other weights)")
+    assert call(capsys, "study", "show", "s")[1].startswith(
+        "s: task sums.jsonl, pair mini (precomputed, made with other weights)"
+    )
     assert call(capsys, "study", "export", "s", "again.csv")[1] == "160 samples written to again.csv\n"
     assert "Did you mean 's'" in call(capsys, "study", "show", "ss")[2]
     assert call(capsys, "study", "rm", "s")[0] == 2 and (tmp_path / "shelf.mistudy").exists()
@@ -342,7 +387,8 @@ assert "torch" not in sys.modules and "gradio" not in sys.modules
 def test_progress_line():
     p = Progress("s", "running", 200, 40, 10, 0, 1, 4, 9_000, 1234.5, 10, 185.4)
     assert (
-        terminal.line(p) == "█████··············· 50/200 samples · 1/4 cells · 10 from the store · 1,234 tokens/s · 3:05 min left"
+        terminal.line(p)
+        == "█████··············· 50/200 samples · 1/4 cells · 10 from the store · 1,234 tokens/s · 3:05 min left"
     )
     assert [terminal.duration(s) for s in (None, 42, 185, 7800)] == ["?", "42 s", "3:05 min", "2:10 h"]
 

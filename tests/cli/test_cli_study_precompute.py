@@ -18,7 +18,12 @@ def test_the_plan_covers_the_sweep_and_every_ablation_in_commands_that_anyone_ma
     for w in STUDIES:
         command = parsed(*study_precompute._child(args, w, f"mini-{w.name}"))
         kinds.append(command.command if command.command == "sweep" else command.what)
-        assert (int(command.questions), int(command.samples), command.name, command.shard) == (w.questions, w.samples, f"mini-{w.name}", "1/1")
+        assert (int(command.questions), int(command.samples), command.name, command.shard) == (
+            w.questions,
+            w.samples,
+            f"mini-{w.name}",
+            "1/1",
+        )
     assert set(kinds) == {"sweep", "layers", "modules", "decoding", "backbone", "methods"}
     sweep = next(w for w in STUDIES if w.name == "sweep")
     assert sweep.questions >= 400 and sweep.samples >= 8 and "--refine" in sweep.command
@@ -26,7 +31,9 @@ def test_the_plan_covers_the_sweep_and_every_ablation_in_commands_that_anyone_ma
 
 def test_shards_leave_out_what_a_shard_cannot_do():
     args = parsed("study", "precompute", "--pair", "a|b", "--device", "cuda", "--cap", 99)
-    words = study_precompute._child(args, Wanted("x", "sweep --lambda 0:1:0.5 --refine 2 --template own", 7, 3), "x", "2/4")
+    words = study_precompute._child(
+        args, Wanted("x", "sweep --lambda 0:1:0.5 --refine 2 --template own", 7, 3), "x", "2/4"
+    )
     assert words == ["sweep", "--lambda", "0:1:0.5", "--template", "own", "--questions", "7", "--samples", "3", "--name", "x",
                      "--pair", "a|b", "--device", "cuda", "--cap", "99", "--shard", "2/4"]  # fmt: skip
 
@@ -46,10 +53,32 @@ def test_what_cannot_be_is_said_before_anything_runs(capsys, tmp_path, words, sa
 
 
 def test_a_command_that_fails_is_shown_with_its_words(capsys, tmp_path):
-    code = main.main(["study", "precompute", "--only", "layers", "--cap", "0", "--out", str(tmp_path / "o"), "--home", str(tmp_path / "h"), "--quiet"])
+    code = main.main(
+        [
+            "study",
+            "precompute",
+            "--only",
+            "layers",
+            "--cap",
+            "0",
+            "--out",
+            str(tmp_path / "o"),
+            "--home",
+            str(tmp_path / "h"),
+            "--quiet",
+        ]
+    )
     err = capsys.readouterr().err
-    assert code == 2 and "python -m mi_explorer ablate layers" in err and "cap must lie" in err and not list((tmp_path / "o").iterdir())
-    assert err.splitlines()[-1] == "Not made: what stopped it is said above. What is finished is saved; the same command goes on."
+    assert (
+        code == 2
+        and "python -m mi_explorer ablate layers" in err
+        and "cap must lie" in err
+        and not list((tmp_path / "o").iterdir())
+    )
+    assert (
+        err.splitlines()[-1]
+        == "Not made: what stopped it is said above. What is finished is saved; the same command goes on."
+    )
 
 
 @pytest.mark.timeout(600)
@@ -64,12 +93,19 @@ def test_a_toy_run_is_sealed_and_a_second_one_makes_nothing_again(capsys, tmp_pa
         info = store.study("mini-layers")
         assert (info.samples, info.units, info.plan.kind) == (18, 18, "layers")
         assert all(store.body(s.key)["text"] for s in store.samples(info.id))
-        assert info.plan.command == "python -m mi_explorer ablate layers --questions 2 --samples 1 --name mini-layers --cap 60"
-        assert {run["host"] for run in store.runs(info.id)} == {""}  # the other command may have made a cell that both have
+        assert (
+            info.plan.command
+            == "python -m mi_explorer ablate layers --questions 2 --samples 1 --name mini-layers --cap 60"
+        )
+        assert {run["host"] for run in store.runs(info.id)} == {
+            ""
+        }  # the other command may have made a cell that both have
     assert main.main(words) == 0
     assert {p.name: p.read_bytes() for p in (tmp_path / "o").iterdir()}.keys() == files.keys()
     with Store(tmp_path / "own.db") as own:
         for name in files:
             first = tmp_path / name
             first.write_bytes(files[name])
-            assert import_study(own, first)[1] > 0 and import_study(own, tmp_path / "o" / name)[1] == 0  # the very same samples
+            assert (
+                import_study(own, first)[1] > 0 and import_study(own, tmp_path / "o" / name)[1] == 0
+            )  # the very same samples

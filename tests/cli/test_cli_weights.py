@@ -47,13 +47,23 @@ def test_preflight(pair, capsys, tmp_path):
 
 def test_weights(pair, capsys):
     code, out, err = run(capsys, "weights", pair.spec)
-    assert code == 0 and "layer 2 mlp" in out and "overall" in out and "kinship cosine" in out and "Kinship: task vectors from" in out
+    assert (
+        code == 0
+        and "layer 2 mlp" in out
+        and "overall" in out
+        and "kinship cosine" in out
+        and "Kinship: task vectors from" in out
+    )
     assert out.count("\n") == 3 + 11 + 1 + 3
     code, out, _ = run(capsys, "weights", pair.instruct, pair.thinking, "--tensors")
     assert "model.layers.0.mlp.up_proj.weight" in out and "kinship" not in out
     code, out, _ = run(capsys, "weights", pair.spec, "--json")
     found = json.loads(out)
-    assert len(found["tensors"]) == 35 and found["overall"]["tensors"] == 35 and found["gauge"] in ("green", "amber", "orange", "red")
+    assert (
+        len(found["tensors"]) == 35
+        and found["overall"]["tensors"] == 35
+        and found["gauge"] in ("green", "amber", "orange", "red")
+    )
 
 
 def test_export(pair, capsys, tmp_path):
@@ -61,7 +71,9 @@ def test_export(pair, capsys, tmp_path):
     code, out, _ = run(capsys, "export", "--pair", pair.spec, *words, "--out", tmp_path / "out")
     done = json.loads(out)
     assert code == 0 and done["tensors"] == 35 and done["path"] == str(tmp_path / "out")
-    blend = bind(Recipe(lam=0.4, scope=Scope("0-1", ("attention", "norm", "embedding", "lm_head", "other"))), Parents.open(pair))
+    blend = bind(
+        Recipe(lam=0.4, scope=Scope("0-1", ("attention", "norm", "embedding", "lm_head", "other"))), Parents.open(pair)
+    )
     written = load_file(tmp_path / "out/model.safetensors")
     assert all(torch.equal(written[n], blend.tensor(n)) for n in written)
     code, _, err = run(capsys, "export", "--pair", pair.spec, "--out", tmp_path / "out")
@@ -70,7 +82,20 @@ def test_export(pair, capsys, tmp_path):
 
 def test_export_from_files_and_in_other_forms(pair, capsys, tmp_path):
     recipe = Recipe(pair.spec, "ties", 0.6, Scope("1"), (("density", 0.3),))
-    words = ["export", "--pair", pair.spec, "--method", "ties", "--lambda", 0.6, "--layers", 1, "--param", "density=0.3", "--show"]
+    words = [
+        "export",
+        "--pair",
+        pair.spec,
+        "--method",
+        "ties",
+        "--lambda",
+        0.6,
+        "--layers",
+        1,
+        "--param",
+        "density=0.3",
+        "--show",
+    ]
     shown = {form: run(capsys, *words, form)[1] for form in ("yaml", "json", "url", "mergekit", "command")}
     assert from_yaml(shown["yaml"]) == from_json(shown["json"]) == from_query(shown["url"].strip()) == recipe
     assert shown["command"].startswith("python -m mi_explorer export --pair")
@@ -80,16 +105,25 @@ def test_export_from_files_and_in_other_forms(pair, capsys, tmp_path):
         code, out, err = run(capsys, "export", "--recipe", tmp_path / form, *more, "--show", "json")
         assert code == 0, err
         assert from_json(out) == recipe
-    assert from_json(run(capsys, "export", "--recipe", tmp_path / "yaml", "--lambda", 0.2, "--show", "json")[1]) == recipe.at(0.2)
+    assert from_json(
+        run(capsys, "export", "--recipe", tmp_path / "yaml", "--lambda", 0.2, "--show", "json")[1]
+    ) == recipe.at(0.2)
 
 
-@pytest.mark.parametrize(("words", "says"), [
-    (["--lambda", "abc", "--out", "x"], "λ must be a number, not 'abc'"), (["--lambda", "nan", "--out", "x"], "λ must lie between"),
-    (["--lambda", "0.5"], "Say where to write"), (["--method", "liner", "--out", "x"], "Did you mean 'linear'"),
-    (["--layers", "0-99", "--out", "x"], "names layer 99"), (["--method", "ties", "--param", "densty=1", "--out", "x"], "Did you mean 'density'"),
-    (["--recipe", "nowhere.yaml"], "cannot be read"), (["--adapter", "--out", "x"], "Neither parent is a LoRA adapter"),
-    (["--method", "topk_override", "--show", "mergekit"], "mergekit has no method"),
-])
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--lambda", "abc", "--out", "x"], "λ must be a number, not 'abc'"),
+        (["--lambda", "nan", "--out", "x"], "λ must lie between"),
+        (["--lambda", "0.5"], "Say where to write"),
+        (["--method", "liner", "--out", "x"], "Did you mean 'linear'"),
+        (["--layers", "0-99", "--out", "x"], "names layer 99"),
+        (["--method", "ties", "--param", "densty=1", "--out", "x"], "Did you mean 'density'"),
+        (["--recipe", "nowhere.yaml"], "cannot be read"),
+        (["--adapter", "--out", "x"], "Neither parent is a LoRA adapter"),
+        (["--method", "topk_override", "--show", "mergekit"], "mergekit has no method"),
+    ],
+)
 def test_bad_input_is_one_paragraph_and_exit_code_2(words, says, pair, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, "export", "--pair", pair.spec, *words)

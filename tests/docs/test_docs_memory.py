@@ -11,7 +11,9 @@ from mi_explorer.engine.backends import CONTEXT
 from mi_explorer.engine.memory import SHARE, MemoryNeed, grant
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = re.findall(r"^\| (Qwen3-[\d.]+B) \|(.+)\|$", (ROOT / "docs" / "add-a-pair.md").read_text(encoding="utf-8"), re.MULTILINE)
+TABLE = re.findall(
+    r"^\| (Qwen3-[\d.]+B) \|(.+)\|$", (ROOT / "docs" / "add-a-pair.md").read_text(encoding="utf-8"), re.MULTILINE
+)
 SHAPES = {  # hidden, inner, layers, heads, tied: as their configs have them
     "Qwen3-0.6B": (1024, 3072, 28, 16, True),
     "Qwen3-1.7B": (2048, 6144, 28, 16, True),
@@ -39,6 +41,8 @@ def test_the_table_is_the_budget(name, cells):
     def given(free: float):
         return grant(size, position, 64, CONTEXT, torch.device("cpu"), budget=int(free * SHARE))
 
-    assert not given(folded + 0.06e9).rowwise and given(rowwise + 0.06e9).rowwise and not given(rowwise - 0.06e9).rowwise
+    assert (
+        not given(folded + 0.06e9).rowwise and given(rowwise + 0.06e9).rowwise and not given(rowwise - 0.06e9).rowwise
+    )
     with pytest.raises(MemoryNeed):
         given(folded - 0.06e9)

@@ -106,8 +106,21 @@ def test_the_citation_file_is_one():
 
 # Top to bottom: a room may import what stands below it.
 ROOMS = (
-    ("ui", "cli"), ("harness",), ("library",), ("workbench",), ("studies",), ("generation",), ("engine",), ("merging",),
-    ("mergekit_yaml",), ("checkpoints",), ("tasks",), ("recipe_io", "prompts"), ("pairs", "input_limits"), ("recipe",), ("paths", "errors"),
+    ("ui", "cli"),
+    ("harness",),
+    ("library",),
+    ("workbench",),
+    ("studies",),
+    ("generation",),
+    ("engine",),
+    ("merging",),
+    ("mergekit_yaml",),
+    ("checkpoints",),
+    ("tasks",),
+    ("recipe_io", "prompts"),
+    ("pairs", "input_limits"),
+    ("recipe",),
+    ("paths", "errors"),
 )
 LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
 
@@ -115,7 +128,12 @@ LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
 def imported(path):
     """Modules of ours that a file imports, wherever in it; with whether that is only for the type checker."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {id(n) for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test) for n in ast.walk(node)}
+    typing_only = {
+        id(n)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for n in ast.walk(node)
+    }
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
@@ -133,7 +151,10 @@ def room(module):
 def modules():
     """Name of every module of the package → its file."""
     package = ROOT / "mi_explorer"
-    return {".".join(("mi_explorer", *p.relative_to(package).with_suffix("").parts)).removesuffix(".__init__"): p for p in package.rglob("*.py")}
+    return {
+        ".".join(("mi_explorer", *p.relative_to(package).with_suffix("").parts)).removesuffix(".__init__"): p
+        for p in package.rglob("*.py")
+    }
 
 
 def test_arrows_between_the_rooms_point_one_way():
@@ -142,7 +163,13 @@ def test_arrows_between_the_rooms_point_one_way():
         here = room(name)
         for module in imported(path):
             there = room(module)
-            if here in LEVEL and there in LEVEL and here != there and LEVEL[there] <= LEVEL[here] and (here, there) != ("cli", "ui"):
+            if (
+                here in LEVEL
+                and there in LEVEL
+                and here != there
+                and LEVEL[there] <= LEVEL[here]
+                and (here, there) != ("cli", "ui")
+            ):
                 wrong.append(f"{path.relative_to(ROOT)} imports {module}")
     assert wrong == []
 

@@ -53,7 +53,10 @@ class Lab:
             self.pair = make_pair(base, folder, delta=0.05, base=kind == "llama", **changes)
         self.resident = ResidentPair.load(self.pair)
         self.plain = AutoModelForCausalLM.from_pretrained(self.pair.instruct, dtype=torch.float32).eval()
-        self.ends = [AutoModelForCausalLM.from_pretrained(p, dtype=torch.float32).state_dict() for p in (self.pair.instruct, self.pair.thinking)]
+        self.ends = [
+            AutoModelForCausalLM.from_pretrained(p, dtype=torch.float32).state_dict()
+            for p in (self.pair.instruct, self.pair.thinking)
+        ]
 
     def recipe(self, lam: float, **more) -> Recipe:
         return Recipe(self.pair.name, lam=lam, **more)
@@ -69,7 +72,12 @@ class Lab:
         """Greedy `generate` of `transformers`."""
         with torch.no_grad():
             out = self.fold(lam, **more).generate(
-                torch.tensor([list(prompt)]), max_new_tokens=tokens, do_sample=False, eos_token_id=None, pad_token_id=0, use_cache=True
+                torch.tensor([list(prompt)]),
+                max_new_tokens=tokens,
+                do_sample=False,
+                eos_token_id=None,
+                pad_token_id=0,
+                use_cache=True,
             )
         return out[0, len(prompt) :].tolist()
 

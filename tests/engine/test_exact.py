@@ -63,7 +63,12 @@ def test_logits_agree_with_transformers(labs, kind, mode):
 @pytest.mark.parametrize("kind", ("qwen3", "qwen2"))
 def test_scopes_share_a_row_wise_batch(labs, kind):
     lab = labs(kind)
-    scopes = {"all": Scope(), "late": Scope("1-2"), "no mlp": Scope("all", ("attention", "norm")), "head": Scope("none", ("embedding", "lm_head"))}
+    scopes = {
+        "all": Scope(),
+        "late": Scope("1-2"),
+        "no mlp": Scope("all", ("attention", "norm")),
+        "head": Scope("none", ("embedding", "lm_head")),
+    }
     inside = {
         "all": lambda n: True,
         "late": lambda n: not n.startswith("model.layers.0."),
@@ -71,7 +76,9 @@ def test_scopes_share_a_row_wise_batch(labs, kind):
         "head": lambda n: "embed_tokens" in n or "lm_head" in n,
     }
     with Engine(lab.resident, max_rows=8, max_context=128, costs=CHEAP_ROWS) as engine:
-        got = run(engine, [Request(name, PROMPT, lab.recipe(0.8, scope=scope), greedy()) for name, scope in scopes.items()])
+        got = run(
+            engine, [Request(name, PROMPT, lab.recipe(0.8, scope=scope), greedy()) for name, scope in scopes.items()]
+        )
         modes = engine.status()
     assert modes.supports_rowwise
     assert got == {name: lab.generate(0.8, PROMPT, 24, inside=inside[name]) for name in scopes}
@@ -80,14 +87,20 @@ def test_scopes_share_a_row_wise_batch(labs, kind):
 def test_slerp_rows_join_linear_rows(labs):
     """Per-tensor coefficients inside one fused product, in company of rows with uniform ones."""
     lab = labs("qwen3")
-    recipes = {"linear": lab.recipe(0.5), "slerp": lab.recipe(0.5, method="slerp"), "slerp .9": lab.recipe(0.9, method="slerp")}
+    recipes = {
+        "linear": lab.recipe(0.5),
+        "slerp": lab.recipe(0.5, method="slerp"),
+        "slerp .9": lab.recipe(0.9, method="slerp"),
+    }
     with Engine(lab.resident, max_rows=8, max_context=128, costs=CHEAP_ROWS) as engine:
         together = run(engine, [Request(k, PROMPT, r, greedy()) for k, r in recipes.items()])
     for name, recipe in recipes.items():
         blend = lab.resident.blend(recipe)
         lab.plain.load_state_dict({n: blend.tensor(n) for n in blend.names()}, strict=False)
         lab.plain.tie_weights()
-        out = lab.plain.generate(torch.tensor([PROMPT]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0)
+        out = lab.plain.generate(
+            torch.tensor([PROMPT]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0
+        )
         assert together[name] == out[0, len(PROMPT) :].tolist(), name
 
 
@@ -101,5 +114,7 @@ def test_methods_with_their_own_plane(labs, method):
     for name, recipe in recipes.items():
         blend = lab.resident.blend(recipe)
         lab.plain.load_state_dict({n: blend.tensor(n) for n in blend.names()})
-        out = lab.plain.generate(torch.tensor([PROMPT]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0)
+        out = lab.plain.generate(
+            torch.tensor([PROMPT]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0
+        )
         assert together[name] == out[0, len(PROMPT) :].tolist(), name

@@ -35,7 +35,9 @@ def parents(tmp_path_factory):
 
 def merged(parents, share: float):
     """`peft`'s own merge, with the adapter's scale times `share`."""
-    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(parents / "full", dtype=torch.float32), parents / "adapter")
+    model = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(parents / "full", dtype=torch.float32), parents / "adapter"
+    )
     for module in model.modules():
         if hasattr(module, "scaling") and isinstance(module.scaling, dict):
             module.scaling = {k: v * share for k, v in module.scaling.items()}
@@ -54,7 +56,11 @@ def test_rows_and_folds_of_an_adapter_equal_its_merge(parents, turned, only):
         plane = next(iter(resident.model.planes.values()))
         assert len(plane.low) == 2 * len(resident.layout.layers), "q|k|v and down keep factors in every layer"
         full_bytes = resident.weight_bytes
-        copies = sum(end.nbytes for part in plane.layout.products() for end in dict.fromkeys(plane.ends[part])) if plane.packed else 0
+        copies = (
+            sum(end.nbytes for part in plane.layout.products() for end in dict.fromkeys(plane.ends[part]))
+            if plane.packed
+            else 0
+        )
         assert plane.bytes() - copies < 1.35 * full_bytes, "no second copy of what the adapter leaves alone"
     for lam in lams:
         out = merged(parents, 1 - lam if turned else lam).generate(
@@ -79,5 +85,7 @@ def test_scope_and_slerp_on_an_adapter(parents):
         blend = resident.blend(recipe)
         model.load_state_dict({n: blend.tensor(n) for n in blend.names()}, strict=False)
         model.tie_weights()
-        out = model.generate(torch.tensor([PROMPT]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0)
+        out = model.generate(
+            torch.tensor([PROMPT]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0
+        )
         assert rows[name] == out[0, len(PROMPT) :].tolist(), name

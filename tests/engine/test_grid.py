@@ -18,7 +18,9 @@ from mi_explorer.recipe import Decoding, Recipe
 # Milliseconds of a step by lanes, of a fold, of a further token of a prompt: the embedded pair; 135M bf16 with matrix units, and without.
 MACHINES = {
     "embedded": Costs(
-        {"folded": [(1, 1.0), (11, 2.7), (64, 9.0)], "rowwise": [(1, 1.7), (11, 4.1), (64, 12.3)]}, 0.9, {"folded": 0.05, "rowwise": 0.075}
+        {"folded": [(1, 1.0), (11, 2.7), (64, 9.0)], "rowwise": [(1, 1.7), (11, 4.1), (64, 12.3)]},
+        0.9,
+        {"folded": 0.05, "rowwise": 0.075},
     ),
     "embedded, another core": Costs(
         {
@@ -29,10 +31,14 @@ MACHINES = {
         {"folded": 0.05, "rowwise": 0.075},
     ),
     "135M fast": Costs(
-        {"folded": [(1, 25.0), (16, 30.0), (64, 45.0)], "rowwise": [(1, 38.0), (16, 43.0), (64, 63.0)]}, 80.0, {"folded": 0.5, "rowwise": 0.7}
+        {"folded": [(1, 25.0), (16, 30.0), (64, 45.0)], "rowwise": [(1, 38.0), (16, 43.0), (64, 63.0)]},
+        80.0,
+        {"folded": 0.5, "rowwise": 0.7},
     ),
     "135M slow": Costs(
-        {"folded": [(1, 61.0), (16, 141.0), (64, 400.0)], "rowwise": [(1, 95.0), (16, 257.0), (64, 800.0)]}, 134.0, {"folded": 1.1, "rowwise": 1.9}
+        {"folded": [(1, 61.0), (16, 141.0), (64, 400.0)], "rowwise": [(1, 95.0), (16, 257.0), (64, 800.0)]},
+        134.0,
+        {"folded": 1.1, "rowwise": 1.9},
     ),
 }
 SHAPES = [(1, 1), (1, 64), (2, 16), (2, 1), (4, 8), (4, 44), (11, 1), (11, 4), (11, 16), (11, 40)]
@@ -49,7 +55,9 @@ class Clock:
         self.costs, self.time, self.held, self.folds = costs, 0.0, "", 0
         self.slots = self
         self.length = 1 << 20
-        self.__dict__["slots"] = type("S", (), {"slots": slots, "length": 1 << 20, "copy": lambda *a: None, "swap": lambda *a: None})()
+        self.__dict__["slots"] = type(
+            "S", (), {"slots": slots, "length": 1 << 20, "copy": lambda *a: None, "swap": lambda *a: None}
+        )()
 
     def bind(self, key, blend):
         return type("Bound", (), {"key": key, "plane": "p"})()
@@ -80,7 +88,11 @@ def job(costs: Costs, lams: int, questions: int, spread: str, priority: int, pro
     for i, j in itertools.product(range(lams), range(questions)):
         cap = 48 if spread == "equal" else int(12 * 8 ** ((i * questions + j * 7) % 11 / 10))
         recipe = Recipe("x", lam=i / max(1, lams - 1))
-        row = Row(Request(f"{i} {j}", (1,) * (prompt - 1) + (j,), recipe, Decoding(temperature=0, cap=cap), (), priority), "user", i * questions + j)
+        row = Row(
+            Request(f"{i} {j}", (1,) * (prompt - 1) + (j,), recipe, Decoding(temperature=0, cap=cap), (), priority),
+            "user",
+            i * questions + j,
+        )
         row.bind(Blends(), clock)
         schedule.queue.add(row)
     while len(ended) < lams * questions:
@@ -99,8 +111,12 @@ def job(costs: Costs, lams: int, questions: int, spread: str, priority: int, pro
 def test_auto_is_never_much_slower_than_the_better_mode(machine):
     costs = MACHINES[machine]
     worst = []
-    for (lams, questions), spread, priority, prompt in itertools.product(SHAPES, ("equal", "wide"), (BULK, INTERACTIVE), (8, 60)):
-        auto, fold, row = (job(costs, lams, questions, spread, priority, prompt, only) for only in ("auto", "fold", "rowwise"))
+    for (lams, questions), spread, priority, prompt in itertools.product(
+        SHAPES, ("equal", "wide"), (BULK, INTERACTIVE), (8, 60)
+    ):
+        auto, fold, row = (
+            job(costs, lams, questions, spread, priority, prompt, only) for only in ("auto", "fold", "rowwise")
+        )
         worst.append(
             (
                 min(fold, row) / auto,

@@ -37,7 +37,9 @@ def test_products_sums_and_norms_are_those_of_each_rows_blend(batch):
         torch.testing.assert_close((scale * x)[row], gain * x[row], **close)
         torch.testing.assert_close((x * scale)[row], gain * x[row], **close)
         torch.testing.assert_close((x + scale)[row], gain + x[row], **close)
-        torch.testing.assert_close(F.layer_norm(x, (4,), scale, scale, 1e-5)[row], F.layer_norm(x[row], (4,), gain, gain, 1e-5), **close)
+        torch.testing.assert_close(
+            F.layer_norm(x, (4,), scale, scale, 1e-5)[row], F.layer_norm(x[row], (4,), gain, gain, 1e-5), **close
+        )
         torch.testing.assert_close(F.rms_norm(x, (4,), scale, 1e-6)[row], F.rms_norm(x[row], (4,), gain, 1e-6), **close)
     p, q, w = line(batch, 4, 5)
     for row, (a, c) in enumerate(((0.7, 0.3), (0.2, 0.8))):

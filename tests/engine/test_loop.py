@@ -49,10 +49,19 @@ asks = st.tuples(
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(asks, min_size=1, max_size=12), st.integers(1, 6), st.sampled_from((CHEAP_ROWS, SLOW_ROWS)), st.randoms(), st.booleans())
+@given(
+    st.lists(asks, min_size=1, max_size=12),
+    st.integers(1, 6),
+    st.sampled_from((CHEAP_ROWS, SLOW_ROWS)),
+    st.randoms(),
+    st.booleans(),
+)
 def test_a_trace_does_not_depend_on_company_order_or_mode(labs, solo, batch, rows, costs, random, bulk):
     lab = labs("qwen3")
-    requests = [Request(f"{i}", PROMPTS[w], lab.recipe(lam), d, (), BULK if bulk and i % 2 else 0) for i, (lam, w, d) in enumerate(batch)]
+    requests = [
+        Request(f"{i}", PROMPTS[w], lab.recipe(lam), d, (), BULK if bulk and i % 2 else 0)
+        for i, (lam, w, d) in enumerate(batch)
+    ]
     want = {str(i): solo(lam, w, d) for i, (lam, w, d) in enumerate(batch)}
     random.shuffle(requests)
     with Engine(lab.resident, max_rows=rows, max_context=128, costs=costs) as engine:
@@ -83,7 +92,9 @@ def test_samples_of_a_prompt_share_one_prefill_but_never_across_coefficients(lab
         widths = []
         whole = engine.backend.run
         engine.backend.run = lambda b, m, f, ids, *a: (widths.append(tuple(ids.shape)), whole(b, m, f, ids, *a))[1]
-        requests = [Request(f"{lam} {k}", PROMPTS[2], lab.recipe(lam), greedy(12)) for lam in (0.0, 1.0) for k in range(3)]
+        requests = [
+            Request(f"{lam} {k}", PROMPTS[2], lab.recipe(lam), greedy(12)) for lam in (0.0, 1.0) for k in range(3)
+        ]
         return run(engine, requests), widths
 
     want = {f"{lam} {k}": solo(lam, 2, greedy(12)) for lam in (0.0, 1.0) for k in range(3)}
@@ -126,7 +137,9 @@ def test_log_probabilities_are_those_of_the_raw_blend(labs):
     lab = labs("qwen3")
     decoding = Decoding(temperature=0.7, top_k=4, top_p=0.8, cap=10, seed=3)
     with Engine(lab.resident, max_rows=2, max_context=64, costs=CHEAP_ROWS) as engine:
-        tokens = [e for e in engine.submit([Request("a", PROMPTS[0], lab.recipe(0.4), decoding)]) if isinstance(e, Token)]
+        tokens = [
+            e for e in engine.submit([Request("a", PROMPTS[0], lab.recipe(0.4), decoding)]) if isinstance(e, Token)
+        ]
     ids = [*PROMPTS[0], *(e.token for e in tokens)]
     with torch.no_grad():
         table = lab.fold(0.4)(torch.tensor([ids])).logits[0].log_softmax(-1)
@@ -147,7 +160,12 @@ def test_what_cannot_run_fails_alone(labs, solo):
         events = list(engine.submit([*bad.values(), good]))
     failed = {e.id: e.message for e in events if isinstance(e, Failed)}
     assert set(failed) == set(bad)
-    assert "empty" in failed["empty"] and "0–95" in failed["outside"] and "linear" in failed["method"] and "base" in failed["base"]
+    assert (
+        "empty" in failed["empty"]
+        and "0–95" in failed["outside"]
+        and "linear" in failed["method"]
+        and "base" in failed["base"]
+    )
     assert [e.token for e in events if isinstance(e, Token)] == solo(0.3, 0, greedy(8))
 
 
@@ -165,7 +183,9 @@ def test_a_row_that_turns_to_nan_leaves_its_companions_alone(labs, solo):
             return logits
 
         engine.backend.run = poisoned
-        events = list(engine.submit([Request(str(lam), PROMPTS[0], lab.recipe(lam), greedy(8)) for lam in (0.3, 0.9, 1.0)]))
+        events = list(
+            engine.submit([Request(str(lam), PROMPTS[0], lab.recipe(lam), greedy(8)) for lam in (0.3, 0.9, 1.0)])
+        )
     assert [e.id for e in events if isinstance(e, Failed)] == ["0.9"]
     for lam in (0.3, 1.0):
         assert [e.token for e in events if isinstance(e, Token) and e.id == str(lam)] == solo(lam, 0, greedy(8))
@@ -214,7 +234,9 @@ def test_cancel_takes_effect_within_one_step(labs):
             if isinstance(event, Finished):
                 ends[event.id] = event.reason
         assert ends == {"0": "cancelled", "5": "cancelled"}
-        assert engine.status().steps <= before + 20  # the reader is slower than the engine; the bound is checked exactly below
+        assert (
+            engine.status().steps <= before + 20
+        )  # the reader is slower than the engine; the bound is checked exactly below
         stream.cancel()
         assert {e.reason for e in stream if isinstance(e, Finished)} == {"cancelled"}
         assert engine.status().slots == 0 and engine.status().waiting == 0
@@ -243,7 +265,9 @@ def test_people_come_before_a_sweep(labs):
     """A sweep fills every slot; a person who comes later is done long before it, and the sweep goes on meanwhile."""
     lab = labs("qwen3")
     with Engine(lab.resident, max_rows=4, max_context=256, costs=CHEAP_ROWS) as engine:
-        sweep = engine.submit([Request(f"s{i}", PROMPTS[i % 3], lab.recipe(i % 4 / 4), greedy(120), (), BULK) for i in range(24)])
+        sweep = engine.submit(
+            [Request(f"s{i}", PROMPTS[i % 3], lab.recipe(i % 4 / 4), greedy(120), (), BULK) for i in range(24)]
+        )
         for event in sweep:
             if isinstance(event, Token) and event.index == 20:
                 break
@@ -308,10 +332,15 @@ def test_a_draft_is_verified_in_few_passes_and_changes_nothing(labs, solo):
 def test_logit_blends_mix_the_parents_distributions(labs):
     """Against the definition: ℓ = (1−λ)ℓ_I + λℓ_T, and ℓ_λ + β(ℓ_T − ℓ_I), greedy, from plain models."""
     lab = labs("qwen3")
-    recipes = {"logit": lab.recipe(0.6, method="logit"), "logit_proxy": lab.recipe(0.4, method="logit_proxy", params=(("beta", 0.7),))}
+    recipes = {
+        "logit": lab.recipe(0.6, method="logit"),
+        "logit_proxy": lab.recipe(0.4, method="logit_proxy", params=(("beta", 0.7),)),
+    }
     with Engine(lab.resident, max_rows=8, max_context=64, costs=CHEAP_ROWS) as engine:
         got = run(
-            engine, [Request(k, PROMPTS[0], r, greedy(12)) for k, r in recipes.items()] + [Request("plain", PROMPTS[0], lab.recipe(0.6), greedy(12))]
+            engine,
+            [Request(k, PROMPTS[0], r, greedy(12)) for k, r in recipes.items()]
+            + [Request("plain", PROMPTS[0], lab.recipe(0.6), greedy(12))],
         )
         assert engine.status().slots == 0
 
@@ -333,7 +362,14 @@ def test_logit_blends_mix_the_parents_distributions(labs):
 def test_admitted_comes_first_and_says_how_it_runs(labs):
     lab = labs("qwen3")
     with Engine(lab.resident, max_rows=4, max_context=64, costs=CHEAP_ROWS) as engine:
-        events = list(engine.submit([Request("a", PROMPTS[0], lab.recipe(0.3), greedy(3)), Request("b", PROMPTS[0], lab.recipe(0.4), greedy(3))]))
+        events = list(
+            engine.submit(
+                [
+                    Request("a", PROMPTS[0], lab.recipe(0.3), greedy(3)),
+                    Request("b", PROMPTS[0], lab.recipe(0.4), greedy(3)),
+                ]
+            )
+        )
     for name in "ab":
         mine = [e for e in events if e.id == name]
         assert mine[0] == Admitted(name, "rowwise")
@@ -344,7 +380,9 @@ def test_a_closed_engine_says_so_and_leaves_no_thread(labs):
     lab = labs("qwen3")
     before = threading.active_count()
     engine = Engine(lab.resident, max_rows=2, max_context=128, costs=CHEAP_ROWS)
-    stream = engine.submit([Request("a", PROMPTS[0], lab.recipe(0.3), greedy(100)), Request("b", PROMPTS[0], lab.recipe(0.4), greedy(100))])
+    stream = engine.submit(
+        [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(100)), Request("b", PROMPTS[0], lab.recipe(0.4), greedy(100))]
+    )
     time.sleep(0.02)
     engine.close()
     engine.close()
@@ -405,10 +443,15 @@ def test_a_row_that_ends_as_another_comes_is_gone(labs, solo, after):
             if len(streams) == 2 and any(len(row.tokens) == after for row in batch.rows):
                 streams.append(engine.submit([Request("2", PROMPTS[2], lab.recipe(1.0), greedy(6))]))
             step()
-            assert {lane.row for lane in batch.at if lane} == set(batch.rows) and batch.used == sum(len(row.lanes) for row in batch.rows)
+            assert {lane.row for lane in batch.at if lane} == set(batch.rows) and batch.used == sum(
+                len(row.lanes) for row in batch.rows
+            )
 
         engine._step = checked
-        asks = [Request("0", PROMPTS[0], lab.recipe(0.0), greedy(6)), Request("1", PROMPTS[1], lab.recipe(0.5), greedy(20))]
+        asks = [
+            Request("0", PROMPTS[0], lab.recipe(0.0), greedy(6)),
+            Request("1", PROMPTS[1], lab.recipe(0.5), greedy(20)),
+        ]
         streams += [engine.submit([ask]) for ask in asks]
         got = {e.id: [] for e in asks}
         for stream in streams:

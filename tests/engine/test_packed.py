@@ -43,7 +43,9 @@ def banks(lab, recipes):
 def test_rows_multiply_by_their_own_blend(labs, kind, method):
     lab = labs(kind)
     methods = {"mixed": ["linear", "slerp", "linear", "linear"]}.get(method, [method] * 4)
-    scopes = [Scope(), Scope("1-2"), Scope("all", ("attention", "norm")), Scope()] if method == "mixed" else [Scope()] * 4
+    scopes = (
+        [Scope(), Scope("1-2"), Scope("all", ("attention", "norm")), Scope()] if method == "mixed" else [Scope()] * 4
+    )
     recipes = [lab.recipe(lam, method=m, scope=s) for lam, m, s in zip(LAMS, methods, scopes)]
     with torch.inference_mode():
         blends, (plain, packed) = banks(lab, recipes)
@@ -58,7 +60,10 @@ def test_rows_multiply_by_their_own_blend(labs, kind, method):
                     assert torch.allclose(bank.linear(part, x)[row].double(), want, atol=1e-5), (part.names, row)
         ids = torch.tensor([[3, 7]] * 4)
         assert torch.equal(plain.embed(ids), packed.embed(ids))
-        assert all(len(packed.plane.weights[part]) == (1 if method == "linear" else len(part.names)) for part in layout.products())
+        assert all(
+            len(packed.plane.weights[part]) == (1 if method == "linear" else len(part.names))
+            for part in layout.products()
+        )
 
 
 @pytest.mark.parametrize("method", ["linear", "slerp"])
@@ -78,10 +83,15 @@ def test_a_norm_s_weight_and_the_heads_ones_are_the_rows_own(labs, method):
                 for got in (*(bank.normed(part, norm, x)[row] for bank in pair), fold.normed(part, norm, x[row])):
                     assert torch.allclose(got.double(), want, atol=1e-5), (part.names, row)
                 q, k = (blend.tensor(name) for name in layer.qk_norm)
-                for heads in (*(bank.heads(layer.qk_norm, (3, 2))[row, 0] for bank in pair), fold.heads(layer.qk_norm, (3, 2))):
+                for heads in (
+                    *(bank.heads(layer.qk_norm, (3, 2))[row, 0] for bank in pair),
+                    fold.heads(layer.qk_norm, (3, 2)),
+                ):
                     assert torch.allclose(heads, torch.stack([q, q, q, k, k]), atol=1e-6)
                 fold.to(recipes[0].hash, blends[0], pair[0].plane)
-                assert torch.allclose(fold.heads(layer.qk_norm, (1, 1))[0], blends[0].tensor(layer.qk_norm[0]), atol=1e-6), "a new blend has new ones"
+                assert torch.allclose(
+                    fold.heads(layer.qk_norm, (1, 1))[0], blends[0].tensor(layer.qk_norm[0]), atol=1e-6
+                ), "a new blend has new ones"
 
 
 @pytest.mark.parametrize("kind", ["qwen3", "qwen2"])
@@ -106,7 +116,11 @@ def test_what_is_held_is_counted_and_asked_for(labs):
     assert packed.plane.bytes() == plain.plane.bytes() + products
     room = {"weights": 100, "per_position": 1, "rows": 2, "context": 64, "device": CPU}
     need = 3 * 100 + (2 * 100 + 4 * 64) * 3 // 2 + 2  # two copies more, and a cache that may grow
-    assert grant(**room, budget=need).packed and grant(**room, budget=need - 4).rowwise and not grant(**room, budget=need - 4).packed
+    assert (
+        grant(**room, budget=need).packed
+        and grant(**room, budget=need - 4).rowwise
+        and not grant(**room, budget=need - 4).packed
+    )
     assert not grant(**room, budget=250).rowwise and not grant(**room, budget=250).packed
 
 

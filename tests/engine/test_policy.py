@@ -27,7 +27,9 @@ def table(first: float, slope: float) -> list[tuple[int, float]]:
 
 times = st.builds(
     lambda f, fs, r, rs, fold, read: Costs(
-        {"folded": table(f, fs), "rowwise": table(f * r, fs * rs)}, fold * f, {"folded": read * fs, "rowwise": read * fs * rs}
+        {"folded": table(f, fs), "rowwise": table(f * r, fs * rs)},
+        fold * f,
+        {"folded": read * fs, "rowwise": read * fs * rs},
     ),
     st.floats(0.1, 5),
     st.floats(0.001, 1),
@@ -36,11 +38,17 @@ times = st.builds(
     st.floats(0.01, 20),
     st.sampled_from([0.0, 0.3, 1.0]),
 )
-crowds = st.lists(st.tuples(st.integers(0, 20), st.integers(0, 40), st.floats(0, 1), st.integers(1, 200)), min_size=1, max_size=8)
+crowds = st.lists(
+    st.tuples(st.integers(0, 20), st.integers(0, 40), st.floats(0, 1), st.integers(1, 200)), min_size=1, max_size=8
+)
 
 
 def groups(crowd) -> list[Group]:
-    return [Group(f"k{i}", "p", True, 1, live, wait, lam, prompt=prompt) for i, (live, wait, lam, prompt) in enumerate(crowd) if live + wait]
+    return [
+        Group(f"k{i}", "p", True, 1, live, wait, lam, prompt=prompt)
+        for i, (live, wait, lam, prompt) in enumerate(crowd)
+        if live + wait
+    ]
 
 
 @settings(max_examples=100, deadline=None)
@@ -102,7 +110,10 @@ def simulate(people, bulk, costs, steps: int, room: int = 64) -> list[Plan]:
 @settings(max_examples=40, deadline=None)
 @given(crowds, crowds, times)
 def test_a_sweep_beside_people_neither_starves_nor_slows_them_much(crowd, sweep, costs):
-    people, bulk = groups(crowd), [Group(f"b{g.key}", g.plane, True, 1, g.live, g.waiting, g.lam) for g in groups(sweep)]
+    people, bulk = (
+        groups(crowd),
+        [Group(f"b{g.key}", g.plane, True, 1, g.live, g.waiting, g.lam) for g in groups(sweep)],
+    )
     if not people or not bulk:
         return
     plans = simulate(people, bulk, costs, 6 * TURN * max(4, len(people)))
@@ -195,11 +206,17 @@ def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monk
             time.sleep(0.01)
         better = engine._schedule.costs
         assert [n for n, _ in better.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in better.steps["rowwise"]]
-        assert max(t for table in better.steps.values() for _, t in table) < 0.02 and better.fold > 0 and min(better.read.values()) > 0
+        assert (
+            max(t for table in better.steps.values() for _, t in table) < 0.02
+            and better.fold > 0
+            and min(better.read.values()) > 0
+        )
         quiet = len(passes)
         time.sleep(0.1)
         assert len(passes) == quiet, "then it rests"
-        assert run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])["a"] == lab.generate(0.5, prompt(5), 3)
+        assert run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])["a"] == lab.generate(
+            0.5, prompt(5), 3
+        )
 
 
 @pytest.mark.parametrize(
@@ -261,7 +278,11 @@ def row(order: int, stream: int, recipe: int, priority: int, ready: bool = True)
     return Made(order=order, stream=stream, key=str(recipe), priority=priority, **more)
 
 
-comings = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.sampled_from((INTERACTIVE, BULK)), st.integers(1, 30)), min_size=1, max_size=12)
+comings = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(0, 5), st.sampled_from((INTERACTIVE, BULK)), st.integers(1, 30)),
+    min_size=1,
+    max_size=12,
+)
 
 
 @settings(max_examples=150, deadline=None)

@@ -11,7 +11,9 @@ from mi_explorer.recipe import Decoding
 from tests.engine.lab import CHEAP_ROWS, CLAIMED, ROWWISE, greedy, prompt, run
 
 # Decoding is cheaper row-wise, and reading so much dearer that a fold pays for it.
-READ_BY_FOLD = Costs({"folded": [(1, 1.0), (64, 64.0)], "rowwise": [(1, 0.5), (64, 0.6)]}, fold=0.1, read={"folded": 0.0, "rowwise": 9.0})
+READ_BY_FOLD = Costs(
+    {"folded": [(1, 1.0), (64, 64.0)], "rowwise": [(1, 0.5), (64, 0.6)]}, fold=0.1, read={"folded": 0.0, "rowwise": 9.0}
+)
 
 
 def watch(engine: Engine, note) -> None:  # noqa: ANN001
@@ -29,7 +31,10 @@ def test_long_prompts_are_read_in_chunks(labs):
     lab, prompts = labs("qwen3"), [prompt(n, n) for n in (12, 20, 33)]
     with Engine(lab.resident, max_rows=4, max_context=128, costs=CHEAP_ROWS) as engine:
         engine._batch.chunk, engine._batch.budget = 7, 15
-        got = run(engine, [Request(f"{lam} {i}", p, lab.recipe(lam), greedy(9)) for lam in (0.3, 1.0) for i, p in enumerate(prompts)])
+        got = run(
+            engine,
+            [Request(f"{lam} {i}", p, lab.recipe(lam), greedy(9)) for lam in (0.3, 1.0) for i, p in enumerate(prompts)],
+        )
     assert got == {f"{lam} {i}": lab.generate(lam, p, 9) for lam in (0.3, 1.0) for i, p in enumerate(prompts)}
 
 
@@ -57,8 +62,12 @@ def test_prompts_are_read_in_bunches_of_about_one_length(labs):
 @pytest.mark.parametrize("kind", ROWWISE + CLAIMED)
 def test_prompts_of_rows_that_decode_row_wise_may_be_read_by_folds(labs, kind):
     lab, passes = labs(kind), []
-    requests = [Request(f"{lam} {n}", prompt(n, n), lab.recipe(lam), greedy(6)) for lam in (0.0, 0.35, 0.8) for n in (5, 9, 30)]
-    requests.append(Request("again", prompt(30, 30), lab.recipe(0.35), Decoding(temperature=0, cap=3)))  # shares a prompt: forks its KV
+    requests = [
+        Request(f"{lam} {n}", prompt(n, n), lab.recipe(lam), greedy(6)) for lam in (0.0, 0.35, 0.8) for n in (5, 9, 30)
+    ]
+    requests.append(
+        Request("again", prompt(30, 30), lab.recipe(0.35), Decoding(temperature=0, cap=3))
+    )  # shares a prompt: forks its KV
     with Engine(lab.resident, max_rows=16, max_context=128, costs=READ_BY_FOLD) as engine:
         watch(engine, lambda mode, ids: passes.append((mode, tuple(ids.shape))))
         got = run(engine, requests)
@@ -72,7 +81,12 @@ def test_first_tokens_do_not_wait_for_the_prompts_of_others(labs):
     requests = [Request(str(lam), prompt(20, 1), lab.recipe(lam), greedy(4)) for lam in (0.0, 0.5, 1.0)]
     with Engine(lab.resident, max_rows=4, max_context=64, costs=READ_BY_FOLD) as engine:
         stream = Stream(engine)
-        watch(engine, lambda mode, ids: shown.append(sum(isinstance(e, Token) for e in stream._events)) if ids.shape[1] > 1 else None)
+        watch(
+            engine,
+            lambda mode, ids: (
+                shown.append(sum(isinstance(e, Token) for e in stream._events)) if ids.shape[1] > 1 else None
+            ),
+        )
         engine.submit(requests, stream)
         stream.drain(60)
     assert shown == [0, 1, 2]

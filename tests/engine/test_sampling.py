@@ -62,9 +62,9 @@ def test_every_row_draws_by_inverse_cdf_from_the_distribution_of_transformers(ba
 def test_greedy_rows_take_the_largest_in_any_company():
     torch.manual_seed(0)
     logits = torch.randn(3, 50)
-    ids, _ = Sampler([Decoding(temperature=0), Decoding(temperature=2, top_k=0, top_p=1), Decoding(temperature=0)], (), 50, CPU)(
-        logits, np.zeros(3, int)
-    )
+    ids, _ = Sampler(
+        [Decoding(temperature=0), Decoding(temperature=2, top_k=0, top_p=1), Decoding(temperature=0)], (), 50, CPU
+    )(logits, np.zeros(3, int))
     assert ids[[0, 2]].tolist() == logits[[0, 2]].argmax(-1).tolist()
 
 

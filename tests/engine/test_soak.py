@@ -38,7 +38,9 @@ def test_soak(labs):
                         f"{number}-{left}-{i}",
                         rng.choice(prompts),
                         lab.recipe(rng.choice((0.0, 0.25, 0.5, 1.0))),
-                        Decoding(temperature=rng.choice((0, 1)), top_k=5, cap=rng.randint(1, 9), seed=rng.randint(0, 2)),
+                        Decoding(
+                            temperature=rng.choice((0, 1)), top_k=5, cap=rng.randint(1, 9), seed=rng.randint(0, 2)
+                        ),
                         priority=rng.choice((INTERACTIVE, BULK)),
                     )
                     for i in range(n)
@@ -83,4 +85,6 @@ def test_soak(labs):
     assert not set(threading.enumerate()) - before, "threads of other tests may end meanwhile, but none of these stays"
     engine = status = None  # nothing but the cache itself may hold the cache
     gc.collect()
-    assert not [o for o in gc.get_objects() if isinstance(o, torch.Tensor) and o.shape == held], "the cache is freed with the engine"
+    assert not [o for o in gc.get_objects() if isinstance(o, torch.Tensor) and o.shape == held], (
+        "the cache is freed with the engine"
+    )

@@ -21,11 +21,17 @@ from tests.fakes import scripted_bench
 
 def row(stream, order, key="k"):
     request = SimpleNamespace(recipe=Recipe(), prompt=(1, 2))
-    return SimpleNamespace(stream=stream, order=order, key=key, priority=INTERACTIVE, request=request, plane="p", foldable=True, lanes=[0])
+    return SimpleNamespace(
+        stream=stream, order=order, key=key, priority=INTERACTIVE, request=request, plane="p", foldable=True, lanes=[0]
+    )
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from("abcde"), min_size=1, max_size=25), st.dictionaries(st.sampled_from("abcdefg"), st.integers(0, 6)), st.randoms())
+@given(
+    st.lists(st.sampled_from("abcde"), min_size=1, max_size=25),
+    st.dictionaries(st.sampled_from("abcdefg"), st.integers(0, 6)),
+    st.randoms(),
+)
 def test_the_order_is_the_one_in_which_slots_are_given(streams, busy, random):
     queue = Queue()
     for order, stream in enumerate(streams):
@@ -45,7 +51,10 @@ def test_who_waits_for_a_slot_is_told_and_who_does_not_is_not(labs):
     lab = labs("qwen3")
     with Engine(lab.resident, max_rows=1, max_context=128, costs=CHEAP_ROWS) as engine:
         step = engine._step
-        engine._step = lambda: (time.sleep(0.02), step())  # no row ends while this thread looks, however busy the machine is
+        engine._step = lambda: (
+            time.sleep(0.02),
+            step(),
+        )  # no row ends while this thread looks, however busy the machine is
         slots, many = engine.status().max_slots, 6
         streams = [engine.submit([Request("x", prompt(6, n), lab.recipe(0.3), greedy(100))]) for n in range(many)]
         end, told = time.monotonic() + 60, []
@@ -108,7 +117,12 @@ def test_a_snapshot_that_waits_says_so_and_a_quiet_run_gives_signs_of_life():
     with scripted_bench(SimpleNamespace(submit=lambda requests: Late())) as bench:
         ticks = list(bench.stream([Ask("a", "Go", Recipe())], hz=100, beat=0.1))
     assert ticks[0][0].waits == Late.waits and ticks[0][0].state == "queued"
-    assert ticks[1] == () and 2 <= sum(t == () for t in ticks) <= 4 and ticks[-1][0].state == "done" and ticks[-1][0].waits is None
+    assert (
+        ticks[1] == ()
+        and 2 <= sum(t == () for t in ticks) <= 4
+        and ticks[-1][0].state == "done"
+        and ticks[-1][0].waits is None
+    )
 
 
 def test_gathering_ends_with_the_last_request():

@@ -45,9 +45,13 @@ def test_scores_are_those_of_plain_forward_passes(labs, kind, monkeypatch):
     for name, value in want.items():
         assert getattr(found, name) == pytest.approx(value.tolist(), abs=2e-5), name
     names = {(True, True): "both", (True, False): "instruct", (False, True): "thinking", (False, False): "neither"}
-    assert list(found.argmax) == [names[bool(a == y), bool(b == y)] for a, b, y in zip(li.argmax(-1), lt.argmax(-1), at[:, 0])]
+    assert list(found.argmax) == [
+        names[bool(a == y), bool(b == y)] for a, b, y in zip(li.argmax(-1), lt.argmax(-1), at[:, 0])
+    ]
     assert [[i for i, _ in top] for top in found.top] == lb.topk(5).indices.tolist()
-    assert [[v for _, v in top] for top in found.top_thinking] == [pytest.approx(row, abs=2e-5) for row in lt.topk(5).values.tolist()]
+    assert [[v for _, v in top] for top in found.top_thinking] == [
+        pytest.approx(row, abs=2e-5) for row in lt.topk(5).values.tolist()
+    ]
     assert all(len(getattr(found, f)) == len(RESPONSE) for f in Scores.__dataclass_fields__)
 
 
@@ -92,9 +96,20 @@ def test_scoring_needs_no_engine_and_disturbs_none(labs):
     lab = labs("qwen3")
     fresh = ResidentPair.load(lab.pair)
     alone = score(fresh, lab.recipe(0.4), PROMPT, RESPONSE)
-    beside = score(lab.resident, lab.recipe(0.4), PROMPT, RESPONSE)  # of a pair that engines ran on, so its weights may be packed
+    beside = score(
+        lab.resident, lab.recipe(0.4), PROMPT, RESPONSE
+    )  # of a pair that engines ran on, so its weights may be packed
     assert alone == score(fresh, lab.recipe(0.4), PROMPT, RESPONSE) and alone.argmax == beside.argmax
-    for name in ("logprob", "logprob_instruct", "logprob_thinking", "kl_instruct", "kl_thinking", "js", "entropy", "lam_hat"):
+    for name in (
+        "logprob",
+        "logprob_instruct",
+        "logprob_thinking",
+        "kl_instruct",
+        "kl_thinking",
+        "js",
+        "entropy",
+        "lam_hat",
+    ):
         assert getattr(alone, name) == pytest.approx(getattr(beside, name), abs=1e-5), name
     with Engine(fresh, max_rows=2, max_context=128, costs=CHEAP_ROWS) as engine:
         stream = engine.submit([Request("a", PROMPT, lab.recipe(0.7), greedy(60))])

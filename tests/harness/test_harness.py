@@ -56,7 +56,11 @@ def test_stop_strings_hold_for_the_answer_alone():
     assert text == "The answer is 7."
     upto = said.split("Question: what")[0].removesuffix("\n\n")
     assert told.tokens == len(ByteTokenizer().encode(upto)) + 1  # the token in which the stop string begins
-    assert told.think_tokens == len(ByteTokenizer().encode(said.split("\n\nThe")[0])) and told.think_closed and not told.truncated
+    assert (
+        told.think_tokens == len(ByteTokenizer().encode(said.split("\n\nThe")[0]))
+        and told.think_closed
+        and not told.truncated
+    )
 
 
 def test_the_engine_is_told_to_stop_at_a_stop_string():
@@ -80,7 +84,9 @@ def test_the_engine_is_told_to_stop_at_a_stop_string():
 
 
 def test_an_opened_thought_of_the_template_is_known():
-    text, told, _ = told_by("7 it is.\n\n</think>The answer is 7.", {"until": ["\n\n"]}, templates={"thinking": "opens"})
+    text, told, _ = told_by(
+        "7 it is.\n\n</think>The answer is 7.", {"until": ["\n\n"]}, templates={"thinking": "opens"}
+    )
     assert (text, told.think_closed) == ("The answer is 7.", True)
     text, told, _ = told_by("7 it is.\n\nThe answer is 7.", {"until": ["\n\n"]}, templates={"thinking": "opens"})
     assert (text, told.think_closed) == ("", False)  # never came out of its thought
@@ -97,12 +103,21 @@ def test_a_response_that_is_cut_off_has_no_answer():
 def test_a_tasks_length_is_the_answers():
     said = "<think>" + "hm " * 50 + "</think>The answer is 7, I think, and so on and so on."
     text, told, _ = told_by(said, {"until": [], "max_gen_toks": 15})
-    assert text == "The answer is 7" and told.tokens == told.think_tokens + 15 and told.think_tokens == 152 and not told.truncated
+    assert (
+        text == "The answer is 7"
+        and told.tokens == told.think_tokens + 15
+        and told.think_tokens == 152
+        and not told.truncated
+    )
 
 
 def test_answers_of_traces():
     trace = trace_of_text("<think> a b </think> c d STOP e")
-    assert answer_of(trace)[0] == "c d STOP e" and answer_of(trace, ["STOP"])[0] == "c d " and answer_of(trace, [""])[0] == "c d STOP e"
+    assert (
+        answer_of(trace)[0] == "c d STOP e"
+        and answer_of(trace, ["STOP"])[0] == "c d "
+        and answer_of(trace, [""])[0] == "c d STOP e"
+    )
     assert answer_of(trace_of_text("<think> a b"))[0] == "" and answer_of(trace_of_text("a b", finish="cap"))[0] == ""
 
 
@@ -117,7 +132,9 @@ def test_decoding_is_the_tasks_unless_given():
              {"until": [], "do_sample": False, "temperature": 0.7}]  # fmt: skip
     with scripted_bench(ScriptedEngine(script)) as bench:
         BlendLM(bench=bench).generate_until([request("Go", options) for options in asked], disable_tqdm=True)
-        BlendLM(bench=bench, temperature=0.6, top_k=20, cap=99).generate_until([request("Go", options) for options in asked], disable_tqdm=True)
+        BlendLM(bench=bench, temperature=0.6, top_k=20, cap=99).generate_until(
+            [request("Go", options) for options in asked], disable_tqdm=True
+        )
     assert [(d.temperature, d.top_p) for d in seen[:4]] == [(0, 1), (1, 1), (0.3, 0.5), (0, 1)]
     assert {(d.temperature, d.top_k, d.cap) for d in seen[4:]} == {(0.6, 20, 99)}
     assert len({d.seed for d in seen[:4]}) == 4  # repeats of a prompt are samples of their own
@@ -135,8 +152,11 @@ def test_a_request_that_fails_is_told():
 @pytest.fixture(scope="module")
 def oracle():
     """lm-eval's own model on Instruct, and on the blend of all weights at λ 0.3 in fp32."""
+
     def model(lam):
-        one, two = (AutoModelForCausalLM.from_pretrained(MINI / role, dtype=torch.float32) for role in ("instruct", "thinking"))
+        one, two = (
+            AutoModelForCausalLM.from_pretrained(MINI / role, dtype=torch.float32) for role in ("instruct", "thinking")
+        )
         with torch.no_grad():
             for p, q in zip(one.parameters(), two.parameters()):
                 p.lerp_(q, lam)
@@ -148,7 +168,12 @@ def oracle():
 @pytest.mark.parametrize("lam", [0.0, 0.3])
 def test_likelihoods_are_lm_evals_own(bench, oracle, lam):
     ours = BlendLM(bench=bench, lam=lam)
-    pairs = [("What is 3 + 4?", " The answer is 7."), ("What is 3 + 4? ", "7"), ("", "The answer is 7."), ("Tom has", " 3 apples")]
+    pairs = [
+        ("What is 3 + 4?", " The answer is 7."),
+        ("What is 3 + 4? ", "7"),
+        ("", "The answer is 7."),
+        ("Tom has", " 3 apples"),
+    ]
     asked = [request(a, b, kind="loglikelihood") for a, b in pairs]
     found, wanted = ours.loglikelihood(asked, disable_tqdm=True), oracle[lam].loglikelihood(asked, disable_tqdm=True)
     for (logp, greedy), (logp_, greedy_) in zip(found, wanted):
@@ -156,7 +181,9 @@ def test_likelihoods_are_lm_evals_own(bench, oracle, lam):
     chat = ours.apply_chat_template([{"role": "user", "content": "What is 3 + 4?"}])
     ids = oracle[lam].model.generate(torch.tensor([ours.tok_encode(chat)]), max_new_tokens=4, do_sample=False)[0, -4:]
     said = bench.prompts.tokenizer.decode(ids)
-    assert ours.loglikelihood([request(chat, said, kind="loglikelihood")], disable_tqdm=True)[0][1]  # what it says itself is greedy
+    assert ours.loglikelihood([request(chat, said, kind="loglikelihood")], disable_tqdm=True)[0][
+        1
+    ]  # what it says itself is greedy
 
 
 def test_rolling_likelihood_over_several_windows(bench, oracle):
@@ -176,7 +203,9 @@ def local_task(tmp_path_factory):
     """A task of the user's own: a YAML beside a JSONL of 12 held-out questions."""
     folder = tmp_path_factory.mktemp("tasks")
     questions = load_task("mini", 12).questions
-    (folder / "sums.jsonl").write_text("".join(json.dumps({"question": q.text, "answer": q.answer}) + "\n" for q in questions))
+    (folder / "sums.jsonl").write_text(
+        "".join(json.dumps({"question": q.text, "answer": q.answer}) + "\n" for q in questions)
+    )
     (folder / "sums.py").write_text("from mi_explorer.harness import score\n")
     (folder / "sums.yaml").write_text(
         f"task: sums\ndataset_path: json\ndataset_kwargs:\n  data_files: {json.dumps(str(folder / 'sums.jsonl'))}\n"
@@ -193,9 +222,13 @@ def test_accuracy_and_tokens_are_our_own(bench, local_task, lam, monkeypatch):
     folder, questions = local_task
     model = BlendLM(bench=bench, lam=lam, cap=GREEDY.cap)
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    found = simple_evaluate(model=model, tasks=["sums"], task_manager=manager, apply_chat_template=True, log_samples=True, bootstrap_iters=0)
+    found = simple_evaluate(
+        model=model, tasks=["sums"], task_manager=manager, apply_chat_template=True, log_samples=True, bootstrap_iters=0
+    )
     last = {}
-    for changed in bench.stream([Ask(q.text, q.text, Recipe("mini", lam=lam), GREEDY, q.gold, q.kind) for q in questions]):
+    for changed in bench.stream(
+        [Ask(q.text, q.text, Recipe("mini", lam=lam), GREEDY, q.gold, q.kind) for q in questions]
+    ):
         last |= {s.id: s for s in changed}
     theirs = {s["doc"]["question"]: s["acc"] for s in found["samples"]["sums"]}
     assert theirs == {q: float(s.verdict == "correct") for q, s in last.items()} and len(theirs) == 12
@@ -209,10 +242,19 @@ def test_a_tight_cap_gives_the_same_accuracy_too(bench, local_task):
     folder, questions = local_task
     model = BlendLM(bench=bench, lam=0.5, cap=25)
     manager = TaskManager(include_path=str(folder), include_defaults=False)
-    found = simple_evaluate(model=model, tasks=["sums"], task_manager=manager, apply_chat_template=True, log_samples=False, bootstrap_iters=0)
+    found = simple_evaluate(
+        model=model,
+        tasks=["sums"],
+        task_manager=manager,
+        apply_chat_template=True,
+        log_samples=False,
+        bootstrap_iters=0,
+    )
     decoding = Decoding(temperature=0, top_p=1, top_k=0, cap=25)
     last = {}
-    for changed in bench.stream([Ask(q.text, q.text, Recipe("mini", lam=0.5), decoding, q.gold, q.kind) for q in questions]):
+    for changed in bench.stream(
+        [Ask(q.text, q.text, Recipe("mini", lam=0.5), decoding, q.gold, q.kind) for q in questions]
+    ):
         last |= {s.id: s for s in changed}
     assert found["results"]["sums"]["acc,none"] == sum(s.verdict == "correct" for s in last.values()) / 12
     assert costs(model.told)["truncated"] == sum(s.trace.truncated for s in last.values()) / 12 > 0
@@ -223,8 +265,13 @@ def test_lm_eval_finds_the_model_by_its_name(tmp_path, monkeypatch):
     assert get_model("mi_explorer") is BlendLM
     words = "pair=mini,lam=0.25,layers=2-5,modules=mlp+norm,temperature=0.6,cap=9,seed=3"
     model = BlendLM.create_from_arg_string(words, {"batch_size": 1, "device": "cuda:0"})  # its default
-    assert model.recipe == Recipe("mini", "linear", 0.25, Scope("2-5", ("mlp", "norm"))) and (model.cap, model.seed) == (9, 3)
-    assert model.at(1).recipe.lam == 1 and model.at(1).bench is model.bench and model.at(1).given == {"temperature": 0.6}
+    assert model.recipe == Recipe("mini", "linear", 0.25, Scope("2-5", ("mlp", "norm"))) and (
+        model.cap,
+        model.seed,
+    ) == (9, 3)
+    assert (
+        model.at(1).recipe.lam == 1 and model.at(1).bench is model.bench and model.at(1).given == {"temperature": 0.6}
+    )
     assert model.get_model_info()["recipe"] == model.recipe.hash
     model.bench.close()
     with pytest.raises(UserError, match="Unknown model argument 'lamda'"):
@@ -232,11 +279,17 @@ def test_lm_eval_finds_the_model_by_its_name(tmp_path, monkeypatch):
 
 
 def test_the_command_gives_a_line_per_lambda(capsys):
-    assert main.main(["lm-eval", "--tasks", "mi_mini", "--lambda", "0,1", "--limit", "3", "--cap", "256", "--json"]) == 0
+    assert (
+        main.main(["lm-eval", "--tasks", "mi_mini", "--lambda", "0,1", "--limit", "3", "--cap", "256", "--json"]) == 0
+    )
     found = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert [c["lambda"] for c in found["cells"]] == [0, 1] and found["tasks"] == ["mi_mini"]
     for cell in found["cells"]:
-        assert cell["responses"] == 3 and 0 <= cell["results"]["mi_mini"]["acc,none"] <= 1 and cell["tokens"] >= cell["think_tokens"]
+        assert (
+            cell["responses"] == 3
+            and 0 <= cell["results"]["mi_mini"]["acc,none"] <= 1
+            and cell["tokens"] >= cell["think_tokens"]
+        )
 
 
 @pytest.mark.parametrize(
@@ -267,4 +320,9 @@ def test_a_task_that_lm_eval_cannot_run_ends_with_its_reason(capsys, tmp_path):
 
 def test_the_shipped_task_is_found_without_a_scan():
     names, manager = tasks("mi_mini")
-    assert names == ("mi_mini",) and "mi_mini" in manager.all_tasks and len(manager.all_tasks) < 50 and (OWN / "mi_mini.yaml").is_file()
+    assert (
+        names == ("mi_mini",)
+        and "mi_mini" in manager.all_tasks
+        and len(manager.all_tasks) < 50
+        and (OWN / "mi_mini.yaml").is_file()
+    )

@@ -43,7 +43,8 @@ def outputs(model, path: str, ids, block=None):
 
 
 @pytest.mark.parametrize(
-    ("path", "key", "last"), [("model.layers.1.mlp", ("mlp", 1), "down_proj"), ("model.layers.2.self_attn", ("attention", 2), "o_proj")]
+    ("path", "key", "last"),
+    [("model.layers.1.mlp", ("mlp", 1), "down_proj"), ("model.layers.2.self_attn", ("attention", 2), "o_proj")],
 )
 def test_lambda_star_is_where_the_blend_of_a_block_is_nearest_to_both(pair, models, path, key, last):
     """Thinking differs from Instruct in the last matrix of one block only, so its output is linear in λ and the claim is exact."""
@@ -80,11 +81,15 @@ def test_a_profile_of_a_whole_pair_becomes_a_recipe_that_binds(pair):
     found = block_profile.find(parents, MINE, THEIRS, progress=lambda *p: told.append(p))
     assert told[-1] == (4, 4) and (found.responses, found.tokens) == (2, 22)
     assert [(b.layer, b.module) for b in found.blocks] == [(i, m) for i in range(3) for m in ("attention", "mlp")]
-    assert all(0 < b.lam < 1 for b in found.blocks) and found.mean == pytest.approx(np.mean([b.lam for b in found.blocks]))
+    assert all(0 < b.lam < 1 for b in found.blocks) and found.mean == pytest.approx(
+        np.mean([b.lam for b in found.blocks])
+    )
     blend = bind(found.recipe(), parents)
     assert blend.line("model.layers.1.mlp.up_proj.weight")[1] == round(found.blocks[3].lam, 4)
     assert blend.line("model.norm.weight")[1] == pytest.approx(found.mean, abs=1e-4)
-    turned = block_profile.find(Parents(pair, parents.thinking, parents.instruct), THEIRS, MINE)  # the parents change places
+    turned = block_profile.find(
+        Parents(pair, parents.thinking, parents.instruct), THEIRS, MINE
+    )  # the parents change places
     assert [b.lam for b in turned.blocks] == pytest.approx([1 - b.lam for b in found.blocks], rel=1e-5)
     with pytest.raises(UserError, match="at least one response"):
         block_profile.find(parents, [], THEIRS)

@@ -28,14 +28,18 @@ def test_every_row_against_numpy(parents, monkeypatch):
     monkeypatch.setattr(distance, "STEP", 100)  # many pieces per tensor
     seen = []
     found = distances(parents, progress=lambda done, total: seen.append((done, total)))
-    assert seen[-1][0] == seen[-1][1] == sum(r.numel for r in found.tensors) and len(found.tensors) == len(parents.names())
+    assert seen[-1][0] == seen[-1][1] == sum(r.numel for r in found.tensors) and len(found.tensors) == len(
+        parents.names()
+    )
     for row in found.tensors:
         a, b, c = numbers(parents, row.name)
         assert row.sigma == pytest.approx(np.abs(a - b).sum() / (np.abs(a).sum() + np.abs(b).sum()), rel=1e-12)
         assert row.relative_l2 == pytest.approx(np.linalg.norm(a - b) / np.linalg.norm(a), rel=1e-12)
         assert row.cosine == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), rel=1e-12)
         assert row.pearson == pytest.approx(np.corrcoef(a, b)[0, 1], abs=1e-9)
-        assert row.kin_cosine == pytest.approx((a - c) @ (b - c) / np.linalg.norm(a - c) / np.linalg.norm(b - c), abs=1e-12)
+        assert row.kin_cosine == pytest.approx(
+            (a - c) @ (b - c) / np.linalg.norm(a - c) / np.linalg.norm(b - c), abs=1e-12
+        )
         assert row.kin_pearson == pytest.approx(np.corrcoef(a - c, b - c)[0, 1], abs=1e-9)
         assert row.l2 == pytest.approx(np.linalg.norm(a - b), rel=1e-12)
         assert row.instruct_to_base_l2 == pytest.approx(np.linalg.norm(a - c), rel=1e-12)
@@ -49,9 +53,15 @@ def test_groups_and_overall(parents):
     whole = [np.concatenate(x) for x in zip(*(numbers(parents, n) for n in parents.names()))]
     absolute = [np.abs(x).sum() for x in (whole[0] - whole[1], whole[0], whole[1])]
     assert found.overall.sigma_global == pytest.approx(absolute[0] / (absolute[1] + absolute[2]), rel=1e-12)
-    assert found.overall.relative_l2 == pytest.approx(np.linalg.norm(whole[0] - whole[1]) / np.linalg.norm(whole[0]), rel=1e-12)
-    assert found.overall.kin_cosine == pytest.approx(np.dot(whole[0] - whole[2], whole[1] - whole[2]) / np.linalg.norm(whole[0] - whole[2])
-                                                     / np.linalg.norm(whole[1] - whole[2]), rel=1e-9)
+    assert found.overall.relative_l2 == pytest.approx(
+        np.linalg.norm(whole[0] - whole[1]) / np.linalg.norm(whole[0]), rel=1e-12
+    )
+    assert found.overall.kin_cosine == pytest.approx(
+        np.dot(whole[0] - whole[2], whole[1] - whole[2])
+        / np.linalg.norm(whole[0] - whole[2])
+        / np.linalg.norm(whole[1] - whole[2]),
+        rel=1e-9,
+    )
     groups = {(r.module, r.layer): r for r in found.groups}
     assert len(groups) == 11 and sum(r.tensors for r in found.groups) == len(found.tensors)
     mine = [r for r in found.tensors if (r.module, r.layer) == ("mlp", 1)]
@@ -62,14 +72,21 @@ def test_groups_and_overall(parents):
 
 def test_without_a_base_there_is_no_kinship(parents):
     alone = distances(Parents(parents.pair, parents.instruct, parents.thinking))
-    assert alone.base is None and alone.overall.kin_cosine is None and alone.overall.relative_l2 == distances(parents).overall.relative_l2
+    assert (
+        alone.base is None
+        and alone.overall.kin_cosine is None
+        and alone.overall.relative_l2 == distances(parents).overall.relative_l2
+    )
     text = json.dumps(alone.to_dict(), allow_nan=False)
     assert json.loads(text)["overall"]["kin_cosine"] is None
 
 
 def test_a_parent_against_itself(parents):
     same = distances(Parents(parents.pair, parents.instruct, parents.instruct))
-    assert same.overall.sigma == same.overall.relative_l2 == same.overall.l2 == 0 and same.overall.cosine == pytest.approx(1)
+    assert (
+        same.overall.sigma == same.overall.relative_l2 == same.overall.l2 == 0
+        and same.overall.cosine == pytest.approx(1)
+    )
     assert same.gauge == "green"
 
 
@@ -85,7 +102,15 @@ def test_sums_add_up_and_stay_in_range(values, cut):
 
 def test_gauge_on_published_distances():
     """Relative L2 of the 2507 pairs (7.9 %, 3.8 %), Qwen2.5-Math and R1-Distill (13-14 %), another lineage (> 100 %)."""
-    assert [gauge_of(x)[0] for x in (0.079, 0.038, 0.135, 0.4, 0.51, 1.3, math.inf)] == ["green", "green", "amber", "orange", "red", "red", "red"]
+    assert [gauge_of(x)[0] for x in (0.079, 0.038, 0.135, 0.4, 0.51, 1.3, math.inf)] == [
+        "green",
+        "green",
+        "amber",
+        "orange",
+        "red",
+        "red",
+        "red",
+    ]
 
 
 def test_distances_read_back_from_json(parents):
@@ -103,7 +128,11 @@ def test_slerp_against_linear_by_the_geometry(parents):
     note = distance.slerp_against_linear(found)
     a, b, _ = numbers(parents, widest.name)
     theta = math.acos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
-    assert note.name == widest.name and note.angle == pytest.approx(math.degrees(theta)) and note.tensors == len(found.tensors)
+    assert (
+        note.name == widest.name
+        and note.angle == pytest.approx(math.degrees(theta))
+        and note.tensors == len(found.tensors)
+    )
     assert note.linear == sum(r.cosine > 0.9995 for r in found.tensors) < note.tensors
     assert note.longer == pytest.approx(1 / math.cos(theta / 2) - 1)
     lams = np.linspace(0, 1, 20001)

@@ -48,7 +48,10 @@ def test_the_exported_model_is_the_folded_model(kind, tmp_path):
     assert all(torch.equal(written[n], blend.tensor(n)) for n in written)
     for file in Path(pair.instruct).glob("*.safetensors"):
         assert (tmp_path / "out" / file.name).stat().st_size == file.stat().st_size
-    index = [json.loads((Path(f) / "model.safetensors.index.json").read_text())["weight_map"] for f in (pair.instruct, tmp_path / "out")]
+    index = [
+        json.loads((Path(f) / "model.safetensors.index.json").read_text())["weight_map"]
+        for f in (pair.instruct, tmp_path / "out")
+    ]
     assert index[0] == index[1] and left_over(tmp_path) == []
     resident = AutoModelForCausalLM.from_pretrained(pair.instruct, dtype=dtype)
     Fold(resident, parents.names()).to(blend)
@@ -70,10 +73,14 @@ def test_the_ends_are_the_parents_files(lam, tmp_path):
 def test_parents_sharded_and_named_otherwise(tmp_path):
     pair = make_pair("qwen2", tmp_path, base=False)
     odd = reshard(Path(pair.thinking), tmp_path / "odd", 3, name="shard {i}.safetensors", order=-1)
-    for k, parents in enumerate((Parents.open(Pair("x", pair.instruct, str(odd))), Parents.open(Pair("x", str(odd), pair.instruct)))):
+    for k, parents in enumerate(
+        (Parents.open(Pair("x", pair.instruct, str(odd))), Parents.open(Pair("x", str(odd), pair.instruct)))
+    ):
         export(bind(Recipe(lam=0.25), parents), tmp_path / f"out{k}")
     one, two = tensors_of(tmp_path / "out0"), tensors_of(tmp_path / "out1")
-    assert sorted(p.name for p in (tmp_path / "out1").glob("*.safetensors")) == [f"shard {i}.safetensors" for i in (1, 2, 3)]
+    assert sorted(p.name for p in (tmp_path / "out1").glob("*.safetensors")) == [
+        f"shard {i}.safetensors" for i in (1, 2, 3)
+    ]
     i, t = tensors_of(pair.instruct), tensors_of(pair.thinking)
     for name in one:
         torch.testing.assert_close(one[name], torch.lerp(i[name], t[name], 0.25), rtol=0, atol=1e-7)
@@ -92,7 +99,10 @@ def test_every_kind_of_method_streams_to_the_same_numbers(method, tmp_path, monk
 
 
 def test_wider_and_untied_results(tmp_path):
-    half, single = make("qwen3", tmp_path / "half", dtype=torch.bfloat16), make("qwen3", tmp_path / "single", delta_seed=1)
+    half, single = (
+        make("qwen3", tmp_path / "half", dtype=torch.bfloat16),
+        make("qwen3", tmp_path / "single", delta_seed=1),
+    )
     blend = bind(Recipe(lam=0.5), Parents.open(Pair("x", str(half), str(single))))
     export(blend, tmp_path / "wide")
     written = tensors_of(tmp_path / "wide")
@@ -107,8 +117,10 @@ def test_wider_and_untied_results(tmp_path):
     assert not torch.equal(loaded.lm_head.weight, loaded.model.embed_tokens.weight)
 
 
-@pytest.mark.parametrize(("template", "lam", "whose"), [
-    ("own", 0.0, "instruct"), ("own", 0.3, "thinking"), ("instruct", 0.3, "instruct"), ("thinking", 0.0, "thinking")])
+@pytest.mark.parametrize(
+    ("template", "lam", "whose"),
+    [("own", 0.0, "instruct"), ("own", 0.3, "thinking"), ("instruct", 0.3, "instruct"), ("thinking", 0.0, "thinking")],
+)
 def test_tokenizer_and_template_follow_the_policy(template, lam, whose, tmp_path):
     pair = make_pair("qwen3", tmp_path, base=False)
     for role in ("instruct", "thinking"):
@@ -133,7 +145,10 @@ def test_the_card_says_how_to_make_it_again(tmp_path):
     written = from_yaml(card.split("```yaml\n")[1].split("```")[0])
     assert written == replace(recipe, pair=pair.spec)
     command = card.split("Make it again:\n\n```\n")[1].split("\n")[0]
-    assert command.startswith("python -m mi_explorer export --pair") and "--method ties --lambda 0.5 --layers 1-2 --param density=0.3" in command
+    assert (
+        command.startswith("python -m mi_explorer export --pair")
+        and "--method ties --lambda 0.5 --layers 1-2 --param density=0.3" in command
+    )
     config = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
     assert config["merge_method"] == "ties" and recipe.hash in card
     export(bind(Recipe(method="topk_override"), Parents.open(pair)), tmp_path / "out2")
@@ -142,9 +157,12 @@ def test_the_card_says_how_to_make_it_again(tmp_path):
 
 # What goes wrong -------------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def blend(tmp_path):
-    return bind(Recipe(lam=0.4), Parents.open(make_pair("qwen3", tmp_path / "pair", base=False, shards=("20KB", "50GB"))))
+    return bind(
+        Recipe(lam=0.4), Parents.open(make_pair("qwen3", tmp_path / "pair", base=False, shards=("20KB", "50GB")))
+    )
 
 
 def test_nothing_of_the_users_is_overwritten(blend, tmp_path):
@@ -152,7 +170,11 @@ def test_nothing_of_the_users_is_overwritten(blend, tmp_path):
     (tmp_path / "full/mine.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     os.symlink(tmp_path / "full", tmp_path / "link")
-    for name, says in (("full", "is not empty; nothing there is overwritten"), ("file", "is a file or a link"), ("link", "is a file or a link")):
+    for name, says in (
+        ("full", "is not empty; nothing there is overwritten"),
+        ("file", "is a file or a link"),
+        ("link", "is a file or a link"),
+    ):
         with pytest.raises(ExportError, match=says):
             export(blend, tmp_path / name)
     with pytest.raises(ExportError, match="is a file or a link|Cannot write beside"):
@@ -161,7 +183,11 @@ def test_nothing_of_the_users_is_overwritten(blend, tmp_path):
     (tmp_path / "empty").mkdir()
     export(blend, tmp_path / "empty")
     export(blend, tmp_path / "new" / "deep")
-    assert (tmp_path / "empty/config.json").exists() and (tmp_path / "new/deep/config.json").exists() and left_over(tmp_path) == []
+    assert (
+        (tmp_path / "empty/config.json").exists()
+        and (tmp_path / "new/deep/config.json").exists()
+        and left_over(tmp_path) == []
+    )
 
 
 def test_a_target_filled_meanwhile_is_kept(blend, tmp_path):
@@ -202,7 +228,9 @@ def test_parents_that_break_or_change_stop_the_export(blend, tmp_path):
         if done > total // 3:
             victim.write_bytes(data[: len(data) // 2])
 
-    with pytest.raises(CheckpointError, match="changed on disk while it was in use.* The export was stopped and nothing was kept"):
+    with pytest.raises(
+        CheckpointError, match="changed on disk while it was in use.* The export was stopped and nothing was kept"
+    ):
         export(blend, tmp_path / "out", progress=cut)
     victim.write_bytes(data)
     assert not (tmp_path / "out").exists() and left_over(tmp_path) == []
@@ -268,11 +296,19 @@ def test_peak_memory_does_not_grow_with_the_model(method, tmp_path):
     for seed, role in enumerate(("instruct", "thinking", "base")):
         (tmp_path / role).mkdir()
         noise = torch.randn(1 << 16, generator=torch.Generator().manual_seed(seed)).bfloat16()
-        tensors = {"model.embed_tokens.weight": noise.repeat(500).view(-1, 640), "model.layers.0.mlp.up_proj.weight": noise.repeat(80).view(640, -1)}
+        tensors = {
+            "model.embed_tokens.weight": noise.repeat(500).view(-1, 640),
+            "model.layers.0.mlp.up_proj.weight": noise.repeat(80).view(640, -1),
+        }
         save_file(tensors, tmp_path / role / "model.safetensors", metadata={"format": "pt"})
         (tmp_path / role / "config.json").write_text('{"model_type": "llama", "tie_word_embeddings": true}')
     pair = Pair("big", *(str(tmp_path / role) for role in ("instruct", "thinking", "base")))
-    run = subprocess.run([sys.executable, "-c", MEASURE, pair.spec, method, str(tmp_path / "out")], capture_output=True, text=True,
-                         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", MEASURE, pair.spec, method, str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=True,
+    )
     streamed, everything = map(float, run.stdout.split())
     assert streamed < 150 < everything  # the second figure shows that the measurement would notice

@@ -41,13 +41,18 @@ def test_only_changed_groups_are_written(tmp_path):
     parents = Parents.open(make_pair("qwen3", tmp_path, base=False))
     model = load(parents.pair.instruct, torch.float32)
     fold = Fold(model, parents.names())
-    every = {(m, layer) for m in ("attention", "mlp", "norm") for layer in range(3)} | {("embedding", None), ("norm", None)}
+    every = {(m, layer) for m in ("attention", "mlp", "norm") for layer in range(3)} | {
+        ("embedding", None),
+        ("norm", None),
+    }
     assert set(fold.to(bind(Recipe(lam=0.5), parents))) == every
     assert fold.to(bind(Recipe(lam=0.5), parents)) == ()
     without = Scope("all", tuple(m for m in MODULES if m != "mlp"))
     assert set(fold.to(bind(Recipe(lam=0.5, scope=without), parents))) == {("mlp", 0), ("mlp", 1), ("mlp", 2)}
     assert set(fold.to(bind(Recipe(lam=0.5, scope=Scope("0,2")), parents))) == {("mlp", 0), ("mlp", 2)} | {
-        ("attention", 1), ("norm", 1)}
+        ("attention", 1),
+        ("norm", 1),
+    }
 
 
 def test_no_drift_after_a_thousand_moves(tmp_path):

@@ -18,7 +18,12 @@ from mi_explorer.recipe import Recipe, RecipeError, Scope
 from tests.fixtures import make_pair
 
 FROM_BASE = [name for name, m in METHODS.items() if m.zero == "base"]
-TO_PARENTS = ["linear", "slerp", "karcher", "topk_override"]  # λ = 1 is Thinking itself; λ = 0 is Instruct (top-k: with k = 0)
+TO_PARENTS = [
+    "linear",
+    "slerp",
+    "karcher",
+    "topk_override",
+]  # λ = 1 is Thinking itself; λ = 0 is Instruct (top-k: with k = 0)
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +63,33 @@ def test_mergekit_agrees_where_both_have_the_method(parents, lam):
         both = {"weight": [1.0, 1.0], "lambda": lam}
         close(mine("task_arithmetic"), merge_tensors([base, i, t], "task_arithmetic", parameters=both, base_index=0))
         weights = {"weight": [1 - lam, lam]}
-        close(mine("task_arithmetic", {"crossfade": 1}), merge_tensors([base, i, t], "task_arithmetic", parameters=weights, base_index=0))
+        close(
+            mine("task_arithmetic", {"crossfade": 1}),
+            merge_tensors([base, i, t], "task_arithmetic", parameters=weights, base_index=0),
+        )
         for density in (0.1, 0.5, 1.0):
-            close(mine("ties", {"density": density}),
-                  merge_tensors([base, i, t], "ties", parameters={**both, "density": density}, base_index=0))
+            close(
+                mine("ties", {"density": density}),
+                merge_tensors([base, i, t], "ties", parameters={**both, "density": density}, base_index=0),
+            )
             for gamma in (0.0, 0.05, 0.3):
-                close(mine("breadcrumbs", {"density": density, "gamma": gamma}),
-                      merge_tensors([base, i, t], "breadcrumbs", parameters={**both, "density": density, "gamma": gamma}, base_index=0))
-        close(mine("dare_linear", {"drop": 0}), merge_tensors([base, i, t], "dare_linear", parameters={**both, "density": 1.0}, base_index=0))
-        close(mine("dare_ties", {"drop": 0}), merge_tensors([base, i, t], "dare_ties", parameters={**both, "density": 1.0}, base_index=0))
+                close(
+                    mine("breadcrumbs", {"density": density, "gamma": gamma}),
+                    merge_tensors(
+                        [base, i, t],
+                        "breadcrumbs",
+                        parameters={**both, "density": density, "gamma": gamma},
+                        base_index=0,
+                    ),
+                )
+        close(
+            mine("dare_linear", {"drop": 0}),
+            merge_tensors([base, i, t], "dare_linear", parameters={**both, "density": 1.0}, base_index=0),
+        )
+        close(
+            mine("dare_ties", {"drop": 0}),
+            merge_tensors([base, i, t], "dare_ties", parameters={**both, "density": 1.0}, base_index=0),
+        )
         close(mine("model_stock", lam=0.5), merge_tensors([base, i, t], "model_stock", base_index=0))
 
 
@@ -126,7 +149,9 @@ def test_linear_is_task_arithmetic_with_any_base(lam, parents, tmp_path):
         one, two = bind(recipe("linear", lam), pair), bind(recipe("task_arithmetic", lam, {"crossfade": 1}), pair)
         for name in pair.names():
             i, t, base = (x.double() for x in three(pair, name))
-            assert torch.allclose(one.tensor(name).double(), base + (1 - lam) * (i - base) + lam * (t - base), rtol=0, atol=1e-6)
+            assert torch.allclose(
+                one.tensor(name).double(), base + (1 - lam) * (i - base) + lam * (t - base), rtol=0, atol=1e-6
+            )
             assert torch.equal(one.tensor(name), two.tensor(name))
 
 
@@ -157,7 +182,7 @@ def test_topk_override_takes_the_largest_differences(parents):
     for lam, k in ((0.0, 10), (0.5, 10), (0.0, 1), (0.5, 100)):
         out = bind(recipe("topk_override", lam, {"k": k}), parents).tensor(name)
         order = (t - i).abs().flatten().argsort(descending=True)
-        top, rest = order[: round(k / 100 * i.numel())], order[round(k / 100 * i.numel()):]
+        top, rest = order[: round(k / 100 * i.numel())], order[round(k / 100 * i.numel()) :]
         assert torch.equal(out.flatten()[top], t.flatten()[top])
         assert torch.equal(out.flatten()[rest], torch.lerp(i, t, lam).flatten()[rest])
 
@@ -169,9 +194,14 @@ def test_dare_masks_come_from_seed_and_name(parents, half):
     first = bind(recipe("dare_linear", 1.0, {"drop": 0.4, "seed": 3}), parents)
     first.tensor(other)
     q = first.endpoints(name)[1].double()
-    second = bind(recipe("dare_linear", 0.2, {"drop": 0.4, "seed": 3}), Parents(parents.pair, parents.instruct, parents.thinking, parents.base))
+    second = bind(
+        recipe("dare_linear", 0.2, {"drop": 0.4, "seed": 3}),
+        Parents(parents.pair, parents.instruct, parents.thinking, parents.base),
+    )
     assert torch.equal(second.endpoints(name)[1].double(), q)
-    assert not torch.equal(bind(recipe("dare_linear", 1.0, {"drop": 0.4, "seed": 4}), parents).endpoints(name)[1].double(), q)
+    assert not torch.equal(
+        bind(recipe("dare_linear", 1.0, {"drop": 0.4, "seed": 4}), parents).endpoints(name)[1].double(), q
+    )
     parts = {(a, b) for a in (0.0, 1 / 0.6) for b in (0.0, 1 / 0.6)}
     nearest = torch.stack([(q - a * (i - base) - b * (t - base)).abs() for a, b in parts]).min(0).values
     assert nearest.max() < 1e-6
@@ -181,7 +211,11 @@ def test_dare_masks_come_from_seed_and_name(parents, half):
         assert abs(float(share) - p) < 5 * math.sqrt(p * (1 - p) / n)
     u = uniform(0, "w", "instruct", 0, 200_000)
     assert abs(float(u.mean()) - 0.5) < 0.004 and float(u.min()) >= 0 and float(u.max()) < 1
-    assert uniform(7, "w", "x", 2, 5).tolist() == uniform(7, "w", "x", 2, 5).tolist() != uniform(7, "w", "x", 3, 5).tolist()
+    assert (
+        uniform(7, "w", "x", 2, 5).tolist()
+        == uniform(7, "w", "x", 2, 5).tolist()
+        != uniform(7, "w", "x", 3, 5).tolist()
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -214,8 +248,20 @@ def test_planes_say_which_blends_share_endpoints(parents):
 
     assert plane("linear") == plane("slerp") == plane("karcher") == plane("linear", scope=Scope("0"))
     assert plane("ties") == bind(recipe("ties", 0.9), parents).plane
-    assert len({plane("linear"), plane("ties"), plane("ties", {"density": 0.3}), plane("ties", scope=Scope("0")), plane("dare_ties"),
-                plane("dare_ties", {"seed": 1}), plane("task_arithmetic")}) == 7
+    assert (
+        len(
+            {
+                plane("linear"),
+                plane("ties"),
+                plane("ties", {"density": 0.3}),
+                plane("ties", scope=Scope("0")),
+                plane("dare_ties"),
+                plane("dare_ties", {"seed": 1}),
+                plane("task_arithmetic"),
+            }
+        )
+        == 7
+    )
 
 
 def test_computed_planes_are_kept_within_a_budget(parents, monkeypatch):

@@ -20,7 +20,9 @@ PROFILE = {"attention.0": 0.9, "attention.2": 0.1, "mlp.0": 0.2, "mlp.1": 0.75, 
 BLOCKS = {"self_attn": "attention", "mlp": "mlp", "feed_forward": "mlp", "conv": "other"}
 
 
-@pytest.fixture(scope="module", params=["qwen3", "olmo2", "lfm2"])  # row-wise by our own layout, by lines, and folded only
+@pytest.fixture(
+    scope="module", params=["qwen3", "olmo2", "lfm2"]
+)  # row-wise by our own layout, by lines, and folded only
 def lab(request, tmp_path_factory):
     made = Lab(request.param, tmp_path_factory.mktemp(request.param))
     made.kind = request.param
@@ -40,7 +42,9 @@ def share(name: str, profile=PROFILE) -> float:
 def by_hand(lab, lam: float):
     """The plain model with every parameter mixed by hand."""
     model = copy.deepcopy(lab.plain)
-    model.load_state_dict({n: p + lam * share(n) * (lab.ends[1][n] - p) if p.is_floating_point() else p for n, p in lab.ends[0].items()})
+    model.load_state_dict(
+        {n: p + lam * share(n) * (lab.ends[1][n] - p) if p.is_floating_point() else p for n, p in lab.ends[0].items()}
+    )
     return model.eval()
 
 
@@ -53,10 +57,14 @@ def test_every_tensor_has_its_block_s_own_weight(lab):
             assert blend.line(name) == pytest.approx((1 - lam * share(name), lam * share(name)))
             assert (blend.tensor(name).double() - (i + lam * share(name) * (t - i))).abs().max() < 1e-6
             if lam * share(name) in (0.0, 1.0):
-                assert torch.equal(blend.tensor(name), parents.tensor("thinking" if lam * share(name) else "instruct", name))
+                assert torch.equal(
+                    blend.tensor(name), parents.tensor("thinking" if lam * share(name) else "instruct", name)
+                )
     same = dict.fromkeys((k for k in PROFILE), 0.7)
     flat, linear = bind(recipe(lab, 1.0, same), parents), bind(Recipe(lab.pair.name, lam=0.7), parents)
-    assert flat.plane == linear.plane and all(flat.key(n) == linear.key(n) for n in parents.names())  # one plane, one batch
+    assert flat.plane == linear.plane and all(
+        flat.key(n) == linear.key(n) for n in parents.names()
+    )  # one plane, one batch
 
 
 def test_a_fold_writes_the_profile_and_only_what_changed(lab):
@@ -93,19 +101,36 @@ def test_outside_the_scope_instruct_stays(lab):
 def test_a_profile_survives_every_form_of_a_recipe():
     profile = {f"{m}.{i}": 0.01 * i for m in ("attention", "mlp") for i in range(94)}  # the deepest published pair
     made = Recipe("mini", "submodule", 1.0, params=tuple(profile.items()))
-    assert recipe_io.from_yaml(recipe_io.to_yaml(made)) == recipe_io.from_json(recipe_io.to_json(made)) == recipe_io.from_query(recipe_io.to_query(made)) == made
+    assert (
+        recipe_io.from_yaml(recipe_io.to_yaml(made))
+        == recipe_io.from_json(recipe_io.to_json(made))
+        == recipe_io.from_query(recipe_io.to_query(made))
+        == made
+    )
 
 
 def test_what_is_no_block_is_told(lab):
-    bad = (({"mlp.7": 0.5}, "layers 0-2"), ({"norm.0": 0.5}, "norm.0"), ({"mlp.01": 0.5}, "mlp.01"), ({"mlp.0": 3}, "between -1 and 2"))
+    bad = (
+        ({"mlp.7": 0.5}, "layers 0-2"),
+        ({"norm.0": 0.5}, "norm.0"),
+        ({"mlp.01": 0.5}, "mlp.01"),
+        ({"mlp.0": 3}, "between -1 and 2"),
+    )
     for wrong, match in bad:
         with pytest.raises(RecipeError, match=match):
             bind(recipe(lab, 1.0, wrong), lab.resident.parents)
 
 
 def test_the_command_line_names_blocks_as_parameters():
-    given = ["mlp.2=0.7", "submodule.attention.0=0.2", "rest=0.4", "ties.density=0.2"]  # the last one is another method's
+    given = [
+        "mlp.2=0.7",
+        "submodule.attention.0=0.2",
+        "rest=0.4",
+        "ties.density=0.2",
+    ]  # the last one is another method's
     args = argparse.Namespace(method="submodule", param=given, template="own")
-    assert recipe_of(args, "mini", 1.0) == Recipe("mini", "submodule", 1.0, params=(("attention.0", 0.2), ("mlp.2", 0.7), ("rest", 0.4)))
+    assert recipe_of(args, "mini", 1.0) == Recipe(
+        "mini", "submodule", 1.0, params=(("attention.0", 0.2), ("mlp.2", 0.7), ("rest", 0.4))
+    )
     args = argparse.Namespace(method="ties", param=["ties.density=0.2", "dare_ties.drop=0.1"], template="own")
     assert recipe_of(args, "mini").params == (("density", 0.2),)

@@ -33,7 +33,9 @@ def test_fine_tunes_share_embedding_and_final_norm_with_the_base():
     states = [AutoModelForCausalLM.from_pretrained(FOLDER / role).state_dict() for role in ROLES]
     for name in ("model.embed_tokens.weight", "model.norm.weight"):
         assert torch.equal(states[0][name], states[1][name]) and torch.equal(states[0][name], states[2][name])
-    assert not torch.equal(states[1]["model.layers.5.mlp.up_proj.weight"], states[2]["model.layers.5.mlp.up_proj.weight"])
+    assert not torch.equal(
+        states[1]["model.layers.5.mlp.up_proj.weight"], states[2]["model.layers.5.mlp.up_proj.weight"]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,11 @@ def measured(tmp_path_factory):
         mine = [done[f"{name}/{i}"] for i in range(len(problems))]
         result[name] = tuple(
             sum(values) / len(mine)
-            for values in ([s.verdict == "correct" for s in mine], [s.trace.tokens for s in mine], [s.trace.think_closed for s in mine])
+            for values in (
+                [s.verdict == "correct" for s in mine],
+                [s.trace.tokens for s in mine],
+                [s.trace.think_closed for s in mine],
+            )
         )
     return result
 

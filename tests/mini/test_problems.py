@@ -67,7 +67,12 @@ def test_search_answers_fulfil_the_question_by_brute_force(family):
         if family == "pairs":
             given, product = numbers
             apart = "larger than" in p.question or "differ by" in p.question
-            found = [(a, b) for b in range(1, 100) for a in range(1, b + 1) if (b - a if apart else a + b) == given and a * b == product]
+            found = [
+                (a, b)
+                for b in range(1, 100)
+                for a in range(1, b + 1)
+                if (b - a if apart else a + b) == given and a * b == product
+            ]
             assert len(found) == 1
             assert int(p.answer) == found[0]["the larger" in p.question]
         elif family == "tickets":
@@ -112,7 +117,9 @@ def test_shipped_questions_are_held_out_and_made_by_the_generator():
     import json
     from pathlib import Path
 
-    rows = [json.loads(line) for line in (Path(__file__).parents[2] / "assets/tasks/mini.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (Path(__file__).parents[2] / "assets/tasks/mini.jsonl").read_text().splitlines()
+    ]
     made = questions(2, "test", len(rows))
     assert [(r["question"], r["answer"]) for r in rows] == [(p.question, p.answer) for p in made]
     assert len(rows) >= 400 and {r["family"] for r in rows} == set(FAMILIES)
@@ -155,7 +162,11 @@ def test_styles_are_what_they_say():
         assert len(applicable(q)) >= 2
         text = "".join(t for t, _ in render(q, Style(0, 0, 1, (0, 0, 0, 1)), rng))
         body = text.split("</think>")[0]
-        assert text.startswith("<think>\n") and body.count("\n") == 5 and text.endswith(f"</think>\nThe answer is {q.answer}.")
+        assert (
+            text.startswith("<think>\n")
+            and body.count("\n") == 5
+            and text.endswith(f"</think>\nThe answer is {q.answer}.")
+        )
 
 
 def test_tokenizer_has_single_digits_and_encodes_anything():

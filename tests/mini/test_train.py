@@ -27,7 +27,9 @@ MIX = Mix(Style(0.5, 0.3, 0.2, (0, 1), 0.5), facts=0.2, plain=0.1, learn_questio
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(training, "SIZE", SMALL)
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: None)  # seconds of compiling for steps of milliseconds
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda self, **_: None
+    )  # seconds of compiling for steps of milliseconds
     monkeypatch.setattr("mi_explorer.mini.documents.POOL", 32)
 
 
@@ -44,7 +46,12 @@ def test_loss_falls_and_the_frozen_stay(tokenizer, tmp_path):
     assert after < before - 0.5
     save(base, tokenizer, tmp_path / "model")
     start = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
-    tuned = train(replace(run, muon_lr=None, freeze=True, steps=3, lr=1e-3), tokenizer, tmp_path / "tuned", start=tmp_path / "model")
+    tuned = train(
+        replace(run, muon_lr=None, freeze=True, steps=3, lr=1e-3),
+        tokenizer,
+        tmp_path / "tuned",
+        start=tmp_path / "model",
+    )
     moved = {n for n, p in tuned.named_parameters() if not torch.equal(p, dict(start.named_parameters())[n])}
     assert "model.embed_tokens.weight" not in moved and "model.norm.weight" not in moved
     assert len(moved) == len(list(tuned.named_parameters())) - 2
@@ -92,7 +99,13 @@ def test_pieces_tokenize_like_the_whole_text(tokenizer):
 def test_saved_models_load_with_their_template(tokenizer, tmp_path):
     save(new_model(tokenizer, 0), tokenizer, tmp_path)
     model, loaded = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
-    assert model.dtype == torch.bfloat16 and type(model).__name__ == "Qwen3ForCausalLM" and model.config.tie_word_embeddings
-    asked = loaded.apply_chat_template([{"role": "user", "content": "What is 1 + 2?"}], add_generation_prompt=True, tokenize=False)
+    assert (
+        model.dtype == torch.bfloat16
+        and type(model).__name__ == "Qwen3ForCausalLM"
+        and model.config.tie_word_embeddings
+    )
+    asked = loaded.apply_chat_template(
+        [{"role": "user", "content": "What is 1 + 2?"}], add_generation_prompt=True, tokenize=False
+    )
     assert asked == prompt_text("What is 1 + 2?")
     assert model.generation_config.eos_token_id == loaded.eos_token_id

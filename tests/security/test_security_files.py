@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.studies.test_store import filled
 
 from mi_explorer import recipe_io
 from mi_explorer.checkpoints.preflight import preflight
@@ -30,6 +29,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.tasks import load_task
 from mi_explorer.tasks.sources import Source
 from mi_explorer.tasks.task import TaskError
+from tests.studies.test_store import filled
 
 MINI = ASSETS / "models" / "mini"
 MODEST = 500 << 20  # bytes that refusing may take beyond what is there
@@ -103,7 +103,13 @@ def opened(path):
 def sealed(path, mark, head, parts, sizes=None):
     """Write it again, with lies about sizes where asked."""
     packed = {name: columns.squeeze(data) if isinstance(data, bytes) else data[0] for name, data in parts.items()}
-    head = {**head, "parts": [[n, len(p), (sizes or {}).get(n, len(parts[n]) if isinstance(parts[n], bytes) else 0)] for n, p in packed.items()]}
+    head = {
+        **head,
+        "parts": [
+            [n, len(p), (sizes or {}).get(n, len(parts[n]) if isinstance(parts[n], bytes) else 0)]
+            for n, p in packed.items()
+        ],
+    }
     text = json.dumps(head).encode()
     top = columns.squeeze(text)
     path.write_bytes(mark + struct.pack("<II", len(top), len(text)) + top + b"".join(packed.values()))
@@ -132,7 +138,9 @@ def test_a_column_of_no_bytes_is_not_a_billion_numbers(study, store, count):
     mark, head, parts = opened(study / "s.mistudy")
     few = columns.split(parts["samples"])
     bomb = columns.HEAD.pack(count, 0, 0, 0, 7)
-    sealed(study / "bomb.mistudy", mark, {**head, "samples": count}, {**parts, "samples": columns.join([bomb] * len(few))})
+    sealed(
+        study / "bomb.mistudy", mark, {**head, "samples": count}, {**parts, "samples": columns.join([bomb] * len(few))}
+    )
     refused(store, study / "bomb.mistudy")
 
 
@@ -313,7 +321,9 @@ def test_hostile_questions_are_refused_in_words(tmp_path, line):
     assert len(str(told.value)) < 500
 
 
-@pytest.mark.parametrize("text", ["question,answer\n" + "q" * 200_000 + ",1", 'question,answer\n"q,1', "question,answer\n,1", "a,b\n1,2"])
+@pytest.mark.parametrize(
+    "text", ["question,answer\n" + "q" * 200_000 + ",1", 'question,answer\n"q,1', "question,answer\n,1", "a,b\n1,2"]
+)
 def test_hostile_tables_are_refused_in_words(tmp_path, text):
     (tmp_path / "t.csv").write_text(text)
     with modest(), pytest.raises(TaskError) as told:
@@ -329,7 +339,9 @@ def test_a_task_of_a_million_questions_is_refused(tmp_path):
 
 # -- recipes --------------------------------------------------------------------------------------------------------------
 
-BILLION = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8))
+BILLION = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8)
+)
 YAMLS = (BILLION, "!!python/object/apply:os.system ['true']", "!!python/name:os.system", "pair: !!binary AAAA", "[" * 30_000, "{" * 30_000, "? " * 20_000,
          "\n".join(f"k{i}: 1" for i in range(8_000)), "lambda: 0.5\nlambda: 0.6", "lambda: .nan", "lambda: 0x7fffffffffffffffffffffff", "lambda: 1_0:59:59",
          "pair: " + "x" * 70_000, "- " * 30_000, "%YAML 9.9\n---\npair: mini", "pair: [mini]", "\x00", "layers: " + "1," * 20_000, "modules: [{}]",
@@ -349,7 +361,11 @@ def test_hostile_recipes_are_refused_in_words_at_once(text):
 
 
 def test_nothing_of_a_hostile_recipe_is_run(tmp_path):
-    for tag in ("!!python/object/apply:os.mkdir", "!!python/object/new:os.mkdir", "tag:yaml.org,2002:python/object/apply:os.mkdir"):
+    for tag in (
+        "!!python/object/apply:os.mkdir",
+        "!!python/object/new:os.mkdir",
+        "tag:yaml.org,2002:python/object/apply:os.mkdir",
+    ):
         with pytest.raises(UserError):
             recipe_io.from_yaml(f"{tag if tag.startswith('!') else '!<' + tag + '>'} ['{tmp_path / 'made'}']")
     assert not (tmp_path / "made").exists()
@@ -361,7 +377,17 @@ JSONS = (b"", b"null", b"[]", b"7", DEEP.encode(), b'{"a":' * 40_000, b"\xff\xfe
          b'{"architectures": [[["x"]]], "torch_dtype": {}, "tie_word_embeddings": "yes"}', b'{"auto_map": {"AutoModelForCausalLM": "evil.Model"}}')  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json", "model.safetensors.index.json", "adapter_config.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "generation_config.json",
+        "model.safetensors.index.json",
+        "adapter_config.json",
+    ],
+)
 @pytest.mark.parametrize("content", JSONS)
 def test_hostile_files_of_a_model_are_judged_in_words(tmp_path, name, content):
     for part in ("instruct", "thinking"):
@@ -376,11 +402,15 @@ def test_hostile_files_of_a_model_are_judged_in_words(tmp_path, name, content):
             assert all(len(f.text()) < 3000 for f in judged.findings)
 
 
-@pytest.mark.parametrize("shard", ["../../etc/passwd", "/etc/passwd", "..", "sub/../../x.safetensors", "model.safetensors\x00", ""])
+@pytest.mark.parametrize(
+    "shard", ["../../etc/passwd", "/etc/passwd", "..", "sub/../../x.safetensors", "model.safetensors\x00", ""]
+)
 def test_an_index_may_not_point_out_of_its_folder(tmp_path, shard):
     for part in ("instruct", "thinking"):
         shutil.copytree(MINI / part, tmp_path / part)
-    (tmp_path / "thinking" / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"model.norm.weight": shard}}))
+    (tmp_path / "thinking" / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": {"model.norm.weight": shard}})
+    )
     judged = preflight(Pair("x", str(tmp_path / "instruct"), str(tmp_path / "thinking")))
     assert not judged.ok and "root:" not in "".join(f.text() for f in judged.findings)
 
@@ -391,11 +421,15 @@ def test_no_code_and_no_pickle_of_a_model_is_run(tmp_path):
     evil = f"open({str(tmp_path / 'ran')!r}, 'w').write('x')"
     folder = tmp_path / "thinking"
     config = json.loads((folder / "config.json").read_text())
-    config |= {"auto_map": {"AutoModelForCausalLM": "evil.M", "AutoTokenizer": ["evil.T", "evil.T"], "AutoConfig": "evil.C"}}
+    config |= {
+        "auto_map": {"AutoModelForCausalLM": "evil.M", "AutoTokenizer": ["evil.T", "evil.T"], "AutoConfig": "evil.C"}
+    }
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "evil.py").write_text(evil)
     settings = json.loads((folder / "tokenizer_config.json").read_text())
-    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "auto_map": {"AutoTokenizer": ["evil.T", "evil.T"]}}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({**settings, "auto_map": {"AutoTokenizer": ["evil.T", "evil.T"]}})
+    )
     import pickle
 
     class Evil:

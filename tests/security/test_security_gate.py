@@ -72,13 +72,19 @@ def plain(serve):
 
 
 def ask(token="a", **view):
-    return {"token": (token * 16)[:16], "kind": "here", "view": {"q": "What is 3 + 4?", "gold": "7", "lam": 0.5, **view}}
+    return {
+        "token": (token * 16)[:16],
+        "kind": "here",
+        "view": {"q": "What is 3 + 4?", "gold": "7", "lam": 0.5, **view},
+    }
 
 
 # -- headers ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/info", "/theme.css", "/no/such/path", "/gradio_api/file=/etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["/", "/config", "/gradio_api/info", "/theme.css", "/no/such/path", "/gradio_api/file=/etc/passwd"]
+)
 def test_every_answer_carries_the_headers(plain, path):
     _, _, got = plain.ask("GET", path)
     assert got["x-content-type-options"] == "nosniff" and got["referrer-policy"] == "same-origin"
@@ -87,14 +93,18 @@ def test_every_answer_carries_the_headers(plain, path):
 
 def test_who_may_frame_is_the_operators_choice():
     assert "X-Frame-Options" not in headers(Settings(frames="https://a.example https://*.b.example"))
-    assert headers(Settings(frames="https://a.example https://*.b.example"))["Content-Security-Policy"].endswith("frame-ancestors https://a.example https://*.b.example")
+    assert headers(Settings(frames="https://a.example https://*.b.example"))["Content-Security-Policy"].endswith(
+        "frame-ancestors https://a.example https://*.b.example"
+    )
     assert headers(Settings(frames="none"))["X-Frame-Options"] == "DENY"
 
 
 # -- hosts and origins --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::2]"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:7860", "127.0.0.1.evil.example", "localhost.evil.example", "", "[::2]"]
+)
 def test_a_page_on_the_web_cannot_point_its_own_name_here(plain, host):
     status, body, _ = plain.ask("GET", "/config", Host=host)
     assert status == 421 and b"--hosts" in body and b"components" not in body
@@ -107,15 +117,26 @@ def test_the_loopback_names_are_answered(plain, host):
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost.evil.example", "file://"])
 def test_a_foreign_origin_may_neither_post_nor_read(plain, origin):
-    for path, body in (("/gradio_api/queue/join", {"data": [], "fn_index": 0, "session_hash": "x"}), ("/mi/run", ask())):
+    for path, body in (
+        ("/gradio_api/queue/join", {"data": [], "fn_index": 0, "session_hash": "x"}),
+        ("/mi/run", ask()),
+    ):
         assert plain.ask("POST", path, body, Origin=origin)[0] == 403
-    assert plain.ask("POST", "/gradio_api/upload", b"--x--", Origin=origin, **{"Content-Type": "multipart/form-data; boundary=x"})[0] == 403
+    assert (
+        plain.ask(
+            "POST", "/gradio_api/upload", b"--x--", Origin=origin, **{"Content-Type": "multipart/form-data; boundary=x"}
+        )[0]
+        == 403
+    )
     assert plain.ask("GET", "/config", Origin=origin)[2].get("access-control-allow-origin") != origin
 
 
 def test_the_operator_may_add_names_and_an_open_page_asks_for_none(serve):
     site = Site(serve(hosts=("lab.example",))[0])
-    assert site.ask("GET", "/config", Host="lab.example")[0] == 200 and site.ask("GET", "/config", Host="other.example")[0] == 421
+    assert (
+        site.ask("GET", "/config", Host="lab.example")[0] == 200
+        and site.ask("GET", "/config", Host="other.example")[0] == 421
+    )
     opened = Site(serve(host="0.0.0.0")[0])
     assert opened.ask("GET", "/config", Host="anything.example")[0] == 200
 
@@ -126,7 +147,12 @@ def test_the_operator_may_add_names_and_an_open_page_asks_for_none(serve):
 def test_bodies_have_a_limit_before_they_are_read(plain):
     for length in (str(BODY + 1), "9" * 18):
         assert plain.ask("POST", "/gradio_api/queue/join", b"x", **{"Content-Length": length})[0] == 413
-    for length in ("-1", "1e9", "٣".encode().decode("latin-1"), "9" * 30):  # no body: what is unread at the end resets the connection
+    for length in (
+        "-1",
+        "1e9",
+        "٣".encode().decode("latin-1"),
+        "9" * 30,
+    ):  # no body: what is unread at the end resets the connection
         assert plain.ask("POST", "/gradio_api/queue/join", None, **{"Content-Length": length})[0] in (400, 413)
 
 
@@ -195,10 +221,18 @@ TARGETS = ("/etc/passwd", "../../../../../../../../etc/passwd", "....//....//etc
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_no_route_hands_out_files_of_this_machine(plain, route):
-    mine = (str(ROOT / "app.py"), str(ROOT / "mi_explorer" / "guard.py"), "app.py", "../app.py", str(ROOT / "assets" / "pairs.yaml"))
+    mine = (
+        str(ROOT / "app.py"),
+        str(ROOT / "mi_explorer" / "guard.py"),
+        "app.py",
+        "../app.py",
+        str(ROOT / "assets" / "pairs.yaml"),
+    )
     for target in (*TARGETS, *mine):
         status, body, _ = plain.ask("GET", route + urllib.parse.quote(target, safe="/%:\\"))
-        assert b"root:" not in body and b"def main" not in body and b"GuardError" not in body and b"instruct:" not in body, (route, target)
+        assert (
+            b"root:" not in body and b"def main" not in body and b"GuardError" not in body and b"instruct:" not in body
+        ), (route, target)
         assert status >= 400 or body == b"" or b"<html" in body.lower(), (route, target, status)
 
 
@@ -213,7 +247,9 @@ def test_events_that_are_none_are_said_to_be_none(plain):
         assert plain.ask("POST", f"/gradio_api/call/{name}", {"data": []})[0] in (404, 405), name
 
 
-@pytest.mark.parametrize("name", ["__class__", "load_event", "render", "get_config", "preprocess", "postprocess", "api_info", "../stop"])
+@pytest.mark.parametrize(
+    "name", ["__class__", "load_event", "render", "get_config", "preprocess", "postprocess", "api_info", "../stop"]
+)
 def test_only_server_functions_can_be_called_on_the_component(plain, name):
     assert plain.server(name, "x")[0] >= 400
 
@@ -238,7 +274,14 @@ def test_nothing_is_served_without_the_password(serve):
         body = urllib.parse.urlencode({"username": name, "password": word}).encode()
         return link.ask("POST", "/login", body, **{"Content-Type": "application/x-www-form-urlencoded"})
 
-    for name, word in (("ann", "wrong"), ("ann", ""), ("nobody", "se:cret"), ("", ""), ("ann", "pässword"), ("nobody", "")):
+    for name, word in (
+        ("ann", "wrong"),
+        ("ann", ""),
+        ("nobody", "se:cret"),
+        ("", ""),
+        ("ann", "pässword"),
+        ("nobody", ""),
+    ):
         assert login(name, word)[0] >= 400
     status, _, got = login("bob", "pässword")
     assert status == 200
@@ -281,7 +324,9 @@ def test_a_flood_of_one_visitor_is_held_back_and_another_one_is_served(serve):
 
 def test_a_flood_of_gradios_own_events_is_held_back_too(serve):
     site = Site(serve(rate=25, runs=2)[0])
-    answers = [site.join("flood", ask(chr(97 + i % 26) + str(i), q="words: 1000")) for i in range(60)]  # 40 s each, if they run
+    answers = [
+        site.join("flood", ask(chr(97 + i % 26) + str(i), q="words: 1000")) for i in range(60)
+    ]  # 40 s each, if they run
     assert {status for status, _ in answers} <= {200, 400}
     flood = QueuedRun.__new__(QueuedRun)
     flood.site, flood.session, (flood.status, flood.answer) = site, "flood", [a for a in answers if a[0] == 200][-1]
@@ -335,7 +380,11 @@ def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
             statuses.append(message["status"]) if message["type"] == "http.response.start" else None
 
         def call(path, who):
-            return gate({"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"x")], "client": (who, 1)}, None, send)
+            return gate(
+                {"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"x")], "client": (who, 1)},
+                None,
+                send,
+            )
 
         tasks = [asyncio.create_task(call("/gradio_api/broken/component_server", host)) for _ in range(CALLS + 5)]
         tasks.append(asyncio.create_task(call("/gradio_api/component_server", "10.9.9.9")))
@@ -355,9 +404,18 @@ def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
 DEEP = b'{"data": [], "fn_index": 0, "session_hash": "x", "event_data": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b"\xff\xfe", DEEP, b'{"data": NaN}', b'{"session_hash": {}}', b'{"data": 1e999}'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"[]", b"\xff\xfe", DEEP, b'{"data": NaN}', b'{"session_hash": {}}', b'{"data": 1e999}'],
+)
 def test_bodies_that_are_none_are_refused_and_the_page_lives(plain, body):
-    for path in ("/mi/run", "/gradio_api/queue/join", "/gradio_api/component_server", "/gradio_api/call/strip", "/gradio_api/cancel"):
+    for path in (
+        "/mi/run",
+        "/gradio_api/queue/join",
+        "/gradio_api/component_server",
+        "/gradio_api/call/strip",
+        "/gradio_api/cancel",
+    ):
         status, answer, _ = plain.ask("POST", path, body, **{"Content-Type": "application/json"})
         assert status != 200 or body == DEEP
         assert b"Traceback" not in answer and str(ROOT).encode() not in answer
@@ -375,15 +433,21 @@ def test_bodies_that_are_none_are_refused_and_the_page_lives(plain, body):
 def test_a_hostile_run_ends_in_words_or_runs_as_if_it_were_none(plain, request_, way):
     run = way(plain, "hostile", request_)
     if run.status == 400 and way is Run:
-        assert run.words() == b"This request is not a run." and not (isinstance(request_, dict) and request_.get("token") == "a" * 16)
+        assert run.words() == b"This request is not a run." and not (
+            isinstance(request_, dict) and request_.get("token") == "a" * 16
+        )
         return
     assert run.status == 200
     *_, last = run.states()
-    assert last["state"] == "failed" and last["message"] and "Traceback" not in last["message"] or last["state"] == "done"
+    assert (
+        last["state"] == "failed" and last["message"] and "Traceback" not in last["message"] or last["state"] == "done"
+    )
     assert "Something broke" not in last["message"]
 
 
-@pytest.mark.parametrize("data", [None, [], {}, {"token": "x", "id": []}, "x" * 100_000, {"token": {}, "id": {}}, [[[]]], 1e300])
+@pytest.mark.parametrize(
+    "data", [None, [], {}, {"token": "x", "id": []}, "x" * 100_000, {"token": {}, "id": {}}, [[[]]], 1e300]
+)
 @pytest.mark.parametrize("name", ["stop", "alive", "draw", "score", "judge"])
 def test_hostile_calls_of_server_functions_end_in_words(plain, name, data):
     status, answer = plain.server(name, data)

@@ -29,7 +29,12 @@ def guard(allowed, **more):
     return Guard(**{"pairs": "any", "hub": False, "folders": (str(allowed.resolve()),), **more})
 
 
-ESCAPES = ("../secret/task.jsonl", "./../secret/task.jsonl", "instruct/../../secret/task.jsonl", "instruct//..//..//secret/task.jsonl")
+ESCAPES = (
+    "../secret/task.jsonl",
+    "./../secret/task.jsonl",
+    "instruct/../../secret/task.jsonl",
+    "instruct//..//..//secret/task.jsonl",
+)
 
 
 @pytest.mark.parametrize("tail", ESCAPES)
@@ -149,7 +154,10 @@ def test_tasks_of_the_hub_need_the_hub(allowed, name):
         guard(allowed).task(name)
 
 
-@pytest.mark.parametrize("name", ["gsm8k@/etc/passwd", "gsm8k@../secret/task.jsonl", "mini@/etc", "/etc/x", "a/../../b", "..\\x", "x.CSV", "gsm8k@"])
+@pytest.mark.parametrize(
+    "name",
+    ["gsm8k@/etc/passwd", "gsm8k@../secret/task.jsonl", "mini@/etc", "/etc/x", "a/../../b", "..\\x", "x.CSV", "gsm8k@"],
+)
 def test_task_files_are_judged_as_paths(allowed, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(GuardError):

@@ -26,7 +26,11 @@ def test_a_visitor_over_the_limit_is_told_and_others_are_not_affected():
     runs = [explore.run(ask(x), ANN) for x in "ab"]
     assert all(next(r)["state"] == "running" for r in runs)
     (refused,) = explore.run(ask("c"), ANN)
-    assert refused["state"] == "failed" and "2 runs of yours are going on" in refused["message"] and refused["frames"] == {}
+    assert (
+        refused["state"] == "failed"
+        and "2 runs of yours are going on" in refused["message"]
+        and refused["frames"] == {}
+    )
     assert next(other := explore.run(ask("d"), BOB))["state"] == "running"
     for r in (*runs, other):
         r.close()
@@ -40,7 +44,9 @@ def test_every_way_to_end_gives_the_place_back(end):
             raise RuntimeError("engine fault")
 
     limits = Limits(runs=1)
-    explore = Explore(Breaks() if end == "failed" else FakeBench(rate=100 if end in ("closed", "stopped") else 0), limits=limits)
+    explore = Explore(
+        Breaks() if end == "failed" else FakeBench(rate=100 if end in ("closed", "stopped") else 0), limits=limits
+    )
     request = ask("a", lam="abc") if end == "bad request" else ask("a")
     run = explore.run(request, ANN)
     next(run)

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.studies.test_store import filled
 
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.store import Store
+from tests.studies.test_store import filled
 from tests.visitors import Site
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests
@@ -37,7 +37,9 @@ def page(tmp_path, monkeypatch):
     with Store.open(tmp_path / "home") as store:
         bench = FakeBench()
         bench.store = store
-        pairs = Pairs(Explore(bench, QUESTIONS), setup(bench, QUESTIONS, "mini", None), lambda *a: None, Guard("fixed", False, ()))
+        pairs = Pairs(
+            Explore(bench, QUESTIONS), setup(bench, QUESTIONS, "mini", None), lambda *a: None, Guard("fixed", False, ())
+        )
         app = build(pairs, settings)
         launch(app, settings.host, port, settings, prevent_thread_lock=True, quiet=True)
         yield Site(f"http://127.0.0.1:{port}"), store
@@ -64,7 +66,12 @@ def bring(site, data):
 
 def uploaded(site, content, name="mine.jsonl"):
     head = f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\nContent-Type: application/octet-stream\r\n\r\n'
-    status, text, _ = site.ask("POST", "/gradio_api/upload", head.encode() + content + b"\r\n--b--\r\n", **{"Content-Type": "multipart/form-data; boundary=b"})
+    status, text, _ = site.ask(
+        "POST",
+        "/gradio_api/upload",
+        head.encode() + content + b"\r\n--b--\r\n",
+        **{"Content-Type": "multipart/form-data; boundary=b"},
+    )
     assert status == 200
     return {"path": json.loads(text)[0], "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
@@ -78,7 +85,14 @@ def test_a_study_is_brought_in_by_upload(page, study):
 def test_a_forged_path_brings_nothing_in(page, study, tmp_path):
     site, store = page
     link = tmp_path / "gradio"
-    forged = [str(study), f"file://{study}", f"{link}/../secret.jsonl", "/etc/passwd", str(tmp_path / "home" / "studies.db"), "secret.jsonl"]
+    forged = [
+        str(study),
+        f"file://{study}",
+        f"{link}/../secret.jsonl",
+        "/etc/passwd",
+        str(tmp_path / "home" / "studies.db"),
+        "secret.jsonl",
+    ]
     for path in forged:
         for value in ({"path": path, "meta": {"_type": "gradio.FileData"}}, {"path": path, "url": path, "orig_name": "x.jsonl", "meta": {"_type": "gradio.FileData"}},
                       path, [path], {"url": f"file://{path}", "meta": {"_type": "gradio.FileData"}}):  # fmt: skip
@@ -95,7 +109,13 @@ def test_a_hostile_study_is_refused_in_words_over_the_wire(page):
 
 def test_parcels_are_found_by_their_token_alone(page):
     site, _ = page
-    for path in ("/mi/take/" + "0" * 32 + "/x.zip", "/mi/take/../../etc/passwd", "/mi/take/%2e%2e/x", "/mi/take//x", "/mi/take/" + "a" * 5000 + "/x"):
+    for path in (
+        "/mi/take/" + "0" * 32 + "/x.zip",
+        "/mi/take/../../etc/passwd",
+        "/mi/take/%2e%2e/x",
+        "/mi/take//x",
+        "/mi/take/" + "a" * 5000 + "/x",
+    ):
         status, body, _ = site.ask("GET", path)
         assert status in (400, 404, 414) and b"root:" not in body
 
@@ -105,7 +125,11 @@ def test_an_open_page_writes_no_folder_and_hands_out_no_weights(page):
     board = next(c["id"] for c in site.config["components"] if c["props"].get("elem_id") == "takeaway")
 
     def call(name, data):
-        status, text, _ = site.ask("POST", "/gradio_api/component_server", {"data": data, "component_id": board, "fn_name": name, "session_hash": "v"})
+        status, text, _ = site.ask(
+            "POST",
+            "/gradio_api/component_server",
+            {"data": data, "component_id": board, "fn_name": name, "session_hash": "v"},
+        )
         return json.loads(text) if status == 200 else {"error": text.decode()}
 
     for request in ({"what": "folder", "folder": "/etc/cron.d/x", "view": {}}, {"what": "folder", "folder": "~/x", "view": {}}, {"what": "zip", "view": {}},

@@ -19,11 +19,20 @@ def plan(*lams: float, cap: int = 512, recipe: Recipe | None = None) -> Plan:
 
 
 def test_a_recipe_that_was_measured_is_as_long_as_it_was_and_others_lie_between_their_neighbours():
-    known = learn([(Recipe(lam=0.0), 10, 200), (Recipe(lam=1.0), 10, 2000), (Recipe(lam=1.0), 30, 2000), (Recipe("mini", "slerp", 0.5), 4, 800)])
+    known = learn(
+        [
+            (Recipe(lam=0.0), 10, 200),
+            (Recipe(lam=1.0), 10, 2000),
+            (Recipe(lam=1.0), 30, 2000),
+            (Recipe("mini", "slerp", 0.5), 4, 800),
+        ]
+    )
     assert known[Recipe(lam=1.0)] == (40, 4000)
     assert estimate(plan(0, 1), 20, 20, known, None).tokens == 20 * (20 + 100) / 2
     assert estimate(plan(0.25), 10, 10, known, None).tokens == 10 * (20 + 0.25 * 80)
-    assert estimate(plan(0.5, recipe=Recipe("mini", "slerp")), 10, 4, known, None).tokens == 4 * 200  # its own, and only what is missing
+    assert (
+        estimate(plan(0.5, recipe=Recipe("mini", "slerp")), 10, 4, known, None).tokens == 4 * 200
+    )  # its own, and only what is missing
     assert estimate(plan(1, cap=60), 10, 10, known, None).tokens == 10 * 60  # no longer than the limit
 
 
@@ -40,7 +49,10 @@ def test_without_anything_measured_the_limit_bounds_it():
 
 
 def test_the_words():
-    assert Cost(20, 5, 500, True, None).text == "20 samples, 5 of them still to make; about 500 tokens (100 a sample, as in the studies so far)."
+    assert (
+        Cost(20, 5, 500, True, None).text
+        == "20 samples, 5 of them still to make; about 500 tokens (100 a sample, as in the studies so far)."
+    )
     assert Cost(20, 0, 0, True, 900.0).text == "20 samples, all of them made."
     assert roughly(0.2) == "1 s" and roughly(3) == "3 s" and roughly(200) == "3 min" and roughly(9000) == "2.5 h"
     assert amount(830) == "830" and amount(12_400) == "12 thousand" and amount(3.1e6) == "3.1 million"

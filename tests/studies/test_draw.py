@@ -22,7 +22,9 @@ TENTHS = [i / 10 for i in range(11)]
 
 def said(request):
     lam, lucky = request.recipe.lam, request.decoding.seed % 7 < 10 * (request.recipe.lam - 0.15)
-    return ("<think>" + "Wait. " * round(10 * lam) + "</think>" if lucky else "") + f"The answer is {4 + request.decoding.seed % 10}."
+    return (
+        "<think>" + "Wait. " * round(10 * lam) + "</think>" if lucky else ""
+    ) + f"The answer is {4 + request.decoding.seed % 10}."
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,9 @@ def summary(tmp_path_factory):
     cells = grid(Recipe(), TENTHS, Decoding(cap=300))
     bench = scripted_bench(ScriptedEngine(said))
     list(Runner(store, Plan("sums", cells, 10, 4), ITEMS, lambda pair: bench, name="s").run())
-    cells = grid(Recipe(), TENTHS[::2], Decoding(cap=300), "linear") + grid(Recipe(method="slerp"), TENTHS[::2], Decoding(cap=300), "slerp")
+    cells = grid(Recipe(), TENTHS[::2], Decoding(cap=300), "linear") + grid(
+        Recipe(method="slerp"), TENTHS[::2], Decoding(cap=300), "slerp"
+    )
     list(Runner(store, Plan("sums", cells, 10, 4, "methods"), ITEMS, lambda pair: bench, name="two").run())
     return lambda name: summarise(store, name)
 
@@ -47,7 +51,9 @@ def test_every_point_lies_where_its_figures_say(summary):
         heights = [bottom - y for _, y in mine]
         values = [cell[measure] for cell in found.cells]
         unit = max(heights) / max(values)
-        assert [x for x, _ in mine] == pytest.approx([LEFT + cell["lambda"] * (WIDTH - LEFT - RIGHT) for cell in found.cells], abs=0.06)
+        assert [x for x, _ in mine] == pytest.approx(
+            [LEFT + cell["lambda"] * (WIDTH - LEFT - RIGHT) for cell in found.cells], abs=0.06
+        )
         assert heights == pytest.approx([unit * v for v in values], abs=0.11) and max(heights) <= PANEL + 0.06
     bands = [p.get("points").split() for p in root.iter(f"{SVG}polygon")]
     assert [len(b) for b in bands] == [22] * 3  # the interval at each λ, up and back
@@ -60,7 +66,11 @@ def test_every_point_lies_where_its_figures_say(summary):
 def test_several_curves_have_a_legend_and_a_colour_each(summary):
     root = ElementTree.fromstring(curves(summary("two")))
     lines = list(root.iter(f"{SVG}polyline"))
-    assert len(lines) == 6 and len({line.get("stroke") for line in lines}) == 2 and len({line.get("stroke-dasharray") for line in lines}) == 2
+    assert (
+        len(lines) == 6
+        and len({line.get("stroke") for line in lines}) == 2
+        and len({line.get("stroke-dasharray") for line in lines}) == 2
+    )
     assert {"linear", "slerp"} <= {t.text for t in root.iter(f"{SVG}text")}
 
 
@@ -71,7 +81,9 @@ def test_names_are_text(summary):
     named = replace(found, cells=cells, info=replace(found.info, origin=evil, plan=replace(found.info.plan, task=evil)))
     text = curves(named)
     assert "<script" not in text and ElementTree.fromstring(text) is not None
-    assert evil.replace("\x00", "").replace("\ud800", "") in [t.text for t in ElementTree.fromstring(text).iter(f"{SVG}text")]
+    assert evil.replace("\x00", "").replace("\ud800", "") in [
+        t.text for t in ElementTree.fromstring(text).iter(f"{SVG}text")
+    ]
 
 
 def test_without_gold_answers_accuracy_is_left_out_and_without_a_curve_it_is_said(summary):

@@ -32,7 +32,9 @@ points = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, m
 def test_pareto_and_hypervolume_by_counting_squares(data):
     tokens, accuracy = zip(*data)
     front = efficiency.pareto(tokens, accuracy)
-    assert front == [i for i, (t, a) in enumerate(data) if not any((u < t and b >= a) or (u <= t and b > a) for u, b in data)]
+    assert front == [
+        i for i, (t, a) in enumerate(data) if not any((u < t and b >= a) or (u <= t and b > a) for u, b in data)
+    ]
     squares = sum(any(t <= x and a >= y + 1 for t, a in data) for x in range(10) for y in range(10))
     assert efficiency.hypervolume(tokens, accuracy, 10) == squares
 
@@ -54,7 +56,9 @@ def test_improvements_on_parents():
     assert efficiency.improves(measures, "good", "thinking") > 0.95
     assert efficiency.improves(measures, "bad", "thinking") == 0
     assert efficiency.improves(measures, "good", "instruct") == 0  # better, but longer
-    assert efficiency.improves_either(measures, "good", ["instruct", "thinking"]) == efficiency.improves(measures, "good", "thinking")
+    assert efficiency.improves_either(measures, "good", ["instruct", "thinking"]) == efficiency.improves(
+        measures, "good", "thinking"
+    )
     assert efficiency.improves(measures, "thinking", "thinking") == 0
 
 

@@ -22,7 +22,9 @@ from tests.fakes import ScriptedEngine, scripted_bench
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = "<script>alert(1)</script>\"'&amp;\x00\u202e<img src=http://evil.example/x onerror=alert(2)></pre></svg>]]>"
-ITEMS = tuple(Item("sums", f"q{i}", f"What is {i} + 4? {EVIL if i == 0 else ''}", "4" if i == 0 else "5") for i in range(8))
+ITEMS = tuple(
+    Item("sums", f"q{i}", f"What is {i} + 4? {EVIL if i == 0 else ''}", "4" if i == 0 else "5") for i in range(8)
+)
 
 
 class Parts(HTMLParser):
@@ -65,7 +67,10 @@ def store(tmp_path_factory):
     def run(name, plan):
         list(Runner(store, plan, ITEMS, lambda pair: bench, name=name).run())
 
-    run(f"sweep {EVIL}".replace("\x00", ""), Plan("sums", grid(recipe, [0, 0.25, 0.5, 0.75, 1], decoding), 8, 3, command=f"sweep {EVIL}"))
+    run(
+        f"sweep {EVIL}".replace("\x00", ""),
+        Plan("sums", grid(recipe, [0, 0.25, 0.5, 0.75, 1], decoding), 8, 3, command=f"sweep {EVIL}"),
+    )
     run("modules", Plan("sums", ablations.modules(recipe.at(0.8), decoding), 8, 2, "modules"))
     run("one", Plan("sums", grid(Recipe(scope=Scope("0-1")), [0.3], decoding), 8, 1))
     return store
@@ -79,9 +84,30 @@ def test_a_report_of_each_kind_runs_nothing_and_asks_nothing(store):
     for name in names(store):
         page = render(store, name)
         parts = Parts(page)
-        assert not {"script", "img", "iframe", "link", "object", "embed", "form", "base", "a", "audio", "video", "use", "image"} & set(parts.tags)
-        assert not [k for k, _ in parts.attributes if k.startswith("on") or k in ("href", "src", "action", "srcset", "xlink:href")]
-        assert ("content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'") in parts.attributes
+        assert not {
+            "script",
+            "img",
+            "iframe",
+            "link",
+            "object",
+            "embed",
+            "form",
+            "base",
+            "a",
+            "audio",
+            "video",
+            "use",
+            "image",
+        } & set(parts.tags)
+        assert not [
+            k
+            for k, _ in parts.attributes
+            if k.startswith("on") or k in ("href", "src", "action", "srcset", "xlink:href")
+        ]
+        assert (
+            "content",
+            "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
+        ) in parts.attributes
         assert "\x00" not in page and "url(" not in page and "@import" not in page
         assert "<script>alert(1)</script>" in parts.text  # said as text
         for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
@@ -120,12 +146,23 @@ def test_traces_are_chosen_by_rule(store):
 
 def test_pinned_traces_take_their_place_and_are_checked(store):
     frames = [
-        {"lam": 0.3, "thought": EVIL, "answer": "seven", "verdict": "correct", "tokens": 12, "think": 5, "truncated": False},
+        {
+            "lam": 0.3,
+            "thought": EVIL,
+            "answer": "seven",
+            "verdict": "correct",
+            "tokens": 12,
+            "think": 5,
+            "truncated": False,
+        },
         {"lam": "x", "answer": "no"},
         {"lam": 1, "thought": 7, "answer": None, "verdict": {"a": 1}, "tokens": "many", "think": float("nan")},
     ]
     traces = from_frames(frames, f"Why? {EVIL}", "7", Decoding())
-    assert [(t.name, t.answer, t.tokens, t.think_tokens) for t in traces.shown] == [("λ 0.3", "seven", 12, 5), ("λ 1", "", 0, 0)]
+    assert [(t.name, t.answer, t.tokens, t.think_tokens) for t in traces.shown] == [
+        ("λ 0.3", "seven", 12, 5),
+        ("λ 1", "", 0, 0),
+    ]
     parts = Parts(render(store, names(store)[0], traces=traces))
     assert "Pinned in Explore" in parts.text and "seven" in parts.text and "script" not in parts.tags
 
@@ -134,7 +171,11 @@ def test_gated_questions_never_stand_in_a_report(tmp_path):
     store = Store(tmp_path / "s.db")
     items = tuple(Item("gpqa", f"q{i}", "a secret question", "B", private=True) for i in range(2))
     bench = scripted_bench(ScriptedEngine(lambda request: "a secret answer. The answer is B."))
-    list(Runner(store, Plan("gpqa", grid(Recipe(), [0, 1], Decoding(cap=50)), 2, 1), items, lambda pair: bench, name="g").run())
+    list(
+        Runner(
+            store, Plan("gpqa", grid(Recipe(), [0, 1], Decoding(cap=50)), 2, 1), items, lambda pair: bench, name="g"
+        ).run()
+    )
     page = render(store, "g")
     assert "secret" not in page and "may not be republished" in page
 
@@ -152,7 +193,10 @@ def test_an_empty_study_and_an_unknown_one_are_told(store, tmp_path):
 def test_bars_are_as_long_as_the_numbers(store):
     summary, report = summarise(store, "modules"), of_study(store, "modules")
     root = ElementTree.fromstring(svg_cells.bars(summary, report))
-    fills = {colour: [float(r.get("width")) for r in root.iter(f"{SVG}rect") if r.get("fill") == colour] for _, _, _, colour in svg_cells.MEASURES}
+    fills = {
+        colour: [float(r.get("width")) for r in root.iter(f"{SVG}rect") if r.get("fill") == colour]
+        for _, _, _, colour in svg_cells.MEASURES
+    }
     for measure, _, _, colour in svg_cells.MEASURES:
         values = [cell[measure] for cell in summary.cells if cell[measure] is not None]
         longest = max(range(len(values)), key=values.__getitem__)
@@ -188,7 +232,11 @@ def test_the_command_writes_one_whole_file_or_none(tmp_path, capsys, monkeypatch
     parts = Parts((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert "without attention" in parts.text and "imported" in parts.text and parts.tags.count("svg") == 2
     before = (tmp_path / "r.html").read_bytes()
-    for more, said in ((["--out", "r.html"], "there already"), (["--out", "r.txt"], "as .html"), (["--out", "no/where.html"], "cannot be written")):
+    for more, said in (
+        (["--out", "r.html"], "there already"),
+        (["--out", "r.txt"], "as .html"),
+        (["--out", "no/where.html"], "cannot be written"),
+    ):
         assert main.main([*ask, *more]) == 2 and said in capsys.readouterr().err
     assert (tmp_path / "r.html").read_bytes() == before
     assert main.main([*ask, "--out", "r.html", "--overwrite", "--no-host"]) == 0

@@ -4,13 +4,13 @@ import threading
 import time
 
 import pytest
-from tests.studies.test_run import ITEMS, plan
 
 from mi_explorer.errors import UserError
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ScriptedEngine, scripted_bench
+from tests.studies.test_run import ITEMS, plan
 
 
 def runner(store, delay=0.0, **more):
@@ -47,7 +47,11 @@ def test_one_run_per_study_and_stop_keeps_what_is_done(tmp_path):
         jobs.start(runner(store, name="s"))
     jobs.close()
     state = first.state
-    assert state.progress.state == "stopped" and 0 < state.progress.done < 45 and store.study("s").samples == state.progress.done
+    assert (
+        state.progress.state == "stopped"
+        and 0 < state.progress.done < 45
+        and store.study("s").samples == state.progress.done
+    )
     assert not [t for t in threading.enumerate() if t.name == "study s"]
 
 

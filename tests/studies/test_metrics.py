@@ -19,7 +19,15 @@ from mi_explorer.studies.stats.metrics import METRICS, Measures, interval, pass_
 
 def sample(cell="a", item="q", number=0, correct=True, answer="1", tokens=10, **more):
     verdict = {True: "correct", False: "wrong", None: None}[correct]
-    return {"cell": cell, "item": item, "number": number, "verdict": verdict, "answer": answer, "tokens": tokens, **more}
+    return {
+        "cell": cell,
+        "item": item,
+        "number": number,
+        "verdict": verdict,
+        "answer": answer,
+        "tokens": tokens,
+        **more,
+    }
 
 
 @settings(deadline=None)
@@ -115,7 +123,10 @@ def test_every_measure_against_its_definition(data):
     ]  # fmt: skip
     measures = Measures(Grid.of(rows), draws=10)
     for metric in METRICS:
-        if metric in ("vote", "pass") and len({sum(r["item"] == q for r in rows) for q in {r["item"] for r in rows}}) > 1:
+        if (
+            metric in ("vote", "pass")
+            and len({sum(r["item"] == q for r in rows) for q in {r["item"] for r in rows}}) > 1
+        ):
             continue  # uneven samples: k differs by question
         if metric != "vote":
             assert measures.values(metric)[0] == pytest.approx(naive(rows, metric), nan_ok=True), metric
@@ -123,7 +134,9 @@ def test_every_measure_against_its_definition(data):
 
 def flat(counts, n, cell="a"):
     """Rows of one cell: question i has counts[i] right ones among n."""
-    return [sample(cell, f"q{i}", k, k < c, "1" if k < c else "2", 10 + i) for i, c in enumerate(counts) for k in range(n)]
+    return [
+        sample(cell, f"q{i}", k, k < c, "1" if k < c else "2", 10 + i) for i, c in enumerate(counts) for k in range(n)
+    ]
 
 
 def test_the_interval_is_scipy_s_bootstrap_of_question_means():
@@ -155,7 +168,9 @@ def test_paired_differences_are_narrower_and_exact_where_cells_agree():
     assert difference.value == pytest.approx((better - counts).mean() / 8)
     per_question = (better - counts) / 8
     se = per_question.std(ddof=1) / 10
-    assert (difference.low, difference.high) == pytest.approx((difference.value - 1.96 * se, difference.value + 1.96 * se), abs=0.004)
+    assert (difference.low, difference.high) == pytest.approx(
+        (difference.value - 1.96 * se, difference.value + 1.96 * se), abs=0.004
+    )
     own = measures.estimate("a", "mean")
     assert difference.high - difference.low < (own.high - own.low) / 3
     same = measures.paired("c", "a", "mean")
@@ -203,7 +218,18 @@ def test_row_is_plain_json_and_complete():
 
     row = Measures(Grid.of(flat([1, 2, 3], 4))).row(0, ks=(1, 2, 8))
     assert json.loads(json.dumps(row)) == row
-    assert {"mean", "mean_ci", "pass", "vote", "tokens", "think_ratio", "truncated", "overthinking", "questions", "samples"} <= set(row)
+    assert {
+        "mean",
+        "mean_ci",
+        "pass",
+        "vote",
+        "tokens",
+        "think_ratio",
+        "truncated",
+        "overthinking",
+        "questions",
+        "samples",
+    } <= set(row)
     assert (row["questions"], row["samples"], row["total"]) == (3, 4, 12)
     assert row["pass@1"] == pytest.approx(0.5) and row["pass@8"] is None
 
@@ -219,7 +245,15 @@ def test_a_data_frame_and_objects_give_the_same_grid():
         def __init__(self, **fields):
             self.__dict__.update(fields)
 
-    full = {"think_tokens": 1, "think_closed": True, "think_lenient": True, "truncated": False, "looped": False, "first_correct": None, "flips": 0}
+    full = {
+        "think_tokens": 1,
+        "think_closed": True,
+        "think_lenient": True,
+        "truncated": False,
+        "looped": False,
+        "first_correct": None,
+        "flips": 0,
+    }
     rows = [{**r, **full} for r in flat([1, 3], 4)]
     rows[2]["answer"] = None
     grids = [Grid.of(rows), Grid.of(pd.DataFrame(rows)), Grid.of([Row(**r) for r in rows])]
@@ -255,4 +289,8 @@ def test_eleven_cells_of_200_questions_and_64_samples_in_under_two_seconds():
     rows = measures.rows()
     differences = [measures.paired(i, 0, metric) for i in range(11) for metric in ("mean", "tokens", "think_ratio")]
     assert time.process_time() - start < 2
-    assert len(rows) == 11 and all(row["mean_ci"][0] < row["mean"] < row["mean_ci"][1] for row in rows) and len(differences) == 33
+    assert (
+        len(rows) == 11
+        and all(row["mean_ci"][0] < row["mean"] < row["mean_ci"][1] for row in rows)
+        and len(differences) == 33
+    )

@@ -14,7 +14,19 @@ from hypothesis import strategies as st
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.ablations import backbone, decoding_grid, ends, layers, methods, modules
-from mi_explorer.studies.plan import Cell, Item, Plan, as_dict, as_recipe, grid, parse_lambdas, parse_shard, running_order, sample_seed, units
+from mi_explorer.studies.plan import (
+    Cell,
+    Item,
+    Plan,
+    as_dict,
+    as_recipe,
+    grid,
+    parse_lambdas,
+    parse_shard,
+    running_order,
+    sample_seed,
+    units,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 ITEMS = tuple(Item("sums", f"q{i}", f"What is {i} + 4?", str(i + 4)) for i in range(7))
@@ -75,7 +87,13 @@ def test_keys_and_seeds_are_the_same_in_every_process():
 def test_recipes_and_plans_survive_json():
     assert as_recipe(as_dict(RECIPE)) == RECIPE
     plan = Plan(
-        "sums", (Cell(RECIPE, Decoding(seed=4), "label", "group"), *ends(Recipe(), Decoding())), 7, 3, "layers", 5, "command"
+        "sums",
+        (Cell(RECIPE, Decoding(seed=4), "label", "group"), *ends(Recipe(), Decoding())),
+        7,
+        3,
+        "layers",
+        5,
+        "command",
     )
     assert Plan.of(plan.json()) == plan and pickle.loads(pickle.dumps(plan)) == plan
 
@@ -93,7 +111,10 @@ def test_shards_part_the_units(n):
     keys = [cell.key("f", "float32") for cell in plan.cells]
     whole = list(units(plan, ITEMS, keys))
     parts = [list(units(plan, ITEMS, keys, (i + 1, n))) for i in range(n)]
-    assert sorted(u.key for part in parts for u in part) == sorted(u.key for u in whole) and len({u.key for u in whole}) == 63
+    assert (
+        sorted(u.key for part in parts for u in part) == sorted(u.key for u in whole)
+        and len({u.key for u in whole}) == 63
+    )
     assert pickle.loads(pickle.dumps(whole)) == whole  # a list of units can be shipped anywhere
 
 
@@ -104,7 +125,13 @@ def test_a_recipe_is_run_once_and_a_curve_keeps_its_points():
 
 
 def test_sizes_that_cannot_be_meant():
-    for more in ({"questions": 0}, {"samples": 0}, {"questions": 10**6, "samples": 10**6}, {"questions": 2.5}, {"cells": ()}):
+    for more in (
+        {"questions": 0},
+        {"samples": 0},
+        {"questions": 10**6, "samples": 10**6},
+        {"questions": 2.5},
+        {"cells": ()},
+    ):
         with pytest.raises(UserError):
             Plan(**{"task": "t", "cells": grid(Recipe(), (0, 1), Decoding()), **more})
     assert Plan("t", grid(Recipe(), (0, 1), Decoding(temperature=0)), 5, 8).samples == 1
@@ -126,13 +153,27 @@ def test_names_stay_while_a_study_grows_and_differ_where_it_differs():
 def test_ablations_vary_what_they_name():
     recipe, d = Recipe("p", lam=0.8, template="thinking"), Decoding(seed=3)
     spans = [c.recipe.scope.layers for c in layers(recipe, d, 36)]
-    assert spans == ["all", "all", "all", "0-11", "12-23", "24-35", "0-23", "12-35", "0-11,24-35"]  # table 3 of the paper
+    assert spans == [
+        "all",
+        "all",
+        "all",
+        "0-11",
+        "12-23",
+        "24-35",
+        "0-23",
+        "12-35",
+        "0-11,24-35",
+    ]  # table 3 of the paper
     assert [c.recipe.scope.layers for c in layers(recipe, d, 4)][3:] == ["0", "1-2", "3", "0-2", "1-3", "0,3"]
     assert {"embedding", "lm_head"}.isdisjoint(layers(recipe, d, 36)[3].recipe.scope.modules)
     with pytest.raises(UserError, match="no thirds"):
         layers(recipe, d, 2)
     found = {c.label: c.recipe.scope.modules for c in modules(recipe, d)}
-    assert "mlp" not in found["without mlp"] and len(found["without mlp"]) == 5 and found["attention alone"] == ("attention",)
+    assert (
+        "mlp" not in found["without mlp"]
+        and len(found["without mlp"]) == 5
+        and found["attention alone"] == ("attention",)
+    )
     decodings = [(c.decoding.temperature, c.decoding.top_p) for c in decoding_grid(recipe, d)]
     assert len(set(decodings)) == 12 and {c.decoding.seed for c in decoding_grid(recipe, d)} == {3}
     assert [c.recipe.pair for c in backbone(recipe, d, ("q",))] == ["p", "p@base", "q"]

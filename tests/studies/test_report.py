@@ -19,7 +19,10 @@ def made(kind, plan, questions=80, samples=4):
     for i, (_, accuracy, tokens, thinks) in enumerate(plan):
         for q in range(questions):
             for k in range(samples):
-                verdict, tokens_here = "correct" if rng.random() < accuracy else "wrong", int(tokens + rng.integers(-3, 4))
+                verdict, tokens_here = (
+                    "correct" if rng.random() < accuracy else "wrong",
+                    int(tokens + rng.integers(-3, 4)),
+                )
                 rows.append({"cell": f"k{i}", "item": f"q{q}", "number": k, "verdict": verdict, "answer": str(rng.integers(0, 9)),
                              "tokens": tokens_here, "think_closed": bool(rng.random() < thinks)})  # fmt: skip
     return Report.of(kind, [p[0] for p in plan], [f"k{i}" for i in range(len(plan))], rows), rows
@@ -28,7 +31,11 @@ def made(kind, plan, questions=80, samples=4):
 LAMS = [i / 10 for i in range(11)]
 PAPER_LIKE = [
     (Cell(Recipe(lam=lam)), a, t, float(expit((lam - 0.45) / 0.04)))
-    for lam, a, t in zip(LAMS, [0.4, 0.45, 0.55, 0.65, 0.75, 0.85, 0.9, 0.93, 0.95, 0.95, 0.95], [25, 28, 32, 40, 60, 90, 110, 125, 140, 170, 200])
+    for lam, a, t in zip(
+        LAMS,
+        [0.4, 0.45, 0.55, 0.65, 0.75, 0.85, 0.9, 0.93, 0.95, 0.95, 0.95],
+        [25, 28, 32, 40, 60, 90, 110, 125, 140, 170, 200],
+    )
 ]
 
 
@@ -43,7 +50,9 @@ def test_the_table_is_the_paper_s(sweep):
     assert [row[""] for row in table] == [f"λ {lam:g}" for lam in LAMS]
     assert table[0]["n"] == "80 × 4"
     row = sweep.measures.row(3)
-    assert table[3]["Mean@4"] == f"{100 * row['mean']:.1f} [{100 * row['mean_ci'][0]:.1f}, {100 * row['mean_ci'][1]:.1f}]"
+    assert (
+        table[3]["Mean@4"] == f"{100 * row['mean']:.1f} [{100 * row['mean_ci'][0]:.1f}, {100 * row['mean_ci'][1]:.1f}]"
+    )
     assert table[0]["Think %"] == "0.0 [0.0, 4.5]"
     assert sweep.text().count("\n") >= 16 and "Thought appears at λ 0.4" in sweep.text()
 
@@ -51,7 +60,19 @@ def test_the_table_is_the_paper_s(sweep):
 def test_json_of_a_sweep(sweep):
     data = sweep.json()
     assert json.loads(json.dumps(data)) == data
-    wanted = {"lambda", "mean", "mean_ci", "pass", "vote", "tokens", "think_ratio", "truncated", "overthinking", "questions", "samples"}
+    wanted = {
+        "lambda",
+        "mean",
+        "mean_ci",
+        "pass",
+        "vote",
+        "tokens",
+        "think_ratio",
+        "truncated",
+        "overthinking",
+        "questions",
+        "samples",
+    }
     assert len(data["cells"]) == 11 and all(wanted <= set(cell) for cell in data["cells"])
     assert data["cells"][4]["lambda"] == 0.4
     assert data["stages"]["lambda50"] == pytest.approx(0.45, abs=0.02)
@@ -64,11 +85,16 @@ def test_a_sweep_like_the_paper_s_agrees(sweep):
     assert verdicts["thought appears at a transition in λ"] is True
     assert verdicts["before thought appears, answers grow longer and better"] is True
     assert verdicts["late in λ tokens keep rising"] is True
-    assert sweep.sentence.startswith("Agrees with the paper: thought appears at a transition in λ (half of the responses at λ 0.4")
+    assert sweep.sentence.startswith(
+        "Agrees with the paper: thought appears at a transition in λ (half of the responses at λ 0.4"
+    )
 
 
 def test_a_sweep_unlike_the_paper_s_does_not():
-    report, _ = made("sweep", [(Cell(Recipe(lam=lam)), 0.9 - 0.6 * lam, 200 - 150 * lam, float(expit((lam - 0.5) / 0.04))) for lam in LAMS])
+    report, _ = made(
+        "sweep",
+        [(Cell(Recipe(lam=lam)), 0.9 - 0.6 * lam, 200 - 150 * lam, float(expit((lam - 0.5) / 0.04))) for lam in LAMS],
+    )
     verdicts = {c.text: c.holds for c in report.claims}
     assert verdicts["before thought appears, answers grow longer and better"] is False
     assert verdicts["late in λ tokens keep rising"] is False
@@ -86,8 +112,12 @@ def test_layers_like_table_3():
     thirds = [(layers(x), 0.6, 60, r) for x, r in (("0-1", 0), ("2-3", 0.1), ("4-5", 0.3), ("0-3", 0.05), ("2-5", 1))]
     report, _ = made("layers", ends + thirds)
     assert [c.holds for c in report.claims] == [True, True, True]
-    assert [row[""] for row in report.table()][2:] == [f"λ 0.8, layers {x}" for x in ("0-1", "2-3", "4-5", "0-3", "2-5")]
-    other, _ = made("layers", [(layers("0-3"), 0.6, 60, 1), (layers("2-5"), 0.6, 60, 0.5), (layers("0-1"), 0.5, 40, 0.6)])
+    assert [row[""] for row in report.table()][2:] == [
+        f"λ 0.8, layers {x}" for x in ("0-1", "2-3", "4-5", "0-3", "2-5")
+    ]
+    other, _ = made(
+        "layers", [(layers("0-3"), 0.6, 60, 1), (layers("2-5"), 0.6, 60, 0.5), (layers("0-1"), 0.5, 40, 0.6)]
+    )
     assert [c.holds for c in other.claims] == [False, False, False]
 
 
@@ -96,10 +126,15 @@ def without(*modules):
 
 
 def test_modules_like_figure_5():
-    report, _ = made("modules", [(Cell(Recipe(lam=1)), 0.9, 200, 1), (without("attention"), 0.8, 120, 0.99), (without("mlp"), 0.5, 100, 0.01)])
+    report, _ = made(
+        "modules",
+        [(Cell(Recipe(lam=1)), 0.9, 200, 1), (without("attention"), 0.8, 120, 0.99), (without("mlp"), 0.5, 100, 0.01)],
+    )
     assert [c.holds for c in report.claims] == [True, True]
     table = report.table()
-    assert [row["Length % of Thinking"][:2] for row in table] == ["10", "60", "50"] or table[0]["Length % of Thinking"] == "100.0"
+    assert [row["Length % of Thinking"][:2] for row in table] == ["10", "60", "50"] or table[0][
+        "Length % of Thinking"
+    ] == "100.0"
     assert table[1][""] == "λ 0.8, without attention"
     few, _ = made("modules", [(without("mlp"), 0.5, 100, 0.1)], questions=20, samples=1)
     assert few.claims[0].holds is None and "ndecided" in few.sentence
@@ -125,7 +160,10 @@ def test_methods_and_backbones():
     report, _ = made("methods", plan)
     assert [c.holds for c in report.claims] == [True, False]
     assert [row[""] for row in report.table()] == ["linear, λ 0.8", "task_arithmetic, λ 0.5", "ties, λ 0.5"]
-    backbones = [(Cell(Recipe(lam=0.8), label="instruct backbone"), 0.9, 100, 1), (Cell(Recipe(lam=0.8), label="base backbone"), 0.6, 100, 1)]
+    backbones = [
+        (Cell(Recipe(lam=0.8), label="instruct backbone"), 0.9, 100, 1),
+        (Cell(Recipe(lam=0.8), label="base backbone"), 0.6, 100, 1),
+    ]
     report, _ = made("backbone", backbones)
     assert [c.holds for c in report.claims] == [True]
 

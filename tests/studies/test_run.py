@@ -44,7 +44,13 @@ def test_every_unit_once_and_second_run_makes_nothing(tmp_path):
     assert len(engine.asked) == 45 == len({(r.recipe, r.prompt, r.decoding.seed) for r in engine.asked})
     assert len(of(SampleDone, events)) == 45 and len(of(CellDone, events)) == 3
     end = events[-1]
-    assert isinstance(end, Progress) and (end.state, end.total, end.done, end.reused, end.left) == ("done", 45, 45, 0, 0)
+    assert isinstance(end, Progress) and (end.state, end.total, end.done, end.reused, end.left) == (
+        "done",
+        45,
+        45,
+        0,
+        0,
+    )
     samples = store.samples(store.study(runner.name).id)
     assert len(samples) == 45 and {s.verdict for s in samples} <= {"correct", "wrong"}
     _, again, engine2 = drive(store, plan())
@@ -145,7 +151,9 @@ def test_pause_lets_rows_finish_and_resume_goes_on(tmp_path):
 def test_preferred_lambda_comes_first(tmp_path):
     engine = ScriptedEngine(rows=2)
     bench = scripted_bench(engine)
-    runner = Runner(Store(tmp_path / "s.db"), plan(lams=(0, 0.2, 0.4, 0.6, 0.8, 1)), ITEMS, lambda pair: bench, window=4)
+    runner = Runner(
+        Store(tmp_path / "s.db"), plan(lams=(0, 0.2, 0.4, 0.6, 0.8, 1)), ITEMS, lambda pair: bench, window=4
+    )
     runner.prefer(0.6)
     list(runner.run())
     assert [r.recipe.lam for r in engine.asked[:15]] == [0.6] * 15
@@ -186,21 +194,32 @@ def test_refinement_adds_lambdas_to_the_study(tmp_path):
 def test_every_sample_tells_which_command_made_it(tmp_path):
     """Also those of a refinement with nothing else to make, and of two studies that run side by side in one store."""
     store = Store(tmp_path / "s.db")
-    noted = [replace(plan(), command="sweep one"), replace(plan((0, 0.5, 1), decoding=Decoding(cap=99)), command="sweep two")]
-    runs = [Runner(store, what, ITEMS, lambda pair: scripted_bench(ScriptedEngine()), name=what.command).run() for what in noted]
+    noted = [
+        replace(plan(), command="sweep one"),
+        replace(plan((0, 0.5, 1), decoding=Decoding(cap=99)), command="sweep two"),
+    ]
+    runs = [
+        Runner(store, what, ITEMS, lambda pair: scripted_bench(ScriptedEngine()), name=what.command).run()
+        for what in noted
+    ]
     for _ in zip(*runs):  # a step of each in turn
         pass
     for rest in runs:
         list(rest)
     again = replace(noted[0], command="sweep one --refine 1")
     drive(store, again, name="sweep one", refine=1, next_cells=lambda *_: (plan((0.45,)).cells, "because"))
-    told = {name: [(run["command"], run["samples"]) for run in store.runs(store.study(name).id)] for name in ("sweep one", "sweep two")}
+    told = {
+        name: [(run["command"], run["samples"]) for run in store.runs(store.study(name).id)]
+        for name in ("sweep one", "sweep two")
+    }
     assert told == {"sweep one": [("sweep one", 45), ("sweep one --refine 1", 15)], "sweep two": [("sweep two", 45)]}
 
 
 def test_failures_are_counted_tried_again_and_stop_a_hopeless_run(tmp_path):
     store = Store(tmp_path / "s.db")
-    _, events, _ = drive(store, plan(), engine=ScriptedEngine(lambda r: None if r.recipe.lam == 1 else "The answer is 5."))
+    _, events, _ = drive(
+        store, plan(), engine=ScriptedEngine(lambda r: None if r.recipe.lam == 1 else "The answer is 5.")
+    )
     assert (events[-1].done, events[-1].failed, events[-1].message) == (30, 15, "scripted failure")
     _, events, engine = drive(store, plan())
     assert len(engine.asked) == 15 and events[-1].failed == 0
@@ -242,7 +261,10 @@ def test_greedy_needs_one_sample(tmp_path):
 
 def test_two_runners_share_one_store(tmp_path):
     engines = [ScriptedEngine(rows=3, delay=0.001) for _ in range(2)]
-    threads = [threading.Thread(target=drive, args=(Store(tmp_path / "s.db"), plan()), kwargs={"engine": e}, daemon=True) for e in engines]
+    threads = [
+        threading.Thread(target=drive, args=(Store(tmp_path / "s.db"), plan()), kwargs={"engine": e}, daemon=True)
+        for e in engines
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -269,7 +291,9 @@ def test_kill_9_loses_no_finished_sample_and_repeats_none(tmp_path):
     root = Path(__file__).resolve().parents[2]
     shown = set()
     for stop_after in (4, 9, 14):  # three lives, each killed in the middle
-        worker = subprocess.Popen([sys.executable, "-c", WORKER, str(path)], cwd=root, stdout=subprocess.PIPE, text=True)
+        worker = subprocess.Popen(
+            [sys.executable, "-c", WORKER, str(path)], cwd=root, stdout=subprocess.PIPE, text=True
+        )
         for _ in range(stop_after):
             key = worker.stdout.readline().strip()
             assert key and key not in shown  # never shown twice: nothing finished is made again

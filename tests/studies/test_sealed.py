@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.studies.test_store import content, filled
 
 from mi_explorer.checkpoints import fingerprint as identity
 from mi_explorer.errors import UserError
@@ -19,13 +18,25 @@ from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.plan import Cell, Item, Plan, digest, grid, sample_seed
 from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store import archive, bundled
-from mi_explorer.studies.store.columns import expand, get_floats, get_ints, get_words, join, put_floats, put_ints, put_words, split, squeeze
+from mi_explorer.studies.store.columns import (
+    expand,
+    get_floats,
+    get_ints,
+    get_words,
+    join,
+    put_floats,
+    put_ints,
+    put_words,
+    split,
+    squeeze,
+)
 from mi_explorer.studies.store.exchange import export_study, import_study
 from mi_explorer.studies.store.sample import Sample, body_of, pack, trace_from, unpack
 from mi_explorer.studies.store.schema import StoreCorrupt, StoreError, StoreNewer
 from mi_explorer.studies.store.store import CellRow, Store
 from mi_explorer.workbench import Workbench
 from tests.fakes import ByteTokenizer
+from tests.studies.test_store import content, filled
 
 MODEST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WORDS = st.text(st.characters(codec=None), max_size=8)  # also lone surrogates and control characters
@@ -86,8 +97,20 @@ def test_a_bomb_is_not_unpacked():
 
 # -- whole studies ------------------------------------------------------------------------------------------------------
 
-TEXTS = ["", "The answer is 7.", "<think>Wait, 3 + 4 = 7. Let me check: 7.</think> The answer is 7.", "naïve — 東京 🙂 \u200bdone", "So 3 + 4 = 8."]
-ODD = [{}, {"text": "x"}, {"text": "a", "ids": [1], "ends": [2]}, {"new": [1, {"deep": None}]}, {"text": "", "ids": [2**70]}]
+TEXTS = [
+    "",
+    "The answer is 7.",
+    "<think>Wait, 3 + 4 = 7. Let me check: 7.</think> The answer is 7.",
+    "naïve — 東京 🙂 \u200bdone",
+    "So 3 + 4 = 8.",
+]
+ODD = [
+    {},
+    {"text": "x"},
+    {"text": "a", "ids": [1], "ends": [2]},
+    {"new": [1, {"deep": None}]},
+    {"text": "", "ids": [2**70]},
+]
 
 
 def body(text, tags, gold="7"):
@@ -103,7 +126,9 @@ def body(text, tags, gold="7"):
 @st.composite
 def studies(draw):
     """A study with gaps, odd values and odd bodies, as (plan, rows, items, [(sample, body or None)], run numbers)."""
-    decodings = st.builds(Decoding, temperature=st.sampled_from([0.6, 1.0]), cap=st.integers(1, 9999), seed=st.integers(0, 2**53))
+    decodings = st.builds(
+        Decoding, temperature=st.sampled_from([0.6, 1.0]), cap=st.integers(1, 9999), seed=st.integers(0, 2**53)
+    )
     recipes = st.builds(Recipe, method=st.sampled_from(["linear", "ties"]), lam=st.sampled_from([0, 0.3, 0.55, 1]),
                         scope=st.sampled_from([Scope(), Scope("0-2", ("mlp",))]))  # fmt: skip
     cell = st.builds(Cell, recipes, decodings, WORDS.filter(str.isprintable))
@@ -121,14 +146,23 @@ def studies(draw):
                 key = digest("sample", row.key, item.key, number)
                 tokens, think = draw(small), draw(st.integers(0, 50))
                 seed = draw(st.just(sample_seed(row.cell.decoding.seed, item.key, number)) | st.integers(0, 2**53))
-                verdict, flags = draw(st.sampled_from([None, "correct", "wrong", "no_answer"])), draw(st.tuples(*[st.booleans()] * 4))
+                verdict, flags = (
+                    draw(st.sampled_from([None, "correct", "wrong", "no_answer"])),
+                    draw(st.tuples(*[st.booleans()] * 4)),
+                )
                 sample = Sample(
                     key, row.key, item.key, number, seed, draw(st.sampled_from(["stop", "cap"])), verdict,
                     draw(st.none() | st.sampled_from(["7", "", "七", "x" * 300])), tokens + think, think, tokens, *flags,
                     draw(maybe), draw(maybe), draw(small), draw(st.floats(0, 1e6)), draw(st.floats(1.6e9, 2e9)),
                 )  # fmt: skip
                 kind = draw(st.sampled_from(["none", "text", "odd"]))
-                made = None if kind == "none" else draw(st.sampled_from(ODD)) if kind == "odd" else body(draw(st.sampled_from(TEXTS)), tags)
+                made = (
+                    None
+                    if kind == "none"
+                    else draw(st.sampled_from(ODD))
+                    if kind == "odd"
+                    else body(draw(st.sampled_from(TEXTS)), tags)
+                )
                 out.append((sample, made))
                 runs[key] = draw(st.sampled_from([None, 0, 1]))
     return Plan("t", tuple(cells), max(len(items), 1), 3), rows, items, out, runs
@@ -152,7 +186,10 @@ def test_any_study_reads_back_exactly(tmp_path_factory, study, texts, questions)
         made = {"host": "h", "device": "cpu", "dtype": "float32", "versions": {"a": "1"}, "command": "c"}
         runs = [store.put_run({"token": f"t{i}", "started": i + 0.25, **made}) for i in range(2)]
         for sample, made in samples:
-            store.add_many([(sample, None if made is None else pack(made))], None if made_by[sample.key] is None else runs[made_by[sample.key]])
+            store.add_many(
+                [(sample, None if made is None else pack(made))],
+                None if made_by[sample.key] is None else runs[made_by[sample.key]],
+            )
         assert export_study(store, "s", folder / "s.mistudy", texts=texts, text_questions=questions) == len(samples)
         keep = {item.key for item in items[:questions]}
         with Store(folder / "s.mistudy", readonly=True) as back:
@@ -165,10 +202,17 @@ def test_any_study_reads_back_exactly(tmp_path_factory, study, texts, questions)
                 assert back.body(sample.key) == (made if kept else None)
                 assert [unpack(data) for _, data in back.bodies([sample.key])] == ([made] if kept else [])
                 assert back.sample(sample.key) == sample
-            told = [{k: run[k] for k in ("token", "started", "versions", "samples", "seconds")} for run in store.runs(one.id)]
-            assert [{k: run[k] for k in ("token", "started", "versions", "samples", "seconds")} for run in back.runs(two.id)] == told
+            told = [
+                {k: run[k] for k in ("token", "started", "versions", "samples", "seconds")}
+                for run in store.runs(one.id)
+            ]
+            assert [
+                {k: run[k] for k in ("token", "started", "versions", "samples", "seconds")} for run in back.runs(two.id)
+            ] == told
             export_study(back, "s", folder / "again.mistudy")
-        assert (folder / "again.mistudy").read_bytes() == (folder / "s.mistudy").read_bytes()  # equal studies, equal bytes
+        assert (folder / "again.mistudy").read_bytes() == (
+            folder / "s.mistudy"
+        ).read_bytes()  # equal studies, equal bytes
 
 
 def test_traces_of_a_sealed_study_are_the_traces(tmp_path):
@@ -192,8 +236,13 @@ def test_what_a_caller_does_to_a_body_stays_with_the_caller(tmp_path):
 def test_it_is_small(tmp_path):
     """Texts that models write again and again, and peaked log-probs: a twentieth of the store's bytes."""
     sums = [(a, b, a + b) for a in range(9) for b in range(9)]
-    lines = [f"<think>Let me see: {a} + {b} = {c}. Wait, let me check: {b} + {a} = {c}.</think> The answer is {c}." for a, b, c in sums]
-    store = filled(tmp_path / "s.db", lams=[i / 10 for i in range(11)], samples=20, script=lambda r: lines[r.decoding.seed % 81])
+    lines = [
+        f"<think>Let me see: {a} + {b} = {c}. Wait, let me check: {b} + {a} = {c}.</think> The answer is {c}."
+        for a, b, c in sums
+    ]
+    store = filled(
+        tmp_path / "s.db", lams=[i / 10 for i in range(11)], samples=20, script=lambda r: lines[r.decoding.seed % 81]
+    )
     export_study(store, "s", tmp_path / "s.mistudy")
     store.seal()
     assert (tmp_path / "s.mistudy").stat().st_size * 20 < (tmp_path / "s.db").stat().st_size
@@ -208,7 +257,9 @@ def test_a_file_of_the_first_format_is_read_as_before(tmp_path):
         export_study(old, "s", tmp_path / "new.mistudy")
     assert not archive.is_sealed(tmp_path / "old.mistudy") and archive.is_sealed(tmp_path / "new.mistudy")
     with Store(tmp_path / "h.db") as home:
-        assert import_study(home, tmp_path / "old.mistudy") == ("s", 24) and import_study(home, tmp_path / "new.mistudy") == ("s", 0)
+        assert import_study(home, tmp_path / "old.mistudy") == ("s", 24) and import_study(
+            home, tmp_path / "new.mistudy"
+        ) == ("s", 0)
         assert content(home) == want
 
 
@@ -273,7 +324,11 @@ def test_a_sealed_file_is_only_read(tmp_path):
     export_study(filled(tmp_path / "s.db"), "s", tmp_path / "s.mistudy")
     before = (tmp_path / "s.mistudy").read_bytes()
     with Store(tmp_path / "s.mistudy", readonly=True) as back:
-        for change in (lambda: back.delete("s"), lambda: back.rename("s", "t"), lambda: back.add(back.samples(1)[0], None)):
+        for change in (
+            lambda: back.delete("s"),
+            lambda: back.rename("s", "t"),
+            lambda: back.add(back.samples(1)[0], None),
+        ):
             with pytest.raises(StoreError, match="reading only"):
                 change()
     with pytest.raises(StoreCorrupt):
@@ -322,10 +377,15 @@ def test_a_shelf_study_of_other_weights_says_so(tmp_path, trio, form):
     with bundled.open_study(own, "s", folder)[0] as store:
         assert store.studies()[0].origin == "precomputed"
     (tmp_path / "thinking" / "model.safetensors").write_bytes(b"retrained" * 90)
-    assert [(info.origin, info.foreign) for info in bundled.shelf(folder)] == [("precomputed, made with other weights", True)]
+    assert [(info.origin, info.foreign) for info in bundled.shelf(folder)] == [
+        ("precomputed, made with other weights", True)
+    ]
     store, info = bundled.open_study(own, "s", folder)
     with store:
-        assert info.origin == "precomputed, made with other weights" and "made with other weights" in summarise(store, "s").json()["origin"]
+        assert (
+            info.origin == "precomputed, made with other weights"
+            and "made with other weights" in summarise(store, "s").json()["origin"]
+        )
 
 
 def test_a_shelf_study_of_a_pair_that_is_not_here_is_only_precomputed(tmp_path, trio, monkeypatch):

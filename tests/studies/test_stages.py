@@ -53,7 +53,9 @@ def test_the_fit_is_the_maximum_that_scipy_finds(centre, scale, seed):
         p = LAPSE + (1 - 2 * LAPSE) * expit((lam - x[0]) / math.exp(x[1]))
         return -(k * np.log(p) + (n - k) * np.log(1 - p)).sum()
 
-    best = optimize.minimize(loss, [centre, math.log(scale)], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 5000})
+    best = optimize.minimize(
+        loss, [centre, math.log(scale)], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10, "maxiter": 5000}
+    )
     assert loss([found.lambda50, math.log(found.s)]) <= best.fun + 1e-4
     assert found.lambda50 == pytest.approx(best.x[0], abs=2e-3)
     assert found.s == pytest.approx(math.exp(best.x[1]), rel=0.02)
@@ -172,12 +174,15 @@ def test_the_next_lambda_is_d_optimal_and_not_measured_yet():
     assert found.next == pytest.approx((0.52 - 1.54 * 0.06, 0.52 + 1.54 * 0.06), abs=2e-3)
     again = transition(LAMS, *counts(*ratios), measured=[found.next[0]])
     assert again.next == (found.next[1],)
+
     # D-optimality: among symmetric pairs, logits of ±1.54 maximise the determinant of the information matrix.
     def information(z):
         w = expit(z) * (1 - expit(z))
         return w * w * z * z
 
-    assert optimize.minimize_scalar(lambda z: -information(z), bounds=(0.1, 5), method="bounded").x == pytest.approx(1.54, abs=5e-3)
+    assert optimize.minimize_scalar(lambda z: -information(z), bounds=(0.1, 5), method="bounded").x == pytest.approx(
+        1.54, abs=5e-3
+    )
 
 
 def sweep(accuracy, tokens, thinks):

@@ -22,7 +22,15 @@ from mi_explorer.studies.store import schema
 from mi_explorer.studies.store.exchange import ExchangeError, export_study, import_study, merge_studies
 from mi_explorer.studies.store.flat_rows import RowError
 from mi_explorer.studies.store.sample import pack, trace_from, unpack
-from mi_explorer.studies.store.schema import MIGRATIONS, StoreCorrupt, StoreError, StoreFull, StoreLocked, StoreNewer, home_folder
+from mi_explorer.studies.store.schema import (
+    MIGRATIONS,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreNewer,
+    home_folder,
+)
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ByteTokenizer, ScriptedEngine, scripted_bench
 
@@ -62,7 +70,9 @@ def test_home_folder_follows_argument_environment_and_system(monkeypatch, tmp_pa
 
 def test_an_old_store_is_migrated_with_its_content(tmp_path, monkeypatch):
     before = content(filled(tmp_path / "s.db"))
-    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "ALTER TABLE studies ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'"))
+    monkeypatch.setattr(
+        schema, "MIGRATIONS", (*MIGRATIONS, "ALTER TABLE studies ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'")
+    )
     store = Store(tmp_path / "s.db")
     assert (
         store._rows("SELECT colour FROM studies")[0][0] == "blue"
@@ -74,7 +84,9 @@ def test_an_old_store_is_migrated_with_its_content(tmp_path, monkeypatch):
 def test_a_migration_that_breaks_changes_nothing(tmp_path, monkeypatch):
     before = content(filled(tmp_path / "s.db"))
     with monkeypatch.context() as m:
-        m.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "ALTER TABLE studies ADD COLUMN colour TEXT; UPDATE nowhere SET x = 1"))
+        m.setattr(
+            schema, "MIGRATIONS", (*MIGRATIONS, "ALTER TABLE studies ADD COLUMN colour TEXT; UPDATE nowhere SET x = 1")
+        )
         with pytest.raises(StoreCorrupt):
             Store(tmp_path / "s.db")
     assert content(Store(tmp_path / "s.db")) == before
@@ -217,7 +229,9 @@ def test_a_stored_trace_is_the_trace(tmp_path):
     store = filled(tmp_path / "s.db")
     for row, item, sample, body in content(store).values():
         tags = ThinkTags(close_id=257, open_id=256)
-        want = trace_of(body["ids"], ByteTokenizer().decode, tags, "stop", item.answer, item.kind, [-0.5] * len(body["ids"]))
+        want = trace_of(
+            body["ids"], ByteTokenizer().decode, tags, "stop", item.answer, item.kind, [-0.5] * len(body["ids"])
+        )
         assert trace_from(sample, body, item.answer) == want and row.cell.group == "g"
 
 
@@ -245,7 +259,11 @@ def test_tables_open_in_a_table_program(tmp_path):
         export_study(store, "s", tmp_path / f"out{form}")
         table = read(tmp_path / f"out{form}")
         right = sum(s.correct for s in store.samples(1))
-        assert len(table) == 24 and (table["verdict"] == "correct").sum() == right and sorted(set(table["lambda"])) == [0, 0.5, 1]
+        assert (
+            len(table) == 24
+            and (table["verdict"] == "correct").sum() == right
+            and sorted(set(table["lambda"])) == [0, 0.5, 1]
+        )
         assert table["tokens"].sum() == sum(s.tokens for s in store.samples(1)) and table["text"].str.len().min() > 0
 
 
@@ -256,7 +274,9 @@ def test_slim_exports_keep_figures_and_some_texts(tmp_path):
     other = Store(tmp_path / "o.db")
     import_study(other, tmp_path / "one.mistudy")
     samples = other.samples(1)
-    assert samples == store.samples(1) and [other.body(s.key) is not None for s in samples] == [s.number == 0 for s in samples]
+    assert samples == store.samples(1) and [other.body(s.key) is not None for s in samples] == [
+        s.number == 0 for s in samples
+    ]
     import_study(other, tmp_path / "all.mistudy")  # the texts come in later
     assert content(other) == content(store)
 
@@ -303,7 +323,9 @@ def changed(tmp_path, **values):
     export_study(store, "s", tmp_path / "s.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
     rows[2].update(values)
-    (tmp_path / "s.jsonl").write_text("\n".join(json.dumps({k: v for k, v in row.items() if v != "DROP"}) for row in rows))
+    (tmp_path / "s.jsonl").write_text(
+        "\n".join(json.dumps({k: v for k, v in row.items() if v != "DROP"}) for row in rows)
+    )
     return tmp_path / "s.jsonl"
 
 
@@ -369,7 +391,8 @@ def test_shards_on_several_machines_merge_into_the_whole(tmp_path):
     target = Store(tmp_path / "t.db")
     assert merge_studies(target, "s", [str(tmp_path / "1.mistudy"), str(tmp_path / "home2" / "studies.db")]) == 24
     timeless = [
-        {k: (c, i, replace(s, seconds=0, finished=0), b) for k, (c, i, s, b) in content(x).items()} for x in (target, whole)
+        {k: (c, i, replace(s, seconds=0, finished=0), b) for k, (c, i, s, b) in content(x).items()}
+        for x in (target, whole)
     ]
     assert timeless[0] == timeless[1]
     assert merge_studies(target, "s", [str(tmp_path / "2.mistudy")]) == 0

@@ -62,7 +62,13 @@ def test_settings_say_what_the_figures_depend_on(tmp_path):
     data = summarise(store, "s").json()
     settings = data["settings"]
     assert settings["decoding"] == asdict(Decoding(cap=200, seed=5)) == data["decoding"]
-    assert (settings["task"], settings["split"], settings["questions"], settings["samples"], settings["seed"]) == ("sums", None, 12, 2, 5)
+    assert (settings["task"], settings["split"], settings["questions"], settings["samples"], settings["seed"]) == (
+        "sums",
+        None,
+        12,
+        2,
+        5,
+    )
     assert settings["versions"]["torch"] and settings["command"] == "sweep …"
     store.put_study("mixed", replace(store.study("s").plan, task="mini"), store.cells(1), ITEMS)
     assert summarise(store, "mixed").settings["split"] == "test"
@@ -76,4 +82,6 @@ def test_the_terminal_says_what_agrees_with_the_paper(tmp_path):
     data = summary.json()
     assert data["claims"][0]["text"] == "thought appears at a transition in λ" and data["sentence"] == summary.sentence
     few = summarise(store, "s", [row.key for row in store.cells(1) if row.cell.recipe.lam in (0.1, 0.3)])
-    assert "No transition observed" in study_table(few) and [c.holds for c in few.claims] == [None]  # half a range decides nothing
+    assert "No transition observed" in study_table(few) and [c.holds for c in few.claims] == [
+        None
+    ]  # half a range decides nothing

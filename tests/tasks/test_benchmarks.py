@@ -16,7 +16,9 @@ def jsonl(path, rows):
 
 
 def test_gsm8k(tmp_path):
-    path = jsonl(tmp_path / "test.jsonl", [{"question": "Eggs?", "answer": "She sells 9 * 2 = <<9*2=18>>1,018.\n#### 1,018"}])
+    path = jsonl(
+        tmp_path / "test.jsonl", [{"question": "Eggs?", "answer": "She sells 9 * 2 = <<9*2=18>>1,018.\n#### 1,018"}]
+    )
     task = load_task(f"gsm8k@{path}")
     (q,) = task.questions
     assert (q.answer, q.kind, task.licence) == ("1018", "number", "MIT")
@@ -27,7 +29,13 @@ def test_gsm8k(tmp_path):
 
 
 def test_math500_from_parquet(tmp_path):
-    row = {"problem": "Factor", "answer": "(x-1)(x+1)", "level": 3, "subject": "Algebra", "unique_id": "test/algebra/1.json"}
+    row = {
+        "problem": "Factor",
+        "answer": "(x-1)(x+1)",
+        "level": 3,
+        "subject": "Algebra",
+        "unique_id": "test/algebra/1.json",
+    }
     pd.DataFrame([row]).to_parquet(tmp_path / "test-00000.parquet")
     task = load_task(f"math500@{tmp_path}")
     (q,) = task.questions
@@ -74,7 +82,15 @@ def test_gated_data_says_how_to_get_it():
     with pytest.raises(TaskError) as error:
         gpqa.SOURCE.rows(loader=refuse)
     text = str(error.value)
-    for part in ("Idavidrein/gpqa", "gpqa_diamond", "gated", "own token", "CC-BY-4.0", "NAME@PATH", "401 Client Error: gated"):
+    for part in (
+        "Idavidrein/gpqa",
+        "gpqa_diamond",
+        "gated",
+        "own token",
+        "CC-BY-4.0",
+        "NAME@PATH",
+        "401 Client Error: gated",
+    ):
         assert part in text
     assert "traceback" not in text
 

@@ -23,18 +23,36 @@ def test_jsonl(tmp_path):
     ])  # fmt: skip
     task = load_task(path)
     a, b, c, d = (task.by_id(name) for name in "abcd")
-    assert (task.name, a.text, a.answer, a.gold, a.family, a.level, dict(a.meta)) == ("mine", "1 + 1?", "2", "2", "sums", 1, {"source": "me"})
+    assert (task.name, a.text, a.answer, a.gold, a.family, a.level, dict(a.meta)) == (
+        "mine",
+        "1 + 1?",
+        "2",
+        "2",
+        "sums",
+        1,
+        {"source": "me"},
+    )
     assert (b.kind, b.answer, b.gold) == ("choice", "B", "B) red")
     assert (c.answer, c.gold, c.choices) == ("A", "A) blue", ("blue", "red"))
     assert task.prompt(b) == "Which?\n\nA) blue\nB) red"
-    assert [task.verify(q, x) for q, x in ((a, "2.0"), (b, "(B)"), (b, "blue"), (d, "x\\cdot x"))] == [True, True, False, True]
+    assert [task.verify(q, x) for q, x in ((a, "2.0"), (b, "(B)"), (b, "blue"), (d, "x\\cdot x"))] == [
+        True,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_csv(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_text('question,answer,choices\n"How many, in all?",12,\nWhich?,blue,blue|red\n"Two\nlines?",3,\n', encoding="utf-8-sig")
+    path.write_text(
+        'question,answer,choices\n"How many, in all?",12,\nWhich?,blue,blue|red\n"Two\nlines?",3,\n',
+        encoding="utf-8-sig",
+    )
     questions = {q.id: q for q in load_task(path).questions}
-    assert questions["0"].text == "How many, in all?" and questions["0"].answer == "12" and questions["0"].kind == "auto"
+    assert (
+        questions["0"].text == "How many, in all?" and questions["0"].answer == "12" and questions["0"].kind == "auto"
+    )
     assert questions["1"].gold == "A) blue"
     assert questions["2"].text == "Two\nlines?"
 

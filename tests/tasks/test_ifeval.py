@@ -27,7 +27,13 @@ def task(tmp_path):
 def test_strict(task):
     strict = task("ifeval")
     (q,) = strict.questions
-    assert (q.id, q.family, q.level, q.kind, strict.prompt(q)) == ("ifeval-1000", "punctuation", 2, "ifeval", ROW["prompt"])
+    assert (q.id, q.family, q.level, q.kind, strict.prompt(q)) == (
+        "ifeval-1000",
+        "punctuation",
+        2,
+        "ifeval",
+        ROW["prompt"],
+    )
     assert strict.verify(q, "one two three four five")
     assert not strict.verify(q, "one, two three four five six")
     assert not strict.verify(q, "one two three")
@@ -50,7 +56,13 @@ def test_languages_are_judged_the_same_every_time():
 
 
 def test_a_check_without_its_data_says_so_instead_of_wrong():
-    gold = json.dumps({"prompt": "x", "ids": ["length_constraints:number_sentences"], "kwargs": [{"relation": "at least", "num_sentences": 2}]})
+    gold = json.dumps(
+        {
+            "prompt": "x",
+            "ids": ["length_constraints:number_sentences"],
+            "kwargs": [{"relation": "at least", "num_sentences": 2}],
+        }
+    )
     try:
         assert verify(gold, "One here. Two here. Three here.", "ifeval") is True
     except JudgeError as error:  # where the machine has no punkt data
@@ -76,7 +88,11 @@ def test_missing_extra_and_missing_data_are_said_before_anything_runs(task, monk
         raise LookupError(name)
 
     monkeypatch.setattr(nltk.data, "find", missing)
-    counts = {**ROW, "instruction_id_list": ["length_constraints:number_sentences"], "kwargs": [{"relation": "at least", "num_sentences": 2}]}
+    counts = {
+        **ROW,
+        "instruction_id_list": ["length_constraints:number_sentences"],
+        "kwargs": [{"relation": "at least", "num_sentences": 2}],
+    }
     with pytest.raises(TaskError, match="nltk.downloader punkt_tab"):
         task("ifeval", counts)
     assert task("ifeval").questions  # nothing here counts sentences

@@ -42,7 +42,11 @@ def test_from_many_threads():
     results = {}
 
     def work(i):
-        results[i] = [verify("x^2-1", "(x-1)(x+1)", "math"), verify("x^2-1", f"(x-{i + 2})(x+1)", "math"), verify("23", "23.0")]
+        results[i] = [
+            verify("x^2-1", "(x-1)(x+1)", "math"),
+            verify("x^2-1", f"(x-{i + 2})(x+1)", "math"),
+            verify("23", "23.0"),
+        ]
 
     threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(12)]
     for thread in threads:
@@ -71,12 +75,16 @@ def run(code):
 def test_the_limits_are_processor_time():
     assert run("with judge._timed(True): sum(range(1000))\nprint('well')").stdout == "well\n"
     used = os.times().children_user
-    done = run("judge.SOFT_LIMIT = 0.3\ntry:\n  with judge._timed(True):\n    while True: pass\nexcept judge._OutOfTime: print('interrupted')")
+    done = run(
+        "judge.SOFT_LIMIT = 0.3\ntry:\n  with judge._timed(True):\n    while True: pass\nexcept judge._OutOfTime: print('interrupted')"
+    )
     assert done.stdout == "interrupted\n"
     done = run("judge.SOFT_LIMIT, judge.LIMIT = 0.1, 0.5\nwith judge._timed(True): sum(range(10**12))")  # one long call
     assert done.returncode == -signal.SIGVTALRM
     assert 0.7 < os.times().children_user - used < 5
-    done = run("import time; judge.SOFT_LIMIT, judge.LIMIT = 0.1, 0.2\nwith judge._timed(True): time.sleep(1)\nprint('waiting is free')")
+    done = run(
+        "import time; judge.SOFT_LIMIT, judge.LIMIT = 0.1, 0.2\nwith judge._timed(True): time.sleep(1)\nprint('waiting is free')"
+    )
     assert done.stdout == "waiting is free\n"
 
 
@@ -96,5 +104,11 @@ def test_an_unknown_check_is_an_error_of_ours_not_of_the_answer():
 def test_works_without_a_main_guard(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("from mi_explorer.tasks import verify\nprint(verify('x^2-1', '(x-1)(x+1)', 'math'))\n")
-    done = subprocess.run([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.stdout.strip() == "True", done.stderr

@@ -47,7 +47,9 @@ def test_solutions_in_the_pair_s_own_form(form):
 def test_a_mended_slip_is_a_flip():
     rng, flips = random.Random(1), 0
     for problem in problems.questions(8, "test", 60):
-        trace = trace_of_text("".join(text for text, _ in render.thought(problem, 0, rng, slip=True)), gold=str(problem.answer))
+        trace = trace_of_text(
+            "".join(text for text, _ in render.thought(problem, 0, rng, slip=True)), gold=str(problem.answer)
+        )
         stated = [r.answer for r in trace.running_answers if r.sign == "stated"]
         if len(set(stated)) > 1:
             flips += 1

@@ -46,7 +46,11 @@ def reply(ask: Ask) -> str:
     if ask.prompt == "flood" and lam == 1:
         return "".join(f"<b>{i}</b>" + "x" * 20_000 + " " for i in range(52))
     if ask.prompt.startswith("words: "):
-        return "<think>\n" + "one two three four " * (int(ask.prompt.removeprefix("words: ")) // 4) + "\n</think>\n\nThe answer is 7."
+        return (
+            "<think>\n"
+            + "one two three four " * (int(ask.prompt.removeprefix("words: ")) // 4)
+            + "\n</think>\n\nThe answer is 7."
+        )
     if lam < 0.45:
         return f"So the answer is {gold if lam >= 0.2 else '999'}."
     more = "Wait, let me check again. That gives the same, so it is right. " * round(1 + 6 * lam)
@@ -97,7 +101,9 @@ class FakeBench:
         recipe.scope.check(self.layers)
         check_params(get_method(recipe.method), recipe.params)
 
-    def stream(self, asks: Sequence[Ask], *, stop: Any = None, hz: float = 12, **_: Any) -> Iterator[tuple[Snapshot, ...]]:
+    def stream(
+        self, asks: Sequence[Ask], *, stop: Any = None, hz: float = 12, **_: Any
+    ) -> Iterator[tuple[Snapshot, ...]]:
         self.asked += asks
         rows = [
             (
@@ -110,7 +116,11 @@ class FakeBench:
         yield tuple(Snapshot(a.id, a.recipe, a.decoding, "queued", f.trace()) for a, f, _ in rows)
         self._line.append(ticket := object())
         try:
-            while self.slots and (place := self._line.index(ticket)) >= self.slots and not (stop is not None and stop.is_set()):
+            while (
+                self.slots
+                and (place := self._line.index(ticket)) >= self.slots
+                and not (stop is not None and stop.is_set())
+            ):
                 waits = Waits(place - self.slots + 1, len(self._line) - self.slots, len(rows), 0, 7.0)
                 yield tuple(Snapshot(a.id, a.recipe, a.decoding, "queued", f.trace(), waits=waits) for a, f, _ in rows)
                 time.sleep(0.1)

@@ -43,7 +43,11 @@ def studied() -> Store:
     store = Store(Path(tempfile.mkdtemp()) / "s.db")
     items = tuple(Item("sums", f"q{i}", f"What is {i} + 4?", str(i + 4)) for i in range(6))
     cells = grid(Recipe(scope=Scope("0-1")), [i / 10 for i in range(11)], Decoding(cap=200))
-    list(Runner(store, Plan("sums", cells, 6, 2), items, lambda pair: scripted_bench(ScriptedEngine()), name=HOSTILE[0]).run())
+    list(
+        Runner(
+            store, Plan("sums", cells, 6, 2), items, lambda pair: scripted_bench(ScriptedEngine()), name=HOSTILE[0]
+        ).run()
+    )
     return store
 
 
@@ -61,7 +65,10 @@ def make(pair: Pair, report) -> tuple[Explore, dict]:
 
 if __name__ == "__main__":
     bench = FakeBench()
-    questions = (*QUESTIONS, Question("x", "echo: " + HOSTILE[1], HOSTILE[1], HOSTILE[1], 1))  # a task file is untrusted too
+    questions = (
+        *QUESTIONS,
+        Question("x", "echo: " + HOSTILE[1], HOSTILE[1], HOSTILE[1], 1),
+    )  # a task file is untrusted too
     bench.store = studied()
     explore = Explore(bench, questions)
     fixed = setup(bench, questions, "mini", landing(explore))

@@ -33,4 +33,8 @@ if __name__ == "__main__":
     bench = LentBench(rate=40)
     explore = Explore(bench, QUESTIONS)
     explore.landing = demo_strip.of_embedded()
-    launch(build(Pairs(explore, setup(bench, QUESTIONS, "mini", None), lambda pair, report: None)), "127.0.0.1", int(sys.argv[1]))
+    launch(
+        build(Pairs(explore, setup(bench, QUESTIONS, "mini", None), lambda pair, report: None)),
+        "127.0.0.1",
+        int(sys.argv[1]),
+    )

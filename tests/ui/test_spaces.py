@@ -64,7 +64,9 @@ def unloaded():
 
 
 def asks(lams=(0.0, 0.5, 1.0), **decoding):
-    return [Ask(f"{lam:g}", "What is 14 + 3 * 6 - 9?", Recipe("mini", lam=lam), Decoding(**decoding), "23") for lam in lams]
+    return [
+        Ask(f"{lam:g}", "What is 14 + 3 * 6 - 9?", Recipe("mini", lam=lam), Decoding(**decoding), "23") for lam in lams
+    ]
 
 
 def last(stream):
@@ -87,8 +89,18 @@ def test_a_space_opens_to_its_proxy_and_keeps_its_studies(tmp_path):
     assert spaces.defaults(ZERO, tmp_path) == {"host": "0.0.0.0", "home": str(tmp_path / "mi-explorer")}
     assert spaces.defaults(ZERO, tmp_path / "none") == {"host": "0.0.0.0"}
     found = settings.read([], ZERO)
-    assert (found.host, found.pair, found.device, found.pairs, found.hub, found.folders) == ("0.0.0.0", "mini", "cpu", "fixed", False, ())
-    assert settings.read([], {**ZERO, "MI_EXPLORER_HOST": "127.0.0.1"}).host == "127.0.0.1" and settings.read([], {}).host == "127.0.0.1"
+    assert (found.host, found.pair, found.device, found.pairs, found.hub, found.folders) == (
+        "0.0.0.0",
+        "mini",
+        "cpu",
+        "fixed",
+        False,
+        (),
+    )
+    assert (
+        settings.read([], {**ZERO, "MI_EXPLORER_HOST": "127.0.0.1"}).host == "127.0.0.1"
+        and settings.read([], {}).host == "127.0.0.1"
+    )
 
 
 def test_only_one_function_is_decorated_for_the_gpu():
@@ -127,7 +139,9 @@ def test_traces_through_the_door_are_the_engines_own(monkeypatch, tmp_path, unlo
     with Workbench.open("mini", home=tmp_path) as plain:
         wanted = last(plain.stream(asks()))
         rescored = plain.score(wanted["0.5"])
-    assert {k: (s.ids, s.verdict, s.state) for k, s in found.items()} == {k: (s.ids, s.verdict, s.state) for k, s in wanted.items()}
+    assert {k: (s.ids, s.verdict, s.state) for k, s in found.items()} == {
+        k: (s.ids, s.verdict, s.state) for k, s in wanted.items()
+    }
     assert scored.llr == pytest.approx(rescored.llr, abs=1e-4) and scored.argmax == rescored.argmax
     assert "cancelled" in {s.state for s in stopped.values()} and not any(s.live for s in stopped.values())
     assert len(fake.asked) == 3 and all(15 <= seconds <= 120 for seconds in fake.asked)
@@ -171,7 +185,10 @@ def test_the_page_falls_back_to_its_precomputed_strip(monkeypatch, tmp_path, opt
         states = list(explore.run({"token": "a" * 16, "kind": "strip", "view": {"q": "What is 2 + 2?"}}))
     end = states[-1]
     assert end["state"] == "failed" and re.search(words, end["message"]) and len(fake.asked) == 1
-    assert end["instead"]["label"].endswith("shown because the run could not have a GPU") and "recomputed" in end["instead"]["label"]
+    assert (
+        end["instead"]["label"].endswith("shown because the run could not have a GPU")
+        and "recomputed" in end["instead"]["label"]
+    )
     assert len(end["instead"]["frames"]) == 11 and all(f["state"] == "done" for f in end["instead"]["frames"].values())
 
 
@@ -186,7 +203,9 @@ def test_partial_text_is_kept_rather_than_replaced(tmp_path):
         explore.landing = {"label": "x"}
         end = list(explore.run({"token": "a" * 16, "kind": "strip", "view": {"q": "What is 2 + 2?"}}))[-1]
     assert end["state"] == "failed" and "time for this run was over" in end["message"] and "instead" not in end
-    assert {f["tokens"] for f in end["frames"].values()} == {1} and all(f["thought"] + f["answer"] for f in end["frames"].values())
+    assert {f["tokens"] for f in end["frames"].values()} == {1} and all(
+        f["thought"] + f["answer"] for f in end["frames"].values()
+    )
 
 
 FORKING = '''
@@ -218,7 +237,7 @@ def GPU(duration):
         return call
     return decorate
 '''
-PAGE = '''
+PAGE = """
 import json, sys
 import mi_explorer.ui.main  # what app.py imports first
 import spaces as theirs
@@ -229,16 +248,22 @@ with SpaceBench.open_space("mini", "cpu", "float32", sys.argv[1]) as bench:
     for changed in bench.stream([Ask(str(l), "What is 14 + 3 * 6 - 9?", Recipe(lam=l), Decoding(cap=200), "23") for l in (0.0, 1.0)]):
         out |= {s.id: list(s.ids) for s in changed}
 print(json.dumps({"early": theirs.early, "ids": out}))
-'''
+"""
 
 
 def test_a_forked_worker_gives_the_same_traces(tmp_path):
     (tmp_path / "spaces.py").write_text(FORKING)
     env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "SPACES_ZERO_GPU": "1", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", PAGE, str(tmp_path)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        [sys.executable, "-c", PAGE, str(tmp_path)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=200
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.strip().splitlines()[-1])
     with Workbench.open("mini", home=tmp_path) as plain:
-        wanted = last(plain.stream([Ask(str(x), "What is 14 + 3 * 6 - 9?", Recipe(lam=x), Decoding(cap=200), "23") for x in (0.0, 1.0)]))
+        wanted = last(
+            plain.stream(
+                [Ask(str(x), "What is 14 + 3 * 6 - 9?", Recipe(lam=x), Decoding(cap=200), "23") for x in (0.0, 1.0)]
+            )
+        )
     assert found["ids"] == {k: list(s.ids) for k, s in wanted.items()}
     assert found["early"]  # `spaces` has to come before torch

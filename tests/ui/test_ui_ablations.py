@@ -48,10 +48,22 @@ def test_thirds_of_six_layers_stand_beside_thirds_of_thirty_six():
     cells = measured(ablations.layers(Recipe(lam=0.8), Decoding(), 6), some)
     found = {line.label: line for line in ablation_rows.lines("layers", cells, "")}
     paper = pd.read_csv(PAPER / "mi_layers.csv").set_index(["lambda", "first_layer"], drop=False)
-    assert [line.theirs["mean"] for line in found.values() if line.theirs][:3] == [46.57, 80.42, 80.47]  # Instruct, Thinking, everything
-    assert found["last two thirds: layers 2-5"].theirs["think"] == 100.0 and found["last two thirds: layers 2-5"].theirs["mean"] == 69.48
-    assert found["first two thirds: layers 0-3"].theirs["mean"] == 59.06 and found["first third: layers 0-1"].theirs["tokens"] == 32151
-    assert found["layers 0-1,4-5"].theirs is None and len(found) == 9  # the paper has no such line, and loses none of its own
+    assert [line.theirs["mean"] for line in found.values() if line.theirs][:3] == [
+        46.57,
+        80.42,
+        80.47,
+    ]  # Instruct, Thinking, everything
+    assert (
+        found["last two thirds: layers 2-5"].theirs["think"] == 100.0
+        and found["last two thirds: layers 2-5"].theirs["mean"] == 69.48
+    )
+    assert (
+        found["first two thirds: layers 0-3"].theirs["mean"] == 59.06
+        and found["first third: layers 0-1"].theirs["tokens"] == 32151
+    )
+    assert (
+        found["layers 0-1,4-5"].theirs is None and len(found) == 9
+    )  # the paper has no such line, and loses none of its own
     assert {v.theirs["mean"] for v in found.values() if v.theirs} == set(paper["mean_at_64"])
     assert found["last third: layers 4-5"].theirs["length"] == pytest.approx(100 * 14987 / 22813)
 
@@ -59,14 +71,21 @@ def test_thirds_of_six_layers_stand_beside_thirds_of_thirty_six():
 def test_modules_backbones_and_methods_find_their_counterparts():
     cells = measured(ablations.modules(Recipe(lam=0.8), Decoding()), some)
     by = {line.label: line.theirs for line in ablation_rows.lines("modules", cells, "")}
-    assert by["without mlp"]["think"] == 0.68 and by["without attention"]["length"] == 59.21 and by["all modules"]["mean"] == 80.47
+    assert (
+        by["without mlp"]["think"] == 0.68
+        and by["without attention"]["length"] == 59.21
+        and by["all modules"]["mean"] == 80.47
+    )
     assert by["mlp alone"] is None and by["Instruct"] is None
     cells = measured(ablations.backbone(Recipe(lam=0.8), Decoding()), some)
     found = ablation_rows.lines("backbone", cells, "Qwen3-4B-Thinking-2507 on IFEval")
     assert [(x.label, x.theirs["mean"], x.ours is None) for x in found] == [
         ("into Instruct", 87.0, False), ("into base", 85.0, False), ("into the hybrid Qwen3-4B", 88.0, True)
     ]  # fmt: skip
-    cells = measured(ablations.methods(lambda m: Recipe(method=m), Decoding(), ("linear", "ties", "task_arithmetic"), None, True), some)
+    cells = measured(
+        ablations.methods(lambda m: Recipe(method=m), Decoding(), ("linear", "ties", "task_arithmetic"), None, True),
+        some,
+    )
     by = {line.label: line for line in ablation_rows.lines("methods", cells, "Qwen3-30B-A3B-2507 on AIME25")}
     assert by["Instruct"].theirs["mean"] == 62.03 and by["Thinking"].theirs["mean"] == 85.0
     assert by["task_arithmetic at λ 0.7"].theirs["mean"] == 79.84 and by["TIES, other base"].ours is None
@@ -78,18 +97,32 @@ def test_marks_are_where_the_numbers_are():
     found = ablation_rows.lines("layers", cells, "")
     drawn = ablations_figures.marks("layers", found, "Published: <x>")
     mine, theirs = drawn.data[0], drawn.data[1]
-    assert list(mine.x) == pytest.approx([30 + 5 * i for i in range(9)]) and list(mine.y)[7] == "last two thirds: layers 2-5"
-    assert list(mine.error_x.arrayminus) == pytest.approx([10] * 9) and list(mine.error_x.array) == pytest.approx([5] * 9)
-    assert theirs.x[list(theirs.y).index("last two thirds: layers 2-5")] == 69.48 and "&lt;x&gt;" in theirs.hovertemplate
+    assert (
+        list(mine.x) == pytest.approx([30 + 5 * i for i in range(9)])
+        and list(mine.y)[7] == "last two thirds: layers 2-5"
+    )
+    assert list(mine.error_x.arrayminus) == pytest.approx([10] * 9) and list(mine.error_x.array) == pytest.approx(
+        [5] * 9
+    )
+    assert (
+        theirs.x[list(theirs.y).index("last two thirds: layers 2-5")] == 69.48 and "&lt;x&gt;" in theirs.hovertemplate
+    )
     lengths = drawn.data[4]
-    assert lengths.x[1] == 100 and lengths.x[0] == pytest.approx(80) and "10 questions × 4 samples" in lengths.text[0]  # Thinking took 50 tokens
+    assert (
+        lengths.x[1] == 100 and lengths.x[0] == pytest.approx(80) and "10 questions × 4 samples" in lengths.text[0]
+    )  # Thinking took 50 tokens
     assert drawn.layout.annotations[2].text == "Tokens, % of Thinking's"
-    below = ablations_figures.marks("layers", found, "Published: <x>", narrow=True)  # a phone: the same marks, each panel as wide as the screen
+    below = ablations_figures.marks(
+        "layers", found, "Published: <x>", narrow=True
+    )  # a phone: the same marks, each panel as wide as the screen
     assert [list(trace.x) for trace in below.data] == [list(trace.x) for trace in drawn.data]
     assert {below.layout[f"xaxis{n}"].domain for n in ("", 2, 3)} == {(0.0, 1.0)} and below.layout.height > 3 * 9 * 20
     assert below.layout.yaxis.domain[0] > below.layout.yaxis2.domain[1] > below.layout.yaxis3.domain[1]
     columns, rows = ablations_figures.table("layers", found)
-    assert columns[:4] == ["Blend", "Mean@4 (%)", "95 % interval", "Mean@64 (%), published"] and "Pass@64 (%), published" in columns
+    assert (
+        columns[:4] == ["Blend", "Mean@4 (%)", "95 % interval", "Mean@64 (%), published"]
+        and "Pass@64 (%), published" in columns
+    )
     assert rows[7][:4] == ["last two thirds: layers 2-5", 65.0, "55.0 to 70.0", 69.5] and rows[7][-1] == "10 × 4"
 
 
@@ -98,7 +131,9 @@ def test_backbones_are_compared_with_the_blend_into_instruct():
     found = ablation_rows.lines("backbone", cells, "Qwen3-4B-Thinking-2507 on AIME25")
     lengths = ablations_figures.marks("backbone", found, "").data[4]
     assert list(lengths.x) == pytest.approx([100, 125])
-    assert list(ablations_figures.marks("backbone", found, "").data[5].x) == pytest.approx([100, 100 * 18867 / 17574, 100 * 19963 / 17574])
+    assert list(ablations_figures.marks("backbone", found, "").data[5].x) == pytest.approx(
+        [100, 100 * 18867 / 17574, 100 * 19963 / 17574]
+    )
 
 
 def test_the_decoding_grid_is_coloured_against_each_panel_s_mean():
@@ -106,12 +141,24 @@ def test_the_decoding_grid_is_coloured_against_each_panel_s_mean():
     drawn = ablations_handlers.decoding_figure(ablation_rows.lines("decoding", cells, ""))
     ours, ifeval, gpqa = drawn.data
     assert list(ours.x) == ["0.6", "0.65", "0.7"] and list(ours.y) == ["0.95", "0.9", "0.85", "0.8"]
-    assert ours.text[0][0] == "30.0" and ours.text[3][2] == "85.0" and ours.z[0][0] == pytest.approx(-27.5) and ours.zmax == pytest.approx(27.5)
+    assert (
+        ours.text[0][0] == "30.0"
+        and ours.text[3][2] == "85.0"
+        and ours.z[0][0] == pytest.approx(-27.5)
+        and ours.zmax == pytest.approx(27.5)
+    )
     assert ifeval.text[1][0] == "71.3" and gpqa.text[2][0] == "62.7" and ifeval.zmin == gpqa.zmin == ours.zmin
-    assert sum(map(sum, ifeval.z)) == pytest.approx(0, abs=1e-9) and drawn.layout.annotations[1].text == "published: IFEval"
+    assert (
+        sum(map(sum, ifeval.z)) == pytest.approx(0, abs=1e-9)
+        and drawn.layout.annotations[1].text == "published: IFEval"
+    )
     below = ablations_handlers.decoding_figure(ablation_rows.lines("decoding", cells, ""), narrow=True)
-    assert [p.z for p in below.data] == [p.z for p in drawn.data] and {below.layout[f"xaxis{n}"].domain for n in ("", 2, 3)} == {(0.0, 1.0)}
-    assert len(ablations_handlers.decoding_figure(ablation_rows.lines("decoding", (), "")).data) == 2  # nothing measured: the paper's panels alone
+    assert [p.z for p in below.data] == [p.z for p in drawn.data] and {
+        below.layout[f"xaxis{n}"].domain for n in ("", 2, 3)
+    } == {(0.0, 1.0)}
+    assert (
+        len(ablations_handlers.decoding_figure(ablation_rows.lines("decoding", (), "")).data) == 2
+    )  # nothing measured: the paper's panels alone
 
 
 @pytest.fixture
@@ -151,9 +198,20 @@ def test_one_click_runs_in_the_background_and_shows_ours_beside_the_paper(does, 
     board = json.loads(shown["board"])
     cells = {"layers": 9, "modules": 8, "decoding": 12}[kind]
     assert f"{cells} blends × 8 questions × 2 samples = {cells * 16} samples; at most" in before
-    assert shown["samples"] == cells * 16 and not shown["running"] and board["status"].startswith("Done in") and board["error"] == ""
-    assert "8 questions × 2 samples" in board["caption"] and "cap 200, seed 0" in board["caption"] and "measured here" in board["caption"]
-    assert board["cite"].startswith("Published: arXiv 2510.10977") and board["sentence"] and board["sentence"][-1] == "."
+    assert (
+        shown["samples"] == cells * 16
+        and not shown["running"]
+        and board["status"].startswith("Done in")
+        and board["error"] == ""
+    )
+    assert (
+        "8 questions × 2 samples" in board["caption"]
+        and "cap 200, seed 0" in board["caption"]
+        and "measured here" in board["caption"]
+    )
+    assert (
+        board["cite"].startswith("Published: arXiv 2510.10977") and board["sentence"] and board["sentence"][-1] == "."
+    )
     figure = json.loads(shown["figure"])
     assert figure["columns"] == board["columns"] and len(figure["rows"]) >= cells and len(figure["figure"]["data"]) >= 3
     assert "samples, all of them made." in does.estimate("mini", setup)
@@ -182,7 +240,12 @@ def test_a_run_is_watched_stopped_and_goes_on(does, task):
         state = does.page.jobs.get(name).wait(state.version, 10)
     found = does.show("layers", name, "")
     board = json.loads(found["board"])
-    assert found["running"] and board["total"] == 9 * 48 and board["status"].startswith("Running: ") and "tab is closed" in board["status"]
+    assert (
+        found["running"]
+        and board["total"] == 9 * 48
+        and board["status"].startswith("Running: ")
+        and "tab is closed" in board["status"]
+    )
     assert does.first("layers", "mini") == name
     with pytest.raises(UserError, match="running already"):
         does.start("mini", setup)
@@ -209,7 +272,10 @@ def test_precomputed_studies_are_there_on_first_open_and_labelled(does, task, tm
     assert first == name == does.first("modules", "mini") and "precomputed" in label and nothing[1] == ""
     board = json.loads(does.show("modules", name, "")["board"])
     assert "precomputed" in board["caption"] and "4 questions × 1 samples" in board["caption"]
-    assert does.first("layers", "mini") == "" and "paper's numbers alone" in json.loads(does.show("layers", "", "")["board"])["caption"]
+    assert (
+        does.first("layers", "mini") == ""
+        and "paper's numbers alone" in json.loads(does.show("layers", "", "")["board"])["caption"]
+    )
 
 
 def test_what_cannot_be_meant_or_is_too_much_is_told(does, task):
@@ -244,11 +310,16 @@ def test_a_page_without_a_store_still_shows_the_paper(tmp_path):
 
 def test_an_estimate_says_whence_it_is_known(does, task):
     does.page.bench().engine.rate = lambda: 1000.0
-    assert "about 29 s at 1,000 tokens/s" in does.estimate("mini", Setup.of("layers", 0.8, 8, 2, task, 200))  # 144 × 200 tokens at most
+    assert "about 29 s at 1,000 tokens/s" in does.estimate(
+        "mini", Setup.of("layers", 0.8, 8, 2, task, 200)
+    )  # 144 × 200 tokens at most
 
 
 def test_the_defaults_of_a_pair_fit_it():
     settings = type("Settings", (), {"task": "mini", "tokens": 1000})()
-    assert ablation_setup.fitting("layers", "mini", settings, ["mini"]).task == "mini" and ablation_setup.default("decoding").lam == 0.4
+    assert (
+        ablation_setup.fitting("layers", "mini", settings, ["mini"]).task == "mini"
+        and ablation_setup.default("decoding").lam == 0.4
+    )
     other = ablation_setup.fitting("layers", "qwen3-4b", settings, ["mini", "gsm8k"])
     assert (other.task, other.cap, other.samples) == ("gsm8k", 1000, 1)

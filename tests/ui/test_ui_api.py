@@ -100,17 +100,24 @@ def test_generate_streams_and_ends_with_the_verdict(site):
     last = states[-1]
     said = script(site.engine.asked[0])
     assert all(last["text"].startswith(s["text"]) for s in states) and last["state"] == "done" and last["text"] == said
-    assert last["verdict"] == ("correct" if said.endswith("is 7.") else "wrong") and last["think_closed"] == ("</think>" in said)
+    assert last["verdict"] == ("correct" if said.endswith("is 7.") else "wrong") and last["think_closed"] == (
+        "</think>" in said
+    )
     assert last["thought"] + last["answer_text"] == said.replace("<think>", "").replace("</think>", "")
     assert last["tokens"] >= last["think_tokens"]
 
 
 def test_strip_answers_at_every_lambda_in_one_call(site):
-    last = list(site.api.strip("What is 3 + 4?", "0:1:0.25", temperature=0, cap=9, layers="1-3", modules="mlp,norm"))[-1]
+    last = list(site.api.strip("What is 3 + 4?", "0:1:0.25", temperature=0, cap=9, layers="1-3", modules="mlp,norm"))[
+        -1
+    ]
     assert [f["lam"] for f in last] == [0, 0.25, 0.5, 0.75, 1] and {f["state"] for f in last} == {"done"}
     assert {f["verdict"] for f in last} == {None} and all(f["truncated"] and f["tokens"] == 9 for f in last)
     asked = site.engine.asked[0]
-    assert asked.recipe.scope == Scope("1-3", ("mlp", "norm")) and (asked.decoding.temperature, asked.decoding.cap) == (0, 9)
+    assert asked.recipe.scope == Scope("1-3", ("mlp", "norm")) and (asked.decoding.temperature, asked.decoding.cap) == (
+        0,
+        9,
+    )
 
 
 def test_a_reader_that_goes_away_stops_its_run(tmp_path):
@@ -152,7 +159,10 @@ def test_what_is_wrong_is_said(site, call, words):
 
 def test_pairs_and_questions(site):
     (pair,) = site.api.pairs()
-    assert pair == {**pair, "name": "mini", "title": "Scripted pair", "loaded": True, "layers": 6} and "linear" in pair["methods"]
+    assert (
+        pair == {**pair, "name": "mini", "title": "Scripted pair", "loaded": True, "layers": 6}
+        and "linear" in pair["methods"]
+    )
     assert {q["q"]: q["gold"] for q in site.api.questions()} == {q.text: q.answer for q in QUESTIONS}
     assert [q["family"] for q in site.api.questions(family="stories")] == ["stories"]
     assert site.api.questions(2, seed=5) == site.api.questions(3, seed=5)[:2]
@@ -162,9 +172,17 @@ def test_a_recipe_in_every_form_reads_back(site):
     wanted = Recipe("mini", "linear", 0.3, Scope("2-5", ("mlp",)))
     forms = site.api.recipe(0.3, layers="2-5", modules="mlp")
     assert forms["hash"] == wanted.hash
-    assert recipe_io.from_yaml(forms["yaml"]) == recipe_io.from_json(forms["json"]) == recipe_io.from_query(forms["query"]) == wanted
+    assert (
+        recipe_io.from_yaml(forms["yaml"])
+        == recipe_io.from_json(forms["json"])
+        == recipe_io.from_query(forms["query"])
+        == wanted
+    )
     assert "--lambda 0.3" in forms["command"]
-    assert "merge_method: linear" in site.api.recipe(0.3)["mergekit"] and site.api.recipe(0.3, "topk_override")["mergekit"] is None
+    assert (
+        "merge_method: linear" in site.api.recipe(0.3)["mergekit"]
+        and site.api.recipe(0.3, "topk_override")["mergekit"] is None
+    )
 
 
 def test_a_sweep_runs_in_the_background_and_is_measured(site):
@@ -208,7 +226,9 @@ def test_no_table_of_events_is_made_that_nobody_reads(served, monkeypatch):
     tables = []
     monkeypatch.setattr(Queue, "_get_df", staticmethod(lambda records: tables.append(len(records))))
     assert served[1].predict("What is 3 + 4?", api_name="/generate")["state"] == "done"
-    assert served[1].predict("What is 3 + 5?", api_name="/generate")["state"] == "done"  # what ends the first one has run by now
+    assert (
+        served[1].predict("What is 3 + 5?", api_name="/generate")["state"] == "done"
+    )  # what ends the first one has run by now
     assert not tables
 
 
@@ -217,7 +237,12 @@ def test_the_api_page_lists_these_endpoints_and_no_other(served):
     found = client.view_api(return_format="dict")
     assert set(found["named_endpoints"]) == {f"/{name}" for name in NAMES} and not found["unnamed_endpoints"]
     types = {p["parameter_name"]: p["python_type"]["type"] for p in found["named_endpoints"]["/generate"]["parameters"]}
-    assert (types["prompt"], types["lam"], types["top_k"], types["params"]) == ("str", "float", "int", "None | dict(str, float)")
+    assert (types["prompt"], types["lam"], types["top_k"], types["params"]) == (
+        "str",
+        "float",
+        "int",
+        "None | dict(str, float)",
+    )
     gives = found["named_endpoints"]["/strip"]["returns"][0]["python_type"]["type"]
     assert gives.startswith("list[dict(lam: float, state: str, text: str") and "verdict: None | str" in gives
     assert all(p["parameter_has_default"] for p in found["named_endpoints"]["/sweep"]["parameters"])
@@ -266,7 +291,9 @@ def test_a_cancelled_job_leaves_the_engine(served):
 def test_plain_http_works(served):
     _, client = served
     base = client.src.rstrip("/") + "/gradio_api/call/questions"
-    request = urllib.request.Request(base, json.dumps({"data": [1, 0, "stories"]}).encode(), {"content-type": "application/json"})
+    request = urllib.request.Request(
+        base, json.dumps({"data": [1, 0, "stories"]}).encode(), {"content-type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=30) as answer:
         event = json.load(answer)["event_id"]
     with urllib.request.urlopen(f"{base}/{event}", timeout=30) as stream:

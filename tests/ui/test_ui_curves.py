@@ -31,7 +31,9 @@ def item(i: int) -> Item:
     return Item("sums", f"q{i}", f"What is {i} + 4?", str(i + 4))
 
 
-def swept(store: Store, name: str, questions: range = range(12), samples: int = 3, lams=LAMS, recipe: Recipe | None = None) -> None:
+def swept(
+    store: Store, name: str, questions: range = range(12), samples: int = 3, lams=LAMS, recipe: Recipe | None = None
+) -> None:
     items = tuple(map(item, questions))
     plan = Plan("sums", grid(recipe or Recipe(), lams, DECODING), len(items), samples)
     list(Runner(store, plan, items, lambda pair: scripted_bench(), name=name).run())
@@ -67,14 +69,25 @@ def test_the_small_multiples_show_what_was_measured(a, rows_of_a):
     mean, passed, vote = traces(figure, "y")
     assert mean["x"] == list(LAMS) and [mean["name"], passed["name"], vote["name"]] == ["mean", "pass@k", "vote@k"]
     assert mean["y"] == pytest.approx([np.mean([s.verdict == "correct" for s in rows_of_a[lam]]) for lam in LAMS])
-    by_question = [{q: [s.correct for s in rows_of_a[lam] if s.item == q] for q in {s.item for s in rows_of_a[lam]}} for lam in LAMS]
-    assert passed["y"] == pytest.approx([np.mean([any(c) for c in questions.values()]) for questions in by_question])  # k = n
-    assert traces(figure, "y2")[0]["y"] == pytest.approx([np.mean([s.think_closed for s in rows_of_a[lam]]) for lam in LAMS])
+    by_question = [
+        {q: [s.correct for s in rows_of_a[lam] if s.item == q] for q in {s.item for s in rows_of_a[lam]}}
+        for lam in LAMS
+    ]
+    assert passed["y"] == pytest.approx(
+        [np.mean([any(c) for c in questions.values()]) for questions in by_question]
+    )  # k = n
+    assert traces(figure, "y2")[0]["y"] == pytest.approx(
+        [np.mean([s.think_closed for s in rows_of_a[lam]]) for lam in LAMS]
+    )
     assert traces(figure, "y3")[0]["y"] == pytest.approx([np.mean([s.tokens for s in rows_of_a[lam]]) for lam in LAMS])
     over = [[1 - s.first_correct / s.tokens for s in rows_of_a[lam] if s.correct] for lam in LAMS]
-    weights = [np.mean(x) for x in over]  # every question has as many samples, so the mean over right samples is the ratio of sums
+    weights = [
+        np.mean(x) for x in over
+    ]  # every question has as many samples, so the mean over right samples is the ratio of sums
     assert traces(figure, "y4")[0]["y"] == pytest.approx(weights)
-    assert figure["layout"]["xaxis"]["anchor"] == "y4" and "yaxis5" not in figure["layout"]  # one λ axis, no second y axis
+    assert (
+        figure["layout"]["xaxis"]["anchor"] == "y4" and "yaxis5" not in figure["layout"]
+    )  # one λ axis, no second y axis
     assert not any("overlaying" in axis for name, axis in figure["layout"].items() if name.startswith("yaxis"))
     assert mean["customdata"][3] == ["a", a.rows[3].key] and "n = 12 questions × 3 samples" in mean["hovertext"][3]
     table = [dict(zip(columns, row, strict=True)) for row in rows]
@@ -88,7 +101,9 @@ def test_bands_are_the_intervals_and_stages_are_painted(a):
     band = next(t for t in figure["data"] if t.get("fill") == "toself")
     n = len(LAMS)
     assert band["x"] == [*LAMS, *reversed(LAMS)]
-    assert band["y"][:n] == [p["mean_ci"][1] for p in a.points] and band["y"][n:] == [p["mean_ci"][0] for p in reversed(a.points)]
+    assert band["y"][:n] == [p["mean_ci"][1] for p in a.points] and band["y"][n:] == [
+        p["mean_ci"][0] for p in reversed(a.points)
+    ]
     low, high = a.stages["stage2"]
     spans = [x for s in figure["layout"]["shapes"] for x in (s["x0"], s["x1"])]
     assert spans == pytest.approx([0, low, low, high, high, 1])
@@ -112,7 +127,9 @@ def test_a_published_curve_is_the_paper_s_and_says_so(a):
     assert paper.name.startswith("published: ") and "arXiv 2510.10977" in paper.about
     figure, columns, rows = curves_figures.multiples([a, paper])
     tokens = traces(figure, "y3")
-    assert figure["layout"]["yaxis3"]["title"]["text"] == "tokens ÷ tokens at λ 1"  # 20,000 and 70 tokens have no common scale
+    assert (
+        figure["layout"]["yaxis3"]["title"]["text"] == "tokens ÷ tokens at λ 1"
+    )  # 20,000 and 70 tokens have no common scale
     assert tokens[0]["y"][-1] == 1 and tokens[1]["y"] == pytest.approx([p["tokens"] / 22813 for p in paper.points])
     assert tokens[1]["name"].startswith("published: ") and tokens[1]["customdata"] == [None] * len(paper.points)
     assert {row[1] for row in rows} == {"live", "published"}
@@ -133,20 +150,26 @@ def test_the_pareto_chart_marks_improvements_with_their_probability(a):
     assert (rings[8], rings[6], rings[0]) == (4, 2, 0)
     assert "improves on Thinking (more right, fewer tokens): 97.6 % of draws" in line["hovertext"][8]
     table = [dict(zip(columns, row, strict=True)) for row in rows]
-    for r in table:  # by definition: nobody has fewer or equal tokens and higher or equal accuracy, one of them strictly
+    for (
+        r
+    ) in table:  # by definition: nobody has fewer or equal tokens and higher or equal accuracy, one of them strictly
         better = [
             o for o in table
             if o["Tokens"] <= r["Tokens"] and o["Mean (%)"] >= r["Mean (%)"] and (o["Tokens"], o["Mean (%)"]) != (r["Tokens"], r["Mean (%)"])
         ]  # fmt: skip
         assert r["On the Pareto front"] == ("no" if better else "yes")
-    assert a.points[0]["improves_thinking"] is None and a.points[5]["improves_thinking"] is not None  # a parent improves on nobody
+    assert (
+        a.points[0]["improves_thinking"] is None and a.points[5]["improves_thinking"] is not None
+    )  # a parent improves on nobody
 
 
 def test_a_hostile_name_is_text(a):
     bad = "<img src=x onerror=alert(1)>&amp;"
     figure, _, rows = curves_figures.multiples([replace(a, name=bad), replace(a, name="b")])
     names = {t.get("name") for t in figure["data"]} | {h for t in figure["data"] for h in t.get("hovertext", ())}
-    assert not any("<img" in str(n) for n in names) and any("&lt;img src=x onerror=alert(1)&gt;&amp;amp;" in str(n) for n in names)
+    assert not any("<img" in str(n) for n in names) and any(
+        "&lt;img src=x onerror=alert(1)&gt;&amp;amp;" in str(n) for n in names
+    )
     assert rows[0][0] == bad  # the table is made of text nodes
 
 
@@ -158,7 +181,9 @@ def test_the_best_lambda_for_a_budget(a, rows_of_a):
     best = max((lam for lam in LAMS if tokens[lam] <= limit), key=lambda lam: (right[lam], -tokens[lam]))
     told = curve_sentences.budget(a, limit)
     gap = 100 * (right[best] - right[1.0])
-    assert f"λ {best:g}: {100 * right[best]:.1f} %" in told and f"{gap:+.1f} points [" in told and "12 questions" in told
+    assert (
+        f"λ {best:g}: {100 * right[best]:.1f} %" in told and f"{gap:+.1f} points [" in told and "12 questions" in told
+    )
     assert "no measured λ stays within 1 tokens" in curve_sentences.budget(a, 1)
     same = replace(a, points=a.points[9:], rows=(a.rows[9], a.rows[10]))  # λ 0.9 and 1 are alike
     twin = curve_sentences.budget(same, 1000)
@@ -180,7 +205,9 @@ def test_curves_are_subtracted_question_by_question(measured, a):
         assert p["mean"].questions == 6 and p["mean"].value == pytest.approx(mean["b"] - mean["a"])
         assert p["mean"].low <= p["mean"].value <= p["mean"].high
     chart, columns, rows = compare.figure([found])
-    assert [t["y"] for t in chart["data"] if t["mode"] == "lines+markers"][0] == pytest.approx([100 * p["mean"].value for p in found.points])
+    assert [t["y"] for t in chart["data"] if t["mode"] == "lines+markers"][0] == pytest.approx(
+        [100 * p["mean"].value for p in found.points]
+    )
     assert dict(zip(columns, rows[0], strict=True))["Shared questions"] == 6
     (itself,) = compare.differences([a, a], samples, {})
     assert all((p["mean"].value, p["mean"].low, p["mean"].high) == (0, 0, 0) for p in itself.points)
@@ -229,8 +256,12 @@ def test_precomputed_studies_are_there_and_labelled(measured, tmp_path):
 def test_a_page_without_a_store_still_says_something(tmp_path):
     handlers = tab(None, tmp_path)
     assert handlers.choices() == [] and handlers.first([], "mini") == ([], []) and handlers.stands() == []
-    names, published, messages = handlers.opening([], [], "mini")  # nothing measured: a published curve, which says that it is one
-    assert (names, messages) == ([], []) and "published · arXiv" in json.loads(handlers.show(names, published)["bar"])["lines"][0]["about"]
+    names, published, messages = handlers.opening(
+        [], [], "mini"
+    )  # nothing measured: a published curve, which says that it is one
+    assert (names, messages) == ([], []) and "published · arXiv" in json.loads(handlers.show(names, published)["bar"])[
+        "lines"
+    ][0]["about"]
     assert "no store" in handlers.act("start", {"task": "mini"}, "mini")[1]
 
 
@@ -242,7 +273,9 @@ def test_the_samples_of_a_point(measured, rows_of_a, tmp_path):
     whole = handlers.samples(asked)
     assert whole["counts"]["all"] == len(samples) == whole["found"] == len(whole["rows"])
     assert whole["counts"]["correct"] == sum(s.verdict == "correct" for s in samples) > 0
-    assert whole["counts"]["wrong"] == sum(s.verdict == "wrong" for s in samples) > 0 and whole["counts"]["truncated"] == 0
+    assert (
+        whole["counts"]["wrong"] == sum(s.verdict == "wrong" for s in samples) > 0 and whole["counts"]["truncated"] == 0
+    )
     wrong = handlers.samples({**asked, "filter": "wrong", "sort": "most tokens"})
     assert [r["verdict"] for r in wrong["rows"]] == ["wrong"] * whole["counts"]["wrong"]
     assert [r["tokens"] for r in wrong["rows"]] == sorted((r["tokens"] for r in wrong["rows"]), reverse=True)
@@ -250,9 +283,16 @@ def test_the_samples_of_a_point(measured, rows_of_a, tmp_path):
     assert len(hits) == 3 and {r["question"] for r in hits} == {"What is 7 + 4?"}
     thinks = handlers.samples({**asked, "search": "let me see"})["found"]  # in the response alone
     assert thinks == sum(s.think_closed for s in samples)
-    assert "no such point" in handlers.samples({"study": "a", "cell": "x"})["error"] and "no point" in handlers.samples([])["error"]
+    assert (
+        "no such point" in handlers.samples({"study": "a", "cell": "x"})["error"]
+        and "no point" in handlers.samples([])["error"]
+    )
     content = handlers.sample({"study": "a", "key": hits[0]["key"]})
-    assert content["view"]["lam"] == 0.7 and content["view"]["q"] == "What is 7 + 4?" and "sample 1 of this question" in content["label"]
+    assert (
+        content["view"]["lam"] == 0.7
+        and content["view"]["q"] == "What is 7 + 4?"
+        and "sample 1 of this question" in content["label"]
+    )
     stored = measured.sample(hits[0]["key"])
     assert content["view"]["seed"] == stored.seed and content["frames"]["0.7"]["tokens"] == stored.tokens
 
@@ -263,18 +303,31 @@ def test_the_samples_of_a_point(measured, rows_of_a, tmp_path):
 @pytest.fixture
 def task(tmp_path):
     path = tmp_path / "sums.jsonl"
-    path.write_text("".join(json.dumps({"question": f"What is {i} + 4?", "answer": str(i + 4)}) + "\n" for i in range(20)))
+    path.write_text(
+        "".join(json.dumps({"question": f"What is {i} + 4?", "answer": str(i + 4)}) + "\n" for i in range(20))
+    )
     return str(path)
 
 
 def form(task: str, **more) -> dict:
-    return {**sweep_request.DEFAULTS, "task": task, "questions": 5, "samples": 2, "lams": "0:1:0.25", "cap": 200, **more}
+    return {
+        **sweep_request.DEFAULTS,
+        "task": task,
+        "questions": 5,
+        "samples": 2,
+        "lams": "0:1:0.25",
+        "cap": 200,
+        **more,
+    }
 
 
 def test_a_form_becomes_a_plan_and_a_command(task):
     found = sweep_request.read(form(task, methods=["linear", "slerp"], layers="0-2", name="  my   sweep "), "mini")
     assert len(found.plan.cells) == 10 and len(found.items) == 5 and found.name == "my sweep" and found.refine == 0
-    assert {c.recipe.scope.layers for c in found.plan.cells} == {"0-2"} and {c.group for c in found.plan.cells} == {"linear", "slerp"}
+    assert {c.recipe.scope.layers for c in found.plan.cells} == {"0-2"} and {c.group for c in found.plan.cells} == {
+        "linear",
+        "slerp",
+    }
     assert sweep_request.read(form(task, grid=sweep_request.REFINED), "mini").refine == sweep_request.REFINE_ROUNDS
     from mi_explorer.cli.main import parser
     from mi_explorer.cli.options import decoding_of
@@ -282,9 +335,20 @@ def test_a_form_becomes_a_plan_and_a_command(task):
     words_ = shlex.split(found.plan.command)
     assert words_[:3] == ["python", "-m", "mi_explorer"]
     args = parser().parse_args(words_[3:])
-    assert (args.task, args.questions, args.samples, args.method, args.layers) == (task, "5", "2", "linear,slerp", "0-2")
+    assert (args.task, args.questions, args.samples, args.method, args.layers) == (
+        task,
+        "5",
+        "2",
+        "linear,slerp",
+        "0-2",
+    )
     assert args.lams == ["0,0.25,0.5,0.75,1"] and decoding_of(args) == DECODING
-    for bad, word in (({"questions": 0}, "Questions"), ({"lams": "0:1"}, "range"), ({"methods": []}, "method"), ({"samples": 1.5}, "whole")):
+    for bad, word in (
+        ({"questions": 0}, "Questions"),
+        ({"lams": "0:1"}, "range"),
+        ({"methods": []}, "method"),
+        ({"samples": 1.5}, "whole"),
+    ):
         with pytest.raises(UserError, match=word):
             sweep_request.read(form(task, **bad), "mini")
 
@@ -293,7 +357,9 @@ def test_a_sweep_runs_stops_goes_on_after_a_restart_and_grows(task, tmp_path):
     store = Store(tmp_path / "s.db")
     jobs = Jobs()
     handlers = tab(store, tmp_path, jobs, ScriptedEngine(rows=2, delay=0.002))
-    assert handlers.runs.cost(form(task), "mini").startswith("50 samples; at most 10 thousand tokens (200 a sample, the token limit")
+    assert handlers.runs.cost(form(task), "mini").startswith(
+        "50 samples; at most 10 thousand tokens (200 a sample, the token limit"
+    )
     name, problem = handlers.act("start", form(task, name="mine"), "mini", "me")
     assert (name, problem) == ("mine", "") and store.find("mine") is not None
     assert "running already" in handlers.act("start", form(task, name="mine"), "mini", "me")[1]
@@ -339,9 +405,16 @@ def test_an_open_page_lets_only_its_owner_steer_and_bounds_sizes(task, tmp_path)
     assert "at most 5,000" in handlers.act("start", form(task, questions=20, samples=60), "mini", "me")[1]
     assert handlers.act("start", form(task, name="mine"), "mini", "me")[1] == ""
     jobs.get("mine").join(30)
-    for act in (("delete", "mine", "you"), ("rename", "mine", "x", "you"), ("extend", "mine", 6, 3, "", "you"), ("refine", "mine", "")):
+    for act in (
+        ("delete", "mine", "you"),
+        ("rename", "mine", "x", "you"),
+        ("extend", "mine", 6, 3, "", "you"),
+        ("refine", "mine", ""),
+    ):
         assert "somebody else" in handlers.act(*act)[1]
-    assert "somebody else" in handlers.act("start", form(task, name="mine"), "mini", "you")[1]  # a name does not open it either
+    assert (
+        "somebody else" in handlers.act("start", form(task, name="mine"), "mini", "you")[1]
+    )  # a name does not open it either
     assert handlers.act("rename", "mine", "ours", "me")[1] == ""
 
 

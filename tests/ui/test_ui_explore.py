@@ -25,7 +25,21 @@ def request(kind="strip", **view):
 def test_a_strip_is_eleven_frames_and_the_lambdas_looked_at():
     bench = FakeBench()
     last = list(Explore(bench).run(request(lam=0.45, pins=[0.33, 1])))[-1]
-    assert sorted(f["lam"] for f in last["frames"].values()) == [0, 0.1, 0.2, 0.3, 0.33, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1]
+    assert sorted(f["lam"] for f in last["frames"].values()) == [
+        0,
+        0.1,
+        0.2,
+        0.3,
+        0.33,
+        0.4,
+        0.45,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+        1,
+    ]
     assert last["state"] == "done" and last["message"] == ""
     assert {a.recipe.lam for a in bench.asked} == {f["lam"] for f in last["frames"].values()}
     one = last["frames"]["1"]
@@ -48,12 +62,17 @@ def test_states_are_json_and_texts_only_grow():
 
 def test_no_two_states_share_what_may_change():
     states = list(Explore(FakeBench()).run(request()))
-    assert len({id(s["frames"]) for s in states}) == len(states)  # Gradio sends differences: a shared dict would differ in nothing
+    assert len({id(s["frames"]) for s in states}) == len(
+        states
+    )  # Gradio sends differences: a shared dict would differ in nothing
 
 
 def test_run_here_makes_one_frame_and_tells_the_whole_story():
     bench = FakeBench()
-    kept = [{"lam": x / 10, "tokens": 5, "state": "done", "closed": x > 4, "verdict": "correct", "first": 5} for x in range(11)]
+    kept = [
+        {"lam": x / 10, "tokens": 5, "state": "done", "closed": x > 4, "verdict": "correct", "first": 5}
+        for x in range(11)
+    ]
     last = list(Explore(bench).run({**request("here", lam=0.47), "kept": kept}))[-1]
     assert list(last["frames"]) == ["0.47"] and len(bench.asked) == 1
     assert last["sentence"].startswith("Thought appears between λ 0.4 and 0.47. Every one of the 12 answers is right.")
@@ -74,7 +93,12 @@ def test_run_here_makes_one_frame_and_tells_the_whole_story():
 )
 def test_what_cannot_run_is_one_state_with_a_word(sent, said):
     states = list(Explore(FakeBench()).run(sent))
-    assert len(states) == 1 and states[0]["state"] == "failed" and said in states[0]["message"] and states[0]["frames"] == {}
+    assert (
+        len(states) == 1
+        and states[0]["state"] == "failed"
+        and said in states[0]["message"]
+        and states[0]["frames"] == {}
+    )
 
 
 def test_stop_ends_within_a_moment_and_keeps_the_text():
@@ -113,7 +137,10 @@ def test_a_broken_engine_keeps_the_partial_text(caplog):
 
     last = list(Explore(Broken()).run(request()))[-1]
     assert last["state"] == "failed" and "RuntimeError" in last["message"] and "kept" in last["message"]
-    assert last["frames"]["1"]["thought"].startswith("First I add the numbers") and last["frames"]["1"]["state"] == "cancelled"
+    assert (
+        last["frames"]["1"]["thought"].startswith("First I add the numbers")
+        and last["frames"]["1"]["state"] == "cancelled"
+    )
     assert last["frames"]["0"]["state"] == "done" and "device on fire" in caplog.text
 
 
@@ -121,7 +148,11 @@ def test_one_failed_row_leaves_its_companions():
     class OneFails(FakeBench):
         def _snapshot(self, ask, *rest):
             made = super()._snapshot(ask, *rest)
-            return made if ask.recipe.lam != 0.5 else Snapshot(made.id, made.recipe, made.decoding, "failed", made.trace, message="No room.")
+            return (
+                made
+                if ask.recipe.lam != 0.5
+                else Snapshot(made.id, made.recipe, made.decoding, "failed", made.trace, message="No room.")
+            )
 
     last = list(Explore(OneFails()).run(request()))[-1]
     assert last["state"] == "failed" and last["message"] == "No room."
@@ -133,7 +164,10 @@ def test_two_visitors_run_side_by_side():
     out = {}
 
     def visitor(name, gold):
-        states = [(time.monotonic(), s) for s in explore.run({"token": name * 16, "kind": "here", "view": {"q": "?", "gold": gold, "lam": 1}})]
+        states = [
+            (time.monotonic(), s)
+            for s in explore.run({"token": name * 16, "kind": "here", "view": {"q": "?", "gold": gold, "lam": 1}})
+        ]
         out[name] = states
 
     threads = [threading.Thread(target=visitor, args=a, daemon=True) for a in (("a", "31"), ("b", "47"))]
@@ -154,7 +188,11 @@ def test_questions_are_drawn_from_the_task_and_differ():
 def test_an_address_for_another_pair_or_too_many_layers_is_answered_with_a_word():
     explore = Explore(FakeBench())
     opened = explore.open({"pair": "qwen3-4b", "lam": "0.3"})
-    assert opened["view"]["pair"] == "mini" and opened["view"]["lam"] == 0.3 and "“mini” is loaded here" in opened["messages"][0]
+    assert (
+        opened["view"]["pair"] == "mini"
+        and opened["view"]["lam"] == 0.3
+        and "“mini” is loaded here" in opened["messages"][0]
+    )
     opened = explore.open({"layers": "0-40"})
     assert opened["view"]["layers"] == "all" and "layers 0-5" in opened["messages"][0]
     assert explore.open({"lam": "0.3", "utm": "x"})["given"] == ["lam"]
@@ -172,8 +210,13 @@ def snapshot(text, gold=None, finish="stop"):
 
 
 def test_a_frame_shows_parts_without_the_white_space_around_them():
-    made = board.frame(snapshot("<think>\nWait, 3 + 4 is 7. The answer is 7. Let me check it.\n</think>\n\nThe answer is 7.", "7"))
-    assert made["thought"] == "Wait, 3 + 4 is 7. The answer is 7. Let me check it." and made["answer"] == "The answer is 7."
+    made = board.frame(
+        snapshot("<think>\nWait, 3 + 4 is 7. The answer is 7. Let me check it.\n</think>\n\nThe answer is 7.", "7")
+    )
+    assert (
+        made["thought"] == "Wait, 3 + 4 is 7. The answer is 7. Let me check it."
+        and made["answer"] == "The answer is 7."
+    )
     assert [made["thought"][s:e] for s, e, _ in made["spots"]["thought"]] == ["Wait", "check"]
     assert made["mark"]["part"] == "thought" and made["thought"][: made["mark"]["at"]].rstrip().endswith("7.")
     assert made["markers"] == {"reflect": 1, "switch": 0, "verify": 1}

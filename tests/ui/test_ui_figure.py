@@ -11,14 +11,21 @@ from mi_explorer.ui import plotly_component
 
 
 def test_labels_show_tags_as_typed():
-    assert plotly_component.plain("<a href='javascript:x'>λ & co</a>") == "&lt;a href='javascript:x'&gt;λ &amp; co&lt;/a&gt;"
+    assert (
+        plotly_component.plain("<a href='javascript:x'>λ & co</a>")
+        == "&lt;a href='javascript:x'&gt;λ &amp; co&lt;/a&gt;"
+    )
 
 
 def test_content_reads_back_without_plotly_s_template():
     drawn = go.Figure(go.Scatter(x=[0, 1], y=[0.25, 0.5]), go.Layout(xaxis_title="λ"))
     back = json.loads(plotly_component.content(drawn, ["λ", "accuracy (%)"], [[0, 25.0], [1, None]], "accuracy"))
     assert back["figure"]["data"][0]["y"] == [0.25, 0.5] and "template" not in back["figure"]["layout"]
-    assert back["columns"] == ["λ", "accuracy (%)"] and back["rows"] == [[0, 25.0], [1, None]] and back["name"] == "accuracy"
+    assert (
+        back["columns"] == ["λ", "accuracy (%)"]
+        and back["rows"] == [[0, 25.0], [1, None]]
+        and back["name"] == "accuracy"
+    )
 
 
 def test_plotly_s_script_is_sent_compressed_from_here():

@@ -42,9 +42,23 @@ def test_a_strip_of_other_weights_says_so_and_is_not_scored(made):
 def test_the_question_that_shows_the_change_is_chosen():
     def frame(lam, closed, verdict, tokens):
         text = {"thought": "step " * tokens if closed else "", "answer": f"{tokens} tokens"}
-        return {"lam": lam, "closed": closed, "verdict": verdict, "tokens": tokens, "state": "done", "truncated": False, "looped": False, **text}
+        return {
+            "lam": lam,
+            "closed": closed,
+            "verdict": verdict,
+            "tokens": tokens,
+            "state": "done",
+            "truncated": False,
+            "looped": False,
+            **text,
+        }
 
-    story = [frame(0, False, "wrong", 20), frame(0.5, False, "correct", 30), frame(0.6, True, "correct", 90), frame(1, True, "correct", 150)]
+    story = [
+        frame(0, False, "wrong", 20),
+        frame(0.5, False, "correct", 30),
+        frame(0.6, True, "correct", 90),
+        frame(1, True, "correct", 150),
+    ]
     flat = [frame(lam, False, "correct", 20) for lam in (0, 0.5, 0.6, 1)]
     failing = [dict(f, verdict="wrong") for f in story]
     dull = [dict(f, thought="always", answer="the same") for f in story]
@@ -87,4 +101,7 @@ def test_a_broken_scorer_is_said_and_not_thrown(made):
     explore = Explore(bench)
     explore.keep(demo_strip.TOKEN, {s.id: s for s in demo_strip.snapshots(content, bench)})
     bench.score = lambda snapshot: 1 / 0
-    assert explore.score({"token": demo_strip.TOKEN, "id": "1"})["error"] == "The trace could not be scored (ZeroDivisionError)."
+    assert (
+        explore.score({"token": demo_strip.TOKEN, "id": "1"})["error"]
+        == "The trace could not be scored (ZeroDivisionError)."
+    )

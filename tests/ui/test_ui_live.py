@@ -22,7 +22,7 @@ JSON = [(b"content-type", b"application/json; charset=utf-8")]
 
 # -- pieces -------------------------------------------------------------------------------------------------------------
 
-texts = st.text(st.sampled_from("ab\n \u2028é日👩\u200d🔬\ud800\"\\"), max_size=6)
+texts = st.text(st.sampled_from('ab\n \u2028é日👩\u200d🔬\ud800"\\'), max_size=6)
 marks = st.none() | st.lists(st.integers(0, 2), max_size=2)
 frames = st.fixed_dictionaries({"tokens": st.integers(0, 3), "mark": marks, "thought": texts, "answer": texts})
 
@@ -122,7 +122,9 @@ def test_the_line_has_an_end_and_nobody_may_fill_it_alone():
     full = apart(flood(3, Limits(), [Visitor(str(i)) for i in range(5)]))
     assert full[:3] == [""] * 3 and all("3 runs are waiting" in words for words in full[3:])
     alone = apart(flood(100, Limits(), [Visitor("ann")] * (WAITING + 2) + [Visitor("bob")]))
-    assert [bool(words) for words in alone] == [False] * WAITING + [True, True, False] and "requests of yours" in alone[-2]
+    assert [bool(words) for words in alone] == [False] * WAITING + [True, True, False] and "requests of yours" in alone[
+        -2
+    ]
     crowd = [Visitor(str(i), "10.0.0.1") for i in range(WAITING + 5)] + [Visitor("far", "10.0.0.2")]
     near = apart(flood(100, Limits(address_runs=WAITING + 3), crowd))
     assert [bool(words) for words in near] == [False] * (WAITING + 3) + [True, True, False]
@@ -135,7 +137,12 @@ class Runs:
     """Runs that say a word whenever `more` is set, until they are stopped or have said three."""
 
     def __init__(self):
-        self.more, self.stopped, self.closed, self.asked = threading.Semaphore(0), threading.Event(), threading.Event(), []
+        self.more, self.stopped, self.closed, self.asked = (
+            threading.Semaphore(0),
+            threading.Event(),
+            threading.Event(),
+            [],
+        )
 
     def begin(self, request, who):
         self.asked.append((request, who))
@@ -144,7 +151,11 @@ class Runs:
                 while not self.more.acquire(timeout=0.01):
                     if self.stopped.is_set():
                         return
-                yield {"token": TOKEN, "state": "running", "frames": {"1": {"tokens": n, "thought": "x" * n, "answer": ""}}}
+                yield {
+                    "token": TOKEN,
+                    "state": "running",
+                    "frames": {"1": {"tokens": n, "thought": "x" * n, "answer": ""}},
+                }
             yield {"token": TOKEN, "state": "done", "frames": {"1": {"tokens": 3, "thought": "xxx", "answer": ""}}}
         finally:
             self.closed.set()
@@ -195,8 +206,17 @@ REQUEST = json.dumps({"token": TOKEN, "tab": "t" * 100}).encode()
 def test_states_are_sent_as_they_are_made():
     runs = Runs()
     status, headers, body = apart(asked(runs, Line(1, 1, Limits(), lambda: 0.0), REQUEST))
-    assert status == 200 and headers[b"content-type"].startswith(b"text/event-stream") and headers[b"x-accel-buffering"] == b"no"
-    assert [(s["state"], s["frames"]["1"]["thought"]) for s in words(body)] == [("running", ""), ("running", "x"), ("running", "xx"), ("done", "xxx")]
+    assert (
+        status == 200
+        and headers[b"content-type"].startswith(b"text/event-stream")
+        and headers[b"x-accel-buffering"] == b"no"
+    )
+    assert [(s["state"], s["frames"]["1"]["thought"]) for s in words(body)] == [
+        ("running", ""),
+        ("running", "x"),
+        ("running", "xx"),
+        ("done", "xxx"),
+    ]
     assert runs.asked[0][1] == Visitor("t" * 64, "10.0.0.1")
     assert not runs.stopped.is_set(), "what has ended is not stopped: its token would be remembered as unwanted"
 
@@ -229,7 +249,12 @@ def test_who_waits_is_told_and_then_served():
         states = list(words(apart(visit())[2]))
     finally:
         live.BEAT = before
-    assert states[0] == {"token": TOKEN, "state": "waiting", "waits": {"what": "turn", "place": 1, "of": 1, "seconds": None}, "frames": {}}
+    assert states[0] == {
+        "token": TOKEN,
+        "state": "waiting",
+        "waits": {"what": "turn", "place": 1, "of": 1, "seconds": None},
+        "frames": {},
+    }
     assert [s["state"] for s in states[-2:]] == ["running", "done"]
 
 
@@ -254,11 +279,20 @@ def test_what_is_no_request_is_said_to_be_none(body, headers, status):
 
 
 @pytest.mark.parametrize(
-    ("cookie", "status"), [(b"", 401), (b"access-token-c=guess", 401), (b"access-token-c=secret", 200), (b"access-token-unsecure-c=secret", 200)]
+    ("cookie", "status"),
+    [
+        (b"", 401),
+        (b"access-token-c=guess", 401),
+        (b"access-token-c=secret", 200),
+        (b"access-token-unsecure-c=secret", 200),
+    ],
 )
 def test_only_who_is_signed_in_may_run(cookie, status):
     runs = Runs()
-    assert apart(asked(runs, Line(1, 1, Limits(), lambda: 0.0), REQUEST, auth=SimpleNamespace(), cookie=cookie))[0] == status
+    assert (
+        apart(asked(runs, Line(1, 1, Limits(), lambda: 0.0), REQUEST, auth=SimpleNamespace(), cookie=cookie))[0]
+        == status
+    )
     assert bool(runs.asked) is (status == 200)
 
 
@@ -269,7 +303,11 @@ def test_what_the_password_check_reads_is_gradios_own():
     from gradio.routes import App
 
     text = inspect.getsource(App)
-    assert 'f"access-token-{app.cookie_id}"' in text and 'f"access-token-unsecure-{app.cookie_id}"' in text and "app.tokens[token] = username" in text
+    assert (
+        'f"access-token-{app.cookie_id}"' in text
+        and 'f"access-token-unsecure-{app.cookie_id}"' in text
+        and "app.tokens[token] = username" in text
+    )
 
 
 def test_a_run_that_is_being_written_is_closed_after_its_word():

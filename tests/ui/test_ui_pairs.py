@@ -19,7 +19,14 @@ MINI = Path(__file__).resolve().parents[2] / "assets" / "models" / "mini"
 
 def pairs(policy="any", made=None):
     def make(pair: Pair, report):
-        for what in (("check", 0, 0), ("open", 0, 0), ("read", 0, 68), ("read", 34, 68), ("bind", 0, 0), ("measure", 3, 35)):
+        for what in (
+            ("check", 0, 0),
+            ("open", 0, 0),
+            ("read", 0, 68),
+            ("read", 34, 68),
+            ("bind", 0, 0),
+            ("measure", 3, 35),
+        ):
             report(*what)
         bench = FakeBench(layers=8, name=pair.name)
         (made if made is not None else []).append(bench)
@@ -42,7 +49,9 @@ def copy(tmp_path):
 
 def test_the_policy_says_what_may_be_opened(copy):
     assert [p["name"] for p in pairs("fixed").offered()] == ["mini"]
-    assert [p["name"] for p in pairs("presets").offered()] == ["mini"] + [p.name for p in list_pairs() if p.name != "mini"]
+    assert [p["name"] for p in pairs("presets").offered()] == ["mini"] + [
+        p.name for p in list_pairs() if p.name != "mini"
+    ]
     assert "only the loaded pair" in pairs("fixed").judge("qwen3-4b")["error"]
     assert "presets only" in pairs("presets").judge(spec(copy))["error"]
     assert pairs("any").judge(spec(copy))["ok"] is True
@@ -59,14 +68,20 @@ def test_a_pair_is_judged_in_words_before_anything_is_read(copy):
     config = json.loads((copy / "thinking" / "config.json").read_text())
     (copy / "thinking" / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
     judged = pairs().judge(spec(copy))
-    assert judged["ok"] is False and any("rms_norm_eps" in f["text"] and f["kind"] == "refused" for f in judged["findings"])
+    assert judged["ok"] is False and any(
+        "rms_norm_eps" in f["text"] and f["kind"] == "refused" for f in judged["findings"]
+    )
 
 
 def test_what_is_refused_is_never_loaded(copy):
     made = []
     (copy / "instruct" / "model.safetensors").write_bytes(b"\xff" * 100)
     steps = list(pairs(made=made).load(spec(copy)))
-    assert (steps[0]["phase"], steps[0]["of"], steps[0]["text"]) == (1, 5, f"Checking {spec(copy)}") and "error" in steps[-1] and made == []
+    assert (
+        (steps[0]["phase"], steps[0]["of"], steps[0]["text"]) == (1, 5, f"Checking {spec(copy)}")
+        and "error" in steps[-1]
+        and made == []
+    )
     assert "error" in list(pairs(made=made).load("no-such-pair"))[-1]
     assert "error" in list(pairs(made=made).load("/nowhere/a|/nowhere/b"))[-1] and made == []
 
@@ -76,7 +91,10 @@ def test_loading_goes_in_numbered_phases_and_the_pair_is_there(copy):
     steps = list(room.load(spec(copy)))
     assert [s.get("phase") for s in steps] == [1, 2, 3, 4, 5, None] and steps[-1] == {"loaded": spec(copy)}
     texts = [s["text"] for s in steps[:-1]]
-    assert texts[2].startswith("Reading 34/68 tensors of each parent (") and texts[3:] == ["Binding", "Measuring steps 3/35"]
+    assert texts[2].startswith("Reading 34/68 tensors of each parent (") and texts[3:] == [
+        "Binding",
+        "Measuring steps 3/35",
+    ]
     assert room.at(spec(copy))[0].bench.layers == 8 and room.at("something else")[0].bench.layers == 6
     assert list(room.load(spec(copy))) == [{"loaded": spec(copy)}]  # it is there already
 
@@ -167,7 +185,6 @@ def test_a_load_is_stopped_by_whoever_asked_for_it(copy):
 def test_a_real_load_that_is_stopped_leaves_no_engine(copy):
     before = set(threading.enumerate())
     for phase in ("open", "read", "measure"):  # in the loader's thread and in the engine's
-
         room = pairs()
 
         def make(pair, report, phase=phase, room=room):

@@ -31,7 +31,10 @@ BASE = snapshot((0, 1, 2, 3, 4), 0)
     [
         ((0, 1, 2, 3, 4), {"tokens": 5, "part": None, "at": 0}),
         ((0, 1, 2, 3, 8), {"tokens": 4, "part": "answer", "at": len("Two and three is ")}),
-        ((0, 1, 2), {"tokens": 3, "part": "answer", "at": len("Two and three ")}),  # it ends here: the end is the first other token
+        (
+            (0, 1, 2),
+            {"tokens": 3, "part": "answer", "at": len("Two and three ")},
+        ),  # it ends here: the end is the first other token
         ((0, 1, 2, 3, 4, 8), {"tokens": 5, "part": "answer", "at": len("Two and three is five")}),
         ((4, 1), {"tokens": 0, "part": "answer", "at": 0}),
         ((5, 6, 7, 0, 1), {"tokens": 0, "part": "thought", "at": 0}),  # the opening tag is no part of the thought
@@ -71,7 +74,9 @@ def test_the_page_tells_what_the_engine_verifies(bench, t):
     told = {f["lam"]: f["parted"] for f in frames}
     assert told[0] is None
     for lam in (0.3, 1.0):  # the engine itself, with the trace of λ 0 as a draft
-        ask = Request("x", held[lam].prompt_ids, held[lam].recipe, held[lam].decoding, bench.prompts.stop_ids, draft=held[0].ids)
+        ask = Request(
+            "x", held[lam].prompt_ids, held[lam].recipe, held[lam].decoding, bench.prompts.stop_ids, draft=held[0].ids
+        )
         verified = [e.kept for e in bench.engine.submit([ask]) if isinstance(e, Verified)]
         assert held[lam].prompt_ids == held[0].prompt_ids and verified == [told[lam]["tokens"]]
 
@@ -85,10 +90,14 @@ def test_a_frame_made_here_starts_from_its_neighbours_tokens_and_is_the_same(ben
     alone = list(explore.run(request("c", "here", q=question, lam=0.91)))[-1]
     assert alone["verified"] is None
     made, plain = (s["frames"]["0.91"] for s in (last, alone))
-    assert {k: made[k] for k in ("thought", "answer", "tokens", "finish")} == {k: plain[k] for k in ("thought", "answer", "tokens", "finish")}
+    assert {k: made[k] for k in ("thought", "answer", "tokens", "finish")} == {
+        k: plain[k] for k in ("thought", "answer", "tokens", "finish")
+    }
     assert made["parted"] and plain["parted"] is None
     other = list(explore.run({**request("d", "here", q=question, lam=0.91, seed=5), "kept": kept}))[-1]
-    assert other["verified"] is None and other["frames"]["0.91"]["parted"] is None  # another seed: nothing to verify against
+    assert (
+        other["verified"] is None and other["frames"]["0.91"]["parted"] is None
+    )  # another seed: nothing to verify against
 
 
 def test_a_draft_under_another_prompt_is_not_used(bench):

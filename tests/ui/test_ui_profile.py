@@ -12,7 +12,12 @@ from mi_explorer.ui.weights import profile_handlers
 from mi_explorer.workbench import Workbench
 from tests.fakes import scripted_bench
 
-FOUND = Profile("mini", (BlockShare("attention", 0, 3.0, 1.0), BlockShare("mlp", 0, 0.0, 0.0), BlockShare("mlp", 1, 1.0, 4.0)), 5, 321)
+FOUND = Profile(
+    "mini",
+    (BlockShare("attention", 0, 3.0, 1.0), BlockShare("mlp", 0, 0.0, 0.0), BlockShare("mlp", 1, 1.0, 4.0)),
+    5,
+    321,
+)
 
 
 def test_bars_and_words_say_what_was_found():
@@ -39,20 +44,26 @@ def test_a_profile_of_the_embedded_pair(tmp_path, monkeypatch):
     monkeypatch.setattr(profile_handlers, "CAP", 12)
     with Workbench.open("mini", home=tmp_path) as bench:
         profiles = profile_handlers.Profiles()
-        assert list(profile_handlers.watch(profiles, bench, QUESTIONS, False)) == [{"text": "", "error": "", "found": None}]
+        assert list(profile_handlers.watch(profiles, bench, QUESTIONS, False)) == [
+            {"text": "", "error": "", "found": None}
+        ]
         states = list(profile_handlers.watch(profiles, bench, QUESTIONS, True))
         found = states[-1]["found"]
         assert states[-1]["error"] == "" and found.responses == 3 and all(s["text"] for s in states[:-1])
         assert len(found.blocks) == 12 and all(b.lam is None or 0 <= b.lam <= 1 for b in found.blocks)
         bench.check(found.recipe())
-        assert list(profile_handlers.watch(profiles, bench, QUESTIONS, False))[-1]["found"] is found  # it is there for whoever comes next
+        assert (
+            list(profile_handlers.watch(profiles, bench, QUESTIONS, False))[-1]["found"] is found
+        )  # it is there for whoever comes next
 
 
 def test_where_no_profile_can_be_made_the_page_says_why(monkeypatch):
     (state,) = profile_handlers.watch(profile_handlers.Profiles(), FakeBench(), QUESTIONS, True)
     assert "not at hand" in state["error"]
     with scripted_bench() as bench:
-        bench.resident = type("Resident", (), {"parents": type("P", (), {"id": "x"})(), "weight_bytes": 1 << 60, "device": None})()
+        bench.resident = type(
+            "Resident", (), {"parents": type("P", (), {"id": "x"})(), "weight_bytes": 1 << 60, "device": None}
+        )()
         with pytest.raises(UserError, match="no task"):
             profile_handlers.check(bench, ())
         monkeypatch.setattr("mi_explorer.engine.memory.available", lambda device: 1 << 30)

@@ -41,17 +41,29 @@ def test_the_figures_are_those_of_the_largest_study_of_this_recipe(studied, tmp_
     store, bench = studied
     told = rail.Rail(bench, tmp_path).study(view(seed=99, cap=512))
     summary = summarise(store, "large")
-    assert (told["name"], told["origin"], told["questions"], told["samples"], told["cap"]) == ("large", "live", 12, 3, 200)
+    assert (told["name"], told["origin"], told["questions"], told["samples"], told["cap"]) == (
+        "large",
+        "live",
+        12,
+        3,
+        200,
+    )
     assert [p["lam"] for p in told["points"]] == list(LAMS)
     for point, cell in zip(told["points"], summary.cells, strict=True):
         assert all(point[k] == cell[k] for k in rail.POINT)
     stages = next(iter(summary.stages.values()))
     first, last = stages["stage2"]
     assert told["message"] == stages["message"] and [b["stage"] for b in told["bands"]] == [1, 2, 3]
-    assert (told["bands"][1]["from"], told["bands"][1]["to"]) == (pytest.approx(max(0, first)), pytest.approx(min(1, last)))
+    assert (told["bands"][1]["from"], told["bands"][1]["to"]) == (
+        pytest.approx(max(0, first)),
+        pytest.approx(min(1, last)),
+    )
 
 
-@pytest.mark.parametrize("other", [{"t": 0}, {"top_p": 0.5}, {"method": "slerp"}, {"layers": "0-2"}, {"template": "instruct"}, {"modules": ["mlp"]}])
+@pytest.mark.parametrize(
+    "other",
+    [{"t": 0}, {"top_p": 0.5}, {"method": "slerp"}, {"layers": "0-2"}, {"template": "instruct"}, {"modules": ["mlp"]}],
+)
 def test_another_recipe_or_decoding_has_no_study(studied, tmp_path, other):
     assert rail.Rail(studied[1], tmp_path).study(view(**other)) is None
 

@@ -31,7 +31,11 @@ def study(tmp_path):
 
 def pick(store, info, lam, scope="all", number=1):
     cells = {c.key: c.cell.recipe for c in store.cells(info.id)}
-    return next(s for s in store.samples(info.id) if cells[s.cell].lam == lam and cells[s.cell].scope.layers == scope and s.number == number)
+    return next(
+        s
+        for s in store.samples(info.id)
+        if cells[s.cell].lam == lam and cells[s.cell].scope.layers == scope and s.number == number
+    )
 
 
 def test_a_sample_opens_with_its_own_recipe_decoding_seed_and_question(study):
@@ -41,11 +45,21 @@ def test_a_sample_opens_with_its_own_recipe_decoding_seed_and_question(study):
     assert json.loads(json.dumps(made)) == made
     view = views.from_dict(made["view"])
     item = next(i for i in ITEMS if i.key == one.item)
-    assert (view.prompt, view.gold, view.lam, view.decoding) == (item.prompt, item.answer, 0.8, Decoding(cap=200, seed=one.seed))
+    assert (view.prompt, view.gold, view.lam, view.decoding) == (
+        item.prompt,
+        item.answer,
+        0.8,
+        Decoding(cap=200, seed=one.seed),
+    )
     assert view.recipe() == Recipe(lam=0.8)
     body, frame = store.body(one.key), made["frames"]["0.8"]
     assert frame["thought"] + frame["answer"] and all(frame[part] in body["text"] for part in ("thought", "answer"))
-    assert (frame["tokens"], frame["think"], frame["verdict"], frame["state"]) == (one.tokens, one.think_tokens, one.verdict, "done")
+    assert (frame["tokens"], frame["think"], frame["verdict"], frame["state"]) == (
+        one.tokens,
+        one.think_tokens,
+        one.verdict,
+        "done",
+    )
     assert "“sums <b>”" in made["label"] and "sample 2" in made["label"] and f"seed {one.seed}" in made["label"]
 
 
@@ -55,9 +69,15 @@ def test_the_strip_holds_what_differs_in_lambda_alone(study):
     made, _ = stored_sample.content(store, info, one.key, bench)
     assert sorted(f["lam"] for f in made["frames"].values()) == list(LAMS)
     cells = {c.key: c.cell.recipe for c in store.cells(info.id)}
-    kin = {cells[s.cell].lam: s for s in store.samples(info.id, item=one.item) if s.number == 1 and cells[s.cell].scope == Scope()}
+    kin = {
+        cells[s.cell].lam: s
+        for s in store.samples(info.id, item=one.item)
+        if s.number == 1 and cells[s.cell].scope == Scope()
+    }
     assert {s.seed for s in kin.values()} == {one.seed}
-    assert all(f["tokens"] == kin[f["lam"]].tokens and f["said"] == kin[f["lam"]].answer for f in made["frames"].values())
+    assert all(
+        f["tokens"] == kin[f["lam"]].tokens and f["said"] == kin[f["lam"]].answer for f in made["frames"].values()
+    )
     scoped, _ = stored_sample.content(store, info, pick(store, info, 0.5, "0-1").key, bench)
     assert sorted(f["lam"] for f in scoped["frames"].values()) == [0.5, 1] and scoped["view"]["layers"] == "0-1"
 
@@ -76,10 +96,16 @@ def test_traces_are_kept_for_the_lenses_only_on_the_same_weights(study):
     store, info, bench = study
     one = pick(store, info, 0.8)
     _, traces = stored_sample.content(store, info, one.key, bench)
-    assert sorted(float(k) for k in traces) == list(LAMS) and traces["0.8"].prompt_ids == bench.prompts.render(ITEMS[0].prompt, Recipe()).ids
+    assert (
+        sorted(float(k) for k in traces) == list(LAMS)
+        and traces["0.8"].prompt_ids == bench.prompts.render(ITEMS[0].prompt, Recipe()).ids
+    )
     other = scripted_bench(ScriptedEngine())
     other._fingerprint = "something else"
-    assert stored_sample.content(store, info, one.key, other)[1] == {} and stored_sample.content(store, info, one.key)[1] == {}
+    assert (
+        stored_sample.content(store, info, one.key, other)[1] == {}
+        and stored_sample.content(store, info, one.key)[1] == {}
+    )
 
 
 def test_more_cells_than_the_board_takes_keep_the_nearest(tmp_path):

@@ -40,14 +40,18 @@ def test_without_a_known_answer_nothing_is_said_about_right_and_wrong():
 def test_thought_everywhere_nowhere_and_in_between():
     assert sentence([frame(0, closed=True), frame(1, closed=True)]).startswith("A thought at every λ from 0 to 1.")
     assert sentence([frame(0), frame(0.5), frame(1)]).startswith("No thought at any of the 3 λ.")
-    assert sentence([frame(0), frame(1) | {"lenient": True}]).startswith("No λ closes a thought, though some write one.")
+    assert sentence([frame(0), frame(1) | {"lenient": True}]).startswith(
+        "No λ closes a thought, though some write one."
+    )
     mixed = [frame(0), frame(0.3, closed=True), frame(0.4), frame(0.5, closed=True)]
     assert sentence(mixed).startswith("Thought comes and goes between λ 0 and 0.5: it is there at λ 0.3 and 0.5.")
     assert sentence([frame(0, closed=True), frame(1)]).startswith("Thought is there up to λ 0 and gone from 1 on.")
 
 
 def test_verdicts_in_full():
-    assert "Every one of the 2 answers is right." in sentence([frame(0, verdict="correct"), frame(1, verdict="correct")])
+    assert "Every one of the 2 answers is right." in sentence(
+        [frame(0, verdict="correct"), frame(1, verdict="correct")]
+    )
     assert "None of the 2 answers is right." in sentence([frame(0, verdict="wrong"), frame(1, verdict="no_answer")])
 
 

@@ -33,7 +33,11 @@ def test_an_open_page_starts_closed_and_says_how_to_change_it():
     assert made.open and (made.pairs, made.hub, made.folders, made.address_runs) == ("fixed", False, (), 64)
     assert any("--auth FILE" in note for note in notes(made)) and notes(read([], {})) == ()
     told = read(["--pairs", "presets", "--folders", "*"], {"MI_EXPLORER_HOST": "0.0.0.0", "MI_EXPLORER_AUTH": "a:b"})
-    assert [bool(re.search(p, " ".join(notes(told)))) for p in ("--auth", "--hub yes", "--folders")] == [False, True, True]
+    assert [bool(re.search(p, " ".join(notes(told)))) for p in ("--auth", "--hub yes", "--folders")] == [
+        False,
+        True,
+        True,
+    ]
     assert "huggingface.co" in read([], {"SPACE_ID": "someone/space"}).frames
 
 
@@ -129,7 +133,9 @@ def test_a_port_in_use_is_told_before_anything_is_loaded():
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"Cannot listen on 127.0.0.1:{port} .* choose another port"):
             check_port("127.0.0.1", port)
-        done = subprocess.run([sys.executable, "app.py", "--port", str(port)], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
     assert done.returncode == 2 and "Cannot listen" in done.stderr and "Traceback" not in done.stderr
     check_port("127.0.0.1", port)
 
@@ -161,4 +167,9 @@ def test_examples_are_one_per_family():
 
 def test_without_questions_and_a_strip_the_page_still_has_its_parts():
     made = setup(FakeBench(), (), "mini", None)
-    assert made["task"] == "" and made["examples"] == [] and made["landing"]["frames"] == {} and made["modules"] == list(MODULES)
+    assert (
+        made["task"] == ""
+        and made["examples"] == []
+        and made["landing"]["frames"] == {}
+        and made["modules"] == list(MODULES)
+    )

@@ -71,7 +71,13 @@ def wait(parcels: Parcels, token: str, seconds: float = 60) -> dict:
 
 VIEWS = [
     View(lam=0.45, prompt=QUESTION, gold="42", decoding=Decoding(cap=24, seed=5)),
-    View(lam=0.8, prompt=QUESTION, scope=Scope("2-5", ("attention", "mlp")), template="thinking", decoding=Decoding(temperature=0, cap=16)),
+    View(
+        lam=0.8,
+        prompt=QUESTION,
+        scope=Scope("2-5", ("attention", "mlp")),
+        template="thinking",
+        decoding=Decoding(temperature=0, cap=16),
+    ),
     View(lam=-0.25, prompt="-3 + 5 is what?", decoding=Decoding(cap=12, top_k=5, min_p=0.01)),
     View(lam=0.5, method="ties", params=(("density", 0.3),), prompt=HOSTILE, decoding=Decoding(cap=8)),
 ]
@@ -141,7 +147,9 @@ def test_mergekit_out_and_in(take, bench):
         names = bench.resident.parents.names()
         from mi_explorer.checkpoints.tensor_names import inside
 
-        assert recipe.lam == 0.4 and [inside(recipe.scope, n) for n in names] == [inside(Scope(layers, tuple(modules)), n) for n in names]
+        assert recipe.lam == 0.4 and [inside(recipe.scope, n) for n in names] == [
+            inside(Scope(layers, tuple(modules)), n) for n in names
+        ]
 
 
 def test_what_mergekit_cannot_say_is_a_sentence(take):
@@ -185,10 +193,16 @@ def test_an_open_page_shows_no_paths_and_hands_out_only_shipped_weights(bench):
     root = str(Path(mi.__file__).resolve().parents[1])
     assert root not in json.dumps(shown) and "assets/models/mini/instruct" in shown["mergekit"]
     assert closed.read({"text": shown["mergekit"]})["note"] == ""  # and it still knows its own pair
-    assert shown["checkpoint"]["folder"] == "" and shown["checkpoint"]["download"] and "no folders" in shown["checkpoint"]["why"]
+    assert (
+        shown["checkpoint"]["folder"] == ""
+        and shown["checkpoint"]["download"]
+        and "no folders" in shown["checkpoint"]["why"]
+    )
     assert "no folders" in closed.make({"what": "folder", "view": wire(), "folder": "/tmp/x"})["error"]
     theirs = replace(bench.pair, name="theirs", instruct="/models/a", thinking="/models/b")
-    own = type("Bench", (), {"pair": theirs, "resident": bench.resident, "layers": 6, "check": lambda self, recipe: None})()
+    own = type(
+        "Bench", (), {"pair": theirs, "resident": bench.resident, "layers": 6, "check": lambda self, recipe: None}
+    )()
     assert not Takeaway(Room(own), Settings(host="0.0.0.0")).recipe(wire(pair="theirs"))["checkpoint"]["download"]
     assert Takeaway(Room(own)).recipe(wire(pair="theirs"))["checkpoint"]["download"]
 
@@ -212,7 +226,10 @@ def test_an_exported_blend_opens_again_and_gives_the_same_greedy_trace(take, ben
     given = views.from_dict(view)
     names = load_file(tmp_path / "blend" / "model.safetensors")
     assert sum(t.numel() * t.element_size() for t in names.values()) == take.recipe(view)["checkpoint"]["bytes"]
-    with Workbench.open(f"{tmp_path / 'blend'}|{tmp_path / 'blend'}", dtype="bfloat16") as again, Workbench.open("mini", dtype="bfloat16") as first:
+    with (
+        Workbench.open(f"{tmp_path / 'blend'}|{tmp_path / 'blend'}", dtype="bfloat16") as again,
+        Workbench.open("mini", dtype="bfloat16") as first,
+    ):
         ours = mi.generate(QUESTION, given.recipe(), decoding=given.decoding, bench=first).trace
         theirs = mi.generate(QUESTION, Recipe(again.pair.name, lam=1), decoding=given.decoding, bench=again).trace
     assert ours.ids == theirs.ids and ours.tokens > 0
@@ -226,12 +243,17 @@ def test_a_folder_must_be_new_whole_and_allowed(bench, tmp_path):
     (inside / "full" / "thesis.txt").write_text("mine")
     take = Takeaway(Room(bench, Guard("fixed", False, (str(inside),), "mini")))
     assert take.recipe(wire())["checkpoint"]["folder"].startswith(str(inside))
-    refused = [("x", "whole path"), *((path, "outside") for path in (f"{outside}/x", f"{inside}/link/x", f"{inside}/../out/x"))]
+    refused = [
+        ("x", "whole path"),
+        *((path, "outside") for path in (f"{outside}/x", f"{inside}/link/x", f"{inside}/../out/x")),
+    ]
     for folder, said in refused:
         assert said in take.make({"what": "folder", "view": wire(), "folder": folder})["error"]
     end = wait(take.parcels, take.make({"what": "folder", "view": wire(), "folder": str(inside / "full")})["token"])
     assert end["state"] == "failed" and "not empty" in end["text"]
-    assert sorted(p.name for p in inside.iterdir()) == ["full", "link"] and [p.name for p in (inside / "full").iterdir()] == ["thesis.txt"]
+    assert sorted(p.name for p in inside.iterdir()) == ["full", "link"] and [
+        p.name for p in (inside / "full").iterdir()
+    ] == ["thesis.txt"]
     assert list(outside.iterdir()) == []
 
 
@@ -261,7 +283,10 @@ def test_a_stopped_export_leaves_nothing(take, tmp_path, monkeypatch):
 def test_methods_and_views_that_cannot_be_exported_are_told(take):
     assert "no checkpoint" in take.recipe(wire(method="logit"))["checkpoint"]["why"]
     assert "no checkpoint" in take.make({"what": "zip", "view": wire(method="logit")})["error"]
-    assert "Unknown" in take.recipe(wire(method="nonsense"))["error"] or "nonsense" in take.recipe(wire(method="nonsense"))["error"]
+    assert (
+        "Unknown" in take.recipe(wire(method="nonsense"))["error"]
+        or "nonsense" in take.recipe(wire(method="nonsense"))["error"]
+    )
     assert "nothing that can be made" in take.make({"what": "shadow"})["error"]
     assert take.make(None)["error"] and take.recipe("x")["hash"] == Recipe().hash
 
@@ -347,7 +372,17 @@ def test_parcels_that_fail_keep_nothing_and_too_many_are_refused(caplog):
 @pytest.fixture(scope="module")
 def studied(bench):
     home = bench.store.path.parent
-    mi.sweep("mini", Recipe(), lams="0,0.5,1", questions=4, samples=2, decoding=Decoding(cap=48), name="a study", home=home, bench=bench)
+    mi.sweep(
+        "mini",
+        Recipe(),
+        lams="0,0.5,1",
+        questions=4,
+        samples=2,
+        decoding=Decoding(cap=48),
+        name="a study",
+        home=home,
+        bench=bench,
+    )
     return "a study"
 
 
@@ -371,7 +406,12 @@ def test_a_study_as_files_and_back(take, bench, studied, tmp_path, form):
 
 
 def test_what_is_no_study_is_refused(take, tmp_path, bench):
-    wrong = [("a.txt", b"x", "ends in none"), ("a.mistudy", b"MISTUDY2junk", ""), ("a.csv", b"\x00\xff", ""), ("a.csv", b"", "no samples")]
+    wrong = [
+        ("a.txt", b"x", "ends in none"),
+        ("a.mistudy", b"MISTUDY2junk", ""),
+        ("a.csv", b"\x00\xff", ""),
+        ("a.csv", b"", "no samples"),
+    ]
     for name, content, said in wrong:
         (tmp_path / name).write_bytes(content)
         told = take.take_in(str(tmp_path / name))

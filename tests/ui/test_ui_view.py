@@ -17,10 +17,22 @@ views = st.builds(
     pair=st.sampled_from(["mini", "qwen3-4b", "a b&c=d|e/f"]),
     lam=four,
     method=st.sampled_from(["linear", "ties", "dare_linear"]),
-    params=st.dictionaries(st.sampled_from(["density", "weight"]), st.floats(-1, 1, allow_nan=False)).map(lambda d: tuple(sorted(d.items()))),
-    scope=st.builds(Scope, st.sampled_from(["all", "none", "0-3,5", "7"]), st.lists(st.sampled_from(MODULES), unique=True).map(tuple)),
+    params=st.dictionaries(st.sampled_from(["density", "weight"]), st.floats(-1, 1, allow_nan=False)).map(
+        lambda d: tuple(sorted(d.items()))
+    ),
+    scope=st.builds(
+        Scope,
+        st.sampled_from(["all", "none", "0-3,5", "7"]),
+        st.lists(st.sampled_from(MODULES), unique=True).map(tuple),
+    ),
     template=st.sampled_from(["own", "instruct", "thinking"]),
-    decoding=st.builds(Decoding, temperature=st.floats(0, 5), top_p=st.floats(0, 1), cap=st.integers(1, 10**6), seed=st.integers(0, 2**53)),
+    decoding=st.builds(
+        Decoding,
+        temperature=st.floats(0, 5),
+        top_p=st.floats(0, 1),
+        cap=st.integers(1, 10**6),
+        seed=st.integers(0, 2**53),
+    ),
     prompt=words,
     gold=words.map(str.strip),
     pins=st.lists(four, max_size=8, unique=True).map(lambda x: tuple(sorted(x))),

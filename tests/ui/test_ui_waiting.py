@@ -36,7 +36,9 @@ def test_the_line_is_gradios_own():
     with gr.Blocks() as app:
         gr.Button().click(lambda: None, None, None)
     app.queue()
-    assert isinstance(app._queue.event_queue_per_concurrency_id, dict) and "event_data" in PredictBodyInternal.model_fields
+    assert (
+        isinstance(app._queue.event_queue_per_concurrency_id, dict) and "event_data" in PredictBodyInternal.model_fields
+    )
 
 
 def test_a_pace_needs_a_few_ends_of_the_last_minute(monkeypatch):

@@ -43,11 +43,17 @@ def test_the_heat_map_holds_what_numpy_says(found, pair):
     heat, parents = drawn.data[0], Parents.open(pair)
     assert list(heat.x) == ["0", "1", "2", "no layer"] and list(heat.y) == ["attention", "MLP", "norms", "embedding"]
     names = [n for n in parents.names() if "layers.1.mlp." in n]
-    a, b = (np.concatenate([parents.tensor(r, n).double().numpy().ravel() for n in names]) for r in ("instruct", "thinking"))
+    a, b = (
+        np.concatenate([parents.tensor(r, n).double().numpy().ravel() for n in names]) for r in ("instruct", "thinking")
+    )
     assert heat.z[1][1] == pytest.approx(100 * np.linalg.norm(b - a) / np.linalg.norm(a))
-    assert heat.z[0][3] is None and heat.z[3][0] is None and heat.z[3][3] > 0  # no attention outside layers, no embedding in one
+    assert (
+        heat.z[0][3] is None and heat.z[3][0] is None and heat.z[3][3] > 0
+    )  # no attention outside layers, no embedding in one
     assert heat.zmin == 0 and f"{a.size:,} numbers in 3 tensors" in heat.text[1][1]
-    assert columns[5] == "relative L2 (%)" and [r[5] for r in rows if r[0] == "layer 1 mlp"] == [pytest.approx(heat.z[1][1], abs=1e-6)]
+    assert columns[5] == "relative L2 (%)" and [r[5] for r in rows if r[0] == "layer 1 mlp"] == [
+        pytest.approx(heat.z[1][1], abs=1e-6)
+    ]
 
 
 def test_kinship_is_signed_around_zero_and_cosine_ends_at_one(found):
@@ -61,7 +67,9 @@ def test_without_a_base_there_is_no_kinship_to_choose(pair):
     parents = Parents.open(pair)
     alone = distances.distances(Parents(pair, parents.instruct, parents.thinking))
     assert "kin_cosine" not in [name for _, name in weights_figures.offered(alone)]
-    assert "kinship cosine" not in weights_figures.table(alone, alone.tensors)[0] and not any("Kinship" in k for k, _ in weights_figures.facts(alone))
+    assert "kinship cosine" not in weights_figures.table(alone, alone.tensors)[0] and not any(
+        "Kinship" in k for k, _ in weights_figures.facts(alone)
+    )
 
 
 def test_every_cell_names_a_scope_that_blends_its_group(found):
@@ -84,14 +92,26 @@ def test_the_gauge_stands_between_published_pairs(found):
     drawn, columns, rows = weights_figures.gauge(found, "<b>mine</b>")
     published, mine = drawn.data
     assert mine.x[0] == pytest.approx(100 * found.overall.relative_l2) and "&lt;b&gt;" in mine.hovertemplate
-    assert 7.9 in published.x and 3.78 in published.x and 109 in published.x and "published, arXiv 2509.22034" in published.hovertemplate
+    assert (
+        7.9 in published.x
+        and 3.78 in published.x
+        and 109 in published.x
+        and "published, arXiv 2509.22034" in published.hovertemplate
+    )
     assert [(s.x0, s.x1) for s in drawn.layout.shapes][1:3] == [(10, 25), (25, 50)]
-    assert rows[0] == ["<b>mine</b>", pytest.approx(100 * found.overall.relative_l2, abs=1e-4), "measured here"] and len(rows) == 11
+    assert (
+        rows[0] == ["<b>mine</b>", pytest.approx(100 * found.overall.relative_l2, abs=1e-4), "measured here"]
+        and len(rows) == 11
+    )
 
 
 def test_the_facts_and_the_slerp_note_are_computed(found):
     facts = dict(weights_figures.facts(found))
-    assert facts["Relative L2"] == f"{100 * found.overall.relative_l2:.2f} %" and "0.027" not in facts["σ"] and "2.69 %" in facts["σ"]
+    assert (
+        facts["Relative L2"] == f"{100 * found.overall.relative_l2:.2f} %"
+        and "0.027" not in facts["σ"]
+        and "2.69 %" in facts["σ"]
+    )
     assert "Kinship with “base”" in facts  # the folder's name, never its path
     s = distances.slerp_against_linear(found)
     note = weights_figures.slerp_note(found)
@@ -110,7 +130,11 @@ def test_a_pair_is_measured_once_and_read_back_from_the_home_folder(bench, monke
     assert last["found"] is again[-1]["found"] and len(again) == 1 and len(calls) == 1
     assert repr(elsewhere[-1]["found"]) == repr(last["found"])
     shown = json.loads(weights_handlers.board(bench, last))
-    assert shown["columns"][0] == "tensor" and len(shown["rows"]) == len(last["found"].tensors) and shown["gauge"] == last["found"].gauge
+    assert (
+        shown["columns"][0] == "tensor"
+        and len(shown["rows"]) == len(last["found"].tensors)
+        and shown["gauge"] == last["found"].gauge
+    )
     assert json.loads(weights_handlers.heat(bench, last["found"], "nonsense"))["name"].startswith("sigma-")
 
 

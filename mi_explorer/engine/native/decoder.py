@@ -37,7 +37,9 @@ class Decoder:
         self._eps = torch.tensor(layout.eps, device=device)
         self._fused = device.type != "cpu" or dtype != torch.float32
 
-    def forward(self, bank: Bank, slots: Slots, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int) -> torch.Tensor:
+    def forward(
+        self, bank: Bank, slots: Slots, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int
+    ) -> torch.Tensor:
         """Hidden states [n, c, hidden] (final norm applied) of `ids` [n, c] at `positions` [n, c] in slots first..first+n−1.
 
         Their keys and values are written into the cache. `width` is 1 + the largest position; a query sees the columns up to
@@ -49,7 +51,9 @@ class Decoder:
         group = hq // hk
         write = slots.base[first : first + n, None] + positions[:, :, None]  # [n, c, 2·hk] rows of the flat cache
         seen = slots.columns[:width] <= positions[:, :, None]  # [n, c, width]
-        mask = torch.zeros(n, 1, c, width, dtype=self.dtype, device=ids.device).masked_fill_(~seen[:, None], float("-inf"))
+        mask = torch.zeros(n, 1, c, width, dtype=self.dtype, device=ids.device).masked_fill_(
+            ~seen[:, None], float("-inf")
+        )
         if c > 1 and group > 1:
             mask = mask.repeat(1, 1, group, 1)
         cos, sin = self.cos[positions], self.sin[positions]  # [n, c, 1, d]
@@ -67,7 +71,9 @@ class Decoder:
             keys, values = kv[first : first + n, 0, :, :width], kv[first : first + n, 1, :, :width]
             if c == 1:
                 q = qkv[:, 0, :hq].view(n, hk, group, d)  # grouped heads are queries of one kv head: no repeated keys
-                y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, scale=self.scale).reshape(n, 1, hq * d)
+                y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, scale=self.scale).reshape(
+                    n, 1, hq * d
+                )
             else:
                 q = qkv[:, :, :hq].view(n, c, hk, group, d).permute(0, 2, 3, 1, 4).reshape(n, hk, group * c, d)
                 y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, scale=self.scale)

@@ -22,7 +22,13 @@ class Plane:
     """
 
     def __init__(
-        self, layout: Layout, blend: Blend, device: torch.device, dtype: torch.dtype, packed: bool = False, count: Count | None = None
+        self,
+        layout: Layout,
+        blend: Blend,
+        device: torch.device,
+        dtype: torch.dtype,
+        packed: bool = False,
+        count: Count | None = None,
     ):
         """Reads every tensor of the blend; `count` is told after each part. `packed`: see `packed.py`."""
         self.layout, self.key, self.device, self.dtype, self.packed = layout, blend.plane, device, dtype, packed
@@ -43,7 +49,9 @@ class Plane:
                 self._hold(part, full, full)
             else:
                 pairs = [self._pair(blend, name) for name in part.names]
-                p, q = (torch.cat(side) for side in zip(*pairs))  # copies: a checkpoint that is overwritten must not reach in here
+                p, q = (
+                    torch.cat(side) for side in zip(*pairs)
+                )  # copies: a checkpoint that is overwritten must not reach in here
                 self._hold(part, p, p if torch.equal(p, q) else q)
         self.vec = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
         if count is not None:

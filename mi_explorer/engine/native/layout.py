@@ -113,7 +113,11 @@ def read_layout(config: Any, names: Sequence[str]) -> Layout | str:
         layers.append(
             Layer(
                 norm1=f"{root}.input_layernorm.weight",
-                qkv=part(f"{root}.self_attn", {"q_proj": heads * dim, "k_proj": kv_heads * dim, "v_proj": kv_heads * dim}, hidden),
+                qkv=part(
+                    f"{root}.self_attn",
+                    {"q_proj": heads * dim, "k_proj": kv_heads * dim, "v_proj": kv_heads * dim},
+                    hidden,
+                ),
                 qk_norm=qk if have.issuperset(qk) else (),
                 out=part(f"{root}.self_attn", {"o_proj": hidden}, heads * dim),
                 norm2=f"{root}.post_attention_layernorm.weight",

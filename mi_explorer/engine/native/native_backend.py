@@ -21,7 +21,15 @@ CHUNK = 512  # tokens per forward pass over a finished trace
 class LeanModel:
     """The weights of a resident pair: planes for row-wise λ, one fold. Shared by its engine and the scores, under the pair's lock."""
 
-    def __init__(self, layout: Layout, device: torch.device, dtype: torch.dtype, weight_bytes: int, rowwise: bool, count: Count | None = None):
+    def __init__(
+        self,
+        layout: Layout,
+        device: torch.device,
+        dtype: torch.dtype,
+        weight_bytes: int,
+        rowwise: bool,
+        count: Count | None = None,
+    ):
         """`count` is told how far the first reading of the checkpoints has come."""
         self.layout, self.device, self.dtype = layout, device, dtype
         self.weight_bytes, self.rowwise, self._count = weight_bytes, rowwise, count
@@ -57,7 +65,9 @@ class LeanModel:
         self.fold.to(key, blend, self.plane(blend))
         return self.fold
 
-    def teacher(self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int) -> Iterator[list[torch.Tensor]]:
+    def teacher(
+        self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int
+    ) -> Iterator[list[torch.Tensor]]:
         """Logits (fp32) after positions first… of `ids` under each blend, `chunk` positions at a time: lists of [≤ chunk, vocabulary]."""
         lay, n = self.layout, len(ids)
         decoder = Decoder(lay, n, self.device, self.dtype)
@@ -71,7 +81,8 @@ class LeanModel:
             bank = self._single(key, blend, planes[i])
             banks.append(bank)
             states = [
-                decoder.forward(bank, slots, 0, tokens[:, s : s + CHUNK], where[:, s : s + CHUNK], min(n, s + CHUNK))[0] for s in range(0, n, CHUNK)
+                decoder.forward(bank, slots, 0, tokens[:, s : s + CHUNK], where[:, s : s + CHUNK], min(n, s + CHUNK))[0]
+                for s in range(0, n, CHUNK)
             ]
             hidden.append(torch.cat(states)[first:])
         for start in range(0, n - first, chunk):
@@ -146,7 +157,14 @@ class LeanBackend:
             bound.rows.write(slot, bound.row)
 
     def run(
-        self, bound: Bound, mode: str, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int, pick: Sequence[int] | None = None
+        self,
+        bound: Bound,
+        mode: str,
+        first: int,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        width: int,
+        pick: Sequence[int] | None = None,
     ) -> torch.Tensor:
         """Logits in fp32 of `ids` [n, c] in slots first…: [n, vocabulary] after column `pick[i]` of row i (None: the only column).
 
@@ -162,6 +180,8 @@ class LeanBackend:
             bank.use(first, first + ids.shape[0])
         hidden = self.decoder.forward(bank, self.slots, first, ids, positions, width)
         if pick:
-            hidden = hidden[torch.arange(len(pick), device=self.device), torch.tensor(pick, device=self.device)].unsqueeze(1)
+            hidden = hidden[
+                torch.arange(len(pick), device=self.device), torch.tensor(pick, device=self.device)
+            ].unsqueeze(1)
         logits = self.decoder.logits(bank, hidden).float()
         return logits[:, 0] if pick is None or pick else logits

@@ -37,6 +37,8 @@ def packs(device: torch.device, dtype: torch.dtype) -> bool:
             generator = torch.Generator().manual_seed(0)
             weight, x = (torch.randn(n, 96, generator=generator).to(dtype) for n in (80, 3))
             close = 1e-5 if dtype == torch.float32 else 5e-2
-            return torch.allclose(product(x[:, None], pack(weight))[:, 0], F.linear(x, weight), atol=96 * close, rtol=close)
+            return torch.allclose(
+                product(x[:, None], pack(weight))[:, 0], F.linear(x, weight), atol=96 * close, rtol=close
+            )
     except (RuntimeError, AttributeError, TypeError):
         return False

@@ -23,7 +23,9 @@ class Fold:
     def __init__(self, layout: Layout, device: torch.device, dtype: torch.dtype, count: Count | None = None):
         self.layout, self._count = layout, count
         self.weight = {p: torch.empty(sum(p.sizes), p.width, device=device, dtype=dtype) for p in layout.parts()}
-        self.bias = {p: torch.empty(sum(p.sizes), device=device, dtype=dtype) if p.biases else None for p in layout.parts()}
+        self.bias = {
+            p: torch.empty(sum(p.sizes), device=device, dtype=dtype) if p.biases else None for p in layout.parts()
+        }
         sizes = layout.vectors()
         self.vec = {n: torch.empty(size, device=device, dtype=dtype) for n, size in sizes.items()}
         for part, bias in self.bias.items():
@@ -73,7 +75,9 @@ class Fold:
         elif len(set(lines)) == 1:
             combine(first, second, *lines[0], out)
         else:
-            for p, q, line, target in zip(first.split(part.sizes), second.split(part.sizes), lines, out.split(part.sizes)):
+            for p, q, line, target in zip(
+                first.split(part.sizes), second.split(part.sizes), lines, out.split(part.sizes)
+            ):
                 combine(p, q, *line, target)
 
     def _targets(self) -> dict[str, torch.Tensor]:
@@ -124,7 +128,10 @@ class Rows:
         for name, size in lay.vectors().items():
             groups.setdefault(size, []).append(name)
         self.groups = {size: tuple(names) for size, names in groups.items()}
-        self.vec = {size: torch.zeros(len(names), slots, 1, size, device=dev, dtype=plane.dtype) for size, names in groups.items()}
+        self.vec = {
+            size: torch.zeros(len(names), slots, 1, size, device=dev, dtype=plane.dtype)
+            for size, names in groups.items()
+        }
         self._stack = {size: torch.stack([plane.vec[n] for n in names]).float() for size, names in groups.items()}
         self._rows = {size: torch.tensor([plane.index[n] for n in names]) for size, names in groups.items()}
         self.flags = [(True, True)] * slots
@@ -139,7 +146,10 @@ class Rows:
         index = self.plane.index
         uniform = all(len({lines[index[n]] for n in p.names}) == 1 for p in self.layout.parts())
         dev = self.plane.device
-        vec = {size: torch.einsum("ka,kas->ks", ab[rows].to(dev), self._stack[size]).to(self.plane.dtype) for size, rows in self._rows.items()}
+        vec = {
+            size: torch.einsum("ka,kas->ks", ab[rows].to(dev), self._stack[size]).to(self.plane.dtype)
+            for size, rows in self._rows.items()
+        }
         return RowWeights(ab.to(dev), vec, uniform, all(abs(a + b - 1) < 1e-6 for a, b in lines))
 
     def write(self, slot: int, row: RowWeights) -> None:
@@ -173,7 +183,10 @@ class Rows:
             bias = torch.cat([self._norm[n] for n in part.biases], -1) if part.biases else None
             low = None
             if factors := self.plane.low.get(part):
-                share = [ab[index[n], first:last, None, 1 - factors.under, None].expand(-1, 1, r) for n, r in zip(part.names, factors.ranks)]
+                share = [
+                    ab[index[n], first:last, None, 1 - factors.under, None].expand(-1, 1, r)
+                    for n, r in zip(part.names, factors.ranks)
+                ]
                 low = factors.down, torch.cat(share, -1), factors.up
             self._linear[part] = (double, weights, coefs, bias, low)
 
@@ -220,5 +233,7 @@ class Rows:
     def heads(self, names: tuple[str, ...], counts: tuple[int, ...]) -> torch.Tensor:
         """[n, 1, heads, dim]"""
         if names not in self._heads:
-            self._heads[names] = torch.cat([self._norm[name].unsqueeze(2).expand(-1, -1, count, -1) for name, count in zip(names, counts)], 2)
+            self._heads[names] = torch.cat(
+                [self._norm[name].unsqueeze(2).expand(-1, -1, count, -1) for name, count in zip(names, counts)], 2
+            )
         return self._heads[names]

@@ -72,7 +72,10 @@ class Line(torch.Tensor):
         if transposed:
             y = F.linear(z.flatten(2).to(self.pq.dtype), self.pq)
         else:
-            y = z.to(self.pq.dtype)[:, :, 0] @ self.pq[:, : self.shape[1]] + z.to(self.pq.dtype)[:, :, 1] @ self.pq[:, self.shape[1] :]
+            y = (
+                z.to(self.pq.dtype)[:, :, 0] @ self.pq[:, : self.shape[1]]
+                + z.to(self.pq.dtype)[:, :, 1] @ self.pq[:, self.shape[1] :]
+            )
         return y.reshape(*x.shape[:-1], -1)
 
 
@@ -119,7 +122,9 @@ def _add(x: Any, y: Any, alpha: float = 1) -> torch.Tensor:
     return other + line.rows(other)
 
 
-def _layer_norm(x: torch.Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *args: Any) -> torch.Tensor:
+def _layer_norm(
+    x: torch.Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *args: Any
+) -> torch.Tensor:
     y = F.layer_norm(x, shape, None, None, eps)
     y = y if weight is None else _mul(y, weight)
     return y if bias is None else _add(y, bias)
@@ -145,7 +150,13 @@ ANSWERS: dict[Any, Callable] = {
     torch.Tensor.__add__: _add,
     torch.Tensor.__radd__: _add,
 }
-HARMLESS = {torch.Tensor.size, torch.Tensor.dim, torch.Tensor.numel, torch.Tensor.is_floating_point, torch.Tensor.element_size}
+HARMLESS = {
+    torch.Tensor.size,
+    torch.Tensor.dim,
+    torch.Tensor.numel,
+    torch.Tensor.is_floating_point,
+    torch.Tensor.element_size,
+}
 
 
 def row_module(module: nn.Module, names: tuple[str, ...], blend: Blend, batch: Batch) -> nn.Module:

@@ -80,7 +80,9 @@ class GenericModel:
         """Logits [n, c, vocabulary] as the module (or, for `rows`, its twin) computes them."""
         return (self.twin if rows else self.module)(input_ids=ids, past_key_values=cache, use_cache=True, **more).logits
 
-    def teacher(self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int) -> Iterator[list[torch.Tensor]]:
+    def teacher(
+        self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int
+    ) -> Iterator[list[torch.Tensor]]:
         """Logits (fp32) after positions first… of `ids` under each blend, at most `chunk` positions at a time."""
         tokens = torch.tensor([list(ids)], device=self.device)
         caches = {key: DynamicCache(config=self.module.config) for key in blends}
@@ -113,7 +115,9 @@ class SlotCache(Cache):
         assert self.positions is not None
         n = key_states.shape[0]
         if layer_idx not in self.pairs:
-            self.pairs[layer_idx] = [t.new_zeros(self.slots, t.shape[1], self.length, t.shape[3]) for t in (key_states, value_states)]
+            self.pairs[layer_idx] = [
+                t.new_zeros(self.slots, t.shape[1], self.length, t.shape[3]) for t in (key_states, value_states)
+            ]
         where = self.positions.to(key_states.device)
         rows = torch.arange(self.first, self.first + n, device=key_states.device)[:, None]
         views = []
@@ -222,7 +226,14 @@ class GenericBackend:
             self.ab[:, slot] = bound.ab
 
     def run(
-        self, bound: Bound, mode: str, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int, pick: Sequence[int] | None = None
+        self,
+        bound: Bound,
+        mode: str,
+        first: int,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        width: int,
+        pick: Sequence[int] | None = None,
     ) -> torch.Tensor:
         """Logits in fp32; arguments as in `LeanBackend.run`."""
         if mode == "folded":
@@ -248,7 +259,13 @@ class GenericBackend:
 
 
 def forward_slots(
-    model: GenericModel, cache: SlotCache, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int, rows: bool = False
+    model: GenericModel,
+    cache: SlotCache,
+    first: int,
+    ids: torch.Tensor,
+    positions: torch.Tensor,
+    width: int,
+    rows: bool = False,
 ) -> torch.Tensor:
     """One forward pass over slots: every query sees the columns up to its position (and within a sliding layer's window)."""
     cache.at(first, positions, width)
@@ -257,7 +274,9 @@ def forward_slots(
     lowest = torch.finfo(model.dtype).min
 
     def mask(visible: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(visible.shape, dtype=model.dtype, device=visible.device).masked_fill_(~visible, lowest)[:, None]
+        return torch.zeros(visible.shape, dtype=model.dtype, device=visible.device).masked_fill_(~visible, lowest)[
+            :, None
+        ]
 
     kinds = set(getattr(model.config, "layer_types", None) or ())
     masks: Any = mask(seen)
@@ -282,6 +301,6 @@ def fits_slots(model: GenericModel) -> bool:
     except Exception:  # whatever a foreign module raises, it means that this path is not for it
         return False
     found = torch.cat((head, *tail), 1).float()
-    return bool(torch.isfinite(found).all()) and float((found - plain.float()).abs().max()) < (1e-3 if model.dtype == torch.float32 else 0.1) * max(
-        1.0, float(plain.float().abs().max())
-    )
+    return bool(torch.isfinite(found).all()) and float((found - plain.float()).abs().max()) < (
+        1e-3 if model.dtype == torch.float32 else 0.1
+    ) * max(1.0, float(plain.float().abs().max()))

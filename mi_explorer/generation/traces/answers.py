@@ -18,7 +18,9 @@ _QUANTITY = r"[-+−]?\s?[$€£]?\d+(?:,\d{3})*(?:\.\d+)?(?:\s?/\s?\d+)?\s?%?"
 _EQUATION = re.compile(
     rf"=\s*(?:\$|\\\(|\*\*)?\s*(?P<answer>{_QUANTITY}|-?\\[dt]?frac\{{\d+\}}\{{\d+\}})(?P<rest>(?:\s+[^\W\d_]{{1,20}}){{0,2}}\s*(?:\$|\\\)|\*\*)?\s*[.!?;,]?\s*)$"
 )
-_OPTION = re.compile(r"^\W{0,4}(?:(?:option|choice)\s+)?\(?\b([A-J])\b\)?[).:*]*\W*$|\*\*\(?([A-J])\)?[.)]?\*\*|\(([A-J])\)")
+_OPTION = re.compile(
+    r"^\W{0,4}(?:(?:option|choice)\s+)?\(?\b([A-J])\b\)?[).:*]*\W*$|\*\*\(?([A-J])\)?[.)]?\*\*|\(([A-J])\)"
+)
 _TAGGED = re.compile(r"<answer>([^<]{0,4000})</answer>", re.IGNORECASE)
 _SHORT = 60  # characters: a response of one or two words, as short as this, is its own answer
 

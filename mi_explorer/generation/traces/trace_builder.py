@@ -164,7 +164,9 @@ class TraceFold:
             start, end = offset + match.start(), offset + match.end()
             self._scanned = end
             if match[0] in self.tags.closers:
-                self._close(start, end, self._token_at(end), strict=match[0] == self.tags.close and self.tags.close_id is None)
+                self._close(
+                    start, end, self._token_at(end), strict=match[0] == self.tags.close and self.tags.close_id is None
+                )
             elif not self._open:
                 self._begin(end)
         self._tail = window[-(self.tags.longest - 1) :]
@@ -249,10 +251,14 @@ def trace_of(
     return fold.trace()
 
 
-def trace_of_text(text: str, tags: ThinkTags | None = None, finish: Finish = "stop", gold: str | None = None, kind: str = "auto") -> Trace:
+def trace_of_text(
+    text: str, tags: ThinkTags | None = None, finish: Finish = "stop", gold: str | None = None, kind: str = "auto"
+) -> Trace:
     """The trace of a text without ids: every word with the space before it counts as a token, equal words as the same one."""
     words = re.findall(r"\s*\S+|\s+$", text)
     vocabulary = dict.fromkeys(words)
     ids = {word: i for i, word in enumerate(vocabulary)}
     spelled = list(vocabulary)
-    return trace_of([ids[w] for w in words], lambda x: "".join(spelled[i] for i in x), tags or ThinkTags(), finish, gold, kind)
+    return trace_of(
+        [ids[w] for w in words], lambda x: "".join(spelled[i] for i in x), tags or ThinkTags(), finish, gold, kind
+    )

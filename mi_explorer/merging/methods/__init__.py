@@ -1,7 +1,18 @@
 """Merge methods by name. An explicit list: adding one is a file and a line here."""
 
 from mi_explorer.errors import unknown
-from mi_explorer.merging.methods import breadcrumbs, dare, karcher, linear, model_stock, slerp, submodule, task_arithmetic, ties, topk_override
+from mi_explorer.merging.methods import (
+    breadcrumbs,
+    dare,
+    karcher,
+    linear,
+    model_stock,
+    slerp,
+    submodule,
+    task_arithmetic,
+    ties,
+    topk_override,
+)
 from mi_explorer.merging.methods.method import Method, Param
 from mi_explorer.recipe import RecipeError, number
 

@@ -14,7 +14,9 @@ PARAMS = (
 def dropped(parts, noise: Noise, params: Params) -> tuple[torch.Tensor, torch.Tensor]:
     """Both task vectors after dropping, each with a mask of its own."""
     p = params["drop"]
-    one, two = (torch.where(noise(who) >= p, v, 0.0) / (1 - p) for who, v in zip(("instruct", "thinking"), task_vectors(parts)))
+    one, two = (
+        torch.where(noise(who) >= p, v, 0.0) / (1 - p) for who, v in zip(("instruct", "thinking"), task_vectors(parts))
+    )
     return one, two
 
 

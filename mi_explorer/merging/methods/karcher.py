@@ -15,7 +15,9 @@ def line(lam: float, params: Params, stats: Stats) -> tuple[float, float]:
         return 1.0 - lam, lam
     theta = math.acos(stats["cos"])
     norm = (1.0 - lam) * ni + lam * nt
-    return norm / ni * (math.sin((1.0 - lam) * theta) / math.sin(theta)), norm / nt * (math.sin(lam * theta) / math.sin(theta))
+    return norm / ni * (math.sin((1.0 - lam) * theta) / math.sin(theta)), norm / nt * (
+        math.sin(lam * theta) / math.sin(theta)
+    )
 
 
 METHOD = Method(

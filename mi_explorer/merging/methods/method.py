@@ -16,7 +16,9 @@ import torch
 
 Stats = Mapping[str, float]
 Params = Mapping[str, float]
-Blocks = Callable[[], Iterator[tuple[torch.Tensor, ...]]]  # fp32 (instruct, thinking[, base]) per block; may be run again
+Blocks = Callable[
+    [], Iterator[tuple[torch.Tensor, ...]]
+]  # fp32 (instruct, thinking[, base]) per block; may be run again
 Noise = Callable[[str], torch.Tensor]  # uniform [0, 1) of the block's size, for a named purpose
 
 

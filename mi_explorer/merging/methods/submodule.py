@@ -43,7 +43,11 @@ METHOD = Method(
     paper="https://arxiv.org/abs/2504.10902",
     text="A λ of its own for every attention and MLP block, found in closed form on the Weights tab; λ scales the profile.",
     line=line,
-    params=(Param("rest", "Elsewhere", 0.5, LOW, HIGH, 0.05, "λ of norms, embeddings and blocks without a value of their own."),),
+    params=(
+        Param(
+            "rest", "Elsewhere", 0.5, LOW, HIGH, 0.05, "λ of norms, embeddings and blocks without a value of their own."
+        ),
+    ),
     blocks=True,
     lam="scale of the profile",
     lam_default=1.0,

@@ -22,7 +22,17 @@ METHOD = Method(
     text="Adds both task vectors to the base, each scaled by λ (published: 0.7 + 0.7).",
     line=line,
     needs_base=True,
-    params=(Param("crossfade", "Weights (1−λ, λ)", 0, 0, 1, 1, "1: weights (1−λ, λ) instead of (λ, λ): the linear blend, whatever the base."),),
+    params=(
+        Param(
+            "crossfade",
+            "Weights (1−λ, λ)",
+            0,
+            0,
+            1,
+            1,
+            "1: weights (1−λ, λ) instead of (λ, λ): the linear blend, whatever the base.",
+        ),
+    ),
     plane=plane,
     lam="scale of both task vectors",
     lam_default=0.7,

@@ -3,7 +3,9 @@
 from mi_explorer.merging.methods.method import Method, Param, Params, Stats, scaled
 from mi_explorer.merging.methods.vectors import elect, task_vectors, trim, trim_measure
 
-DENSITY = Param("density", "Density", 0.2, 0.0, 1.0, 0.05, "Share of each task vector that is kept, by magnitude, per tensor.")
+DENSITY = Param(
+    "density", "Density", 0.2, 0.0, 1.0, 0.05, "Share of each task vector that is kept, by magnitude, per tensor."
+)
 
 
 def plane(parts, noise, params: Params, stats: Stats):

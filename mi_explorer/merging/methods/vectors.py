@@ -37,7 +37,11 @@ def thresholds(blocks: Blocks, counts: Callable[[int], dict[str, int]]) -> dict[
     def vector(which: int) -> Callable[[], Iterator[torch.Tensor]]:
         return lambda: (task_vectors(parts)[which] for parts in blocks())
 
-    return {f"{what}_{letter}": kth_largest(vector(which), k) for which, letter in ((0, "i"), (1, "t")) for what, k in counts(n).items()}
+    return {
+        f"{what}_{letter}": kth_largest(vector(which), k)
+        for which, letter in ((0, "i"), (1, "t"))
+        for what, k in counts(n).items()
+    }
 
 
 def trim_measure(blocks: Blocks, params: Params) -> dict[str, float]:

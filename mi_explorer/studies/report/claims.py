@@ -126,12 +126,20 @@ def _thinks(text: str, measures: Measures, i: int, expect: bool) -> Claim:
     e = measures.estimate(i, "think_ratio")
     holds = e.low >= NEAR_ALL if expect else e.high <= NEAR_NONE
     clearly_not = e.high < NEAR_ALL if expect else e.low > NEAR_NONE
-    return Claim(text, True if holds else False if clearly_not else None, f"think ratio {percent(e.value)} [{100 * e.low:.1f}, {100 * e.high:.1f}]")
+    return Claim(
+        text,
+        True if holds else False if clearly_not else None,
+        f"think ratio {percent(e.value)} [{100 * e.low:.1f}, {100 * e.high:.1f}]",
+    )
 
 
 def layers(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
     """Table 3: which thirds of the layers carry the thought."""
-    spans = {i: parse_layers(c.recipe.scope.layers) for i, c in enumerate(cells) if c.recipe.scope.layers not in ("all", "none")}
+    spans = {
+        i: parse_layers(c.recipe.scope.layers)
+        for i, c in enumerate(cells)
+        if c.recipe.scope.layers not in ("all", "none")
+    }
     depth = 1 + max((span[-1][1] for span in spans.values() if span), default=-1)
     part = {}
     for i, span in spans.items():

@@ -90,17 +90,35 @@ def _findings(summary: Summary, report: Report) -> str:
         out.append(f"<p>{_e(which + found['message'])} {_e(found['useful'])}</p>")
     if summary.claims:
         words = {True: "holds", False: "does not hold", None: "undecided"}
-        rows = [{"the paper's statement": c.text, "here": words[c.holds], "evidence": c.evidence} for c in summary.claims]
-        out.append(_table(rows, "Each statement of arXiv 2510.10977 about this kind of study, tested on these samples (paired 95 % intervals)."))
-    fits = [{"curve": group, **_fit(found)} for group, found in summary.stages.items() if found.get("lambda50") is not None]
+        rows = [
+            {"the paper's statement": c.text, "here": words[c.holds], "evidence": c.evidence} for c in summary.claims
+        ]
+        out.append(
+            _table(
+                rows,
+                "Each statement of arXiv 2510.10977 about this kind of study, tested on these samples (paired 95 % intervals).",
+            )
+        )
+    fits = [
+        {"curve": group, **_fit(found)} for group, found in summary.stages.items() if found.get("lambda50") is not None
+    ]
     if fits:
-        out.append(_table(fits, "Stage fit: where half of the responses close a thought (λ50), its width s, and the bounds of stage 2."))
+        out.append(
+            _table(
+                fits,
+                "Stage fit: where half of the responses close a thought (λ50), its width s, and the bounds of stage 2.",
+            )
+        )
     return _section("What was found", *out) if out else ""
 
 
 def _fit(found: Mapping[str, Any]) -> dict[str, str]:
     def pair(values: Any) -> str:
-        return "–" if not values or values[0] is None or values[1] is None or values[0] != values[0] else f"[{values[0]:.3f}, {values[1]:.3f}]"
+        return (
+            "–"
+            if not values or values[0] is None or values[1] is None or values[0] != values[0]
+            else f"[{values[0]:.3f}, {values[1]:.3f}]"
+        )
 
     def one(value: Any, ci: Any) -> str:
         return "–" if value is None else f"{value:.3f} {pair(ci)}"
@@ -116,9 +134,18 @@ def _fit(found: Mapping[str, Any]) -> dict[str, str]:
 def _figures(summary: Summary, report: Report) -> list[str]:
     out = []
     try:
-        out.append(_figure(svg_curves.curves(summary), "Accuracy, tokens and think ratio over λ with 95 % intervals; every point is a cell of the table."))
+        out.append(
+            _figure(
+                svg_curves.curves(summary),
+                "Accuracy, tokens and think ratio over λ with 95 % intervals; every point is a cell of the table.",
+            )
+        )
     except UserError:  # no curve over λ in it
-        out.append(_figure(svg_cells.bars(summary, report), "Accuracy, tokens and think ratio of every cell with 95 % intervals."))
+        out.append(
+            _figure(
+                svg_cells.bars(summary, report), "Accuracy, tokens and think ratio of every cell with 95 % intervals."
+            )
+        )
     if report.measures.grid.judged and len(report.cells) > 1:
         out.append(_figure(svg_cells.pareto(summary, report),
                            "Tokens against accuracy with 95 % intervals. Rings: on the Pareto front. A star: better than either parent in tokens "
@@ -146,7 +173,10 @@ def _efficiency(report: Report) -> str:
     ]  # fmt: skip
     return _section(
         "Efficiency",
-        _table(rows, "Improves: more accuracy in no more tokens or as much in fewer, by bootstrap over questions. AES against Thinking."),
+        _table(
+            rows,
+            "Improves: more accuracy in no more tokens or as much in fewer, by bootstrap over questions. AES against Thinking.",
+        ),
     )
 
 
@@ -160,9 +190,14 @@ def _published(kind: str) -> str:
         frame = frame[(frame["model"] == MODEL) & (frame["benchmark"] == BENCHMARK)]
         frame = published.dynamics(MODEL, BENCHMARK) if kind == "sweep" else frame
         words = (
-            f"<p>A fit on the published points, by the same formula: {_e(published.refit(MODEL, BENCHMARK).message)}</p>" if kind == "sweep" else ""
+            f"<p>A fit on the published points, by the same formula: {_e(published.refit(MODEL, BENCHMARK).message)}</p>"
+            if kind == "sweep"
+            else ""
         )
-    rows = [{k: "" if v != v else f"{v:g}" if isinstance(v, float) else str(v) for k, v in row.items()} for row in frame.to_dict("records")]
+    rows = [
+        {k: "" if v != v else f"{v:g}" if isinstance(v, float) else str(v) for k, v in row.items()}
+        for row in frame.to_dict("records")
+    ]
     caption = (
         f"Published: {published.source(table)}. Another model and benchmark, not measured here; percentages as printed. "
         "Compare the shape, not the level."
@@ -183,7 +218,9 @@ def _traces(traces: Traces) -> str:
             *(["cut at the limit"] if t.truncated else []),
         ]
         thought = (
-            f'<details open><summary>Thought</summary><pre class="thought">{_e(t.thought[:MOST_TEXT])}</pre></details>' if t.thought.strip() else ""
+            f'<details open><summary>Thought</summary><pre class="thought">{_e(t.thought[:MOST_TEXT])}</pre></details>'
+            if t.thought.strip()
+            else ""
         )
         out.append(
             f'<div class="trace"><h3>{_e(t.name)}</h3><p class="soft">{_e(" · ".join(facts))}</p>{thought}'
@@ -226,7 +263,9 @@ def _table(rows: Sequence[Mapping[str, Any]], caption: str) -> str:
         return len(str(value)) < 40 and str(value)[:1] in "0123456789–+-"  # an empty one too
 
     kinds = {c: "num" if c != VALUE and all(numeric(row.get(c, "")) for row in rows) else "text" for c in columns}
-    body = "\n".join("<tr>" + "".join(f'<td class="{kinds[c]}">{_e(row.get(c, ""))}</td>' for c in columns) + "</tr>" for row in rows)
+    body = "\n".join(
+        "<tr>" + "".join(f'<td class="{kinds[c]}">{_e(row.get(c, ""))}</td>' for c in columns) + "</tr>" for row in rows
+    )
     head = "".join(f'<th scope="col" class="{kinds[c]}">{_e(c)}</th>' for c in columns)
     said = f"<caption>{_e(caption)}</caption>" if caption else ""
     return f'<div class="wide"><table>{said}<thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
@@ -234,4 +273,6 @@ def _table(rows: Sequence[Mapping[str, Any]], caption: str) -> str:
 
 def _e(text: Any) -> str:
     """Text as HTML text, without characters that no document may hold."""
-    return escape("".join(c if c in "\n\t" or ord(c) >= 32 and not 0xD800 <= ord(c) < 0xE000 else "\ufffd" for c in str(text)))
+    return escape(
+        "".join(c if c in "\n\t" or ord(c) >= 32 and not 0xD800 <= ord(c) < 0xE000 else "\ufffd" for c in str(text))
+    )

@@ -44,7 +44,11 @@ def dynamics(model: str, benchmark: str) -> pd.DataFrame:
     table = published("mi_dynamics")
     rows = table[(table["method"] == "MI") & (table["model"] == model) & (table["benchmark"] == benchmark)]
     if rows.empty:
-        raise unknown("published curve", f"{model} on {benchmark}", {f"{m} on {b}" for m, b in zip(table["model"], table["benchmark"])})
+        raise unknown(
+            "published curve",
+            f"{model} on {benchmark}",
+            {f"{m} on {b}" for m, b in zip(table["model"], table["benchmark"])},
+        )
     return rows.sort_values("lambda").reset_index(drop=True)
 
 

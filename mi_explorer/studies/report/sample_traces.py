@@ -41,7 +41,9 @@ def chosen(store: Store, info: StudyInfo, summary: Summary) -> Traces:
     rows = _few(summary)
     items: dict[str, Item] = {item.key: item for item in store.items(info.id) if not item.private}
     wanted = {row.key for row in rows}
-    first = {(s.item, s.cell): s for s in store.samples(info.id) if s.number == 0 and s.cell in wanted and s.item in items}
+    first = {
+        (s.item, s.cell): s for s in store.samples(info.id) if s.number == 0 and s.cell in wanted and s.item in items
+    }
     for key, item in items.items():
         found = [(row, sample, store.body(sample.key)) for row in rows if (sample := first.get((key, row.key)))]
         if len(found) == len(rows) and all(body is not None for *_, body in found):
@@ -60,11 +62,15 @@ def chosen(store: Store, info: StudyInfo, summary: Summary) -> Traces:
                     )
                 )
             how = "Chosen by rule: the first question whose texts are stored, its first sample, " + (
-                "at the lowest λ, nearest to the transition, and at the highest λ." if info.plan.kind == "sweep" else "in the first and last cells."
+                "at the lowest λ, nearest to the transition, and at the highest λ."
+                if info.plan.kind == "sweep"
+                else "in the first and last cells."
             )
             return Traces(item.prompt, item.answer or "", how, tuple(shown))
     why = (
-        "The questions of this task may not be republished, so no trace is shown." if not items else "The study keeps no texts, so no trace is shown."
+        "The questions of this task may not be republished, so no trace is shown."
+        if not items
+        else "The study keeps no texts, so no trace is shown."
     )
     return Traces("", "", why, ())
 

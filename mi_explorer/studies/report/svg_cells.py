@@ -29,14 +29,24 @@ from mi_explorer.studies.stats.summary import Summary
 LEFT, RIGHT, TOP, SIDE = 64, 24, 64, 210
 BAR, STEP = 12, 22
 SURE = 0.95
-LAMBDAS = ((0, 114, 178), (67, 103, 184), (106, 90, 180), (140, 78, 160), (170, 73, 125), (194, 77, 78), (213, 94, 0))  # as on the page
+LAMBDAS = (
+    (0, 114, 178),
+    (67, 103, 184),
+    (106, 90, 180),
+    (140, 78, 160),
+    (170, 73, 125),
+    (194, 77, 78),
+    (213, 94, 0),
+)  # as on the page
 
 
 def colour(lam: float) -> str:
     """The colour of a λ, as on the page."""
     at = min(max(lam, 0.0), 1.0) * (len(LAMBDAS) - 1)
     i = min(int(at), len(LAMBDAS) - 2)
-    return "#" + "".join(f"{round(a + (b - a) * (at - i)):02x}" for a, b in zip(LAMBDAS[i], LAMBDAS[i + 1], strict=True))
+    return "#" + "".join(
+        f"{round(a + (b - a) * (at - i)):02x}" for a, b in zip(LAMBDAS[i], LAMBDAS[i + 1], strict=True)
+    )
 
 
 def bars(summary: Summary, report: Report) -> str:
@@ -54,17 +64,26 @@ def bars(summary: Summary, report: Report) -> str:
     for place, (measure, title, scale, fill) in enumerate(measures):
         left = SIDE + place * width
         cells = [(cell[measure], cell.get(f"{measure}_ci") or (None, None)) for cell in summary.cells]
-        top = ticks_of(0.0, max((scale * x for value, ci in cells for x in (value, *ci) if x is not None), default=1.0))[-1]
+        top = ticks_of(
+            0.0, max((scale * x for value, ci in cells for x in (value, *ci) if x is not None), default=1.0)
+        )[-1]
         x = scale_of(0.0, top, left, left + width - 22)
         out += [label(left, TOP - 14, title, SOFT), f'<path d="M{left:.1f} {TOP - 6}V{height - 40}" stroke="{GRID}"/>']
         for i, (value, (low, high)) in enumerate(cells):
             y = TOP + STEP * i
             if value is None:
                 continue
-            out.append(f'<rect x="{left:.1f}" y="{y}" width="{max(x(scale * value) - left, 0.5):.1f}" height="{BAR}" fill="{fill}" opacity=".75"/>')
+            out.append(
+                f'<rect x="{left:.1f}" y="{y}" width="{max(x(scale * value) - left, 0.5):.1f}" height="{BAR}" fill="{fill}" opacity=".75"/>'
+            )
             if low is not None and high is not None:
-                out.append(f'<path d="M{x(scale * low):.1f} {y + BAR / 2}H{x(scale * high):.1f}" stroke="{INK}" stroke-width="1.5"/>')
-        out += [label(left, height - 28, "0", SOFT, size=11), label(left + width - 22, height - 28, f"{top:g}", SOFT, anchor="end", size=11)]
+                out.append(
+                    f'<path d="M{x(scale * low):.1f} {y + BAR / 2}H{x(scale * high):.1f}" stroke="{INK}" stroke-width="1.5"/>'
+                )
+        out += [
+            label(left, height - 28, "0", SOFT, size=11),
+            label(left + width - 22, height - 28, f"{top:g}", SOFT, anchor="end", size=11),
+        ]
     return _end(out, summary, height)
 
 
@@ -85,7 +104,9 @@ def pareto(summary: Summary, report: Report) -> str:
     out.append(label((LEFT + WIDTH - RIGHT) / 2, bottom + 36, "tokens per response", SOFT, anchor="middle"))
     front = sorted((cell["tokens"], 100 * cell["mean"]) for cell, _, row in cells if row["pareto"])
     if len(front) > 1:
-        out.append(f'<polyline points="{" ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in front)}" fill="none" stroke="{SOFT}" stroke-dasharray="3 4"/>')
+        out.append(
+            f'<polyline points="{" ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in front)}" fill="none" stroke="{SOFT}" stroke-dasharray="3 4"/>'
+        )
     taken: list[tuple[float, float]] = []
     for cell, name, row in cells:
         a, b, fill = x(cell["tokens"]), y(100 * cell["mean"]), colour(cell["lambda"])
@@ -112,7 +133,11 @@ def _most(cell: Mapping[str, Any], measure: str, scale: float) -> float:
 
 
 def _star(a: float, b: float, fill: str) -> str:
-    points = [(a + r * math.sin(k * math.pi / 5), b - r * math.cos(k * math.pi / 5)) for k in range(10) for r in ((5.0, 2.2)[k % 2],)]
+    points = [
+        (a + r * math.sin(k * math.pi / 5), b - r * math.cos(k * math.pi / 5))
+        for k in range(10)
+        for r in ((5.0, 2.2)[k % 2],)
+    ]
     return f'<polygon points="{" ".join(f"{p:.1f},{q:.1f}" for p, q in points)}" fill="{fill}" class="improves"/>'
 
 

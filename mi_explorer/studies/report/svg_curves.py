@@ -14,7 +14,11 @@ from mi_explorer.studies.stats.summary import Summary, describe
 WIDTH, PANEL, GAP, LEFT, RIGHT, TOP = 760, 150, 26, 64, 24, 64
 INK, SOFT, GRID, BAND, PAPER = "#16181d", "#565c69", "#e2e4ea", "#f1effb", "#ffffff"
 # Okabe–Ito, as on the page: one colour a measure where there is one curve, one a curve where there are several.
-MEASURES = (("mean", "accuracy, %", 100, "#009e73"), ("tokens", "tokens", 1, "#0072b2"), ("think_ratio", "think ratio, %", 100, "#cc79a7"))
+MEASURES = (
+    ("mean", "accuracy, %", 100, "#009e73"),
+    ("tokens", "tokens", 1, "#0072b2"),
+    ("think_ratio", "think ratio, %", 100, "#cc79a7"),
+)
 CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8a5a00", "#565c69")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4", "10 4", "4 2")
 FONT = "font-family=\"'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif\""
@@ -24,7 +28,9 @@ def curves(summary: Summary) -> str:
     """The picture of every curve of a study: a sweep's one, a methods grid's one a method. `UserError` if there is none."""
     groups = _groups(summary.cells)
     if not groups:
-        raise UserError(f"The study {summary.info.name!r} has no curve over λ to draw. 'study table' shows it as a table.")
+        raise UserError(
+            f"The study {summary.info.name!r} has no curve over λ to draw. 'study table' shows it as a table."
+        )
     lams = [cell["lambda"] for cells in groups.values() for cell in cells]
     low, high = min(lams), max(lams)
     measures = [m for m in MEASURES if any(cell[m[0]] is not None for cells in groups.values() for cell in cells)]
@@ -48,7 +54,13 @@ def curves(summary: Summary) -> str:
         out += _stages(next(iter(summary.stages.values()), {}), x, (low, high), top, bottom)
     for place, (measure, name, scale, colour) in enumerate(measures):
         y0 = top + place * (PANEL + GAP)
-        values = [scale * v for cells in groups.values() for cell in cells for v in (cell[measure], *_ends(cell, measure)) if v is not None]
+        values = [
+            scale * v
+            for cells in groups.values()
+            for cell in cells
+            for v in (cell[measure], *_ends(cell, measure))
+            if v is not None
+        ]
         ticks = ticks_of(0.0, max(values, default=1.0))
         y = scale_of(0.0, ticks[-1], y0 + PANEL, y0)
         out += [f'<path d="M{LEFT} {y(t):.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>' for t in ticks]
@@ -57,7 +69,11 @@ def curves(summary: Summary) -> str:
         for i, cells in enumerate(groups.values()):
             out += _curve([c for c in cells if c[measure] is not None], measure, scale, x, y, CURVES[i % len(CURVES)] if len(groups) > 1 else colour,
                           DASHES[i % len(DASHES)])  # fmt: skip
-    out += [label(x(t), bottom + 20, f"{t:g}", SOFT, anchor="middle") for t in ticks_of(low, high, 10) if low - 1e-9 <= t <= high + 1e-9]
+    out += [
+        label(x(t), bottom + 20, f"{t:g}", SOFT, anchor="middle")
+        for t in ticks_of(low, high, 10)
+        if low - 1e-9 <= t <= high + 1e-9
+    ]
     out.append(label((LEFT + WIDTH - RIGHT) / 2, bottom + 38, _axis(summary), SOFT, anchor="middle"))
     out.append(label(LEFT, height - 8, conditions(summary), SOFT, size=11))
     return "\n".join([*out, "</svg>", ""])
@@ -81,14 +97,20 @@ def _curve(
     """Interval band, line and points of one curve."""
     points = [(x(c["lambda"]), y(scale * c[measure])) for c in cells]
     intervals = [(c["lambda"], *_ends(c, measure)) for c in cells]
-    band = [(x(lam), y(scale * low), y(scale * high)) for lam, low, high in intervals if low is not None and high is not None]
+    band = [
+        (x(lam), y(scale * low), y(scale * high))
+        for lam, low, high in intervals
+        if low is not None and high is not None
+    ]
     out = []
     if len(band) > 1:
         around = [f"{a:.1f},{high:.1f}" for a, _, high in band] + [f"{a:.1f},{low:.1f}" for a, low, _ in reversed(band)]
         out.append(f'<polygon points="{" ".join(around)}" fill="{colour}" opacity=".16"/>')
     line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    out.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"{dashes}/>')
+    out.append(
+        f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"{dashes}/>'
+    )
     return out + [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in points]
 
 
@@ -98,10 +120,21 @@ def _stages(found: Mapping[str, Any], x: Any, span: tuple[float, float], top: in
     if found.get("lambda50") is None or low is None:
         return []
     a, b = max(low, span[0]), min(high if high is not None else span[1], span[1])
-    out = [f'<rect x="{x(a):.1f}" y="{top - 22}" width="{x(b) - x(a):.1f}" height="{bottom - top + 22}" fill="{BAND}"/>']
+    out = [
+        f'<rect x="{x(a):.1f}" y="{top - 22}" width="{x(b) - x(a):.1f}" height="{bottom - top + 22}" fill="{BAND}"/>'
+    ]
     for name, left, right in (("stage 1", span[0], a), ("stage 2", a, b), ("stage 3", b, span[1])):
         if x(right) - x(left) > 50:
-            out.append(label((x(left) + x(right)) / 2 + (24 if name == "stage 1" else 0), top - 8, name, SOFT, anchor="middle", size=11))
+            out.append(
+                label(
+                    (x(left) + x(right)) / 2 + (24 if name == "stage 1" else 0),
+                    top - 8,
+                    name,
+                    SOFT,
+                    anchor="middle",
+                    size=11,
+                )
+            )
     return out
 
 
@@ -146,10 +179,18 @@ def conditions(summary: Summary) -> str:
     return f"{settings['questions']} questions × {settings['samples']} samples, {how}; bands: 95 % intervals, bootstrap over questions"
 
 
-def label(x: float, y: float, text: str, colour: str, *, anchor: str = "start", size: int = 12, weight: int = 400) -> str:
+def label(
+    x: float, y: float, text: str, colour: str, *, anchor: str = "start", size: int = 12, weight: int = 400
+) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}">{escaped(text)}</text>'
 
 
 def escaped(text: str) -> str:
     """Text that XML can hold."""
-    return escape("".join(c for c in text if c in "\n\t" or ord(c) >= 32 and not 0xD800 <= ord(c) < 0xE000 and ord(c) not in (0xFFFE, 0xFFFF)))
+    return escape(
+        "".join(
+            c
+            for c in text
+            if c in "\n\t" or ord(c) >= 32 and not 0xD800 <= ord(c) < 0xE000 and ord(c) not in (0xFFFE, 0xFFFF)
+        )
+    )

@@ -35,7 +35,12 @@ class Report:
 
     @staticmethod
     def of(
-        kind: str, cells: Sequence[Cell], keys: Sequence[str], samples: Any, kinds: Mapping[str, str] | None = None, k: int | None = None
+        kind: str,
+        cells: Sequence[Cell],
+        keys: Sequence[str],
+        samples: Any,
+        kinds: Mapping[str, str] | None = None,
+        k: int | None = None,
     ) -> "Report":
         """`keys[i]` is the `cell` field of the samples of `cells[i]`; `kinds` is the kind of answer by item; `k` is that of pass@k."""
         grid = Grid.of(samples, keys, kinds)
@@ -65,7 +70,11 @@ class Report:
     @cached_property
     def useful_end(self) -> UsefulEnd:
         """From which λ on more tokens buy no certain accuracy."""
-        return end_of_useful_stage_3(*self._along(), self.transition) if self.curve else UsefulEnd(None, None, NO_TRANSITION.message)
+        return (
+            end_of_useful_stage_3(*self._along(), self.transition)
+            if self.curve
+            else UsefulEnd(None, None, NO_TRANSITION.message)
+        )
 
     def _along(self) -> tuple[Measures, list[float]]:
         """Measures and λs of the curve alone."""
@@ -76,20 +85,41 @@ class Report:
             return self.measures
         return Measures(self.measures.grid.pick(cells=indices), self.measures.k)
 
-    def by(self, part_of: Mapping[str, Any], metrics: Sequence[str] = ("mean", "tokens", "think_ratio", "truncated")) -> pd.DataFrame:
+    def by(
+        self, part_of: Mapping[str, Any], metrics: Sequence[str] = ("mean", "tokens", "think_ratio", "truncated")
+    ) -> pd.DataFrame:
         """Tidy measures per part of the questions: `part_of` gives each question's family, level or the like."""
         rows = []
         questions = self.measures.grid.questions
         for part in dict.fromkeys(part_of[q] for q in questions if q in part_of):
-            measures = Measures(self.measures.grid.pick(questions=[i for i, q in enumerate(questions) if part_of.get(q) == part]), self.measures.k)
+            measures = Measures(
+                self.measures.grid.pick(questions=[i for i, q in enumerate(questions) if part_of.get(q) == part]),
+                self.measures.k,
+            )
             for i, cell in enumerate(self.cells):
                 for metric in metrics:
                     e = measures.estimate(i, metric)
-                    about = {"part": part, "cell": measures.grid.cells[i], "name": self.name(i), "lambda": cell.recipe.lam}
-                    rows.append({**about, "metric": metric, "value": e.value, "low": e.low, "high": e.high, "questions": e.questions})
+                    about = {
+                        "part": part,
+                        "cell": measures.grid.cells[i],
+                        "name": self.name(i),
+                        "lambda": cell.recipe.lam,
+                    }
+                    rows.append(
+                        {
+                            **about,
+                            "metric": metric,
+                            "value": e.value,
+                            "low": e.low,
+                            "high": e.high,
+                            "questions": e.questions,
+                        }
+                    )
         return pd.DataFrame(rows)
 
-    def parts_table(self, part_of: Mapping[str, Any], lams: Sequence[float], metric: str = "mean") -> list[dict[str, Any]]:
+    def parts_table(
+        self, part_of: Mapping[str, Any], lams: Sequence[float], metric: str = "mean"
+    ) -> list[dict[str, Any]]:
         """One row a part of the questions (see `by`), one column a λ of the curve: the metric with its interval.
 
         Raises `UserError` for a λ that was not measured.
@@ -166,9 +196,17 @@ class Report:
         for i in range(len(self.cells)):
             n = self.measures.grid.n[i]
             k = self.measures.k or int(n.max())
-            row: dict[str, Any] = {"": self.name(i), f"Mean@{int(n.max())}": self._share(i, "mean"), f"Pass@{k}": self._share(i, "pass")}
+            row: dict[str, Any] = {
+                "": self.name(i),
+                f"Mean@{int(n.max())}": self._share(i, "mean"),
+                f"Pass@{k}": self._share(i, "pass"),
+            }
             extra = self.measures.row(i, [x for x in PASS_AT.get(self.kind, ()) if x < k])
-            row |= {f"Pass@{x}": f"{100 * extra[f'pass@{x}']:.1f}" for x in PASS_AT.get(self.kind, ()) if x < k and extra[f"pass@{x}"] is not None}
+            row |= {
+                f"Pass@{x}": f"{100 * extra[f'pass@{x}']:.1f}"
+                for x in PASS_AT.get(self.kind, ())
+                if x < k and extra[f"pass@{x}"] is not None
+            }
             row |= {f"Vote@{k}": self._share(i, "vote"), "Tokens": _amount(self.measures.estimate(i, "tokens"))}
             row |= {"Think %": self._share(i, "think_ratio")}
             lenient, strict = self.measures.values("think_lenient")[i], self.measures.values("think_ratio")[i]
@@ -186,7 +224,9 @@ class Report:
         """Per cell: OckScore, AES against Thinking, whether it is on the Pareto front, and P(Pareto-improves) on each parent."""
         tokens, accuracy = (self.measures.values(m).tolist() for m in ("tokens", "mean"))
         front = set(eff.pareto(tokens, accuracy))
-        ends = {lam: i for i, c in enumerate(self.cells) if (lam := c.recipe.lam) in (0, 1) and c.recipe.method == "linear"}
+        ends = {
+            lam: i for i, c in enumerate(self.cells) if (lam := c.recipe.lam) in (0, 1) and c.recipe.method == "linear"
+        }
         out = []
         for i in range(len(self.cells)):
             row: dict[str, Any] = {"pareto": i in front, "ock_score": _value(eff.ock_estimate(self.measures, i))}
@@ -195,7 +235,9 @@ class Report:
                 known = lam in ends and ends[lam] != i and self.measures.grid.judged
                 row[f"improves_{name}"] = eff.improves(self.measures, i, ends[lam]) if known else None
             parents = list(ends.values())
-            row["improves_either"] = eff.improves_either(self.measures, i, parents) if parents and i not in parents else None
+            row["improves_either"] = (
+                eff.improves_either(self.measures, i, parents) if parents and i not in parents else None
+            )
             out.append(row)
         return out
 
@@ -211,7 +253,9 @@ class Report:
     def decoding_grid(self, metric: str = "mean") -> pd.DataFrame:
         """Figure 4's form: top-p (rows, falling) × temperature (columns), the metric in percent."""
         data = self.frame[self.frame["metric"] == metric]
-        return (100 * data.pivot_table(index="top_p", columns="temperature", values="value")).sort_index(ascending=False)
+        return (100 * data.pivot_table(index="top_p", columns="temperature", values="value")).sort_index(
+            ascending=False
+        )
 
     def text(self) -> str:
         """The table and the sentence, for a terminal."""
@@ -225,10 +269,21 @@ class Report:
     def json(self) -> dict[str, Any]:
         """`{"cells": […], "stages": {…}, "claims": […]}`; every cell with λ, measures, intervals and n."""
         cells = [
-            {"lambda": c.recipe.lam, "name": self.name(i), "method": c.recipe.method, "group": c.group, **self.measures.row(i), **score}
+            {
+                "lambda": c.recipe.lam,
+                "name": self.name(i),
+                "method": c.recipe.method,
+                "group": c.group,
+                **self.measures.row(i),
+                **score,
+            }
             for i, (c, score) in enumerate(zip(self.cells, self.efficiency()))
         ]
-        stages = {**self.transition.json(), "useful_end": self.useful_end.lam, "useful_end_message": self.useful_end.message}
+        stages = {
+            **self.transition.json(),
+            "useful_end": self.useful_end.lam,
+            "useful_end_message": self.useful_end.message,
+        }
         claims = [{"text": c.text, "holds": c.holds, "evidence": c.evidence} for c in self.claims]
         return {"cells": cells, "stages": stages, "hypervolume": self.hypervolume(), "claims": claims}
 
@@ -237,7 +292,9 @@ def of_study(store: Store, name: str) -> Report:
     """The report of a stored study. Raises `UserError` if there is no such study, or none of its samples."""
     info = store.study(name)
     rows, kinds = store.cells(info.id), {item.key: item.kind for item in store.items(info.id)}
-    return Report.of(info.plan.kind, [row.cell for row in rows], [row.key for row in rows], store.samples(info.id), kinds)
+    return Report.of(
+        info.plan.kind, [row.cell for row in rows], [row.key for row in rows], store.samples(info.id), kinds
+    )
 
 
 def text_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -268,7 +325,15 @@ def samples_frame(samples: Any, cells: Sequence[Cell], keys: Sequence[str]) -> p
         cell = about.get(row["cell"])
         if cell is not None:
             scope = cell.recipe.scope
-            rows.append({"lambda": cell.recipe.lam, "method": cell.recipe.method, "layers": scope.layers, "label": cell.label, **row})
+            rows.append(
+                {
+                    "lambda": cell.recipe.lam,
+                    "method": cell.recipe.method,
+                    "layers": scope.layers,
+                    "label": cell.label,
+                    **row,
+                }
+            )
     return pd.DataFrame(rows)
 
 

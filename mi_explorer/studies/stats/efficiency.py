@@ -9,7 +9,13 @@ from mi_explorer.studies.stats.metrics import Estimate, Measures, interval
 
 
 def aes(
-    accuracy: float, tokens: float, base_accuracy: float, base_tokens: float, alpha: float = 1.0, beta: float = 3.0, gamma: float = 5.0
+    accuracy: float,
+    tokens: float,
+    base_accuracy: float,
+    base_tokens: float,
+    alpha: float = 1.0,
+    beta: float = 3.0,
+    gamma: float = 5.0,
 ) -> float:
     """Accuracy-efficiency score: α·ΔL + β·|ΔA| if accuracy does not fall, else α·ΔL − γ|ΔA|, both relative to the baseline."""
     if not base_tokens or not base_accuracy:
@@ -36,7 +42,9 @@ def pareto(tokens: Sequence[float], accuracy: Sequence[float]) -> list[int]:
     return [i for i in known if not beaten(i)]
 
 
-def hypervolume(tokens: Sequence[float], accuracy: Sequence[float], worst_tokens: float, worst_accuracy: float = 0.0) -> float:
+def hypervolume(
+    tokens: Sequence[float], accuracy: Sequence[float], worst_tokens: float, worst_accuracy: float = 0.0
+) -> float:
     """Area that the points dominate, up to the reference point (worst_tokens, worst_accuracy)."""
     front = sorted((tokens[i], accuracy[i]) for i in pareto(tokens, accuracy))
     area, level = 0.0, worst_accuracy
@@ -59,13 +67,14 @@ def improves_either(measures: Measures, cell: str | int, parents: Sequence[str |
     accuracy, tokens = measures.accuracy_and_tokens
     i = measures.grid.index(cell)
     hits = [
-        (accuracy[:, i] > accuracy[:, j]) & (tokens[:, i] < tokens[:, j])
-        for j in map(measures.grid.index, parents)
+        (accuracy[:, i] > accuracy[:, j]) & (tokens[:, i] < tokens[:, j]) for j in map(measures.grid.index, parents)
     ]
     return float(np.mean(np.any(hits, axis=0)))
 
 
-def aes_estimate(measures: Measures, cell: str | int, baseline: str | int, weights: tuple[float, float, float] = (1, 3, 5)) -> Estimate:
+def aes_estimate(
+    measures: Measures, cell: str | int, baseline: str | int, weights: tuple[float, float, float] = (1, 3, 5)
+) -> Estimate:
     """AES of a cell against a baseline cell, with the interval over draws."""
     i, j = measures.grid.index(cell), measures.grid.index(baseline)
     accuracy, tokens = measures.accuracy_and_tokens
@@ -88,7 +97,9 @@ def ock_estimate(measures: Measures, cell: str | int) -> Estimate:
     return Estimate(value, *interval(draws), int(measures.grid.asked[i].sum()))
 
 
-def best_within(measures: Measures, budget: float, reference: str | int | None = None) -> tuple[int | None, Estimate | None]:
+def best_within(
+    measures: Measures, budget: float, reference: str | int | None = None
+) -> tuple[int | None, Estimate | None]:
     """The most accurate cell of at most `budget` mean tokens and its paired accuracy difference to `reference`.
 
     (None, None) if every cell costs more; the cheaper cell wins a tie.

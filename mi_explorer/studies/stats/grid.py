@@ -62,7 +62,9 @@ class Grid:
         rows = slice(None) if cells is None else list(cells)
         columns = slice(None) if questions is None else list(questions)
         arrays: dict[str, Any] = {
-            f.name: getattr(self, f.name)[rows][:, columns] for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)
+            f.name: getattr(self, f.name)[rows][:, columns]
+            for f in fields(self)
+            if isinstance(getattr(self, f.name), np.ndarray)
         }
         names = self.cells if cells is None else tuple(self.cells[i] for i in cells)
         asked = self.questions if questions is None else tuple(self.questions[i] for i in questions)
@@ -102,7 +104,12 @@ class Grid:
             return out
 
         verdict = columns["verdict"]
-        lenient = np.array([strict if given is None else given for given, strict in zip(columns["think_lenient"], columns["think_closed"])])
+        lenient = np.array(
+            [
+                strict if given is None else given
+                for given, strict in zip(columns["think_lenient"], columns["think_closed"])
+            ]
+        )
         right = columns["first_correct"]
         kind_of_item = [(kinds or {}).get(name, "auto") for name in questions]
         return Grid(
@@ -127,8 +134,13 @@ def _columns(samples: Any) -> dict[str, np.ndarray]:
     """One object array a field."""
     if hasattr(samples, "columns"):
         known = set(samples.columns)
-        columns = {name: samples[name].tolist() if name in known else [DEFAULTS[name]] * len(samples) for name in FIELDS}
-        columns = {name: [None if isinstance(v, float) and math.isnan(v) else v for v in values] for name, values in columns.items()}
+        columns = {
+            name: samples[name].tolist() if name in known else [DEFAULTS[name]] * len(samples) for name in FIELDS
+        }
+        columns = {
+            name: [None if isinstance(v, float) and math.isnan(v) else v for v in values]
+            for name, values in columns.items()
+        }
     else:
         rows = list(samples) if isinstance(samples, Iterable) else []
         plain = bool(rows) and isinstance(rows[0], Mapping)
@@ -166,5 +178,3 @@ def _numbered(answers: np.ndarray, question: np.ndarray, kinds: Sequence[str]) -
             spelled[key] = numbers.setdefault(form, len(numbers)) if form else -1
         out[i] = spelled[key]
     return out
-
-

@@ -193,8 +193,12 @@ def _votes(grid: Grid, k: int | None) -> np.ndarray:
     block = place // size
     use = grid.present & (block < blocks)
     row = (np.arange(cells * questions).reshape(cells, questions, 1) * blocks + block)[use]
-    credit = vote(row, grid.answers[use], grid.correct[use], cells * questions * blocks).reshape(cells, questions, blocks)
-    full = np.maximum(np.minimum(grid.n // size, blocks), 1)[:, :, None]  # a question with fewer samples votes with what it has
+    credit = vote(row, grid.answers[use], grid.correct[use], cells * questions * blocks).reshape(
+        cells, questions, blocks
+    )
+    full = np.maximum(np.minimum(grid.n // size, blocks), 1)[
+        :, :, None
+    ]  # a question with fewer samples votes with what it has
     inside = np.arange(blocks) < full
     return np.asarray((credit * inside).sum(axis=2) / full[:, :, 0])
 
@@ -204,13 +208,23 @@ def _sums(grid: Grid, metric: str, k: int | None) -> tuple[np.ndarray, np.ndarra
     n = np.maximum(grid.n, 1)
     asked = grid.asked.astype(np.float64)
     right = grid.correct.astype(np.float64)
-    if not grid.judged and metric in ("mean", "pass", "vote", "overthinking", "outcome_efficiency", "underthinking", "tokens_per_correct"):
+    if not grid.judged and metric in (
+        "mean",
+        "pass",
+        "vote",
+        "overthinking",
+        "outcome_efficiency",
+        "underthinking",
+        "tokens_per_correct",
+    ):
         return np.zeros_like(asked), np.zeros_like(asked)
 
     def mean(values: np.ndarray) -> np.ndarray:
         return np.asarray((values * grid.present).sum(axis=2) / n)
 
-    spent = np.where(np.isnan(grid.first_correct), 1.0, grid.first_correct / np.maximum(grid.tokens, 1))  # T̂/T, 1 if never right
+    spent = np.where(
+        np.isnan(grid.first_correct), 1.0, grid.first_correct / np.maximum(grid.tokens, 1)
+    )  # T̂/T, 1 if never right
     if metric == "mean":
         return mean(right), asked
     if metric == "pass":

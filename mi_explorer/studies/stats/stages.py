@@ -69,7 +69,11 @@ class Transition:
 
 
 def transition(
-    lams: Sequence[float], closed: np.ndarray, total: np.ndarray, weights: np.ndarray | None = None, measured: Sequence[float] = ()
+    lams: Sequence[float],
+    closed: np.ndarray,
+    total: np.ndarray,
+    weights: np.ndarray | None = None,
+    measured: Sequence[float] = (),
 ) -> Transition:
     """The transition in counts of closed thoughts out of `total` samples, [λ] or [λ, questions] each.
 
@@ -89,7 +93,10 @@ def transition(
     if _flat(lam, ks, ns):
         low, high = 100 * r.min(), 100 * r.max()
         ratio = f"{low:.0f} %" if round(low) == round(high) else f"between {low:.0f} and {high:.0f} %"
-        return Transition("none", f"No transition observed: the think ratio is {ratio} between λ {_span(lam)}, with no slope beyond chance.")
+        return Transition(
+            "none",
+            f"No transition observed: the think ratio is {ratio} between λ {_span(lam)}, with no slope beyond chance.",
+        )
     if r.max() < 0.5 or r.min() > 0.5:
         i = int(np.argmax(r)) if r.max() < 0.5 else int(np.argmin(r))
         reach = f"The transition is not complete: the think ratio reaches {100 * r[i]:.0f} % at λ {lam[i]:g}"
@@ -103,7 +110,14 @@ def transition(
             where = f"a fitted curve would pass one half at λ {centre:.2f}, outside of what was measured"
             return Transition("none", f"No transition observed between λ {_span(lam)}: {where}.")
         if worst <= BAD_FIT:
-            return _logistic(lam, float(centre), float(scale), worst, known, _draws(lam, k[kept], n[kept], weights) if by_question else None)
+            return _logistic(
+                lam,
+                float(centre),
+                float(scale),
+                worst,
+                known,
+                _draws(lam, k[kept], n[kept], weights) if by_question else None,
+            )
     return _isotonic(lam, r, ns, known)
 
 
@@ -172,7 +186,9 @@ def _fit(lam: np.ndarray, k: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.
     return middle - width * intercept / safe, width / safe
 
 
-def _draws(lam: np.ndarray, k: np.ndarray, n: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
+def _draws(
+    lam: np.ndarray, k: np.ndarray, n: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray] | None:
     """λ50 and s of every bootstrap draw of the questions."""
     if weights is None or k.shape[1] < 2:
         return None
@@ -180,7 +196,12 @@ def _draws(lam: np.ndarray, k: np.ndarray, n: np.ndarray, weights: np.ndarray | 
 
 
 def _logistic(
-    lam: np.ndarray, centre: float, scale: float, worst: float, known: Sequence[float], draws: tuple[np.ndarray, np.ndarray] | None
+    lam: np.ndarray,
+    centre: float,
+    scale: float,
+    worst: float,
+    known: Sequence[float],
+    draws: tuple[np.ndarray, np.ndarray] | None,
 ) -> Transition:
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     centre_ci: Band = (None, None)
@@ -214,7 +235,9 @@ def isotonic(r: np.ndarray, weight: np.ndarray) -> np.ndarray:
 def _isotonic(lam: np.ndarray, r: np.ndarray, n: np.ndarray, known: Sequence[float]) -> Transition:
     curve = isotonic(r, n)
     if curve[0] > 0.5 or curve[-1] < 0.5:  # falls instead of rising, or noise
-        return Transition("none", f"No transition observed: the think ratio does not rise through one half between λ {_span(lam)}.")
+        return Transition(
+            "none", f"No transition observed: the think ratio does not rise through one half between λ {_span(lam)}."
+        )
 
     def crossing(level: float) -> float | None:
         above = np.flatnonzero(curve >= level)

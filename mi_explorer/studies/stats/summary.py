@@ -104,7 +104,11 @@ class Summary:
 
 
 def summarise(
-    store: Store, name: str, keys: Sequence[str] | None = None, items: Sequence[Item] | None = None, samples: int | None = None
+    store: Store,
+    name: str,
+    keys: Sequence[str] | None = None,
+    items: Sequence[Item] | None = None,
+    samples: int | None = None,
 ) -> Summary:
     """A study, or the part of it that has these cell keys, questions and sample numbers."""
     info = store.study(name)
@@ -113,7 +117,9 @@ def summarise(
     have = [
         s
         for s in store.samples(info.id)
-        if (wanted is None or s.cell in wanted) and (asked is None or s.item in asked) and (samples is None or s.number < samples)
+        if (wanted is None or s.cell in wanted)
+        and (asked is None or s.item in asked)
+        and (samples is None or s.number < samples)
     ]
     filled = {s.cell for s in have}
     rows = [row for row in store.cells(info.id) if row.key in filled]
@@ -137,7 +143,9 @@ def describe(decoding: Decoding) -> str:
         return f"greedy, cap {decoding.cap}, seed {decoding.seed}"
     off = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
     words = [
-        f"{name.replace('_', '-')} {getattr(decoding, name):g}" for name, value in off.items() if getattr(decoding, name) != value
+        f"{name.replace('_', '-')} {getattr(decoding, name):g}"
+        for name, value in off.items()
+        if getattr(decoding, name) != value
     ]
     return ", ".join([f"T {decoding.temperature:g}", *words, f"cap {decoding.cap}", f"seed {decoding.seed}"])
 
@@ -149,7 +157,9 @@ def next_cells(store: Store, study: int, rows: Sequence[CellRow]) -> tuple[tuple
     for curve in _curves(rows):
         keys = {row.key for row in curve}
         have = [s for s in store.samples(study) if s.cell in keys]
-        found = stages.of_measures(Measures(Grid.of(have, [row.key for row in curve])), [row.cell.recipe.lam for row in curve])
+        found = stages.of_measures(
+            Measures(Grid.of(have, [row.key for row in curve])), [row.cell.recipe.lam for row in curve]
+        )
         wanted = worth_measuring(found, [row.cell.recipe.lam for row in curve])
         new += [replace(curve[0].cell, recipe=curve[0].cell.recipe.at(lam)) for lam in wanted]
         why.append(found.message)

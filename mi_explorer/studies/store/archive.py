@@ -20,7 +20,18 @@ from typing import Any
 
 from mi_explorer.input_limits import MAX_ROWS, BoundError, Budget, regular
 from mi_explorer.studies.plan import Cell, Item, Plan, digest, sample_seed
-from mi_explorer.studies.store.columns import expand, get_floats, get_ints, get_words, join, put_floats, put_ints, put_words, split, squeeze
+from mi_explorer.studies.store.columns import (
+    expand,
+    get_floats,
+    get_ints,
+    get_words,
+    join,
+    put_floats,
+    put_ints,
+    put_words,
+    split,
+    squeeze,
+)
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.studies.store.schema import StoreCorrupt, StoreError, StoreNewer
 
@@ -70,7 +81,9 @@ def write(path: Path, study: Contents, bodies: Mapping[str, dict[str, Any]]) -> 
     samples = sorted(study.samples, key=lambda s: (cell_at[s.cell], item_at[s.item], s.number))
     for s in samples:
         if s.key != digest("sample", s.cell, s.item, s.number):
-            raise StoreError(f"A sample of {study.name!r} has a key that does not fit its content; it cannot be sealed.")
+            raise StoreError(
+                f"A sample of {study.name!r} has a key that does not fit its content; it cannot be sealed."
+            )
     by_cell: dict[int, list[dict[str, Any]]] = {}
     for s in samples:
         if s.key in bodies:
@@ -99,7 +112,11 @@ def write(path: Path, study: Contents, bodies: Mapping[str, dict[str, Any]]) -> 
 
 
 def _figures(
-    study: Contents, samples: Sequence[Sample], cell_at: Mapping[str, int], item_at: Mapping[str, int], bodies: Mapping[str, Any]
+    study: Contents,
+    samples: Sequence[Sample],
+    cell_at: Mapping[str, int],
+    item_at: Mapping[str, int],
+    bodies: Mapping[str, Any],
 ) -> bytes:
     made_by = study.made_by or {}
     base = [cell.decoding.seed for cell, _, _ in study.cells]
@@ -189,7 +206,18 @@ def _texts(bodies: Sequence[dict[str, Any]], pieces: Mapping[int, str]) -> bytes
 # -- reading ------------------------------------------------------------------------------------------------------------
 
 
-FAULTS = (ValueError, KeyError, TypeError, IndexError, OverflowError, MemoryError, AttributeError, RecursionError, struct.error, sqlite3.Error)
+FAULTS = (
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    AttributeError,
+    RecursionError,
+    struct.error,
+    sqlite3.Error,
+)
 
 
 @contextmanager
@@ -200,7 +228,9 @@ def read_as_ours(path: Path) -> Iterator[None]:
     except (StoreError, BoundError):
         raise
     except FAULTS as error:
-        raise StoreCorrupt(f"{path} is damaged or not a sealed study ({error}). It was left as it is; get it once more.") from None
+        raise StoreCorrupt(
+            f"{path} is damaged or not a sealed study ({error}). It was left as it is; get it once more."
+        ) from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror or error}.") from None
 
@@ -256,7 +286,9 @@ class Sealed:
             cells, items, runs, texted, seeds, answer_tokens = (get_ints(column) for column in columns[:6])
             names = (*NUMBERS, *FLAGS, *WORDS, *TIMES)
             getters = [get_ints] * (len(NUMBERS) + len(FLAGS)) + [get_words] * len(WORDS) + [get_floats] * len(TIMES)
-            values: dict[str, list[Any]] = {name: get(column) for name, get, column in zip(names, getters, columns[6:], strict=True)}
+            values: dict[str, list[Any]] = {
+                name: get(column) for name, get, column in zip(names, getters, columns[6:], strict=True)
+            }
             values |= {name: [bool(v) for v in values[name]] for name in FLAGS}
             if {len(v) for v in (cells, items, runs, texted, seeds, answer_tokens, *values.values())} != {self.count}:
                 raise ValueError("its columns are not of one length")
@@ -296,13 +328,17 @@ class Sealed:
 def _bodies(columns: list[bytes], pieces: Mapping[int, str]) -> list[dict[str, Any]]:
     """Inverse of `_texts`."""
     number = [get_ints(columns[i]) for i in (0, 2, 3, 5, 7, 8, 9, 10, 11, 12, 15, 16, 17, 18)]
-    (total,), lengths, ids, strange, first, last, starts, opened, runs, r_token, r_right, marked, m_start, m_length = number
+    (total,), lengths, ids, strange, first, last, starts, opened, runs, r_token, r_right, marked, m_start, m_length = (
+        number
+    )
     logprobs, odd_pieces = get_floats(columns[4]), get_words(columns[6])
     r_answer, r_sign, m_group = (get_words(columns[i]) for i in (13, 14, 19))
     spelled = [pieces[token] for token in ids]
     for at, piece in zip(strange, odd_pieces, strict=True):
         spelled[at] = piece
-    running = [[t, a, s, None if r is None else bool(r)] for t, a, s, r in zip(r_token, r_answer, r_sign, r_right, strict=True)]
+    running = [
+        [t, a, s, None if r is None else bool(r)] for t, a, s, r in zip(r_token, r_answer, r_sign, r_right, strict=True)
+    ]
     marks = [[a, a + n, g] for a, n, g in zip(m_start, m_length, m_group, strict=True)]
     out: list[dict[str, Any]] = []
     token = run = mark = 0

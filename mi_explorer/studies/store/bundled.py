@@ -74,7 +74,9 @@ def _head(path: Path, changed: int, size: int) -> Sealed:
 def _opened(path: Path) -> Store:
     """A file of the shelf as a store whose studies say what they are."""
     store = Store(path, readonly=True, origin=PRECOMPUTED)
-    store.origin = _origin((row.cell.recipe.pair, row.fingerprint) for info in store.studies() for row in store.cells(info.id))
+    store.origin = _origin(
+        (row.cell.recipe.pair, row.fingerprint) for info in store.studies() for row in store.cells(info.id)
+    )
     return store
 
 

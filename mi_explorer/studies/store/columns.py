@@ -25,7 +25,9 @@ DECIMALS = 6
 def squeeze(data: bytes) -> bytes:
     """`data` packed by LZMA with a dictionary no larger than the data need."""
     size = max(1 << 16, min(len(data), 16 << 20))
-    return lzma.compress(data, check=lzma.CHECK_CRC32, filters=[{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": size}])
+    return lzma.compress(
+        data, check=lzma.CHECK_CRC32, filters=[{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": size}]
+    )
 
 
 def expand(data: bytes, size: int) -> bytes:

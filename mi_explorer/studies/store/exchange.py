@@ -23,7 +23,17 @@ from mi_explorer.errors import UserError, unknown
 from mi_explorer.input_limits import MAX_ROWS, Budget, open_text, parquet_rows, regular
 from mi_explorer.studies.plan import Plan
 from mi_explorer.studies.store.archive import Contents, write
-from mi_explorer.studies.store.flat_rows import COLUMN_ORDER, RowError, check, flat, keeper, redact, sample_key, shown, unflat
+from mi_explorer.studies.store.flat_rows import (
+    COLUMN_ORDER,
+    RowError,
+    check,
+    flat,
+    keeper,
+    redact,
+    sample_key,
+    shown,
+    unflat,
+)
 from mi_explorer.studies.store.sample import Sample, unpack
 from mi_explorer.studies.store.schema import SUFFIX
 from mi_explorer.studies.store.store import CellRow, Store
@@ -76,7 +86,9 @@ def export_study(
                 count = _write_rows(flat(store, info, texts, text_questions), staged, form)
             settle(staged, path)
     except OSError as error:
-        raise ExchangeError(f"{path} cannot be written: {error.strerror or error}. Nothing was left half done.") from None
+        raise ExchangeError(
+            f"{path} cannot be written: {error.strerror or error}. Nothing was left half done."
+        ) from None
     return count
 
 
@@ -175,7 +187,9 @@ def _read_file(store: Store, path: Path, name: str | None, origin: str) -> tuple
         raise
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         # SQLite keeps any type in any column: what is no study of ours shows when it is used, before anything is written
-        raise ExchangeError(f"{path} is damaged or was changed ({type(error).__name__}: {str(error)[:120]}). Nothing was read.") from None
+        raise ExchangeError(
+            f"{path} is damaged or was changed ({type(error).__name__}: {str(error)[:120]}). Nothing was read."
+        ) from None
 
 
 def _read_study(store: Store, path: Path, name: str | None, origin: str) -> tuple[str, int]:
@@ -305,7 +319,13 @@ def _read_rows(path: Path, form: str) -> Iterator[dict[str, Any]]:
             yield from _json_lines(file, path)
     except UnicodeDecodeError:
         raise ExchangeError(f"{path} is not UTF-8 text.") from None
-    except (OSError, EOFError, csv.Error, ValueError, zlib.error) as error:  # pyarrow's faults are ValueErrors or OSErrors
+    except (
+        OSError,
+        EOFError,
+        csv.Error,
+        ValueError,
+        zlib.error,
+    ) as error:  # pyarrow's faults are ValueErrors or OSErrors
         if isinstance(error, UserError):
             raise
         raise ExchangeError(f"{path} cannot be read as {form} ({error}).") from None

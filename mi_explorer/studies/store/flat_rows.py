@@ -66,7 +66,9 @@ def keeper(items: Sequence[Item], texts: int | None = None, questions: int | Non
     return lambda s: s.item in allowed and (texts is None or s.number < texts)
 
 
-def flat(store: Store, info: StudyInfo, texts: int | None = None, questions: int | None = None) -> Iterator[dict[str, Any]]:
+def flat(
+    store: Store, info: StudyInfo, texts: int | None = None, questions: int | None = None
+) -> Iterator[dict[str, Any]]:
     """All samples of a study as flat rows; which keep their text: see `keeper`."""
     cells = {row.key: row for row in store.cells(info.id)}
     items = {item.key: item for item in store.items(info.id)}
@@ -125,7 +127,9 @@ def shown(answer: str | None, private: bool) -> str | None:
 
 def redact(item: Item) -> Item:
     """A gated question without its content."""
-    return replace(item, prompt=f"(item {item.id} of {item.task}, not republished)", answer="") if item.private else item
+    return (
+        replace(item, prompt=f"(item {item.id} of {item.task}, not republished)", answer="") if item.private else item
+    )
 
 
 def unflat(
@@ -159,7 +163,9 @@ def unflat(
             samples.append((_sample(row, key, item.key), _body(row)))
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError, AttributeError) as error:
             what = f"the column {error} is missing" if isinstance(error, KeyError) else str(error)
-            raise RowError(f"{where}, row {place}: {what}. This is not a study exported from here, or it was changed.") from None
+            raise RowError(
+                f"{where}, row {place}: {what}. This is not a study exported from here, or it was changed."
+            ) from None
     if not samples:
         raise RowError(f"{where} holds no samples.")
     number = max(s.number for s, _ in samples) + 1
@@ -176,7 +182,17 @@ def check(sample: Sample) -> Sample:
         or not 0 <= sample.seconds < 1e9
     ):
         raise ValueError("a count is negative")
-    if max(sample.number, sample.tokens, sample.flips, abs(sample.seed), sample.first_correct or 0, sample.stable_from or 0) > MOST:
+    if (
+        max(
+            sample.number,
+            sample.tokens,
+            sample.flips,
+            abs(sample.seed),
+            sample.first_correct or 0,
+            sample.stable_from or 0,
+        )
+        > MOST
+    ):
         raise ValueError("a count is beyond all counting")
     if sample.think_tokens + sample.answer_tokens != sample.tokens:
         raise ValueError("thought and answer do not add up to the tokens")

@@ -97,9 +97,18 @@ class Reader:
 
     def _info(self, row: sqlite3.Row) -> StudyInfo:
         plan = Plan.of(row["plan"])
-        count = self._rows(f"SELECT count(*) AS n FROM ({_OF_STUDY.format(columns='s.key')})", (row["id"], plan.samples))[0]["n"]
+        count = self._rows(
+            f"SELECT count(*) AS n FROM ({_OF_STUDY.format(columns='s.key')})", (row["id"], plan.samples)
+        )[0]["n"]
         return StudyInfo(
-            row["id"], row["name"], plan, self.origin or row["origin"], row["note"], row["created"], row["updated"], count
+            row["id"],
+            row["name"],
+            plan,
+            self.origin or row["origin"],
+            row["note"],
+            row["created"],
+            row["updated"],
+            count,
         )
 
     def cells(self, study: int) -> list[CellRow]:
@@ -129,7 +138,8 @@ class Reader:
     def items(self, study: int) -> list[Item]:
         """The study's questions in the plan's order."""
         rows = self._rows(
-            "SELECT i.* FROM study_items si JOIN items i ON i.key = si.item WHERE si.study = ? ORDER BY si.position", (study,)
+            "SELECT i.* FROM study_items si JOIN items i ON i.key = si.item WHERE si.study = ? ORDER BY si.position",
+            (study,),
         )
         return [
             Item(

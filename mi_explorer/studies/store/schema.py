@@ -154,7 +154,9 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
                 _check_made_here(db, path)
             if not readonly:
                 _log_ahead(db)
-                db.execute("PRAGMA synchronous = NORMAL")  # survives kill -9; after a power cut the last commits may be gone
+                db.execute(
+                    "PRAGMA synchronous = NORMAL"
+                )  # survives kill -9; after a power cut the last commits may be gone
                 db.execute("PRAGMA foreign_keys = ON")
                 _migrate(db)
         except BaseException:
@@ -204,7 +206,9 @@ def _check_made_here(db: sqlite3.Connection, path: Path) -> None:
         known = set(ours.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
     finally:
         ours.close()
-    found = {(row["name"], row["sql"]) for row in db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")}
+    found = {
+        (row["name"], row["sql"]) for row in db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    }
     odd = sorted(name for name, _ in found - known if not name.startswith("sqlite_stat"))
     if odd:
         raise StoreCorrupt(f"{path}: {odd[0][:80]!r} is not made as in a store of ours; the file is not read.")

@@ -118,7 +118,13 @@ class Store(Reader):
         return self._rows("SELECT id FROM runs WHERE token = ?", (str(run["token"]),))[0]["id"]
 
     def put_study(
-        self, name: str, plan: Plan, cells: Sequence[CellRow], items: Sequence[Item], origin: str = "live", note: str = ""
+        self,
+        name: str,
+        plan: Plan,
+        cells: Sequence[CellRow],
+        items: Sequence[Item],
+        origin: str = "live",
+        note: str = "",
     ) -> int:
         """Create a study or bring it to `plan` (which must extend what is there); returns its id."""
         now = time.time()
@@ -159,7 +165,17 @@ class Store(Reader):
             statements.append(
                 (
                     "INSERT OR IGNORE INTO items VALUES(?,?,?,?,?,?,?,?,?)",
-                    (item.key, item.task, item.id, item.prompt, item.answer, item.kind, item.family, item.level, item.private),
+                    (
+                        item.key,
+                        item.task,
+                        item.id,
+                        item.prompt,
+                        item.answer,
+                        item.kind,
+                        item.family,
+                        item.level,
+                        item.private,
+                    ),
                 )
             )
             statements.append((f"INSERT OR REPLACE INTO study_items VALUES({find},?,?)", (name, item.key, place)))
@@ -173,7 +189,9 @@ class Store(Reader):
             raise UserError("A study's name must have 1 to 200 characters.")
         if new != name and self.find(new) is not None:
             raise UserError(f"There is already a study {new!r}. Choose another name, or delete that one first.")
-        self._write(("UPDATE studies SET name = ?, note = ? WHERE id = ?", (new, info.note if note is None else note, info.id)))
+        self._write(
+            ("UPDATE studies SET name = ?, note = ? WHERE id = ?", (new, info.note if note is None else note, info.id))
+        )
 
     def delete(self, name: str) -> int:
         """Delete a study and the samples that no other study uses; returns how many samples went."""

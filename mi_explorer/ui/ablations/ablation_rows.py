@@ -13,16 +13,35 @@ from mi_explorer.recipe import MODULES, parse_layers
 from mi_explorer.studies.report.published import QUESTIONS, published, source
 
 Values = dict[str, float | None]
-TABLES = {"layers": "mi_layers", "modules": "mi_modules", "decoding": "mi_decoding", "backbone": "mi_backbones", "methods": "mi_dynamics"}
+TABLES = {
+    "layers": "mi_layers",
+    "modules": "mi_modules",
+    "decoding": "mi_decoding",
+    "backbone": "mi_backbones",
+    "methods": "mi_dynamics",
+}
 BESIDE: dict[str, tuple[str, ...]] = {
     "layers": ("Qwen3-4B-2507 on AIME25",),
     "modules": ("Qwen3-4B-2507 on AIME25",),
     "decoding": ("Qwen3-4B-2507 on IFEval", "Qwen3-4B-2507 on GPQA-Diamond"),
     "backbone": tuple(f"Qwen3-4B-Thinking-2507 on {b}" for b in ("AIME25", "IFEval", "GPQA-Diamond")),
-    "methods": tuple(f"{m} on {b}" for m in ("Qwen3-4B-2507", "Qwen3-30B-A3B-2507") for b in ("AIME25", "IFEval", "GPQA-Diamond")),
+    "methods": tuple(
+        f"{m} on {b}" for m in ("Qwen3-4B-2507", "Qwen3-30B-A3B-2507") for b in ("AIME25", "IFEval", "GPQA-Diamond")
+    ),
 }
-SPANS = {(0, 1): "first third", (1, 2): "middle third", (2, 3): "last third", (0, 2): "first two thirds", (1, 3): "last two thirds"}
-PAPER_METHODS = {"TA": "task arithmetic, other base", "TA-Base": "task arithmetic", "TIES": "TIES, other base", "TIES-Base": "TIES"}
+SPANS = {
+    (0, 1): "first third",
+    (1, 2): "middle third",
+    (2, 3): "last third",
+    (0, 2): "first two thirds",
+    (1, 3): "last two thirds",
+}
+PAPER_METHODS = {
+    "TA": "task arithmetic, other base",
+    "TA-Base": "task arithmetic",
+    "TIES": "TIES, other base",
+    "TIES-Base": "TIES",
+}
 OURS = {"task_arithmetic": "TA-Base", "ties": "TIES-Base"}  # both on the base that the parents come from
 
 
@@ -56,7 +75,11 @@ def lines(kind: str, cells: Sequence[Mapping[str, Any]], beside: str) -> list[Li
         if kind == "layers" and key == (0, 3):
             name = "all layers and all else"
         out.append(Line(f"{words}: {name}" if words else name, cell, found, cell["lambda"]))
-    return out + [Line(NAMED[kind](key), None, values) for key, values in theirs.items() if key not in met and _worth(kind, key, met)]
+    return out + [
+        Line(NAMED[kind](key), None, values)
+        for key, values in theirs.items()
+        if key not in met and _worth(kind, key, met)
+    ]
 
 
 def _worth(kind: str, key: Any, met: set[Any]) -> bool:
@@ -124,7 +147,11 @@ def _paper_layers(beside: str) -> dict[Any, Values]:
     out: dict[Any, Values] = {}
     for row in published("mi_layers").to_dict("records"):
         lam, first = row["lambda"], _value(row["first_layer"])
-        key = {0.0: "instruct", 1.0: "thinking"}.get(lam) if first is None else (round(first / 12), round((row["last_layer"] + 1) / 12))
+        key = (
+            {0.0: "instruct", 1.0: "thinking"}.get(lam)
+            if first is None
+            else (round(first / 12), round((row["last_layer"] + 1) / 12))
+        )
         out[key] = {"mean": row["mean_at_64"], "pass": row["pass_at_64"], "vote": row["vote_at_64"], "tokens": row["tokens"],
                     "think": row["think_ratio"], "k": 64}  # fmt: skip
     return _relative(out)
@@ -183,7 +210,9 @@ ENDS = {"instruct": "Instruct", "thinking": "Thinking"}
 NAMED: dict[str, Callable[[Any], str]] = {
     "layers": lambda key: ENDS.get(key) or SPANS.get(key, "all layers and all else"),
     "modules": lambda key: "all modules" if key == "none" else f"without {key}",
-    "backbone": lambda key: {"instruct": "into Instruct", "base": "into base", "hybrid": "into the hybrid Qwen3-4B"}[key],
+    "backbone": lambda key: {"instruct": "into Instruct", "base": "into base", "hybrid": "into the hybrid Qwen3-4B"}[
+        key
+    ],
     "methods": lambda key: f"linear at λ {key:g}" if isinstance(key, float) else PAPER_METHODS[key],
     "decoding": lambda key: f"T {key[0]:g}, top-p {key[1]:g}",
 }

@@ -38,7 +38,14 @@ class Setup:
         if kind not in ablations.KINDS:
             raise unknown("ablation", str(kind)[:40], ablations.KINDS)
         checked = Decoding(cap=cap if cap is not None else 0)
-        return Setup(kind, Recipe(lam=lam).lam, whole(questions, "Questions", 2_000), whole(samples, "Samples", 64), str(task or "mini"), checked.cap)
+        return Setup(
+            kind,
+            Recipe(lam=lam).lam,
+            whole(questions, "Questions", 2_000),
+            whole(samples, "Samples", 64),
+            str(task or "mini"),
+            checked.cap,
+        )
 
 
 def whole(x: Any, what: str, most: int) -> int:
@@ -71,7 +78,9 @@ def command(pair: str, setup: Setup) -> str:
     """The command line that does the same."""
     words = ["python", "-m", "mi_explorer", "ablate", setup.kind, "--pair", pair, "--task", setup.task]
     words += [] if setup.kind == "methods" else ["--lambda", f"{setup.lam:g}"]
-    return shlex.join([*words, "--questions", str(setup.questions), "--samples", str(setup.samples), "--cap", str(setup.cap)])
+    return shlex.join(
+        [*words, "--questions", str(setup.questions), "--samples", str(setup.samples), "--cap", str(setup.cap)]
+    )
 
 
 def tasks(guard: Any) -> list[str]:

@@ -37,7 +37,11 @@ def full_tokens(kind: str, lines: Sequence[Line]) -> float | None:
     """The mean tokens of ours that lengths are compared with: Thinking's, of backbones Instruct's; None if not measured."""
     for line in lines:
         cell = line.ours
-        if cell and (cell["label"] == "into Instruct" if kind == "backbone" else cell["lambda"] == 1 and cell["method"] == "linear"):
+        if cell and (
+            cell["label"] == "into Instruct"
+            if kind == "backbone"
+            else cell["lambda"] == 1 and cell["method"] == "linear"
+        ):
             return float(cell["tokens"])
     return None
 
@@ -55,7 +59,9 @@ def marks(kind: str, lines: Sequence[Line], cite: str, narrow: bool = False) -> 
     height = 3 * (90 + 26 * len(lines))
     drawn, at = _panels(titles, narrow, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=GAP / height)
     for column, (metric, title) in enumerate(PANELS, start=1):
-        mine: list[Any] = [(name, line, *ours(line.ours, metric, full)) for name, line in zip(names, lines, strict=True)]
+        mine: list[Any] = [
+            (name, line, *ours(line.ours, metric, full)) for name, line in zip(names, lines, strict=True)
+        ]
         mine = [m for m in mine if m[2] is not None]
         drawn.add_scatter(
             x=[m[2] for m in mine], y=[m[0] for m in mine], mode="markers",
@@ -67,7 +73,11 @@ def marks(kind: str, lines: Sequence[Line], cite: str, narrow: bool = False) -> 
             },
             text=[_hover(m[1], metric, m[2:]) for m in mine], hovertemplate="%{text}<extra>measured here</extra>", **at(column),
         )  # fmt: skip
-        theirs = [(name, line.theirs[metric]) for name, line in zip(names, lines, strict=True) if line.theirs and line.theirs.get(metric) is not None]
+        theirs = [
+            (name, line.theirs[metric])
+            for name, line in zip(names, lines, strict=True)
+            if line.theirs and line.theirs.get(metric) is not None
+        ]
         drawn.add_scatter(
             x=[t[1] for t in theirs], y=[t[0] for t in theirs], mode="markers",
             name="published", legendgroup="theirs", showlegend=column == 1, cliponaxis=False,
@@ -75,7 +85,9 @@ def marks(kind: str, lines: Sequence[Line], cite: str, narrow: bool = False) -> 
             hovertemplate=f"%{{y}}<br><b>{title.split(',')[0]} %{{x:.1f}} %</b><br>{plain(cite)}<extra>published</extra>", **at(column),
         )  # fmt: skip
         drawn.update_xaxes(rangemode="tozero", ticksuffix=" %", **at(column))
-    drawn.update_yaxes(categoryorder="array", categoryarray=names[::-1], type="category", ticklabelstandoff=8)  # room for a mark at 0
+    drawn.update_yaxes(
+        categoryorder="array", categoryarray=names[::-1], type="category", ticklabelstandoff=8
+    )  # room for a mark at 0
     drawn.update_layout(
         legend={"orientation": "h", "y": -0.12, "x": 0}, margin={"l": 150, "r": 16, "t": 34, "b": 60}, hoverlabel={"align": "left"},
         uirevision=f"{kind} {len(lines)} {narrow}",
@@ -101,7 +113,9 @@ def _hover(line: Line, metric: str, numbers: Any) -> str:
     return f"{plain(line.label)}<br><b>{value:.1f} %{band}</b>{tokens}<br>{cell['questions']} questions × {cell['samples']} samples"
 
 
-def grid(ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Mapping[str, str], narrow: bool = False) -> go.Figure:
+def grid(
+    ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Mapping[str, str], narrow: bool = False
+) -> go.Figure:
     """Figure 4's form: temperature × top-p, one panel ours and one a published benchmark, each coloured against its own mean."""
     panels: list[tuple[str, dict[tuple[float, float], tuple[float, str]]]] = []
     mine = {}
@@ -110,7 +124,10 @@ def grid(ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Map
         if line.ours and value is not None:
             band = "" if low is None else f" [{low:.1f}, {high:.1f}]"
             n = f"{line.ours['questions']} questions × {line.ours['samples']} samples"
-            mine[line.ours["temperature"], line.ours["top_p"]] = (value, f"<b>{value:.1f} %{band}</b><br>{n}<br>measured here")
+            mine[line.ours["temperature"], line.ours["top_p"]] = (
+                value,
+                f"<b>{value:.1f} %{band}</b><br>{n}<br>measured here",
+            )
     if mine:
         panels.append(("measured here", mine))
     for name, lines in papers.items():
@@ -124,9 +141,20 @@ def grid(ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Map
     drawn, place = _panels([name for name, _ in panels], narrow, horizontal_spacing=0.06, vertical_spacing=GAP / height)
     bar: dict[str, Any] = {"title": {"text": "points from<br>the mean"}, "thickness": 12, "outlinewidth": 0}
     if narrow:
-        bar |= {"orientation": "h", "y": -70 / height, "yanchor": "top", "title": {"text": "points from the mean", "side": "bottom"}}
+        bar |= {
+            "orientation": "h",
+            "y": -70 / height,
+            "yanchor": "top",
+            "title": {"text": "points from the mean", "side": "bottom"},
+        }
     means = [sum(v for v, _ in cells.values()) / max(len(cells), 1) for _, cells in panels]
-    reach = max((abs(v - mean) for (_, cells), mean in zip(panels, means, strict=True) for v, _ in cells.values()), default=1.0) or 1.0
+    reach = (
+        max(
+            (abs(v - mean) for (_, cells), mean in zip(panels, means, strict=True) for v, _ in cells.values()),
+            default=1.0,
+        )
+        or 1.0
+    )
     for column, ((_, cells), mean) in enumerate(zip(panels, means, strict=True), start=1):
         ts, ps = sorted({t for t, _ in cells}), sorted({p for _, p in cells}, reverse=True)
         at = [[cells.get((t, p)) for t in ts] for p in ps]
@@ -139,8 +167,12 @@ def grid(ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Map
             colorbar=bar, **place(column),
         )  # fmt: skip
         across, down = (column == len(panels), True) if narrow else (True, column == 1)  # axes that carry their title
-        drawn.update_xaxes(type="category", title_text="temperature" if across else "", showgrid=False, tickangle=0, **place(column))
-        drawn.update_yaxes(type="category", autorange="reversed", title_text="top-p" if down else "", showgrid=False, **place(column))
+        drawn.update_xaxes(
+            type="category", title_text="temperature" if across else "", showgrid=False, tickangle=0, **place(column)
+        )
+        drawn.update_yaxes(
+            type="category", autorange="reversed", title_text="top-p" if down else "", showgrid=False, **place(column)
+        )
     drawn.update_layout(margin={"l": 60, "r": 8, "t": 34, "b": 48}, uirevision=f"decoding {len(panels)} {narrow}")
     if narrow:
         drawn.update_layout(height=height, margin={"b": 110})
@@ -156,7 +188,14 @@ def table(kind: str, lines: Sequence[Line]) -> tuple[list[str], list[list[Any]]]
     at, paper_at = f"@{k}" if k else "", f"@{paper_k}" if paper_k else ""
     wanted = [
         *((name.lower(), f"{name}{at}", f"{name}{paper_at}") for name in ("Mean", "Pass", "Vote")),
-        *((name, title, title) for name, title in (("think", "Think ratio"), ("tokens", "Tokens"), ("length", f"Length of {reference(kind)}"))),
+        *(
+            (name, title, title)
+            for name, title in (
+                ("think", "Think ratio"),
+                ("tokens", "Tokens"),
+                ("length", f"Length of {reference(kind)}"),
+            )
+        ),
     ]
     columns = ["Blend"]
     data: list[list[Any]] = [[line.label] for line in lines]

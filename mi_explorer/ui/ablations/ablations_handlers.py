@@ -58,10 +58,14 @@ class Ablations:
             cells = ablations.decoding_grid(recipe, decoding)
         elif setup.kind == "backbone":
             if not bench.pair.base:
-                raise AblationError(f"The pair “{name}” names no base model, so there is no other backbone to compare. Choose a pair that has one.")
+                raise AblationError(
+                    f"The pair “{name}” names no base model, so there is no other backbone to compare. Choose a pair that has one."
+                )
             cells = ablations.backbone(recipe, decoding)
         else:
-            cells = ablations.methods(lambda method: Recipe(name, method), decoding, (), None, bench.pair.base is not None)
+            cells = ablations.methods(
+                lambda method: Recipe(name, method), decoding, (), None, bench.pair.base is not None
+            )
         plan = Plan(task, tuple(cells), len(items), setup.samples, setup.kind, command=command(name, setup))
         return plan, items
 
@@ -123,7 +127,9 @@ class Ablations:
     def choices(self, kind: str, pair: str) -> list[tuple[str, str]]:
         """The studies of a kind as (label, name), those of this pair first; "" stands for the paper's numbers alone."""
         name = self.page.bench(pair).pair.name
-        found = sorted((i for i in self.library.studies() if i.plan.kind == kind), key=lambda i: name not in i.plan.pairs)
+        found = sorted(
+            (i for i in self.library.studies() if i.plan.kind == kind), key=lambda i: name not in i.plan.pairs
+        )
         out = [(label(info), info.name) for info in found]
         waiting = [j.runner.name for j in self.page.jobs.all() if j.state.running and j.runner.plan.kind == kind]
         out = [(f"{n} · being made", n) for n in waiting if n not in {name for _, name in out}] + out
@@ -153,7 +159,9 @@ class Ablations:
         columns, rows = ablations_figures.table(kind, found)
         file = f"{kind}-{summary.info.name}" if summary else f"{kind}-published"
         drawn, narrow = (
-            decoding_figure(found, small) if kind == "decoding" else ablations_figures.marks(kind, found, lines.cite(kind, beside), small)
+            decoding_figure(found, small)
+            if kind == "decoding"
+            else ablations_figures.marks(kind, found, lines.cite(kind, beside), small)
             for small in (False, True)
         )
         status, job = self._status(name)
@@ -205,13 +213,19 @@ def decoding_figure(found: Sequence[lines.Line], narrow: bool = False) -> Any:
     """Our grid between both published ones, whatever stands beside it in the table."""
     names = lines.BESIDE["decoding"]
     papers = {name: lines.lines("decoding", (), name) for name in names}
-    return ablations_figures.grid([line for line in found if line.ours], papers, {name: lines.cite("decoding", name) for name in names}, narrow)
+    return ablations_figures.grid(
+        [line for line in found if line.ours], papers, {name: lines.cite("decoding", name) for name in names}, narrow
+    )
 
 
 def citation(kind: str, beside: str) -> str:
     """Whose the other numbers are, and how to read them."""
     shape = "Another model and another task: compare the shape, not the level."
-    same = " TA and TIES there have a base of their own; “-Base” is the base that the parents come from." if kind == "methods" else ""
+    same = (
+        " TA and TIES there have a base of their own; “-Base” is the base that the parents come from."
+        if kind == "methods"
+        else ""
+    )
     return f"{lines.cite(kind, beside)}. {shape}{same}"
 
 
@@ -220,7 +234,11 @@ def caption(summary: Summary) -> str:
     s, plan = summary.settings, summary.info.plan
     cell = summary.rows[0].cell
     grid = plan.kind == "decoding"
-    decoding = f"top-k {cell.decoding.top_k}, cap {cell.decoding.cap}, seed {cell.decoding.seed}" if grid else describe(cell.decoding)
+    decoding = (
+        f"top-k {cell.decoding.top_k}, cap {cell.decoding.cap}, seed {cell.decoding.seed}"
+        if grid
+        else describe(cell.decoding)
+    )
     inside = [row.cell.recipe.lam for row in summary.rows if row.cell.group != "ends"]
     lam = f" at λ {inside[0]:g}" if len(set(inside)) == 1 else ""
     dtype = s["dtype"] if isinstance(s["dtype"], str) else ", ".join(s["dtype"] or ())

@@ -28,19 +28,33 @@ def fill(page: Page) -> None:
     kind = gr.Radio(names, value="layers", show_label=False, container=False, elem_id="ablation-kind")
     with gr.Row(equal_height=True):
         lam = gr.Number(first.lam, label="λ", minimum=-1, maximum=2, step=0.05, min_width=90, elem_id="ablation-lambda")
-        questions = gr.Number(first.questions, label="Questions", precision=0, minimum=1, min_width=110, elem_id="ablation-questions")
-        samples = gr.Number(first.samples, label="Samples of each", precision=0, minimum=1, min_width=110, elem_id="ablation-samples")
+        questions = gr.Number(
+            first.questions, label="Questions", precision=0, minimum=1, min_width=110, elem_id="ablation-questions"
+        )
+        samples = gr.Number(
+            first.samples, label="Samples of each", precision=0, minimum=1, min_width=110, elem_id="ablation-samples"
+        )
         task = gr.Dropdown(asked, value="mini", label="Task", min_width=140, elem_id="ablation-task")
         cap = gr.Number(first.cap, label="Token limit", precision=0, minimum=1, min_width=110, elem_id="ablation-cap")
         run = gr.Button("Run", variant="primary", min_width=120, elem_id="ablation-run")
         stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="ablation-stop")
-    cost = gr.Textbox("", show_label=False, container=False, interactive=False, lines=1, max_lines=3, elem_id="ablation-cost")
+    cost = gr.Textbox(
+        "", show_label=False, container=False, interactive=False, lines=1, max_lines=3, elem_id="ablation-cost"
+    )
     with gr.Row():
         study = gr.Dropdown([], label="Shown", scale=3, elem_id="ablation-study")
-        beside = gr.Dropdown(list(lines.BESIDE["layers"]), label="Published beside it", scale=2, elem_id="ablation-beside")
+        beside = gr.Dropdown(
+            list(lines.BESIDE["layers"]), label="Published beside it", scale=2, elem_id="ablation-beside"
+        )
     chart = plotly_component.component("An ablation, ours beside the published", 430, elem_id="ablation-figure")
     board = gr.HTML(
-        value=None, html_template="<div></div>", js_on_load=ON_LOAD, apply_default_css=False, padding=False, elem_id="ablation-board", content=""
+        value=None,
+        html_template="<div></div>",
+        js_on_load=ON_LOAD,
+        apply_default_css=False,
+        padding=False,
+        elem_id="ablation-board",
+        content="",
     )
     timer = gr.Timer(TICK, active=False)
     size = [kind, lam, questions, samples, task, cap]
@@ -48,7 +62,12 @@ def fill(page: Page) -> None:
 
     def updates(found: dict[str, Any]) -> list[Any]:
         busy = found["running"]
-        return [plotly_component.shown(found["figure"]), gr.HTML(content=found["board"]), gr.Button(interactive=busy), gr.Timer(TICK, active=busy)]
+        return [
+            plotly_component.shown(found["figure"]),
+            gr.HTML(content=found["board"]),
+            gr.Button(interactive=busy),
+            gr.Timer(TICK, active=busy),
+        ]
 
     def price(pair: str, *values: Any) -> str:
         try:
@@ -90,7 +109,14 @@ def fill(page: Page) -> None:
     opened = [lam, questions, samples, task, cap, cost, study, beside, *drawn]
     board.begin(begin, [page.pair, *size], opened, **QUIET)
     kind.input(open_kind, [page.pair, kind], opened, **QUIET)
-    gr.on([x.input for x in (lam, questions, samples, task, cap)], price, [page.pair, *size], cost, trigger_mode="always_last", **QUIET)
+    gr.on(
+        [x.input for x in (lam, questions, samples, task, cap)],
+        price,
+        [page.pair, *size],
+        cost,
+        trigger_mode="always_last",
+        **QUIET,
+    )
     gr.on([study.input, beside.input], show, [kind, study, beside], drawn, **QUIET)
     run.click(go, [page.pair, beside, study, *size], [study, *drawn], **QUIET)
     stop.click(halt, study, None, **QUIET)

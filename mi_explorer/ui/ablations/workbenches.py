@@ -21,7 +21,9 @@ class Benches:
             from mi_explorer.workbench import Workbench
 
             if type(self.bench) is not Workbench:
-                raise AblationError("Another backbone needs a second model in memory, which this page cannot open. Use the command line.")
+                raise AblationError(
+                    "Another backbone needs a second model in memory, which this page cannot open. Use the command line."
+                )
             self._more[pair] = Workbench.open(pair, device=self.bench.device, dtype=self.bench.dtype)
         return self._more[pair]
 

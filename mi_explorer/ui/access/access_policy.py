@@ -48,7 +48,11 @@ class Guard:
         if self.pairs == "fixed":
             return ()
         names = None if self.pairs in POLICIES else set(self.pairs.split(","))
-        return tuple(p for p in list_pairs() if p.name != self.first and (names is None or p.name in names) and (self.hub or p.local))
+        return tuple(
+            p
+            for p in list_pairs()
+            if p.name != self.first and (names is None or p.name in names) and (self.hub or p.local)
+        )
 
     def pair(self, spec: object) -> Pair:
         """The pair of a visitor's name or spec. Raises `UserError` for one that may not be opened or cannot be meant."""
@@ -68,7 +72,9 @@ class Guard:
     def checkpoint(self, where: str) -> None:
         """Raise unless this parent may be opened: a folder among the allowed ones (its links too), or a hub id where those may be."""
         text = os.path.expanduser(str(where))
-        looks_local = text.startswith((".", "/", "~", "\\")) or re.match(r"[A-Za-z]:[\\/]", text) or not HUB_ID.fullmatch(text)
+        looks_local = (
+            text.startswith((".", "/", "~", "\\")) or re.match(r"[A-Za-z]:[\\/]", text) or not HUB_ID.fullmatch(text)
+        )
         if looks_local or os.path.isdir(text):
             self._links(self.path(text, "a model"))
         elif not self.hub:
@@ -85,7 +91,9 @@ class Guard:
         if text.lower().endswith(TASK_FILES) or "/" in text or "\\" in text:
             return str(self.path(text, "a task"))
         if not self.hub and needs_hub(text):
-            raise GuardError(f"This page does not fetch the task {text[:80]!r}: its operator allows nothing from the hub.")
+            raise GuardError(
+                f"This page does not fetch the task {text[:80]!r}: its operator allows nothing from the hub."
+            )
         return text
 
     def path(self, text: object, what: str = "a file") -> Path:
@@ -104,8 +112,12 @@ class Guard:
         if "\x00" in raw or len(raw) > 4000 or not raw.strip():
             raise GuardError(f"This is not the path of {what}: {raw[:40]!r}.")
         real = Path(os.path.realpath(os.path.expanduser(raw)))
-        if ANYWHERE not in self.folders and not any(real == Path(f) or Path(f) in real.parents for f in (*self.folders, *more)):
-            why = "outside the folders that its operator allows" if self.folders else "and its operator allows no folders"
+        if ANYWHERE not in self.folders and not any(
+            real == Path(f) or Path(f) in real.parents for f in (*self.folders, *more)
+        ):
+            why = (
+                "outside the folders that its operator allows" if self.folders else "and its operator allows no folders"
+            )
             raise GuardError(f"This page does not open {raw[:120]!r} as {what}: it is a path {why}.")
         return real
 

@@ -14,7 +14,9 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
 
-MOST_UNITS = 5_000  # samples of one sweep or ablation on a page that is open to the network; more belong to the command line
+MOST_UNITS = (
+    5_000  # samples of one sweep or ablation on a page that is open to the network; more belong to the command line
+)
 WAITING = 24  # requests of one visitor that may wait for a turn, whatever they are
 MOST_RUNS = 2  # such runs that it keeps going at a time
 
@@ -89,7 +91,9 @@ class Limits:
     def check(self, decoding: Decoding) -> None:
         """Raise `LimitError` for a response that may become longer than allowed."""
         if decoding.cap > self.tokens:
-            raise LimitError(f"A token limit of {decoding.cap:,} was asked for; this page allows at most {self.tokens:,}. Set it lower.")
+            raise LimitError(
+                f"A token limit of {decoding.cap:,} was asked for; this page allows at most {self.tokens:,}. Set it lower."
+            )
 
     def _keys(self, who: Visitor | None) -> list[tuple[tuple[str, str], int]]:
         if who is None:

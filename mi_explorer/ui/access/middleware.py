@@ -60,7 +60,10 @@ class Gate:
             if message["type"] == "http.response.start":
                 started = True
                 ours = {name for name, _ in self.headers}
-                message = {**message, "headers": [h for h in message.get("headers", []) if h[0].lower() not in ours] + self.headers}
+                message = {
+                    **message,
+                    "headers": [h for h in message.get("headers", []) if h[0].lower() not in ours] + self.headers,
+                }
             await send(message)
 
         given = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
@@ -70,13 +73,20 @@ class Gate:
             await answer(out, *refused)
             return
         host = (scope.get("client") or ("",))[0]
-        if self.settings.auth and scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/login") and self._guesses(host):
+        if (
+            self.settings.auth
+            and scope["method"] == "POST"
+            and scope["path"].rstrip("/").endswith("/login")
+            and self._guesses(host)
+        ):
             await discard(receive)
             await answer(out, 429, "Too many passwords came from your network address. Try again in a minute.")
             return
         counts = scope["path"].rstrip("/").endswith("/component_server") and self.settings.address_runs > 0
         if counts and self.calls[host] >= CALLS:
-            await answer(out, 429, "Many requests from your network address are being answered already. Try again in a moment.")
+            await answer(
+                out, 429, "Many requests from your network address are being answered already. Try again in a moment."
+            )
             return
         limit, seen = self._limit(scope), 0
 
@@ -124,7 +134,10 @@ class Gate:
         if not self.settings.open and ANYWHERE not in self.settings.hosts:
             known = {*LOOPBACK, "[::1]", *self.settings.hosts}
             if name_of(given.get(b"host", "")) not in known:
-                return 421, "This page answers on its loopback address only. Its operator can name other hosts with --hosts."
+                return (
+                    421,
+                    "This page answers on its loopback address only. Its operator can name other hosts with --hosts.",
+                )
             origin, reads = given.get(b"origin"), scope["method"] in ("GET", "HEAD", "OPTIONS")
             if origin is not None and not reads and (urlsplit(origin).hostname or "") not in known:
                 return 403, "A page of another origin may not use this one."
@@ -180,7 +193,11 @@ async def discard(receive: Receive) -> None:
 async def answer(send: Send, status: int, words: str) -> None:
     """A short plain answer."""
     body = words.encode()
-    start = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    start = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": start})
     await send({"type": "http.response.body", "body": body})
 
@@ -196,7 +213,9 @@ def hold_back(queue: Any, limits: Limits) -> None:
     async def guarded(body: Any, request: Any, username: str | None) -> Any:
         there = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
         try:
-            limits.waiting(visitor(request, body.session_hash), [visitor(event.request, event.session_hash) for event in there])
+            limits.waiting(
+                visitor(request, body.session_hash), [visitor(event.request, event.session_hash) for event in there]
+            )
         except LimitError as error:
             return False, str(error), "error"
         return await push(body=body, request=request, username=username)

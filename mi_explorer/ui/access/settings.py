@@ -118,7 +118,11 @@ def read(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
                 f"--auth takes a file with user:password lines, and {flag.partition(':')[0][:40]!r} is none. A password on the command line "
                 f"can be read by others on this machine; put it into a file or into {option.variable}."
             )
-        text = flag if flag is not None else environment.get(option.variable) or environment.get(GRADIO.get(option.name, ""))
+        text = (
+            flag
+            if flag is not None
+            else environment.get(option.variable) or environment.get(GRADIO.get(option.name, ""))
+        )
         if text is not None and text.strip():
             given[option.name] = text.strip()
     given = {**spaces.defaults(environment), **given}
@@ -127,7 +131,9 @@ def read(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         given = {"pairs": "fixed", "hub": "no", "folders": "none", "address_runs": "64", **given}
     if environment.get("SPACE_ID"):
         given.setdefault("frames", SPACE_FRAMES)
-    return Settings(**{option.name: CHECKS[option.kind](option, given[option.name]) for option in OPTIONS if option.name in given})
+    return Settings(
+        **{option.name: CHECKS[option.kind](option, given[option.name]) for option in OPTIONS if option.name in given}
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -138,7 +144,12 @@ def _parser() -> argparse.ArgumentParser:
         "Every flag has a variable: --address-runs is MI_EXPLORER_ADDRESS_RUNS.",
     )
     for option in OPTIONS:
-        parser.add_argument(option.flag, dest=option.name, metavar=option.kind.upper(), help=f"{option.text} (default: {option.default})")
+        parser.add_argument(
+            option.flag,
+            dest=option.name,
+            metavar=option.kind.upper(),
+            help=f"{option.text} (default: {option.default})",
+        )
     return parser
 
 
@@ -175,7 +186,9 @@ def _pairs(option: Option, text: str) -> str:
     wrong = [name for name in names if name not in known]
     if wrong or not names:
         bad = (wrong or [text])[0][:40]
-        raise SettingsError(f"pairs must be fixed, presets or any, or names of presets ({', '.join(sorted(known))}), not {bad!r}.")
+        raise SettingsError(
+            f"pairs must be fixed, presets or any, or names of presets ({', '.join(sorted(known))}), not {bad!r}."
+        )
     return ",".join(names)
 
 
@@ -183,7 +196,9 @@ def _folder(option: Option, text: str) -> str:
     path = Path(text).expanduser()
     existing = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise SettingsError(f"The {option.name} {text[:200]!r} cannot be written to: it is read-only or another user's. Choose a folder of your own.")
+        raise SettingsError(
+            f"The {option.name} {text[:200]!r} cannot be written to: it is read-only or another user's. Choose a folder of your own."
+        )
     return text
 
 
@@ -261,7 +276,9 @@ def notes(settings: Settings) -> tuple[str, ...]:
         return ()
     made = []
     if not settings.auth:
-        made.append(f"Everybody who reaches {settings.host}:{settings.port} can use this page; --auth FILE asks for a password.")
+        made.append(
+            f"Everybody who reaches {settings.host}:{settings.port} can use this page; --auth FILE asks for a password."
+        )
     if settings.pairs not in ("fixed",) and not settings.hub:
         made.append(f"Visitors may open pairs ({settings.pairs}), but none from the hub (--hub yes).")
     if ANYWHERE in settings.folders:

@@ -33,7 +33,9 @@ class Difference:
     message: str = ""
 
 
-def differences(curves: Sequence[Curve], samples: Mapping[str, Sequence[Sample]], kinds: Mapping[str, str]) -> tuple[Difference, ...]:
+def differences(
+    curves: Sequence[Curve], samples: Mapping[str, Sequence[Sample]], kinds: Mapping[str, str]
+) -> tuple[Difference, ...]:
     """Every measured curve against the first. `samples` are those of each study by name, `kinds` the kind of answer by question."""
     measured = [(place, c) for place, c in enumerate(curves) if not c.published]
     if len(measured) < 2:

@@ -77,7 +77,10 @@ def of_summary(summary: Summary) -> tuple[Curve, ...]:
                 summary.info.name,
                 summary.info.origin,
                 about(summary, rows),
-                tuple({**cells[r.key], "task": summary.info.plan.task, **_improves(summary.measures, r.key, parents)} for r in rows),
+                tuple(
+                    {**cells[r.key], "task": summary.info.plan.task, **_improves(summary.measures, r.key, parents)}
+                    for r in rows
+                ),
                 summary.stages.get(rows[0].cell.group, {}) if _alone(rows, found) else {},
                 tuple(rows),
                 summary.measures,
@@ -136,7 +139,11 @@ def _parent(rows: Sequence[CellRow], like: CellRow, lam: float) -> str | None:
 
 
 def _improves(measures: Measures, key: str, parents: Mapping[float, str | None]) -> dict[str, float | None]:
-    known = {lam: parent for lam, parent in parents.items() if parent and parent != key and measures.grid.judged and key not in parents.values()}
+    known = {
+        lam: parent
+        for lam, parent in parents.items()
+        if parent and parent != key and measures.grid.judged and key not in parents.values()
+    }
     return {
         "improves_instruct": improves(measures, key, known[0.0]) if 0.0 in known else None,
         "improves_thinking": improves(measures, key, known[1.0]) if 1.0 in known else None,
@@ -157,7 +164,13 @@ def overlay(name: str) -> Curve:
     if name not in known:
         raise unknown("published curve", name, known)
     table, rows = known[name]
-    return Curve(f"published: {name}", "", PUBLISHED, f"published · {published.source(table)}", tuple(_point(r) for r in rows.to_dict("records")))
+    return Curve(
+        f"published: {name}",
+        "",
+        PUBLISHED,
+        f"published · {published.source(table)}",
+        tuple(_point(r) for r in rows.to_dict("records")),
+    )
 
 
 def _overlays() -> dict[str, tuple[str, pd.DataFrame]]:
@@ -165,8 +178,13 @@ def _overlays() -> dict[str, tuple[str, pd.DataFrame]]:
     dynamics = published.published("mi_dynamics")
     for (model, benchmark), rows in dynamics[dynamics["method"] == "MI"].groupby(["model", "benchmark"]):
         out[f"{_short(model)} on {benchmark}, arXiv 2510.10977"] = ("mi_dynamics", rows.sort_values("lambda"))
-    for (model, benchmark, method), rows in published.published("spectrum_curves").groupby(["model", "benchmark", "method"]):
-        out[f"{_short(model)} on {benchmark}, {method}, arXiv 2509.22034"] = ("spectrum_curves", rows.sort_values("lambda"))
+    for (model, benchmark, method), rows in published.published("spectrum_curves").groupby(
+        ["model", "benchmark", "method"]
+    ):
+        out[f"{_short(model)} on {benchmark}, {method}, arXiv 2509.22034"] = (
+            "spectrum_curves",
+            rows.sort_values("lambda"),
+        )
     return dict(sorted(out.items(), key=lambda x: ("2510" not in x[0], "30B" in x[0], x[0])))
 
 

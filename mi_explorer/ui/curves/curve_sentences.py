@@ -41,7 +41,9 @@ def budget(curve: Curve, tokens: float) -> str:
     paired = f"{100 * gap.value:+.1f} points [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}] against λ = 1, paired over {gap.questions:,} questions"
     if all(g.low <= 0 <= g.high for g in gaps.values()):
         least = curve.points[min(able, key=lambda i: curve.points[i]["tokens"])]
-        cheap = "" if least is at else f"; the cheapest of them is λ {least['lambda']:g} with {least['tokens']:,.1f} tokens"
+        cheap = (
+            "" if least is at else f"; the cheapest of them is λ {least['lambda']:g} with {least['tokens']:,.1f} tokens"
+        )
         return f"{curve.name}: no λ within {tokens:,.0f} tokens is distinguishable from λ = 1 in accuracy. Highest is {found}, {paired}{cheap}."
     told = "" if gap.low > 0 or gap.high < 0 else ", not distinguishable from it"
     return f"{curve.name}: best within {tokens:,.0f} tokens is {found}; {paired}{told}."

@@ -15,7 +15,15 @@ from mi_explorer.ui.plotly_component import PURPLE, RIGHT, lambda_colour, plain
 Figure = tuple[dict[str, Any], list[str], list[list[Any]]]
 
 SKY, AMBER, GREY = "#56B4E9", "#E69F00", "#8a8f9b"
-METRIC_COLOUR = {"mean": RIGHT, "pass": RIGHT, "vote": RIGHT, "think_ratio": PURPLE, "think_lenient": PURPLE, "tokens": SKY, "overthinking": AMBER}
+METRIC_COLOUR = {
+    "mean": RIGHT,
+    "pass": RIGHT,
+    "vote": RIGHT,
+    "think_ratio": PURPLE,
+    "think_lenient": PURPLE,
+    "tokens": SKY,
+    "overthinking": AMBER,
+}
 CURVE_COLOURS = (RIGHT, AMBER, SKY, PURPLE, "#6a5ab4", "#a08000")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "cross", "star")
@@ -43,7 +51,11 @@ def multiples(curves: Sequence[Curve]) -> Figure:
                                                                    for c in curves for p in c.points)]  # fmt: skip
     data: list[dict[str, Any]] = []
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": "λ (0 Instruct, 1 Thinking)"}, "anchor": f"y{len(panels)}" if len(panels) > 1 else "y", **lam_axis(curves)},
+        "xaxis": {
+            "title": {"text": "λ (0 Instruct, 1 Thinking)"},
+            "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
+            **lam_axis(curves),
+        },
         "legend": {"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
         "margin": {"l": 62, "r": 16, "t": 64, "b": 46},
     }
@@ -60,7 +72,9 @@ def multiples(curves: Sequence[Curve]) -> Figure:
             for metric, words, dash in metrics if len(curves) == 1 else metrics[:1]:
                 if metric == "think_lenient" and not _differs(curve):
                     continue
-                data += _line(curve, index, metric, words, dash, f"y{place + 1}" if place else "y", len(curves) > 1, relate)
+                data += _line(
+                    curve, index, metric, words, dash, f"y{place + 1}" if place else "y", len(curves) > 1, relate
+                )
     layout |= _stages(curves)
     return {"data": data, "layout": layout}, *table(curves)
 
@@ -73,7 +87,11 @@ def lam_axis(curves: Sequence[Curve]) -> dict[str, Any]:
 
 
 def _differs(curve: Curve) -> bool:
-    return any(abs((p.get("think_lenient") or 0) - (p["think_ratio"] or 0)) >= DIFFERENT for p in curve.points if not curve.published)
+    return any(
+        abs((p.get("think_lenient") or 0) - (p["think_ratio"] or 0)) >= DIFFERENT
+        for p in curve.points
+        if not curve.published
+    )
 
 
 def _value(curve: Curve, value: float | None, metric: str, relate: bool) -> float | None:
@@ -83,7 +101,9 @@ def _value(curve: Curve, value: float | None, metric: str, relate: bool) -> floa
     return value / curve.full if curve.full else None
 
 
-def _line(curve: Curve, index: int, metric: str, words: str, dash: str, axis: str, several: bool, relate: bool) -> list[dict[str, Any]]:
+def _line(
+    curve: Curve, index: int, metric: str, words: str, dash: str, axis: str, several: bool, relate: bool
+) -> list[dict[str, Any]]:
     points = [p for p in curve.points if _value(curve, p.get(metric), metric, relate) is not None]
     if not points:
         return []
@@ -181,7 +201,12 @@ def table(curves: Sequence[Curve]) -> tuple[list[str], list[list[Any]]]:
             row: list[Any] = [curve.name, curve.origin, p["lambda"]]
             for metric in ("mean", "pass", "vote", "think_ratio"):
                 row += _cells(p, metric)
-            row += [_round(p.get("think_lenient"), 100), *_cells(p, "tokens", 1), *_cells(p, "overthinking"), _round(p.get("truncated"), 100)]
+            row += [
+                _round(p.get("think_lenient"), 100),
+                *_cells(p, "tokens", 1),
+                *_cells(p, "overthinking"),
+                _round(p.get("truncated"), 100),
+            ]
             rows.append([*row, p.get("questions"), p.get("samples")])
     return list(COLUMNS), rows
 
@@ -201,7 +226,11 @@ def pareto(curves: Sequence[Curve]) -> Figure:
     """
     relate, data = relative(curves), []
     for index, curve in enumerate(curves):
-        points = [p for p in curve.points if p.get("mean") is not None and _value(curve, p["tokens"], "tokens", relate) is not None]
+        points = [
+            p
+            for p in curve.points
+            if p.get("mean") is not None and _value(curve, p["tokens"], "tokens", relate) is not None
+        ]
         if not points:
             continue
         look, several = index % len(DASHES), len(curves) > 1
@@ -242,7 +271,11 @@ def _front(curve: Curve) -> set[int]:
     from mi_explorer.studies.stats.efficiency import pareto as front
 
     nan = float("nan")
-    return set(front([p["tokens"] or nan for p in curve.points], [nan if p["mean"] is None else p["mean"] for p in curve.points]))
+    return set(
+        front(
+            [p["tokens"] or nan for p in curve.points], [nan if p["mean"] is None else p["mean"] for p in curve.points]
+        )
+    )
 
 
 def _chance(point: Mapping[str, Any]) -> float | None:
@@ -252,11 +285,17 @@ def _chance(point: Mapping[str, Any]) -> float | None:
 
 def _label(point: Mapping[str, Any], chance: float | None) -> str:
     label = f"{point['lambda']:g}"
-    return label if chance is None or chance < 0.5 else f"{label} ▲{min(round(100 * chance), 99) if chance < 1 else 100} %"
+    return (
+        label if chance is None or chance < 0.5 else f"{label} ▲{min(round(100 * chance), 99) if chance < 1 else 100} %"
+    )
 
 
 def _pareto_hover(curve: Curve, point: Mapping[str, Any]) -> str:
-    lines = [f"<b>λ {point['lambda']:g}</b> · {plain(curve.name)}", f"accuracy: {shown(point, 'mean')}", f"tokens: {shown(point, 'tokens', False)}"]
+    lines = [
+        f"<b>λ {point['lambda']:g}</b> · {plain(curve.name)}",
+        f"accuracy: {shown(point, 'mean')}",
+        f"tokens: {shown(point, 'tokens', False)}",
+    ]
     if curve.published:
         return "<br>".join([*lines, plain(curve.about)])
     for key, parent in (("improves_instruct", "Instruct"), ("improves_thinking", "Thinking")):

@@ -53,13 +53,17 @@ class Curves:
         shelf.sort(key=lambda i: (pair not in i.plan.pairs, i.foreign, i.plan.kind != "sweep", -i.samples))
         return [*running, *own, *(i.name for i in shelf)][:1], messages
 
-    def opening(self, studies: Sequence[str], published: Sequence[str], pair: str = "") -> tuple[list[str], list[str], list[str]]:
+    def opening(
+        self, studies: Sequence[str], published: Sequence[str], pair: str = ""
+    ) -> tuple[list[str], list[str], list[str]]:
         """Studies, published curves and messages to open with. Where nothing is measured yet, a published curve fills the page."""
         names, messages = self.first(studies, pair)
         known = [name for name in published if name in overlays()][:MOST_SHOWN]
         return names, known if names or known else list(overlays()[:1]), messages
 
-    def show(self, names: Sequence[str], published: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()) -> dict[str, Any]:
+    def show(
+        self, names: Sequence[str], published: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()
+    ) -> dict[str, Any]:
         """Everything that these studies and overlays show: `multiples`, `pareto` and `difference` as figures' content ("" without
         data), `bar` as JSON text (names, lines about each curve, budget sentences, messages), `budget` as it was used.
         """

@@ -40,21 +40,34 @@ def fill(page: Page) -> None:
 
     owner = gr.State("")
     with gr.Row(equal_height=True):
-        studies = gr.Dropdown([], multiselect=True, max_choices=MOST_SHOWN, label="Studies", scale=4, elem_id="curves-studies")
-        overlays = gr.Dropdown(
-            list(curve.overlays()), multiselect=True, max_choices=MOST_SHOWN, label="Published curves", scale=3, elem_id="curves-published"
+        studies = gr.Dropdown(
+            [], multiselect=True, max_choices=MOST_SHOWN, label="Studies", scale=4, elem_id="curves-studies"
         )
-        budget = gr.Number(None, label="Best λ within … tokens", minimum=0, scale=1, min_width=200, elem_id="curves-budget")
+        overlays = gr.Dropdown(
+            list(curve.overlays()),
+            multiselect=True,
+            max_choices=MOST_SHOWN,
+            label="Published curves",
+            scale=3,
+            elem_id="curves-published",
+        )
+        budget = gr.Number(
+            None, label="Best λ within … tokens", minimum=0, scale=1, min_width=200, elem_id="curves-budget"
+        )
     bar = _own("curves-bar", BAR, [stands, stop_run, resume_run])
     setup = sweep_form.setup(page, handlers)
     manage = sweep_form.manage()
     with gr.Row():
         with gr.Column(scale=3, min_width=340):
-            multiples = plotly_component.component("Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples")
+            multiples = plotly_component.component(
+                "Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples"
+            )
         with gr.Column(scale=2, min_width=340):
             pareto = plotly_component.component("Accuracy against tokens", 430, elem_id="curves-pareto")
             samples = _own("curves-samples", PICKED, [list_samples, open_sample])
-            difference = plotly_component.component("Differences between curves, paired by question", 480, elem_id="curves-difference")
+            difference = plotly_component.component(
+                "Differences between curves, paired by question", 480, elem_id="curves-difference"
+            )
 
     shown = [studies, overlays, budget]
     drawn = [budget, multiples, pareto, difference, bar]
@@ -69,7 +82,11 @@ def fill(page: Page) -> None:
 
     def whole(names: list[str], published: list[str], messages: list[str]) -> list[Any]:
         """Every part of the tab, with the studies as they are now."""
-        return [gr.Dropdown(choices=handlers.choices(), value=names), published, *updates(handlers.show(names, published, None, messages))]
+        return [
+            gr.Dropdown(choices=handlers.choices(), value=names),
+            published,
+            *updates(handlers.show(names, published, None, messages)),
+        ]
 
     def opened(event: gr.EventData, pair: str) -> list[Any]:
         asked = event._data if isinstance(event._data, dict) else {}

@@ -68,17 +68,29 @@ def setup(page: Page, handlers: Curves) -> Setup:
             offered_tasks = list(dict.fromkeys([first, *known]))
             label = "Task (a name, or a .jsonl or .csv file)"
             task = gr.Dropdown(offered_tasks, value=first, label=label, allow_custom_value=True, scale=2)
-            questions = gr.Number(d["questions"], label="Questions", precision=0, minimum=1, min_width=110, elem_id="curves-questions")
-            samples = gr.Number(d["samples"], label="Samples of each", precision=0, minimum=1, min_width=110, elem_id="curves-each")
+            questions = gr.Number(
+                d["questions"], label="Questions", precision=0, minimum=1, min_width=110, elem_id="curves-questions"
+            )
+            samples = gr.Number(
+                d["samples"], label="Samples of each", precision=0, minimum=1, min_width=110, elem_id="curves-each"
+            )
             lams = gr.Textbox(d["lams"], label="λ: first:last:step, or a list", min_width=160, elem_id="curves-lams")
             grid = gr.Radio([sweep.UNIFORM, sweep.REFINED], value=d["grid"], label="λ grid", scale=2)
         with gr.Row():
-            method = gr.Dropdown(offered, value=d["methods"], multiselect=True, label="Methods (one curve each)", scale=2)
+            method = gr.Dropdown(
+                offered, value=d["methods"], multiselect=True, label="Methods (one curve each)", scale=2
+            )
             layers = gr.Textbox(d["layers"], label="Layers that are blended", min_width=140)
-            modules = gr.Dropdown(list(MODULES), value=d["modules"], multiselect=True, label="Modules that are blended", scale=3)
-            template = gr.Dropdown([(text, key) for key, text in TEMPLATES], value=d["template"], label="Chat template", min_width=150)
+            modules = gr.Dropdown(
+                list(MODULES), value=d["modules"], multiselect=True, label="Modules that are blended", scale=3
+            )
+            template = gr.Dropdown(
+                [(text, key) for key, text in TEMPLATES], value=d["template"], label="Chat template", min_width=150
+            )
         with gr.Row():
-            numbers = [gr.Number(d[key], label=label, min_width=100, precision=digits) for key, label, digits in NUMBERS]
+            numbers = [
+                gr.Number(d[key], label=label, min_width=100, precision=digits) for key, label, digits in NUMBERS
+            ]
             name = gr.Textbox("", label="Name of the study (optional)", min_width=200, scale=2, elem_id="curves-name")
         with gr.Row(equal_height=True):
             cost = gr.Textbox("", label="What it takes", interactive=False, scale=5, lines=1, elem_id="curves-cost")
@@ -97,7 +109,9 @@ def manage() -> Manage:
     """The form that changes a study: more of it, another name, or none of it."""
     with gr.Accordion("Change the first study above (your own ones)", open=False, elem_id="curves-manage"):
         with gr.Row(equal_height=True):
-            questions = gr.Number(None, label="Questions in all", precision=0, minimum=1, min_width=130, elem_id="curves-more")
+            questions = gr.Number(
+                None, label="Questions in all", precision=0, minimum=1, min_width=130, elem_id="curves-more"
+            )
             samples = gr.Number(None, label="Samples of each in all", precision=0, minimum=1, min_width=130)
             lams = gr.Textbox("", label="λs to add", placeholder="0.45,0.55", min_width=140)
             extend = gr.Button("Extend", min_width=110, elem_id="curves-extend")

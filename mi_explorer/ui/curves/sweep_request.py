@@ -51,11 +51,21 @@ def read(form: Mapping[str, Any], pair: str, allowed: Callable[[str], str] = str
     )  # fmt: skip
     cells: tuple[Cell, ...] = ()
     for method in methods:
-        cells += grid(Recipe(pair, method, lams[0], scope, (), str(values["template"])), lams, decoding, method if len(methods) > 1 else "")
+        cells += grid(
+            Recipe(pair, method, lams[0], scope, (), str(values["template"])),
+            lams,
+            decoding,
+            method if len(methods) > 1 else "",
+        )
     task, task_seed = allowed(str(values["task"]).strip()), _whole(values["task_seed"], "Task seed", 0, 2**31)
     items = items_of(load_task(task, questions, task_seed))
     plan = Plan(task, cells, len(items), samples, task_seed=task_seed)
-    return Sweep(replace(plan, command=command(plan)), items, _name(values["name"]), REFINE_ROUNDS if values["grid"] == REFINED else 0)
+    return Sweep(
+        replace(plan, command=command(plan)),
+        items,
+        _name(values["name"]),
+        REFINE_ROUNDS if values["grid"] == REFINED else 0,
+    )
 
 
 def extended(plan: Plan, items: Sequence[Item], questions: Any = None, samples: Any = None, lams: str = "",

@@ -126,7 +126,9 @@ class Runs:
     def store(self) -> Store:
         own = self.library.own
         if own is None:
-            raise SweepError("There is no store on this page, so a sweep could not be saved. Start it with a home folder (--home).")
+            raise SweepError(
+                "There is no store on this page, so a sweep could not be saved. Start it with a home folder (--home)."
+            )
         return own
 
     # -- cost --------------------------------------------------------------------------------------------------------
@@ -134,7 +136,9 @@ class Runs:
         """What the sweep of a form takes, in words; what is wrong with the form, if something is."""
         try:
             found = self.read(form, pair)
-            told = cost_estimate.estimate(found.plan, found.items, self.pairs.at(pair)[0].bench, self.library, self.jobs).text
+            told = cost_estimate.estimate(
+                found.plan, found.items, self.pairs.at(pair)[0].bench, self.library, self.jobs
+            ).text
             name, own = found.name or found.plan.name, self.library.own
             return told + (f" It extends the study {name!r}." if own is not None and own.find(name) else "")
         except UserError as error:
@@ -192,7 +196,11 @@ class Runs:
             if has_curve(job.runner.plan) and (job.state.running or own is None or own.find(job.state.name)):
                 seen.add(job.state.name)
                 out.append({**_of_job(job), "mine": self.mine(job.state.name, owner)})
-        open_ = [i for i in sorted(own.studies(), key=lambda i: -i.updated) if i.name not in seen and i.samples < i.units] if own else []
+        open_ = (
+            [i for i in sorted(own.studies(), key=lambda i: -i.updated) if i.name not in seen and i.samples < i.units]
+            if own
+            else []
+        )
         for info in [i for i in open_ if i.origin == "live" and has_curve(i.plan)][:MOST_OPEN]:
             out.append({
                 "study": info.name, "state": "unfinished", "done": info.samples, "total": info.units,
@@ -215,7 +223,9 @@ def _of_job(job: Job) -> dict[str, Any]:
         "rate": round(p.tokens_per_second, 1),
         "eta": p.eta,
         "seconds": round(p.seconds, 1),
-        "message": state.error or (f"{p.failed:,} samples failed: {p.message}" if p.failed else "") or " ".join(_told(r) for r in state.refined),
+        "message": state.error
+        or (f"{p.failed:,} samples failed: {p.message}" if p.failed else "")
+        or " ".join(_told(r) for r in state.refined),
         "version": state.version,
     }
 

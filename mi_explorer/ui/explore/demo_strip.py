@@ -40,7 +40,14 @@ def show(frames: Sequence[dict[str, Any]]) -> float:
 
 def run(bench: Any, question: Any, decoding: Decoding) -> tuple[views.View, dict[str, Snapshot]]:
     """The finished traces of one question over the λ grid."""
-    view = views.from_dict({**views.as_dict(views.View(decoding=decoding)), "pair": bench.pair.name, "q": question.text, "gold": question.gold})
+    view = views.from_dict(
+        {
+            **views.as_dict(views.View(decoding=decoding)),
+            "pair": bench.pair.name,
+            "q": question.text,
+            "gold": question.gold,
+        }
+    )
     asks = [Ask(board.frame_id(x), view.prompt, view.recipe(x), decoding, view.gold) for x in board.GRID]
     last: dict[str, Snapshot] = {}
     for changed in bench.stream(asks):
@@ -60,7 +67,9 @@ def make(bench: Any, questions: Sequence[Any], decoding: Decoding) -> dict[str, 
             "chosen_from": len(questions),
             "view": views.as_dict(view),
             "frames": [f | {"tps": 0} for f in frames],
-            "ids": {k: {"ids": s.ids, "prompt_ids": s.prompt_ids, "finish": s.trace.finish} for k, s in snapshots.items()},
+            "ids": {
+                k: {"ids": s.ids, "prompt_ids": s.prompt_ids, "finish": s.trace.finish} for k, s in snapshots.items()
+            },
         }
         if best is None or show(frames) > best[0]:
             best = (show(frames), content)
@@ -135,7 +144,9 @@ def main() -> None:
     with Workbench.open(args.pair) as bench:
         content = make(bench, load_task(args.task, args.questions, args.seed).questions, Decoding())
     STRIPS.mkdir(parents=True, exist_ok=True)
-    (STRIPS / f"{bench.pair.name}.json").write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (STRIPS / f"{bench.pair.name}.json").write_text(
+        json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
     print(f"assets/strips/{bench.pair.name}.json: {content['view']['q']}\n{sentence(content['frames'])}")
 
 

@@ -55,7 +55,9 @@ class Explore:
         view, messages = views.from_query(query)
         if view.pair != self.bench.pair.name:
             if "pair" in query:
-                messages += (f"The address names the pair “{view.pair[:60]}”, but “{self.bench.pair.name}” is loaded here.",)
+                messages += (
+                    f"The address names the pair “{view.pair[:60]}”, but “{self.bench.pair.name}” is loaded here.",
+                )
             view = views.plain(view, self.bench.pair.name)
         try:
             self.bench.check(view.recipe())
@@ -63,7 +65,9 @@ class Explore:
             messages += (str(error),)
             view = views.plain(view, self.bench.pair.name)
         given = set(query) & set(views.DEFAULTS)
-        given |= {"gold"} if "q" in given else set()  # a question brings its known answer along, or none: never another question's
+        given |= (
+            {"gold"} if "q" in given else set()
+        )  # a question brings its known answer along, or none: never another question's
         return {"view": views.as_dict(view), "given": sorted(given), "messages": list(messages)}
 
     # -- running -----------------------------------------------------------------------------------------------------
@@ -111,7 +115,10 @@ class Explore:
                 "message": "",
                 "sentence": sentence(told),
                 "bands": bands(told),
-                "verified": next(({"lam": draft.recipe.lam, "kept": s.kept} for s in last.values() if draft and s.kept is not None), None),
+                "verified": next(
+                    ({"lam": draft.recipe.lam, "kept": s.kept} for s in last.values() if draft and s.kept is not None),
+                    None,
+                ),
             }
             failed = [f["message"] for f in frames.values() if f["state"] == "failed"]
             if failed:
@@ -119,7 +126,10 @@ class Explore:
         except UserError as error:
             state |= {"message": str(error)}
             if isinstance(error, GpuError) and self.landing and not any(f["tokens"] for f in frames.values()):
-                state["instead"] = {**self.landing, "label": f"{self.landing['label']} · shown because the run could not have a GPU"}
+                state["instead"] = {
+                    **self.landing,
+                    "label": f"{self.landing['label']} · shown because the run could not have a GPU",
+                }
         except GeneratorExit:  # the tab was closed
             stop.set()
             raise
@@ -149,11 +159,22 @@ class Explore:
         self.limits.check(view.decoding)
         at = (view.lam,) if request.get("kind") == "here" else board.lams(view.lam, view.pins)
         kept = [s for s in sent if isinstance(s, dict)][: board.MOST_FRAMES * 4] if isinstance(sent, list) else []
-        held = [h for s in kept if (h := self._held(s)) and h.decoding == view.decoding and h.recipe.at(view.lam) == recipe] if len(at) == 1 else []
+        held = (
+            [
+                h
+                for s in kept
+                if (h := self._held(s)) and h.decoding == view.decoding and h.recipe.at(view.lam) == recipe
+            ]
+            if len(at) == 1
+            else []
+        )
         base = next((h for h in held if h.recipe.lam == 0), None)
         draft = min(held, key=lambda h: abs(h.recipe.lam - at[0]), default=None)
         old = (draft.ids, draft.prompt_ids) if draft else ((), ())
-        asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None, "auto", *old) for x in at]
+        asks = [
+            Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None, "auto", *old)
+            for x in at
+        ]
         told = [s for s in map(board.summary, kept) if s and s["lam"] not in at]
         return token_of(request), asks, told, base, draft
 
@@ -266,4 +287,6 @@ def token_of(request: Any) -> str:
 
 def _ended(frames: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Frames in which nothing runs any more: what was live when the run broke is cut short, not lost."""
-    return {k: {**f, "state": "cancelled"} if f["state"] in ("queued", "running") else dict(f) for k, f in frames.items()}
+    return {
+        k: {**f, "state": "cancelled"} if f["state"] in ("queued", "running") else dict(f) for k, f in frames.items()
+    }

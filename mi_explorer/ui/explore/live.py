@@ -22,7 +22,10 @@ from mi_explorer.ui.explore.run_queue import Line
 ROUTE = "/mi/run"
 TEXTS = ("thought", "answer")
 BEAT = 1.0  # seconds between two words to a visitor who waits for a turn
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the second is for proxies that would hold events back
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+}  # the second is for proxies that would hold events back
 
 
 class Pieces:
@@ -41,7 +44,11 @@ class Pieces:
         for name, frame in state["frames"].items():
             old = self._sent.get(name, {})
             changed = {k: v for k, v in frame.items() if k not in old or old[k] != v}
-            grown = {k: changed.pop(k)[len(old[k]) :] for k in TEXTS if k in changed and k in old and changed[k].startswith(old[k])}
+            grown = {
+                k: changed.pop(k)[len(old[k]) :]
+                for k in TEXTS
+                if k in changed and k in old and changed[k].startswith(old[k])
+            }
             if changed:
                 frames[name] = changed
             if grown:
@@ -53,9 +60,13 @@ class Pieces:
 class Live:
     """The runs of one page. `begin(request, visitor)` gives a run's states, `stop(token)` ends it; `line` says whose turn it is."""
 
-    def __init__(self, begin: Callable[[Any, Visitor], Iterator[dict[str, Any]]], stop: Callable[[Any], Any], line: Line) -> None:
+    def __init__(
+        self, begin: Callable[[Any, Visitor], Iterator[dict[str, Any]]], stop: Callable[[Any], Any], line: Line
+    ) -> None:
         self.begin, self.stop, self.line = begin, stop, line
-        self._threads = ThreadPoolExecutor(line.places + 4, thread_name_prefix="live")  # a run that is being ended may still hold one
+        self._threads = ThreadPoolExecutor(
+            line.places + 4, thread_name_prefix="live"
+        )  # a run that is being ended may still hold one
 
     def route(self) -> Route:
         """POST a run's request as JSON, with `tab` for the visitor's tab; the answer streams pieces, `data: {…}` each."""
@@ -64,7 +75,9 @@ class Live:
     async def _answer(self, request: Request) -> Response:
         if not signed_in(request):
             return PlainTextResponse("You are not signed in. Reload the page and sign in again.", 401)
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":  # what another origin's form cannot send
+        if (
+            request.headers.get("content-type", "").partition(";")[0].strip() != "application/json"
+        ):  # what another origin's form cannot send
             return PlainTextResponse("A run is asked for in JSON.", 415)
         try:
             asked = json.loads(await request.body())
@@ -72,7 +85,9 @@ class Live:
             asked = None
         if not token_of(asked):
             return PlainTextResponse("This request is not a run.", 400)
-        return StreamingResponse(self._events(asked, visitor(request, asked.get("tab", ""))), media_type="text/event-stream", headers=HEADERS)
+        return StreamingResponse(
+            self._events(asked, visitor(request, asked.get("tab", ""))), media_type="text/event-stream", headers=HEADERS
+        )
 
     async def _events(self, asked: Any, who: Visitor) -> AsyncIterator[bytes]:
         """The run as events: signs of life while it waits, then its pieces. A visitor who leaves ends it."""
@@ -91,7 +106,17 @@ class Live:
                         return
                     yield event(pieces.of(state))
         except LimitError as error:
-            yield event({"token": token, "state": "failed", "message": str(error), "sentence": "", "bands": [], "frames": {}, "waits": None})
+            yield event(
+                {
+                    "token": token,
+                    "state": "failed",
+                    "message": str(error),
+                    "sentence": "",
+                    "bands": [],
+                    "frames": {},
+                    "waits": None,
+                }
+            )
         finally:
             if states is not None and step is not None:
                 self._leave(token, states, step)
@@ -110,4 +135,6 @@ def event(piece: Mapping[str, Any]) -> bytes:
 def signed_in(request: Request) -> bool:
     """Whether the page asks for no password, or has got this visitor's (Gradio keeps who signed in, by cookie)."""
     app = request.app
-    return app.auth is None or any(request.cookies.get(f"access-token{kind}-{app.cookie_id}") in app.tokens for kind in ("", "-unsecure"))
+    return app.auth is None or any(
+        request.cookies.get(f"access-token{kind}-{app.cookie_id}") in app.tokens for kind in ("", "-unsecure")
+    )

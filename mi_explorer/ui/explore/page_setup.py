@@ -50,7 +50,10 @@ def methods(base: bool) -> list[dict[str, Any]]:
             "title": m.title,
             "about": m.text,
             "available": base or not m.needs_base,
-            "params": [{"name": p.name, "title": p.title, "default": p.default, "low": p.low, "high": p.high, "about": p.text} for p in m.params],
+            "params": [
+                {"name": p.name, "title": p.title, "default": p.default, "low": p.low, "high": p.high, "about": p.text}
+                for p in m.params
+            ],
         }
         for m in METHODS.values()
     ]
@@ -77,10 +80,16 @@ def about(judged: Any, dtype: str = "", device: str = "") -> dict[str, Any]:
     parameters = amount(f["parameters"])
     memory = f["memory"]
     rows = [
-        ["Architecture", f"{f['architecture']}, {f['layers']} layers, width {f['hidden']}, {'tied' if f['tied'] else 'untied'} embeddings"],
+        [
+            "Architecture",
+            f"{f['architecture']}, {f['layers']} layers, width {f['hidden']}, {'tied' if f['tied'] else 'untied'} embeddings",
+        ],
         ["Size", f"{parameters} parameters in {f['tensors']} tensors, {'/'.join(f['dtype'])} on disk"],
         ["Vocabulary", f"{f['vocabulary']:,} tokens"],
-        ["Memory", f"{size(memory['rowwise'])} for every λ at once, {size(memory['fold'])} folded; {size(memory['free'])} free when asked"],
+        [
+            "Memory",
+            f"{size(memory['rowwise'])} for every λ at once, {size(memory['fold'])} folded; {size(memory['free'])} free when asked",
+        ],
         ["Preflight", judged.verdict],
     ]
     runs = f" · {dtype} on {device}" if dtype else ""
@@ -106,13 +115,22 @@ def size(bytes: float) -> str:
     return f"{bytes / 1e9:.1f} GB" if bytes >= 1e9 else f"{bytes / 1e6:.1f} MB"
 
 
-def setup(bench: Any, questions: Sequence[Any], task: str, landing: dict[str, Any] | None, words: dict[str, Any] | None = None) -> dict[str, Any]:
+def setup(
+    bench: Any, questions: Sequence[Any], task: str, landing: dict[str, Any] | None, words: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The whole dict. `landing` is a precomputed strip (see `landing.py`), or None for an empty board; `words` from `about`."""
     layers, pair = bench.layers or 0, bench.pair
     words = words or {"facts": f"{layers} layers", "rows": [], "findings": [], "modules": list(MODULES)}
     shown = examples(questions)
     first = {"q": shown[0]["q"], "gold": shown[0]["gold"]} if shown else {}
-    empty = {"token": "none", "label": "", "view": {"pair": pair.name, **first}, "frames": {}, "sentence": "", "bands": []}
+    empty = {
+        "token": "none",
+        "label": "",
+        "view": {"pair": pair.name, **first},
+        "frames": {},
+        "sentence": "",
+        "bands": [],
+    }
     return {
         "pair": {"name": pair.name, "title": pair.title or pair.name, "layers": layers, **words},
         "fields": [list(f) for f in view.FIELDS],

@@ -89,7 +89,9 @@ class _Empty:
 
 def told(store: Store, info: StudyInfo, wanted: Recipe, decoding: Decoding, fingerprint: str) -> dict[str, Any] | None:
     """What a study says of one recipe over λ; None where fewer than `FEWEST` λs of it have samples on these weights."""
-    cells = [row for row in store.cells(info.id) if row.fingerprint == fingerprint and _meant(row.cell, wanted, decoding)]
+    cells = [
+        row for row in store.cells(info.id) if row.fingerprint == fingerprint and _meant(row.cell, wanted, decoding)
+    ]
     summary = summarise(store, info.name, [row.key for row in cells])
     points = sorted(({"lam": c["lambda"], **{k: c[k] for k in POINT}} for c in summary.cells), key=lambda p: p["lam"])
     lams = {p["lam"] for p in points}

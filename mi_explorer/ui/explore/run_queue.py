@@ -69,7 +69,9 @@ class Line:
         if len(self._going) >= self.places:
             self.limits.waiting(who, [place.who for place in self._waiting])
             if len(self._waiting) >= self.most:
-                raise LimitError(f"{self.most:,} runs are waiting for a turn already, which is all that this page takes. Try again in a moment.")
+                raise LimitError(
+                    f"{self.most:,} runs are waiting for a turn already, which is all that this page takes. Try again in a moment."
+                )
         place = Place(who)
         self._waiting.append(place)
         self._next()
@@ -98,7 +100,14 @@ def _turn(before: int, of: int, pace: float) -> dict[str, Any]:
 
 def for_slot(waits: Any) -> dict[str, Any]:
     """What the engine says of a run that waits for a slot (`engine.stream.Waits`), for the page."""
-    return {"what": "slot", "place": waits.place, "of": waits.of, "rows": waits.rows, "ahead": waits.ahead, "seconds": waits.seconds}
+    return {
+        "what": "slot",
+        "place": waits.place,
+        "of": waits.of,
+        "rows": waits.rows,
+        "ahead": waits.ahead,
+        "seconds": waits.seconds,
+    }
 
 
 def for_turn(queue: Any, token: str, pace: float) -> dict[str, Any] | None:

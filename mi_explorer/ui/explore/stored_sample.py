@@ -38,12 +38,24 @@ def content(store: Store, info: StudyInfo, key: str, bench: Any = None) -> tuple
     for other, its in _strip(store, info, sample, rows):
         body = store.body(other.key)
         if body is None and other.key == sample.key:
-            raise SampleError(f"The study “{info.name}” keeps the figures of this sample but not its text (a slim export).")
+            raise SampleError(
+                f"The study “{info.name}” keeps the figures of this sample but not its text (a slim export)."
+            )
         if body is not None:
             frames[board.frame_id(its.cell.recipe.lam)] = _snapshot(other, its, item, body, bench)
     shown = [f | {"tps": 0} for f in board.frames(sorted(frames.values(), key=lambda s: s.recipe.lam))]
     recipe, decoding = row.cell.recipe, row.cell.decoding.with_seed(sample.seed)
-    view = views.View(recipe.pair, recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template, decoding, item.prompt, item.answer)
+    view = views.View(
+        recipe.pair,
+        recipe.lam,
+        recipe.method,
+        recipe.params,
+        recipe.scope,
+        recipe.template,
+        decoding,
+        item.prompt,
+        item.answer,
+    )
     where = "the study" if info.origin == "live" else f"the study ({info.origin})"
     made = {
         "token": f"study{sample.key}",
@@ -66,7 +78,9 @@ def _strip(store: Store, info: StudyInfo, sample: Sample, rows: dict[str, CellRo
         return same and (row.fingerprint, row.dtype) == (at.fingerprint, at.dtype)
 
     found = [
-        (s, rows[s.cell]) for s in store.samples(info.id, item=sample.item) if s.number == sample.number and s.cell in rows and kin(rows[s.cell])
+        (s, rows[s.cell])
+        for s in store.samples(info.id, item=sample.item)
+        if s.number == sample.number and s.cell in rows and kin(rows[s.cell])
     ]
     found.sort(key=lambda x: (x[0].key != sample.key, abs(x[1].cell.recipe.lam - at.cell.recipe.lam)))
     return found[: board.MOST_FRAMES]

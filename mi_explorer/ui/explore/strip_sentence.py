@@ -61,9 +61,7 @@ def _thought(done: list[Frame]) -> str:
         return f"Thought appears between λ {_lam(plain[-1])} and {_lam(thinks[0])}."
     if thinks[-1] < plain[0]:
         return f"Thought is there up to λ {_lam(thinks[-1])} and gone from {_lam(plain[0])} on."
-    return (
-        f"Thought comes and goes between λ {_lam(min(thinks[0], plain[0]))} and {_lam(max(thinks[-1], plain[-1]))}: it is there at λ {_list(thinks)}."
-    )
+    return f"Thought comes and goes between λ {_lam(min(thinks[0], plain[0]))} and {_lam(max(thinks[-1], plain[-1]))}: it is there at λ {_list(thinks)}."
 
 
 def _list(lams: list[float]) -> str:

@@ -26,9 +26,13 @@ def scores(bench: Any, snapshot: Snapshot) -> dict[str, Any]:
     starts = (0, *trace.ends)
     tokens, detail = [], []
     for i, end in enumerate(trace.ends):
-        closing = starts[i] == trace.thought_span[1] > trace.thought_span[0]  # the tag that ends the thought is no part of it
+        closing = (
+            starts[i] == trace.thought_span[1] > trace.thought_span[0]
+        )  # the tag that ends the thought is no part of it
         place = part_of(trace, starts[i]) if end > starts[i] and not closing else None
-        tokens.append([trace.text[starts[i] : end], place[0] if place else "", round(found.llr[i], 3), round(found.entropy[i], 3)])
+        tokens.append(
+            [trace.text[starts[i] : end], place[0] if place else "", round(found.llr[i], 3), round(found.entropy[i], 3)]
+        )
         lam = found.lam_hat[i]
         detail.append(
             {

@@ -87,7 +87,9 @@ def from_dict(values: Mapping[str, Any]) -> View:
     v = {**DEFAULTS, **{k: values[k] for k in DEFAULTS if k in values}}
     text = {k: _text(v[k], k) for k in ("pair", "method", "layers", "template", "q", "gold", "lens")}
     if len(text["q"]) > PROMPT_LIMIT:
-        raise ViewError(f"The question has {len(text['q']):,} characters; at most {PROMPT_LIMIT:,} are allowed. Shorten it.")
+        raise ViewError(
+            f"The question has {len(text['q']):,} characters; at most {PROMPT_LIMIT:,} are allowed. Shorten it."
+        )
     if len(text["gold"]) > GOLD_LIMIT:
         raise ViewError(f"The known answer may have at most {GOLD_LIMIT} characters.")
     if text["lens"] not in LENSES:
@@ -104,7 +106,12 @@ def from_dict(values: Mapping[str, Any]) -> View:
         pair=text["pair"],
         lam=round(number(v["lam"], "λ", *LAM_RANGE), 4),
         method=text["method"],
-        params=tuple(sorted((_text(k, "parameter")[:40], number(x, f"Parameter {str(k)[:40]}", -1e6, 1e6)) for k, x in v["params"].items())),
+        params=tuple(
+            sorted(
+                (_text(k, "parameter")[:40], number(x, f"Parameter {str(k)[:40]}", -1e6, 1e6))
+                for k, x in v["params"].items()
+            )
+        ),
         scope=Scope(text["layers"][:400], tuple(_text(m, "module")[:40] for m in v["modules"])),
         template=text["template"],
         decoding=Decoding(v["t"], v["top_p"], v["top_k"], v["min_p"], v["rep"], v["cap"], v["seed"]),

@@ -58,7 +58,9 @@ def places(recipe: Recipe, pair: Pair, bytes: int, guard: Guard, home: Path | No
     if not folder:
         why.append("The operator of this page allows no folders to export into.")
     if not small:
-        why.append(f"A download may have at most {MOST_ZIP >> 20} MB, and this checkpoint has {bytes / 1e6:,.0f} MB; write it into a folder instead.")
+        why.append(
+            f"A download may have at most {MOST_ZIP >> 20} MB, and this checkpoint has {bytes / 1e6:,.0f} MB; write it into a folder instead."
+        )
     elif not free:
         why.append("This page is open to others, so it hands out only blends of the models that come with it.")
     return {"name": name, "bytes": bytes, "folder": folder, "download": small and free, "why": " ".join(why)}
@@ -76,7 +78,11 @@ def maker(recipe: Recipe, pair: Pair, target: Path | None) -> Callable[[Path, Te
         tell("Opening the parents", 0, 0)
         parents = Parents.open(pair)
         try:
-            done = export(bind(recipe, parents), target or folder / name, progress=lambda n, all: tell("Writing and checking the tensors", n, all))
+            done = export(
+                bind(recipe, parents),
+                target or folder / name,
+                progress=lambda n, all: tell("Writing and checking the tensors", n, all),
+            )
         finally:
             parents.close()
         about = f"{done.bytes / 1e6:,.1f} MB in {done.tensors:,} tensors, read back and checked"

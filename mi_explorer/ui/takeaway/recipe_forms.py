@@ -62,7 +62,9 @@ def title(recipe: Recipe) -> str:
     elif missing:
         where.append(f"without {', '.join(missing)}" if len(missing) < 4 else f"{', '.join(scope.modules)} only")
     params = [f"{name} {value:g}" for name, value in recipe.params]
-    return ", ".join([recipe.method.replace("_", " "), f"λ {recipe.lam:g}", *(where or ["everything blended"]), *params])
+    return ", ".join(
+        [recipe.method.replace("_", " "), f"λ {recipe.lam:g}", *(where or ["everything blended"]), *params]
+    )
 
 
 def _call(name: str, values: dict[str, Any], first: str = "") -> str:
@@ -153,7 +155,11 @@ def _link(text: str, pair: Pair) -> tuple[dict[str, Any], str, str]:
     if not given - {"pair"}:
         raise RecipeError("This link holds no view of Explore.")
     note = _other(view.pair, pair) if "pair" in given else ""
-    return {key: x for key, x in views.as_dict(view).items() if key in given and key != "pair"}, "link", " ".join(filter(None, [note, *messages]))
+    return (
+        {key: x for key, x in views.as_dict(view).items() if key in given and key != "pair"},
+        "link",
+        " ".join(filter(None, [note, *messages])),
+    )
 
 
 def _other(named: str, pair: Pair) -> str:

@@ -68,14 +68,29 @@ class Takeaway:
         bench.check(given.recipe())
         parents = getattr(getattr(bench, "resident", None), "parents", None)
         names = parents.names() if parents is not None else ()
-        kinds = {str(parents.dtype(name)).removeprefix("torch.") for name in names if parents.blends(name)} if parents is not None else set()
+        kinds = (
+            {str(parents.dtype(name)).removeprefix("torch.") for name in names if parents.blends(name)}
+            if parents is not None
+            else set()
+        )
         made = forms(given, bench.pair, names, min(kinds, default="bfloat16"))
         if self.settings.open:
             made = {key: brief(value) if isinstance(value, str) else value for key, value in made.items()}
         if parents is None or not made["export"]:
-            why = "The weights of this pair are not at hand." if made["export"] else "This method mixes no weights, so there is no checkpoint of it."
+            why = (
+                "The weights of this pair are not at hand."
+                if made["export"]
+                else "This method mixes no weights, so there is no checkpoint of it."
+            )
             return {**made, "checkpoint": {"folder": "", "download": False, "why": why}}
-        where = checkpoint_files.places(given.recipe(), bench.pair, checkpoint_files.size_of(parents), self.pairs.guard, self._home(), self.settings.open)
+        where = checkpoint_files.places(
+            given.recipe(),
+            bench.pair,
+            checkpoint_files.size_of(parents),
+            self.pairs.guard,
+            self._home(),
+            self.settings.open,
+        )
         return {**made, "checkpoint": where}
 
     @told

@@ -49,5 +49,7 @@ def fill(page: Page) -> None:
         news="",
     )
     if take.imports() == "":
-        upload = gr.UploadButton("Bring in a study…", file_types=list(FORMATS), file_count="single", size="sm", elem_id="take-upload")
+        upload = gr.UploadButton(
+            "Bring in a study…", file_types=list(FORMATS), file_count="single", size="sm", elem_id="take-upload"
+        )
         upload.upload(bring, upload, board, show_progress="minimal", api_visibility="private", concurrency_limit=2)

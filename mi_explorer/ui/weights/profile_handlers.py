@@ -53,7 +53,9 @@ class Profiles:
             making = self._made.get(key)
             if making is None or making.error:
                 making = self._made[key] = Making()
-                threading.Thread(target=_make, args=(making, bench, spread(questions)), name="profile", daemon=True).start()
+                threading.Thread(
+                    target=_make, args=(making, bench, spread(questions)), name="profile", daemon=True
+                ).start()
             return making
 
 
@@ -74,7 +76,9 @@ def check(bench: Any, questions: tuple[Any, ...]) -> None:
         raise UserError("This page has no task whose questions the parents could answer. Start it with --task.")
     need, free = 2 * bench.resident.weight_bytes, available(bench.resident.device)
     if free is not None and need * 1.2 > free:
-        raise UserError(f"A profile holds both parents in memory once more: {gb(need)}, and {gb(free)} are free. Use a larger machine.")
+        raise UserError(
+            f"A profile holds both parents in memory once more: {gb(need)}, and {gb(free)} are free. Use a larger machine."
+        )
 
 
 def _make(making: Making, bench: Any, questions: tuple[Any, ...]) -> None:
@@ -105,7 +109,9 @@ def responses(making: Making, bench: Any, questions: tuple[Any, ...], lam: float
     who = "Thinking" if lam else "Instruct"
     recipe, decoding = Recipe(bench.pair.name, lam=lam), Decoding(temperature=0, cap=CAP)
     ended: dict[str, Any] = {}
-    for changed in bench.stream([Ask(f"{i}", q.text, recipe, decoding) for i, q in enumerate(questions)], priority=1, hz=4):
+    for changed in bench.stream(
+        [Ask(f"{i}", q.text, recipe, decoding) for i, q in enumerate(questions)], priority=1, hz=4
+    ):
         ended |= {s.id: s for s in changed if s.state == "done"}
         making.text = f"{who} answers: {len(ended)} of {len(questions)} questions"
     return [(*s.prompt_ids, *s.ids) for s in ended.values() if s.ids]
@@ -131,9 +137,17 @@ def board(state: dict[str, Any]) -> str:
     found, patch, said = state["found"], None, ""
     if found is not None:
         recipe = found.recipe()
-        patch = {"method": recipe.method, "params": dict(recipe.params), "lam": 1.0, "layers": "all", "modules": list(MODULES)}
+        patch = {
+            "method": recipe.method,
+            "params": dict(recipe.params),
+            "lam": 1.0,
+            "layers": "all",
+            "modules": list(MODULES),
+        }
         said = summary(found)
-    return json.dumps({"text": state["text"], "error": state["error"], "said": said, "patch": patch}, ensure_ascii=False)
+    return json.dumps(
+        {"text": state["text"], "error": state["error"], "said": said, "patch": patch}, ensure_ascii=False
+    )
 
 
 def summary(found: Any) -> str:
@@ -169,4 +183,6 @@ def bars(found: Any) -> str:
         margin={"l": 52, "r": 16, "t": 30, "b": 44},
     )  # fmt: skip
     columns = ["module", "layer", "λ*", "‖Δf‖² on Instruct's responses", "‖Δf‖² on Thinking's responses"]
-    return content(drawn, columns, [[b.module, b.layer, b.lam, b.instruct, b.thinking] for b in found.blocks], "submodule-profile")
+    return content(
+        drawn, columns, [[b.module, b.layer, b.lam, b.instruct, b.thinking] for b in found.blocks], "submodule-profile"
+    )

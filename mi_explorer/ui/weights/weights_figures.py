@@ -22,7 +22,14 @@ SEQUENTIAL = [[0.0, "#eef4fa"], [0.5, "#5aa0cf"], [1.0, "#003f66"]]
 DIVERGING = [[0.0, "#a3427f"], [0.5, "#f4f4f4"], [1.0, "#00704f"]]  # purple against, green along
 BF16 = 2.0**-8  # the most that rounding to bf16 changes a number, as a share of it
 BANDS = {"green": "#009E73", "amber": "#E69F00", "orange": "#D55E00", "red": "#A0153E"}
-NAMES = {"attention": "attention", "mlp": "MLP", "norm": "norms", "embedding": "embedding", "lm_head": "LM head", "other": "other"}
+NAMES = {
+    "attention": "attention",
+    "mlp": "MLP",
+    "norm": "norms",
+    "embedding": "embedding",
+    "lm_head": "LM head",
+    "other": "other",
+}
 
 
 @dataclass(frozen=True)
@@ -39,16 +46,29 @@ class Measure:
 
 
 MEASURES: dict[str, Measure] = {
-    "sigma": Measure("σ", "%", lambda r: 100 * r.sigma, "Σ|A−B| / (Σ|A|+Σ|B|), the unweighted mean over a cell's tensors, as published"),
+    "sigma": Measure(
+        "σ",
+        "%",
+        lambda r: 100 * r.sigma,
+        "Σ|A−B| / (Σ|A|+Σ|B|), the unweighted mean over a cell's tensors, as published",
+    ),
     "relative_l2": Measure("Relative L2", "%", lambda r: 100 * r.relative_l2, "‖Thinking − Instruct‖ / ‖Instruct‖"),
-    "cosine": Measure("Cosine", "", lambda r: r.cosine, "of the two parents' weights; 1 is the same direction", ".5f", ceiling=1.0),
-    "kin_cosine": Measure("Kinship", "", lambda r: r.kin_cosine, "cosine of the two task vectors, parent − base, signed", ".3f", True),
+    "cosine": Measure(
+        "Cosine", "", lambda r: r.cosine, "of the two parents' weights; 1 is the same direction", ".5f", ceiling=1.0
+    ),
+    "kin_cosine": Measure(
+        "Kinship", "", lambda r: r.kin_cosine, "cosine of the two task vectors, parent − base, signed", ".3f", True
+    ),
 }
 
 
 def offered(found: Distances | None) -> list[tuple[str, str]]:
     """(label, name) of the measures; kinship only where a base was measured."""
-    return [(f"{m.title}, {m.unit}" if m.unit else m.title, k) for k, m in MEASURES.items() if k != "kin_cosine" or (found and found.base)]
+    return [
+        (f"{m.title}, {m.unit}" if m.unit else m.title, k)
+        for k, m in MEASURES.items()
+        if k != "kin_cosine" or (found and found.base)
+    ]
 
 
 def short(label: str | None) -> str:
@@ -79,11 +99,22 @@ def heat(found: Distances, measure: str) -> tuple[go.Figure, list[str], list[lis
     shown = [x for line in z for x in line if x is not None]
     unit = f" {m.unit}" if m.unit else ""
     hover = [
-        ["" if r is None else f"{r.numel:,} numbers in {r.tensors} tensor{'s' if r.tensors > 1 else ''}<br>angle {_angle(r):.2f}°" for r in line]
+        [
+            ""
+            if r is None
+            else f"{r.numel:,} numbers in {r.tensors} tensor{'s' if r.tensors > 1 else ''}<br>angle {_angle(r):.2f}°"
+            for r in line
+        ]
         for line in cells
     ]
     reach = max((abs(x) for x in shown), default=1.0) or 1.0
-    span = {"zmin": -reach, "zmax": reach} if m.diverging else {"zmax": m.ceiling} if m.ceiling is not None else {"zmin": 0}
+    span = (
+        {"zmin": -reach, "zmax": reach}
+        if m.diverging
+        else {"zmax": m.ceiling}
+        if m.ceiling is not None
+        else {"zmin": 0}
+    )
     drawn = go.Figure(
         go.Heatmap(
             z=z,
@@ -117,13 +148,30 @@ def _angle(row: Row) -> float:
 
 def table(found: Distances, rows: tuple[Row, ...]) -> tuple[list[str], list[list[Any]]]:
     """Columns (units in the headers) and one line per row: where it is, its size, and every distance."""
-    columns = ["tensor" if rows is found.tensors else "group", "module", "layer", "numbers", "σ (%)", "relative L2 (%)", "cosine", "angle (°)"]
+    columns = [
+        "tensor" if rows is found.tensors else "group",
+        "module",
+        "layer",
+        "numbers",
+        "σ (%)",
+        "relative L2 (%)",
+        "cosine",
+        "angle (°)",
+    ]
     if found.base:
         columns += ["kinship cosine", "kinship Pearson"]
 
     def line(r: Row) -> list[Any]:
-        values = [100 * r.sigma, 100 * r.relative_l2, r.cosine, _angle(r)] + ([r.kin_cosine, r.kin_pearson] if found.base else [])
-        return [r.name, r.module, r.layer, r.numel, *(None if v is None or not math.isfinite(v) else round(v, 6) for v in values)]
+        values = [100 * r.sigma, 100 * r.relative_l2, r.cosine, _angle(r)] + (
+            [r.kin_cosine, r.kin_pearson] if found.base else []
+        )
+        return [
+            r.name,
+            r.module,
+            r.layer,
+            r.numel,
+            *(None if v is None or not math.isfinite(v) else round(v, 6) for v in values),
+        ]
 
     return columns, [line(r) for r in rows]
 
@@ -136,7 +184,18 @@ def gauge(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[
     drawn, edge = go.Figure(), low
     for limit, colour, _ in GAUGE:
         end = min(100 * limit, high)
-        drawn.add_shape(type="rect", x0=edge, x1=end, y0=0, y1=1, yref="paper", fillcolor=BANDS[colour], opacity=0.16, line_width=0, layer="below")
+        drawn.add_shape(
+            type="rect",
+            x0=edge,
+            x1=end,
+            y0=0,
+            y1=1,
+            yref="paper",
+            fillcolor=BANDS[colour],
+            opacity=0.16,
+            line_width=0,
+            layer="below",
+        )
         edge = end
     pairs = [f"{a} and {b}" for a, b in zip(theirs["model_a"], theirs["model_b"], strict=True)]
     drawn.add_scatter(
@@ -163,14 +222,21 @@ def gauge(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[
         margin={"l": 80, "r": 16, "t": 8, "b": 44},
     )
     rows: list[list[Any]] = [[name, round(mine, 4), "measured here"]]
-    rows += [[p, float(x), f"published, {source('spectrum_weights')}"] for p, x in zip(pairs, theirs["relative_l2_percent"], strict=True)]
+    rows += [
+        [p, float(x), f"published, {source('spectrum_weights')}"]
+        for p, x in zip(pairs, theirs["relative_l2_percent"], strict=True)
+    ]
     return drawn, ["pair", "relative L2 (%)", "source"], rows
 
 
 def facts(found: Distances) -> list[list[str]]:
     """The whole pair in lines of (name, value)."""
     o = found.overall
-    ours = published("mi_similarity").query("model_a == 'Qwen3-4B-Instruct-2507' and model_b == 'Qwen3-4B-Thinking-2507'")["sigma"].iloc[0]
+    ours = (
+        published("mi_similarity")
+        .query("model_a == 'Qwen3-4B-Instruct-2507' and model_b == 'Qwen3-4B-Thinking-2507'")["sigma"]
+        .iloc[0]
+    )
     lines = [
         ["Relative L2", f"{100 * o.relative_l2:.2f} %"],
         ["σ", f"{100 * o.sigma:.2f} % (mean over {o.tensors} tensors, norms included) · {100 * o.sigma_global:.2f} % over all numbers · "
@@ -181,8 +247,14 @@ def facts(found: Distances) -> list[list[str]]:
         base = short(found.base)
         a, b = o.instruct_to_base_l2 or 0.0, o.thinking_to_base_l2 or 0.0
         lines += [
-            [f"Kinship with “{base}”", f"cosine {o.kin_cosine:+.3f}, Pearson {o.kin_pearson:+.3f} of the two task vectors"],
-            ["Distance to it", f"Instruct {a:.3g}, Thinking {b:.3g} (L2)" + (f"; Thinking went {b / a:.1f} times as far" if a else "")],
+            [
+                f"Kinship with “{base}”",
+                f"cosine {o.kin_cosine:+.3f}, Pearson {o.kin_pearson:+.3f} of the two task vectors",
+            ],
+            [
+                "Distance to it",
+                f"Instruct {a:.3g}, Thinking {b:.3g} (L2)" + (f"; Thinking went {b / a:.1f} times as far" if a else ""),
+            ],
         ]
     return lines
 
@@ -195,7 +267,11 @@ def slerp_note(found: Distances) -> str:
     if s.linear == s.tensors:
         return (f"SLERP would change nothing here: the widest angle between the parents is {s.angle:.2f}° ({s.name}), and below 1.81° SLERP "
                 "itself blends linearly.")  # fmt: skip
-    verdict = "less than rounding to bf16 changes a number" if s.longer < BF16 else "more than rounding to bf16 changes a number"
+    verdict = (
+        "less than rounding to bf16 changes a number"
+        if s.longer < BF16
+        else "more than rounding to bf16 changes a number"
+    )
     return (
         f"SLERP would change {s.tensors - s.linear} of {s.tensors} tensors; the others are nearly parallel, and SLERP itself blends them "
         f"linearly. The widest angle is {s.angle:.1f}° ({s.name}). There a coefficient differs from linear's by at most {s.coefficient:.4f}, "

@@ -104,7 +104,9 @@ def _file(bench: Any, id: str) -> Path | None:
 
 def _read(path: Path | None) -> Distances | None:
     try:
-        return Distances.of(json.loads(path.read_text(encoding="utf-8"))) if path is not None and path.is_file() else None
+        return (
+            Distances.of(json.loads(path.read_text(encoding="utf-8"))) if path is not None and path.is_file() else None
+        )
     except (OSError, ValueError):
         return None  # it is measured anew
 
@@ -139,7 +141,11 @@ def watch(measuring: Measuring, bench: Any, asked: bool = False) -> Iterator[dic
         work = measuring.start(bench)
         while not work.ended.wait(TICK):
             share = 100 * work.done / max(work.total, 1)
-            yield state | {"text": f"Comparing the parents: {share:.0f} % of {work.total:,} numbers", "done": work.done, "total": work.total}
+            yield state | {
+                "text": f"Comparing the parents: {share:.0f} % of {work.total:,} numbers",
+                "done": work.done,
+                "total": work.total,
+            }
         if work.error:
             yield state | {"error": work.error, "ask": "Try again"}
         else:

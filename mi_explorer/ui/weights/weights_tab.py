@@ -18,15 +18,33 @@ def fill(page: Page) -> None:
     """Build the tab inside the current Gradio context."""
     measuring, profiles = weights_handlers.Measuring(), profile_handlers.Profiles()
     measure = gr.Radio(
-        weights_figures.offered(None), value="sigma", label="Heat map of", elem_id="weights-measure", info="per module and layer, Instruct against Thinking"
+        weights_figures.offered(None),
+        value="sigma",
+        label="Heat map of",
+        elem_id="weights-measure",
+        info="per module and layer, Instruct against Thinking",
     )
     heat = plotly_component.component("Distance between the parents by layer and module", 300, elem_id="weights-heat")
-    gauge = plotly_component.component("How far this pair is apart, beside published pairs", 170, elem_id="weights-gauge")
+    gauge = plotly_component.component(
+        "How far this pair is apart, beside published pairs", 170, elem_id="weights-gauge"
+    )
     board = gr.HTML(
-        value=None, html_template="<div></div>", js_on_load=ON_LOAD, apply_default_css=False, padding=False, elem_id="weights-board", content=""
+        value=None,
+        html_template="<div></div>",
+        js_on_load=ON_LOAD,
+        apply_default_css=False,
+        padding=False,
+        elem_id="weights-board",
+        content="",
     )
     maker = gr.HTML(
-        value=None, html_template="<div></div>", js_on_load=PROFILE, apply_default_css=False, padding=False, elem_id="weights-maker", content=""
+        value=None,
+        html_template="<div></div>",
+        js_on_load=PROFILE,
+        apply_default_css=False,
+        padding=False,
+        elem_id="weights-maker",
+        content="",
     )
     bars = plotly_component.component("A λ for every block", 300, elem_id="weights-profile")
 
@@ -34,9 +52,21 @@ def fill(page: Page) -> None:
         bench = page.bench(name)
         for state in weights_handlers.watch(measuring, bench, asked):
             found = state["found"]
-            choice = gr.Radio(weights_figures.offered(found), value=chosen if found and (chosen != "kin_cosine" or found.base) else "sigma")
-            shown = (weights_handlers.board(bench, state), weights_handlers.heat(bench, found, chosen), weights_handlers.gauge(bench, found))
-            yield gr.HTML(content=shown[0]), plotly_component.shown(shown[1]), plotly_component.shown(shown[2]), choice if found else gr.skip()
+            choice = gr.Radio(
+                weights_figures.offered(found),
+                value=chosen if found and (chosen != "kin_cosine" or found.base) else "sigma",
+            )
+            shown = (
+                weights_handlers.board(bench, state),
+                weights_handlers.heat(bench, found, chosen),
+                weights_handlers.gauge(bench, found),
+            )
+            yield (
+                gr.HTML(content=shown[0]),
+                plotly_component.shown(shown[1]),
+                plotly_component.shown(shown[2]),
+                choice if found else gr.skip(),
+            )
 
     def begin(name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
         yield from follow(name, chosen, False)
@@ -50,7 +80,10 @@ def fill(page: Page) -> None:
 
     def making(name: str, wanted: bool) -> Iterator[tuple[Any, ...]]:
         for state in profile_handlers.watch(profiles, page.bench(name), page.explore(name).questions, wanted):
-            yield gr.HTML(content=profile_handlers.board(state)), plotly_component.shown(profile_handlers.bars(state["found"])) if state["found"] else gr.skip()
+            yield (
+                gr.HTML(content=profile_handlers.board(state)),
+                plotly_component.shown(profile_handlers.bars(state["found"])) if state["found"] else gr.skip(),
+            )
 
     def look(name: str) -> Iterator[tuple[Any, ...]]:
         yield from making(name, False)

@@ -79,7 +79,9 @@ def test_running(sentence, answer, sign):
         assert answer in sentence[found.start : found.end]
 
 
-@pytest.mark.parametrize("text", ["\\boxed{" * 20_000, "= " * 50_000, "answer is " * 20_000, "####" * 50_000, "{" * 100_000, "= 1 " * 30_000])
+@pytest.mark.parametrize(
+    "text", ["\\boxed{" * 20_000, "= " * 50_000, "answer is " * 20_000, "####" * 50_000, "{" * 100_000, "= 1 " * 30_000]
+)
 def test_hostile_text_ends_soon(text):
     import time
 

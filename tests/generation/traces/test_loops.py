@@ -21,7 +21,9 @@ def naive_period(ids):
     return 0
 
 
-@given(st.lists(st.integers(0, 2), max_size=30), st.lists(st.integers(0, 2), min_size=1, max_size=12), st.integers(0, 9))
+@given(
+    st.lists(st.integers(0, 2), max_size=30), st.lists(st.integers(0, 2), min_size=1, max_size=12), st.integers(0, 9)
+)
 @settings(max_examples=150, deadline=None)
 def test_period_against_the_definition(head, cycle, times):
     ids = head + cycle * times
@@ -49,6 +51,8 @@ def test_compression():
     assert not loops.compresses("a" * 500)  # too short to say
 
 
-@pytest.mark.parametrize(("text", "looped"), [(("wait a moment " * 20).strip(), True), ("one two three four five", False)])
+@pytest.mark.parametrize(
+    ("text", "looped"), [(("wait a moment " * 20).strip(), True), ("one two three four five", False)]
+)
 def test_a_trace_says_so(text, looped):
     assert trace_of_text(text, finish="cap").looped is looped

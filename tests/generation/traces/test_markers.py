@@ -21,7 +21,10 @@ def groups(text):
         ("Wait, hmm. Oh! Again a mistake", ["Wait", "hmm", "Oh", "Again", "mistake"]),
         ("WAIT waiting await hmmmm against ohm", ["WAIT", "hmmmm"]),
         ("let me double-check and recheck, then verify the check", ["double-check", "recheck", "verify", "check"]),
-        ("Alternatively another\nway; another approach, however instead of him", ["Alternatively", "another approach", "however", "instead"]),
+        (
+            "Alternatively another\nway; another approach, however instead of him",
+            ["Alternatively", "another approach", "however", "instead"],
+        ),
         ("`wait` and ```\nwait\nhmm\n``` again", ["again"]),
         ("$wait$ costs $5, wait, and $6", ["wait"]),
         ("\\(wait\\) \\[ wait \n wait \\] oh", ["oh"]),
@@ -38,7 +41,12 @@ def test_groups():
     assert groups("wait, instead verify") == [("wait", "reflect"), ("instead", "switch"), ("verify", "verify")]
 
 
-pieces = st.lists(st.sampled_from(["wait ", "however", " ", "\n", "`", "```", "$", "$$", "\\[", "\\]", "oh", "5", "x" * 700, "check, "]), max_size=60)
+pieces = st.lists(
+    st.sampled_from(
+        ["wait ", "however", " ", "\n", "`", "```", "$", "$$", "\\[", "\\]", "oh", "5", "x" * 700, "check, "]
+    ),
+    max_size=60,
+)
 
 
 @given(pieces, st.lists(st.integers(0, 50_000), max_size=20))

@@ -88,7 +88,10 @@ def test_only_a_response_that_ended_by_itself_answers(reason, answer, truncated)
 
 
 def test_the_answer_comes_from_after_the_last_closing_tag():
-    assert trace_of_text("<think>\\boxed{1}</think> No. \\boxed{2} <think>so \\boxed{3}</think> I can not say").answer is None
+    assert (
+        trace_of_text("<think>\\boxed{1}</think> No. \\boxed{2} <think>so \\boxed{3}</think> I can not say").answer
+        is None
+    )
 
 
 def test_right_once_and_left_again_is_not_right_at_the_end():
@@ -105,7 +108,13 @@ def test_without_a_gold_answer_nothing_is_judged():
 
 def test_an_empty_response():
     trace = trace_of_text("")
-    assert (trace.text, trace.tokens, trace.answer, trace.looped, trace.markers_per_1k()["reflect"]) == ("", 0, None, False, 0)
+    assert (trace.text, trace.tokens, trace.answer, trace.looped, trace.markers_per_1k()["reflect"]) == (
+        "",
+        0,
+        None,
+        False,
+        0,
+    )
 
 
 def test_the_token_of_a_character():

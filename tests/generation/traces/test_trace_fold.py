@@ -40,12 +40,19 @@ def measures(trace):
     )  # fmt: skip
 
 
-@given(texts, st.lists(st.integers(0, 10_000), max_size=60), st.lists(st.integers(0, 10_000), max_size=60), st.booleans())
+@given(
+    texts, st.lists(st.integers(0, 10_000), max_size=60), st.lists(st.integers(0, 10_000), max_size=60), st.booleans()
+)
 @settings(max_examples=150, deadline=None)
 def test_the_cut_into_tokens_does_not_matter(text, places, others, prefilled):
     tags = ThinkTags(prefilled=prefilled)
     results = []
-    for tokens in (cut(text, places), cut(text, others), [text.encode()] if text else [], [bytes([b]) for b in text.encode()]):
+    for tokens in (
+        cut(text, places),
+        cut(text, others),
+        [text.encode()] if text else [],
+        [bytes([b]) for b in text.encode()],
+    ):
         results.append(measures(trace_of(range(len(tokens)), by_bytes(tokens), tags, gold="23")))
     assert results[0][0] == text
     assert results[0] == results[1] == results[2] == results[3]
@@ -100,7 +107,10 @@ def test_tokens_that_come_at_once_give_what_they_give_one_by_one(tokens, sizes, 
 def test_parts_against_a_parser_of_the_whole(text, places):
     tokens = cut(text, places)
     trace = trace_of(range(len(tokens)), by_bytes(tokens), TAGS)
-    tags = [(m.start(), m.end(), m[0].startswith(("</", "<tool_call>"))) for m in re.finditer(r"</?think>|</thinking>|<tool_call>", text)]
+    tags = [
+        (m.start(), m.end(), m[0].startswith(("</", "<tool_call>")))
+        for m in re.finditer(r"</?think>|</thinking>|<tool_call>", text)
+    ]
     opened = None
     for _start, end, closing in tags:
         if closing:
@@ -150,7 +160,10 @@ def test_a_real_byte_level_tokenizer_with_special_tags():
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
-        vocab_size=300, initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<think>", "</think>"], show_progress=False
+        vocab_size=300,
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<think>", "</think>"],
+        show_progress=False,
     )
     tokenizer.train_from_iterator(["The answer is 23. Wait, let me check."] * 5, trainer)
     text = "<think>\nWait… 日本 👩‍🔬 = 23.\n</think>\nThe answer is 23."
