@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mi_explorer.checkpoints.model_config import read_config
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.engine.native.layout import Layout, read_layout
 from mi_explorer.errors import UserError
@@ -116,19 +117,6 @@ class ResidentPair:
 def key_of(recipe: Recipe) -> str:
     """`recipe.hash`, remembered: one request asks for it several times."""
     return recipe.hash
-
-
-def read_config(raw: dict[str, Any]) -> Any:
-    """The `transformers` config of a config.json; `LoadError` for a model type that this version does not know."""
-    from transformers import CONFIG_MAPPING
-
-    kind = str(raw.get("model_type", ""))[:60]
-    if kind not in CONFIG_MAPPING:
-        raise LoadError(f"Model type {kind!r} is not known to the installed transformers. A newer version may know it.")
-    try:
-        return CONFIG_MAPPING[kind].from_dict(dict(raw))
-    except (ValueError, TypeError, KeyError) as error:
-        raise LoadError(f"The pair's config.json does not describe a {kind} model: {str(error)[:200]}") from None
 
 
 def choose_dtype(dtype: Any, device: str, parents: Parents) -> torch.dtype:

@@ -114,7 +114,7 @@ def _model(parents: Parents, lam: float, device: str, dtype: torch.dtype) -> nn.
     """A parent as `transformers` runs it, its weights read through the pair (so that adapters and renamed shards are right)."""
     from transformers import AutoModelForCausalLM
 
-    from mi_explorer.engine.resident import read_config
+    from mi_explorer.checkpoints.model_config import read_config
 
     try:
         model = AutoModelForCausalLM.from_config(
