@@ -3,7 +3,6 @@
 Nothing here reads a weight byte, so that a hub pair is judged before its download. Every finding says what, why and what to do.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from mi_explorer.checkpoints.headers import BITS, BLENDABLE
 from mi_explorer.checkpoints.inspection import Inspected, inspect, inspect_adapter, is_adapter_source
 from mi_explorer.checkpoints.source import CheckpointError, Source, open_source
 from mi_explorer.checkpoints.tensor_names import layer_count, place, unknown_names
+from mi_explorer.machine import free_memory, gigabytes
 from mi_explorer.pairs import Pair, get_pair
 
 # Config fields without effect on the computation of a forward pass, or that another check covers.
@@ -123,7 +123,7 @@ def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
         finding = Finding("refused", "files", str(error), "", "")
         return Preflight("refused", (finding,), facts)
     one, two, base = seen["instruct"], seen["thinking"], seen.get("base")
-    memory = free_memory() if memory is None else memory
+    memory = free_memory() or 0 if memory is None else memory
     facts |= _facts(one, two, base, memory)
     findings = [
         *_architecture(one, two),
@@ -460,15 +460,15 @@ def _memory(facts: dict[str, Any]) -> Iterator[Finding]:
     if have and row > have:
         yield note(
             "memory",
-            f"Running needs {_gb(min(need, row))} or more, and this machine has {_gb(have)} free.",
+            f"Running needs {gigabytes(min(need, row))} or more, and this machine has {gigabytes(have)} free.",
             "It would not fit; preflight, distances and export still work, because they stream.",
             "Use a larger machine, several GPUs, or a smaller pair.",
         )
     elif have and need > have:
         yield note(
             "memory",
-            f"A folded third copy needs {_gb(need)}, and this machine has {_gb(have)} free.",
-            f"Row-wise λ needs {_gb(row)} and fits.",
+            f"A folded third copy needs {gigabytes(need)}, and this machine has {gigabytes(have)} free.",
+            f"Row-wise λ needs {gigabytes(row)} and fits.",
         )
 
 
@@ -509,22 +509,6 @@ def _facts(one: Inspected, two: Inspected, base: Inspected | None, memory: int) 
     }
 
 
-def free_memory() -> int:
-    """Bytes that a process can use now on this machine (0: unknown)."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
-    except (OSError, StopIteration, ValueError):
-        try:
-            return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        except (ValueError, OSError, AttributeError):
-            return 0
-
-
 def _short(value: Any) -> str:
     text = str(value) if not isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

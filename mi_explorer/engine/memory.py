@@ -4,13 +4,12 @@ Nothing is left to the kernel's out-of-memory killer: a pair that does not fit i
 capped to what does. All sizes in bytes.
 """
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from mi_explorer.errors import UserError
+from mi_explorer.machine import free_memory, gigabytes
 
 SHARE = 0.85  # of what is free now; the rest is for activations, logits and everybody else
 FEW = 8  # rows worth more than a longer context
@@ -27,23 +26,7 @@ def available(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    free = None
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) * 1024
-    except OSError:
-        try:
-            free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-        except (ValueError, OSError):
-            return None
-    try:
-        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text().strip() for name in ("max", "current"))
-        if limit.isdigit() and free is not None:
-            free = min(free, int(limit) - int(used))
-    except OSError:
-        pass
-    return free
+    return free_memory()
 
 
 @dataclass(frozen=True)
@@ -84,14 +67,14 @@ def grant(
     least = weights + per_position * min(context, 256)
     if least > usable:
         raise MemoryNeed(
-            f"This pair needs at least {gb(least)} (blend {gb(weights)}, cache {gb(least - weights)}), and {gb(usable)} may be used "
+            f"This pair needs at least {gigabytes(least)} (blend {gigabytes(weights)}, cache {gigabytes(least - weights)}), and {gigabytes(usable)} may be used "
             f"on {device}. Use a smaller dtype (bfloat16 halves fp32), another device, or a smaller pair."
         )
     notes = []
     need = 3 * weights + per_position * min(context, SHORT) * min(rows, FEW)
     if rowwise and need > usable:
         rowwise = False
-        why = f"both endpoints and the blend in memory need {gb(need)} with their cache, and {gb(usable)} may be used on {device}"
+        why = f"both endpoints and the blend in memory need {gigabytes(need)} with their cache, and {gigabytes(usable)} may be used on {device}"
     room = usable - weights * (3 if rowwise else 1)
     room = room * 2 // 3  # the cache grows by doubling, which holds the old and the new buffer for a moment
     want = context
@@ -101,10 +84,10 @@ def grant(
         context = max(1, room // per_position)
     fit = max(1, room // (per_position * context))
     if context < want:
-        notes.append(f"Context capped to {context} of {want} positions: {gb(room)} are left for the cache.")
+        notes.append(f"Context capped to {context} of {want} positions: {gigabytes(room)} are left for the cache.")
     if fit < rows:
         notes.append(
-            f"Rows capped to {fit} of {rows}: a row of {context} positions takes {gb(per_position * context)}."
+            f"Rows capped to {fit} of {rows}: a row of {context} positions takes {gigabytes(per_position * context)}."
         )
     rows = min(rows, fit)
     slots = min(2 * rows, fit)
@@ -117,8 +100,3 @@ def grant(
         tuple(notes),
         rowwise and room - per_position * context * slots >= 2 * weights,
     )
-
-
-def gb(size: float) -> str:
-    """Bytes for people."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -120,7 +120,7 @@ ROOMS = (
     ("recipe_io", "prompts"),
     ("pairs", "input_limits"),
     ("recipe",),
-    ("paths", "errors"),
+    ("paths", "errors", "machine"),
 )
 LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
 
