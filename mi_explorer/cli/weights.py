@@ -11,6 +11,7 @@ from typing import Any
 
 from mi_explorer.cli.options import add_command, add_recipe, recipe_of
 from mi_explorer.cli.terminal import clean, table
+from mi_explorer.command_line import export_command
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import ADAPTER_ON, Pair, get_pair
 from mi_explorer.recipe import MODULES, Recipe, number
@@ -267,9 +268,7 @@ def shown(recipe: Recipe, pair: Pair, form: str) -> str:
     if form in forms:
         return forms[form](recipe)
     if form == "command":
-        from mi_explorer.merging.model_card import reproduce
-
-        return reproduce(recipe)
+        return export_command(recipe, pair)
     from mi_explorer.mergekit_yaml import to_mergekit
 
     names: tuple[str, ...] = ()

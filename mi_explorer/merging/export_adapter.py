@@ -12,9 +12,10 @@ import torch
 
 from mi_explorer.checkpoints.adapter import CONFIG, WEIGHTS, AdapterCheckpoint
 from mi_explorer.checkpoints.headers import CODES
+from mi_explorer.command_line import export_command
 from mi_explorer.merging.blend import Bound
 from mi_explorer.merging.export import Exported, ExportError, staged, template_role
-from mi_explorer.merging.model_card import model_card, reproduce, shareable
+from mi_explorer.merging.model_card import model_card, shareable
 
 
 def adapter_of(blend: Bound) -> tuple[AdapterCheckpoint, float]:
@@ -74,7 +75,7 @@ def export_adapter(blend: Bound, out: str | Path, *, command: str = "") -> Expor
                 (".json", ".jinja")
             ):
                 (stage / name).write_bytes(folder.read(name))
-        card = model_card(blend, command or reproduce(shareable(blend), blend.parents.pair, adapter=True))
+        card = model_card(blend, command or export_command(shareable(blend), blend.parents.pair, adapter=True))
         card = card.replace("library_name: transformers", "library_name: peft", 1)
         (stage / "README.md").write_text(card, encoding="utf-8")
         blend.parents.check_unchanged()

@@ -1,48 +1,19 @@
 """The model card of an exported blend: recipe, parents, the command that makes it again, and the mergekit equivalent."""
 
 import re
-import shlex
 from dataclasses import replace
 from typing import Any
 
 import yaml
 
 from mi_explorer import __version__
+from mi_explorer.command_line import export_command
 from mi_explorer.errors import UserError
 from mi_explorer.mergekit_yaml import to_mergekit
 from mi_explorer.merging.blend import Bound
-from mi_explorer.pairs import HUB_ID, Pair, get_pair
+from mi_explorer.pairs import HUB_ID, get_pair
 from mi_explorer.recipe import MODULES, Recipe
 from mi_explorer.recipe_io import load_yaml, to_yaml
-
-
-def reproduce(recipe: Recipe, pair: Pair | None = None, adapter: bool = False) -> str:
-    """The command line that exports this recipe (of a `pair` with settings of its own; as a scaled adapter)."""
-    words = [
-        "python",
-        "-m",
-        "mi_explorer",
-        "export",
-        "--pair",
-        recipe.pair,
-        "--method",
-        recipe.method,
-        "--lambda",
-        repr(recipe.lam),
-    ]
-    if recipe.scope.layers != "all":
-        words += ["--layers", recipe.scope.layers]
-    if recipe.scope.modules != MODULES:
-        words += ["--modules", ",".join(recipe.scope.modules)]
-    for name, value in recipe.params:
-        words += ["--param", f"{name}={value!r}"]
-    if recipe.template != "own":
-        words += ["--template", recipe.template]
-    if pair and pair.untie:
-        words.append("--untie")
-    if pair and pair.adapter_on != "auto":
-        words += ["--adapter-on", pair.adapter_on]
-    return shlex.join([*words, *(["--adapter"] if adapter else []), "--out", "DIR"])
 
 
 def shareable(blend: Bound) -> Recipe:
@@ -101,7 +72,7 @@ The recipe:
 Make it again:
 
 ```
-{_plain(command) or reproduce(recipe, parents.pair)}
+{_plain(command) or export_command(recipe, parents.pair)}
 ```
 
 {mergekit}

@@ -20,6 +20,7 @@ from typing import Any, TypedDict
 
 import gradio as gr
 
+from mi_explorer.command_line import export_command
 from mi_explorer.errors import UserError
 from mi_explorer.generation.generate import Ask, Snapshot
 from mi_explorer.paths import ASSETS
@@ -157,7 +158,6 @@ class Api:
     ) -> RecipeForms:  # fmt: skip
         """A blend as YAML, JSON, address, command line and (where there is one) mergekit configuration, checked against the pair."""
         from mi_explorer.mergekit_yaml import to_mergekit
-        from mi_explorer.merging.model_card import reproduce
         from mi_explorer.recipe_io import to_json, to_query, to_yaml
 
         bench, made = self._recipe(pair, lam, method, layers, modules, params, template)
@@ -168,7 +168,7 @@ class Api:
             )  # no path of the server's goes out
         except UserError:
             mergekit = None
-        forms = {"yaml": to_yaml(made), "json": to_json(made), "query": to_query(made), "command": reproduce(made)}
+        forms = {"yaml": to_yaml(made), "json": to_json(made), "query": to_query(made), "command": export_command(made)}
         return {"hash": made.hash, **forms, "mergekit": mergekit}  # type: ignore[typeddict-item]
 
     # -- answers -----------------------------------------------------------------------------------------------------

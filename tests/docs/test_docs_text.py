@@ -117,7 +117,7 @@ ROOMS = (
     ("mergekit_yaml",),
     ("checkpoints",),
     ("tasks",),
-    ("recipe_io", "prompts"),
+    ("recipe_io", "prompts", "command_line"),
     ("pairs", "input_limits"),
     ("recipe",),
     ("paths", "errors", "machine"),

@@ -178,7 +178,7 @@ def test_a_recipe_in_every_form_reads_back(site):
         == recipe_io.from_query(forms["query"])
         == wanted
     )
-    assert "--lambda 0.3" in forms["command"]
+    assert "--lambda=0.3" in forms["command"]
     assert (
         "merge_method: linear" in site.api.recipe(0.3)["mergekit"]
         and site.api.recipe(0.3, "topk_override")["mergekit"] is None

@@ -1,9 +1,9 @@
 """What an ablation is asked with: its size and settings, checked, the defaults for one click, and the words for cost."""
 
-import shlex
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mi_explorer.command_line import command_line, lambda_option
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies import ablations
@@ -76,11 +76,9 @@ def fitting(kind: str, pair: str, settings: Any, tasks: list[str]) -> Setup:
 
 def command(pair: str, setup: Setup) -> str:
     """The command line that does the same."""
-    words = ["python", "-m", "mi_explorer", "ablate", setup.kind, "--pair", pair, "--task", setup.task]
-    words += [] if setup.kind == "methods" else ["--lambda", f"{setup.lam:g}"]
-    return shlex.join(
-        [*words, "--questions", str(setup.questions), "--samples", str(setup.samples), "--cap", str(setup.cap)]
-    )
+    at = [] if setup.kind == "methods" else [lambda_option([setup.lam])]
+    size = ["--questions", str(setup.questions), "--samples", str(setup.samples), "--cap", str(setup.cap)]
+    return command_line("ablate", setup.kind, "--pair", pair, "--task", setup.task, *at, *size)
 
 
 def tasks(guard: Any) -> list[str]:

@@ -1,10 +1,10 @@
 """A sweep as the form describes it: values in, a checked plan and its questions out."""
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mi_explorer.command_line import command_line, decoding_options, lambda_option, recipe_options
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope, number
 from mi_explorer.studies.plan import Cell, Item, Plan, grid, parse_lambdas
@@ -13,7 +13,6 @@ from mi_explorer.tasks import load_task
 
 REFINE_ROUNDS = 2
 MOST_QUESTIONS, MOST_SAMPLES = 100_000, 1_000
-FLAGS = (("temperature", "temperature"), ("top-p", "top_p"), ("top-k", "top_k"), ("cap", "cap"), ("seed", "seed"))
 UNIFORM, REFINED = "uniform", "refine at the transition"
 
 DEFAULTS: dict[str, Any] = {
@@ -90,23 +89,23 @@ def extended(plan: Plan, items: Sequence[Item], questions: Any = None, samples: 
 def command(plan: Plan) -> str:
     """The command line that makes the same samples; "" where one line cannot say it (several recipes besides the method)."""
     curves = {(c.recipe.at(0.0), c.decoding) for c in plan.cells}
-    scopes = {(r.scope, r.template, r.params, r.pair, d) for r, d in curves}
-    if len(scopes) > 1 or plan.kind != "sweep":
+    besides_method = {(replace(recipe, method="linear"), decoding) for recipe, decoding in curves}
+    if len(besides_method) > 1 or plan.kind != "sweep":
         return ""
-    scope, template, _, pair, d = next(iter(scopes))
+    recipe, decoding = next(iter(besides_method))
     methods = ",".join(dict.fromkeys(c.recipe.method for c in plan.cells))
-    lams = ",".join(f"{lam:g}" for lam in sorted({c.recipe.lam for c in plan.cells}))
-    words = ["python", "-m", "mi_explorer", "sweep", "--pair", pair, "--task", plan.task, f"--lambda={lams}"]
+    words = [
+        "sweep",
+        "--pair",
+        recipe.pair,
+        "--task",
+        plan.task,
+        lambda_option(sorted({c.recipe.lam for c in plan.cells})),
+    ]
     words += ["--questions", f"{plan.questions}", "--samples", f"{plan.samples}"]
     words += ["--method", methods] if methods != "linear" else []
-    words += ["--layers", scope.layers] if scope.layers != "all" else []
-    words += ["--modules", ",".join(scope.modules)] if set(scope.modules) != set(MODULES) else []
-    words += ["--template", template] if template != "own" else []
-    plain = Decoding()
-    for flag, name in FLAGS:
-        if getattr(d, name) != getattr(plain, name):
-            words += [f"--{flag}", f"{getattr(d, name):g}"]
-    return shlex.join(words + (["--task-seed", f"{plan.task_seed}"] if plan.task_seed else []))
+    words += recipe_options(recipe) + decoding_options(decoding)
+    return command_line(*words, *(["--task-seed", f"{plan.task_seed}"] if plan.task_seed else []))
 
 
 def _whole(value: Any, what: str, low: int, high: int) -> int:

@@ -5,14 +5,13 @@ cannot say is said in a sentence, never left out. And the way in: `read` takes a
 """
 
 import os
-import shlex
 from collections.abc import Iterable
 from typing import Any
 
 from mi_explorer import recipe_io
+from mi_explorer.command_line import export_command, run_command
 from mi_explorer.errors import UserError
 from mi_explorer.mergekit_yaml import from_mergekit, to_mergekit
-from mi_explorer.merging.model_card import reproduce
 from mi_explorer.pairs import Pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import MODULES, Decoding, Recipe, RecipeError, Scope
@@ -46,7 +45,7 @@ def forms(view: View, pair: Pair, names: Iterable[str] = (), dtype: str = "bfloa
         "why": why,
         "python": python(view),
         "command": command(view),
-        "export": reproduce(recipe, pair) if recipe.method in METHODS else "",
+        "export": export_command(recipe, pair) if recipe.method in METHODS else "",
         "query": query,
         "cut": len(view.prompt) > views.LINK_LIMIT,
     }
@@ -98,24 +97,7 @@ def python(view: View) -> str:
 
 def command(view: View) -> str:
     """The command line that answers the view's question with its blend."""
-    recipe, d, usual = view.recipe(), view.decoding, Decoding()
-    words = ["python", "-m", "mi_explorer", "run", "--pair", recipe.pair, f"--lambda={recipe.lam!r}"]
-    if recipe.method != "linear":
-        words += ["--method", recipe.method]
-    for name, value in recipe.params:
-        words += ["--param", f"{name}={value!r}"]
-    if recipe.scope.layers != "all":
-        words += ["--layers", recipe.scope.layers]
-    if recipe.scope.modules != MODULES:
-        words += ["--modules", ",".join(recipe.scope.modules)]
-    if recipe.template != "own":
-        words += ["--template", recipe.template]
-    for name, value in vars(d).items():
-        if value != getattr(usual, name):
-            words += [f"--{name.replace('_', '-')}", repr(value)]
-    if view.gold:
-        words.append(f"--gold={view.gold}")
-    return shlex.join([*words, "--", view.prompt or QUESTION]) + "\n"
+    return run_command(view.recipe(), view.decoding, view.prompt or QUESTION, view.gold) + "\n"
 
 
 def read(text: str, pair: Pair, layers: int | None = None) -> tuple[dict[str, Any], str, str]:
