@@ -66,7 +66,8 @@ def spread(questions: tuple[Any, ...], most: int = PROMPTS) -> tuple[Any, ...]:
 
 def check(bench: Any, questions: tuple[Any, ...]) -> None:
     """Raise a `UserError` where no profile can be made here."""
-    from mi_explorer.engine.memory import available, gb
+    from mi_explorer.engine.memory import available
+    from mi_explorer.machine import gigabytes
     from mi_explorer.workbench import Workbench
 
     parents_of(bench)
@@ -77,7 +78,7 @@ def check(bench: Any, questions: tuple[Any, ...]) -> None:
     need, free = 2 * bench.resident.weight_bytes, available(bench.resident.device)
     if free is not None and need * 1.2 > free:
         raise UserError(
-            f"A profile holds both parents in memory once more: {gb(need)}, and {gb(free)} are free. Use a larger machine."
+            f"A profile holds both parents in memory once more: {gigabytes(need)}, and {gigabytes(free)} are free. Use a larger machine."
         )
 
 
