@@ -1,14 +1,11 @@
-"""What a result depends on besides the plan: which weights (fingerprint), which code (versions). Standard library only.
+"""Which weights a result was made with: a fingerprint of the model folders. Standard library only.
 
-A fingerprint tells two states of a folder apart without reading all of it: every file's name and size, small files whole,
+It tells two states of a folder apart without reading all of it: every file's name and size, small files whole,
 of weight files the header and 32 evenly spread windows. Retraining changes all weights, so it is always seen.
 """
 
 import hashlib
-import importlib.metadata
-import platform
 import struct
-import subprocess
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +15,6 @@ WHOLE = 4 << 20  # files up to this size are hashed whole
 WINDOWS, WINDOW = 32, 4096
 COUNTED = (".safetensors", ".json", ".jinja", ".model", ".txt")
 IGNORED = ("README.md", "trainer_state.json")
-LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify")
 
 
 def fingerprint(folders: Iterable[str | Path]) -> str:
@@ -71,37 +67,3 @@ def _sample(path: Path) -> bytes:
             file.seek((size - WINDOW) * i // (WINDOWS - 1))
             digest.update(file.read(WINDOW))
     return digest.digest()
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, this package (with its git commit in a checkout) and the libraries that decide results."""
-    import mi_explorer
-
-    found = {
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "mi_explorer": getattr(mi_explorer, "__version__", "0"),
-        "commit": _commit(Path(mi_explorer.__file__).parent),
-    }
-    for name in LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _commit(folder: Path) -> str:
-    """Short commit of the checkout that holds this package; "" outside a checkout."""
-    try:
-        out = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return out.stdout.strip() if out.returncode == 0 else ""

@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mi_explorer.checkpoints.adapter import under_role
+from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo, is_adapter_source, read_adapter_info, read_info
+from mi_explorer.checkpoints.findings import Finding, note, refused, shorten
 from mi_explorer.checkpoints.headers import BITS, BLENDABLE
-from mi_explorer.checkpoints.inspection import Inspected, inspect, inspect_adapter, is_adapter_source
 from mi_explorer.checkpoints.source import CheckpointError, Source, open_source
 from mi_explorer.checkpoints.tensor_names import layer_count, place, unknown_names
+from mi_explorer.checkpoints.token_checks import template_findings, token_findings
 from mi_explorer.machine import free_memory, gigabytes
 from mi_explorer.pairs import Pair, get_pair
 
@@ -82,20 +84,6 @@ ROPE = ("rope_theta", "partial_rotary_factor")
 
 
 @dataclass(frozen=True)
-class Finding:
-    """`level` is "note" or "refused"; `what` happened, `why` it matters, `todo` what to do about it."""
-
-    level: str
-    topic: str
-    what: str
-    why: str
-    todo: str
-
-    def text(self) -> str:
-        return f"{self.what} {self.why} {self.todo}".strip()
-
-
-@dataclass(frozen=True)
 class Preflight:
     """`verdict` is "ok", "ok with notes" or "refused"; `facts` are plain values (sizes in bytes)."""
 
@@ -118,7 +106,7 @@ def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
     if strangers := list(_lineage(pair)):  # told from the names alone, before anything is asked from a hub
         return Preflight("refused", tuple(strangers), facts)
     try:
-        seen = _inspect_all(pair)
+        seen = _read_infos(pair)
     except CheckpointError as error:
         finding = Finding("refused", "files", str(error), "", "")
         return Preflight("refused", (finding,), facts)
@@ -129,8 +117,8 @@ def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
         *_architecture(one, two),
         *_quantised(seen),
         *_tensors(one, two, pair),
-        *_tokens(one, two, pair),
-        *_templates(one, two, pair),
+        *token_findings(one, two, pair),
+        *template_findings(one, two, pair),
         *_base(one, base),
         *_adapters(seen),
         *_memory(facts),
@@ -140,29 +128,21 @@ def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
     return Preflight(verdict, tuple(sorted(findings, key=lambda f: f.level != "refused")), facts)
 
 
-def _inspect_all(pair: Pair) -> dict[str, Inspected]:
+def _read_infos(pair: Pair) -> dict[str, CheckpointInfo]:
     sources: dict[str, Source] = {
         r: open_source(w)
         for r, w in (("instruct", pair.instruct), ("thinking", pair.thinking), ("base", pair.base))
         if w
     }
     adapters = {r for r, s in sources.items() if is_adapter_source(s)}
-    seen = {r: inspect(s, r) for r, s in sources.items() if r not in adapters}
+    seen = {r: read_info(s, r) for r, s in sources.items() if r not in adapters}
     for role in sorted(adapters):
         on = under_role(role, pair.adapter_on, {r: sources[r].label for r in seen if r not in adapters}, sources[role])
-        seen[role] = inspect_adapter(sources[role], role, seen[on])
+        seen[role] = read_adapter_info(sources[role], role, seen[on])
     return seen
 
 
 # Findings ------------------------------------------------------------------------------------------------------------
-
-
-def refused(topic: str, what: str, why: str, todo: str) -> Finding:
-    return Finding("refused", topic, what, why, todo)
-
-
-def note(topic: str, what: str, why: str = "", todo: str = "") -> Finding:
-    return Finding("note", topic, what, why, todo)
 
 
 def _lineage(pair: Pair) -> Iterator[Finding]:
@@ -197,7 +177,7 @@ def flat(config: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _architecture(one: Inspected, two: Inspected) -> Iterator[Finding]:
+def _architecture(one: CheckpointInfo, two: CheckpointInfo) -> Iterator[Finding]:
     a, b = flat(one.config), flat(two.config)
     kinds = a.get("model_type"), b.get("model_type")
     if kinds[0] != kinds[1]:
@@ -212,7 +192,7 @@ def _architecture(one: Inspected, two: Inspected) -> Iterator[Finding]:
         x, y = a.get(key), b.get(key)
         if x == y or (isinstance(x, (int, float)) and isinstance(y, (int, float)) and float(x) == float(y)):
             continue
-        shown = f"{key} is {_short(x)} in Instruct and {_short(y)} in Thinking."
+        shown = f"{key} is {shorten(x)} in Instruct and {shorten(y)} in Thinking."
         if key in SOFT or (key not in a) != (key not in b):
             why = (
                 "It changes how positions are treated; the blend keeps Instruct's config."
@@ -242,7 +222,7 @@ def _architecture(one: Inspected, two: Inspected) -> Iterator[Finding]:
             )
 
 
-def _quantised(seen: dict[str, Inspected]) -> Iterator[Finding]:
+def _quantised(seen: dict[str, CheckpointInfo]) -> Iterator[Finding]:
     for one in seen.values():
         name = one.role.capitalize()
         method = one.config.get("quantization_config") or (one.config.get("text_config") or {}).get(
@@ -274,7 +254,7 @@ def _quantised(seen: dict[str, Inspected]) -> Iterator[Finding]:
             )
 
 
-def _tensors(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
+def _tensors(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> Iterator[Finding]:
     heads = one.head, two.head
     tied = [h is None for h in heads]
     skip = {h for h in heads if h}
@@ -345,86 +325,7 @@ def _tensors(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
         )
 
 
-def _tokens(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
-    if not one.tokenizer or not two.tokenizer:
-        lack = " and ".join(p.role.capitalize() for p in (one, two) if not p.tokenizer)
-        yield note(
-            "tokenizer",
-            f"{lack} has no tokenizer.json.",
-            "Vocabularies could not be compared.",
-            "Make sure that both use the same tokenizer.",
-        )
-        return
-    if one.tokenizer != two.tokenizer:
-        a, b = ({i: t for t, i in {**p.vocab, **p.added}.items()} for p in (one, two))
-        clash = sorted(i for i in a.keys() & b.keys() if a[i] != b[i])
-        if clash and len(clash) > 64:
-            first = clash[0]
-            yield refused(
-                "vocabulary",
-                f"{len(clash)} token ids mean different tokens, such as {first}: {_short(a[first])} and {_short(b[first])}.",
-                "Embedding rows of different tokens would be averaged.",
-                "Choose parents with one tokenizer.",
-            )
-        elif clash:
-            shown = ", ".join(f"{i}: {_short(a[i])} / {_short(b[i])}" for i in clash[:4])
-            yield note(
-                "vocabulary",
-                f"{len(clash)} token ids mean different tokens ({shown}).",
-                "Usually reserved tokens that one parent renamed; the tokenizer of the chosen template names them.",
-            )
-        for have, lack, extra in (
-            ("Instruct", "Thinking", sorted(a.keys() - b.keys())),
-            ("Thinking", "Instruct", sorted(b.keys() - a.keys())),
-        ):
-            if extra:
-                tokens = a if have == "Instruct" else b
-                shown = ", ".join(_short(tokens[i]) for i in extra[:4])
-                yield note(
-                    "vocabulary",
-                    f"{have}'s tokenizer has {len(extra)} tokens that {lack}'s lacks ({shown}).",
-                    "Their rows exist in both embeddings and are blended like all others.",
-                )
-    for role, who in (("Thinking", two), ("Instruct", one)):
-        absent = [t for t in (pair.think_open, pair.think_close) if t not in who.added and t not in who.vocab]
-        if absent:
-            why = (
-                "Thoughts will be found by text instead of by token id."
-                if role == "Thinking"
-                else "With Instruct's template the blend writes them as several tokens, or not at all."
-            )
-            yield note("think tags", f"{role}'s tokenizer has no single token {' or '.join(absent)}.", why)
-
-
-def _templates(one: Inspected, two: Inspected, pair: Pair) -> Iterator[Finding]:
-    if not one.template or not two.template:
-        lack = " and ".join(p.role.capitalize() for p in (one, two) if not p.template)
-        yield note(
-            "template",
-            f"{lack} has no chat template.",
-            "The other parent's is used where there is one; otherwise the bare prompt.",
-        )
-    elif one.template != two.template:
-        fills = _prefills(two.template, pair.think_open) and not _prefills(one.template, pair.think_open)
-        why = (
-            f"Thinking's opens the thought itself ({pair.think_open} is part of the prompt), which changes what small λ writes."
-            if fills
-            else "The template is a control of the recipe, not an accident."
-        )
-        yield note(
-            "template",
-            "The parents have different chat templates.",
-            why,
-            "Choose it by the template policy: instruct, thinking or own.",
-        )
-
-
-def _prefills(template: str, tag: str) -> bool:
-    tail = template[template.rfind("add_generation_prompt") :] if "add_generation_prompt" in template else ""
-    return bool(re.search(re.escape(tag) + r"(\\n|\s)*['\"}{%\s-]*(endif|$)", tail)) or (tag in tail)
-
-
-def _base(one: Inspected, base: Inspected | None) -> Iterator[Finding]:
+def _base(one: CheckpointInfo, base: CheckpointInfo | None) -> Iterator[Finding]:
     if base is None:
         return
     differ = sorted(
@@ -442,7 +343,7 @@ def _base(one: Inspected, base: Inspected | None) -> Iterator[Finding]:
         )
 
 
-def _adapters(seen: dict[str, Inspected]) -> Iterator[Finding]:
+def _adapters(seen: dict[str, CheckpointInfo]) -> Iterator[Finding]:
     for one in seen.values():
         if one.adapter:
             about = f"rank {one.adapter['rank']}, {one.adapter['targets']} tensors"
@@ -472,7 +373,7 @@ def _memory(facts: dict[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _same(one: Inspected, two: Inspected) -> Iterator[Finding]:
+def _same(one: CheckpointInfo, two: CheckpointInfo) -> Iterator[Finding]:
     if one.label == two.label:
         yield note(
             "pair",
@@ -485,7 +386,7 @@ def _same(one: Inspected, two: Inspected) -> Iterator[Finding]:
 # Facts ---------------------------------------------------------------------------------------------------------------
 
 
-def _facts(one: Inspected, two: Inspected, base: Inspected | None, memory: int) -> dict[str, Any]:
+def _facts(one: CheckpointInfo, two: CheckpointInfo, base: CheckpointInfo | None, memory: int) -> dict[str, Any]:
     config = flat(one.config)
     both = one.weights + (two.size if two.adapter else two.weights)
     modules: dict[str, int] = {}
@@ -507,8 +408,3 @@ def _facts(one: Inspected, two: Inspected, base: Inspected | None, memory: int) 
         # fold: both parents and the blend; row-wise: both parents. KV cache and activations come on top, by rows and context.
         "memory": {"fold": both + one.weights, "rowwise": both, "free": memory},
     }
-
-
-def _short(value: Any) -> str:
-    text = str(value) if not isinstance(value, str) else repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"

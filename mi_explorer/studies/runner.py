@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from mi_explorer.checkpoints.fingerprint import versions
 from mi_explorer.engine.events import BULK, Admitted, Token
 from mi_explorer.errors import UserError
 from mi_explorer.generation.generate import LIVE, Ask, Asker, Row, Stream
@@ -23,6 +22,7 @@ from mi_explorer.studies.plan import Cell, Item, Plan, PlanError, Unit, units
 from mi_explorer.studies.progress import Meter, Progress, RunState
 from mi_explorer.studies.store.sample import Sample, body_of, pack, sample_of
 from mi_explorer.studies.store.store import CellRow, Store
+from mi_explorer.studies.versions import versions
 from mi_explorer.tasks.task import Task
 
 WINDOW = 512  # units in the engine's hands: enough for it to choose what runs together, few enough to pause soon

@@ -23,7 +23,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pandas as pd
 
-from mi_explorer.checkpoints.fingerprint import versions
 from mi_explorer.engine.events import BULK, Request
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Item, Plan, digest, grid
@@ -34,6 +33,7 @@ from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.sample import Sample, pack
 from mi_explorer.studies.store.store import CellRow, Store
+from mi_explorer.studies.versions import versions
 from mi_explorer.workbench import Workbench
 
 LAMS = tuple(i / 10 for i in range(11))

@@ -12,7 +12,7 @@ from mi_explorer.checkpoints.tensor_names import classify
 
 
 @dataclass
-class Inspected:
+class CheckpointInfo:
     """One parent as its small files and headers show it. For a LoRA adapter `entries` are those of the checkpoint under it."""
 
     role: str
@@ -53,19 +53,19 @@ def read_json(source: Source, name: str) -> dict[str, Any]:
     return value
 
 
-def inspect(source: Source, role: str) -> Inspected:
+def read_info(source: Source, role: str) -> CheckpointInfo:
     """Read a full checkpoint's small files and headers."""
     files = source.files()
     if "config.json" not in files:
         raise CheckpointError(f"{source.label}: there is no config.json; this is not a checkpoint in hub layout.")
     config = read_json(source, "config.json")
     entries, headers = read_layout(source)
-    seen = Inspected(role, source.label, config, entries, tuple(headers), sum(files[s] for s in headers))
+    seen = CheckpointInfo(role, source.label, config, entries, tuple(headers), sum(files[s] for s in headers))
     read_tokenizer(source, seen)
     return seen
 
 
-def inspect_adapter(source: Source, role: str, under: Inspected) -> Inspected:
+def read_adapter_info(source: Source, role: str, under: CheckpointInfo) -> CheckpointInfo:
     """Read a LoRA adapter's small files and header; it must fit the checkpoint under it."""
     settings, files = read_settings(source), source.files()
     if WEIGHTS not in files:
@@ -79,7 +79,7 @@ def inspect_adapter(source: Source, role: str, under: Inspected) -> Inspected:
         "replaced": len(replaced),
         "named base": settings.get("base_model_name_or_path"),
     }
-    seen = Inspected(role, source.label, under.config, under.entries, (WEIGHTS,), files[WEIGHTS], adapter=about)
+    seen = CheckpointInfo(role, source.label, under.config, under.entries, (WEIGHTS,), files[WEIGHTS], adapter=about)
     read_tokenizer(source, seen)
     if not seen.tokenizer:
         seen.vocab, seen.added, seen.template, seen.tokenizer = (
@@ -95,7 +95,7 @@ def is_adapter_source(source: Source) -> bool:
     return CONFIG in source.files()
 
 
-def read_tokenizer(source: Source, seen: Inspected) -> None:
+def read_tokenizer(source: Source, seen: CheckpointInfo) -> None:
     """Vocabulary, added tokens and chat template from `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`."""
     files = source.files()
     if "tokenizer.json" in files:
