@@ -42,11 +42,11 @@ def cli() -> str:
 
 def readme(text: str) -> str:
     """README.md with the table of settings as it is now."""
-    from mi_explorer.ui.access.settings import table
+    from mi_explorer.ui.access.settings import settings_table
 
     before, _, rest = text.partition("<!-- settings -->")
     _, _, after = rest.partition("<!-- /settings -->")
-    return f"{before}<!-- settings -->\n{table()}\n<!-- /settings -->{after}"
+    return f"{before}<!-- settings -->\n{settings_table()}\n<!-- /settings -->{after}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -27,14 +27,14 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import MODULES, Decoding, Recipe
 from mi_explorer.studies.jobs import Job, Jobs
 from mi_explorer.studies.plan import Plan, grid, parse_lambdas
-from mi_explorer.ui.access.limits import MOST_RUNS, MOST_UNITS, Limits, Visitor, visitor
+from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, MAX_BACKGROUND_SAMPLES, Limits, Visitor, visitor_of
 from mi_explorer.ui.explore import view
-from mi_explorer.ui.open_pairs import Pairs
+from mi_explorer.ui.open_pairs import OpenPairs
 
 log = logging.getLogger(__name__)
-MOST_LAMS = 24  # frames of one strip
-MOST_TOKENS = 32_768
-HZ = 4  # states a second while text streams
+MAX_LAMBDAS = 24  # frames of one strip
+DEFAULT_MAX_TOKENS = 32_768
+STATES_PER_SECOND = 4  # states a second while text streams
 
 
 class ApiError(UserError):
@@ -76,7 +76,7 @@ class RecipeForms(TypedDict):
     mergekit: str | None
 
 
-class Sweep(TypedDict):
+class SweepInfo(TypedDict):
     """A study: `state` is running, paused, stopped, done or saved; `eta` in seconds; `cells` and `stages` as `sweep --json` gives them.
 
     `token` stops it (`/sweep_stop`); it is given to whoever started it, and to nobody else.
@@ -105,7 +105,7 @@ class PairInfo(TypedDict):
     methods: list[str]
 
 
-class Question(TypedDict):
+class QuestionInfo(TypedDict):
     """A question of the page's task with its known answer."""
 
     q: str
@@ -117,9 +117,9 @@ class Question(TypedDict):
 class Api:
     """The handlers, on the resident pairs of a page. `jobs` are the background runs that the page's tabs show too."""
 
-    def __init__(self, pairs: Pairs, settings: Any = None, jobs: Jobs | None = None) -> None:
+    def __init__(self, pairs: OpenPairs, settings: Any = None, jobs: Jobs | None = None) -> None:
         self._pairs, self._jobs = pairs, jobs or Jobs()
-        self._tokens = int(getattr(settings, "tokens", MOST_TOKENS))
+        self._tokens = int(getattr(settings, "tokens", DEFAULT_MAX_TOKENS))
         self._task = str(getattr(settings, "task", "mini"))
         self._started: OrderedDict[str, str] = OrderedDict()  # token → study
         self._starting = threading.Lock()
@@ -127,19 +127,21 @@ class Api:
     # -- what there is -----------------------------------------------------------------------------------------------
     def pairs(self) -> list[PairInfo]:
         """The pairs of this page: those that are loaded answer; the rest can be loaded on the page."""
-        from mi_explorer.ui.explore.page_setup import methods
+        from mi_explorer.ui.explore.page_setup import method_controls
 
         out: list[PairInfo] = []
         for offered in self._pairs.offered():
             explore, fixed = self._pairs.at(offered["name"])
             loaded = explore.bench.pair.name == offered["name"]
-            names = [m["name"] for m in methods(bool(explore.bench.pair.base)) if m["available"]] if loaded else []
+            names = (
+                [m["name"] for m in method_controls(bool(explore.bench.pair.base)) if m["available"]] if loaded else []
+            )
             modules = list(fixed["pair"]["modules"]) if loaded else []
             out.append({"name": offered["name"], "title": offered["title"], "loaded": loaded,
                         "layers": int(explore.bench.layers or 0) if loaded else 0, "modules": modules, "methods": names})  # fmt: skip
         return out
 
-    def questions(self, limit: int = 10, seed: int = 0, family: str = "") -> list[Question]:
+    def questions(self, limit: int = 10, seed: int = 0, family: str = "") -> list[QuestionInfo]:
         """Questions of the page's task with their known answers, drawn by the seed; of one family where it is named."""
         from mi_explorer.errors import unknown
         from mi_explorer.tasks.task import choose
@@ -191,8 +193,8 @@ class Api:
     ) -> Iterator[list[Frame]]:  # fmt: skip
         """Answer one prompt at every λ of a range (`0:1:0.1`) or list (`0,0.4,1`) in one batch. Streams all responses as they grow."""
         many = parse_lambdas(lams)
-        if len(many) > MOST_LAMS:
-            raise ApiError(f"A strip has at most {MOST_LAMS} λs, not {len(many)}. Ask for them in several calls.")
+        if len(many) > MAX_LAMBDAS:
+            raise ApiError(f"A strip has at most {MAX_LAMBDAS} λs, not {len(many)}. Ask for them in several calls.")
         decoding = self._decoding(temperature, top_p, top_k, cap, seed)
         yield from self._answers(
             prompt, many, gold, decoding, self._recipe(pair, many[0], method, layers, modules, params, template)
@@ -208,9 +210,9 @@ class Api:
         last: dict[str, Snapshot] = {}
         stop = threading.Event()
         try:
-            for changed in bench.stream(asks, stop=stop, hz=HZ):
+            for changed in bench.stream(asks, stop=stop, hz=STATES_PER_SECOND):
                 last |= {snapshot.id: snapshot for snapshot in changed}
-                yield [frame(last[ask.id]) for ask in asks]
+                yield [response_frame(last[ask.id]) for ask in asks]
         finally:
             stop.set()
 
@@ -219,7 +221,7 @@ class Api:
         self, lams: str = "0:1:0.1", questions: int = 20, samples: int = 2, method: str = "linear", layers: str = "all", modules: str = "all",
         params: dict[str, float] | None = None, template: str = "own", temperature: float = 0.6, top_p: float = 0.95, top_k: int = 20,
         cap: int = 512, seed: int = 0, refine: int = 0, pair: str = "",
-    ) -> Sweep:  # fmt: skip
+    ) -> SweepInfo:  # fmt: skip
         """Start (or extend, or go on with) a sweep of the page's task in the background; `/sweep_status` says how it stands."""
         from mi_explorer.studies.runner import Runner, items_of
         from mi_explorer.studies.stats.summary import next_cells
@@ -231,11 +233,11 @@ class Api:
         bench, made = self._recipe(pair, many[0], method, layers, modules, params, template)
         decoding = self._decoding(temperature, top_p, top_k, cap, seed)
         if (
-            not 1 <= int(questions) <= MOST_UNITS
-            or not 1 <= int(samples) <= MOST_UNITS
-            or len(many) * questions * samples > MOST_UNITS
+            not 1 <= int(questions) <= MAX_BACKGROUND_SAMPLES
+            or not 1 <= int(samples) <= MAX_BACKGROUND_SAMPLES
+            or len(many) * questions * samples > MAX_BACKGROUND_SAMPLES
         ):
-            raise ApiError(f"{len(many)} λs × {questions} questions × {samples} samples are not between 1 and {MOST_UNITS:,}. "
+            raise ApiError(f"{len(many)} λs × {questions} questions × {samples} samples are not between 1 and {MAX_BACKGROUND_SAMPLES:,}. "
                            "Larger sweeps are made on the command line, where they can be resumed.")  # fmt: skip
         items = items_of(load_task(self._task, int(questions)))
         plan = Plan(
@@ -245,7 +247,7 @@ class Api:
             running = sum(
                 job.state.running for name in set(self._started.values()) if (job := self._jobs.get(name)) is not None
             )
-            if running >= MOST_RUNS:
+            if running >= MAX_BACKGROUND_RUNS:
                 raise ApiError(f"{running} sweeps are running already. Try again when one of them is done.")
             runner = Runner(
                 bench.store, plan, items, lambda _: bench, refine=max(0, min(int(refine), 5)), next_cells=next_cells
@@ -257,7 +259,7 @@ class Api:
                 self._started.popitem(last=False)
         return {**self._stands(runner.name, job), "token": token}
 
-    def sweep_status(self, study: str) -> Sweep:
+    def sweep_status(self, study: str) -> SweepInfo:
         """How a study stands, with the figures of the cells that have samples: a running sweep, a saved one, or a precomputed one."""
         return self._stands(study, self._jobs.get(study))
 
@@ -269,7 +271,7 @@ class Api:
         job.runner.stop()
         return True
 
-    def _stands(self, name: str, job: Job | None) -> Sweep:
+    def _stands(self, name: str, job: Job | None) -> SweepInfo:
         from mi_explorer.studies.stats.summary import summarise
         from mi_explorer.studies.store.bundled import open_study
 
@@ -335,7 +337,7 @@ class Api:
         return decoding
 
 
-def frame(snapshot: Snapshot) -> Frame:
+def response_frame(snapshot: Snapshot) -> Frame:
     """A snapshot in JSON types."""
     t = snapshot.trace
     return {
@@ -359,7 +361,7 @@ def frame(snapshot: Snapshot) -> Frame:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def shown_errors() -> Iterator[None]:
     """Turn errors into what a client shows: ours with their message, a fault of the server without its inside."""
     try:
         yield
@@ -372,11 +374,11 @@ def told() -> Iterator[None]:
         raise gr.Error(f"Something broke on the server ({type(error).__name__}).", print_exception=False) from None
 
 
-def asking() -> Visitor:
+def current_visitor() -> Visitor:
     """Who the running request comes from; nobody outside of one."""
     from gradio.context import LocalContext
 
-    return visitor(LocalContext.request.get(None))
+    return visitor_of(LocalContext.request.get(None))
 
 
 def endpoint(handler: Callable[..., Any], gives: Any = None, limits: Limits | None = None) -> Callable[..., Any]:
@@ -386,13 +388,13 @@ def endpoint(handler: Callable[..., Any], gives: Any = None, limits: Limits | No
 
         @wraps(handler)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with told(), held.run(asking()):
+            with shown_errors(), held.run(current_visitor()):
                 yield from handler(*args, **kwargs)
     else:
 
         @wraps(handler)
         def call(*args: Any, **kwargs: Any) -> Any:
-            with told():
+            with shown_errors():
                 return handler(*args, **kwargs)
 
     if gives is not None:
@@ -402,7 +404,7 @@ def endpoint(handler: Callable[..., Any], gives: Any = None, limits: Limits | No
     return call
 
 
-def add(pairs: Pairs, settings: Any = None, jobs: Jobs | None = None, visitors: int = 40) -> Api:
+def add_endpoints(pairs: OpenPairs, settings: Any = None, jobs: Jobs | None = None, visitors: int = 40) -> Api:
     """Put the endpoints on the app that is being built (within its `gr.Blocks`). At most `visitors` strips stream at a time."""
     api = Api(pairs, settings, jobs)
     for handler, gives, limit, group in (

@@ -5,22 +5,22 @@ from typing import Any
 
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.file_jobs import Parcels
-from mi_explorer.ui.open_pairs import Pairs
+from mi_explorer.ui.file_jobs import FileJobs
+from mi_explorer.ui.open_pairs import OpenPairs
 
 
 @dataclass(frozen=True)
-class Page:
+class PageContext:
     """One page. `pair` is a gr.State with the name of the visitor's pair; it is set once, when the page is opened.
 
     `settings` is None in tests that serve a scripted workbench.
     """
 
-    pairs: Pairs
+    pairs: OpenPairs
     pair: Any
     settings: Any = None
     jobs: Jobs = field(default_factory=Jobs)
-    parcels: Parcels = field(default_factory=Parcels)
+    parcels: FileJobs = field(default_factory=FileJobs)
 
     def explore(self, name: Any = None) -> Explore:
         """The handlers of Explore on a resident pair; the first one for any other name."""

@@ -7,13 +7,13 @@ from mi_explorer.recipe import Recipe
 from mi_explorer.studies import cost
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.plan import Item, Plan, units
-from mi_explorer.ui.study_library import Library
+from mi_explorer.ui.study_library import StudyLibrary
 
-LATEST = 2000  # samples of a study that tell the pace
+RATE_SAMPLES = 2000  # samples of a study that tell the pace
 ENOUGH = 500, 1.0  # tokens and seconds of a run that tell its rate
 
 
-def estimate(plan: Plan, items: Sequence[Item], bench: Any, library: Library, jobs: Jobs) -> cost.Cost:
+def page_cost(plan: Plan, items: Sequence[Item], bench: Any, library: StudyLibrary, jobs: Jobs) -> cost.Cost:
     """The cost of what is missing of a plan, on a loaded pair's workbench."""
     keys = [cell.key(getattr(bench, "fingerprint", ""), getattr(bench, "dtype", "")) for cell in plan.cells]
     wanted = [unit.key for unit in units(plan, items, keys)]
@@ -24,7 +24,7 @@ def estimate(plan: Plan, items: Sequence[Item], bench: Any, library: Library, jo
     )
 
 
-def _counted(plan: Plan, library: Library) -> Iterator[tuple[Recipe, int, int]]:
+def _counted(plan: Plan, library: StudyLibrary) -> Iterator[tuple[Recipe, int, int]]:
     for info in library.studies():
         if info.samples and info.plan.task == plan.task and set(info.plan.pairs) & set(plan.pairs):
             with library.open(info.name) as (store, opened):
@@ -34,7 +34,7 @@ def _counted(plan: Plan, library: Library) -> Iterator[tuple[Recipe, int, int]]:
                         yield row.cell.recipe, *counts[row.key]
 
 
-def _rate(plan: Plan, bench: Any, library: Library, jobs: Jobs) -> float | None:
+def _rate(plan: Plan, bench: Any, library: StudyLibrary, jobs: Jobs) -> float | None:
     """Tokens a second: of this process's latest run of the pair, else of its latest own study, else by the engine's step times."""
     for job in reversed(jobs.all()):
         p = job.state.progress
@@ -43,7 +43,7 @@ def _rate(plan: Plan, bench: Any, library: Library, jobs: Jobs) -> float | None:
     own = library.own
     mine = sorted(own.studies(), key=lambda i: -i.updated) if own is not None else []
     for info in [i for i in mine if i.origin == "live" and i.plan.pairs == plan.pairs and i.samples]:
-        if own is not None and (found := cost.pace(own.samples(info.id)[-LATEST:])):
+        if own is not None and (found := cost.pace(own.samples(info.id)[-RATE_SAMPLES:])):
             return found
     rate = getattr(getattr(bench, "engine", None), "rate", None)
     return (rate() or None) if callable(rate) else None

@@ -19,25 +19,25 @@ from urllib.parse import quote
 from mi_explorer.errors import UserError
 
 log = logging.getLogger(__name__)
-ROUTE = "/mi/take"
-KEEP = 3600.0  # seconds that a finished file stays
-ROOM = 2 << 30  # bytes of finished files that stay at most
-WAITING = 12  # parcels that wait or are being made at most
-AT_ONCE = 2
-Tell = Callable[[str, int, int], None]
+FILES_ROUTE = "/mi/take"
+KEEP_S = 3600.0  # seconds that a finished file stays
+MAX_STORED_BYTES = 2 << 30  # bytes of finished files that stay at most
+MAX_OPEN_JOBS = 12  # parcels that wait or are being made at most
+MAX_RUNNING_JOBS = 2
+ReportProgress = Callable[[str, int, int], None]
 """What is being done, how much of it, of how much in all (0: unknown). Raises `Stopped` when nobody wants it any more."""
 
 
-class ParcelError(UserError):
+class FileJobError(UserError):
     """A parcel that cannot be made or is not there (any more)."""
 
 
-class Stopped(Exception):
+class FileJobStopped(Exception):
     """The visitor stopped it."""
 
 
 @dataclass(frozen=True)
-class Made:
+class FileResult:
     """The end of the work: words for the visitor and, for a download, a file inside the parcel's folder."""
 
     words: str
@@ -45,7 +45,7 @@ class Made:
 
 
 @dataclass
-class _Parcel:
+class FileJob:
     """One piece of work. `changed` is its last sign of life."""
 
     state: str = "waiting"
@@ -59,23 +59,23 @@ class _Parcel:
     folder: Path | None = None
 
 
-class Parcels:
+class FileJobs:
     """The parcels of one page. Threads are daemons: a server that ends does not wait for them."""
 
-    def __init__(self, keep: float = KEEP, room: int = ROOM) -> None:
+    def __init__(self, keep: float = KEEP_S, room: int = MAX_STORED_BYTES) -> None:
         self.keep, self.room = keep, room
-        self._parcels: dict[str, _Parcel] = {}
+        self._parcels: dict[str, FileJob] = {}
         self._lock = threading.Lock()
-        self._turn = threading.Semaphore(AT_ONCE)
+        self._turn = threading.Semaphore(MAX_RUNNING_JOBS)
         self._home: tempfile.TemporaryDirectory[str] | None = None
 
-    def start(self, make: Callable[[Path, Tell], Made]) -> str:
+    def start(self, make: Callable[[Path, ReportProgress], FileResult]) -> str:
         """Begin `make(folder, tell)` when there is a turn; returns the token. `folder` is a new one of the parcel's own."""
         self._tidy()
-        token, parcel = secrets.token_hex(16), _Parcel()
+        token, parcel = secrets.token_hex(16), FileJob()
         with self._lock:
-            if sum(p.state in ("waiting", "running") for p in self._parcels.values()) >= WAITING:
-                raise ParcelError("Many files are being made already. Try again in a moment.")
+            if sum(p.state in ("waiting", "running") for p in self._parcels.values()) >= MAX_OPEN_JOBS:
+                raise FileJobError("Many files are being made already. Try again in a moment.")
             if self._home is None:
                 self._home = tempfile.TemporaryDirectory(prefix="mi-explorer-", ignore_cleanup_errors=True)
             parcel.folder = Path(self._home.name) / token
@@ -83,10 +83,10 @@ class Parcels:
         threading.Thread(target=self._work, args=(parcel, make), daemon=True, name="parcel").start()
         return token
 
-    def _work(self, parcel: _Parcel, make: Callable[[Path, Tell], Made]) -> None:
+    def _work(self, parcel: FileJob, make: Callable[[Path, ReportProgress], FileResult]) -> None:
         def tell(text: str, done: int = 0, total: int = 0) -> None:
             if parcel.stop.is_set():
-                raise Stopped
+                raise FileJobStopped
             parcel.text, parcel.done, parcel.total, parcel.changed = text, done, total, time.monotonic()
 
         folder = parcel.folder or Path()
@@ -98,7 +98,7 @@ class Parcels:
                 tell("Beginning")
                 made = make(folder, tell)
                 state, words = "done", made.words
-            except Stopped:
+            except FileJobStopped:
                 state, words = "stopped", "Stopped; nothing was kept."
             except UserError as error:
                 words = str(error)
@@ -124,7 +124,7 @@ class Parcels:
             "text": parcel.text if parcel.state != "waiting" else "Waiting for its turn",
             "done": parcel.done,
             "total": parcel.total,
-            "url": f"{ROUTE}/{token}/{quote(file.name)}" if there and file else "",
+            "url": f"{FILES_ROUTE}/{token}/{quote(file.name)}" if there and file else "",
             "name": file.name if there and file else "",
             "bytes": parcel.bytes,
         }
@@ -147,7 +147,7 @@ class Parcels:
             or parcel.file.name != name
             or not parcel.file.is_file()
         ):
-            raise ParcelError("This file is not there any more. Make it again.")
+            raise FileJobError("This file is not there any more. Make it again.")
         return parcel.file
 
     def _tidy(self) -> None:
@@ -183,10 +183,10 @@ class Parcels:
         def send(request: Request) -> Response:
             try:
                 path = self.file(request.path_params["token"], request.path_params["name"])
-            except ParcelError as error:
+            except FileJobError as error:
                 return PlainTextResponse(str(error), 404)
             return FileResponse(
                 path, media_type="application/octet-stream", filename=path.name, headers={"cache-control": "no-store"}
             )
 
-        return Route(ROUTE + "/{token}/{name}", send)
+        return Route(FILES_ROUTE + "/{token}/{name}", send)

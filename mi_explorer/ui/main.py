@@ -18,9 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )  # as process 1 of a container it would be ignored otherwise
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
-        settings = options.read(arguments)
+        settings = options.read_settings(arguments)
         options.check_port(settings.host, settings.port)
-        for note in options.notes(settings):
+        for note in options.startup_notes(settings):
             print(note, flush=True)
         print(f"Opening the pair {settings.pair!r} …", flush=True)
         from mi_explorer.ui.page import serve

@@ -13,12 +13,12 @@ from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
-from mi_explorer.ui.access.access_policy import POLICIES, Guard
+from mi_explorer.ui.access.access_policy import PAIR_POLICIES, AccessPolicy
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.explore.page_setup import about
+from mi_explorer.ui.explore.page_setup import pair_summary
 
 log = logging.getLogger(__name__)
-TICK = 0.1  # seconds between two words about a load
+PROGRESS_INTERVAL_S = 0.1  # seconds between two words about a load
 PHASES = {
     "check": "Checking",
     "open": "Opening the files",
@@ -26,21 +26,21 @@ PHASES = {
     "bind": "Binding",
     "measure": "Measuring steps",
 }
-Report = Callable[[str, int, int], None]
+ReportPhase = Callable[[str, int, int], None]
 
 
-class PairsError(UserError):
+class OpenPairError(UserError):
     """A pair that this page may not or cannot open now."""
 
 
-class Stopped(PairsError):
+class LoadStopped(OpenPairError):
     """Whoever asked for a pair no longer wants it."""
 
     def __init__(self) -> None:
         super().__init__("Stopped. The pair was not loaded.")
 
 
-class Pairs:
+class OpenPairs:
     """The pairs of one page; `first` is resident from the start.
 
     `make(pair, report)` gives a ready `(Explore, setup)` and calls `report(phase, done, total)` meanwhile (see `Workbench.open`).
@@ -52,12 +52,12 @@ class Pairs:
         self,
         first: Explore,
         fixed: dict[str, Any],
-        make: Callable[[Pair, Report], tuple[Explore, dict[str, Any]]],
-        policy: str | Guard = "fixed",
+        make: Callable[[Pair, ReportPhase], tuple[Explore, dict[str, Any]]],
+        policy: str | AccessPolicy = "fixed",
     ) -> None:
-        if isinstance(policy, str) and policy not in POLICIES:
-            raise PairsError(f"The policy on pairs must be one of {', '.join(POLICIES)}, not {policy[:40]!r}.")
-        guard = Guard(policy) if isinstance(policy, str) else policy
+        if isinstance(policy, str) and policy not in PAIR_POLICIES:
+            raise OpenPairError(f"The policy on pairs must be one of {', '.join(PAIR_POLICIES)}, not {policy[:40]!r}.")
+        guard = AccessPolicy(policy) if isinstance(policy, str) else policy
         self.guard = replace(guard, first=first.bench.pair.name)
         self.first, self.policy, self._make = first.bench.pair.name, guard.policy, make
         self._rooms: dict[str, tuple[Explore, dict[str, Any]]] = {self.first: (first, fixed)}
@@ -101,7 +101,7 @@ class Pairs:
             judged = preflight(pair)
         except UserError as error:
             return {"error": str(error)}
-        return {"name": pair.name, "title": pair.title or pair.name, "ok": judged.ok, **about(judged)}
+        return {"name": pair.name, "title": pair.title or pair.name, "ok": judged.ok, **pair_summary(judged)}
 
     def load(self, spec: Any, token: str = "") -> Iterator[dict[str, Any]]:
         """Open a pair: yields `{"phase", "of", "text", "done", "total"}` and at last `{"loaded": name}` or `{"error"}`.
@@ -113,12 +113,12 @@ class Pairs:
         try:
             pair = self.pair(spec)
             if self.at(pair.name)[0].bench.pair.name != pair.name:
-                yield step("check", 0, 0, pair.title or pair.name)
+                yield load_step("check", 0, 0, pair.title or pair.name)
                 judged = preflight(pair)
                 if not judged.ok:
-                    raise PairsError(" ".join(f.text() for f in judged.findings if f.level == "refused"))
+                    raise OpenPairError(" ".join(f.text() for f in judged.findings if f.level == "refused"))
                 if not self._loading.acquire(blocking=False):
-                    raise PairsError("Another pair is being loaded. Try again when it is there.")
+                    raise OpenPairError("Another pair is being loaded. Try again when it is there.")
                 told: queue.Queue[tuple[str, int, int]] = queue.Queue()
                 failed: list[Exception] = []
                 self._going = (token, threading.Event())
@@ -144,10 +144,10 @@ class Pairs:
         going[1].set()
         return True
 
-    def _load(self, pair: Pair, tell: Report, failed: list[Exception], stop: threading.Event) -> None:
+    def _load(self, pair: Pair, tell: ReportPhase, failed: list[Exception], stop: threading.Event) -> None:
         def report(phase: str, done: int, total: int) -> None:
             if stop.is_set():
-                raise Stopped
+                raise LoadStopped
             tell(phase, done, total)
 
         try:
@@ -155,7 +155,7 @@ class Pairs:
             room = self._make(pair, report)
             if stop.is_set():  # in the engine's thread, where it ends no more than the reading
                 room[0].bench.close()
-                raise Stopped
+                raise LoadStopped
             with self._lock:
                 self._rooms[pair.name] = room
         except Exception as error:  # told by whoever waits for it
@@ -169,7 +169,7 @@ class Pairs:
             others = [name for name in self._rooms if name != self.first]
             busy = [name for name in others if self._rooms[name][0].busy() or self.held(name)]
             if busy:
-                raise PairsError(f"{busy[0]!r} is loaded and something runs on it. Try again when it is idle.")
+                raise OpenPairError(f"{busy[0]!r} is loaded and something runs on it. Try again when it is idle.")
             gone = [self._rooms.pop(name)[0] for name in others]
         for explore in gone:
             explore.bench.close()
@@ -181,7 +181,7 @@ class Pairs:
                 explore.bench.close()
 
 
-def step(phase: str, done: int, total: int, about: str = "") -> dict[str, Any]:
+def load_step(phase: str, done: int, total: int, about: str = "") -> dict[str, Any]:
     """One word about a load: "Reading 212/398 tensors of each parent (8.0 GB on disk)", as phase 3 of 5."""
     amount = f" {done:,}/{total:,}" if total else ""
     noun = f" tensors{about}" if phase == "read" else f" {about}" if about else ""
@@ -195,7 +195,7 @@ def _steps(
     """What the loader tells until it ends: at most once a `TICK` within a phase, every phase at least once."""
     last: tuple[str, int, int] | None = None
     while loader.is_alive() or not told.empty():
-        loader.join(TICK)
+        loader.join(PROGRESS_INTERVAL_S)
         news = []
         while not told.empty():
             news.append(told.get_nowait())
@@ -204,4 +204,4 @@ def _steps(
                 what[0] != after[0] and what != last and what[0] in PHASES and what[0] != "check"
             ):  # that was told before
                 last = what
-                yield step(*what, f" of each parent ({disk / 1e9:.1f} GB on disk)" if what[0] == "read" else "")
+                yield load_step(*what, f" of each parent ({disk / 1e9:.1f} GB on disk)" if what[0] == "read" else "")

@@ -19,16 +19,16 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.ui import ablations, api, curves, plotly_component, spaces, takeaway, weights
 from mi_explorer.ui.access import middleware
-from mi_explorer.ui.access.access_policy import Guard
-from mi_explorer.ui.access.limits import Limits, Visitor, visitor
+from mi_explorer.ui.access.access_policy import AccessPolicy
+from mi_explorer.ui.access.limits import Limits, Visitor, visitor_of
 from mi_explorer.ui.access.settings import Settings
-from mi_explorer.ui.context import Page
+from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.explore import demo_strip
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.explore.live import ROUTE, TEXTS, Live
-from mi_explorer.ui.explore.page_setup import about, setup
-from mi_explorer.ui.explore.run_queue import Line, for_turn
-from mi_explorer.ui.open_pairs import Pairs
+from mi_explorer.ui.explore.live import RUN_ROUTE, TEXT_FIELDS, LiveRuns
+from mi_explorer.ui.explore.page_setup import page_setup, pair_summary
+from mi_explorer.ui.explore.run_queue import RunQueue, turn_in_gradio_queue
+from mi_explorer.ui.open_pairs import OpenPairs
 
 WEB = ASSETS / "web"
 SCRIPTS = (
@@ -36,14 +36,16 @@ SCRIPTS = (
     "tabs", "figure", "curves", "curves_samples", "weights", "ablations", "takeaway",
 )  # fmt: skip
 STYLES = ("style", "figure", "curves", "weights", "takeaway")
-FILES = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
-SESSIONS = 500  # tabs and programs whose state is kept, the last ones; each takes a quarter of a megabyte, also when it is gone
+CACHE_CLEANING_S = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
+MAX_SESSIONS = 500  # tabs and programs whose state is kept, the last ones; each takes a quarter of a megabyte, also when it is gone
 SPARE_THREADS = 24  # so that Stop, scores and tables are answered while every visitor streams
-POLL = 0.05  # seconds between two looks of Gradio into its queue; it looks every millisecond, for which the engine's thread has to wait
-BARS = 1.0  # and into progress bars of its own, of which there are none here; it looks every ten milliseconds
+QUEUE_POLL_S = 0.05  # seconds between two looks of Gradio into its queue; it looks every millisecond, for which the engine's thread has to wait
+PROGRESS_POLL_S = (
+    1.0  # and into progress bars of its own, of which there are none here; it looks every ten milliseconds
+)
 # At the end of every event Gradio tabulates the last 10,000 for a dashboard that is off here: 2 to 9 ms, and memory in each thread that does it.
 DASHBOARD = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
-VISITORS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
+MAX_STREAMS = 40  # runs that may stream at once; more wait in Gradio's queue, the engine shares its batch among them
 
 PAGE_CSS = """
 .gradio-container { max-width: none !important; padding: 0 !important; }
@@ -58,11 +60,11 @@ footer { opacity: .75; }
 """
 
 # The tabs beside Explore: id (also `?tab=` in the address), title, and what fills it. They are built when first opened.
-TABS: tuple[tuple[str, str, Callable[[Page], None]], ...] = (
-    ("curves", "Curves", curves.fill),
-    ("ablations", "Ablations", ablations.fill),
-    ("weights", "Weights", weights.fill),
-    ("takeaway", "Take away", takeaway.fill),
+TABS: tuple[tuple[str, str, Callable[[PageContext], None]], ...] = (
+    ("curves", "Curves", curves.build_curves_tab),
+    ("ablations", "Ablations", ablations.build_ablations_tab),
+    ("weights", "Weights", weights.build_weights_tab),
+    ("takeaway", "Take away", takeaway.build_takeaway_tab),
 )
 
 # Names in quotes are the component's events for Gradio.
@@ -99,26 +101,26 @@ def theme() -> gr.themes.Base:
     )
 
 
-def packed(value: Any) -> str:
+def compact_json(value: Any) -> str:
     """JSON text: Gradio clones and compares every property at every update, and one text is cheap where a deep dict is not."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def wire(state: dict[str, Any]) -> dict[str, Any]:
+def gradio_state(state: dict[str, Any]) -> dict[str, Any]:
     """A state as it travels: the texts by frame, which Gradio sends as what was appended, and all the rest as one text."""
-    frames = {k: {name: x for name, x in f.items() if name not in TEXTS} for k, f in state["frames"].items()}
+    frames = {k: {name: x for name, x in f.items() if name not in TEXT_FIELDS} for k, f in state["frames"].items()}
     return {
-        "run": packed({**state, "frames": frames}),
-        **{part: {k: f[part] for k, f in state["frames"].items()} for part in TEXTS},
+        "run": compact_json({**state, "frames": frames}),
+        **{part: {k: f[part] for k, f in state["frames"].items()} for part in TEXT_FIELDS},
     }
 
 
-def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = None) -> gr.Blocks:
+def build(pairs: OpenPairs, settings: Settings | None = None, jobs: Jobs | None = None) -> gr.Blocks:
     """The app of these pairs; the page opens on the first one, or on the resident pair that its address names."""
 
     def fixed_part(fixed: dict[str, Any]) -> str:
-        return packed(
-            {**fixed, "pairs": pairs.offered(), "policy": pairs.policy, "live": "" if spaces.on_zero() else ROUTE}
+        return compact_json(
+            {**fixed, "pairs": pairs.offered(), "policy": pairs.policy, "live": "" if spaces.on_zero() else RUN_ROUTE}
         )
 
     def stop(token: Any) -> bool:
@@ -128,7 +130,7 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
         return any(explore.alive(token) for explore in pairs.rooms())
 
     def line(token: Any) -> dict[str, Any] | None:
-        return for_turn(app._queue, str(token), pairs.pace())
+        return turn_in_gradio_queue(app._queue, str(token), pairs.pace())
 
     def curve(view: Any) -> dict[str, Any] | None:
         return pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].curve(view)
@@ -147,7 +149,7 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
         return pairs.at(view.get("pair") if isinstance(view, dict) else "")[0].run(request, who)
 
     def run(event: gr.EventData, who: gr.Request) -> Iterator[dict[str, Any]]:
-        yield from map(wire, begin(event._data, visitor(who)))
+        yield from map(gradio_state, begin(event._data, visitor_of(who)))
 
     def load(event: gr.EventData) -> Iterator[dict[str, Any]]:
         asked = event._data if isinstance(event._data, dict) else {}
@@ -157,13 +159,13 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
     def opened(request: gr.Request) -> Any:
         query = dict(request.query_params)
         explore, fixed = pairs.at(query.get("pair"))
-        return gr.HTML(opened=packed(explore.open(query)), setup=fixed_part(fixed)), explore.bench.pair.name
+        return gr.HTML(opened=compact_json(explore.open(query)), setup=fixed_part(fixed)), explore.bench.pair.name
 
-    with gr.Blocks(title="MI Explorer", analytics_enabled=False, fill_width=True, delete_cache=FILES) as app:
-        page = Page(pairs, gr.State(pairs.first), settings, jobs or Jobs())
+    with gr.Blocks(title="MI Explorer", analytics_enabled=False, fill_width=True, delete_cache=CACHE_CLEANING_S) as app:
+        page = PageContext(pairs, gr.State(pairs.first), settings, jobs or Jobs())
         pairs.held = page.held
         app.parcels = page.parcels
-        app.live = functools.partial(Live, begin, stop)
+        app.live = functools.partial(LiveRuns, begin, stop)
         app.pace = pairs.pace
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):  # a menu would hide tabs from `?tab=` on a phone
             with gr.Tab("Explore", id="explore"):
@@ -183,10 +185,10 @@ def build(pairs: Pairs, settings: Settings | None = None, jobs: Jobs | None = No
                 with gr.Tab(title, id=name), gr.Column(elem_classes="mi-tab"):
                     fill(page)
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        board.run(run, None, board, concurrency_limit=VISITORS, trigger_mode="multiple", **quiet)
+        board.run(run, None, board, concurrency_limit=MAX_STREAMS, trigger_mode="multiple", **quiet)
         board.openpair(load, None, board, concurrency_limit=4, trigger_mode="multiple", **quiet)
         app.load(opened, None, [board, page.pair], queue=False, **quiet)
-        api.add(pairs, settings, page.jobs, VISITORS)
+        api.add_endpoints(pairs, settings, page.jobs, MAX_STREAMS)
     return app
 
 
@@ -197,27 +199,27 @@ def launch(
     settings = replace(settings or Settings(), host=host, port=port)
     for name, value in DASHBOARD.items():
         os.environ.setdefault(name, value)
-    queue = app.queue(default_concurrency_limit=VISITORS, max_size=settings.queue, api_open=False)
-    queue._queue.sleep_when_free = POLL
-    queue._queue.progress_update_sleep_when_free = BARS
+    queue = app.queue(default_concurrency_limit=MAX_STREAMS, max_size=settings.queue, api_open=False)
+    queue._queue.sleep_when_free = QUEUE_POLL_S
+    queue._queue.progress_update_sleep_when_free = PROGRESS_POLL_S
     limits = limits or Limits(settings.runs, settings.address_runs, settings.tokens)
-    guarded = middleware.protect(queue, settings, limits)
-    live = app.live(Line(VISITORS, settings.queue, limits, app.pace))  # type: ignore[attr-defined]  # set by `build`
+    guarded = middleware.launch_options(queue, settings, limits)
+    live = app.live(RunQueue(MAX_STREAMS, settings.queue, limits, app.pace))  # type: ignore[attr-defined]  # set by `build`
     options: dict[str, Any] = {
         "ssr_mode": False,
         "run_history": False,
         "share": False,
         "footer_links": ["gradio"],
-        "max_threads": VISITORS + SPARE_THREADS,
-        "state_session_capacity": SESSIONS,
+        "max_threads": MAX_STREAMS + SPARE_THREADS,
+        "state_session_capacity": MAX_SESSIONS,
         **more,
     }
-    routes = {"routes": [plotly_component.route(), app.parcels.route(), live.route()]}  # type: ignore[attr-defined]  # set by `build`
+    routes = {"routes": [plotly_component.plotly_route(), app.parcels.route(), live.route()]}  # type: ignore[attr-defined]  # set by `build`
     options = {**guarded, **options, "app_kwargs": {**routes, **guarded["app_kwargs"], **options.get("app_kwargs", {})}}
     return queue.launch(server_name=host, server_port=port, theme=theme(), css=PAGE_CSS, **options)
 
 
-def questions_of(task: str) -> tuple[Any, ...]:
+def offered_questions(task: str) -> tuple[Any, ...]:
     """The questions that the page offers; none where the task cannot be had."""
     from mi_explorer.tasks import load_task
 
@@ -240,13 +242,13 @@ def serve(settings: Settings) -> None:
             pair, device=settings.device, dtype=dtype, home=home, max_rows=settings.rows, report=report
         )
 
-    questions = questions_of(settings.task)
+    questions = offered_questions(settings.task)
     limits = Limits(settings.runs, settings.address_runs, settings.tokens)
-    guard = Guard(settings.pairs, settings.hub, settings.folders, asked=settings.task)
+    guard = AccessPolicy(settings.pairs, settings.hub, settings.folders, asked=settings.task)
     with open_bench(settings.pair) as bench:
-        first = room_of(bench, questions, settings.task, limits)
-        pairs = Pairs(
-            *first, lambda pair, report: room_of(open_bench(pair, report), questions, settings.task, limits), guard
+        first = open_pair(bench, questions, settings.task, limits)
+        pairs = OpenPairs(
+            *first, lambda pair, report: open_pair(open_bench(pair, report), questions, settings.task, limits), guard
         )
         jobs = Jobs()
         try:
@@ -260,18 +262,18 @@ def serve(settings: Settings) -> None:
             pairs.close()
 
 
-def room_of(
+def open_pair(
     bench: Any, questions: tuple[Any, ...], task: str, limits: Limits | None = None
 ) -> tuple[Explore, dict[str, Any]]:
     """The handlers and the fixed part of an open workbench, on its precomputed strip where there is one."""
     from mi_explorer.checkpoints.preflight import preflight
 
     explore = Explore(bench, questions, limits)
-    content = demo_strip.read(bench.pair.name)
+    content = demo_strip.load_demo_strip(bench.pair.name)
     strip = None
     if content:
-        strip = demo_strip.strip(content, bench.fingerprint)
-        explore.keep(demo_strip.TOKEN, {s.id: s for s in demo_strip.snapshots(content, bench)})
-    explore.landing = strip or demo_strip.of_embedded()
-    words = about(preflight(bench.pair), bench.dtype, bench.device)
-    return explore, setup(bench, questions, task, strip, words)
+        strip = demo_strip.demo_state(content, bench.fingerprint)
+        explore.keep(demo_strip.DEMO_TOKEN, {s.id: s for s in demo_strip.demo_snapshots(content, bench)})
+    explore.landing = strip or demo_strip.embedded_demo()
+    words = pair_summary(preflight(bench.pair), bench.dtype, bench.device)
+    return explore, page_setup(bench, questions, task, strip, words)

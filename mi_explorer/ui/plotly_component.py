@@ -15,8 +15,8 @@ from typing import Any
 
 import gradio as gr
 
-ROUTE = "/mi/plotly.min.js"
-ON_LOAD = "MI.figure(element, { trigger, props, watch }); /* events: 'pick' */"
+PLOTLY_ROUTE = "/mi/plotly.min.js"
+FIGURE_SCRIPT = "MI.figure(element, { trigger, props, watch }); /* events: 'pick' */"
 
 # Okabe–Ito, and one scale for λ: the same as in assets/web/core.js.
 INSTRUCT, THINKING, RIGHT, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -39,12 +39,12 @@ def lambda_colour(lam: float) -> str:
     return "#" + "".join(f"{c:02x}" for c in mixed)
 
 
-def plain(text: Any) -> str:
+def label_text(text: Any) -> str:
     """Untrusted text for a plotly label, which reads a part of HTML: tags and entities show as typed."""
     return html.escape(str(text), quote=False)
 
 
-def content(figure: Any, columns: list[str], rows: list[list[Any]], name: str, narrow: Any = None) -> str:
+def figure_content(figure: Any, columns: list[str], rows: list[list[Any]], name: str, narrow: Any = None) -> str:
     """What a `component` shows: a plotly figure (object or dict), its data table (units in the headers), a file name.
 
     `narrow`: the figure to show instead where there is little width; it sets its own height.
@@ -60,12 +60,12 @@ def _drawn(figure: Any) -> Any:
     return drawn
 
 
-def component(label: str, height: int = 320, value: str = "", elem_id: str | None = None) -> gr.HTML:
+def figure_component(label: str, height: int = 320, value: str = "", elem_id: str | None = None) -> gr.HTML:
     """An empty or filled figure; listen with `.pick(handler)`, whose `gr.EventData._data` is `{"custom", "x", "y", "trace"}`."""
     return gr.HTML(
         value=None,
         html_template="<div></div>",
-        js_on_load=ON_LOAD,
+        js_on_load=FIGURE_SCRIPT,
         apply_default_css=False,
         padding=False,
         elem_id=elem_id,
@@ -76,7 +76,7 @@ def component(label: str, height: int = 320, value: str = "", elem_id: str | Non
     )
 
 
-def shown(text: str) -> Any:
+def figure_update(text: str) -> Any:
     """The update that makes a `component` show `text` (from `content`); "" empties it."""
     return gr.HTML(content=text)
 
@@ -88,7 +88,7 @@ def _script() -> bytes:
     return gzip.compress((Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes(), 9)
 
 
-def route() -> Any:
+def plotly_route() -> Any:
     """The route that hands out plotly's script, compressed, to be asked for when the first figure is shown."""
     from starlette.requests import Request
     from starlette.responses import Response
@@ -102,4 +102,4 @@ def route() -> Any:
             body, media_type="text/javascript", headers=headers | ({"Content-Encoding": "gzip"} if packed else {})
         )
 
-    return Route(ROUTE, send)
+    return Route(PLOTLY_ROUTE, send)

@@ -28,8 +28,8 @@ from mi_explorer.workbench import Workbench
 if TYPE_CHECKING:
     from mi_explorer.generation.scores import Scores
 
-DATA = Path("/data")  # a Space's persistent storage, where its owner has it
-TICK = 0.08  # seconds between two yields of events
+SPACE_DATA = Path("/data")  # a Space's persistent storage, where its owner has it
+YIELD_INTERVAL_S = 0.08  # seconds between two yields of events
 # What the duration estimate assumes of a ZeroGPU slice; assumptions, not measurements. Too long an estimate costs queue priority
 # and is refused sooner, too short a one cuts the work off.
 LOAD_SECONDS, BYTES_PER_SECOND, STEP_SECONDS, LEAST, MOST = 8.0, 4e11, 0.02, 15, 120
@@ -49,7 +49,7 @@ def on_zero(environment: Mapping[str, str] = os.environ) -> bool:
     return environment.get("SPACES_ZERO_GPU", "").lower() in ("1", "true", "t", "yes")
 
 
-def defaults(environment: Mapping[str, str] = os.environ, data: Path = DATA) -> dict[str, str]:
+def space_defaults(environment: Mapping[str, str] = os.environ, data: Path = SPACE_DATA) -> dict[str, str]:
     """Settings that a Space starts with: open to its proxy, and a persistent home where there is a disk for it."""
     if not on_space(environment):
         return {}
@@ -75,7 +75,7 @@ class GpuJob:
     trace: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
 
 
-def seconds(job: GpuJob) -> int:
+def gpu_seconds(job: GpuJob) -> int:
     """How long the GPU is asked for: loading the pair, then one step per token of the longest response, in as many rounds as rows need."""
     rounds = math.ceil(len(job.requests) / (job.rows or 64)) if job.requests else 0
     longest = max((r.decoding.cap for r in job.requests), default=0)
@@ -115,20 +115,22 @@ def _gpu_work(job: GpuJob) -> Iterator[Any]:
     stream = engine.submit(job.requests)
     try:
         while not stream.done:
-            first = stream.get(timeout=TICK)
+            first = stream.get(timeout=YIELD_INTERVAL_S)
             began = time.monotonic()
             events = [] if first is None else [first]
-            while (left := began + TICK - time.monotonic()) > 0 and (event := stream.get(timeout=left)) is not None:
+            while (left := began + YIELD_INTERVAL_S - time.monotonic()) > 0 and (
+                event := stream.get(timeout=left)
+            ) is not None:
                 events.append(event)
             yield events
     finally:
         stream.cancel()
 
 
-gpu_work = gpu(_gpu_work, seconds)
+gpu_work = gpu(_gpu_work, gpu_seconds)
 
 
-def refused(error: BaseException) -> GpuError:
+def gpu_error(error: BaseException) -> GpuError:
     """What Spaces or PyTorch said about the GPU, as a `GpuError` in our words; their own sentence is kept."""
     said = str(getattr(error, "message", "") or error)[:300]
     text = f"{type(error).__name__} {said}".lower()
@@ -187,7 +189,7 @@ class PulledStream:
         except UserError:
             raise
         except Exception as error:  # whatever Spaces raises, in its process or ours
-            self._fail(refused(error))
+            self._fail(gpu_error(error))
             return
         if batch is None:
             self._fail(GpuError("The GPU's time for this run was over. Ask for fewer tokens or λs."))
@@ -198,7 +200,7 @@ class PulledStream:
             and len(failures) == len(self._open)
             and all("OutOfMemory" in f.message or "Out of memory" in f.message for f in failures)
         ):
-            self._fail(refused(MemoryError(f"out of memory: {failures[0].message}")))
+            self._fail(gpu_error(MemoryError(f"out of memory: {failures[0].message}")))
             return
         self._end([e for e in batch if e.id not in self._dropped])
         if not self._open:
@@ -332,4 +334,4 @@ class SpaceBench(Workbench):
         except UserError:
             raise
         except Exception as error:
-            raise refused(error) from None
+            raise gpu_error(error) from None

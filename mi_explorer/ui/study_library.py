@@ -16,10 +16,10 @@ from mi_explorer.studies.stats.summary import Summary, summarise
 from mi_explorer.studies.store import bundled
 from mi_explorer.studies.store.store import Store, StudyInfo
 
-KEPT = 16
+MAX_SUMMARIES = 16
 
 
-class Library:
+class StudyLibrary:
     """Studies of one page. `own` gives the user's store, or raises `UserError` or `AttributeError` where there is none."""
 
     def __init__(self, own: Callable[[], Store], folder: Path | None = None) -> None:
@@ -67,7 +67,7 @@ class Library:
             made = summarise(store, info.name)
         with self._lock:
             self._known[key] = made
-            while len(self._known) > KEPT:
+            while len(self._known) > MAX_SUMMARIES:
                 self._known.popitem(last=False)
         return made
 
@@ -86,7 +86,7 @@ class Library:
         return own
 
 
-def label(info: StudyInfo) -> str:
+def study_label(info: StudyInfo) -> str:
     """A study in a list to choose from: its name, whose it is if not the user's own, its task, how much there is of it."""
     whose = "" if info.origin == "live" else f" · {info.origin}"
     part = f"{info.samples:,} samples" if info.samples >= info.units else f"{info.samples:,} of {info.units:,} samples"

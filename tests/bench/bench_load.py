@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from mi_explorer.ui.page import SESSIONS  # noqa: E402
+from mi_explorer.ui.page import MAX_SESSIONS  # noqa: E402
 from tests.visitors import Run, Site  # noqa: E402
 
 CAP = 320
@@ -331,7 +331,7 @@ def measure(visitors: int = 50, seconds: float = 300.0, clients: bool = True) ->
 
             warm: list[dict[str, float]] = []
             for i in range(
-                SESSIONS
+                MAX_SESSIONS
             ):  # what a tab leaves behind for the time when it comes back: kept of so many, the last ones
                 site.server("alive", "nobody", f"tab-{i}")
             run(

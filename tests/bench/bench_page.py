@@ -163,7 +163,7 @@ def engine_alone(bench: Any, view: Any) -> dict[str, float]:
     from mi_explorer.ui.explore import board
 
     requests = []
-    for lam in board.GRID:
+    for lam in board.STRIP_LAMBDAS:
         recipe = view.recipe(lam)
         prompt = bench.prompts.render(view.prompt, recipe)
         requests.append(Request(board.frame_id(lam), prompt.ids, recipe, view.decoding, bench.prompts.stop_ids))

@@ -24,7 +24,7 @@ def test_no_gpu_shows_the_precomputed_strip_with_its_label(lent, visit):
     expect(page.locator(".mi-source")).to_contain_text("shown because the run could not have a GPU")
     expect(page.locator("[role=status]").first).to_contain_text("GPU quota of this visit is used up")
     expect(page.locator(".mi-prompt")).to_have_value("What is 2 + 2? (no quota)")
-    last = demo_strip.of_embedded()["frames"]["1"]
+    last = demo_strip.embedded_demo()["frames"]["1"]
     expect(pane(page, "thinking")).to_contain_text(last["answer"])
 
 

@@ -19,12 +19,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scrip
 
 from fake import QUESTIONS, FakeBench  # noqa: E402
 
-from mi_explorer.ui.access.limits import WAITING, Limits  # noqa: E402
-from mi_explorer.ui.access.middleware import ATTEMPTS, BODY, headers  # noqa: E402
+from mi_explorer.ui.access.limits import MAX_WAITING_REQUESTS, Limits  # noqa: E402
+from mi_explorer.ui.access.middleware import MAX_BODY_BYTES, MAX_PASSWORDS, security_headers  # noqa: E402
 from mi_explorer.ui.access.settings import Settings  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
-from mi_explorer.ui.explore.page_setup import setup  # noqa: E402
-from mi_explorer.ui.open_pairs import Pairs  # noqa: E402
+from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPairs  # noqa: E402
 from mi_explorer.ui.page import build, launch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def serve(tmp_path_factory):
         limits = Limits(settings.runs, settings.address_runs, settings.tokens)
         bench = FakeBench(rate=rate)
         explore = Explore(bench, QUESTIONS, limits)
-        app = build(Pairs(explore, setup(bench, QUESTIONS, "mini", None), lambda *a: None, "fixed"), settings)
+        app = build(OpenPairs(explore, page_setup(bench, QUESTIONS, "mini", None), lambda *a: None, "fixed"), settings)
         launch(app, settings.host, settings.port, settings, limits, prevent_thread_lock=True, quiet=True)
         open_apps.append(app)
         return f"http://127.0.0.1:{settings.port}", explore
@@ -92,11 +92,11 @@ def test_every_answer_carries_the_headers(plain, path):
 
 
 def test_who_may_frame_is_the_operators_choice():
-    assert "X-Frame-Options" not in headers(Settings(frames="https://a.example https://*.b.example"))
-    assert headers(Settings(frames="https://a.example https://*.b.example"))["Content-Security-Policy"].endswith(
-        "frame-ancestors https://a.example https://*.b.example"
-    )
-    assert headers(Settings(frames="none"))["X-Frame-Options"] == "DENY"
+    assert "X-Frame-Options" not in security_headers(Settings(frames="https://a.example https://*.b.example"))
+    assert security_headers(Settings(frames="https://a.example https://*.b.example"))[
+        "Content-Security-Policy"
+    ].endswith("frame-ancestors https://a.example https://*.b.example")
+    assert security_headers(Settings(frames="none"))["X-Frame-Options"] == "DENY"
 
 
 # -- hosts and origins --------------------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_the_operator_may_add_names_and_an_open_page_asks_for_none(serve):
 
 
 def test_bodies_have_a_limit_before_they_are_read(plain):
-    for length in (str(BODY + 1), "9" * 18):
+    for length in (str(MAX_BODY_BYTES + 1), "9" * 18):
         assert plain.ask("POST", "/gradio_api/queue/join", b"x", **{"Content-Length": length})[0] == 413
     for length in (
         "-1",
@@ -159,7 +159,7 @@ def test_bodies_have_a_limit_before_they_are_read(plain):
 def test_who_is_still_sending_is_told_why_it_is_refused(plain):
     """The whole body goes out before the answer is read, as a browser does it."""
     for _ in range(5):
-        status, words, _ = plain.ask("POST", "/gradio_api/queue/join", b"x" * (3 * BODY))
+        status, words, _ = plain.ask("POST", "/gradio_api/queue/join", b"x" * (3 * MAX_BODY_BYTES))
         assert status == 413 and b"larger than" in words
 
 
@@ -180,7 +180,7 @@ def test_a_body_that_does_not_say_its_length_is_counted(plain):
     try:
         assert link.getresponse().status in (400, 413)
     except OSError:
-        assert sent > BODY // 2
+        assert sent > MAX_BODY_BYTES // 2
     assert plain.ask("GET", "/config")[0] == 200
 
 
@@ -202,7 +202,7 @@ def test_uploads_have_the_operators_limit_and_keep_no_path_of_the_visitor(serve,
 
 def test_the_state_of_sessions_is_bounded(serve, monkeypatch):
     """Whoever asks with ever new sessions makes the oldest forgotten, not the memory full."""
-    monkeypatch.setattr("mi_explorer.ui.page.SESSIONS", 5)
+    monkeypatch.setattr("mi_explorer.ui.page.MAX_SESSIONS", 5)
     site = Site(serve()[0])
     kept = serve.apps[-1].app.state_holder.session_data
     for i in range(12):
@@ -286,8 +286,8 @@ def test_nothing_is_served_without_the_password(serve):
     status, _, got = login("bob", "pässword")
     assert status == 200
     cookie, link.headers = {"Cookie": got["set-cookie"].split(";")[0]}, {}
-    tried = [login("ann", f"guess {i}")[0] for i in range(ATTEMPTS)]
-    assert tried == [400] * (ATTEMPTS - 7) + [429] * 7, "seven came before"
+    tried = [login("ann", f"guess {i}")[0] for i in range(MAX_PASSWORDS)]
+    assert tried == [400] * (MAX_PASSWORDS - 7) + [429] * 7, "seven came before"
     status, words, _ = login("ann", "se:cret")  # not even the right one: a guess that is never answered says nothing
     assert status == 429 and b"Try again in a minute" in words
     link.headers = cookie
@@ -337,7 +337,7 @@ def test_a_flood_of_gradios_own_events_is_held_back_too(serve):
 def test_the_queue_takes_only_so_many_of_one_visitor():
     from types import SimpleNamespace as Made
 
-    from mi_explorer.ui.access.middleware import hold_back
+    from mi_explorer.ui.access.middleware import limit_waiting_requests
 
     pushed = []
 
@@ -348,19 +348,21 @@ def test_the_queue_takes_only_so_many_of_one_visitor():
 
     line = Made(queue=[])
     queue = Made(push=push, event_queue_per_concurrency_id={"a": line})
-    hold_back(queue, Limits(address_runs=WAITING + 6))
+    limit_waiting_requests(queue, Limits(address_runs=MAX_WAITING_REQUESTS + 6))
 
     def come(session, host):
         return apart(queue.push(body=Made(session_hash=session), request=Made(client=Made(host=host)), username=None))
 
-    answers = [come("ann", "10.0.0.1") for _ in range(WAITING + 10)]
-    assert pushed.count("ann") == WAITING and answers[-1][0] is False and "waiting already" in answers[-1][1]
+    answers = [come("ann", "10.0.0.1") for _ in range(MAX_WAITING_REQUESTS + 10)]
+    assert (
+        pushed.count("ann") == MAX_WAITING_REQUESTS and answers[-1][0] is False and "waiting already" in answers[-1][1]
+    )
     assert come("bob", "10.0.0.2")[0]
     assert [come(f"other{i}", "10.0.0.1")[0] for i in range(8)] == [True] * 6 + [False] * 2  # the address as a whole
 
 
 def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
-    from mi_explorer.ui.access.middleware import CALLS, Gate
+    from mi_explorer.ui.access.middleware import MAX_CALLS_PER_ADDRESS, AccessMiddleware
 
     async def crowd(settings, host):
         going, most, release = 0, 0, asyncio.Event()
@@ -374,7 +376,7 @@ def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
                 raise RuntimeError("fault")
             await send({"type": "http.response.start", "status": 200, "headers": []})
 
-        gate, statuses = Gate(app, settings), []
+        gate, statuses = AccessMiddleware(app, settings), []
 
         async def send(message):
             statuses.append(message["status"]) if message["type"] == "http.response.start" else None
@@ -386,7 +388,10 @@ def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
                 send,
             )
 
-        tasks = [asyncio.create_task(call("/gradio_api/broken/component_server", host)) for _ in range(CALLS + 5)]
+        tasks = [
+            asyncio.create_task(call("/gradio_api/broken/component_server", host))
+            for _ in range(MAX_CALLS_PER_ADDRESS + 5)
+        ]
         tasks.append(asyncio.create_task(call("/gradio_api/component_server", "10.9.9.9")))
         await asyncio.sleep(0.01)
         release.set()
@@ -394,9 +399,13 @@ def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
         return most, sorted(statuses), dict(gate.calls)
 
     most, statuses, left = apart(crowd(Settings(host="0.0.0.0", address_runs=64), "10.0.0.1"))
-    assert most == CALLS + 1 and statuses == [200] + [429] * 5 + [500] * CALLS and left == {}
+    assert (
+        most == MAX_CALLS_PER_ADDRESS + 1
+        and statuses == [200] + [429] * 5 + [500] * MAX_CALLS_PER_ADDRESS
+        and left == {}
+    )
     most, statuses, left = apart(crowd(Settings(host="0.0.0.0", address_runs=0), "10.0.0.1"))
-    assert most == CALLS + 6 and 429 not in statuses and left == {}
+    assert most == MAX_CALLS_PER_ADDRESS + 6 and 429 not in statuses and left == {}
 
 
 # -- hostile requests ---------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 
 from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
-from mi_explorer.ui.access.access_policy import Guard, GuardError
+from mi_explorer.ui.access.access_policy import AccessError, AccessPolicy
 
 MINI = ASSETS / "models" / "mini"
 
@@ -26,7 +26,7 @@ def allowed(tmp_path):
 
 
 def guard(allowed, **more):
-    return Guard(**{"pairs": "any", "hub": False, "folders": (str(allowed.resolve()),), **more})
+    return AccessPolicy(**{"pairs": "any", "hub": False, "folders": (str(allowed.resolve()),), **more})
 
 
 ESCAPES = (
@@ -41,7 +41,7 @@ ESCAPES = (
 def test_no_path_climbs_out_of_an_allowed_folder(allowed, tail):
     assert (allowed / tail).is_file()  # it is there and could be read
     for judge in (guard(allowed).path, guard(allowed).target, guard(allowed).task):
-        with pytest.raises(GuardError, match="does not open"):
+        with pytest.raises(AccessError, match="does not open"):
             judge(str(allowed / tail))
 
 
@@ -53,7 +53,7 @@ def test_no_path_climbs_out_of_an_allowed_folder(allowed, tail):
 def test_hostile_paths_are_refused_in_words(allowed, text, monkeypatch):
     monkeypatch.chdir(allowed.parent)
     for judge in (guard(allowed).path, guard(allowed).target):
-        with pytest.raises(GuardError) as refused:
+        with pytest.raises(AccessError) as refused:
             judge(text)
         assert len(str(refused.value)) < 400
 
@@ -61,7 +61,7 @@ def test_hostile_paths_are_refused_in_words(allowed, text, monkeypatch):
 def test_inside_is_inside_and_a_name_that_begins_alike_is_not(allowed):
     assert guard(allowed).path(allowed / "instruct") == (allowed / "instruct").resolve()
     assert guard(allowed).target(allowed / "new" / "deep") == (allowed / "new" / "deep").resolve()
-    with pytest.raises(GuardError):
+    with pytest.raises(AccessError):
         guard(allowed).path(str(allowed) + "-not")
 
 
@@ -70,9 +70,9 @@ def test_links_are_followed_before_judging(allowed, tmp_path):
     (allowed / "file.jsonl").symlink_to(tmp_path / "secret" / "task.jsonl")
     (tmp_path / "way-in").symlink_to(allowed)
     for text in (allowed / "way-out" / "task.jsonl", allowed / "file.jsonl", allowed / "way-out" / "new"):
-        with pytest.raises(GuardError):
+        with pytest.raises(AccessError):
             guard(allowed).path(text)
-        with pytest.raises(GuardError):
+        with pytest.raises(AccessError):
             guard(allowed).target(text)
     assert guard(allowed).path(tmp_path / "way-in" / "instruct") == (allowed / "instruct").resolve()
 
@@ -81,7 +81,7 @@ def test_a_refusal_is_the_same_whether_the_file_is_there_or_not(allowed, tmp_pat
     there, not_there = tmp_path / "secret" / "task.jsonl", tmp_path / "secret" / "none.jsonl"
     words = []
     for path in (there, not_there):
-        with pytest.raises(GuardError) as refused:
+        with pytest.raises(AccessError) as refused:
             guard(allowed).path(path)
         words.append(str(refused.value).replace(path.name, ""))
     assert words[0] == words[1] and str(allowed) not in words[0]
@@ -92,9 +92,9 @@ def test_a_parent_is_judged_with_all_that_it_links_to(allowed, tmp_path):
     assert guard(allowed).pair(spec).instruct == str(allowed / "instruct")
     (tmp_path / "secret" / "model.safetensors").write_bytes(b"secret")
     (allowed / "thinking" / "model.safetensors").symlink_to(tmp_path / "secret" / "model.safetensors")
-    with pytest.raises(GuardError, match="part of a model"):
+    with pytest.raises(AccessError, match="part of a model"):
         guard(allowed).pair(spec)
-    assert Guard().pair(spec).thinking.endswith("thinking")  # on one's own machine, one's own links
+    assert AccessPolicy().pair(spec).thinking.endswith("thinking")  # on one's own machine, one's own links
 
 
 def test_the_hub_cache_may_be_linked_into(allowed, tmp_path, monkeypatch):
@@ -123,22 +123,26 @@ def test_every_parent_of_a_pair_is_judged(allowed, base, monkeypatch):
 
 def test_hub_ids_only_where_the_hub_is_allowed(allowed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GuardError, match="nothing from the hub"):
+    with pytest.raises(AccessError, match="nothing from the hub"):
         guard(allowed).pair("owner/one|owner/two")
     assert guard(allowed, hub=True).pair("owner/one|owner/two").instruct == "owner/one"
     (tmp_path / "owner" / "one").mkdir(parents=True)  # now it is a folder, and folders are judged as such
-    with pytest.raises(GuardError, match="outside the folders"):
+    with pytest.raises(AccessError, match="outside the folders"):
         guard(allowed, hub=True).pair("owner/one|owner/two")
 
 
 def test_policies_on_pairs():
-    fixed, presets, some = Guard("fixed", first="mini"), Guard("presets", first="mini"), Guard("qwen3-4b", first="mini")
+    fixed, presets, some = (
+        AccessPolicy("fixed", first="mini"),
+        AccessPolicy("presets", first="mini"),
+        AccessPolicy("qwen3-4b", first="mini"),
+    )
     assert fixed.offered() == () and fixed.pair("mini").name == "mini"
     assert [p.name for p in some.offered()] == ["qwen3-4b"] and some.policy == "presets" and len(presets.offered()) > 1
-    assert Guard("presets", hub=False, first="mini").offered() == ()
+    assert AccessPolicy("presets", hub=False, first="mini").offered() == ()
     for guarded, spec in ((fixed, "qwen3-4b"), (presets, "a/b|c/d"), (presets, f"{MINI}|{MINI}"), (presets, "qwen3-4b@base"),
-                          (some, "qwen3-30b"), (Guard("presets", hub=False, first="mini"), "qwen3-4b")):  # fmt: skip
-        with pytest.raises(GuardError, match="does not open"):
+                          (some, "qwen3-30b"), (AccessPolicy("presets", hub=False, first="mini"), "qwen3-4b")):  # fmt: skip
+        with pytest.raises(AccessError, match="does not open"):
             guarded.pair(spec)
 
 
@@ -150,7 +154,7 @@ def test_tasks_that_ship_need_no_permission(allowed, name):
 @pytest.mark.parametrize("name", ["gsm8k", "ifeval", "aime25"])
 def test_tasks_of_the_hub_need_the_hub(allowed, name):
     assert guard(allowed, hub=True).task(name) == name
-    with pytest.raises(GuardError, match="hub"):
+    with pytest.raises(AccessError, match="hub"):
         guard(allowed).task(name)
 
 
@@ -160,7 +164,7 @@ def test_tasks_of_the_hub_need_the_hub(allowed, name):
 )
 def test_task_files_are_judged_as_paths(allowed, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(GuardError):
+    with pytest.raises(AccessError):
         guard(allowed, hub=True).task(name)
     file = allowed / "mine.jsonl"
     assert guard(allowed).task(f"gsm8k@{file}") == f"gsm8k@{file.resolve()}"
@@ -169,19 +173,19 @@ def test_task_files_are_judged_as_paths(allowed, name, tmp_path, monkeypatch):
 def test_the_operators_own_task_is_allowed_by_its_name_alone(allowed, tmp_path):
     own = str(tmp_path / "secret" / "task.jsonl")
     assert guard(allowed, asked=own).task(own) == own
-    with pytest.raises(GuardError):
+    with pytest.raises(AccessError):
         guard(allowed, asked=own).task(str(tmp_path / "secret" / "other.jsonl"))
 
 
 def test_assets_may_be_read_and_not_written(allowed):
     assert guard(allowed).path(ASSETS / "tasks" / "mini.jsonl").is_file()
-    with pytest.raises(GuardError):
+    with pytest.raises(AccessError):
         guard(allowed).target(ASSETS / "tasks")
-    with pytest.raises(GuardError):
+    with pytest.raises(AccessError):
         guard(allowed).path(ASSETS / ".." / "README.md")
 
 
 def test_no_folders_is_none_and_anywhere_is_anywhere(tmp_path):
-    with pytest.raises(GuardError, match="allows no folders"):
-        Guard(folders=()).path(tmp_path)
-    assert Guard().path(tmp_path) == Path(tmp_path).resolve()
+    with pytest.raises(AccessError, match="allows no folders"):
+        AccessPolicy(folders=()).path(tmp_path)
+    assert AccessPolicy().path(tmp_path) == Path(tmp_path).resolve()

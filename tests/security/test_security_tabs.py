@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scrip
 
 from fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
-from mi_explorer.ui.access.access_policy import Guard  # noqa: E402
+from mi_explorer.ui.access.access_policy import AccessPolicy  # noqa: E402
 from mi_explorer.ui.access.settings import Settings  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
-from mi_explorer.ui.explore.page_setup import setup  # noqa: E402
-from mi_explorer.ui.open_pairs import Pairs  # noqa: E402
+from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPairs  # noqa: E402
 from mi_explorer.ui.page import build, launch  # noqa: E402
 
 
@@ -37,8 +37,11 @@ def page(tmp_path, monkeypatch):
     with Store.open(tmp_path / "home") as store:
         bench = FakeBench()
         bench.store = store
-        pairs = Pairs(
-            Explore(bench, QUESTIONS), setup(bench, QUESTIONS, "mini", None), lambda *a: None, Guard("fixed", False, ())
+        pairs = OpenPairs(
+            Explore(bench, QUESTIONS),
+            page_setup(bench, QUESTIONS, "mini", None),
+            lambda *a: None,
+            AccessPolicy("fixed", False, ()),
         )
         app = build(pairs, settings)
         launch(app, settings.host, port, settings, prevent_thread_lock=True, quiet=True)

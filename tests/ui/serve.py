@@ -21,8 +21,8 @@ from mi_explorer.studies.store.store import Store  # noqa: E402
 from mi_explorer.tasks import Question  # noqa: E402
 from mi_explorer.ui import page  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
-from mi_explorer.ui.explore.page_setup import setup  # noqa: E402
-from mi_explorer.ui.open_pairs import Pairs  # noqa: E402
+from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPairs  # noqa: E402
 from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
 
 
@@ -60,7 +60,7 @@ def make(pair: Pair, report) -> tuple[Explore, dict]:
     report("bind", 0, 0)
     report("measure", 34, 35)
     other = FakeBench(layers=8, name=pair.name)
-    return Explore(other, QUESTIONS), setup(other, QUESTIONS, "mini", None)
+    return Explore(other, QUESTIONS), page_setup(other, QUESTIONS, "mini", None)
 
 
 if __name__ == "__main__":
@@ -71,8 +71,8 @@ if __name__ == "__main__":
     )  # a task file is untrusted too
     bench.store = studied()
     explore = Explore(bench, questions)
-    fixed = setup(bench, questions, "mini", landing(explore))
-    given, unset = sys.argv[1:], ["7860", "60", "0", str(page.VISITORS)]
+    fixed = page_setup(bench, questions, "mini", landing(explore))
+    given, unset = sys.argv[1:], ["7860", "60", "0", str(page.MAX_STREAMS)]
     port, rate, slots, visitors = given + unset[len(given) :]
-    bench.rate, bench.slots, page.VISITORS = float(rate), int(slots), int(visitors)
-    page.launch(page.build(Pairs(explore, fixed, make, "any")), "127.0.0.1", int(port))
+    bench.rate, bench.slots, page.MAX_STREAMS = float(rate), int(slots), int(visitors)
+    page.launch(page.build(OpenPairs(explore, fixed, make, "any")), "127.0.0.1", int(port))

@@ -13,10 +13,10 @@ from fake import QUESTIONS, FakeBench  # noqa: E402
 
 from mi_explorer.ui.explore import demo_strip  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
-from mi_explorer.ui.explore.page_setup import setup  # noqa: E402
-from mi_explorer.ui.open_pairs import Pairs  # noqa: E402
+from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPairs  # noqa: E402
 from mi_explorer.ui.page import build, launch  # noqa: E402
-from mi_explorer.ui.spaces import refused  # noqa: E402
+from mi_explorer.ui.spaces import gpu_error  # noqa: E402
 
 
 class LentBench(FakeBench):
@@ -24,7 +24,7 @@ class LentBench(FakeBench):
 
     def stream(self, asks, **more):
         if "quota" in asks[0].prompt:
-            raise refused(RuntimeError("You have exceeded your GPU quota (60s requested vs. 12s left)"))
+            raise gpu_error(RuntimeError("You have exceeded your GPU quota (60s requested vs. 12s left)"))
         yield from super().stream(asks, **more)
 
 
@@ -32,9 +32,9 @@ if __name__ == "__main__":
     os.environ["SPACES_ZERO_GPU"] = "1"  # after the imports: there is no GPU to be lent here
     bench = LentBench(rate=40)
     explore = Explore(bench, QUESTIONS)
-    explore.landing = demo_strip.of_embedded()
+    explore.landing = demo_strip.embedded_demo()
     launch(
-        build(Pairs(explore, setup(bench, QUESTIONS, "mini", None), lambda pair, report: None)),
+        build(OpenPairs(explore, page_setup(bench, QUESTIONS, "mini", None), lambda pair, report: None)),
         "127.0.0.1",
         int(sys.argv[1]),
     )

@@ -53,7 +53,7 @@ def door(monkeypatch, **options):
     """(the fake, the decorated door)."""
     fake = FakeSpaces(**options)
     monkeypatch.setitem(sys.modules, "spaces", fake)
-    return fake, gpu(spaces._gpu_work, spaces.seconds, ZERO)
+    return fake, gpu(spaces._gpu_work, spaces.gpu_seconds, ZERO)
 
 
 @pytest.fixture()
@@ -80,15 +80,15 @@ def last(stream):
 
 
 def test_the_door_is_plain_elsewhere():
-    assert gpu(spaces._gpu_work, spaces.seconds, {}) is spaces._gpu_work and spaces.gpu_work is spaces._gpu_work
+    assert gpu(spaces._gpu_work, spaces.gpu_seconds, {}) is spaces._gpu_work and spaces.gpu_work is spaces._gpu_work
     assert not spaces.on_zero({"SPACES_ZERO_GPU": "false"}) and spaces.on_zero({"SPACES_ZERO_GPU": "1"})
 
 
 def test_a_space_opens_to_its_proxy_and_keeps_its_studies(tmp_path):
-    assert spaces.defaults({}, tmp_path) == {}
-    assert spaces.defaults(ZERO, tmp_path) == {"host": "0.0.0.0", "home": str(tmp_path / "mi-explorer")}
-    assert spaces.defaults(ZERO, tmp_path / "none") == {"host": "0.0.0.0"}
-    found = settings.read([], ZERO)
+    assert spaces.space_defaults({}, tmp_path) == {}
+    assert spaces.space_defaults(ZERO, tmp_path) == {"host": "0.0.0.0", "home": str(tmp_path / "mi-explorer")}
+    assert spaces.space_defaults(ZERO, tmp_path / "none") == {"host": "0.0.0.0"}
+    found = settings.read_settings([], ZERO)
     assert (found.host, found.pair, found.device, found.pairs, found.hub, found.folders) == (
         "0.0.0.0",
         "mini",
@@ -98,8 +98,8 @@ def test_a_space_opens_to_its_proxy_and_keeps_its_studies(tmp_path):
         (),
     )
     assert (
-        settings.read([], {**ZERO, "MI_EXPLORER_HOST": "127.0.0.1"}).host == "127.0.0.1"
-        and settings.read([], {}).host == "127.0.0.1"
+        settings.read_settings([], {**ZERO, "MI_EXPLORER_HOST": "127.0.0.1"}).host == "127.0.0.1"
+        and settings.read_settings([], {}).host == "127.0.0.1"
     )
 
 
@@ -152,8 +152,8 @@ def test_seconds_grow_with_the_work_and_are_bounded():
         requests = tuple(Request(str(i), (1,), Recipe(), Decoding(cap=cap)) for i in range(count))
         return GpuJob("stream", spaces.Pair("p", "a", "b"), "cuda", "bfloat16", size, 16, requests)
 
-    assert spaces.seconds(job(10, size=1000)) == 15 and spaces.seconds(job(100_000)) == 120
-    assert spaces.seconds(job(300)) < spaces.seconds(job(600)) < spaces.seconds(job(600, count=17))
+    assert spaces.gpu_seconds(job(10, size=1000)) == 15 and spaces.gpu_seconds(job(100_000)) == 120
+    assert spaces.gpu_seconds(job(300)) < spaces.gpu_seconds(job(600)) < spaces.gpu_seconds(job(600, count=17))
 
 
 def test_bulk_work_is_refused(tmp_path):
@@ -178,10 +178,10 @@ QUOTA = RuntimeError("You have exceeded your GPU quota (60s requested vs. 12s le
 )
 def test_the_page_falls_back_to_its_precomputed_strip(monkeypatch, tmp_path, options, words):
     fake, work = door(monkeypatch, **options)
-    content = demo_strip.read("mini")
+    content = demo_strip.load_demo_strip("mini")
     with SpaceBench.open_space("mini", "cpu", home=tmp_path, work=work) as bench:
         explore = Explore(bench)
-        explore.landing = demo_strip.strip(content, content["weights"])
+        explore.landing = demo_strip.demo_state(content, content["weights"])
         states = list(explore.run({"token": "a" * 16, "kind": "strip", "view": {"q": "What is 2 + 2?"}}))
     end = states[-1]
     assert end["state"] == "failed" and re.search(words, end["message"]) and len(fake.asked) == 1

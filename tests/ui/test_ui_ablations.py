@@ -16,10 +16,10 @@ from mi_explorer.studies.plan import Cell
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.ablations import ablation_rows, ablation_setup, ablations_figures, ablations_handlers
-from mi_explorer.ui.ablations.ablation_setup import Setup
-from mi_explorer.ui.context import Page
+from mi_explorer.ui.ablations.ablation_setup import AblationSetup
+from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.open_pairs import Pairs
+from mi_explorer.ui.open_pairs import OpenPairs
 from tests.fakes import ScriptedEngine, scripted_bench
 
 PAPER = ASSETS / "paper"
@@ -46,7 +46,7 @@ def some(i: int) -> tuple[float, float, float]:
 
 def test_thirds_of_six_layers_stand_beside_thirds_of_thirty_six():
     cells = measured(ablations.layers(Recipe(lam=0.8), Decoding(), 6), some)
-    found = {line.label: line for line in ablation_rows.lines("layers", cells, "")}
+    found = {line.label: line for line in ablation_rows.ablation_rows("layers", cells, "")}
     paper = pd.read_csv(PAPER / "mi_layers.csv").set_index(["lambda", "first_layer"], drop=False)
     assert [line.theirs["mean"] for line in found.values() if line.theirs][:3] == [
         46.57,
@@ -70,7 +70,7 @@ def test_thirds_of_six_layers_stand_beside_thirds_of_thirty_six():
 
 def test_modules_backbones_and_methods_find_their_counterparts():
     cells = measured(ablations.modules(Recipe(lam=0.8), Decoding()), some)
-    by = {line.label: line.theirs for line in ablation_rows.lines("modules", cells, "")}
+    by = {line.label: line.theirs for line in ablation_rows.ablation_rows("modules", cells, "")}
     assert (
         by["without mlp"]["think"] == 0.68
         and by["without attention"]["length"] == 59.21
@@ -78,7 +78,7 @@ def test_modules_backbones_and_methods_find_their_counterparts():
     )
     assert by["mlp alone"] is None and by["Instruct"] is None
     cells = measured(ablations.backbone(Recipe(lam=0.8), Decoding()), some)
-    found = ablation_rows.lines("backbone", cells, "Qwen3-4B-Thinking-2507 on IFEval")
+    found = ablation_rows.ablation_rows("backbone", cells, "Qwen3-4B-Thinking-2507 on IFEval")
     assert [(x.label, x.theirs["mean"], x.ours is None) for x in found] == [
         ("into Instruct", 87.0, False), ("into base", 85.0, False), ("into the hybrid Qwen3-4B", 88.0, True)
     ]  # fmt: skip
@@ -86,7 +86,7 @@ def test_modules_backbones_and_methods_find_their_counterparts():
         ablations.methods(lambda m: Recipe(method=m), Decoding(), ("linear", "ties", "task_arithmetic"), None, True),
         some,
     )
-    by = {line.label: line for line in ablation_rows.lines("methods", cells, "Qwen3-30B-A3B-2507 on AIME25")}
+    by = {line.label: line for line in ablation_rows.ablation_rows("methods", cells, "Qwen3-30B-A3B-2507 on AIME25")}
     assert by["Instruct"].theirs["mean"] == 62.03 and by["Thinking"].theirs["mean"] == 85.0
     assert by["task_arithmetic at λ 0.7"].theirs["mean"] == 79.84 and by["TIES, other base"].ours is None
     assert "linear at λ 0.4" not in by  # of the paper's curve only what stands beside ours
@@ -94,8 +94,8 @@ def test_modules_backbones_and_methods_find_their_counterparts():
 
 def test_marks_are_where_the_numbers_are():
     cells = measured(ablations.layers(Recipe(lam=0.8), Decoding(), 6), some)
-    found = ablation_rows.lines("layers", cells, "")
-    drawn = ablations_figures.marks("layers", found, "Published: <x>")
+    found = ablation_rows.ablation_rows("layers", cells, "")
+    drawn = ablations_figures.dots_figure("layers", found, "Published: <x>")
     mine, theirs = drawn.data[0], drawn.data[1]
     assert (
         list(mine.x) == pytest.approx([30 + 5 * i for i in range(9)])
@@ -112,13 +112,13 @@ def test_marks_are_where_the_numbers_are():
         lengths.x[1] == 100 and lengths.x[0] == pytest.approx(80) and "10 questions × 4 samples" in lengths.text[0]
     )  # Thinking took 50 tokens
     assert drawn.layout.annotations[2].text == "Tokens, % of Thinking's"
-    below = ablations_figures.marks(
+    below = ablations_figures.dots_figure(
         "layers", found, "Published: <x>", narrow=True
     )  # a phone: the same marks, each panel as wide as the screen
     assert [list(trace.x) for trace in below.data] == [list(trace.x) for trace in drawn.data]
     assert {below.layout[f"xaxis{n}"].domain for n in ("", 2, 3)} == {(0.0, 1.0)} and below.layout.height > 3 * 9 * 20
     assert below.layout.yaxis.domain[0] > below.layout.yaxis2.domain[1] > below.layout.yaxis3.domain[1]
-    columns, rows = ablations_figures.table("layers", found)
+    columns, rows = ablations_figures.ablation_table("layers", found)
     assert (
         columns[:4] == ["Blend", "Mean@4 (%)", "95 % interval", "Mean@64 (%), published"]
         and "Pass@64 (%), published" in columns
@@ -128,17 +128,17 @@ def test_marks_are_where_the_numbers_are():
 
 def test_backbones_are_compared_with_the_blend_into_instruct():
     cells = measured(ablations.backbone(Recipe(lam=0.8), Decoding()), some)
-    found = ablation_rows.lines("backbone", cells, "Qwen3-4B-Thinking-2507 on AIME25")
-    lengths = ablations_figures.marks("backbone", found, "").data[4]
+    found = ablation_rows.ablation_rows("backbone", cells, "Qwen3-4B-Thinking-2507 on AIME25")
+    lengths = ablations_figures.dots_figure("backbone", found, "").data[4]
     assert list(lengths.x) == pytest.approx([100, 125])
-    assert list(ablations_figures.marks("backbone", found, "").data[5].x) == pytest.approx(
+    assert list(ablations_figures.dots_figure("backbone", found, "").data[5].x) == pytest.approx(
         [100, 100 * 18867 / 17574, 100 * 19963 / 17574]
     )
 
 
 def test_the_decoding_grid_is_coloured_against_each_panel_s_mean():
     cells = measured(ablations.decoding_grid(Recipe(lam=0.4), Decoding()), some)
-    drawn = ablations_handlers.decoding_figure(ablation_rows.lines("decoding", cells, ""))
+    drawn = ablations_handlers.decoding_figure(ablation_rows.ablation_rows("decoding", cells, ""))
     ours, ifeval, gpqa = drawn.data
     assert list(ours.x) == ["0.6", "0.65", "0.7"] and list(ours.y) == ["0.95", "0.9", "0.85", "0.8"]
     assert (
@@ -152,12 +152,12 @@ def test_the_decoding_grid_is_coloured_against_each_panel_s_mean():
         sum(map(sum, ifeval.z)) == pytest.approx(0, abs=1e-9)
         and drawn.layout.annotations[1].text == "published: IFEval"
     )
-    below = ablations_handlers.decoding_figure(ablation_rows.lines("decoding", cells, ""), narrow=True)
+    below = ablations_handlers.decoding_figure(ablation_rows.ablation_rows("decoding", cells, ""), narrow=True)
     assert [p.z for p in below.data] == [p.z for p in drawn.data] and {
         below.layout[f"xaxis{n}"].domain for n in ("", 2, 3)
     } == {(0.0, 1.0)}
     assert (
-        len(ablations_handlers.decoding_figure(ablation_rows.lines("decoding", (), "")).data) == 2
+        len(ablations_handlers.decoding_figure(ablation_rows.ablation_rows("decoding", (), "")).data) == 2
     )  # nothing measured: the paper's panels alone
 
 
@@ -173,13 +173,13 @@ def task(tmp_path):
 def page(tmp_path):
     with scripted_bench(ScriptedEngine(), Store(tmp_path / "s.db")) as bench:
         bench.pair.title = "Scripted"
-        yield Page(Pairs(Explore(bench), {}, None, "any"), None)
+        yield PageContext(OpenPairs(Explore(bench), {}, None, "any"), None)
 
 
 @pytest.fixture
 def does(page, tmp_path):
     (tmp_path / "shelf").mkdir()
-    yield ablations_handlers.Ablations(page, tmp_path / "shelf")
+    yield ablations_handlers.AblationHandlers(page, tmp_path / "shelf")
     page.jobs.close()
 
 
@@ -190,7 +190,7 @@ def made(does, name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["layers", "modules", "decoding"])
 def test_one_click_runs_in_the_background_and_shows_ours_beside_the_paper(does, task, kind):
-    setup = Setup.of(kind, 0.8, 8, 2, task, 200)
+    setup = AblationSetup.of(kind, 0.8, 8, 2, task, 200)
     before = does.estimate("mini", setup)
     name = does.start("mini", setup)
     made(does, name)
@@ -215,15 +215,15 @@ def test_one_click_runs_in_the_background_and_shows_ours_beside_the_paper(does, 
     figure = json.loads(shown["figure"])
     assert figure["columns"] == board["columns"] and len(figure["rows"]) >= cells and len(figure["figure"]["data"]) >= 3
     assert "samples, all of them made." in does.estimate("mini", setup)
-    assert "as in the studies so far" in does.estimate("mini", Setup.of(kind, 0.7, 8, 2, task, 200))
+    assert "as in the studies so far" in does.estimate("mini", AblationSetup.of(kind, 0.7, 8, 2, task, 200))
     again = does.start("mini", setup)  # the same study: nothing is made twice
     made(does, again)
     assert again == name and does.page.jobs.get(name).state.progress.done == 0
-    assert does.start("mini", Setup.of(kind, 0.6, 1, 1, task, 200)) != name  # another λ is another study
+    assert does.start("mini", AblationSetup.of(kind, 0.6, 1, 1, task, 200)) != name  # another λ is another study
 
 
 def test_methods_run_at_their_published_settings(does, task):
-    name = does.start("mini", Setup.of("methods", 0.3, 3, 1, task, 200))
+    name = does.start("mini", AblationSetup.of("methods", 0.3, 3, 1, task, 200))
     made(does, name)
     board = json.loads(does.show("methods", name, "Qwen3-4B-2507 on GPQA-Diamond")["board"])
     assert board["rows"][0][0] == "Instruct" and "linear at λ 0.8" in [row[0] for row in board["rows"]]
@@ -233,7 +233,7 @@ def test_methods_run_at_their_published_settings(does, task):
 
 def test_a_run_is_watched_stopped_and_goes_on(does, task):
     does.page.bench().engine.delay = 0.02
-    setup = Setup.of("layers", 0.8, 12, 4, task, 200)
+    setup = AblationSetup.of("layers", 0.8, 12, 4, task, 200)
     name = does.start("mini", setup)
     state = does.page.jobs.get(name).wait(2, 10)
     while not state.progress.done and state.running:
@@ -263,7 +263,7 @@ def test_a_run_is_watched_stopped_and_goes_on(does, task):
 
 
 def test_precomputed_studies_are_there_on_first_open_and_labelled(does, task, tmp_path):
-    name = does.start("mini", Setup.of("modules", 0.8, 4, 1, task, 200))
+    name = does.start("mini", AblationSetup.of("modules", 0.8, 4, 1, task, 200))
     made(does, name)
     export_study(does.page.bench().store, name, tmp_path / "shelf" / "modules.mistudy")
     does.page.bench().store.delete(name)
@@ -285,12 +285,12 @@ def test_what_cannot_be_meant_or_is_too_much_is_told(does, task):
         (("layers", 0.8, 8, 2, task, None), "cap"), (("lairs", 0.8, 8, 2, task, 200), "layers"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=match):
-            Setup.of(*values)
+            AblationSetup.of(*values)
     with pytest.raises(UserError, match="no base model"):
-        does.start("mini", Setup.of("backbone", 0.8, 4, 1, task, 200))
+        does.start("mini", AblationSetup.of("backbone", 0.8, 4, 1, task, 200))
     with pytest.raises(UserError, match="nosuch"):
-        does.start("mini", Setup.of("layers", 0.8, 4, 1, "nosuch", 200))
-    many = Setup.of("layers", 0.8, 12, 64, task, 200)
+        does.start("mini", AblationSetup.of("layers", 0.8, 4, 1, "nosuch", 200))
+    many = AblationSetup.of("layers", 0.8, 12, 64, task, 200)
     assert "6,912 samples; at most" in does.estimate("mini", many)  # at home it may be as large as one likes
     does.page = replace(does.page, settings=SimpleNamespace(open=True))
     said = does.estimate("mini", many)
@@ -300,26 +300,26 @@ def test_what_cannot_be_meant_or_is_too_much_is_told(does, task):
 
 
 def test_a_page_without_a_store_still_shows_the_paper(tmp_path):
-    does = ablations_handlers.Ablations(Page(Pairs(Explore(FakeBench()), {}, None), None), tmp_path)
+    does = ablations_handlers.AblationHandlers(PageContext(OpenPairs(Explore(FakeBench()), {}, None), None), tmp_path)
     for kind in ablations.KINDS:
         shown = does.show(kind, does.first(kind, ""), "")
         assert json.loads(shown["board"])["rows"] and json.loads(shown["figure"])["figure"]["data"]
     with pytest.raises(UserError, match="scripted"):
-        does.start("", ablation_setup.default("layers"))
+        does.start("", ablation_setup.default_setup("layers"))
 
 
 def test_an_estimate_says_whence_it_is_known(does, task):
     does.page.bench().engine.rate = lambda: 1000.0
     assert "about 29 s at 1,000 tokens/s" in does.estimate(
-        "mini", Setup.of("layers", 0.8, 8, 2, task, 200)
+        "mini", AblationSetup.of("layers", 0.8, 8, 2, task, 200)
     )  # 144 × 200 tokens at most
 
 
 def test_the_defaults_of_a_pair_fit_it():
     settings = type("Settings", (), {"task": "mini", "tokens": 1000})()
     assert (
-        ablation_setup.fitting("layers", "mini", settings, ["mini"]).task == "mini"
-        and ablation_setup.default("decoding").lam == 0.4
+        ablation_setup.setup_for_pair("layers", "mini", settings, ["mini"]).task == "mini"
+        and ablation_setup.default_setup("decoding").lam == 0.4
     )
-    other = ablation_setup.fitting("layers", "qwen3-4b", settings, ["mini", "gsm8k"])
+    other = ablation_setup.setup_for_pair("layers", "qwen3-4b", settings, ["mini", "gsm8k"])
     assert (other.task, other.cap, other.samples) == ("gsm8k", 1000, 1)

@@ -20,8 +20,8 @@ from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.api import Api, endpoint
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.explore.page_setup import setup
-from mi_explorer.ui.open_pairs import Pairs
+from mi_explorer.ui.explore.page_setup import page_setup
+from mi_explorer.ui.open_pairs import OpenPairs
 from mi_explorer.ui.page import build, launch
 from tests.fakes import ScriptedEngine, blend_script, scripted_bench
 
@@ -52,7 +52,7 @@ class Site:
         self.bench.asker.check_recipe = lambda recipe: check_params(get_method(recipe.method), recipe.params)
         self.bench.pair = Pair("mini", "instruct", "thinking", "base", title="Scripted pair")
         explore = Explore(self.bench, QUESTIONS)
-        self.pairs = Pairs(explore, setup(self.bench, QUESTIONS, "mini", None), lambda pair: None, "fixed")
+        self.pairs = OpenPairs(explore, page_setup(self.bench, QUESTIONS, "mini", None), lambda pair: None, "fixed")
         self.jobs = Jobs()
         self.api = Api(self.pairs, None, self.jobs)
 

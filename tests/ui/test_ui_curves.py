@@ -18,9 +18,9 @@ from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.curves import compare, curve, curve_sentences, curves_figures, sweep_request
-from mi_explorer.ui.curves.curves_handlers import Curves
+from mi_explorer.ui.curves.curves_handlers import CurvesHandlers
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.open_pairs import Pairs
+from mi_explorer.ui.open_pairs import OpenPairs
 from tests.fakes import ScriptedEngine, scripted_bench
 
 LAMS = tuple(i / 10 for i in range(11))
@@ -65,7 +65,7 @@ def traces(figure: dict, axis: str) -> list[dict]:
 
 
 def test_the_small_multiples_show_what_was_measured(a, rows_of_a):
-    figure, columns, rows = curves_figures.multiples([a])
+    figure, columns, rows = curves_figures.panels_figure([a])
     mean, passed, vote = traces(figure, "y")
     assert mean["x"] == list(LAMS) and [mean["name"], passed["name"], vote["name"]] == ["mean", "pass@k", "vote@k"]
     assert mean["y"] == pytest.approx([np.mean([s.verdict == "correct" for s in rows_of_a[lam]]) for lam in LAMS])
@@ -97,7 +97,7 @@ def test_the_small_multiples_show_what_was_measured(a, rows_of_a):
 
 
 def test_bands_are_the_intervals_and_stages_are_painted(a):
-    figure, *_ = curves_figures.multiples([a])
+    figure, *_ = curves_figures.panels_figure([a])
     band = next(t for t in figure["data"] if t.get("fill") == "toself")
     n = len(LAMS)
     assert band["x"] == [*LAMS, *reversed(LAMS)]
@@ -125,7 +125,7 @@ def test_a_published_curve_is_the_paper_s_and_says_so(a):
         assert p["mean"] == pytest.approx(float(row["mean_at_k"]) / 100) and p["tokens"] == float(row["tokens"])
         assert p["think_ratio"] == pytest.approx(float(row["think_ratio"]) / 100)
     assert paper.name.startswith("published: ") and "arXiv 2510.10977" in paper.about
-    figure, columns, rows = curves_figures.multiples([a, paper])
+    figure, columns, rows = curves_figures.panels_figure([a, paper])
     tokens = traces(figure, "y3")
     assert (
         figure["layout"]["yaxis3"]["title"]["text"] == "tokens ÷ tokens at λ 1"
@@ -142,7 +142,7 @@ def test_the_pareto_chart_marks_improvements_with_their_probability(a):
     points = list(a.points)
     points[8] = {**points[8], "improves_instruct": 0.31, "improves_thinking": 0.976}
     points[6] = {**points[6], "improves_instruct": 0.62, "improves_thinking": 0.1}
-    chart, columns, rows = curves_figures.pareto([replace(a, points=tuple(points))])
+    chart, columns, rows = curves_figures.pareto_figure([replace(a, points=tuple(points))])
     (line,) = chart["data"]
     assert line["x"] == [p["tokens"] for p in points] and line["y"] == [p["mean"] for p in points]
     assert line["text"][8] == "0.8 ▲98 %" and line["text"][6] == "0.6 ▲62 %" and line["text"][0] == "0"
@@ -165,7 +165,7 @@ def test_the_pareto_chart_marks_improvements_with_their_probability(a):
 
 def test_a_hostile_name_is_text(a):
     bad = "<img src=x onerror=alert(1)>&amp;"
-    figure, _, rows = curves_figures.multiples([replace(a, name=bad), replace(a, name="b")])
+    figure, _, rows = curves_figures.panels_figure([replace(a, name=bad), replace(a, name="b")])
     names = {t.get("name") for t in figure["data"]} | {h for t in figure["data"] for h in t.get("hovertext", ())}
     assert not any("<img" in str(n) for n in names) and any(
         "&lt;img src=x onerror=alert(1)&gt;&amp;amp;" in str(n) for n in names
@@ -179,14 +179,14 @@ def test_the_best_lambda_for_a_budget(a, rows_of_a):
     right = {lam: np.mean([s.correct for s in rows]) for lam, rows in rows_of_a.items()}
     limit = 40
     best = max((lam for lam in LAMS if tokens[lam] <= limit), key=lambda lam: (right[lam], -tokens[lam]))
-    told = curve_sentences.budget(a, limit)
+    told = curve_sentences.budget_sentence(a, limit)
     gap = 100 * (right[best] - right[1.0])
     assert (
         f"λ {best:g}: {100 * right[best]:.1f} %" in told and f"{gap:+.1f} points [" in told and "12 questions" in told
     )
-    assert "no measured λ stays within 1 tokens" in curve_sentences.budget(a, 1)
+    assert "no measured λ stays within 1 tokens" in curve_sentences.budget_sentence(a, 1)
     same = replace(a, points=a.points[9:], rows=(a.rows[9], a.rows[10]))  # λ 0.9 and 1 are alike
-    twin = curve_sentences.budget(same, 1000)
+    twin = curve_sentences.budget_sentence(same, 1000)
     assert ("no λ within 1,000 tokens is distinguishable from λ = 1" in twin) or "nothing beats λ 1 itself" in twin
 
 
@@ -204,7 +204,7 @@ def test_curves_are_subtracted_question_by_question(measured, a):
             mean[name] = np.mean([np.mean([s.correct for s in mine if s.item == q]) for q in shared])
         assert p["mean"].questions == 6 and p["mean"].value == pytest.approx(mean["b"] - mean["a"])
         assert p["mean"].low <= p["mean"].value <= p["mean"].high
-    chart, columns, rows = compare.figure([found])
+    chart, columns, rows = compare.difference_figure([found])
     assert [t["y"] for t in chart["data"] if t["mode"] == "lines+markers"][0] == pytest.approx(
         [100 * p["mean"].value for p in found.points]
     )
@@ -213,17 +213,21 @@ def test_curves_are_subtracted_question_by_question(measured, a):
     assert all((p["mean"].value, p["mean"].low, p["mean"].high) == (0, 0, 0) for p in itself.points)
     far = {"a": samples["a"], "b": [s for s in samples["b"] if s.item not in shared]}
     (apart,) = compare.differences([a, b], far, {})
-    assert apart.points == () and "they share no question" in apart.message and compare.figure([apart]) is None
+    assert (
+        apart.points == () and "they share no question" in apart.message and compare.difference_figure([apart]) is None
+    )
 
 
 # -- handlers ----------------------------------------------------------------------------------------------------------
 
 
-def tab(store: Store, folder, jobs: Jobs | None = None, engine: ScriptedEngine | None = None, settings=None) -> Curves:
+def tab(
+    store: Store, folder, jobs: Jobs | None = None, engine: ScriptedEngine | None = None, settings=None
+) -> CurvesHandlers:
     bench = scripted_bench(engine or ScriptedEngine(), store)
     bench.pair.title = ""
-    pairs = Pairs(Explore(bench), {}, lambda pair, report: None, "any")
-    return Curves(pairs, jobs or Jobs(), settings, folder)
+    pairs = OpenPairs(Explore(bench), {}, lambda pair, report: None, "any")
+    return CurvesHandlers(pairs, jobs or Jobs(), settings, folder)
 
 
 def test_studies_are_listed_and_shown(measured, tmp_path):
@@ -322,13 +326,18 @@ def form(task: str, **more) -> dict:
 
 
 def test_a_form_becomes_a_plan_and_a_command(task):
-    found = sweep_request.read(form(task, methods=["linear", "slerp"], layers="0-2", name="  my   sweep "), "mini")
+    found = sweep_request.sweep_request(
+        form(task, methods=["linear", "slerp"], layers="0-2", name="  my   sweep "), "mini"
+    )
     assert len(found.plan.cells) == 10 and len(found.items) == 5 and found.name == "my sweep" and found.refine == 0
     assert {c.recipe.scope.layers for c in found.plan.cells} == {"0-2"} and {c.group for c in found.plan.cells} == {
         "linear",
         "slerp",
     }
-    assert sweep_request.read(form(task, grid=sweep_request.REFINED), "mini").refine == sweep_request.REFINE_ROUNDS
+    assert (
+        sweep_request.sweep_request(form(task, grid=sweep_request.REFINED), "mini").refine
+        == sweep_request.REFINE_ROUNDS
+    )
     from mi_explorer.cli.main import parser
     from mi_explorer.cli.options import decoding_of
 
@@ -350,7 +359,7 @@ def test_a_form_becomes_a_plan_and_a_command(task):
         ({"samples": 1.5}, "whole"),
     ):
         with pytest.raises(UserError, match=word):
-            sweep_request.read(form(task, **bad), "mini")
+            sweep_request.sweep_request(form(task, **bad), "mini")
 
 
 def test_a_sweep_runs_stops_goes_on_after_a_restart_and_grows(task, tmp_path):

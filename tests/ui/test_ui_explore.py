@@ -13,7 +13,7 @@ from mi_explorer.recipe import Decoding
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.view import View
-from mi_explorer.ui.page import wire
+from mi_explorer.ui.page import gradio_state
 
 TOKEN = "0123456789abcdef"
 
@@ -210,7 +210,7 @@ def snapshot(text, gold=None, finish="stop"):
 
 
 def test_a_frame_shows_parts_without_the_white_space_around_them():
-    made = board.frame(
+    made = board.trace_frame(
         snapshot("<think>\nWait, 3 + 4 is 7. The answer is 7. Let me check it.\n</think>\n\nThe answer is 7.", "7")
     )
     assert (
@@ -223,26 +223,26 @@ def test_a_frame_shows_parts_without_the_white_space_around_them():
 
 
 def test_a_frame_without_a_thought_is_all_answer():
-    made = board.frame(snapshot("So the answer is 7.", "7"))
+    made = board.trace_frame(snapshot("So the answer is 7.", "7"))
     assert (made["thought"], made["answer"], made["closed"], made["said"]) == ("", "So the answer is 7.", False, "7")
 
 
 def test_the_lambdas_of_a_strip_are_bounded():
-    assert board.lams(0.5, ()) == board.GRID
-    assert len(board.lams(0.455, [i / 97 for i in range(97)])) == board.MOST_FRAMES
+    assert board.strip_lambdas(0.5, ()) == board.STRIP_LAMBDAS
+    assert len(board.strip_lambdas(0.455, [i / 97 for i in range(97)])) == board.MAX_FRAMES
 
 
 def test_a_summary_takes_only_what_it_knows():
-    assert board.summary({"lam": 0.1, "tokens": 5, "state": "done", "first": "x", "verdict": "<b>", "closed": 1}) == {
+    assert board.frame_summary({"lam": 0.1, "tokens": 5, "state": "done", "first": "x", "verdict": "<b>", "closed": 1}) == {
         "lam": 0.1, "tokens": 5, "state": "done", "first": None, "verdict": None, "closed": True, "lenient": False, "truncated": False,
     }  # fmt: skip
-    assert board.summary("x") is None and board.summary({"lam": True, "tokens": 1}) is None
+    assert board.frame_summary("x") is None and board.frame_summary({"lam": True, "tokens": 1}) is None
 
 
 def test_what_travels_holds_the_whole_state_and_its_texts_only_grow():
     before = {"thought": {}, "answer": {}}
     for state in Explore(FakeBench()).run(request()):
-        sent = wire(state)
+        sent = gradio_state(state)
         assert set(sent) == {"run", "thought", "answer"}
         again = json.loads(sent["run"])
         for key, f in again["frames"].items():

@@ -11,22 +11,25 @@ from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
 from mi_explorer.ui.explore import demo_strip
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.explore.token_scores import scores
+from mi_explorer.ui.explore.token_scores import token_scores
 
 
 @pytest.fixture
 def made():
     bench = FakeBench()
-    return bench, json.loads(json.dumps(demo_strip.make(bench, QUESTIONS, Decoding())))
+    return bench, json.loads(json.dumps(demo_strip.make_demo_strip(bench, QUESTIONS, Decoding())))
 
 
 def test_a_strip_comes_back_as_it_was_made(made, tmp_path):
     bench, content = made
     (tmp_path / "mini.json").write_text(json.dumps(content))
-    assert demo_strip.read("mini", tmp_path) == content and demo_strip.read("other", tmp_path) is None
+    assert (
+        demo_strip.load_demo_strip("mini", tmp_path) == content
+        and demo_strip.load_demo_strip("other", tmp_path) is None
+    )
     (tmp_path / "mini.json").write_text("{broken")
-    assert demo_strip.read("mini", tmp_path) is None
-    strip = demo_strip.strip(content, "scripted")
+    assert demo_strip.load_demo_strip("mini", tmp_path) is None
+    strip = demo_strip.demo_state(content, "scripted")
     assert sorted(f["lam"] for f in strip["frames"].values()) == [i / 10 for i in range(11)]
     assert strip["sentence"].startswith("Thought appears between λ 0.4 and 0.5.") and len(strip["bands"]) == 3
     assert strip["label"] == "Precomputed example, chosen from 3 to show the change · n = 1 per λ · T 0.6 · seed 0"
@@ -34,9 +37,9 @@ def test_a_strip_comes_back_as_it_was_made(made, tmp_path):
 
 def test_a_strip_of_other_weights_says_so_and_is_not_scored(made):
     bench, content = made
-    assert demo_strip.strip(content, "new weights")["label"].startswith("Precomputed with other weights")
+    assert demo_strip.demo_state(content, "new weights")["label"].startswith("Precomputed with other weights")
     bench.fingerprint = "new weights"
-    assert list(demo_strip.snapshots(content, bench)) == []
+    assert list(demo_strip.demo_snapshots(content, bench)) == []
 
 
 def test_the_question_that_shows_the_change_is_chosen():
@@ -62,16 +65,21 @@ def test_the_question_that_shows_the_change_is_chosen():
     flat = [frame(lam, False, "correct", 20) for lam in (0, 0.5, 0.6, 1)]
     failing = [dict(f, verdict="wrong") for f in story]
     dull = [dict(f, thought="always", answer="the same") for f in story]
-    assert demo_strip.show(story) > demo_strip.show(dull) > demo_strip.show(failing) > demo_strip.show(flat)
+    assert (
+        demo_strip.demo_score(story)
+        > demo_strip.demo_score(dull)
+        > demo_strip.demo_score(failing)
+        > demo_strip.demo_score(flat)
+    )
     with pytest.raises(UserError, match="no questions"):
-        demo_strip.make(FakeBench(), (), Decoding())
+        demo_strip.make_demo_strip(FakeBench(), (), Decoding())
 
 
 def test_kept_traces_can_be_scored_token_by_token(made):
     bench, content = made
     explore = Explore(bench)
-    kept = {s.id: s for s in demo_strip.snapshots(content, bench)}
-    explore.keep(demo_strip.TOKEN, kept)
+    kept = {s.id: s for s in demo_strip.demo_snapshots(content, bench)}
+    explore.keep(demo_strip.DEMO_TOKEN, kept)
     one = kept["1"]
     assert one.trace.tokens == 108 and one.trace.thought.strip() == content["frames"][10]["thought"]
     n, top = one.trace.tokens, ((0, math.log(0.75)), (1, math.log(0.25)))
@@ -79,8 +87,8 @@ def test_kept_traces_can_be_scored_token_by_token(made):
         llr=[1.23456] * n, entropy=[0.5] * n, logprob=[math.log(0.5)] * n, lam_hat=[None] + [0.4567] * (n - 1),
         argmax=["both"] * n, top_instruct=[top] * n, top_thinking=[top] * n,
     )  # fmt: skip
-    found = explore.score({"token": demo_strip.TOKEN, "id": "1"})
-    assert found == scores(bench, one)
+    found = explore.score({"token": demo_strip.DEMO_TOKEN, "id": "1"})
+    assert found == token_scores(bench, one)
     assert "".join(t[0] for t in found["tokens"]) == one.trace.text
     assert "".join(t[0] for t in found["tokens"] if t[1] == "thought").strip() == one.trace.thought.strip()
     assert "".join(t[0] for t in found["tokens"] if t[1] == "answer").strip() == one.trace.answer_text.strip()
@@ -99,9 +107,9 @@ def test_kept_traces_can_be_scored_token_by_token(made):
 def test_a_broken_scorer_is_said_and_not_thrown(made):
     bench, content = made
     explore = Explore(bench)
-    explore.keep(demo_strip.TOKEN, {s.id: s for s in demo_strip.snapshots(content, bench)})
+    explore.keep(demo_strip.DEMO_TOKEN, {s.id: s for s in demo_strip.demo_snapshots(content, bench)})
     bench.score = lambda snapshot: 1 / 0
     assert (
-        explore.score({"token": demo_strip.TOKEN, "id": "1"})["error"]
+        explore.score({"token": demo_strip.DEMO_TOKEN, "id": "1"})["error"]
         == "The trace could not be scored (ZeroDivisionError)."
     )

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 
-from mi_explorer.ui.access.limits import WAITING, LimitError, Limits, Visitor
-from mi_explorer.ui.explore.live import ROUTE, Live, Pieces, event
-from mi_explorer.ui.explore.run_queue import Line
+from mi_explorer.ui.access.limits import MAX_WAITING_REQUESTS, LimitError, Limits, Visitor
+from mi_explorer.ui.explore.live import RUN_ROUTE, LiveRuns, StateDeltas, server_sent_event
+from mi_explorer.ui.explore.run_queue import RunQueue
 from tests.visitors import joined
 
 TOKEN = "a" * 16
@@ -30,20 +30,20 @@ frames = st.fixed_dictionaries({"tokens": st.integers(0, 3), "mark": marks, "tho
 @given(st.lists(st.dictionaries(st.sampled_from(["0", "0.5", "1"]), st.tuples(frames, st.booleans())), max_size=6))
 def test_pieces_put_together_are_the_states(steps):
     """Texts grow in some steps and are others in the next, as a text is whose end was not certain."""
-    pieces, there, state, sent = Pieces(), {}, {"frames": {}}, b""
+    pieces, there, state, sent = StateDeltas(), {}, {"frames": {}}, b""
     for beat, step in enumerate(steps):
         for name, (frame, grows) in step.items():
             old = there.get(name, {"thought": "", "answer": ""})
             there[name] = {**frame, **{part: old[part] + frame[part] for part in ("thought", "answer") if grows}}
         whole = {"token": TOKEN, "beat": beat, "frames": dict(there)}
-        sent = event(pieces.of(whole))
+        sent = server_sent_event(pieces.of(whole))
         assert sent.isascii() and sent.count(b"\n") == 2 and sent.endswith(b"\n\n")
         state = joined(state, json.loads(sent[6:]))
         assert state == whole
 
 
 def test_what_did_not_change_is_not_sent_again():
-    pieces = Pieces()
+    pieces = StateDeltas()
     frame = {"tokens": 4000, "thought": "word " * 4000, "answer": ""}
     pieces.of({"frames": {"0": frame, "1": frame}})
     grown = {**frame, "tokens": 4001, "thought": frame["thought"] + "more"}
@@ -62,7 +62,7 @@ def apart(work):
 
 def test_turns_come_in_order_and_places_are_told():
     async def crowd():
-        line, told = Line(2, 10, Limits(), lambda: 0.5), []
+        line, told = RunQueue(2, 10, Limits(), lambda: 0.5), []
 
         async def visit(name):
             with line.join(Visitor(name)) as place:
@@ -88,7 +88,7 @@ def test_turns_come_in_order_and_places_are_told():
 
 def test_who_leaves_the_line_makes_room_and_keeps_nobody_waiting():
     async def crowd():
-        line = Line(1, 10, Limits(), lambda: 0.0)
+        line = RunQueue(1, 10, Limits(), lambda: 0.0)
         with line.join(Visitor("a")) as first:
             assert await first.called(0)
             with line.join(Visitor("c")) as third:
@@ -106,7 +106,7 @@ def test_who_leaves_the_line_makes_room_and_keeps_nobody_waiting():
 
 def test_the_line_has_an_end_and_nobody_may_fill_it_alone():
     async def flood(most, limits, visitors):
-        line, got = Line(1, most, limits, lambda: 0.0), []
+        line, got = RunQueue(1, most, limits, lambda: 0.0), []
         held = [line.join(Visitor("first", "10.0.0.9"))]
         held[0].__enter__()
         for who in visitors:
@@ -121,13 +121,15 @@ def test_the_line_has_an_end_and_nobody_may_fill_it_alone():
 
     full = apart(flood(3, Limits(), [Visitor(str(i)) for i in range(5)]))
     assert full[:3] == [""] * 3 and all("3 runs are waiting" in words for words in full[3:])
-    alone = apart(flood(100, Limits(), [Visitor("ann")] * (WAITING + 2) + [Visitor("bob")]))
-    assert [bool(words) for words in alone] == [False] * WAITING + [True, True, False] and "requests of yours" in alone[
-        -2
-    ]
-    crowd = [Visitor(str(i), "10.0.0.1") for i in range(WAITING + 5)] + [Visitor("far", "10.0.0.2")]
-    near = apart(flood(100, Limits(address_runs=WAITING + 3), crowd))
-    assert [bool(words) for words in near] == [False] * (WAITING + 3) + [True, True, False]
+    alone = apart(flood(100, Limits(), [Visitor("ann")] * (MAX_WAITING_REQUESTS + 2) + [Visitor("bob")]))
+    assert [bool(words) for words in alone] == [False] * MAX_WAITING_REQUESTS + [
+        True,
+        True,
+        False,
+    ] and "requests of yours" in alone[-2]
+    crowd = [Visitor(str(i), "10.0.0.1") for i in range(MAX_WAITING_REQUESTS + 5)] + [Visitor("far", "10.0.0.2")]
+    near = apart(flood(100, Limits(address_runs=MAX_WAITING_REQUESTS + 3), crowd))
+    assert [bool(words) for words in near] == [False] * (MAX_WAITING_REQUESTS + 3) + [True, True, False]
 
 
 # -- the route ----------------------------------------------------------------------------------------------------------
@@ -167,9 +169,9 @@ class Runs:
 
 async def asked(runs, line, body, headers=JSON, leave=None, auth=None, cookie=b""):
     """What the route sends, message by message as it comes; the visitor hangs up after `leave` of them."""
-    app = Starlette(routes=[Live(runs.begin, runs.stop, line).route()])
+    app = Starlette(routes=[LiveRuns(runs.begin, runs.stop, line).route()])
     app.auth, app.tokens, app.cookie_id = auth, {"secret": "ann"}, "c"
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": ROUTE, "raw_path": ROUTE.encode(),
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": RUN_ROUTE, "raw_path": RUN_ROUTE.encode(),
              "scheme": "http", "query_string": b"", "root_path": "", "headers": [*headers, (b"cookie", cookie)], "client": ("10.0.0.1", 1),
              "server": ("x", 1)}  # fmt: skip
     got, gone, first = [], asyncio.Event(), True
@@ -205,7 +207,7 @@ REQUEST = json.dumps({"token": TOKEN, "tab": "t" * 100}).encode()
 
 def test_states_are_sent_as_they_are_made():
     runs = Runs()
-    status, headers, body = apart(asked(runs, Line(1, 1, Limits(), lambda: 0.0), REQUEST))
+    status, headers, body = apart(asked(runs, RunQueue(1, 1, Limits(), lambda: 0.0), REQUEST))
     assert (
         status == 200
         and headers[b"content-type"].startswith(b"text/event-stream")
@@ -222,7 +224,7 @@ def test_states_are_sent_as_they_are_made():
 
 
 def test_who_hangs_up_ends_the_run_and_frees_the_place():
-    runs, line = Runs(), Line(1, 1, Limits(), lambda: 0.0)
+    runs, line = Runs(), RunQueue(1, 1, Limits(), lambda: 0.0)
 
     async def visit():
         await asked(runs, line, REQUEST, leave=2)
@@ -234,7 +236,7 @@ def test_who_hangs_up_ends_the_run_and_frees_the_place():
 
 
 def test_who_waits_is_told_and_then_served():
-    runs, line = Runs(), Line(1, 1, Limits(), lambda: 0.0)
+    runs, line = Runs(), RunQueue(1, 1, Limits(), lambda: 0.0)
 
     async def visit():
         held = line.join(Visitor("before"))
@@ -244,11 +246,11 @@ def test_who_waits_is_told_and_then_served():
 
     import mi_explorer.ui.explore.live as live
 
-    before, live.BEAT = live.BEAT, 0.1
+    before, live.WAIT_REPORT_S = live.WAIT_REPORT_S, 0.1
     try:
         states = list(words(apart(visit())[2]))
     finally:
-        live.BEAT = before
+        live.WAIT_REPORT_S = before
     assert states[0] == {
         "token": TOKEN,
         "state": "waiting",
@@ -260,7 +262,7 @@ def test_who_waits_is_told_and_then_served():
 
 def test_where_the_line_is_full_the_run_fails_in_words():
     async def visit():
-        line = Line(0, 0, Limits(), lambda: 0.0)
+        line = RunQueue(0, 0, Limits(), lambda: 0.0)
         return await asked(Runs(), line, REQUEST)
 
     (state,) = words(apart(visit())[2])
@@ -274,7 +276,7 @@ def test_where_the_line_is_full_the_run_fails_in_words():
 )  # fmt: skip
 def test_what_is_no_request_is_said_to_be_none(body, headers, status):
     runs = Runs()
-    got, _, told = apart(asked(runs, Line(1, 1, Limits(), lambda: 0.0), body, headers))
+    got, _, told = apart(asked(runs, RunQueue(1, 1, Limits(), lambda: 0.0), body, headers))
     assert got == status and told and not runs.asked
 
 
@@ -290,7 +292,7 @@ def test_what_is_no_request_is_said_to_be_none(body, headers, status):
 def test_only_who_is_signed_in_may_run(cookie, status):
     runs = Runs()
     assert (
-        apart(asked(runs, Line(1, 1, Limits(), lambda: 0.0), REQUEST, auth=SimpleNamespace(), cookie=cookie))[0]
+        apart(asked(runs, RunQueue(1, 1, Limits(), lambda: 0.0), REQUEST, auth=SimpleNamespace(), cookie=cookie))[0]
         == status
     )
     assert bool(runs.asked) is (status == 200)
@@ -323,7 +325,7 @@ def test_a_run_that_is_being_written_is_closed_after_its_word():
         finally:
             closed.set()
 
-    live = Live(begin, lambda token: None, Line(1, 1, Limits(), lambda: 0.0))
+    live = LiveRuns(begin, lambda token: None, RunQueue(1, 1, Limits(), lambda: 0.0))
 
     async def visit():
         events = live._events({"token": TOKEN}, Visitor())

@@ -11,7 +11,7 @@ from fake import FakeBench
 
 from mi_explorer.pairs import Pair, list_pairs
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.open_pairs import Pairs, PairsError
+from mi_explorer.ui.open_pairs import OpenPairError, OpenPairs
 from mi_explorer.workbench import Workbench
 
 MINI = Path(__file__).resolve().parents[2] / "assets" / "models" / "mini"
@@ -32,7 +32,7 @@ def pairs(policy="any", made=None):
         (made if made is not None else []).append(bench)
         return Explore(bench), {"pair": {"name": pair.name}}
 
-    return Pairs(Explore(FakeBench()), {"pair": {"name": "mini"}}, make, policy)
+    return OpenPairs(Explore(FakeBench()), {"pair": {"name": "mini"}}, make, policy)
 
 
 def spec(folder: Path) -> str:
@@ -56,7 +56,7 @@ def test_the_policy_says_what_may_be_opened(copy):
     assert "presets only" in pairs("presets").judge(spec(copy))["error"]
     assert pairs("any").judge(spec(copy))["ok"] is True
     assert list(pairs("fixed").load(spec(copy)))[-1]["error"]
-    with pytest.raises(PairsError, match="must be one of fixed, presets, any"):
+    with pytest.raises(OpenPairError, match="must be one of fixed, presets, any"):
         pairs("some")
 
 

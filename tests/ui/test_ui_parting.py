@@ -41,18 +41,18 @@ BASE = snapshot((0, 1, 2, 3, 4), 0)
     ],
 )
 def test_the_first_other_token_and_its_place(ids, told):
-    assert board.parting(snapshot(ids), BASE) == told
+    assert board.first_difference(snapshot(ids), BASE) == told
 
 
 def test_where_it_cannot_be_told_it_is_not():
-    assert board.parting(BASE, BASE) is None
-    assert board.parting(snapshot((0, 2), prompt=(1, 3)), BASE) is None  # another template
-    assert board.parting(snapshot((0, 2), seed=4), BASE) is None
-    assert board.parting(snapshot((0, 2), state="running"), BASE) is None
-    assert board.parting(snapshot((0, 2), prompt=()), BASE) is None
-    assert board.parting(snapshot((0, 1), state="cancelled"), BASE) is None  # stopped before they parted
-    assert board.parting(snapshot((0, 2), state="cancelled"), BASE)["tokens"] == 1
-    assert [f["parted"] and f["parted"]["tokens"] for f in board.frames([BASE, snapshot((0, 2))])] == [None, 1]
+    assert board.first_difference(BASE, BASE) is None
+    assert board.first_difference(snapshot((0, 2), prompt=(1, 3)), BASE) is None  # another template
+    assert board.first_difference(snapshot((0, 2), seed=4), BASE) is None
+    assert board.first_difference(snapshot((0, 2), state="running"), BASE) is None
+    assert board.first_difference(snapshot((0, 2), prompt=()), BASE) is None
+    assert board.first_difference(snapshot((0, 1), state="cancelled"), BASE) is None  # stopped before they parted
+    assert board.first_difference(snapshot((0, 2), state="cancelled"), BASE)["tokens"] == 1
+    assert [f["parted"] and f["parted"]["tokens"] for f in board.strip_frames([BASE, snapshot((0, 2))])] == [None, 1]
 
 
 @pytest.fixture(scope="module")

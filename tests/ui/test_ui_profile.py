@@ -21,51 +21,51 @@ FOUND = Profile(
 
 
 def test_bars_and_words_say_what_was_found():
-    shown = json.loads(profile_handlers.bars(FOUND))
+    shown = json.loads(profile_handlers.profile_figure(FOUND))
     attention, mlp = shown["figure"]["data"]
     assert (attention["x"], attention["y"], mlp["x"], mlp["y"]) == (["0"], [0.25], ["1"], [0.8])
     assert shown["rows"][1] == ["mlp", 0, None, 0.0, 0.0] and shown["columns"][2] == "λ*"
-    said = profile_handlers.summary(FOUND)
+    said = profile_handlers.profile_sentence(FOUND)
     assert "Mean λ* 0.53; lowest 0.25 (attention of layer 0), highest 0.80 (mlp of layer 1)" in said
     assert "1 blocks are the same" in said and "5 responses of each parent, 321 tokens" in said
-    patch = json.loads(profile_handlers.board({"text": "", "error": "", "found": FOUND}))["patch"]
+    patch = json.loads(profile_handlers.profile_board({"text": "", "error": "", "found": FOUND}))["patch"]
     assert patch["params"] == {"attention.0": 0.25, "mlp.1": 0.8, "rest": 0.525}
     view = views.from_dict(patch)
     assert view.recipe() == FOUND.recipe() and views.from_query(views.to_query(view)) == (view, ())
 
 
 def test_questions_are_taken_from_first_to_last():
-    assert profile_handlers.spread(tuple(range(7)), 32) == tuple(range(7))
-    picked = profile_handlers.spread(tuple(range(1000)), 32)
+    assert profile_handlers.evenly_chosen(tuple(range(7)), 32) == tuple(range(7))
+    picked = profile_handlers.evenly_chosen(tuple(range(1000)), 32)
     assert len(picked) == len(set(picked)) == 32 and picked[0] == 0 and picked[-1] > 950
 
 
 def test_a_profile_of_the_embedded_pair(tmp_path, monkeypatch):
-    monkeypatch.setattr(profile_handlers, "CAP", 12)
+    monkeypatch.setattr(profile_handlers, "RESPONSE_TOKENS", 12)
     with Workbench.open("mini", home=tmp_path) as bench:
-        profiles = profile_handlers.Profiles()
-        assert list(profile_handlers.watch(profiles, bench, QUESTIONS, False)) == [
+        profiles = profile_handlers.ProfileJobs()
+        assert list(profile_handlers.watch_profile(profiles, bench, QUESTIONS, False)) == [
             {"text": "", "error": "", "found": None}
         ]
-        states = list(profile_handlers.watch(profiles, bench, QUESTIONS, True))
+        states = list(profile_handlers.watch_profile(profiles, bench, QUESTIONS, True))
         found = states[-1]["found"]
         assert states[-1]["error"] == "" and found.responses == 3 and all(s["text"] for s in states[:-1])
         assert len(found.blocks) == 12 and all(b.lam is None or 0 <= b.lam <= 1 for b in found.blocks)
         bench.check(found.recipe())
         assert (
-            list(profile_handlers.watch(profiles, bench, QUESTIONS, False))[-1]["found"] is found
+            list(profile_handlers.watch_profile(profiles, bench, QUESTIONS, False))[-1]["found"] is found
         )  # it is there for whoever comes next
 
 
 def test_where_no_profile_can_be_made_the_page_says_why(monkeypatch):
-    (state,) = profile_handlers.watch(profile_handlers.Profiles(), FakeBench(), QUESTIONS, True)
+    (state,) = profile_handlers.watch_profile(profile_handlers.ProfileJobs(), FakeBench(), QUESTIONS, True)
     assert "not at hand" in state["error"]
     with scripted_bench() as bench:
         bench.resident = type(
             "Resident", (), {"parents": type("P", (), {"id": "x"})(), "weight_bytes": 1 << 60, "device": None}
         )()
         with pytest.raises(UserError, match="no task"):
-            profile_handlers.check(bench, ())
+            profile_handlers.check_profile(bench, ())
         monkeypatch.setattr("mi_explorer.engine.memory.available", lambda device: 1 << 30)
         with pytest.raises(UserError, match="once more"):
-            profile_handlers.check(bench, QUESTIONS)
+            profile_handlers.check_profile(bench, QUESTIONS)

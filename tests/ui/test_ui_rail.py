@@ -50,7 +50,7 @@ def test_the_figures_are_those_of_the_largest_study_of_this_recipe(studied, tmp_
     )
     assert [p["lam"] for p in told["points"]] == list(LAMS)
     for point, cell in zip(told["points"], summary.cells, strict=True):
-        assert all(point[k] == cell[k] for k in rail.POINT)
+        assert all(point[k] == cell[k] for k in rail.POINT_FIELDS)
     stages = next(iter(summary.stages.values()))
     first, last = stages["stage2"]
     assert told["message"] == stages["message"] and [b["stage"] for b in told["bands"]] == [1, 2, 3]
@@ -84,7 +84,7 @@ def test_other_weights_and_an_empty_shelf_have_none(studied, tmp_path):
 def test_it_is_read_once_until_there_are_more_samples(tmp_path, monkeypatch):
     store = Store(tmp_path / "s.db")
     bench, read = scripted_bench(ScriptedEngine(), store), []
-    monkeypatch.setattr(rail, "told", lambda *a, of=rail.told: (read.append(a[1].samples), of(*a))[1])
+    monkeypatch.setattr(rail, "study_curve", lambda *a, of=rail.study_curve: (read.append(a[1].samples), of(*a))[1])
     mine = rail.Rail(bench, tmp_path)
     sweep(store, bench, "x", 2, 1, grid(Recipe(), (0, 0.5, 1), Decoding(cap=200)))
     assert mine.study(view()) == mine.study(view(lam=0.3, seed=7)) and read == [6]
@@ -106,7 +106,7 @@ def test_it_is_read_once_until_there_are_more_samples(tmp_path, monkeypatch):
     ],
 )
 def test_bands_are_cut_to_what_was_measured(stages, want):
-    assert [(b["stage"], b["from"], b["to"]) for b in rail.bands(stages, 0, 1)] == want
+    assert [(b["stage"], b["from"], b["to"]) for b in rail.stage_bands(stages, 0, 1)] == want
 
 
 def test_the_handler_answers_anything(studied):

@@ -41,7 +41,7 @@ def pick(store, info, lam, scope="all", number=1):
 def test_a_sample_opens_with_its_own_recipe_decoding_seed_and_question(study):
     store, info, bench = study
     one = pick(store, info, 0.8)
-    made, _ = stored_sample.content(store, info, one.key, bench)
+    made, _ = stored_sample.stored_strip(store, info, one.key, bench)
     assert json.loads(json.dumps(made)) == made
     view = views.from_dict(made["view"])
     item = next(i for i in ITEMS if i.key == one.item)
@@ -66,7 +66,7 @@ def test_a_sample_opens_with_its_own_recipe_decoding_seed_and_question(study):
 def test_the_strip_holds_what_differs_in_lambda_alone(study):
     store, info, bench = study
     one = pick(store, info, 0.8)
-    made, _ = stored_sample.content(store, info, one.key, bench)
+    made, _ = stored_sample.stored_strip(store, info, one.key, bench)
     assert sorted(f["lam"] for f in made["frames"].values()) == list(LAMS)
     cells = {c.key: c.cell.recipe for c in store.cells(info.id)}
     kin = {
@@ -78,14 +78,14 @@ def test_the_strip_holds_what_differs_in_lambda_alone(study):
     assert all(
         f["tokens"] == kin[f["lam"]].tokens and f["said"] == kin[f["lam"]].answer for f in made["frames"].values()
     )
-    scoped, _ = stored_sample.content(store, info, pick(store, info, 0.5, "0-1").key, bench)
+    scoped, _ = stored_sample.stored_strip(store, info, pick(store, info, 0.5, "0-1").key, bench)
     assert sorted(f["lam"] for f in scoped["frames"].values()) == [0.5, 1] and scoped["view"]["layers"] == "0-1"
 
 
 def test_the_frame_is_that_of_the_run_itself(study):
     store, info, bench = study
     one = pick(store, info, 0.5)
-    made, _ = stored_sample.content(store, info, one.key, bench)
+    made, _ = stored_sample.stored_strip(store, info, one.key, bench)
     view = views.from_dict(made["view"])
     request = {"token": "0123456789abcdef", "kind": "strip", "view": views.as_dict(view)}
     again = list(Explore(bench).run(request))[-1]["frames"]["0.5"]
@@ -95,7 +95,7 @@ def test_the_frame_is_that_of_the_run_itself(study):
 def test_traces_are_kept_for_the_lenses_only_on_the_same_weights(study):
     store, info, bench = study
     one = pick(store, info, 0.8)
-    _, traces = stored_sample.content(store, info, one.key, bench)
+    _, traces = stored_sample.stored_strip(store, info, one.key, bench)
     assert (
         sorted(float(k) for k in traces) == list(LAMS)
         and traces["0.8"].prompt_ids == bench.prompts.render(ITEMS[0].prompt, Recipe()).ids
@@ -103,8 +103,8 @@ def test_traces_are_kept_for_the_lenses_only_on_the_same_weights(study):
     other = scripted_bench(ScriptedEngine())
     other._fingerprint = "something else"
     assert (
-        stored_sample.content(store, info, one.key, other)[1] == {}
-        and stored_sample.content(store, info, one.key)[1] == {}
+        stored_sample.stored_strip(store, info, one.key, other)[1] == {}
+        and stored_sample.stored_strip(store, info, one.key)[1] == {}
     )
 
 
@@ -113,9 +113,9 @@ def test_more_cells_than_the_board_takes_keep_the_nearest(tmp_path):
     cells = grid(Recipe(), [i / 40 for i in range(41)], Decoding(cap=50))
     list(Runner(store, Plan("sums", cells, 1, 1), ITEMS[:1], lambda pair: bench, name="many").run())
     info = store.study("many")
-    made, _ = stored_sample.content(store, info, pick(store, info, 1, number=0).key)
+    made, _ = stored_sample.stored_strip(store, info, pick(store, info, 1, number=0).key)
     lams = sorted(f["lam"] for f in made["frames"].values())
-    assert len(lams) == board.MOST_FRAMES and lams == [i / 40 for i in range(41)][-board.MOST_FRAMES :]
+    assert len(lams) == board.MAX_FRAMES and lams == [i / 40 for i in range(41)][-board.MAX_FRAMES :]
 
 
 def test_what_cannot_be_opened_is_said(study):
@@ -135,6 +135,6 @@ def test_what_cannot_be_opened_is_said(study):
 
 def test_the_view_of_a_sample_survives_its_own_address(study):
     store, info, bench = study
-    made, _ = stored_sample.content(store, info, pick(store, info, 0.3).key, bench)
+    made, _ = stored_sample.stored_strip(store, info, pick(store, info, 0.3).key, bench)
     view = views.from_dict(made["view"])
     assert views.from_query(views.to_query(view)) == (view, ()) and replace(view, lam=0.3) == view

@@ -12,33 +12,47 @@ from fake import QUESTIONS, FakeBench
 
 from mi_explorer.merging.methods import METHODS
 from mi_explorer.recipe import MODULES, Scope
-from mi_explorer.ui.access.settings import OPTIONS, Settings, SettingsError, check_port, notes, read, table
-from mi_explorer.ui.explore.page_setup import examples, methods, presets, setup
+from mi_explorer.ui.access.settings import (
+    OPTIONS,
+    Settings,
+    SettingsError,
+    check_port,
+    read_settings,
+    settings_table,
+    startup_notes,
+)
+from mi_explorer.ui.explore.page_setup import example_questions, method_controls, page_setup, scope_presets
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_flags_beat_the_environment_and_the_environment_the_defaults():
-    assert read([], {}) == Settings(pairs="any") and Settings().host == "127.0.0.1"
-    assert read([], {"MI_EXPLORER_PORT": "7000", "MI_EXPLORER_PAIR": "x"}) == Settings(port=7000, pair="x", pairs="any")
-    assert read(["--port", "7001"], {"MI_EXPLORER_PORT": "7000"}).port == 7001
-    assert read([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).host == "0.0.0.0"  # as in a container of a Space
-    assert read(["--host", "0.0.0.0"], {}).pairs == "fixed"  # an open page lets nobody load models unless it is told to
+    assert read_settings([], {}) == Settings(pairs="any") and Settings().host == "127.0.0.1"
+    assert read_settings([], {"MI_EXPLORER_PORT": "7000", "MI_EXPLORER_PAIR": "x"}) == Settings(
+        port=7000, pair="x", pairs="any"
+    )
+    assert read_settings(["--port", "7001"], {"MI_EXPLORER_PORT": "7000"}).port == 7001
+    assert read_settings([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).host == "0.0.0.0"  # as in a container of a Space
+    assert (
+        read_settings(["--host", "0.0.0.0"], {}).pairs == "fixed"
+    )  # an open page lets nobody load models unless it is told to
     with pytest.raises(SettingsError, match="pairs must be fixed, presets or any"):
-        read(["--pairs", "some"], {})
+        read_settings(["--pairs", "some"], {})
 
 
 def test_an_open_page_starts_closed_and_says_how_to_change_it():
-    made = read([], {"MI_EXPLORER_HOST": "0.0.0.0"})
+    made = read_settings([], {"MI_EXPLORER_HOST": "0.0.0.0"})
     assert made.open and (made.pairs, made.hub, made.folders, made.address_runs) == ("fixed", False, (), 64)
-    assert any("--auth FILE" in note for note in notes(made)) and notes(read([], {})) == ()
-    told = read(["--pairs", "presets", "--folders", "*"], {"MI_EXPLORER_HOST": "0.0.0.0", "MI_EXPLORER_AUTH": "a:b"})
-    assert [bool(re.search(p, " ".join(notes(told)))) for p in ("--auth", "--hub yes", "--folders")] == [
+    assert any("--auth FILE" in note for note in startup_notes(made)) and startup_notes(read_settings([], {})) == ()
+    told = read_settings(
+        ["--pairs", "presets", "--folders", "*"], {"MI_EXPLORER_HOST": "0.0.0.0", "MI_EXPLORER_AUTH": "a:b"}
+    )
+    assert [bool(re.search(p, " ".join(startup_notes(told)))) for p in ("--auth", "--hub yes", "--folders")] == [
         False,
         True,
         True,
     ]
-    assert "huggingface.co" in read([], {"SPACE_ID": "someone/space"}).frames
+    assert "huggingface.co" in read_settings([], {"SPACE_ID": "someone/space"}).frames
 
 
 @pytest.mark.parametrize(
@@ -64,40 +78,40 @@ def test_an_open_page_starts_closed_and_says_how_to_change_it():
 )
 def test_what_cannot_be_meant_is_refused_at_start_by_flag_and_variable(name, wrong, said):
     with pytest.raises(SettingsError, match=said):
-        read([], {f"MI_EXPLORER_{name.upper()}": wrong})
+        read_settings([], {f"MI_EXPLORER_{name.upper()}": wrong})
     if name != "auth":
         with pytest.raises(SettingsError, match=said):
-            read(["--" + name.replace("_", "-"), wrong], {})
+            read_settings(["--" + name.replace("_", "-"), wrong], {})
 
 
 def test_a_home_that_cannot_be_written_is_told_at_start(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(SettingsError, match="cannot be written"):
-        read(["--home", str(tmp_path / "file" / "home")], {})
-    assert read(["--home", str(tmp_path / "new" / "home")], {}).home.endswith("home")
+        read_settings(["--home", str(tmp_path / "file" / "home")], {})
+    assert read_settings(["--home", str(tmp_path / "new" / "home")], {}).home.endswith("home")
 
 
 def test_users_come_from_a_file_or_the_variable_and_never_from_the_command_line(tmp_path, capsys):
     file = tmp_path / "users"
     file.write_text("# who may enter\nann:se:cret\n\nbob:word\n")
-    made = read(["--auth", str(file)], {})
+    made = read_settings(["--auth", str(file)], {})
     assert made.auth == (("ann", "se:cret"), ("bob", "word")) and "cret" not in repr(made)
-    assert read([], {"MI_EXPLORER_AUTH": str(file)}).auth == made.auth
-    assert read([], {"MI_EXPLORER_AUTH": "ann:se:cret,bob:word"}).auth == made.auth
+    assert read_settings([], {"MI_EXPLORER_AUTH": str(file)}).auth == made.auth
+    assert read_settings([], {"MI_EXPLORER_AUTH": "ann:se:cret,bob:word"}).auth == made.auth
     with pytest.raises(SettingsError, match="can be read by others") as refused:
-        read(["--auth", "ann:hunter2"], {})
+        read_settings(["--auth", "ann:hunter2"], {})
     assert "hunter2" not in str(refused.value)
     with pytest.raises(SettingsError) as refused:
-        read([], {"MI_EXPLORER_AUTH": "ann:ok,onlyasecret"})
+        read_settings([], {"MI_EXPLORER_AUTH": "ann:ok,onlyasecret"})
     assert "onlyasecret" not in str(refused.value)
 
 
 def test_help_and_table_say_every_setting_and_no_secret(capsys):
     with pytest.raises(SystemExit):
-        read(["--help"], {"MI_EXPLORER_AUTH": "ann:hunter2"})
+        read_settings(["--help"], {"MI_EXPLORER_AUTH": "ann:hunter2"})
     text = re.sub(r"\s", "", capsys.readouterr().out)
     assert {o.name for o in OPTIONS} == {f.name for f in fields(Settings)}
-    rows = {row.split("`")[1]: row for row in table().splitlines()[2:]}
+    rows = {row.split("`")[1]: row for row in settings_table().splitlines()[2:]}
     for option in OPTIONS:
         assert re.sub(r"\s", "", f"{option.text} (default: {option.default})") in text
         assert f"`{option.variable}`" in rows[option.flag] and option.flag in text
@@ -105,7 +119,7 @@ def test_help_and_table_say_every_setting_and_no_secret(capsys):
 
 
 def test_the_defaults_of_the_table_are_those_of_the_code():
-    here, there = read([], {}), read([], {"MI_EXPLORER_HOST": "0.0.0.0"})
+    here, there = read_settings([], {}), read_settings([], {"MI_EXPLORER_HOST": "0.0.0.0"})
     words = {True: "yes", False: "no", "": "empty", (): "none", ("*",): "*"}
     for option in OPTIONS:
         if option.name in ("host", "auth"):
@@ -117,13 +131,13 @@ def test_the_defaults_of_the_table_are_those_of_the_code():
 
 def test_the_readme_holds_the_table_of_the_settings():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text.split("<!-- settings -->")[1].split("<!-- /settings -->")[0].strip() == table()
+    assert text.split("<!-- settings -->")[1].split("<!-- /settings -->")[0].strip() == settings_table()
 
 
 @pytest.mark.parametrize("port", ["abc", "0", "70000", "-1", "7860.5"])
 def test_a_port_that_is_none(port):
     with pytest.raises(SettingsError, match="whole number from 1 to 65535"):
-        read(["--port", port], {})
+        read_settings(["--port", port], {})
 
 
 def test_a_port_in_use_is_told_before_anything_is_loaded():
@@ -142,7 +156,7 @@ def test_a_port_in_use_is_told_before_anything_is_loaded():
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 6, 28, 36])
 def test_presets_are_scopes_of_the_model_and_thirds_cover_it(layers):
-    made = {p["label"]: Scope(p["layers"], tuple(p["modules"])) for p in presets(layers)}
+    made = {p["label"]: Scope(p["layers"], tuple(p["modules"])) for p in scope_presets(layers)}
     for scope in made.values():
         scope.check(layers)
     assert made["everything"] == Scope()
@@ -154,19 +168,23 @@ def test_presets_are_scopes_of_the_model_and_thirds_cover_it(layers):
 
 
 def test_every_method_is_offered_and_those_without_their_base_are_not_available():
-    assert [m["name"] for m in methods(True)] == list(METHODS) and all(m["available"] for m in methods(True))
-    assert [m["name"] for m in methods(False) if not m["available"]] == [n for n, m in METHODS.items() if m.needs_base]
-    ties = next(m for m in methods(True) if m["name"] == "ties")
+    assert [m["name"] for m in method_controls(True)] == list(METHODS) and all(
+        m["available"] for m in method_controls(True)
+    )
+    assert [m["name"] for m in method_controls(False) if not m["available"]] == [
+        n for n, m in METHODS.items() if m.needs_base
+    ]
+    ties = next(m for m in method_controls(True) if m["name"] == "ties")
     assert {p["name"]: p["default"] for p in ties["params"]} == METHODS["ties"].defaults
 
 
 def test_examples_are_one_per_family():
-    assert [e["family"] for e in examples(QUESTIONS)] == ["stories", "expressions", "search"]
-    assert [e["family"] for e in examples(QUESTIONS * 3)] == ["stories", "expressions", "search"]
+    assert [e["family"] for e in example_questions(QUESTIONS)] == ["stories", "expressions", "search"]
+    assert [e["family"] for e in example_questions(QUESTIONS * 3)] == ["stories", "expressions", "search"]
 
 
 def test_without_questions_and_a_strip_the_page_still_has_its_parts():
-    made = setup(FakeBench(), (), "mini", None)
+    made = page_setup(FakeBench(), (), "mini", None)
     assert (
         made["task"] == ""
         and made["examples"] == []

@@ -21,14 +21,14 @@ from mi_explorer.errors import UserError
 from mi_explorer.pairs import get_pair
 from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope
 from mi_explorer.studies.store.store import Store
-from mi_explorer.ui.access.access_policy import Guard
+from mi_explorer.ui.access.access_policy import AccessPolicy
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.view import View
-from mi_explorer.ui.file_jobs import Made, ParcelError, Parcels
+from mi_explorer.ui.file_jobs import FileJobError, FileJobs, FileResult
 from mi_explorer.ui.takeaway import recipe_forms
-from mi_explorer.ui.takeaway.checkpoint_files import name_of, slug
-from mi_explorer.ui.takeaway.takeaway_handlers import Takeaway
+from mi_explorer.ui.takeaway.checkpoint_files import export_name, slug
+from mi_explorer.ui.takeaway.takeaway_handlers import TakeawayHandlers
 from mi_explorer.workbench import Workbench
 
 QUESTION = "What is 12 + 30?"
@@ -39,7 +39,7 @@ class Room:
     """The pairs of a page with one of them; `guard` is the operator's."""
 
     def __init__(self, bench, guard=None):
-        self.bench, self.guard = bench, guard or Guard(first="mini")
+        self.bench, self.guard = bench, guard or AccessPolicy(first="mini")
 
     def at(self, name):
         return self, {}
@@ -53,7 +53,7 @@ def bench(tmp_path_factory):
 
 @pytest.fixture
 def take(bench):
-    made = Takeaway(Room(bench))
+    made = TakeawayHandlers(Room(bench))
     yield made
     made.parcels.close()
 
@@ -62,7 +62,7 @@ def wire(**values) -> dict:
     return {**views.as_dict(View()), **values}
 
 
-def wait(parcels: Parcels, token: str, seconds: float = 60) -> dict:
+def wait(parcels: FileJobs, token: str, seconds: float = 60) -> dict:
     end = time.monotonic() + seconds
     while (now := parcels.look(token))["state"] in ("waiting", "running") and time.monotonic() < end:
         time.sleep(0.02)
@@ -188,7 +188,7 @@ def test_a_recipe_of_another_pair_is_applied_with_a_note(take):
 
 
 def test_an_open_page_shows_no_paths_and_hands_out_only_shipped_weights(bench):
-    closed = Takeaway(Room(bench, Guard("fixed", False, (), "mini")), Settings(host="0.0.0.0"))
+    closed = TakeawayHandlers(Room(bench, AccessPolicy("fixed", False, (), "mini")), Settings(host="0.0.0.0"))
     shown = closed.recipe(wire(lam=0.4))
     root = str(Path(mi.__file__).resolve().parents[1])
     assert root not in json.dumps(shown) and "assets/models/mini/instruct" in shown["mergekit"]
@@ -203,8 +203,10 @@ def test_an_open_page_shows_no_paths_and_hands_out_only_shipped_weights(bench):
     own = type(
         "Bench", (), {"pair": theirs, "resident": bench.resident, "layers": 6, "check": lambda self, recipe: None}
     )()
-    assert not Takeaway(Room(own), Settings(host="0.0.0.0")).recipe(wire(pair="theirs"))["checkpoint"]["download"]
-    assert Takeaway(Room(own)).recipe(wire(pair="theirs"))["checkpoint"]["download"]
+    assert not TakeawayHandlers(Room(own), Settings(host="0.0.0.0")).recipe(wire(pair="theirs"))["checkpoint"][
+        "download"
+    ]
+    assert TakeawayHandlers(Room(own)).recipe(wire(pair="theirs"))["checkpoint"]["download"]
 
 
 # -- checkpoints ----------------------------------------------------------------------------------------------------------
@@ -241,7 +243,7 @@ def test_a_folder_must_be_new_whole_and_allowed(bench, tmp_path):
     (inside / "link").symlink_to(outside)
     (inside / "full").mkdir()
     (inside / "full" / "thesis.txt").write_text("mine")
-    take = Takeaway(Room(bench, Guard("fixed", False, (str(inside),), "mini")))
+    take = TakeawayHandlers(Room(bench, AccessPolicy("fixed", False, (str(inside),), "mini")))
     assert take.recipe(wire())["checkpoint"]["folder"].startswith(str(inside))
     refused = [
         ("x", "whole path"),
@@ -271,7 +273,7 @@ def test_a_stopped_export_leaves_nothing(take, tmp_path, monkeypatch):
 
             return make(folder, heard)
 
-        return Parcels.start(take.parcels, slow)
+        return FileJobs.start(take.parcels, slow)
 
     monkeypatch.setattr(take.parcels, "start", start)
     tokens.append(take.make({"what": "folder", "view": wire(), "folder": str(tmp_path / "blend")})["token"])
@@ -293,8 +295,8 @@ def test_methods_and_views_that_cannot_be_exported_are_told(take):
 
 def test_names_of_files_are_plain():
     assert slug("../../etc/passwd\x00") == "etc-passwd" and slug("λ ☃") == "unnamed" and slug("a" * 99) == "a" * 60
-    assert name_of(Recipe("mini", lam=0.4), get_pair("mini")).startswith("mini-linear-0.4-")
-    named = name_of(Recipe("/x/a|/x/b"), get_pair("/x/a|/x/b"))
+    assert export_name(Recipe("mini", lam=0.4), get_pair("mini")).startswith("mini-linear-0.4-")
+    named = export_name(Recipe("/x/a|/x/b"), get_pair("/x/a|/x/b"))
     assert named.startswith("a-linear-0.5-") and "/" not in named
 
 
@@ -302,19 +304,19 @@ def test_names_of_files_are_plain():
 
 
 def test_parcels_hold_files_for_those_who_know_the_token():
-    parcels = Parcels()
+    parcels = FileJobs()
 
     def make(folder, tell):
         tell("Working", 1, 2)
         (folder / "a b.txt").write_text("hello")
-        return Made("There.", folder / "a b.txt")
+        return FileResult("There.", folder / "a b.txt")
 
     token = parcels.start(make)
     end = wait(parcels, token)
     assert end["state"] == "done" and end["bytes"] == 5 and end["url"] == f"/mi/take/{token}/a%20b.txt"
     assert parcels.file(token, "a b.txt").read_text() == "hello"
     for other in ((token, "../a b.txt"), (token, ""), ("0" * 32, "a b.txt"), ("", "a b.txt")):
-        with pytest.raises(ParcelError):
+        with pytest.raises(FileJobError):
             parcels.file(*other)
     path = parcels.file(token, "a b.txt")
     parcels.close()
@@ -325,11 +327,11 @@ def test_parcels_go_when_they_are_old_or_too_many():
     def make(size):
         def work(folder, tell):
             (folder / "f").write_bytes(b"x" * size)
-            return Made("", folder / "f")
+            return FileResult("", folder / "f")
 
         return work
 
-    parcels = Parcels(room=250)
+    parcels = FileJobs(room=250)
     tokens = []
     for _ in range(3):
         tokens.append(parcels.start(make(100)))
@@ -344,7 +346,7 @@ def test_parcels_go_when_they_are_old_or_too_many():
 def test_parcels_that_fail_keep_nothing_and_too_many_are_refused(caplog):
     import threading
 
-    parcels, gate = Parcels(), threading.Event()
+    parcels, gate = FileJobs(), threading.Event()
 
     def broken(folder, tell):
         (folder / "half").write_text("x")
@@ -359,8 +361,8 @@ def test_parcels_that_fail_keep_nothing_and_too_many_are_refused(caplog):
 
     assert wait(parcels, parcels.start(told))["text"] == "The moon is full."
     for _ in range(12):
-        parcels.start(lambda folder, tell: gate.wait(30) and Made(""))
-    with pytest.raises(ParcelError, match="already"):
+        parcels.start(lambda folder, tell: gate.wait(30) and FileResult(""))
+    with pytest.raises(FileJobError, match="already"):
         parcels.start(told)
     gate.set()
     parcels.close()
@@ -399,9 +401,9 @@ def test_a_study_as_files_and_back(take, bench, studied, tmp_path, form):
         return
     with Store.open(tmp_path) as empty:
         other = type("Bench", (), {"store": empty, "pair": bench.pair})()
-        back = Takeaway(Room(other)).take_in(str(path))
+        back = TakeawayHandlers(Room(other)).take_in(str(path))
         assert "24 samples" in back["words"] and empty.study(back["study"]).origin == "imported"
-        again = Takeaway(Room(other)).take_in(str(path))  # never grows a study that is there
+        again = TakeawayHandlers(Room(other)).take_in(str(path))  # never grows a study that is there
         assert again["study"] == back["study"] + " (2)" and "24 of them were here already" in again["words"]
 
 
@@ -416,9 +418,14 @@ def test_what_is_no_study_is_refused(take, tmp_path, bench):
         (tmp_path / name).write_bytes(content)
         told = take.take_in(str(tmp_path / name))
         assert told["error"] and said in told["error"]
-    assert "takes no files" in Takeaway(Room(bench), Settings(upload=0)).take_in(str(tmp_path / "a.csv"))["error"]
+    assert (
+        "takes no files" in TakeawayHandlers(Room(bench), Settings(upload=0)).take_in(str(tmp_path / "a.csv"))["error"]
+    )
     (tmp_path / "big.csv").write_bytes(b"x" * 1_000_001)
-    assert "larger than 1 MB" in Takeaway(Room(bench), Settings(upload=1)).take_in(str(tmp_path / "big.csv"))["error"]
+    assert (
+        "larger than 1 MB"
+        in TakeawayHandlers(Room(bench), Settings(upload=1)).take_in(str(tmp_path / "big.csv"))["error"]
+    )
     end = wait(take.parcels, take.make({"what": ".csv", "study": "no such study"})["token"])
     assert end["state"] == "failed" and "no such study" in end["text"]
 
@@ -426,7 +433,7 @@ def test_what_is_no_study_is_refused(take, tmp_path, bench):
 def test_a_scripted_page_without_store_and_weights_still_answers():
     from fake import FakeBench
 
-    take = Takeaway(Room(FakeBench()))
+    take = TakeawayHandlers(Room(FakeBench()))
     shown = take.recipe(wire(lam=0.4))
     assert shown["mergekit"] and "not at hand" in shown["checkpoint"]["why"] and "error" not in take.studies(None)
     assert take.imports() and "error" in take.take_in("x.csv")

@@ -23,9 +23,12 @@ def line(*tokens):
 
 def test_the_place_in_the_line_and_its_seconds():
     queue = line("x", "y", "z")
-    assert run_queue.for_turn(queue, "y", 0.5) == {"what": "turn", "place": 2, "of": 3, "seconds": 4}
-    assert run_queue.for_turn(queue, "x", 0) == {"what": "turn", "place": 1, "of": 3, "seconds": None}
-    assert run_queue.for_turn(queue, "w", 1) is None and run_queue.for_turn(SimpleNamespace(), "w", 1) is None
+    assert run_queue.turn_in_gradio_queue(queue, "y", 0.5) == {"what": "turn", "place": 2, "of": 3, "seconds": 4}
+    assert run_queue.turn_in_gradio_queue(queue, "x", 0) == {"what": "turn", "place": 1, "of": 3, "seconds": None}
+    assert (
+        run_queue.turn_in_gradio_queue(queue, "w", 1) is None
+        and run_queue.turn_in_gradio_queue(SimpleNamespace(), "w", 1) is None
+    )
 
 
 def test_the_line_is_gradios_own():
@@ -44,7 +47,7 @@ def test_the_line_is_gradios_own():
 def test_a_pace_needs_a_few_ends_of_the_last_minute(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(run_queue.time, "monotonic", lambda: now[0])
-    pace = run_queue.Pace()
+    pace = run_queue.Throughput()
     for seconds, want in ((0, 0), (10, 0), (10, 3 / 20), (20, 4 / 40), (55, 0)):
         now[0] += seconds
         pace.ended()

@@ -39,7 +39,7 @@ def found(pair):
 
 
 def test_the_heat_map_holds_what_numpy_says(found, pair):
-    drawn, columns, rows = weights_figures.heat(found, "relative_l2")
+    drawn, columns, rows = weights_figures.heat_map_figure(found, "relative_l2")
     heat, parents = drawn.data[0], Parents.open(pair)
     assert list(heat.x) == ["0", "1", "2", "no layer"] and list(heat.y) == ["attention", "MLP", "norms", "embedding"]
     names = [n for n in parents.names() if "layers.1.mlp." in n]
@@ -57,23 +57,26 @@ def test_the_heat_map_holds_what_numpy_says(found, pair):
 
 
 def test_kinship_is_signed_around_zero_and_cosine_ends_at_one(found):
-    kin, cosine = weights_figures.heat(found, "kin_cosine")[0].data[0], weights_figures.heat(found, "cosine")[0].data[0]
+    kin, cosine = (
+        weights_figures.heat_map_figure(found, "kin_cosine")[0].data[0],
+        weights_figures.heat_map_figure(found, "cosine")[0].data[0],
+    )
     assert kin.zmin == -kin.zmax < 0 and kin.zmax == max(abs(x) for line in kin.z for x in line if x is not None)
     assert cosine.zmax == 1 and cosine.reversescale
-    assert [name for _, name in weights_figures.offered(found)] == list(weights_figures.MEASURES)
+    assert [name for _, name in weights_figures.offered_measures(found)] == list(weights_figures.MEASURES)
 
 
 def test_without_a_base_there_is_no_kinship_to_choose(pair):
     parents = Parents.open(pair)
     alone = distances.distances(Parents(pair, parents.instruct, parents.thinking))
-    assert "kin_cosine" not in [name for _, name in weights_figures.offered(alone)]
-    assert "kinship cosine" not in weights_figures.table(alone, alone.tensors)[0] and not any(
-        "Kinship" in k for k, _ in weights_figures.facts(alone)
+    assert "kin_cosine" not in [name for _, name in weights_figures.offered_measures(alone)]
+    assert "kinship cosine" not in weights_figures.distance_table(alone, alone.tensors)[0] and not any(
+        "Kinship" in k for k, _ in weights_figures.distance_facts(alone)
     )
 
 
 def test_every_cell_names_a_scope_that_blends_its_group(found):
-    heat = weights_figures.heat(found, "sigma")[0].data[0]
+    heat = weights_figures.heat_map_figure(found, "sigma")[0].data[0]
     groups = {(r.module, r.layer) for r in found.groups}
     for i, line in enumerate(heat.customdata):
         for j, custom in enumerate(line):
@@ -82,14 +85,14 @@ def test_every_cell_names_a_scope_that_blends_its_group(found):
             if heat.z[i][j] is None:
                 assert at not in groups
                 continue
-            asked = weights_figures.scope_of(*at)
+            asked = weights_figures.cell_scope(*at)
             scope = Scope(asked["layers"], tuple(asked["modules"]))
             inside = {g for g in groups if scope.includes(*g)}
             assert inside == {at} or inside == {at, ("norm", None)}  # the final norm goes with its module
 
 
 def test_the_gauge_stands_between_published_pairs(found):
-    drawn, columns, rows = weights_figures.gauge(found, "<b>mine</b>")
+    drawn, columns, rows = weights_figures.gauge_figure(found, "<b>mine</b>")
     published, mine = drawn.data
     assert mine.x[0] == pytest.approx(100 * found.overall.relative_l2) and "&lt;b&gt;" in mine.hovertemplate
     assert (
@@ -106,7 +109,7 @@ def test_the_gauge_stands_between_published_pairs(found):
 
 
 def test_the_facts_and_the_slerp_note_are_computed(found):
-    facts = dict(weights_figures.facts(found))
+    facts = dict(weights_figures.distance_facts(found))
     assert (
         facts["Relative L2"] == f"{100 * found.overall.relative_l2:.2f} %"
         and "0.027" not in facts["σ"]
@@ -123,23 +126,25 @@ def test_a_pair_is_measured_once_and_read_back_from_the_home_folder(bench, monke
     calls = []
     real = weights_handlers.distances
     monkeypatch.setattr(weights_handlers, "distances", lambda *a: calls.append(1) or real(*a))
-    measuring = weights_handlers.Measuring()
-    last = list(weights_handlers.watch(measuring, bench))[-1]
-    again = list(weights_handlers.watch(measuring, bench))
-    elsewhere = list(weights_handlers.watch(weights_handlers.Measuring(), bench))  # another process of the same home
+    measuring = weights_handlers.Measurements()
+    last = list(weights_handlers.watch_measurement(measuring, bench))[-1]
+    again = list(weights_handlers.watch_measurement(measuring, bench))
+    elsewhere = list(
+        weights_handlers.watch_measurement(weights_handlers.Measurements(), bench)
+    )  # another process of the same home
     assert last["found"] is again[-1]["found"] and len(again) == 1 and len(calls) == 1
     assert repr(elsewhere[-1]["found"]) == repr(last["found"])
-    shown = json.loads(weights_handlers.board(bench, last))
+    shown = json.loads(weights_handlers.distances_board(bench, last))
     assert (
         shown["columns"][0] == "tensor"
         and len(shown["rows"]) == len(last["found"].tensors)
         and shown["gauge"] == last["found"].gauge
     )
-    assert json.loads(weights_handlers.heat(bench, last["found"], "nonsense"))["name"].startswith("sigma-")
+    assert json.loads(weights_handlers.heat_map_content(bench, last["found"], "nonsense"))["name"].startswith("sigma-")
 
 
 def test_progress_is_told_while_it_runs_and_a_fault_can_be_tried_again(bench, monkeypatch):
-    go, measuring = threading.Event(), weights_handlers.Measuring()
+    go, measuring = threading.Event(), weights_handlers.Measurements()
 
     def slow(parents, tell):
         tell(3, 12)
@@ -147,8 +152,8 @@ def test_progress_is_told_while_it_runs_and_a_fault_can_be_tried_again(bench, mo
         raise RuntimeError("device on fire")
 
     monkeypatch.setattr(weights_handlers, "distances", slow)
-    monkeypatch.setattr(weights_handlers, "TICK", 0.02)
-    states = weights_handlers.watch(measuring, bench)
+    monkeypatch.setattr(weights_handlers, "PROGRESS_INTERVAL_S", 0.02)
+    states = weights_handlers.watch_measurement(measuring, bench)
     state = next(states)
     while not state["done"]:
         state = next(states)
@@ -157,22 +162,24 @@ def test_progress_is_told_while_it_runs_and_a_fault_can_be_tried_again(bench, mo
     end = list(states)[-1]
     assert "RuntimeError" in end["error"] and end["ask"] == "Try again" and end["found"] is None
     monkeypatch.undo()
-    assert list(weights_handlers.watch(measuring, bench, True))[-1]["found"] is not None
+    assert list(weights_handlers.watch_measurement(measuring, bench, True))[-1]["found"] is not None
 
 
 def test_a_large_pair_waits_for_its_button(bench, monkeypatch):
-    monkeypatch.setattr(weights_handlers, "AT_ONCE", 10)
-    (state,) = weights_handlers.watch(measuring := weights_handlers.Measuring(), bench)
+    monkeypatch.setattr(weights_handlers, "AUTO_MEASURE_NUMBERS", 10)
+    (state,) = weights_handlers.watch_measurement(measuring := weights_handlers.Measurements(), bench)
     assert state["ask"] == "Measure this pair" and measuring.known(bench) is None
-    assert list(weights_handlers.watch(measuring, bench, True))[-1]["found"] is not None
+    assert list(weights_handlers.watch_measurement(measuring, bench, True))[-1]["found"] is not None
 
 
 def test_a_pair_without_weights_says_so():
-    (state,) = weights_handlers.watch(weights_handlers.Measuring(), FakeBench())
-    assert "nothing to measure" in state["error"] and weights_handlers.heat(FakeBench(), None, "sigma") == ""
+    (state,) = weights_handlers.watch_measurement(weights_handlers.Measurements(), FakeBench())
+    assert (
+        "nothing to measure" in state["error"] and weights_handlers.heat_map_content(FakeBench(), None, "sigma") == ""
+    )
 
 
 def test_numbers_that_are_none_stay_empty_in_the_table(pair):
     same = distances.distances(Parents(pair, (p := Parents.open(pair)).instruct, p.instruct, p.instruct))
-    columns, rows = weights_figures.table(same, same.tensors)
+    columns, rows = weights_figures.distance_table(same, same.tensors)
     assert rows[0][columns.index("kinship cosine")] is None and rows[0][columns.index("σ (%)")] == 0

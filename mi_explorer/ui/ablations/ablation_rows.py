@@ -46,7 +46,7 @@ OURS = {"task_arithmetic": "TA-Base", "ties": "TIES-Base"}  # both on the base t
 
 
 @dataclass(frozen=True)
-class Line:
+class AblationRow:
     """One line of the table. `ours` is a cell of `Summary.cells`; `theirs` holds mean, pass, vote, tokens, think (percent), k."""
 
     label: str
@@ -55,13 +55,13 @@ class Line:
     lam: float | None = None
 
 
-def cite(kind: str, beside: str) -> str:
+def citation_of(kind: str, beside: str) -> str:
     """Where the published numbers come from, to stand beside them."""
     n = QUESTIONS.get(beside.rpartition(" on ")[2])
     return f"Published: {source(TABLES[kind])}, {beside}" + (f" ({n} questions)" if n else "")
 
 
-def lines(kind: str, cells: Sequence[Mapping[str, Any]], beside: str) -> list[Line]:
+def ablation_rows(kind: str, cells: Sequence[Mapping[str, Any]], beside: str) -> list[AblationRow]:
     """Every cell of ours with its published counterpart, then what only the paper has. `beside` is one of `BESIDE[kind]`."""
     key_of = _layer_keys(cells) if kind == "layers" else KEYS[kind]
     theirs = PAPERS[kind](beside if beside in BESIDE[kind] else BESIDE[kind][0])
@@ -74,9 +74,9 @@ def lines(kind: str, cells: Sequence[Mapping[str, Any]], beside: str) -> list[Li
         name = str(cell["label"] or f"λ {cell['lambda']:g}")
         if kind == "layers" and key == (0, 3):
             name = "all layers and all else"
-        out.append(Line(f"{words}: {name}" if words else name, cell, found, cell["lambda"]))
+        out.append(AblationRow(f"{words}: {name}" if words else name, cell, found, cell["lambda"]))
     return out + [
-        Line(NAMED[kind](key), None, values)
+        AblationRow(NAMED[kind](key), None, values)
         for key, values in theirs.items()
         if key not in met and _worth(kind, key, met)
     ]

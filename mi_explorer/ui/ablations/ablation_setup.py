@@ -22,7 +22,7 @@ class AblationError(UserError):
 
 
 @dataclass(frozen=True)
-class Setup:
+class AblationSetup:
     """What the controls say; `of` checks it. `questions` of `task`, `samples` of each, at one λ (methods: published settings)."""
 
     kind: str
@@ -33,22 +33,22 @@ class Setup:
     cap: int = 512
 
     @staticmethod
-    def of(kind: Any, lam: Any, questions: Any, samples: Any, task: Any, cap: Any) -> "Setup":
+    def of(kind: Any, lam: Any, questions: Any, samples: Any, task: Any, cap: Any) -> "AblationSetup":
         """From the page. Raises `UserError` for what cannot be meant."""
         if kind not in ablations.KINDS:
             raise unknown("ablation", str(kind)[:40], ablations.KINDS)
         checked = Decoding(cap=cap if cap is not None else 0)
-        return Setup(
+        return AblationSetup(
             kind,
             Recipe(lam=lam).lam,
-            whole(questions, "Questions", 2_000),
-            whole(samples, "Samples", 64),
+            whole_number(questions, "Questions", 2_000),
+            whole_number(samples, "Samples", 64),
             str(task or "mini"),
             checked.cap,
         )
 
 
-def whole(x: Any, what: str, most: int) -> int:
+def whole_number(x: Any, what: str, most: int) -> int:
     """x as a whole number from 1 to `most`, or an `AblationError`."""
     try:
         n = int(x)
@@ -59,14 +59,14 @@ def whole(x: Any, what: str, most: int) -> int:
     return n
 
 
-def default(kind: str) -> Setup:
+def default_setup(kind: str) -> AblationSetup:
     """A sensible size for one click: under a minute or so on the embedded pair."""
-    return Setup(kind, 0.4 if kind == "decoding" else 0.8, 60 if kind != "methods" else 40)
+    return AblationSetup(kind, 0.4 if kind == "decoding" else 0.8, 60 if kind != "methods" else 40)
 
 
-def fitting(kind: str, pair: str, settings: Any, tasks: list[str]) -> Setup:
+def setup_for_pair(kind: str, pair: str, settings: Any, tasks: list[str]) -> AblationSetup:
     """The defaults for a pair: the embedded one has its own task and is terse, others need room to think."""
-    usual = default(kind)
+    usual = default_setup(kind)
     if pair == "mini":
         return usual
     wanted = str(getattr(settings, "task", "") or "mini")
@@ -74,14 +74,14 @@ def fitting(kind: str, pair: str, settings: Any, tasks: list[str]) -> Setup:
     return replace(usual, questions=30, samples=1, task=task, cap=min(4096, int(getattr(settings, "tokens", 4096))))
 
 
-def command(pair: str, setup: Setup) -> str:
+def ablation_command(pair: str, setup: AblationSetup) -> str:
     """The command line that does the same."""
     at = [] if setup.kind == "methods" else [lambda_option([setup.lam])]
     size = ["--questions", str(setup.questions), "--samples", str(setup.samples), "--cap", str(setup.cap)]
     return command_line("ablate", setup.kind, "--pair", pair, "--task", setup.task, *at, *size)
 
 
-def tasks(guard: Any) -> list[str]:
+def offered_tasks(guard: Any) -> list[str]:
     """The tasks by name that this page may ask."""
     from mi_explorer.tasks.registry import names, needs_hub
 

@@ -11,17 +11,17 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mi_explorer.ui.ablations.ablation_rows import Line
-from mi_explorer.ui.plotly_component import lambda_colour, plain
+from mi_explorer.ui.ablations.ablation_rows import AblationRow
+from mi_explorer.ui.plotly_component import label_text, lambda_colour
 
 PANELS = (("mean", "Accuracy, %"), ("think", "Think ratio, %"), ("length", "Tokens, % of {}"))
 GREY = "#767c89"
-GAP = 75  # pixels between panels that stand one below the other
+PANEL_GAP_PX = 75  # pixels between panels that stand one below the other
 CENTRED = [[0.0, "#b3681c"], [0.5, "#f4f4f4"], [1.0, "#2b6ca3"]]  # below and above the panel's mean
 Numbers = tuple[float | None, float | None, float | None]  # value and interval
 
 
-def ours(cell: Mapping[str, Any] | None, metric: str, full: float | None = None) -> Numbers:
+def own_value(cell: Mapping[str, Any] | None, metric: str, full: float | None = None) -> Numbers:
     """A measure of ours as (value, low, high): shares in percent, `length` in percent of `full` tokens; None where there is none."""
     if cell is None:
         return None, None, None
@@ -33,7 +33,7 @@ def ours(cell: Mapping[str, Any] | None, metric: str, full: float | None = None)
     return tuple(None if x is None else scale * x for x in (cell[name], low, high))  # type: ignore[return-value]
 
 
-def full_tokens(kind: str, lines: Sequence[Line]) -> float | None:
+def reference_tokens(kind: str, lines: Sequence[AblationRow]) -> float | None:
     """The mean tokens of ours that lengths are compared with: Thinking's, of backbones Instruct's; None if not measured."""
     for line in lines:
         cell = line.ours
@@ -46,21 +46,23 @@ def full_tokens(kind: str, lines: Sequence[Line]) -> float | None:
     return None
 
 
-def reference(kind: str) -> str:
+def length_reference(kind: str) -> str:
     """What lengths are compared with, in words."""
     return "the blend into Instruct" if kind == "backbone" else "Thinking's"
 
 
-def marks(kind: str, lines: Sequence[Line], cite: str, narrow: bool = False) -> go.Figure:
+def dots_figure(kind: str, lines: Sequence[AblationRow], cite: str, narrow: bool = False) -> go.Figure:
     """Three panels that share their rows: accuracy, think ratio, length; `narrow` puts them one below the other."""
-    full = full_tokens(kind, lines)
-    names = [plain(line.label) for line in lines]
-    titles = [title.format(reference(kind)) for _, title in PANELS]
+    full = reference_tokens(kind, lines)
+    names = [label_text(line.label) for line in lines]
+    titles = [title.format(length_reference(kind)) for _, title in PANELS]
     height = 3 * (90 + 26 * len(lines))
-    drawn, at = _panels(titles, narrow, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=GAP / height)
+    drawn, at = _panels(
+        titles, narrow, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=PANEL_GAP_PX / height
+    )
     for column, (metric, title) in enumerate(PANELS, start=1):
         mine: list[Any] = [
-            (name, line, *ours(line.ours, metric, full)) for name, line in zip(names, lines, strict=True)
+            (name, line, *own_value(line.ours, metric, full)) for name, line in zip(names, lines, strict=True)
         ]
         mine = [m for m in mine if m[2] is not None]
         drawn.add_scatter(
@@ -82,7 +84,7 @@ def marks(kind: str, lines: Sequence[Line], cite: str, narrow: bool = False) -> 
             x=[t[1] for t in theirs], y=[t[0] for t in theirs], mode="markers",
             name="published", legendgroup="theirs", showlegend=column == 1, cliponaxis=False,
             marker={"size": 11, "symbol": "diamond-open", "color": GREY, "line": {"width": 1.6}},
-            hovertemplate=f"%{{y}}<br><b>{title.split(',')[0]} %{{x:.1f}} %</b><br>{plain(cite)}<extra>published</extra>", **at(column),
+            hovertemplate=f"%{{y}}<br><b>{title.split(',')[0]} %{{x:.1f}} %</b><br>{label_text(cite)}<extra>published</extra>", **at(column),
         )  # fmt: skip
         drawn.update_xaxes(rangemode="tozero", ticksuffix=" %", **at(column))
     drawn.update_yaxes(
@@ -105,22 +107,25 @@ def _panels(titles: Sequence[str], narrow: bool, **more: Any) -> tuple[go.Figure
     return drawn, lambda panel: {"row": panel if narrow else 1, "col": 1 if narrow else panel}
 
 
-def _hover(line: Line, metric: str, numbers: Any) -> str:
+def _hover(line: AblationRow, metric: str, numbers: Any) -> str:
     value, low, high = numbers
     cell = line.ours or {}
     band = "" if low is None else f" [{low:.1f}, {high:.1f}]"
     tokens = f"<br>{cell['tokens']:,.1f} tokens" if metric == "length" else ""
-    return f"{plain(line.label)}<br><b>{value:.1f} %{band}</b>{tokens}<br>{cell['questions']} questions × {cell['samples']} samples"
+    return f"{label_text(line.label)}<br><b>{value:.1f} %{band}</b>{tokens}<br>{cell['questions']} questions × {cell['samples']} samples"
 
 
-def grid(
-    ours_: Sequence[Line], papers: Mapping[str, Sequence[Line]], cites: Mapping[str, str], narrow: bool = False
+def grid_figure(
+    ours_: Sequence[AblationRow],
+    papers: Mapping[str, Sequence[AblationRow]],
+    cites: Mapping[str, str],
+    narrow: bool = False,
 ) -> go.Figure:
     """Figure 4's form: temperature × top-p, one panel ours and one a published benchmark, each coloured against its own mean."""
     panels: list[tuple[str, dict[tuple[float, float], tuple[float, str]]]] = []
     mine = {}
     for line in ours_:
-        value, low, high = ours(line.ours, "mean")
+        value, low, high = own_value(line.ours, "mean")
         if line.ours and value is not None:
             band = "" if low is None else f" [{low:.1f}, {high:.1f}]"
             n = f"{line.ours['questions']} questions × {line.ours['samples']} samples"
@@ -135,10 +140,12 @@ def grid(
         for line in lines:
             t, p = (float(x) for x in line.label.removeprefix("T ").split(", top-p "))
             if line.theirs and line.theirs["mean"] is not None:
-                cells[t, p] = (line.theirs["mean"], f"<b>{line.theirs['mean']:.1f} %</b><br>{plain(cites[name])}")
+                cells[t, p] = (line.theirs["mean"], f"<b>{line.theirs['mean']:.1f} %</b><br>{label_text(cites[name])}")
         panels.append((f"published: {name.rpartition(' on ')[2]}", cells))
     height = 300 * max(1, len(panels))
-    drawn, place = _panels([name for name, _ in panels], narrow, horizontal_spacing=0.06, vertical_spacing=GAP / height)
+    drawn, place = _panels(
+        [name for name, _ in panels], narrow, horizontal_spacing=0.06, vertical_spacing=PANEL_GAP_PX / height
+    )
     bar: dict[str, Any] = {"title": {"text": "points from<br>the mean"}, "thickness": 12, "outlinewidth": 0}
     if narrow:
         bar |= {
@@ -180,9 +187,9 @@ def grid(
     return drawn
 
 
-def table(kind: str, lines: Sequence[Line]) -> tuple[list[str], list[list[Any]]]:
+def ablation_table(kind: str, lines: Sequence[AblationRow]) -> tuple[list[str], list[list[Any]]]:
     """The paper's own columns, ours (with 95 % intervals) and the published ones in turn; columns without a number are left out."""
-    full = full_tokens(kind, lines)
+    full = reference_tokens(kind, lines)
     k = next((line.ours["samples"] for line in lines if line.ours), None)
     paper_k = next((int(line.theirs["k"] or 0) for line in lines if line.theirs), None)
     at, paper_at = f"@{k}" if k else "", f"@{paper_k}" if paper_k else ""
@@ -193,7 +200,7 @@ def table(kind: str, lines: Sequence[Line]) -> tuple[list[str], list[list[Any]]]
             for name, title in (
                 ("think", "Think ratio"),
                 ("tokens", "Tokens"),
-                ("length", f"Length of {reference(kind)}"),
+                ("length", f"Length of {length_reference(kind)}"),
             )
         ),
     ]
@@ -201,7 +208,7 @@ def table(kind: str, lines: Sequence[Line]) -> tuple[list[str], list[list[Any]]]
     data: list[list[Any]] = [[line.label] for line in lines]
     for metric, here, there in wanted:
         unit = "" if metric == "tokens" else " (%)"
-        mine = [ours(line.ours, metric, full) for line in lines]
+        mine = [own_value(line.ours, metric, full) for line in lines]
         theirs = [line.theirs.get(metric) if line.theirs else None for line in lines]
         if any(m[0] is not None for m in mine):
             columns += [f"{here}{unit}", "95 % interval"]

@@ -22,25 +22,25 @@ from mi_explorer.studies.stats.summary import Summary, describe
 from mi_explorer.ui import cost_estimate, plotly_component
 from mi_explorer.ui.ablations import ablation_rows as lines
 from mi_explorer.ui.ablations import ablations_figures
-from mi_explorer.ui.ablations.ablation_setup import ABOUT, AblationError, Setup, command
-from mi_explorer.ui.ablations.workbenches import Benches
-from mi_explorer.ui.access.limits import MOST_RUNS, MOST_UNITS
-from mi_explorer.ui.study_library import Library, label
+from mi_explorer.ui.ablations.ablation_setup import ABOUT, AblationError, AblationSetup, ablation_command
+from mi_explorer.ui.ablations.workbenches import BackboneBenches
+from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, MAX_BACKGROUND_SAMPLES
+from mi_explorer.ui.study_library import StudyLibrary, study_label
 
 log = logging.getLogger(__name__)
 NOTHING = "Nothing of this kind is measured in this study yet. Run it; until then, the paper's numbers alone."
 
 
-class Ablations:
+class AblationHandlers:
     """The handlers of one page. `folder` holds the precomputed studies (default: those of the checkout)."""
 
     def __init__(self, page: Any, folder: Path | None = None) -> None:
         self.page = page
-        self.library = Library(lambda: page.bench().store, folder)
+        self.library = StudyLibrary(lambda: page.bench().store, folder)
         self._starting = threading.Lock()
 
     # -- planning ----------------------------------------------------------------------------------------------------
-    def plan(self, pair: str, setup: Setup) -> tuple[Plan, Any]:
+    def plan(self, pair: str, setup: AblationSetup) -> tuple[Plan, Any]:
         """The plan and its questions. Raises `UserError` for a pair without layers or base, or a task that cannot be had."""
         from mi_explorer.tasks.task import load_task
 
@@ -66,32 +66,32 @@ class Ablations:
             cells = ablations.methods(
                 lambda method: Recipe(name, method), decoding, (), None, bench.pair.base is not None
             )
-        plan = Plan(task, tuple(cells), len(items), setup.samples, setup.kind, command=command(name, setup))
+        plan = Plan(task, tuple(cells), len(items), setup.samples, setup.kind, command=ablation_command(name, setup))
         return plan, items
 
-    def name_of(self, pair: str, plan: Plan, setup: Setup) -> str:
+    def name_of(self, pair: str, plan: Plan, setup: AblationSetup) -> str:
         """The study's name: the same run finds its study again; another λ, other weights or another dtype make another one."""
         bench = self.page.bench(pair)
         lam = "" if setup.kind == "methods" else f"-{setup.lam:g}"
         return f"{plan.name}{lam}-{bench.fingerprint[:6]}-{bench.dtype}"
 
-    def estimate(self, pair: str, setup: Setup) -> str:
+    def estimate(self, pair: str, setup: AblationSetup) -> str:
         """What a run would cost, in words: samples, tokens, time."""
         plan, items = self.plan(pair, setup)
         if why := self._too_large(plan):
             return why
-        told = cost_estimate.estimate(plan, items, self.page.bench(pair), self.library, self.page.jobs).text
+        told = cost_estimate.page_cost(plan, items, self.page.bench(pair), self.library, self.page.jobs).text
         return f"{len(plan.cells)} blends × {len(items)} questions × {plan.samples} samples = {told}"
 
     def _too_large(self, plan: Plan) -> str:
         """Why a page that is open to the network does not run this; "" if it does."""
         size = len(plan.cells) * plan.questions * plan.samples
-        if not getattr(self.page.settings, "open", False) or size <= MOST_UNITS:
+        if not getattr(self.page.settings, "open", False) or size <= MAX_BACKGROUND_SAMPLES:
             return ""
-        return f"{size:,} samples are more than this page runs at a time ({MOST_UNITS:,}). On the command line: {plan.command}"
+        return f"{size:,} samples are more than this page runs at a time ({MAX_BACKGROUND_SAMPLES:,}). On the command line: {plan.command}"
 
     # -- running -----------------------------------------------------------------------------------------------------
-    def start(self, pair: str, setup: Setup) -> str:
+    def start(self, pair: str, setup: AblationSetup) -> str:
         """Run it in the background; the study's name. What the study has already is not made again. Raises `UserError`."""
         bench = self.page.bench(pair)
         if not hasattr(bench, "asker"):
@@ -103,11 +103,16 @@ class Ablations:
         for cell in plan.cells:
             if cell.recipe.pair == bench.pair.name:
                 bench.check(cell.recipe)
-        benches = Benches(bench)
+        benches = BackboneBenches(bench)
         name = self.name_of(pair, plan, setup)
         with self._starting:
-            if sum(j.state.running for j in self.page.jobs.all() if j.runner.plan.kind != "sweep") >= MOST_RUNS:
-                raise AblationError(f"{MOST_RUNS} ablations are running already. Stop one, or wait for its end.")
+            if (
+                sum(j.state.running for j in self.page.jobs.all() if j.runner.plan.kind != "sweep")
+                >= MAX_BACKGROUND_RUNS
+            ):
+                raise AblationError(
+                    f"{MAX_BACKGROUND_RUNS} ablations are running already. Stop one, or wait for its end."
+                )
             job = self.page.jobs.start(Runner(bench.store, plan, items, benches.get, name=name))
         threading.Thread(target=benches.close_after, args=(job,), name="backbones", daemon=True).start()
         return name
@@ -130,7 +135,7 @@ class Ablations:
         found = sorted(
             (i for i in self.library.studies() if i.plan.kind == kind), key=lambda i: name not in i.plan.pairs
         )
-        out = [(label(info), info.name) for info in found]
+        out = [(study_label(info), info.name) for info in found]
         waiting = [j.runner.name for j in self.page.jobs.all() if j.state.running and j.runner.plan.kind == kind]
         out = [(f"{n} · being made", n) for n in waiting if n not in {name for _, name in out}] + out
         return [*out, ("the published numbers alone", "")]
@@ -155,21 +160,21 @@ class Ablations:
             error = error or f"The study could not be read ({type(fault).__name__})."
         beside = beside if beside in lines.BESIDE[kind] else lines.BESIDE[kind][0]
         cells = summary.cells if summary and summary.info.plan.kind == kind else ()
-        found = lines.lines(kind, cells, beside)
-        columns, rows = ablations_figures.table(kind, found)
+        found = lines.ablation_rows(kind, cells, beside)
+        columns, rows = ablations_figures.ablation_table(kind, found)
         file = f"{kind}-{summary.info.name}" if summary else f"{kind}-published"
         drawn, narrow = (
             decoding_figure(found, small)
             if kind == "decoding"
-            else ablations_figures.marks(kind, found, lines.cite(kind, beside), small)
+            else ablations_figures.dots_figure(kind, found, lines.citation_of(kind, beside), small)
             for small in (False, True)
         )
         status, job = self._status(name)
         board = {
             "about": ABOUT[kind][1],
-            "caption": caption(summary) if cells and summary else NOTHING,
+            "caption": measured_caption(summary) if cells and summary else NOTHING,
             "sentence": summary.sentence if cells and summary else "",
-            "cite": citation(kind, beside),
+            "cite": citation_sentence(kind, beside),
             "status": message or status,
             "error": error or (job.state.error if job else ""),
             "done": job.state.progress.done + job.state.progress.reused if job and job.state.running else 0,
@@ -179,7 +184,7 @@ class Ablations:
             "name": file,
         }
         return {
-            "figure": plotly_component.content(drawn, columns, rows, file, narrow),
+            "figure": plotly_component.figure_content(drawn, columns, rows, file, narrow),
             "board": json.dumps(board, ensure_ascii=False, separators=(",", ":")),
             "running": bool(job and job.state.running),
             "samples": summary.info.samples if summary else 0,
@@ -209,16 +214,19 @@ class Ablations:
         return f"Running: {made}, {p.tokens_per_second:,.0f} tokens/s{eta}. It goes on when this tab is closed.", job
 
 
-def decoding_figure(found: Sequence[lines.Line], narrow: bool = False) -> Any:
+def decoding_figure(found: Sequence[lines.AblationRow], narrow: bool = False) -> Any:
     """Our grid between both published ones, whatever stands beside it in the table."""
     names = lines.BESIDE["decoding"]
-    papers = {name: lines.lines("decoding", (), name) for name in names}
-    return ablations_figures.grid(
-        [line for line in found if line.ours], papers, {name: lines.cite("decoding", name) for name in names}, narrow
+    papers = {name: lines.ablation_rows("decoding", (), name) for name in names}
+    return ablations_figures.grid_figure(
+        [line for line in found if line.ours],
+        papers,
+        {name: lines.citation_of("decoding", name) for name in names},
+        narrow,
     )
 
 
-def citation(kind: str, beside: str) -> str:
+def citation_sentence(kind: str, beside: str) -> str:
     """Whose the other numbers are, and how to read them."""
     shape = "Another model and another task: compare the shape, not the level."
     same = (
@@ -226,10 +234,10 @@ def citation(kind: str, beside: str) -> str:
         if kind == "methods"
         else ""
     )
-    return f"{lines.cite(kind, beside)}. {shape}{same}"
+    return f"{lines.citation_of(kind, beside)}. {shape}{same}"
 
 
-def caption(summary: Summary) -> str:
+def measured_caption(summary: Summary) -> str:
     """What the figures depend on: pair, task, sizes, decoding, numbers, whose they are."""
     s, plan = summary.settings, summary.info.plan
     cell = summary.rows[0].cell

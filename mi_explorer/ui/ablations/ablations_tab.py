@@ -11,20 +11,20 @@ from mi_explorer.errors import UserError
 from mi_explorer.ui import plotly_component
 from mi_explorer.ui.ablations import ablation_rows as lines
 from mi_explorer.ui.ablations import ablation_setup, ablations_handlers
-from mi_explorer.ui.context import Page
+from mi_explorer.ui.context import PageContext
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 20}
+QUIET_EVENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 20}
 # Names in quotes are the component's events for Gradio.
-ON_LOAD = "MI.ablation(element, { trigger, props, watch }); /* events: 'begin' */"
-TICK = 1.5  # seconds between two looks at a run
+BOARD_SCRIPT = "MI.ablation(element, { trigger, props, watch }); /* events: 'begin' */"
+POLL_INTERVAL_S = 1.5  # seconds between two looks at a run
 
 
-def fill(page: Page) -> None:
+def build_ablations_tab(page: PageContext) -> None:
     """Build the tab inside the current Gradio context."""
-    does = ablations_handlers.Ablations(page)
+    does = ablations_handlers.AblationHandlers(page)
     names = [(title, kind) for kind, (title, _) in ablation_setup.ABOUT.items()]
-    asked = ablation_setup.tasks(page.pairs.guard)
-    first = ablation_setup.default("layers")
+    asked = ablation_setup.offered_tasks(page.pairs.guard)
+    first = ablation_setup.default_setup("layers")
     kind = gr.Radio(names, value="layers", show_label=False, container=False, elem_id="ablation-kind")
     with gr.Row(equal_height=True):
         lam = gr.Number(first.lam, label="λ", minimum=-1, maximum=2, step=0.05, min_width=90, elem_id="ablation-lambda")
@@ -46,37 +46,37 @@ def fill(page: Page) -> None:
         beside = gr.Dropdown(
             list(lines.BESIDE["layers"]), label="Published beside it", scale=2, elem_id="ablation-beside"
         )
-    chart = plotly_component.component("An ablation, ours beside the published", 430, elem_id="ablation-figure")
+    chart = plotly_component.figure_component("An ablation, ours beside the published", 430, elem_id="ablation-figure")
     board = gr.HTML(
         value=None,
         html_template="<div></div>",
-        js_on_load=ON_LOAD,
+        js_on_load=BOARD_SCRIPT,
         apply_default_css=False,
         padding=False,
         elem_id="ablation-board",
         content="",
     )
-    timer = gr.Timer(TICK, active=False)
+    timer = gr.Timer(POLL_INTERVAL_S, active=False)
     size = [kind, lam, questions, samples, task, cap]
     drawn = [chart, board, stop, timer]
 
     def updates(found: dict[str, Any]) -> list[Any]:
         busy = found["running"]
         return [
-            plotly_component.shown(found["figure"]),
+            plotly_component.figure_update(found["figure"]),
             gr.HTML(content=found["board"]),
             gr.Button(interactive=busy),
-            gr.Timer(TICK, active=busy),
+            gr.Timer(POLL_INTERVAL_S, active=busy),
         ]
 
     def price(pair: str, *values: Any) -> str:
         try:
-            return does.estimate(pair, ablation_setup.Setup.of(*values))
+            return does.estimate(pair, ablation_setup.AblationSetup.of(*values))
         except UserError as error:
             return str(error)
 
     def open_kind(pair: str, which: str) -> list[Any]:
-        usual = ablation_setup.fitting(which, page.bench(pair).pair.name, page.settings, asked)
+        usual = ablation_setup.setup_for_pair(which, page.bench(pair).pair.name, page.settings, asked)
         values = (which, usual.lam, usual.questions, usual.samples, usual.task, usual.cap)
         chosen, papers = does.first(which, pair), list(lines.BESIDE[which])
         return [
@@ -93,7 +93,7 @@ def fill(page: Page) -> None:
     def go(pair: str, paper: str, name: str, *values: Any) -> list[Any]:
         which = values[0]
         try:
-            name = does.start(pair, ablation_setup.Setup.of(*values))
+            name = does.start(pair, ablation_setup.AblationSetup.of(*values))
         except UserError as error:
             return [gr.skip(), *updates(does.show(which, name or "", paper, error=str(error)))]
         return [gr.Dropdown(does.choices(which, pair), value=name), *updates(does.show(which, name, paper))]
@@ -107,17 +107,17 @@ def fill(page: Page) -> None:
         return [ended, *updates(found)]
 
     opened = [lam, questions, samples, task, cap, cost, study, beside, *drawn]
-    board.begin(begin, [page.pair, *size], opened, **QUIET)
-    kind.input(open_kind, [page.pair, kind], opened, **QUIET)
+    board.begin(begin, [page.pair, *size], opened, **QUIET_EVENT)
+    kind.input(open_kind, [page.pair, kind], opened, **QUIET_EVENT)
     gr.on(
         [x.input for x in (lam, questions, samples, task, cap)],
         price,
         [page.pair, *size],
         cost,
         trigger_mode="always_last",
-        **QUIET,
+        **QUIET_EVENT,
     )
-    gr.on([study.input, beside.input], show, [kind, study, beside], drawn, **QUIET)
-    run.click(go, [page.pair, beside, study, *size], [study, *drawn], **QUIET)
-    stop.click(halt, study, None, **QUIET)
-    timer.tick(tick, [page.pair, kind, study, beside], [study, *drawn], trigger_mode="once", **QUIET)
+    gr.on([study.input, beside.input], show, [kind, study, beside], drawn, **QUIET_EVENT)
+    run.click(go, [page.pair, beside, study, *size], [study, *drawn], **QUIET_EVENT)
+    stop.click(halt, study, None, **QUIET_EVENT)
+    timer.tick(tick, [page.pair, kind, study, beside], [study, *drawn], trigger_mode="once", **QUIET_EVENT)

@@ -6,7 +6,7 @@ from mi_explorer.studies.jobs import Job
 from mi_explorer.ui.ablations.ablation_setup import AblationError
 
 
-class Benches:
+class BackboneBenches:
     """The workbenches of one run: the page's own, and one more for a pair with another backbone, closed at the end."""
 
     def __init__(self, bench: Any) -> None:

@@ -16,17 +16,21 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.tasks.registry import needs_hub
 
 ANYWHERE = "*"
-POLICIES = ("fixed", "presets", "any")  # only the pair it started with; those of pairs.yaml; also folders and hub ids
-TASK_FILES = (".jsonl", ".csv")
-MOST_LINKS = 10_000  # files of a checkpoint folder that are looked at
+PAIR_POLICIES = (
+    "fixed",
+    "presets",
+    "any",
+)  # only the pair it started with; those of pairs.yaml; also folders and hub ids
+TASK_FILE_ENDINGS = (".jsonl", ".csv")
+MAX_CHECKPOINT_FILES = 10_000  # files of a checkpoint folder that are looked at
 
 
-class GuardError(UserError):
+class AccessError(UserError):
     """Something outside asked for what the operator of this page does not allow."""
 
 
 @dataclass(frozen=True)
-class Guard:
+class AccessPolicy:
     """What visitors may name. `pairs`: a policy, or names of presets with commas; `folders`: `("*",)` is anywhere.
 
     `first` is the pair that the page started with and `asked` its task: the operator chose them, so they are always allowed.
@@ -41,13 +45,13 @@ class Guard:
     @property
     def policy(self) -> str:
         """The policy as the page knows it; a list of names is a choice of presets."""
-        return self.pairs if self.pairs in POLICIES else "presets"
+        return self.pairs if self.pairs in PAIR_POLICIES else "presets"
 
     def offered(self) -> tuple[Pair, ...]:
         """The presets that visitors may choose, `first` left out."""
         if self.pairs == "fixed":
             return ()
-        names = None if self.pairs in POLICIES else set(self.pairs.split(","))
+        names = None if self.pairs in PAIR_POLICIES else set(self.pairs.split(","))
         return tuple(
             p
             for p in list_pairs()
@@ -63,7 +67,7 @@ class Guard:
             allowed = {"fixed": "only the loaded pair", "presets": "presets only"}[self.policy]
             if text in {p.name for p in list_pairs()} and self.pairs == "presets":
                 allowed = "nothing from the hub"
-            raise GuardError(f"This page does not open {text[:80]!r}: its operator allows {allowed}.")
+            raise AccessError(f"This page does not open {text[:80]!r}: its operator allows {allowed}.")
         pair = get_pair(text)
         for part in filter(None, (pair.instruct, pair.thinking, pair.base)):
             self.checkpoint(part)
@@ -78,7 +82,7 @@ class Guard:
         if looks_local or os.path.isdir(text):
             self._links(self.path(text, "a model"))
         elif not self.hub:
-            raise GuardError(f"This page does not open {text[:80]!r}: its operator allows nothing from the hub.")
+            raise AccessError(f"This page does not open {text[:80]!r}: its operator allows nothing from the hub.")
 
     def task(self, name: object) -> str:
         """A task's name that visitors may give: files only from allowed folders, hub data only where the hub is allowed."""
@@ -88,10 +92,10 @@ class Guard:
         head, at, tail = text.partition("@")
         if at:
             return f"{head}@{self.path(tail, 'a task')}"
-        if text.lower().endswith(TASK_FILES) or "/" in text or "\\" in text:
+        if text.lower().endswith(TASK_FILE_ENDINGS) or "/" in text or "\\" in text:
             return str(self.path(text, "a task"))
         if not self.hub and needs_hub(text):
-            raise GuardError(
+            raise AccessError(
                 f"This page does not fetch the task {text[:80]!r}: its operator allows nothing from the hub."
             )
         return text
@@ -110,7 +114,7 @@ class Guard:
     def _inside(self, text: object, what: str, more: Sequence[str]) -> Path:
         raw = str(text)
         if "\x00" in raw or len(raw) > 4000 or not raw.strip():
-            raise GuardError(f"This is not the path of {what}: {raw[:40]!r}.")
+            raise AccessError(f"This is not the path of {what}: {raw[:40]!r}.")
         real = Path(os.path.realpath(os.path.expanduser(raw)))
         if ANYWHERE not in self.folders and not any(
             real == Path(f) or Path(f) in real.parents for f in (*self.folders, *more)
@@ -118,7 +122,7 @@ class Guard:
             why = (
                 "outside the folders that its operator allows" if self.folders else "and its operator allows no folders"
             )
-            raise GuardError(f"This page does not open {raw[:120]!r} as {what}: it is a path {why}.")
+            raise AccessError(f"This page does not open {raw[:120]!r} as {what}: it is a path {why}.")
         return real
 
     def _links(self, folder: Path) -> None:
@@ -127,8 +131,10 @@ class Guard:
             return
         cache = os.path.realpath(_hub_cache())
         for place, entry in enumerate(os.scandir(folder)):
-            if place >= MOST_LINKS:
-                raise GuardError(f"{folder.name!r} holds more than {MOST_LINKS:,} files; that is no checkpoint.")
+            if place >= MAX_CHECKPOINT_FILES:
+                raise AccessError(
+                    f"{folder.name!r} holds more than {MAX_CHECKPOINT_FILES:,} files; that is no checkpoint."
+                )
             real = os.path.realpath(entry.path)
             if entry.is_symlink() and not real.startswith(cache + os.sep):
                 self.path(real, "a part of a model")

@@ -14,11 +14,11 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
 
-MOST_UNITS = (
+MAX_BACKGROUND_SAMPLES = (
     5_000  # samples of one sweep or ablation on a page that is open to the network; more belong to the command line
 )
-WAITING = 24  # requests of one visitor that may wait for a turn, whatever they are
-MOST_RUNS = 2  # such runs that it keeps going at a time
+MAX_WAITING_REQUESTS = 24  # requests of one visitor that may wait for a turn, whatever they are
+MAX_BACKGROUND_RUNS = 2  # such runs that it keeps going at a time
 
 
 class LimitError(UserError):
@@ -33,7 +33,7 @@ class Visitor:
     address: str = ""
 
 
-def visitor(request: Any, session: Any = None) -> Visitor:
+def visitor_of(request: Any, session: Any = None) -> Visitor:
     """The visitor of a request with `client.host`; of the session that is given, or that the request knows (`gr.Request`)."""
     known = session if session is not None else getattr(request, "session_hash", None)
     return Visitor(str(known or "")[:64], str(getattr(getattr(request, "client", None), "host", None) or ""))
@@ -80,7 +80,7 @@ class Limits:
         others = list(others)
         mine = sum(other.session == who.session for other in others) if who.session else 0
         near = sum(other.address == who.address for other in others) if who.address and self.address_runs else 0
-        if mine >= WAITING or near >= max(WAITING, self.address_runs):
+        if mine >= MAX_WAITING_REQUESTS or near >= max(MAX_WAITING_REQUESTS, self.address_runs):
             raise LimitError("Many requests of yours are waiting already. Try again when they are done.")
 
     def held(self, who: Visitor) -> int:

@@ -15,21 +15,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mi_explorer.ui.access.access_policy import ANYWHERE
-from mi_explorer.ui.access.limits import LimitError, Limits, visitor
+from mi_explorer.ui.access.limits import LimitError, Limits, visitor_of
 from mi_explorer.ui.access.settings import LOOPBACK, Settings
 
 log = logging.getLogger(__name__)
-BODY = 4_000_000  # bytes of a request that is no upload: a question, a recipe, a run's state
-SLACK = 65_536  # what a form puts around a file
+MAX_BODY_BYTES = 4_000_000  # bytes of a request that is no upload: a question, a recipe, a run's state
+FORM_OVERHEAD_BYTES = 65_536  # what a form puts around a file
 # Nothing is fetched from, or sent to, another host, whatever gets into the page. Gradio's own scripts are inline and evaluate templates.
-CONTENT = (
+CONTENT_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; media-src 'self' data: blob:; worker-src 'self' blob:; connect-src 'self' data: blob:; object-src 'none'; "
     "base-uri 'self'; form-action 'self'"
 )
-ATTEMPTS, MINUTE = 20, 60.0  # passwords that one network address may send, and the seconds in which
-CALLS = 32  # calls of server functions (scores, preflights, …) of one network address at a time, where addresses are limited
-REST, PATIENCE = 16_000_000, 2.0  # bytes and seconds of a refused body that are still taken in, and thrown away
+MAX_PASSWORDS, PASSWORD_WINDOW_S = 20, 60.0  # passwords that one network address may send, and the seconds in which
+MAX_CALLS_PER_ADDRESS = 32  # calls of server functions (scores, preflights, …) of one network address at a time, where addresses are limited
+DISCARD_BYTES, DISCARD_S = (
+    16_000_000,
+    2.0,
+)  # bytes and seconds of a refused body that are still taken in, and thrown away
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -40,14 +43,14 @@ class _TooLarge(Exception):
     """More came than the headers said or the limit allows."""
 
 
-class Gate:
+class AccessMiddleware:
     """ASGI middleware; `settings` say what is allowed."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.calls: Counter[str] = Counter()
         self.attempts: dict[str, deque[float]] = {}  # when each address sent a password, the last minute's
-        self.headers = [(name.lower().encode(), value.encode()) for name, value in headers(settings).items()]
+        self.headers = [(name.lower().encode(), value.encode()) for name, value in security_headers(settings).items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -69,8 +72,8 @@ class Gate:
         given = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
         refused = self._refused(scope, given)
         if refused:
-            await discard(receive)
-            await answer(out, *refused)
+            await discard_body(receive)
+            await send_text(out, *refused)
             return
         host = (scope.get("client") or ("",))[0]
         if (
@@ -79,12 +82,12 @@ class Gate:
             and scope["path"].rstrip("/").endswith("/login")
             and self._guesses(host)
         ):
-            await discard(receive)
-            await answer(out, 429, "Too many passwords came from your network address. Try again in a minute.")
+            await discard_body(receive)
+            await send_text(out, 429, "Too many passwords came from your network address. Try again in a minute.")
             return
         counts = scope["path"].rstrip("/").endswith("/component_server") and self.settings.address_runs > 0
-        if counts and self.calls[host] >= CALLS:
-            await answer(
+        if counts and self.calls[host] >= MAX_CALLS_PER_ADDRESS:
+            await send_text(
                 out, 429, "Many requests from your network address are being answered already. Try again in a moment."
             )
             return
@@ -103,16 +106,16 @@ class Gate:
             await self.app(scope, counted, out)
         except _TooLarge:
             if not started:
-                await discard(receive)
-                await answer(out, 413, f"This request is larger than {limit:,} bytes.")
+                await discard_body(receive)
+                await send_text(out, 413, f"This request is larger than {limit:,} bytes.")
         except Exception as error:
             if started:
                 raise
             if type(error).__name__ == "FnIndexInferError":  # Gradio's own, for an endpoint that is none
-                await answer(out, 404, "There is no such endpoint.")
+                await send_text(out, 404, "There is no such endpoint.")
                 return
             log.exception("A request failed")
-            await answer(out, 500, "Something broke on the server.")
+            await send_text(out, 500, "Something broke on the server.")
         finally:
             self.calls[host] -= counts
             if not self.calls[host]:
@@ -122,9 +125,9 @@ class Gate:
         """Note that a password comes from this address; whether it sends more of them than somebody who mistypes."""
         now = time.monotonic()
         if len(self.attempts) > 10_000:
-            self.attempts = {h: sent for h, sent in self.attempts.items() if sent[-1] > now - MINUTE}
-        sent = self.attempts.setdefault(host, deque(maxlen=ATTEMPTS))
-        if len(sent) == ATTEMPTS and sent[0] > now - MINUTE:
+            self.attempts = {h: sent for h, sent in self.attempts.items() if sent[-1] > now - PASSWORD_WINDOW_S}
+        sent = self.attempts.setdefault(host, deque(maxlen=MAX_PASSWORDS))
+        if len(sent) == MAX_PASSWORDS and sent[0] > now - PASSWORD_WINDOW_S:
             return True
         sent.append(now)
         return False
@@ -133,7 +136,7 @@ class Gate:
         """Status and words of a request that is not let in; None lets it in."""
         if not self.settings.open and ANYWHERE not in self.settings.hosts:
             known = {*LOOPBACK, "[::1]", *self.settings.hosts}
-            if name_of(given.get(b"host", "")) not in known:
+            if host_name(given.get(b"host", "")) not in known:
                 return (
                     421,
                     "This page answers on its loopback address only. Its operator can name other hosts with --hosts.",
@@ -154,32 +157,32 @@ class Gate:
     def _limit(self, scope: Scope) -> int:
         """Bytes that this request may have."""
         if "/upload" not in scope["path"] or scope["method"] != "POST":
-            return BODY
-        return self.settings.upload * 1_000_000 + SLACK if self.settings.upload else 0
+            return MAX_BODY_BYTES
+        return self.settings.upload * 1_000_000 + FORM_OVERHEAD_BYTES if self.settings.upload else 0
 
 
-def name_of(host: str) -> str:
+def host_name(host: str) -> str:
     """The host name of a Host header, without its port."""
     host = host.strip().lower()
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
-def headers(settings: Settings) -> dict[str, str]:
+def security_headers(settings: Settings) -> dict[str, str]:
     """What every answer says to browsers: no type guessing, nothing to other hosts (the address holds the question), who may frame."""
     frames = {"self": "'self'", "none": "'none'"}.get(settings.frames, settings.frames)
     made = {
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "same-origin",
-        "Content-Security-Policy": f"{CONTENT}; frame-ancestors {frames}",
+        "Content-Security-Policy": f"{CONTENT_POLICY}; frame-ancestors {frames}",
     }
     if settings.frames in ("self", "none"):  # the older header knows no list of origins
         made["X-Frame-Options"] = "SAMEORIGIN" if settings.frames == "self" else "DENY"
     return made
 
 
-async def discard(receive: Receive) -> None:
+async def discard_body(receive: Receive) -> None:
     """Take in what the client is still sending, within bounds: closing earlier resets the connection, and the answer is never seen."""
-    left, end = REST, time.monotonic() + PATIENCE
+    left, end = DISCARD_BYTES, time.monotonic() + DISCARD_S
     while left > 0:
         try:
             message = await asyncio.wait_for(receive(), max(0.0, end - time.monotonic()))
@@ -190,7 +193,7 @@ async def discard(receive: Receive) -> None:
             return
 
 
-async def answer(send: Send, status: int, words: str) -> None:
+async def send_text(send: Send, status: int, words: str) -> None:
     """A short plain answer."""
     body = words.encode()
     start = [
@@ -202,7 +205,7 @@ async def answer(send: Send, status: int, words: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def hold_back(queue: Any, limits: Limits) -> None:
+def limit_waiting_requests(queue: Any, limits: Limits) -> None:
     """Let Gradio's queue take only so many waiting requests of one visitor, so that nobody can fill it alone.
 
     `queue` is the queue of a `gr.Blocks`: its `push` is asked first whether this visitor has too many there.
@@ -214,7 +217,8 @@ def hold_back(queue: Any, limits: Limits) -> None:
         there = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
         try:
             limits.waiting(
-                visitor(request, body.session_hash), [visitor(event.request, event.session_hash) for event in there]
+                visitor_of(request, body.session_hash),
+                [visitor_of(event.request, event.session_hash) for event in there],
             )
         except LimitError as error:
             return False, str(error), "error"
@@ -223,22 +227,22 @@ def hold_back(queue: Any, limits: Limits) -> None:
     queue.push = guarded
 
 
-def protect(app: Any, settings: Settings, limits: Limits) -> dict[str, Any]:
+def launch_options(app: Any, settings: Settings, limits: Limits) -> dict[str, Any]:
     """What `launch` needs for these settings; also puts the limits on the queue of `app` (a `gr.Blocks` after `.queue()`)."""
     from starlette.middleware import Middleware
 
-    hold_back(app._queue, limits)
+    limit_waiting_requests(app._queue, limits)
     users = dict(settings.auth)
     return {
-        "app_kwargs": {"middleware": [Middleware(Gate, settings=settings)]},
+        "app_kwargs": {"middleware": [Middleware(AccessMiddleware, settings=settings)]},
         "max_file_size": max(settings.upload, 1) * 1_000_000,
-        "auth": functools.partial(known, users) if users else None,
+        "auth": functools.partial(password_matches, users) if users else None,
         "auth_message": "This page asks for a name and a password; its operator gives them." if users else None,
         "enable_monitoring": False,
     }
 
 
-def known(users: dict[str, str], name: str, password: str) -> bool:
+def password_matches(users: dict[str, str], name: str, password: str) -> bool:
     """Whether this is a user's password, in a time that does not tell how much of it was right."""
     expected = users.get(name)
     right = hmac.compare_digest((expected or "").encode(), password.encode())

@@ -15,7 +15,7 @@ from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.ui import spaces
-from mi_explorer.ui.access.access_policy import ANYWHERE, POLICIES
+from mi_explorer.ui.access.access_policy import ANYWHERE, PAIR_POLICIES
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SPACE_FRAMES = "https://huggingface.co https://*.hf.space"
@@ -107,7 +107,7 @@ OPTIONS = (
 GRADIO = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
 
 
-def read(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+def read_settings(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Flags first, then `MI_EXPLORER_<NAME>`, then Gradio's server name and port, then a Space's own, then the defaults. Raises `SettingsError`."""
     parsed = vars(_parser().parse_args(arguments))
     given: dict[str, str] = {}
@@ -125,7 +125,7 @@ def read(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         )
         if text is not None and text.strip():
             given[option.name] = text.strip()
-    given = {**spaces.defaults(environment), **given}
+    given = {**spaces.space_defaults(environment), **given}
     here = given.get("host", "127.0.0.1") in LOOPBACK
     if not here:  # an open page starts closed: nobody loads models or names folders unless it is told so
         given = {"pairs": "fixed", "hub": "no", "folders": "none", "address_runs": "64", **given}
@@ -177,7 +177,7 @@ def _dtype(option: Option, text: str) -> str:
 
 
 def _pairs(option: Option, text: str) -> str:
-    if text in POLICIES:
+    if text in PAIR_POLICIES:
         return text
     from mi_explorer.pairs import list_pairs
 
@@ -270,7 +270,7 @@ CHECKS: Mapping[str, Any] = {
 # -- what the operator is told ------------------------------------------------------------------------------------------
 
 
-def notes(settings: Settings) -> tuple[str, ...]:
+def startup_notes(settings: Settings) -> tuple[str, ...]:
     """What an operator should know at start, one sentence each; empty on the loopback address."""
     if not settings.open:
         return ()
@@ -286,7 +286,7 @@ def notes(settings: Settings) -> tuple[str, ...]:
     return tuple(made)
 
 
-def table() -> str:
+def settings_table() -> str:
     """The settings as the Markdown table of README.md."""
     rows = [f"| `{o.flag}` | `{o.variable}` | {o.default} | {o.text.replace('|', chr(92) + '|')} |" for o in OPTIONS]
     return "\n".join(["| flag | variable | default | meaning |", "|---|---|---|---|", *rows])
@@ -307,4 +307,4 @@ def check_port(host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    print(table())
+    print(settings_table())

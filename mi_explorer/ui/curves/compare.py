@@ -12,8 +12,8 @@ from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.metrics import Estimate, Measures
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.ui.curves.curve import Curve
-from mi_explorer.ui.curves.curves_figures import CURVE_COLOURS, DASHES, SYMBOLS, Figure, faint, lam_axis
-from mi_explorer.ui.plotly_component import lambda_colour, plain
+from mi_explorer.ui.curves.curves_figures import CURVE_COLOURS, DASHES, SYMBOLS, Figure, lambda_axis, transparent
+from mi_explorer.ui.plotly_component import label_text, lambda_colour
 
 METRICS = ("mean", "think_ratio", "tokens")
 PANELS = (("mean", "Δ accuracy (points)", 100.0), ("tokens", "Δ tokens", 1.0))
@@ -69,7 +69,7 @@ def _difference(measures: Measures, curve: Curve, place: int, reference: Curve, 
     return Difference(curve, reference, place, tuple(points), message)
 
 
-def figure(found: Sequence[Difference]) -> Figure | None:
+def difference_figure(found: Sequence[Difference]) -> Figure | None:
     """Differences over λ with 95 % bands of the paired difference; None where there is nothing to draw."""
     found = [d for d in found if d.points]
     if not found:
@@ -77,7 +77,7 @@ def figure(found: Sequence[Difference]) -> Figure | None:
     data: list[dict[str, Any]] = []
     for d in found:
         look = d.place % len(DASHES)
-        name, colour = plain(d.curve.name), CURVE_COLOURS[look]
+        name, colour = label_text(d.curve.name), CURVE_COLOURS[look]
         for panel, (metric, _, scale) in enumerate(PANELS):
             axis = f"y{panel + 1}" if panel else "y"
             points = [p for p in d.points if p[metric].value == p[metric].value]
@@ -87,7 +87,7 @@ def figure(found: Sequence[Difference]) -> Figure | None:
             data.append({
                 "type": "scatter", "x": [*xs, *reversed(xs)], "yaxis": axis, "fill": "toself", "mode": "lines", "line": {"width": 0},
                 "y": [*(scale * p[metric].high for p in sure), *(scale * p[metric].low for p in reversed(sure))],
-                "fillcolor": faint(colour, 0.16), "hoverinfo": "skip", "showlegend": False, "legendgroup": name,
+                "fillcolor": transparent(colour, 0.16), "hoverinfo": "skip", "showlegend": False, "legendgroup": name,
             })  # fmt: skip
             data.append({
                 "type": "scatter", "x": lams, "y": [scale * p[metric].value for p in points], "yaxis": axis, "mode": "lines+markers", "name": name,
@@ -95,10 +95,10 @@ def figure(found: Sequence[Difference]) -> Figure | None:
                 "marker": {"color": [lambda_colour(x) for x in lams], "size": 8, "symbol": SYMBOLS[look], "line": {"color": colour, "width": 1}},
                 "hovertext": [f"<b>λ {p['lambda']:g}</b> · {name}<br>{_words(p[metric], scale)}" for p in points], "hoverinfo": "text",
             })  # fmt: skip
-    reference = plain(found[0].reference.name)
+    reference = label_text(found[0].reference.name)
     layout = {
         "title": {"text": f"Minus “{reference}”, paired", "font": {"size": 14}},
-        "xaxis": {"title": {"text": "λ"}, "anchor": "y2", **lam_axis([d.curve for d in found])},
+        "xaxis": {"title": {"text": "λ"}, "anchor": "y2", **lambda_axis([d.curve for d in found])},
         "yaxis": {"title": {"text": PANELS[0][1]}, "domain": [0.54, 1], "anchor": "x", "zeroline": True, "zerolinewidth": 2},
         "yaxis2": {"title": {"text": PANELS[1][1]}, "domain": [0, 0.48], "anchor": "x", "zeroline": True, "zerolinewidth": 2},
         "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, "margin": {"l": 62, "r": 16, "t": 70, "b": 46},

@@ -3,7 +3,7 @@
 from mi_explorer.studies.stats.efficiency import best_within
 from mi_explorer.studies.stats.metrics import Measures
 from mi_explorer.ui.curves.curve import Curve
-from mi_explorer.ui.curves.curves_figures import shown, sizes
+from mi_explorer.ui.curves.curves_figures import sample_sizes, value_text
 
 
 def part(curve: Curve) -> Measures:
@@ -18,7 +18,7 @@ def default_budget(curve: Curve) -> int | None:
     return round(0.85 * curve.full) if curve.full and not curve.published else None
 
 
-def budget(curve: Curve, tokens: float) -> str:
+def budget_sentence(curve: Curve, tokens: float) -> str:
     """The most accurate λ of at most `tokens` mean tokens against λ = 1 with the paired interval, or that none can be told apart."""
     if curve.published:
         return ""
@@ -31,11 +31,11 @@ def budget(curve: Curve, tokens: float) -> str:
         least = min(curve.points, key=lambda p: p["tokens"])
         return f"{curve.name}: no measured λ stays within {tokens:,.0f} tokens; the cheapest, λ {least['lambda']:g}, takes {least['tokens']:,.1f}."
     at = curve.points[best]
-    found = f"λ {at['lambda']:g}: {shown(at, 'mean')} right with {shown(at, 'tokens', False)}"
+    found = f"λ {at['lambda']:g}: {value_text(at, 'mean')} right with {value_text(at, 'tokens', False)}"
     if thinking is None or gap is None:
-        return f"{curve.name}: best within {tokens:,.0f} tokens is {found} ({sizes(at)}). λ = 1 was not measured, so nothing is compared with it."
+        return f"{curve.name}: best within {tokens:,.0f} tokens is {found} ({sample_sizes(at)}). λ = 1 was not measured, so nothing is compared with it."
     if best == thinking:
-        return f"{curve.name}: within {tokens:,.0f} tokens nothing beats λ 1 itself: {shown(at, 'mean')} right ({sizes(at)})."
+        return f"{curve.name}: within {tokens:,.0f} tokens nothing beats λ 1 itself: {value_text(at, 'mean')} right ({sample_sizes(at)})."
     able = [i for i, p in enumerate(curve.points) if p["tokens"] <= tokens and i != thinking and p["mean"] is not None]
     gaps = {i: measures.paired(i, thinking, "mean") for i in able}
     paired = f"{100 * gap.value:+.1f} points [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}] against λ = 1, paired over {gap.questions:,} questions"

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mi_explorer.ui.curves.curve import Curve
-from mi_explorer.ui.explore.rail import bands
-from mi_explorer.ui.plotly_component import PURPLE, RIGHT, lambda_colour, plain
+from mi_explorer.ui.explore.rail import stage_bands
+from mi_explorer.ui.plotly_component import PURPLE, RIGHT, label_text, lambda_colour
 
 Figure = tuple[dict[str, Any], list[str], list[list[Any]]]
 
@@ -34,19 +34,19 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     ("overthinking", (("overthinking", "share of tokens after the first right answer", "solid"),)),
 )
 STAGE_FILL = {1: "rgba(0,114,178,.05)", 2: "rgba(204,121,167,.13)", 3: "rgba(213,94,0,.05)"}
-GAP = 0.035  # between panels, of the height
-DIFFERENT = 0.005  # strict and lenient think ratios that differ by less are one
-SURE = 0.95
+PANEL_GAP = 0.035  # between panels, of the height
+MIN_RATIO_DIFFERENCE = 0.005  # strict and lenient think ratios that differ by less are one
+SURE_PROBABILITY = 0.95
 
 
-def relative(curves: Sequence[Curve]) -> bool:
+def needs_relative_tokens(curves: Sequence[Curve]) -> bool:
     """Whether tokens must be shown relative to λ = 1: several pairs, tasks or papers have no common scale."""
     return len({curve.what for curve in curves}) > 1
 
 
-def multiples(curves: Sequence[Curve]) -> Figure:
+def panels_figure(curves: Sequence[Curve]) -> Figure:
     """Accuracy, think ratio, tokens and overthinking over λ: lines with interval bands, and the first curve's stages."""
-    relate = relative(curves)
+    relate = needs_relative_tokens(curves)
     panels = [(title, metrics) for title, metrics in PANELS if any(_value(c, p.get(metrics[0][0]), metrics[0][0], relate) is not None
                                                                    for c in curves for p in c.points)]  # fmt: skip
     data: list[dict[str, Any]] = []
@@ -54,14 +54,14 @@ def multiples(curves: Sequence[Curve]) -> Figure:
         "xaxis": {
             "title": {"text": "λ (0 Instruct, 1 Thinking)"},
             "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
-            **lam_axis(curves),
+            **lambda_axis(curves),
         },
         "legend": {"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
         "margin": {"l": 62, "r": 16, "t": 64, "b": 46},
     }
-    height = (1 - GAP * (len(panels) - 1)) / max(len(panels), 1)
+    height = (1 - PANEL_GAP * (len(panels) - 1)) / max(len(panels), 1)
     for place, (title, metrics) in enumerate(panels):
-        top = 1 - place * (height + GAP)
+        top = 1 - place * (height + PANEL_GAP)
         axis = {"domain": [max(top - height, 0), top], "anchor": "x", "title": {"text": title}, "rangemode": "tozero"}
         if title == "tokens":
             axis["title"] = {"text": "tokens ÷ tokens at λ 1" if relate else "tokens"}
@@ -76,10 +76,10 @@ def multiples(curves: Sequence[Curve]) -> Figure:
                     curve, index, metric, words, dash, f"y{place + 1}" if place else "y", len(curves) > 1, relate
                 )
     layout |= _stages(curves)
-    return {"data": data, "layout": layout}, *table(curves)
+    return {"data": data, "layout": layout}, *curve_table(curves)
 
 
-def lam_axis(curves: Sequence[Curve]) -> dict[str, Any]:
+def lambda_axis(curves: Sequence[Curve]) -> dict[str, Any]:
     lams = [p["lambda"] for c in curves for p in c.points] or [0.0, 1.0]
     low, high = min(lams), max(lams)
     pad = 0.02 * ((high - low) or 1)
@@ -88,7 +88,7 @@ def lam_axis(curves: Sequence[Curve]) -> dict[str, Any]:
 
 def _differs(curve: Curve) -> bool:
     return any(
-        abs((p.get("think_lenient") or 0) - (p["think_ratio"] or 0)) >= DIFFERENT
+        abs((p.get("think_lenient") or 0) - (p["think_ratio"] or 0)) >= MIN_RATIO_DIFFERENCE
         for p in curve.points
         if not curve.published
     )
@@ -109,7 +109,7 @@ def _line(
         return []
     look = index % len(DASHES)
     colour = GREY if curve.published else CURVE_COLOURS[look] if several else METRIC_COLOUR[metric]
-    name = plain(curve.name if several else words)
+    name = label_text(curve.name if several else words)
     lams = [p["lambda"] for p in points]
     sure = [p for p in points if (p.get(f"{metric}_ci") or [None])[0] is not None]
     out: list[dict[str, Any]] = []
@@ -119,7 +119,7 @@ def _line(
         xs = [p["lambda"] for p in sure]
         out.append({
             "type": "scatter", "x": [*xs, *reversed(xs)], "y": [*highs, *reversed(lows)], "yaxis": axis, "fill": "toself", "mode": "lines",
-            "fillcolor": faint(colour, 0.16 if dash == "solid" or several else 0.06), "line": {"width": 0}, "hoverinfo": "skip",
+            "fillcolor": transparent(colour, 0.16 if dash == "solid" or several else 0.06), "line": {"width": 0}, "hoverinfo": "skip",
             "showlegend": False, "legendgroup": name,
             "name": f"{name}, 95 % interval",
         })  # fmt: skip
@@ -132,7 +132,7 @@ def _line(
             "symbol": SYMBOLS[look] + ("-open" if curve.published else "") if several else "circle", "line": {"color": colour, "width": 1},
         },
         "customdata": [None if curve.published else [curve.study, p["key"]] for p in points],
-        "hovertext": [hover(curve, p, metric, words) for p in points], "hoverinfo": "text",
+        "hovertext": [hover_text(curve, p, metric, words) for p in points], "hoverinfo": "text",
         "cliponaxis": False,
     })  # fmt: skip
     return out
@@ -143,7 +143,7 @@ def _named(curve: Curve, metric: str) -> bool:
     return metric in ("mean", "pass", "vote") or metric in ("think_ratio", "think_lenient") and _differs(curve)
 
 
-def faint(colour: str, alpha: float) -> str:
+def transparent(colour: str, alpha: float) -> str:
     return "rgba({},{},{},{})".format(*(int(colour[i : i + 2], 16) for i in (1, 3, 5)), alpha)
 
 
@@ -152,7 +152,7 @@ def _stages(curves: Sequence[Curve]) -> dict[str, Any]:
     curve = next((c for c in curves if c.stages.get("lambda50") is not None), None)
     if curve is None:
         return {}
-    spans = bands(curve.stages, curve.points[0]["lambda"], curve.points[-1]["lambda"])
+    spans = stage_bands(curve.stages, curve.points[0]["lambda"], curve.points[-1]["lambda"])
     frame = {"yref": "paper", "xref": "x"}
     return {
         "shapes": [{"type": "rect", **frame, "x0": s["from"], "x1": s["to"], "y0": 0, "y1": 1, "layer": "below", "line": {"width": 0},
@@ -162,22 +162,25 @@ def _stages(curves: Sequence[Curve]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def hover(curve: Curve, point: Mapping[str, Any], metric: str, words: str) -> str:
+def hover_text(curve: Curve, point: Mapping[str, Any], metric: str, words: str) -> str:
     """What a point says: curve, λ, the value with its interval, n."""
     shares = metric != "tokens"
-    lines = [f"<b>λ {point['lambda']:g}</b> · {plain(curve.name)}", f"{plain(words)}: {shown(point, metric, shares)}"]
+    lines = [
+        f"<b>λ {point['lambda']:g}</b> · {label_text(curve.name)}",
+        f"{label_text(words)}: {value_text(point, metric, shares)}",
+    ]
     if curve.published:
-        return "<br>".join([*lines, plain(curve.about)])
+        return "<br>".join([*lines, label_text(curve.about)])
     if metric == "mean" and point.get("truncated"):
         lines.append(f"cut at the token limit: {100 * point['truncated']:.1f} %")
-    return "<br>".join([*lines, sizes(point)])
+    return "<br>".join([*lines, sample_sizes(point)])
 
 
-def sizes(point: Mapping[str, Any]) -> str:
+def sample_sizes(point: Mapping[str, Any]) -> str:
     return f"n = {point['questions']:,} questions × {point['samples']} samples"
 
 
-def shown(point: Mapping[str, Any], metric: str, share: bool = True) -> str:
+def value_text(point: Mapping[str, Any], metric: str, share: bool = True) -> str:
     """`61.2 % [55.0, 67.0]`, `143 tokens [120, 160]`; a dash where there is none."""
     value, ci = point.get(metric), point.get(f"{metric}_ci") or (None, None)
     if value is None:
@@ -193,7 +196,7 @@ COLUMNS = ["Curve", "Origin", "λ", "Mean (%)", "Mean low", "Mean high", "Pass@k
            "Overthinking low", "Overthinking high", "Truncated (%)", "Questions", "Samples (k)"]  # fmt: skip
 
 
-def table(curves: Sequence[Curve]) -> tuple[list[str], list[list[Any]]]:
+def curve_table(curves: Sequence[Curve]) -> tuple[list[str], list[list[Any]]]:
     """Every number of the curves: percentages, tokens, both ends of the 95 % intervals, n."""
     rows = []
     for curve in curves:
@@ -220,11 +223,11 @@ def _round(value: float | None, scale: float) -> float | None:
     return None if value is None else round(scale * value, 2)
 
 
-def pareto(curves: Sequence[Curve]) -> Figure:
+def pareto_figure(curves: Sequence[Curve]) -> Figure:
     """Accuracy against tokens, λ by λ. A ring marks what improves on a parent (fewer tokens and more right answers) in at least
     one half of the bootstrap draws, a bold one in 95 %; the label gives the larger probability.
     """
-    relate, data = relative(curves), []
+    relate, data = needs_relative_tokens(curves), []
     for index, curve in enumerate(curves):
         points = [
             p
@@ -236,14 +239,14 @@ def pareto(curves: Sequence[Curve]) -> Figure:
         look, several = index % len(DASHES), len(curves) > 1
         chances = [_chance(p) for p in points]
         data.append({
-            "type": "scatter", "mode": "lines+markers+text", "name": plain(curve.name), "showlegend": several,
+            "type": "scatter", "mode": "lines+markers+text", "name": label_text(curve.name), "showlegend": several,
             "x": [_value(curve, p["tokens"], "tokens", relate) for p in points], "y": [p["mean"] for p in points],
             "text": [_label(p, chance) for p, chance in zip(points, chances, strict=True)], "textposition": "top center", "textfont": {"size": 11},
             "line": {"color": GREY if curve.published or not several else CURVE_COLOURS[look], "width": 1, "dash": DASHES[look]},
             "marker": {
                 "color": [lambda_colour(p["lambda"]) for p in points], "size": [13 if (c or 0) >= 0.5 else 9 for c in chances],
                 "symbol": SYMBOLS[look] + ("-open" if curve.published else ""),
-                "line": {"color": RIGHT, "width": [0 if (c or 0) < 0.5 else 4 if (c or 0) >= SURE else 2 for c in chances]},
+                "line": {"color": RIGHT, "width": [0 if (c or 0) < 0.5 else 4 if (c or 0) >= SURE_PROBABILITY else 2 for c in chances]},
             },
             "error_x": _bars(curve, points, "tokens", relate), "error_y": _bars(curve, points, "mean", False),
             "customdata": [None if curve.published else [curve.study, p["key"]] for p in points],
@@ -292,16 +295,16 @@ def _label(point: Mapping[str, Any], chance: float | None) -> str:
 
 def _pareto_hover(curve: Curve, point: Mapping[str, Any]) -> str:
     lines = [
-        f"<b>λ {point['lambda']:g}</b> · {plain(curve.name)}",
-        f"accuracy: {shown(point, 'mean')}",
-        f"tokens: {shown(point, 'tokens', False)}",
+        f"<b>λ {point['lambda']:g}</b> · {label_text(curve.name)}",
+        f"accuracy: {value_text(point, 'mean')}",
+        f"tokens: {value_text(point, 'tokens', False)}",
     ]
     if curve.published:
-        return "<br>".join([*lines, plain(curve.about)])
+        return "<br>".join([*lines, label_text(curve.about)])
     for key, parent in (("improves_instruct", "Instruct"), ("improves_thinking", "Thinking")):
         if point.get(key) is not None:
             lines.append(f"improves on {parent} (more right, fewer tokens): {100 * point[key]:.1f} % of draws")
-    return "<br>".join([*lines, sizes(point)])
+    return "<br>".join([*lines, sample_sizes(point)])
 
 
 def _bars(curve: Curve, points: Sequence[Mapping[str, Any]], metric: str, relate: bool) -> dict[str, Any]:

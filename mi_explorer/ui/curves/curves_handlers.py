@@ -17,32 +17,32 @@ from mi_explorer.ui import plotly_component
 from mi_explorer.ui.curves import compare, curve_sentences, point_samples
 from mi_explorer.ui.curves import curves_figures as figures
 from mi_explorer.ui.curves.curve import Curve, of_summary, overlay, overlays
-from mi_explorer.ui.curves.sweep_runs import Runs
-from mi_explorer.ui.open_pairs import Pairs
-from mi_explorer.ui.study_library import Library, label
+from mi_explorer.ui.curves.sweep_runs import SweepRuns
+from mi_explorer.ui.open_pairs import OpenPairs
+from mi_explorer.ui.study_library import StudyLibrary, study_label
 
 log = logging.getLogger(__name__)
-MOST_SHOWN = 6  # studies and overlays at a time
+MAX_SHOWN = 6  # studies and overlays at a time
 
 
-class Curves:
+class CurvesHandlers:
     """The handlers of one page. `folder` holds the precomputed studies (default: those of the checkout)."""
 
-    def __init__(self, pairs: Pairs, jobs: Jobs, settings: Any = None, folder: Path | None = None) -> None:
+    def __init__(self, pairs: OpenPairs, jobs: Jobs, settings: Any = None, folder: Path | None = None) -> None:
         self.pairs, self.jobs, self.settings = pairs, jobs, settings
-        self.library = Library(lambda: pairs.at("")[0].bench.store, folder)
-        self.runs = Runs(pairs, jobs, self.library, settings)
+        self.library = StudyLibrary(lambda: pairs.at("")[0].bench.store, folder)
+        self.runs = SweepRuns(pairs, jobs, self.library, settings)
 
     # -- studies -----------------------------------------------------------------------------------------------------
     def choices(self) -> list[tuple[str, str]]:
         """The studies to choose from, as (label, name): the label says whose they are and how much there is of them."""
-        return [(label(info), info.name) for info in self.library.curves()]
+        return [(study_label(info), info.name) for info in self.library.curves()]
 
     def first(self, asked: Sequence[str], pair: str = "") -> tuple[list[str], list[str]]:
         """Which studies to open with, and messages: the asked ones; else one that runs; else the latest own; else precomputed."""
         studies = self.library.curves()
         names = {info.name for info in studies}
-        known = [name for name in dict.fromkeys(asked) if name in names][:MOST_SHOWN]
+        known = [name for name in dict.fromkeys(asked) if name in names][:MAX_SHOWN]
         messages = [f"There is no study “{name[:80]}” here (any more)." for name in asked if name not in names]
         if known:
             return known, messages
@@ -58,7 +58,7 @@ class Curves:
     ) -> tuple[list[str], list[str], list[str]]:
         """Studies, published curves and messages to open with. Where nothing is measured yet, a published curve fills the page."""
         names, messages = self.first(studies, pair)
-        known = [name for name in published if name in overlays()][:MOST_SHOWN]
+        known = [name for name in published if name in overlays()][:MAX_SHOWN]
         return names, known if names or known else list(overlays()[:1]), messages
 
     def show(
@@ -70,7 +70,7 @@ class Curves:
         said = list(messages)
         shown: list[Curve] = []
         claims: dict[str, str] = {}
-        for name in list(names or ())[:MOST_SHOWN]:
+        for name in list(names or ())[:MAX_SHOWN]:
             try:
                 summary = self.library.summary(name)
             except UserError as error:
@@ -81,23 +81,23 @@ class Curves:
             if not summary.cells:
                 said.append(f"“{name}” has no samples yet.")
         own = list(shown)
-        for name in list(published or ())[:MOST_SHOWN]:
+        for name in list(published or ())[:MAX_SHOWN]:
             try:
                 shown.append(overlay(name))
             except UserError as error:
                 said.append(str(error))
-        if figures.relative(shown) and any(c.full is None for c in shown):
+        if figures.needs_relative_tokens(shown) and any(c.full is None for c in shown):
             missing = ", ".join(c.name for c in shown if c.full is None)
             said.append(f"Tokens are shown relative to λ = 1, which was not measured for {missing}.")
         apart = self._apart(own)
         said += [d.message for d in apart if d.message]
-        drawn = compare.figure(apart)
+        drawn = compare.difference_figure(apart)
         limit = _amount(budget)
         if limit is None and own:
             limit = curve_sentences.default_budget(own[0])
         return {
-            "multiples": _content(figures.multiples(shown), "curves") if shown else "",
-            "pareto": _content(figures.pareto(shown), "pareto") if shown else "",
+            "multiples": _content(figures.panels_figure(shown), "curves") if shown else "",
+            "pareto": _content(figures.pareto_figure(shown), "pareto") if shown else "",
             "difference": _content(drawn, "difference") if drawn else "",
             "budget": limit,
             "bar": json.dumps(
@@ -105,7 +105,7 @@ class Curves:
                     "studies": list(names or ()),
                     "overlays": list(published or ()),
                     "lines": [_line(c, claims) for c in shown],
-                    "budget": [curve_sentences.budget(c, limit) for c in own] if limit is not None else [],
+                    "budget": [curve_sentences.budget_sentence(c, limit) for c in own] if limit is not None else [],
                     "messages": said,
                     "stamp": time.time(),  # an answer that says the same is an answer too
                 },
@@ -150,7 +150,7 @@ class Curves:
             if not isinstance(asked, Mapping):
                 raise UserError("This request names no point.")
             with self.library.open(str(asked.get("study"))) as (store, info):
-                return point_samples.listing(store, info, asked)
+                return point_samples.sample_listing(store, info, asked)
         except UserError as error:
             return {"error": str(error)}
         except Exception as error:
@@ -186,7 +186,7 @@ def _line(c: Curve, claims: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _content(drawn: figures.Figure, name: str) -> str:
-    return plotly_component.content(*drawn, name)
+    return plotly_component.figure_content(*drawn, name)
 
 
 def _amount(value: Any) -> float | None:

@@ -10,18 +10,18 @@ from typing import Any
 import gradio as gr
 
 from mi_explorer.ui import plotly_component
-from mi_explorer.ui.context import Page
+from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves import curve, sweep_form
-from mi_explorer.ui.curves.curves_handlers import MOST_SHOWN, Curves
+from mi_explorer.ui.curves.curves_handlers import MAX_SHOWN, CurvesHandlers
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-BAR = "MI.curves(element, { trigger, props, server, watch }); /* events: 'opened', 'refresh', 'look' */"
-PICKED = "MI.curveSamples(element, { props, server, watch });"
+QUIET_EVENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+BAR_SCRIPT = "MI.curves(element, { trigger, props, server, watch }); /* events: 'opened', 'refresh', 'look' */"
+SAMPLES_SCRIPT = "MI.curveSamples(element, { props, server, watch });"
 
 
-def fill(page: Page) -> None:
+def build_curves_tab(page: PageContext) -> None:
     """Build the tab inside the current Gradio context."""
-    handlers = Curves(page.pairs, page.jobs, page.settings)
+    handlers = CurvesHandlers(page.pairs, page.jobs, page.settings)
 
     def list_samples(asked: Any) -> dict[str, Any]:
         return handlers.samples(asked)
@@ -41,12 +41,12 @@ def fill(page: Page) -> None:
     owner = gr.State("")
     with gr.Row(equal_height=True):
         studies = gr.Dropdown(
-            [], multiselect=True, max_choices=MOST_SHOWN, label="Studies", scale=4, elem_id="curves-studies"
+            [], multiselect=True, max_choices=MAX_SHOWN, label="Studies", scale=4, elem_id="curves-studies"
         )
         overlays = gr.Dropdown(
             list(curve.overlays()),
             multiselect=True,
-            max_choices=MOST_SHOWN,
+            max_choices=MAX_SHOWN,
             label="Published curves",
             scale=3,
             elem_id="curves-published",
@@ -54,18 +54,18 @@ def fill(page: Page) -> None:
         budget = gr.Number(
             None, label="Best λ within … tokens", minimum=0, scale=1, min_width=200, elem_id="curves-budget"
         )
-    bar = _own("curves-bar", BAR, [stands, stop_run, resume_run])
-    setup = sweep_form.setup(page, handlers)
-    manage = sweep_form.manage()
+    bar = _own("curves-bar", BAR_SCRIPT, [stands, stop_run, resume_run])
+    setup = sweep_form.sweep_fields(page, handlers)
+    manage = sweep_form.study_fields()
     with gr.Row():
         with gr.Column(scale=3, min_width=340):
-            multiples = plotly_component.component(
+            multiples = plotly_component.figure_component(
                 "Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples"
             )
         with gr.Column(scale=2, min_width=340):
-            pareto = plotly_component.component("Accuracy against tokens", 430, elem_id="curves-pareto")
-            samples = _own("curves-samples", PICKED, [list_samples, open_sample])
-            difference = plotly_component.component(
+            pareto = plotly_component.figure_component("Accuracy against tokens", 430, elem_id="curves-pareto")
+            samples = _own("curves-samples", SAMPLES_SCRIPT, [list_samples, open_sample])
+            difference = plotly_component.figure_component(
                 "Differences between curves, paired by question", 480, elem_id="curves-difference"
             )
 
@@ -74,7 +74,7 @@ def fill(page: Page) -> None:
     everything = [studies, overlays, *drawn]
 
     def updates(found: dict[str, Any]) -> list[Any]:
-        charts = [plotly_component.shown(found[name]) for name in ("multiples", "pareto", "difference")]
+        charts = [plotly_component.figure_update(found[name]) for name in ("multiples", "pareto", "difference")]
         return [found["budget"], *charts, gr.HTML(content=found["bar"])]
 
     def show(names: list[str], published: list[str], limit: Any) -> list[Any]:
@@ -103,7 +103,7 @@ def fill(page: Page) -> None:
         return gr.HTML(content=json.dumps({"study": str(point[0]), "cell": str(point[1])}))
 
     def start(names: list[str], published: list[str], pair: str, who: str, *values: Any) -> list[Any]:
-        name, problem = handlers.act("start", sweep_form.values(values), pair, who)
+        name, problem = handlers.act("start", sweep_form.form_values(values), pair, who)
         return whole([name] if name else names, published, [problem] if problem else [])
 
     def steer(what: str, names: list[str], published: list[str], who: str, *args: Any) -> list[Any]:
@@ -119,15 +119,15 @@ def fill(page: Page) -> None:
         said = problem or (f"“{names[0]}” is deleted, {result:,} samples with it." if what == "delete" else "")
         return whole(after, published, [said] if said else [])
 
-    bar.opened(opened, page.pair, [owner, *everything], **QUIET)
-    bar.refresh(show, shown, drawn, **QUIET)
-    bar.look(look, overlays, everything, **QUIET)
-    gr.on([studies.input, overlays.input, budget.submit, budget.blur], show, shown, drawn, **QUIET)
+    bar.opened(opened, page.pair, [owner, *everything], **QUIET_EVENT)
+    bar.refresh(show, shown, drawn, **QUIET_EVENT)
+    bar.look(look, overlays, everything, **QUIET_EVENT)
+    gr.on([studies.input, overlays.input, budget.submit, budget.blur], show, shown, drawn, **QUIET_EVENT)
     for chart in (multiples, pareto):
-        chart.pick(pick, None, samples, **QUIET)
-    setup.run.click(start, [studies, overlays, page.pair, owner, *setup.fields], everything, **QUIET)
+        chart.pick(pick, None, samples, **QUIET_EVENT)
+    setup.run.click(start, [studies, overlays, page.pair, owner, *setup.fields], everything, **QUIET_EVENT)
     for button, what, inputs, js in manage.buttons():
-        button.click(_bound(steer, what), [studies, overlays, owner, *inputs], everything, js=js, **QUIET)
+        button.click(_bound(steer, what), [studies, overlays, owner, *inputs], everything, js=js, **QUIET_EVENT)
 
 
 def _bound(handler: Any, what: str) -> Any:
@@ -146,4 +146,4 @@ def _own(elem_id: str, script: str, functions: list[Any]) -> gr.HTML:
 
 
 def _texts(value: Any) -> list[str]:
-    return [str(x) for x in value[:MOST_SHOWN]] if isinstance(value, list) else []
+    return [str(x) for x in value[:MAX_SHOWN]] if isinstance(value, list) else []

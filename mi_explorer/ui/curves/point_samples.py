@@ -11,9 +11,9 @@ from mi_explorer.studies.plan import Item
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.studies.store.store import Store, StudyInfo
 
-PAGE = 50
-SEARCHED = 20_000  # traces whose text is read for one search
-QUESTION = 140  # characters of a question that a row shows
+ROWS_PER_PAGE = 50
+MAX_SEARCHED_TRACES = 20_000  # traces whose text is read for one search
+QUESTION_CHARACTERS = 140  # characters of a question that a row shows
 
 FILTERS: dict[str, Callable[[Sample], bool]] = {
     "all": lambda s: True,
@@ -22,24 +22,24 @@ FILTERS: dict[str, Callable[[Sample], bool]] = {
     "no answer": lambda s: s.verdict == "no_answer",
     "truncated": lambda s: s.truncated,
     "looped": lambda s: s.looped,
-    "overthinking": lambda s: (over(s) or 0.0) >= 0.5,
+    "overthinking": lambda s: (overthinking_share(s) or 0.0) >= 0.5,
 }
 ORDERS: dict[str, Callable[[Sample], float]] = {
     "question": lambda s: 0,
     "fewest tokens": lambda s: s.tokens,
     "most tokens": lambda s: -s.tokens,
-    "most overthinking": lambda s: -(over(s) or 0.0),
+    "most overthinking": lambda s: -(overthinking_share(s) or 0.0),
 }
 
 
-def over(sample: Sample) -> float | None:
+def overthinking_share(sample: Sample) -> float | None:
     """The share of tokens after the first right answer; None where the sample is not right."""
     if not sample.correct or sample.first_correct is None or not sample.tokens:
         return None
     return 1 - sample.first_correct / sample.tokens
 
 
-def listing(store: Store, info: StudyInfo, asked: Mapping[str, Any]) -> dict[str, Any]:
+def sample_listing(store: Store, info: StudyInfo, asked: Mapping[str, Any]) -> dict[str, Any]:
     """One page of the samples of a cell.
 
     `asked`: `cell` (key), `filter` (of `FILTERS`; overthinking: half of the tokens or more come after the first right answer),
@@ -62,7 +62,7 @@ def listing(store: Store, info: StudyInfo, asked: Mapping[str, Any]) -> dict[str
     if words:
         found = _searched(store, found, items, words)
     found.sort(key=ORDERS[order])  # stable: questions keep their order
-    pages = max(1, -(-len(found) // PAGE))
+    pages = max(1, -(-len(found) // ROWS_PER_PAGE))
     at = asked.get("page")
     page = min(max(at if isinstance(at, int) else 0, 0), pages - 1)
     recipe = row.cell.recipe
@@ -70,7 +70,7 @@ def listing(store: Store, info: StudyInfo, asked: Mapping[str, Any]) -> dict[str
         "title": f"λ {recipe.lam:g} · {recipe.method} · {info.name}",
         "study": info.name,
         "cell": row.key,
-        "rows": [_row(s, items[s.item]) for s in found[page * PAGE : (page + 1) * PAGE]],
+        "rows": [_row(s, items[s.item]) for s in found[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
         "counts": counts,
         "found": len(found),
         "page": page,
@@ -89,7 +89,7 @@ def _searched(store: Store, samples: list[Sample], items: Mapping[str, Item], wo
             hit = inside(item.id)
         else:
             hit = inside(item.prompt) or inside(s.answer) or inside(item.id)
-            if not hit and place < SEARCHED:
+            if not hit and place < MAX_SEARCHED_TRACES:
                 hit = inside((store.body(s.key) or {}).get("text"))
         if hit:
             out.append(s)
@@ -98,8 +98,8 @@ def _searched(store: Store, samples: list[Sample], items: Mapping[str, Item], wo
 
 def _row(s: Sample, item: Item) -> dict[str, Any]:
     text = " ".join(item.prompt.split())
-    cut = text if len(text) <= QUESTION else text[: QUESTION - 1] + "…"
-    past = over(s)
+    cut = text if len(text) <= QUESTION_CHARACTERS else text[: QUESTION_CHARACTERS - 1] + "…"
+    past = overthinking_share(s)
     return {
         "key": s.key,
         "question": f"(question {item.id}, not republished)" if item.private else cut,

@@ -8,20 +8,20 @@ import gradio as gr
 
 from mi_explorer.recipe import MODULES
 from mi_explorer.tasks.registry import names, needs_hub
-from mi_explorer.ui.context import Page
+from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves import sweep_request as sweep
-from mi_explorer.ui.curves.curves_handlers import Curves
-from mi_explorer.ui.explore.page_setup import TEMPLATES, methods
+from mi_explorer.ui.curves.curves_handlers import CurvesHandlers
+from mi_explorer.ui.explore.page_setup import TEMPLATES, method_controls
 
-KEYS = tuple(sweep.DEFAULTS)
-NUMBERS = (("temperature", "Temperature", None), ("top_p", "Top-p", None), ("top_k", "Top-k", 0), ("cap", "Token limit", 0), ("seed", "Seed", 0),
+FIELD_KEYS = tuple(sweep.DEFAULTS)
+NUMBER_FIELDS = (("temperature", "Temperature", None), ("top_p", "Top-p", None), ("top_k", "Top-k", 0), ("cap", "Token limit", 0), ("seed", "Seed", 0),
            ("task_seed", "Draw of the questions", 0))  # fmt: skip
-SURE = """(studies, published, who, sure) =>
+CONFIRM_DELETE = """(studies, published, who, sure) =>
     [studies, published, who, studies.length > 0 && confirm(`Delete “${studies[0]}” and its samples for good?`)]"""
 
 
 @dataclass(frozen=True)
-class Setup:
+class SweepFields:
     """Fields in the order of `sweep.DEFAULTS`, and the button that starts."""
 
     fields: list[Any]
@@ -29,7 +29,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Manage:
+class StudyFields:
     """What changes the first study that is shown."""
 
     questions: gr.Number
@@ -48,21 +48,21 @@ class Manage:
             (self.extend, "extend", [self.questions, self.samples, self.lams], None),
             (self.refine, "refine", [], None),
             (self.rename, "rename", [self.name], None),
-            (self.delete, "delete", [self.sure], SURE),
+            (self.delete, "delete", [self.sure], CONFIRM_DELETE),
         ]
 
 
-def values(given: Sequence[Any]) -> dict[str, Any]:
+def form_values(given: Sequence[Any]) -> dict[str, Any]:
     """The form as `sweep.read` takes it."""
-    return dict(zip(KEYS, given, strict=True))
+    return dict(zip(FIELD_KEYS, given, strict=True))
 
 
-def setup(page: Page, handlers: Curves) -> Setup:
+def sweep_fields(page: PageContext, handlers: CurvesHandlers) -> SweepFields:
     """The form of a new sweep. Its cost is estimated when the form is opened and whenever a field changes."""
     bench, d = page.bench(), sweep.DEFAULTS
     known = [name for name in names() if page.pairs.guard.hub or not needs_hub(name)]
     first = getattr(page.settings, "task", "") or d["task"]
-    offered = [m["name"] for m in methods(bool(bench.pair.base)) if m["available"]]
+    offered = [m["name"] for m in method_controls(bool(bench.pair.base)) if m["available"]]
     with gr.Accordion("Set up a sweep", open=False, elem_id="curves-setup") as fold:
         with gr.Row():
             offered_tasks = list(dict.fromkeys([first, *known]))
@@ -89,7 +89,7 @@ def setup(page: Page, handlers: Curves) -> Setup:
             )
         with gr.Row():
             numbers = [
-                gr.Number(d[key], label=label, min_width=100, precision=digits) for key, label, digits in NUMBERS
+                gr.Number(d[key], label=label, min_width=100, precision=digits) for key, label, digits in NUMBER_FIELDS
             ]
             name = gr.Textbox("", label="Name of the study (optional)", min_width=200, scale=2, elem_id="curves-name")
         with gr.Row(equal_height=True):
@@ -98,14 +98,14 @@ def setup(page: Page, handlers: Curves) -> Setup:
     fields: list[Any] = [task, questions, samples, lams, grid, method, layers, modules, template, *numbers, name]
 
     def estimate(pair: str, *given: Any) -> str:
-        return handlers.runs.cost(values(given), pair)
+        return handlers.runs.cost(form_values(given), pair)
 
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
     gr.on([fold.expand, *(f.change for f in fields)], estimate, [page.pair, *fields], cost, **quiet)
-    return Setup(fields, run)
+    return SweepFields(fields, run)
 
 
-def manage() -> Manage:
+def study_fields() -> StudyFields:
     """The form that changes a study: more of it, another name, or none of it."""
     with gr.Accordion("Change the first study above (your own ones)", open=False, elem_id="curves-manage"):
         with gr.Row(equal_height=True):
@@ -121,4 +121,4 @@ def manage() -> Manage:
             rename = gr.Button("Rename", min_width=110, elem_id="curves-rename")
             delete = gr.Button("Delete", variant="stop", min_width=110, elem_id="curves-delete")
         sure = gr.Checkbox(False, visible=False)
-    return Manage(questions, samples, lams, extend, refine, name, rename, delete, sure)
+    return StudyFields(questions, samples, lams, extend, refine, name, rename, delete, sure)

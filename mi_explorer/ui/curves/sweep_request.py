@@ -12,7 +12,7 @@ from mi_explorer.studies.runner import items_of
 from mi_explorer.tasks import load_task
 
 REFINE_ROUNDS = 2
-MOST_QUESTIONS, MOST_SAMPLES = 100_000, 1_000
+MAX_QUESTIONS, MAX_SAMPLES = 100_000, 1_000
 UNIFORM, REFINED = "uniform", "refine at the transition"
 
 DEFAULTS: dict[str, Any] = {
@@ -23,7 +23,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepRequest:
     """A plan with its questions, the name of its study ("": its own) and the rounds of refinement."""
 
     plan: Plan
@@ -32,14 +32,14 @@ class Sweep:
     refine: int
 
 
-def read(form: Mapping[str, Any], pair: str, allowed: Callable[[str], str] = str) -> Sweep:
+def sweep_request(form: Mapping[str, Any], pair: str, allowed: Callable[[str], str] = str) -> SweepRequest:
     """The sweep of a form (keys of `DEFAULTS`). `allowed` turns a visitor's task name into one that may be loaded.
 
     Raises `UserError` for everything that cannot be meant.
     """
     values = {**DEFAULTS, **{k: v for k, v in form.items() if k in DEFAULTS and v is not None}}
-    questions = _whole(values["questions"], "Questions", 1, MOST_QUESTIONS)
-    samples = _whole(values["samples"], "Samples of each question", 1, MOST_SAMPLES)
+    questions = _whole(values["questions"], "Questions", 1, MAX_QUESTIONS)
+    samples = _whole(values["samples"], "Samples of each question", 1, MAX_SAMPLES)
     lams = parse_lambdas(str(values["lams"]))
     methods = list(dict.fromkeys(str(m) for m in values["methods"] or ()))
     if not methods:
@@ -59,19 +59,19 @@ def read(form: Mapping[str, Any], pair: str, allowed: Callable[[str], str] = str
     task, task_seed = allowed(str(values["task"]).strip()), _whole(values["task_seed"], "Task seed", 0, 2**31)
     items = items_of(load_task(task, questions, task_seed))
     plan = Plan(task, cells, len(items), samples, task_seed=task_seed)
-    return Sweep(
-        replace(plan, command=command(plan)),
+    return SweepRequest(
+        replace(plan, command=sweep_command(plan)),
         items,
         _name(values["name"]),
         REFINE_ROUNDS if values["grid"] == REFINED else 0,
     )
 
 
-def extended(plan: Plan, items: Sequence[Item], questions: Any = None, samples: Any = None, lams: str = "",
+def extended_plan(plan: Plan, items: Sequence[Item], questions: Any = None, samples: Any = None, lams: str = "",
              allowed: Callable[[str], str] = str) -> tuple[Plan, tuple[Item, ...]]:  # fmt: skip
     """A stored plan with more questions, samples or λs (each curve gets them); never with fewer. Raises `UserError`."""
-    asked = plan.questions if questions is None else _whole(questions, "Questions", 1, MOST_QUESTIONS)
-    each = plan.samples if samples is None else _whole(samples, "Samples of each question", 1, MOST_SAMPLES)
+    asked = plan.questions if questions is None else _whole(questions, "Questions", 1, MAX_QUESTIONS)
+    each = plan.samples if samples is None else _whole(samples, "Samples of each question", 1, MAX_SAMPLES)
     kept = tuple(items)
     if asked > len(kept):
         more = items_of(load_task(allowed(plan.task), asked, plan.task_seed))
@@ -83,10 +83,10 @@ def extended(plan: Plan, items: Sequence[Item], questions: Any = None, samples: 
         curves = {(c.recipe.at(0.0), c.decoding): c for c in cells if c.group != "ends"}
         cells += tuple(replace(c, recipe=c.recipe.at(lam)) for c in curves.values() for lam in wanted)
     new = replace(plan, cells=cells, questions=max(plan.questions, len(kept)), samples=max(plan.samples, each))
-    return replace(new, command=command(new)), kept
+    return replace(new, command=sweep_command(new)), kept
 
 
-def command(plan: Plan) -> str:
+def sweep_command(plan: Plan) -> str:
     """The command line that makes the same samples; "" where one line cannot say it (several recipes besides the method)."""
     curves = {(c.recipe.at(0.0), c.decoding) for c in plan.cells}
     besides_method = {(replace(recipe, method="linear"), decoding) for recipe, decoding in curves}

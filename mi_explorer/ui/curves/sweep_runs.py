@@ -17,34 +17,34 @@ from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.stats.summary import next_cells
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui import cost_estimate
-from mi_explorer.ui.access.limits import MOST_RUNS, MOST_UNITS
+from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, MAX_BACKGROUND_SAMPLES
 from mi_explorer.ui.curves import sweep_request as sweep
-from mi_explorer.ui.open_pairs import Pairs
+from mi_explorer.ui.open_pairs import OpenPairs
 from mi_explorer.ui.spaces import SpaceBench
-from mi_explorer.ui.study_library import Library, has_curve
+from mi_explorer.ui.study_library import StudyLibrary, has_curve
 
 log = logging.getLogger(__name__)
-APPEARS = 10.0  # seconds that a new study may take to appear in the store
-MOST_OPEN = 8  # unfinished studies that are offered
+STUDY_APPEARS_S = 10.0  # seconds that a new study may take to appear in the store
+MAX_UNFINISHED = 8  # unfinished studies that are offered
 
 
 class SweepError(UserError):
     """A sweep that cannot be started or steered."""
 
 
-class Runs:
+class SweepRuns:
     """The background sweeps of one page."""
 
-    def __init__(self, pairs: Pairs, jobs: Jobs, library: Library, settings: Any = None) -> None:
+    def __init__(self, pairs: OpenPairs, jobs: Jobs, library: StudyLibrary, settings: Any = None) -> None:
         self.pairs, self.jobs, self.library = pairs, jobs, library
         self.public = bool(getattr(settings, "open", False))
         self._owners: dict[str, str] = {}
         self._lock = threading.Lock()
 
     # -- beginning ---------------------------------------------------------------------------------------------------
-    def read(self, form: dict[str, Any], pair: str) -> sweep.Sweep:
+    def read(self, form: dict[str, Any], pair: str) -> sweep.SweepRequest:
         """The sweep of a form on a loaded pair, checked. Raises `UserError`."""
-        found = sweep.read(form, self.bench(pair).pair.name, self.pairs.guard.task)
+        found = sweep.sweep_request(form, self.bench(pair).pair.name, self.pairs.guard.task)
         self._check(found.plan)
         return found
 
@@ -66,7 +66,9 @@ class Runs:
         self._steered(name, owner)
         store = self.store
         info = store.study(name)
-        plan, items = sweep.extended(info.plan, store.items(info.id), questions, samples, lams, self.pairs.guard.task)
+        plan, items = sweep.extended_plan(
+            info.plan, store.items(info.id), questions, samples, lams, self.pairs.guard.task
+        )
         return self._start(plan, items, name, 0, owner)
 
     def refine(self, name: str, owner: str = "") -> str:
@@ -86,7 +88,7 @@ class Runs:
         runner = Runner(self.store, plan, items, self.bench, name=name, refine=refine, next_cells=next_cells)
         with self._lock:
             running = sum(job.state.running for job in self.jobs.all())
-            if self.public and running >= MOST_RUNS:
+            if self.public and running >= MAX_BACKGROUND_RUNS:
                 raise SweepError(f"{running} sweeps are running already. Try again when one of them is done.")
             job = self.jobs.start(runner)
             self._owners.setdefault(runner.name, owner)
@@ -96,7 +98,7 @@ class Runs:
     def _wait(self, job: Job, name: str) -> None:
         """Return once the study is in the store, so that it can be shown; raise what broke the run before that."""
         version = -1
-        for _ in range(round(APPEARS / 0.2)):
+        for _ in range(round(STUDY_APPEARS_S / 0.2)):
             state = job.wait(version, 0.2)
             version = state.version
             if state.error:
@@ -106,8 +108,8 @@ class Runs:
 
     def _check(self, plan: Plan) -> None:
         size = len(plan.cells) * plan.questions * plan.samples
-        if self.public and size > MOST_UNITS:
-            raise SweepError(f"{size:,} samples were asked for; this page makes at most {MOST_UNITS:,} in one sweep. Larger ones are made on "
+        if self.public and size > MAX_BACKGROUND_SAMPLES:
+            raise SweepError(f"{size:,} samples were asked for; this page makes at most {MAX_BACKGROUND_SAMPLES:,} in one sweep. Larger ones are made on "
                              "the command line, where they can be resumed.")  # fmt: skip
         for cell in plan.cells:
             self.pairs.at(cell.recipe.pair)[0].limits.check(cell.decoding)
@@ -136,7 +138,7 @@ class Runs:
         """What the sweep of a form takes, in words; what is wrong with the form, if something is."""
         try:
             found = self.read(form, pair)
-            told = cost_estimate.estimate(
+            told = cost_estimate.page_cost(
                 found.plan, found.items, self.pairs.at(pair)[0].bench, self.library, self.jobs
             ).text
             name, own = found.name or found.plan.name, self.library.own
@@ -201,7 +203,7 @@ class Runs:
             if own
             else []
         )
-        for info in [i for i in open_ if i.origin == "live" and has_curve(i.plan)][:MOST_OPEN]:
+        for info in [i for i in open_ if i.origin == "live" and has_curve(i.plan)][:MAX_UNFINISHED]:
             out.append({
                 "study": info.name, "state": "unfinished", "done": info.samples, "total": info.units,
                 "cells": len(info.plan.cells), "cells_done": None, "rate": 0.0, "eta": None, "seconds": 0.0, "message": "", "version": 0,

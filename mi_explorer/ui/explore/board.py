@@ -9,13 +9,13 @@ from typing import Any
 from mi_explorer.generation.generate import Snapshot
 from mi_explorer.generation.traces import Trace
 
-GRID = tuple(round(i / 10, 1) for i in range(11))
-MOST_FRAMES = 24
+STRIP_LAMBDAS = tuple(round(i / 10, 1) for i in range(11))
+MAX_FRAMES = 24
 
 
-def lams(lam: float, pins: Sequence[float]) -> tuple[float, ...]:
+def strip_lambdas(lam: float, pins: Sequence[float]) -> tuple[float, ...]:
     """The λs of a strip: 0, 0.1 … 1, the one looked at, and the pins; sorted, without repeats."""
-    return tuple(sorted({*GRID, lam, *pins}))[:MOST_FRAMES]
+    return tuple(sorted({*STRIP_LAMBDAS, lam, *pins}))[:MAX_FRAMES]
 
 
 def frame_id(lam: float) -> str:
@@ -23,7 +23,7 @@ def frame_id(lam: float) -> str:
     return f"{lam:.15g}"
 
 
-def frame(snapshot: Snapshot) -> dict[str, Any]:
+def trace_frame(snapshot: Snapshot) -> dict[str, Any]:
     """One trace as the board draws it.
 
     `thought` and `answer` are plain text; `first` counts the tokens until the answer was first right (None: never, or no
@@ -48,8 +48,8 @@ def frame(snapshot: Snapshot) -> dict[str, Any]:
         "looped": trace.looped,
         "verdict": snapshot.verdict,
         "first": trace.first_correct,
-        "mark": mark(trace) if ended else None,
-        "spots": spots(trace) if ended else None,
+        "mark": first_correct_mark(trace) if ended else None,
+        "spots": marker_spans(trace) if ended else None,
         "markers": dict(trace.markers),
         "tps": round(snapshot.tokens_per_second, 1),
         "finish": trace.finish,
@@ -57,13 +57,13 @@ def frame(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def frames(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
+def strip_frames(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
     """The frames of one strip; each says where it parts from λ = 0, where that can be said (see `parting`)."""
     base = next((s for s in snapshots if s.recipe.lam == 0), None)
-    return [frame(s) | {"parted": parting(s, base) if base else None} for s in snapshots]
+    return [trace_frame(s) | {"parted": first_difference(s, base) if base else None} for s in snapshots]
 
 
-def parting(snapshot: Snapshot, base: Snapshot) -> dict[str, Any] | None:
+def first_difference(snapshot: Snapshot, base: Snapshot) -> dict[str, Any] | None:
     """The first token where λ matters: `{"tokens", "part", "at"}`, tokens that both wrote alike and the place of the next one.
 
     Exact, because a trace depends on recipe, prompt, decoding and seed alone: with all but the recipe equal, the first other token
@@ -81,11 +81,11 @@ def parting(snapshot: Snapshot, base: Snapshot) -> dict[str, Any] | None:
     if kept == len(a.ids) == len(b.ids):
         return {"tokens": kept, "part": None, "at": 0}
     at = a.ends[kept - 1] if kept else 0
-    place = part_of(a, at) or (("thought", 0) if at < a.thought_span[1] else ("answer", 0))
+    place = place_in_part(a, at) or (("thought", 0) if at < a.thought_span[1] else ("answer", 0))
     return {"tokens": kept, "part": place[0], "at": place[1]}
 
 
-def part_of(trace: Trace, at: int) -> tuple[str, int] | None:
+def place_in_part(trace: Trace, at: int) -> tuple[str, int] | None:
     """The part that character `at` of the text falls into, and its place in the part as shown; None for the tags between."""
     start, end = trace.thought_span
     if start <= at <= end and end > start:
@@ -99,24 +99,24 @@ def _lead(text: str) -> int:
     return len(text) - len(text.lstrip())
 
 
-def mark(trace: Trace) -> dict[str, Any] | None:
+def first_correct_mark(trace: Trace) -> dict[str, Any] | None:
     """Where the answer was first right: `{"part": "thought" | "answer", "at": characters}`."""
     if not trace.first_correct or trace.first_correct > len(trace.ends):
         return None
-    place = part_of(trace, trace.ends[trace.first_correct - 1])
+    place = place_in_part(trace, trace.ends[trace.first_correct - 1])
     return {"part": place[0], "at": place[1]} if place else None
 
 
-def spots(trace: Trace) -> dict[str, list[list[Any]]]:
+def marker_spans(trace: Trace) -> dict[str, list[list[Any]]]:
     """Reflection markers per part, as `[start, end, group]` in characters of the part."""
     found: dict[str, list[list[Any]]] = {"thought": [], "answer": []}
     for m in trace.marks:
-        if place := part_of(trace, m.start):
+        if place := place_in_part(trace, m.start):
             found[place[0]].append([place[1], place[1] + m.end - m.start, m.group])
     return found
 
 
-def summary(value: Any) -> dict[str, Any] | None:
+def frame_summary(value: Any) -> dict[str, Any] | None:
     """The few fields of a frame that the sentence needs, out of what a page sent; None if it is not such a thing."""
     if not isinstance(value, dict):
         return None

@@ -19,16 +19,16 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
-from mi_explorer.ui.explore.strip_sentence import bands, sentence
+from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
 
-STRIPS = ASSETS / "strips"
-TOKEN = "landing0"
+STRIPS_FOLDER = ASSETS / "strips"
+DEMO_TOKEN = "landing0"
 log = logging.getLogger(__name__)
 
 
-def show(frames: Sequence[dict[str, Any]]) -> float:
+def demo_score(frames: Sequence[dict[str, Any]]) -> float:
     """How well a strip shows the subject: all stages, an Instruct that errs, a Thinking that is right and goes on, varied traces."""
-    spans = bands(frames)
+    spans = strip_bands(frames)
     first, last = frames[0], frames[-1]
     points = 3.0 * (len(spans) == 3) + (first["verdict"] == "wrong") + 2.0 * (last["verdict"] == "correct")
     points += min(1.0, last["tokens"] / max(1, first["tokens"]) / 6)
@@ -38,7 +38,7 @@ def show(frames: Sequence[dict[str, Any]]) -> float:
     return points + (right if right < 1 else 0.5)
 
 
-def run(bench: Any, question: Any, decoding: Decoding) -> tuple[views.View, dict[str, Snapshot]]:
+def run_question(bench: Any, question: Any, decoding: Decoding) -> tuple[views.View, dict[str, Snapshot]]:
     """The finished traces of one question over the λ grid."""
     view = views.from_dict(
         {
@@ -48,19 +48,19 @@ def run(bench: Any, question: Any, decoding: Decoding) -> tuple[views.View, dict
             "gold": question.gold,
         }
     )
-    asks = [Ask(board.frame_id(x), view.prompt, view.recipe(x), decoding, view.gold) for x in board.GRID]
+    asks = [Ask(board.frame_id(x), view.prompt, view.recipe(x), decoding, view.gold) for x in board.STRIP_LAMBDAS]
     last: dict[str, Snapshot] = {}
     for changed in bench.stream(asks):
         last |= {s.id: s for s in changed}
     return view, last
 
 
-def make(bench: Any, questions: Sequence[Any], decoding: Decoding) -> dict[str, Any]:
+def make_demo_strip(bench: Any, questions: Sequence[Any], decoding: Decoding) -> dict[str, Any]:
     """The best strip of these questions as the content of a strip file."""
     best: tuple[float, dict[str, Any]] | None = None
     for question in questions:
-        view, snapshots = run(bench, question, decoding)
-        frames = board.frames([snapshots[board.frame_id(x)] for x in board.GRID])
+        view, snapshots = run_question(bench, question, decoding)
+        frames = board.strip_frames([snapshots[board.frame_id(x)] for x in board.STRIP_LAMBDAS])
         content = {
             "made_by": f"python -m mi_explorer.ui.explore.demo_strip (version {__version__})",
             "weights": bench.fingerprint,
@@ -71,14 +71,14 @@ def make(bench: Any, questions: Sequence[Any], decoding: Decoding) -> dict[str, 
                 k: {"ids": s.ids, "prompt_ids": s.prompt_ids, "finish": s.trace.finish} for k, s in snapshots.items()
             },
         }
-        if best is None or show(frames) > best[0]:
-            best = (show(frames), content)
+        if best is None or demo_score(frames) > best[0]:
+            best = (demo_score(frames), content)
     if best is None:
         raise UserError("There are no questions to make a strip of.")
     return best[1]
 
 
-def read(pair: str, folder: Path = STRIPS) -> dict[str, Any] | None:
+def load_demo_strip(pair: str, folder: Path = STRIPS_FOLDER) -> dict[str, Any] | None:
     """The strip file of a pair, or None if there is none that can be read."""
     try:
         return json.loads((folder / f"{pair}.json").read_text(encoding="utf-8"))
@@ -89,29 +89,29 @@ def read(pair: str, folder: Path = STRIPS) -> dict[str, Any] | None:
         return None
 
 
-def strip(content: dict[str, Any], weights: str) -> dict[str, Any]:
+def demo_state(content: dict[str, Any], weights: str) -> dict[str, Any]:
     """The strip as the page holds it; says so when it was made with other weights than `weights`."""
     frames, d = content["frames"], content["view"]
     label = f"Precomputed example, chosen from {content['chosen_from']} to show the change · n = 1 per λ · T {d['t']} · seed {d['seed']}"
     if content["weights"] != weights:
         label = "Precomputed with other weights than those loaded; run to renew"
     return {
-        "token": TOKEN,
+        "token": DEMO_TOKEN,
         "label": label,
         "view": d,
         "frames": {f["id"]: f for f in frames},
-        "sentence": sentence(frames),
-        "bands": bands(frames),
+        "sentence": strip_sentence(frames),
+        "bands": strip_bands(frames),
     }
 
 
-def of_embedded() -> dict[str, Any] | None:
+def embedded_demo() -> dict[str, Any] | None:
     """The embedded pair's strip, as a picture of the subject for a pair that has none of its own."""
-    content = read("mini")
-    return strip(content, content["weights"]) if content else None
+    content = load_demo_strip("mini")
+    return demo_state(content, content["weights"]) if content else None
 
 
-def snapshots(content: dict[str, Any], bench: Any) -> Iterator[Snapshot]:
+def demo_snapshots(content: dict[str, Any], bench: Any) -> Iterator[Snapshot]:
     """The strip's traces as the engine would have given them, for the lenses; none if the weights are others."""
     if content["weights"] != bench.fingerprint:
         return
@@ -142,12 +142,12 @@ def main() -> None:
     from mi_explorer.workbench import Workbench
 
     with Workbench.open(args.pair) as bench:
-        content = make(bench, load_task(args.task, args.questions, args.seed).questions, Decoding())
-    STRIPS.mkdir(parents=True, exist_ok=True)
-    (STRIPS / f"{bench.pair.name}.json").write_text(
+        content = make_demo_strip(bench, load_task(args.task, args.questions, args.seed).questions, Decoding())
+    STRIPS_FOLDER.mkdir(parents=True, exist_ok=True)
+    (STRIPS_FOLDER / f"{bench.pair.name}.json").write_text(
         json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )
-    print(f"assets/strips/{bench.pair.name}.json: {content['view']['q']}\n{sentence(content['frames'])}")
+    print(f"assets/strips/{bench.pair.name}.json: {content['view']['q']}\n{strip_sentence(content['frames'])}")
 
 
 if __name__ == "__main__":

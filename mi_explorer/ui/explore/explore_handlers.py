@@ -20,19 +20,19 @@ from mi_explorer.ui.access.limits import Limits, Visitor
 from mi_explorer.ui.explore import board, stored_sample
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.rail import Rail
-from mi_explorer.ui.explore.run_queue import Pace, for_slot
-from mi_explorer.ui.explore.strip_sentence import bands, sentence
-from mi_explorer.ui.explore.token_scores import scores
+from mi_explorer.ui.explore.run_queue import Throughput, slot_wait
+from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
+from mi_explorer.ui.explore.token_scores import token_scores
 from mi_explorer.ui.spaces import GpuError
 
 log = logging.getLogger(__name__)
-KEPT_TRACES = 400  # finished traces that can still be scored
-UNWANTED = 1000  # runs stopped before they began that are remembered
-HZ = 10  # states a second: counters that move for the eye; each takes time from the engine, and from the browser beside it
-HEARTBEAT = 2.0  # seconds; the page knows by it that the server is there
+MAX_KEPT_TRACES = 400  # finished traces that can still be scored
+MAX_EARLY_STOPS = 1000  # runs stopped before they began that are remembered
+STATES_PER_SECOND = 10  # states a second: counters that move for the eye; each takes time from the engine, and from the browser beside it
+HEARTBEAT_S = 2.0  # seconds; the page knows by it that the server is there
 
 
-class RunError(UserError):
+class RunRequestError(UserError):
     """A request of the page that is not one."""
 
 
@@ -45,7 +45,7 @@ class Explore:
         self._traces: OrderedDict[tuple[str, str], Snapshot] = OrderedDict()
         self._lock = threading.Lock()
         self._unwanted: OrderedDict[str, None] = OrderedDict()  # runs that were stopped before they began
-        self.pace = Pace()  # of runs
+        self.pace = Throughput()  # of runs
         self._rail = Rail(bench)
         self.landing: dict[str, Any] | None = None  # a precomputed strip, shown where a run could not have a GPU
 
@@ -92,7 +92,7 @@ class Explore:
             for beat, changed in enumerate(self._stream(asks, stop)):
                 for snapshot in changed:
                     self._keep(token, snapshot)
-                    frames[snapshot.id] = board.frame(snapshot)
+                    frames[snapshot.id] = board.trace_frame(snapshot)
                     last[snapshot.id] = snapshot
                 if not any(f["state"] in ("queued", "running") for f in frames.values()):
                     continue  # the end says it all
@@ -104,17 +104,17 @@ class Explore:
                     "sentence": "",
                     "bands": [],
                     "beat": beat,
-                    "waits": next((for_slot(s.waits) for s in last.values() if s.waits), None),
+                    "waits": next((slot_wait(s.waits) for s in last.values() if s.waits), None),
                 }
             base = next((s for s in last.values() if s.recipe.lam == 0), base)
             for name, snapshot in last.items():
-                frames[name] = {**frames[name], "parted": board.parting(snapshot, base) if base else None}
+                frames[name] = {**frames[name], "parted": board.first_difference(snapshot, base) if base else None}
             told = [*kept, *frames.values()]
             state = {
                 "state": "stopped" if stop.is_set() else "done",
                 "message": "",
-                "sentence": sentence(told),
-                "bands": bands(told),
+                "sentence": strip_sentence(told),
+                "bands": strip_bands(told),
                 "verified": next(
                     ({"lam": draft.recipe.lam, "kept": s.kept} for s in last.values() if draft and s.kept is not None),
                     None,
@@ -144,21 +144,21 @@ class Explore:
             with self._lock:
                 if self._stops.pop(token, None) is not None:
                     self.pace.ended()
-        yield {"token": token or token_of(request), **state, "frames": _ended(frames), "beat": -1, "waits": None}
+        yield {"token": token or run_token(request), **state, "frames": _ended(frames), "beat": -1, "waits": None}
 
     def _asks(self, request: Any) -> tuple[str, list[Ask], list[dict[str, Any]], Snapshot | None, Snapshot | None]:
         """Token, asks, what the page has already, and of that the traces at λ = 0 and at the λ nearest to the asked one."""
-        if not isinstance(request, dict) or not token_of(request):
-            raise RunError("This request is not a run.")
+        if not isinstance(request, dict) or not run_token(request):
+            raise RunRequestError("This request is not a run.")
         asked, sent = request.get("view"), request.get("kept")
         view = views.from_dict(asked if isinstance(asked, dict) else {})
         if not view.prompt.strip():
-            raise RunError("There is no question yet. Write one, or take an example.")
+            raise RunRequestError("There is no question yet. Write one, or take an example.")
         recipe = view.recipe()
         self.bench.check(recipe)
         self.limits.check(view.decoding)
-        at = (view.lam,) if request.get("kind") == "here" else board.lams(view.lam, view.pins)
-        kept = [s for s in sent if isinstance(s, dict)][: board.MOST_FRAMES * 4] if isinstance(sent, list) else []
+        at = (view.lam,) if request.get("kind") == "here" else board.strip_lambdas(view.lam, view.pins)
+        kept = [s for s in sent if isinstance(s, dict)][: board.MAX_FRAMES * 4] if isinstance(sent, list) else []
         held = (
             [
                 h
@@ -175,8 +175,8 @@ class Explore:
             Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, view.gold or None, "auto", *old)
             for x in at
         ]
-        told = [s for s in map(board.summary, kept) if s and s["lam"] not in at]
-        return token_of(request), asks, told, base, draft
+        told = [s for s in map(board.frame_summary, kept) if s and s["lam"] not in at]
+        return run_token(request), asks, told, base, draft
 
     def _held(self, frame: dict[str, Any]) -> Snapshot | None:
         """The trace of a frame on the page, as long as the server has it."""
@@ -185,7 +185,7 @@ class Explore:
 
     def _stream(self, asks: list[Ask], stop: threading.Event) -> Iterator[tuple[Snapshot, ...]]:
         """The workbench's stream; a run that waits for its turn still gives a sign of life."""
-        yield from self.bench.stream(asks, stop=stop, hz=HZ, beat=HEARTBEAT)
+        yield from self.bench.stream(asks, stop=stop, hz=STATES_PER_SECOND, beat=HEARTBEAT_S)
 
     def stop(self, token: Any) -> bool:
         """End a run; its traces keep what they have. False if there is no such run: one that begins later will end at once."""
@@ -193,7 +193,7 @@ class Explore:
             event = self._stops.get(str(token))
             if event is None:
                 self._unwanted[str(token)[:64]] = None
-                while len(self._unwanted) > UNWANTED:
+                while len(self._unwanted) > MAX_EARLY_STOPS:
                     self._unwanted.popitem(last=False)
         if event is not None:
             event.set()
@@ -225,7 +225,7 @@ class Explore:
         """A random question of the task: `{"q", "gold", "family", "level"}`."""
         if not self.questions:
             return {"error": "This page has no task with questions."}
-        return question(secrets.choice(self.questions))
+        return question_dict(secrets.choice(self.questions))
 
     def score(self, request: Any) -> dict[str, Any]:
         """Per-token scores of a finished trace under both parents and the blend, or `{"error"}`."""
@@ -235,7 +235,7 @@ class Explore:
         if snapshot is None:
             return {"error": "This trace is no longer held by the server. Run it again to look at its tokens."}
         try:
-            return scores(self.bench, snapshot)
+            return token_scores(self.bench, snapshot)
         except UserError as error:
             return {"error": str(error)}
         except Exception as error:
@@ -251,7 +251,7 @@ class Explore:
         try:
             own = store or self.bench.store
             opened, info = (own, own.study(str(study))) if store else open_study(own, str(study))
-            content, traces = stored_sample.content(opened, info, str(key), self.bench)
+            content, traces = stored_sample.stored_strip(opened, info, str(key), self.bench)
         except UserError as error:
             return {"error": str(error)}
         finally:
@@ -270,16 +270,16 @@ class Explore:
             return
         with self._lock:
             self._traces[token, snapshot.id] = snapshot
-            while len(self._traces) > KEPT_TRACES:
+            while len(self._traces) > MAX_KEPT_TRACES:
                 self._traces.popitem(last=False)
 
 
-def question(item: Any) -> dict[str, Any]:
+def question_dict(item: Any) -> dict[str, Any]:
     """A task's question as the page holds it."""
     return {"q": item.text, "gold": item.answer, "family": item.family, "level": item.level}
 
 
-def token_of(request: Any) -> str:
+def run_token(request: Any) -> str:
     """The token of a run that is asked for; "" where the request is none."""
     token = request.get("token") if isinstance(request, dict) else None
     return token if isinstance(token, str) and 8 <= len(token) <= 64 and token.isalnum() else ""

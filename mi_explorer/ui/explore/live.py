@@ -15,20 +15,20 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from mi_explorer.ui.access.limits import LimitError, Visitor, visitor
-from mi_explorer.ui.explore.explore_handlers import token_of
-from mi_explorer.ui.explore.run_queue import Line
+from mi_explorer.ui.access.limits import LimitError, Visitor, visitor_of
+from mi_explorer.ui.explore.explore_handlers import run_token
+from mi_explorer.ui.explore.run_queue import RunQueue
 
-ROUTE = "/mi/run"
-TEXTS = ("thought", "answer")
-BEAT = 1.0  # seconds between two words to a visitor who waits for a turn
-HEADERS = {
+RUN_ROUTE = "/mi/run"
+TEXT_FIELDS = ("thought", "answer")
+WAIT_REPORT_S = 1.0  # seconds between two words to a visitor who waits for a turn
+STREAM_HEADERS = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",
 }  # the second is for proxies that would hold events back
 
 
-class Pieces:
+class StateDeltas:
     """States, each as what changed since the one before.
 
     A piece is a state whose `frames` hold the changed fields only; `more` holds by frame what was appended to its texts.
@@ -46,7 +46,7 @@ class Pieces:
             changed = {k: v for k, v in frame.items() if k not in old or old[k] != v}
             grown = {
                 k: changed.pop(k)[len(old[k]) :]
-                for k in TEXTS
+                for k in TEXT_FIELDS
                 if k in changed and k in old and changed[k].startswith(old[k])
             }
             if changed:
@@ -57,11 +57,11 @@ class Pieces:
         return {**state, "frames": frames, "more": more}
 
 
-class Live:
+class LiveRuns:
     """The runs of one page. `begin(request, visitor)` gives a run's states, `stop(token)` ends it; `line` says whose turn it is."""
 
     def __init__(
-        self, begin: Callable[[Any, Visitor], Iterator[dict[str, Any]]], stop: Callable[[Any], Any], line: Line
+        self, begin: Callable[[Any, Visitor], Iterator[dict[str, Any]]], stop: Callable[[Any], Any], line: RunQueue
     ) -> None:
         self.begin, self.stop, self.line = begin, stop, line
         self._threads = ThreadPoolExecutor(
@@ -70,10 +70,10 @@ class Live:
 
     def route(self) -> Route:
         """POST a run's request as JSON, with `tab` for the visitor's tab; the answer streams pieces, `data: {…}` each."""
-        return Route(ROUTE, self._answer, methods=["POST"])
+        return Route(RUN_ROUTE, self._answer, methods=["POST"])
 
     async def _answer(self, request: Request) -> Response:
-        if not signed_in(request):
+        if not is_signed_in(request):
             return PlainTextResponse("You are not signed in. Reload the page and sign in again.", 401)
         if (
             request.headers.get("content-type", "").partition(";")[0].strip() != "application/json"
@@ -83,20 +83,22 @@ class Live:
             asked = json.loads(await request.body())
         except (ValueError, RecursionError):
             asked = None
-        if not token_of(asked):
+        if not run_token(asked):
             return PlainTextResponse("This request is not a run.", 400)
         return StreamingResponse(
-            self._events(asked, visitor(request, asked.get("tab", ""))), media_type="text/event-stream", headers=HEADERS
+            self._events(asked, visitor_of(request, asked.get("tab", ""))),
+            media_type="text/event-stream",
+            headers=STREAM_HEADERS,
         )
 
     async def _events(self, asked: Any, who: Visitor) -> AsyncIterator[bytes]:
         """The run as events: signs of life while it waits, then its pieces. A visitor who leaves ends it."""
-        token = token_of(asked)
-        pieces, states, step = Pieces(), None, None
+        token = run_token(asked)
+        pieces, states, step = StateDeltas(), None, None
         try:
             with self.line.join(who) as place:
-                while not await place.called(BEAT):
-                    yield event({"token": token, "state": "waiting", "waits": self.line.stands(place)})
+                while not await place.called(WAIT_REPORT_S):
+                    yield server_sent_event({"token": token, "state": "waiting", "waits": self.line.stands(place)})
                 states = self.begin(asked, who)
                 while True:
                     step = self._threads.submit(next, states, None)
@@ -104,9 +106,9 @@ class Live:
                     if state is None:
                         states = None
                         return
-                    yield event(pieces.of(state))
+                    yield server_sent_event(pieces.of(state))
         except LimitError as error:
-            yield event(
+            yield server_sent_event(
                 {
                     "token": token,
                     "state": "failed",
@@ -127,12 +129,12 @@ class Live:
         step.add_done_callback(lambda _: self._threads.submit(states.close))  # type: ignore[attr-defined]  # a generator
 
 
-def event(piece: Mapping[str, Any]) -> bytes:
+def server_sent_event(piece: Mapping[str, Any]) -> bytes:
     """One server-sent event. Plain ASCII: text of any kind comes through, and no line of it can look like the end of an event."""
     return b"data: " + json.dumps(piece, separators=(",", ":")).encode() + b"\n\n"
 
 
-def signed_in(request: Request) -> bool:
+def is_signed_in(request: Request) -> bool:
     """Whether the page asks for no password, or has got this visitor's (Gradio keeps who signed in, by cookie)."""
     app = request.app
     return app.auth is None or any(

@@ -22,12 +22,16 @@ DECODING = [
 ]
 
 
-def presets(layers: int) -> list[dict[str, Any]]:
+def scope_presets(layers: int) -> list[dict[str, Any]]:
     """Scopes worth a click, for a model of this many layers: everything, the thirds of the paper's table, no attention, no MLP."""
     first, second = layers // 3, 2 * layers // 3
     spans = [("everything", 0, layers), ("first third", 0, first), ("middle third", first, second), ("last third", second, layers),
              ("first two thirds", 0, second), ("last two thirds", first, layers)]  # fmt: skip
-    shown = [{"label": label, "layers": span(a, b, layers), "modules": list(MODULES)} for label, a, b in spans if b > a]
+    shown = [
+        {"label": label, "layers": layer_range(a, b, layers), "modules": list(MODULES)}
+        for label, a, b in spans
+        if b > a
+    ]
     without = [
         {"label": f"without {label}", "layers": "all", "modules": [x for x in MODULES if x != m]}
         for m, label in (("attention", "attention"), ("mlp", "MLP"))
@@ -35,12 +39,12 @@ def presets(layers: int) -> list[dict[str, Any]]:
     return shown + without
 
 
-def span(first: int, end: int, layers: int) -> str:
+def layer_range(first: int, end: int, layers: int) -> str:
     """Layers [first, end) as scope text."""
     return "all" if (first, end) == (0, layers) else f"{first}-{end - 1}" if end - first > 1 else str(first)
 
 
-def methods(base: bool) -> list[dict[str, Any]]:
+def method_controls(base: bool) -> list[dict[str, Any]]:
     """Every merge method with the ranges of its parameters, for the page's controls; `base`: whether the pair has one."""
     from mi_explorer.merging.methods import METHODS
 
@@ -59,7 +63,7 @@ def methods(base: bool) -> list[dict[str, Any]]:
     ]
 
 
-def examples(questions: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
+def example_questions(questions: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
     """One question per family, of middling level, in the task's own order of families."""
     families: dict[str, list[Any]] = {}
     for q in questions:
@@ -72,12 +76,12 @@ def examples(questions: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
     return [{"q": q.text, "gold": q.gold, "family": q.family or "example", "level": q.level} for q in picked]
 
 
-def about(judged: Any, dtype: str = "", device: str = "") -> dict[str, Any]:
+def pair_summary(judged: Any, dtype: str = "", device: str = "") -> dict[str, Any]:
     """A pair in words, from its preflight: `facts` (one line), `rows` (name, value), `findings` (kind, text), `modules` it has."""
     f = judged.facts
     if "parameters" not in f:
         return {"facts": judged.verdict, "rows": [], "findings": _findings(judged), "modules": list(MODULES)}
-    parameters = amount(f["parameters"])
+    parameters = parameter_count(f["parameters"])
     memory = f["memory"]
     rows = [
         [
@@ -88,7 +92,7 @@ def about(judged: Any, dtype: str = "", device: str = "") -> dict[str, Any]:
         ["Vocabulary", f"{f['vocabulary']:,} tokens"],
         [
             "Memory",
-            f"{size(memory['rowwise'])} for every λ at once, {size(memory['fold'])} folded; {size(memory['free'])} free when asked",
+            f"{byte_size(memory['rowwise'])} for every λ at once, {byte_size(memory['fold'])} folded; {byte_size(memory['free'])} free when asked",
         ],
         ["Preflight", judged.verdict],
     ]
@@ -105,23 +109,23 @@ def _findings(judged: Any) -> list[dict[str, str]]:
     return [{"kind": f.level, "text": f.text()} for f in judged.findings]
 
 
-def amount(n: float) -> str:
+def parameter_count(n: float) -> str:
     """A count of parameters as people say it: 1.3 M, 4.0 B."""
     return f"{n / 1e9:.1f} B" if n >= 1e9 else f"{n / 1e6:.1f} M"
 
 
-def size(bytes: float) -> str:
+def byte_size(bytes: float) -> str:
     """Bytes as MB or GB."""
     return f"{bytes / 1e9:.1f} GB" if bytes >= 1e9 else f"{bytes / 1e6:.1f} MB"
 
 
-def setup(
+def page_setup(
     bench: Any, questions: Sequence[Any], task: str, landing: dict[str, Any] | None, words: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """The whole dict. `landing` is a precomputed strip (see `landing.py`), or None for an empty board; `words` from `about`."""
     layers, pair = bench.layers or 0, bench.pair
     words = words or {"facts": f"{layers} layers", "rows": [], "findings": [], "modules": list(MODULES)}
-    shown = examples(questions)
+    shown = example_questions(questions)
     first = {"q": shown[0]["q"], "gold": shown[0]["gold"]} if shown else {}
     empty = {
         "token": "none",
@@ -143,8 +147,8 @@ def setup(
         "lenses": list(view.LENSES),
         "modules": list(MODULES),
         "layered": list(LAYERED),
-        "presets": presets(layers),
-        "methods": methods(bool(pair.base)),
+        "presets": scope_presets(layers),
+        "methods": method_controls(bool(pair.base)),
         "templates": TEMPLATES,
         "decoding": DECODING,
         "task": task if questions else "",

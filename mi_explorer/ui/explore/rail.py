@@ -19,9 +19,9 @@ from mi_explorer.studies.store import bundled
 from mi_explorer.studies.store.store import Store, StudyInfo
 from mi_explorer.ui.explore.view import View
 
-FEWEST = 3  # λs that make a curve
-KEPT = 64  # answers that are remembered
-POINT = ("mean", "mean_ci", "think_ratio", "think_ratio_ci", "tokens", "questions", "samples")
+MIN_LAMBDAS = 3  # λs that make a curve
+MAX_REMEMBERED = 64  # answers that are remembered
+POINT_FIELDS = ("mean", "mean_ci", "think_ratio", "think_ratio_ci", "tokens", "questions", "samples")
 
 
 class Rail:
@@ -63,7 +63,7 @@ class Rail:
         told = self._read(info, wanted, decoding)
         with self._lock:
             self._known[key] = told
-            while len(self._known) > KEPT:
+            while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
         return told
 
@@ -71,7 +71,7 @@ class Rail:
         own = self._own()
         store, info = bundled.open_study(own or _Empty(), info.name, self.folder)  # type: ignore[arg-type]  # all that is asked of it
         try:
-            return told(store, info, wanted, decoding, self.bench.fingerprint)
+            return study_curve(store, info, wanted, decoding, self.bench.fingerprint)
         finally:
             if store is not own:
                 store.close()
@@ -87,15 +87,19 @@ class _Empty:
         return []
 
 
-def told(store: Store, info: StudyInfo, wanted: Recipe, decoding: Decoding, fingerprint: str) -> dict[str, Any] | None:
+def study_curve(
+    store: Store, info: StudyInfo, wanted: Recipe, decoding: Decoding, fingerprint: str
+) -> dict[str, Any] | None:
     """What a study says of one recipe over λ; None where fewer than `FEWEST` λs of it have samples on these weights."""
     cells = [
         row for row in store.cells(info.id) if row.fingerprint == fingerprint and _meant(row.cell, wanted, decoding)
     ]
     summary = summarise(store, info.name, [row.key for row in cells])
-    points = sorted(({"lam": c["lambda"], **{k: c[k] for k in POINT}} for c in summary.cells), key=lambda p: p["lam"])
+    points = sorted(
+        ({"lam": c["lambda"], **{k: c[k] for k in POINT_FIELDS}} for c in summary.cells), key=lambda p: p["lam"]
+    )
     lams = {p["lam"] for p in points}
-    if len(lams) < FEWEST or len(lams) < len(points):  # twice the same λ: two token limits, which are two curves
+    if len(lams) < MIN_LAMBDAS or len(lams) < len(points):  # twice the same λ: two token limits, which are two curves
         return None
     stages = next(iter(summary.stages.values()), {})
     return {
@@ -105,13 +109,13 @@ def told(store: Store, info: StudyInfo, wanted: Recipe, decoding: Decoding, fing
         "questions": max(p["questions"] for p in points),
         "samples": max(p["samples"] for p in points),
         "cap": cells[0].cell.decoding.cap,
-        "bands": bands(stages, points[0]["lam"], points[-1]["lam"]),
+        "bands": stage_bands(stages, points[0]["lam"], points[-1]["lam"]),
         "points": points,
         "message": stages.get("message", ""),
     }
 
 
-def bands(stages: Mapping[str, Any], low: float, high: float) -> list[dict[str, Any]]:
+def stage_bands(stages: Mapping[str, Any], low: float, high: float) -> list[dict[str, Any]]:
     """The stages of a fitted transition as spans of the measured λs: `[{"stage": 1, "from": 0.0, "to": 0.41}, …]`; [] without one."""
     if stages.get("lambda50") is None:
         return []
@@ -129,7 +133,7 @@ def _like(decoding: Decoding) -> Decoding:
 def _samples_a_lam(info: StudyInfo, wanted: Recipe, decoding: Decoding) -> float:
     """How many samples a λ of this recipe has, as far as the plan tells; 0 where it is no sweep of it."""
     lams = {c.recipe.lam for c in info.plan.cells if _meant(c, wanted, decoding)}
-    return info.samples / len(info.plan.cells) if len(lams) >= FEWEST else 0.0
+    return info.samples / len(info.plan.cells) if len(lams) >= MIN_LAMBDAS else 0.0
 
 
 def _meant(cell: Cell, wanted: Recipe, decoding: Decoding) -> bool:

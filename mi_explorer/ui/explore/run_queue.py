@@ -13,10 +13,10 @@ from typing import Any
 
 from mi_explorer.ui.access.limits import LimitError, Limits, Visitor
 
-PACE, FEW = 60.0, 3  # seconds over which a pace is measured, and how many ends make one
+THROUGHPUT_WINDOW_S, MIN_ENDED_RUNS = 60.0, 3  # seconds over which a pace is measured, and how many ends make one
 
 
-class Pace:
+class Throughput:
     """How many things end in a second, by those of the last minute."""
 
     def __init__(self) -> None:
@@ -29,11 +29,11 @@ class Pace:
     def per_second(self) -> float:
         """0 while it cannot be told."""
         now = time.monotonic()
-        recent = [t for t in list(self._ends) if t > now - PACE]
-        return len(recent) / max(now - recent[0], 1.0) if len(recent) >= FEW else 0.0
+        recent = [t for t in list(self._ends) if t > now - THROUGHPUT_WINDOW_S]
+        return len(recent) / max(now - recent[0], 1.0) if len(recent) >= MIN_ENDED_RUNS else 0.0
 
 
-class Place:
+class Ticket:
     """One visitor's place in a line."""
 
     def __init__(self, who: Visitor) -> None:
@@ -52,7 +52,7 @@ class Place:
         return self._call.is_set()
 
 
-class Line:
+class RunQueue:
     """Runs in turn: `places` go on at once, more wait in the order they came, `most` at most. Of one event loop; nothing blocks.
 
     `pace` gives runs per second, by which the wait is estimated.
@@ -60,11 +60,11 @@ class Line:
 
     def __init__(self, places: int, most: int, limits: Limits, pace: Callable[[], float]) -> None:
         self.places, self.most, self.limits, self.pace = places, most, limits, pace
-        self._going: set[Place] = set()
-        self._waiting: deque[Place] = deque()
+        self._going: set[Ticket] = set()
+        self._waiting: deque[Ticket] = deque()
 
     @contextmanager
-    def join(self, who: Visitor) -> Iterator[Place]:
+    def join(self, who: Visitor) -> Iterator[Ticket]:
         """A place at the end of the line, held until its turn is over. Raises `LimitError` when there is none for this visitor."""
         if len(self._going) >= self.places:
             self.limits.waiting(who, [place.who for place in self._waiting])
@@ -72,7 +72,7 @@ class Line:
                 raise LimitError(
                     f"{self.most:,} runs are waiting for a turn already, which is all that this page takes. Try again in a moment."
                 )
-        place = Place(who)
+        place = Ticket(who)
         self._waiting.append(place)
         self._next()
         try:
@@ -89,7 +89,7 @@ class Line:
             self._going.add(place)
             place.call()
 
-    def stands(self, place: Place) -> dict[str, Any]:
+    def stands(self, place: Ticket) -> dict[str, Any]:
         """Where a waiting visitor stands."""
         return _turn(self._waiting.index(place), len(self._waiting), self.pace())
 
@@ -98,7 +98,7 @@ def _turn(before: int, of: int, pace: float) -> dict[str, Any]:
     return {"what": "turn", "place": before + 1, "of": of, "seconds": round((before + 1) / pace) if pace else None}
 
 
-def for_slot(waits: Any) -> dict[str, Any]:
+def slot_wait(waits: Any) -> dict[str, Any]:
     """What the engine says of a run that waits for a slot (`engine.stream.Waits`), for the page."""
     return {
         "what": "slot",
@@ -110,7 +110,7 @@ def for_slot(waits: Any) -> dict[str, Any]:
     }
 
 
-def for_turn(queue: Any, token: str, pace: float) -> dict[str, Any] | None:
+def turn_in_gradio_queue(queue: Any, token: str, pace: float) -> dict[str, Any] | None:
     """Where the run of this token stands in the queue of a `gr.Blocks`; None when it does not wait there. `pace`: runs per second."""
     for line in list(getattr(queue, "event_queue_per_concurrency_id", {}).values()):
         waiting = list(line.queue)

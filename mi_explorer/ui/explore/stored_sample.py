@@ -14,14 +14,16 @@ from mi_explorer.studies.store.sample import Sample, trace_from
 from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
-from mi_explorer.ui.explore.strip_sentence import bands, sentence
+from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
 
 
 class SampleError(UserError):
     """A stored sample that cannot be shown: unknown, of another study, or kept without its text."""
 
 
-def content(store: Store, info: StudyInfo, key: str, bench: Any = None) -> tuple[dict[str, Any], dict[str, Snapshot]]:
+def stored_strip(
+    store: Store, info: StudyInfo, key: str, bench: Any = None
+) -> tuple[dict[str, Any], dict[str, Snapshot]]:
     """The strip around the sample `key` of a study, for `MI.show`, and its traces for the lenses.
 
     `{"token", "label", "view", "frames": {id: frame}, "sentence", "bands"}`; `view` looks at the sample's own λ. The traces
@@ -43,7 +45,7 @@ def content(store: Store, info: StudyInfo, key: str, bench: Any = None) -> tuple
             )
         if body is not None:
             frames[board.frame_id(its.cell.recipe.lam)] = _snapshot(other, its, item, body, bench)
-    shown = [f | {"tps": 0} for f in board.frames(sorted(frames.values(), key=lambda s: s.recipe.lam))]
+    shown = [f | {"tps": 0} for f in board.strip_frames(sorted(frames.values(), key=lambda s: s.recipe.lam))]
     recipe, decoding = row.cell.recipe, row.cell.decoding.with_seed(sample.seed)
     view = views.View(
         recipe.pair,
@@ -62,8 +64,8 @@ def content(store: Store, info: StudyInfo, key: str, bench: Any = None) -> tuple
         "label": f"From {where} “{info.name}” · sample {sample.number + 1} of this question · T {decoding.temperature:g} · seed {sample.seed}",
         "view": views.as_dict(view),
         "frames": {f["id"]: f for f in shown},
-        "sentence": sentence(shown),
-        "bands": bands(shown),
+        "sentence": strip_sentence(shown),
+        "bands": strip_bands(shown),
     }
     ours = bench is not None and bench.pair.name == recipe.pair and bench.fingerprint == row.fingerprint
     return made, {k: s for k, s in frames.items() if s.prompt_ids} if ours else {}
@@ -83,7 +85,7 @@ def _strip(store: Store, info: StudyInfo, sample: Sample, rows: dict[str, CellRo
         if s.number == sample.number and s.cell in rows and kin(rows[s.cell])
     ]
     found.sort(key=lambda x: (x[0].key != sample.key, abs(x[1].cell.recipe.lam - at.cell.recipe.lam)))
-    return found[: board.MOST_FRAMES]
+    return found[: board.MAX_FRAMES]
 
 
 def _snapshot(sample: Sample, row: CellRow, item: Item, body: dict[str, Any], bench: Any) -> Snapshot:

@@ -10,18 +10,18 @@ from typing import Any
 Frame = dict[str, Any]
 
 
-def finished(frames: Sequence[Frame]) -> list[Frame]:
+def finished_frames(frames: Sequence[Frame]) -> list[Frame]:
     """The finished frames in order of λ, one per λ (the last one given wins)."""
     by_lam = {f["lam"]: f for f in frames if f["state"] == "done"}
     return [by_lam[lam] for lam in sorted(by_lam)]
 
 
-def bands(frames: Sequence[Frame]) -> list[dict[str, Any]]:
+def strip_bands(frames: Sequence[Frame]) -> list[dict[str, Any]]:
     """Stages as this one strip shows them: `[{"stage": 1, "from": 0.0, "to": 0.4}, …]`, or [] without a clean change.
 
     A single strip has one sample per λ, so the bands are where thought was first and last seen to change, not a fit.
     """
-    done = finished(frames)
+    done = finished_frames(frames)
     thinks = [bool(f["closed"]) for f in done]
     if len(done) < 3 or all(thinks) or not any(thinks):
         return []
@@ -34,9 +34,9 @@ def bands(frames: Sequence[Frame]) -> list[dict[str, Any]]:
     return [{"stage": s, "from": a, "to": b} for s, a, b in spans if b > a]
 
 
-def sentence(frames: Sequence[Frame]) -> str:
+def strip_sentence(frames: Sequence[Frame]) -> str:
     """What happened on this strip, in one to four short sentences; "" while nothing is finished."""
-    done = finished(frames)
+    done = finished_frames(frames)
     if len(done) < 2:
         return ""
     parts = [_thought(done), _verdicts(done), _tokens(done), _overthinking(done), _cut(done)]

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 from mi_explorer.generation.generate import Snapshot
-from mi_explorer.ui.explore.board import part_of
+from mi_explorer.ui.explore.board import place_in_part
 
 
-def scores(bench: Any, snapshot: Snapshot) -> dict[str, Any]:
+def token_scores(bench: Any, snapshot: Snapshot) -> dict[str, Any]:
     """`{"tokens": [[text, part, LLR, entropy]…], "detail": [{"lam", "argmax", "p", "instruct", "thinking"}…]}`, one entry a token.
 
     `part` is "thought", "answer" or "" (a tag); LLR = log p(Thinking) − log p(Instruct) in nats, clipped to ±5; entropy of
@@ -29,7 +29,7 @@ def scores(bench: Any, snapshot: Snapshot) -> dict[str, Any]:
         closing = (
             starts[i] == trace.thought_span[1] > trace.thought_span[0]
         )  # the tag that ends the thought is no part of it
-        place = part_of(trace, starts[i]) if end > starts[i] and not closing else None
+        place = place_in_part(trace, starts[i]) if end > starts[i] and not closing else None
         tokens.append(
             [trace.text[starts[i] : end], place[0] if place else "", round(found.llr[i], 3), round(found.entropy[i], 3)]
         )

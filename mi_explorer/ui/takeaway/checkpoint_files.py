@@ -15,14 +15,14 @@ from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Recipe
-from mi_explorer.ui.access.access_policy import ANYWHERE, Guard
-from mi_explorer.ui.file_jobs import Made, Tell
+from mi_explorer.ui.access.access_policy import ANYWHERE, AccessPolicy
+from mi_explorer.ui.file_jobs import FileResult, ReportProgress
 
-MOST_ZIP = 256 << 20  # bytes of tensors that a download may have
-PIECE = 1 << 20
+MAX_ZIP_BYTES = 256 << 20  # bytes of tensors that a download may have
+COPY_BYTES = 1 << 20
 
 
-class CheckpointError(UserError):
+class ExportError(UserError):
     """A checkpoint that cannot be written here."""
 
 
@@ -31,50 +31,52 @@ def slug(text: str, most: int = 60) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:most].strip("-.") or "unnamed"
 
 
-def name_of(recipe: Recipe, pair: Pair) -> str:
+def export_name(recipe: Recipe, pair: Pair) -> str:
     """The folder's name: pair, method, λ and the recipe's hash."""
     known = pair.name if "|" not in pair.name else Path(pair.instruct).name
     return f"{slug(known, 40)}-{slug(recipe.method)}-{recipe.lam:g}-{recipe.hash[:6]}"
 
 
-def size_of(parents: Any) -> int:
+def export_bytes(parents: Any) -> int:
     """Bytes of tensors that an export of these parents has."""
     return sum(parents.entry("instruct", name).numel * parents.dtype(name).itemsize for name in parents.names())
 
 
-def places(recipe: Recipe, pair: Pair, bytes: int, guard: Guard, home: Path | None, open_page: bool) -> dict[str, Any]:
+def export_places(
+    recipe: Recipe, pair: Pair, bytes: int, guard: AccessPolicy, home: Path | None, open_page: bool
+) -> dict[str, Any]:
     """Where this visitor may have it: `{"name", "bytes", "folder", "download", "why"}`; `folder` is a suggestion, "" where none may be named.
 
     A page that is open to the network hands out only blends of the shipped models: weights that an operator loaded are theirs.
     """
-    name = name_of(recipe, pair)
+    name = export_name(recipe, pair)
     if ANYWHERE in guard.folders:
         folder = str((home or Path.home() / "mi-explorer") / "exports" / name)
     else:
         folder = os.path.join(guard.folders[0], name) if guard.folders else ""
     shipped = all(ASSETS.resolve() in Path(part).resolve().parents for part in (pair.instruct, pair.thinking))
-    small, free = bytes <= MOST_ZIP, shipped or not open_page
+    small, free = bytes <= MAX_ZIP_BYTES, shipped or not open_page
     why = []
     if not folder:
         why.append("The operator of this page allows no folders to export into.")
     if not small:
         why.append(
-            f"A download may have at most {MOST_ZIP >> 20} MB, and this checkpoint has {bytes / 1e6:,.0f} MB; write it into a folder instead."
+            f"A download may have at most {MAX_ZIP_BYTES >> 20} MB, and this checkpoint has {bytes / 1e6:,.0f} MB; write it into a folder instead."
         )
     elif not free:
         why.append("This page is open to others, so it hands out only blends of the models that come with it.")
     return {"name": name, "bytes": bytes, "folder": folder, "download": small and free, "why": " ".join(why)}
 
 
-def maker(recipe: Recipe, pair: Pair, target: Path | None) -> Callable[[Path, Tell], Made]:
+def checkpoint_work(recipe: Recipe, pair: Pair, target: Path | None) -> Callable[[Path, ReportProgress], FileResult]:
     """The work of a parcel: into `target`, or, without one, as a zip in the parcel's own folder."""
 
-    def make(folder: Path, tell: Tell) -> Made:
+    def make(folder: Path, tell: ReportProgress) -> FileResult:
         from mi_explorer.checkpoints.parents import Parents
         from mi_explorer.merging.blend import bind
         from mi_explorer.merging.export import export
 
-        name = name_of(recipe, pair)
+        name = export_name(recipe, pair)
         tell("Opening the parents", 0, 0)
         parents = Parents.open(pair)
         try:
@@ -87,15 +89,15 @@ def maker(recipe: Recipe, pair: Pair, target: Path | None) -> Callable[[Path, Te
             parents.close()
         about = f"{done.bytes / 1e6:,.1f} MB in {done.tensors:,} tensors, read back and checked"
         if target is not None:
-            return Made(f"Written to {target}: {about}.")
-        packed = pack(folder / name, folder / f"{name}.zip", tell)
+            return FileResult(f"Written to {target}: {about}.")
+        packed = zip_folder(folder / name, folder / f"{name}.zip", tell)
         shutil.rmtree(folder / name)
-        return Made(f"{packed.name}: {about}.", packed)
+        return FileResult(f"{packed.name}: {about}.", packed)
 
     return make
 
 
-def pack(folder: Path, out: Path, tell: Tell) -> Path:
+def zip_folder(folder: Path, out: Path, tell: ReportProgress) -> Path:
     """A folder of files as a zip with that folder in it, stored as they are (weights do not compress)."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     total, done = sum(p.stat().st_size for p in files), 0
@@ -103,7 +105,7 @@ def pack(folder: Path, out: Path, tell: Tell) -> Path:
         for path in files:
             info = zipfile.ZipInfo.from_file(path, f"{folder.name}/{path.relative_to(folder).as_posix()}")
             with path.open("rb") as source, archive.open(info, "w", force_zip64=True) as packed:
-                while piece := source.read(PIECE):
+                while piece := source.read(COPY_BYTES):
                     packed.write(piece)
                     done += len(piece)
                     tell("Packing", done, total)

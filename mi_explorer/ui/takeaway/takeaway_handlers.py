@@ -19,14 +19,14 @@ from mi_explorer.studies.store.store import Store, StudyInfo
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.view import View
-from mi_explorer.ui.file_jobs import Made, Parcels, Tell
+from mi_explorer.ui.file_jobs import FileJobs, FileResult, ReportProgress
 from mi_explorer.ui.takeaway import checkpoint_files
 from mi_explorer.ui.takeaway.recipe_forms import brief, forms, read
 
 log = logging.getLogger(__name__)
-FILES = (".mistudy", ".csv", ".parquet", ".jsonl", ".json")  # the last holds the figures, the others the samples
-MOST_IMPORTED = 50  # studies that visitors of an open page may have brought in
-MOST_FRAMES = 12  # traces of Explore that a report may hold
+STUDY_FILES = (".mistudy", ".csv", ".parquet", ".jsonl", ".json")  # the last holds the figures, the others the samples
+MAX_IMPORTED = 50  # studies that visitors of an open page may have brought in
+MAX_REPORT_FRAMES = 12  # traces of Explore that a report may hold
 
 
 class TakeError(UserError):
@@ -49,11 +49,11 @@ def told(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]
     return call
 
 
-class Takeaway:
+class TakeawayHandlers:
     """The handlers of one page: its resident pairs, the operator's settings, the parcels."""
 
-    def __init__(self, pairs: Any, settings: Settings | None = None, parcels: Parcels | None = None) -> None:
-        self.pairs, self.settings, self.parcels = pairs, settings or Settings(), parcels or Parcels()
+    def __init__(self, pairs: Any, settings: Settings | None = None, parcels: FileJobs | None = None) -> None:
+        self.pairs, self.settings, self.parcels = pairs, settings or Settings(), parcels or FileJobs()
 
     # -- recipes -----------------------------------------------------------------------------------------------------
     def _view(self, view: Any) -> tuple[View, Any]:
@@ -83,10 +83,10 @@ class Takeaway:
                 else "This method mixes no weights, so there is no checkpoint of it."
             )
             return {**made, "checkpoint": {"folder": "", "download": False, "why": why}}
-        where = checkpoint_files.places(
+        where = checkpoint_files.export_places(
             given.recipe(),
             bench.pair,
-            checkpoint_files.size_of(parents),
+            checkpoint_files.export_bytes(parents),
             self.pairs.guard,
             self._home(),
             self.settings.open,
@@ -111,7 +111,7 @@ class Takeaway:
         what = str(request.get("what"))
         if what in ("folder", "zip"):
             return {"token": self.parcels.start(self._checkpoint(request, what == "folder"))}
-        if what == "report" or what in FILES:
+        if what == "report" or what in STUDY_FILES:
             return {"token": self.parcels.start(self._study(str(request.get("study") or ""), what, request))}
         raise TakeError("This is nothing that can be made here.")
 
@@ -123,7 +123,7 @@ class Takeaway:
         """Stop making a file."""
         return self.parcels.stop(token)
 
-    def _checkpoint(self, request: dict[str, Any], into_folder: bool) -> Callable[[Path, Tell], Made]:
+    def _checkpoint(self, request: dict[str, Any], into_folder: bool) -> Callable[[Path, ReportProgress], FileResult]:
         given, bench = self._view(request.get("view"))
         recipe = given.recipe()
         bench.check(recipe)
@@ -137,15 +137,15 @@ class Takeaway:
             if not Path(text).expanduser().is_absolute():
                 raise TakeError("Give the whole path of a new folder, such as " + may["folder"] + ".")
             target = self.pairs.guard.target(text)
-        return checkpoint_files.maker(recipe, bench.pair, target)
+        return checkpoint_files.checkpoint_work(recipe, bench.pair, target)
 
-    def _study(self, name: str, what: str, request: dict[str, Any]) -> Callable[[Path, Tell], Made]:
+    def _study(self, name: str, what: str, request: dict[str, Any]) -> Callable[[Path, ReportProgress], FileResult]:
         frames = request.get("frames")
-        shown = [f for f in frames if isinstance(f, dict)][:MOST_FRAMES] if isinstance(frames, list) else []
+        shown = [f for f in frames if isinstance(f, dict)][:MAX_REPORT_FRAMES] if isinstance(frames, list) else []
         view = views.from_dict(request["view"]) if shown and isinstance(request.get("view"), dict) else None
         host = not self.settings.open  # an open page does not name the machines behind it
 
-        def make(folder: Path, tell: Tell) -> Made:
+        def make(folder: Path, tell: ReportProgress) -> FileResult:
             with self._opened(name, folder) as (store, info):
                 out = folder / (checkpoint_files.slug(info.name) + (".html" if what == "report" else what))
                 tell("Writing", 0, 0)
@@ -164,7 +164,7 @@ class Takeaway:
                 else:
                     export_study(store, info.name, out, host=host)
                 tell("Writing", 1, 1)
-            return Made(f"{out.name}, {out.stat().st_size / 1e3:,.0f} kB", out)
+            return FileResult(f"{out.name}, {out.stat().st_size / 1e3:,.0f} kB", out)
 
         return make
 
@@ -202,7 +202,7 @@ class Takeaway:
         columns = ["study", "kind", "task", "pair", "cells", "samples", "origin", "updated"]
         rows = [[i.name, i.plan.kind, i.plan.task, ", ".join(i.plan.pairs)[:60], len(i.plan.cells), i.samples, i.origin,
                  time.strftime("%Y-%m-%d %H:%M", time.localtime(i.updated))] for i in found]  # fmt: skip
-        return {"columns": columns, "rows": rows, "files": FILES}
+        return {"columns": columns, "rows": rows, "files": STUDY_FILES}
 
     def imports(self) -> str:
         """ "" if visitors may bring studies in, or why not."""
@@ -220,8 +220,8 @@ class Takeaway:
             raise TakeError(f"A study is brought in as {', '.join(FORMATS)}.")
         if file.stat().st_size > self.settings.upload * 1_000_000:
             raise TakeError(f"This file is larger than {self.settings.upload} MB.")
-        if self.settings.open and sum(info.origin == "imported" for info in own.studies()) >= MOST_IMPORTED:
-            raise TakeError(f"{MOST_IMPORTED} studies were brought in already, which is all that this page keeps.")
+        if self.settings.open and sum(info.origin == "imported" for info in own.studies()) >= MAX_IMPORTED:
+            raise TakeError(f"{MAX_IMPORTED} studies were brought in already, which is all that this page keeps.")
         wanted = self._name(file)
         taken = {info.name for info in (*own.studies(), *shelf())}
         name = next(x for x in (wanted, *(f"{wanted} ({n})" for n in range(2, 10_000))) if x not in taken)

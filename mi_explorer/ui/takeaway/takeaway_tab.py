@@ -6,15 +6,15 @@ from typing import Any
 import gradio as gr
 
 from mi_explorer.studies.store.exchange import FORMATS
-from mi_explorer.ui.context import Page
-from mi_explorer.ui.takeaway.takeaway_handlers import FILES, Takeaway
+from mi_explorer.ui.context import PageContext
+from mi_explorer.ui.takeaway.takeaway_handlers import STUDY_FILES, TakeawayHandlers
 
-ON_LOAD = "MI.takeaway(element, { props, server, watch });"
+BOARD_SCRIPT = "MI.takeaway(element, { props, server, watch });"
 
 
-def fill(page: Page) -> None:
+def build_takeaway_tab(page: PageContext) -> None:
     """Build the tab. The view of Explore travels with each request; nothing of a visitor is kept here but parcels, by token."""
-    take = Takeaway(page.pairs, page.settings, page.parcels)
+    take = TakeawayHandlers(page.pairs, page.settings, page.parcels)
 
     def recipe(view: Any) -> dict[str, Any]:
         return take.recipe(view)
@@ -40,12 +40,12 @@ def fill(page: Page) -> None:
     board = gr.HTML(
         value=None,
         html_template="<div></div>",
-        js_on_load=ON_LOAD,
+        js_on_load=BOARD_SCRIPT,
         apply_default_css=False,
         padding=False,
         elem_id="takeaway",
         server_functions=[recipe, read, make, look, stop, studies],
-        files=json.dumps(FILES),
+        files=json.dumps(STUDY_FILES),
         news="",
     )
     if take.imports() == "":

@@ -14,18 +14,19 @@ from typing import Any
 import plotly.graph_objects as go
 
 from mi_explorer.errors import UserError
+from mi_explorer.machine import gigabytes
 from mi_explorer.recipe import MODULES, Decoding, Recipe
-from mi_explorer.ui.plotly_component import content
-from mi_explorer.ui.weights.weights_handlers import TICK, parents_of
+from mi_explorer.ui.plotly_component import figure_content
+from mi_explorer.ui.weights.weights_handlers import PROGRESS_INTERVAL_S, parents_of
 
 log = logging.getLogger(__name__)
-PROMPTS = 32
-CAP = 256  # tokens of a response that are looked at
-COLOURS = {"attention": "#0072B2", "mlp": "#D55E00", "other": "#CC79A7"}
+MAX_QUESTIONS = 32
+RESPONSE_TOKENS = 256  # tokens of a response that are looked at
+MODULE_COLOURS = {"attention": "#0072B2", "mlp": "#D55E00", "other": "#CC79A7"}
 
 
 @dataclass
-class Making:
+class ProfileJob:
     """One profile in the making: how far it is in words, then `found` (an `engine.submodule.Profile`) or `error`."""
 
     text: str = "Starting…"
@@ -34,40 +35,39 @@ class Making:
     ended: threading.Event = field(default_factory=threading.Event)
 
 
-class Profiles:
+class ProfileJobs:
     """The profiles of one process, by the files of the pair."""
 
     def __init__(self) -> None:
-        self._made: dict[str, Making] = {}
+        self._made: dict[str, ProfileJob] = {}
         self._lock = threading.Lock()
 
-    def known(self, bench: Any) -> Making | None:
+    def known(self, bench: Any) -> ProfileJob | None:
         with self._lock:
             return self._made.get(parents_of(bench).id)
 
-    def start(self, bench: Any, questions: tuple[Any, ...]) -> Making:
+    def start(self, bench: Any, questions: tuple[Any, ...]) -> ProfileJob:
         """The making of this pair's profile, begun if it is not there or failed. Raises `UserError` where it cannot be made."""
-        check(bench, questions)
+        check_profile(bench, questions)
         key = parents_of(bench).id
         with self._lock:
             making = self._made.get(key)
             if making is None or making.error:
-                making = self._made[key] = Making()
+                making = self._made[key] = ProfileJob()
                 threading.Thread(
-                    target=_make, args=(making, bench, spread(questions)), name="profile", daemon=True
+                    target=_make, args=(making, bench, evenly_chosen(questions)), name="profile", daemon=True
                 ).start()
             return making
 
 
-def spread(questions: tuple[Any, ...], most: int = PROMPTS) -> tuple[Any, ...]:
+def evenly_chosen(questions: tuple[Any, ...], most: int = MAX_QUESTIONS) -> tuple[Any, ...]:
     """At most so many of the questions, evenly from first to last, so that every family has its share."""
     return tuple(questions[i * len(questions) // most] for i in range(most)) if len(questions) > most else questions
 
 
-def check(bench: Any, questions: tuple[Any, ...]) -> None:
+def check_profile(bench: Any, questions: tuple[Any, ...]) -> None:
     """Raise a `UserError` where no profile can be made here."""
     from mi_explorer.engine.memory import available
-    from mi_explorer.machine import gigabytes
     from mi_explorer.workbench import Workbench
 
     parents_of(bench)
@@ -82,11 +82,11 @@ def check(bench: Any, questions: tuple[Any, ...]) -> None:
         )
 
 
-def _make(making: Making, bench: Any, questions: tuple[Any, ...]) -> None:
+def _make(making: ProfileJob, bench: Any, questions: tuple[Any, ...]) -> None:
     from mi_explorer.merging.block_profile import find
 
     try:
-        sequences = [responses(making, bench, questions, lam) for lam in (0.0, 1.0)]
+        sequences = [parent_responses(making, bench, questions, lam) for lam in (0.0, 1.0)]
 
         def tell(done: int, total: int) -> None:
             making.text = f"Comparing blocks: {done} of {total} responses"
@@ -103,12 +103,12 @@ def _make(making: Making, bench: Any, questions: tuple[Any, ...]) -> None:
         making.ended.set()
 
 
-def responses(making: Making, bench: Any, questions: tuple[Any, ...], lam: float) -> list[tuple[int, ...]]:
+def parent_responses(making: ProfileJob, bench: Any, questions: tuple[Any, ...], lam: float) -> list[tuple[int, ...]]:
     """Prompt and greedy response of a parent to every question, as ids; those that failed are left out."""
     from mi_explorer.generation.generate import Ask
 
     who = "Thinking" if lam else "Instruct"
-    recipe, decoding = Recipe(bench.pair.name, lam=lam), Decoding(temperature=0, cap=CAP)
+    recipe, decoding = Recipe(bench.pair.name, lam=lam), Decoding(temperature=0, cap=RESPONSE_TOKENS)
     ended: dict[str, Any] = {}
     for changed in bench.stream(
         [Ask(f"{i}", q.text, recipe, decoding) for i, q in enumerate(questions)], priority=1, hz=4
@@ -118,7 +118,9 @@ def responses(making: Making, bench: Any, questions: tuple[Any, ...], lam: float
     return [(*s.prompt_ids, *s.ids) for s in ended.values() if s.ids]
 
 
-def watch(profiles: Profiles, bench: Any, questions: tuple[Any, ...], asked: bool) -> Iterator[dict[str, Any]]:
+def watch_profile(
+    profiles: ProfileJobs, bench: Any, questions: tuple[Any, ...], asked: bool
+) -> Iterator[dict[str, Any]]:
     """States `{"text", "error", "found"}` until it is made; without `asked` only what is there or in the making already."""
     state: dict[str, Any] = {"text": "", "error": "", "found": None}
     try:
@@ -126,14 +128,14 @@ def watch(profiles: Profiles, bench: Any, questions: tuple[Any, ...], asked: boo
         if making is None:
             yield state
             return
-        while not making.ended.wait(TICK):
+        while not making.ended.wait(PROGRESS_INTERVAL_S):
             yield state | {"text": making.text}
         yield state | {"error": making.error, "found": making.found}
     except UserError as error:
         yield state | {"error": str(error)}
 
 
-def board(state: dict[str, Any]) -> str:
+def profile_board(state: dict[str, Any]) -> str:
     """A state as the board's content: JSON text; `patch` is what Explore's view is set to."""
     found, patch, said = state["found"], None, ""
     if found is not None:
@@ -145,13 +147,13 @@ def board(state: dict[str, Any]) -> str:
             "layers": "all",
             "modules": list(MODULES),
         }
-        said = summary(found)
+        said = profile_sentence(found)
     return json.dumps(
         {"text": state["text"], "error": state["error"], "said": said, "patch": patch}, ensure_ascii=False
     )
 
 
-def summary(found: Any) -> str:
+def profile_sentence(found: Any) -> str:
     """The profile in a sentence: its mean, its ends, what it was made of."""
     known = [b for b in found.blocks if b.lam is not None]
     if not known:
@@ -162,17 +164,17 @@ def summary(found: Any) -> str:
         f"Mean λ* {found.mean:.2f}; lowest {low.lam:.2f} ({low.module} of layer {low.layer}), "
         f"highest {high.lam:.2f} ({high.module} of layer {high.layer})"
         + (f"; {same} blocks are the same in both parents" if same else "")
-        + f". From {found.responses} responses of each parent, {found.tokens:,} tokens, greedy, at most {CAP} tokens each."
+        + f". From {found.responses} responses of each parent, {found.tokens:,} tokens, greedy, at most {RESPONSE_TOKENS} tokens each."
     )
 
 
-def bars(found: Any) -> str:
+def profile_figure(found: Any) -> str:
     """One bar per block, by layer and module, as a figure's content."""
     drawn = go.Figure()
     for module in dict.fromkeys(b.module for b in found.blocks):
         mine = [b for b in found.blocks if b.module == module and b.lam is not None]
         drawn.add_bar(
-            x=[str(b.layer) for b in mine], y=[b.lam for b in mine], name="MLP" if module == "mlp" else module, marker_color=COLOURS[module],
+            x=[str(b.layer) for b in mine], y=[b.lam for b in mine], name="MLP" if module == "mlp" else module, marker_color=MODULE_COLOURS[module],
             customdata=[f"{module}|{b.layer}" for b in mine],
             hovertemplate=f"{module}, layer %{{x}}<br><b>λ* %{{y:.3f}}</b><br>{found.responses} responses of each parent<extra></extra>",
         )  # fmt: skip
@@ -184,6 +186,6 @@ def bars(found: Any) -> str:
         margin={"l": 52, "r": 16, "t": 30, "b": 44},
     )  # fmt: skip
     columns = ["module", "layer", "λ*", "‖Δf‖² on Instruct's responses", "‖Δf‖² on Thinking's responses"]
-    return content(
+    return figure_content(
         drawn, columns, [[b.module, b.layer, b.lam, b.instruct, b.thinking] for b in found.blocks], "submodule-profile"
     )

@@ -15,13 +15,13 @@ import plotly.graph_objects as go
 from mi_explorer.merging.distances import GAUGE, Distances, Row, slerp_against_linear
 from mi_explorer.recipe import MODULES
 from mi_explorer.studies.report.published import published, source
-from mi_explorer.ui.plotly_component import plain
+from mi_explorer.ui.plotly_component import label_text
 
-OUTSIDE = "no layer"  # embedding, head and final norm
+NO_LAYER = "no layer"  # embedding, head and final norm
 SEQUENTIAL = [[0.0, "#eef4fa"], [0.5, "#5aa0cf"], [1.0, "#003f66"]]
 DIVERGING = [[0.0, "#a3427f"], [0.5, "#f4f4f4"], [1.0, "#00704f"]]  # purple against, green along
 BF16 = 2.0**-8  # the most that rounding to bf16 changes a number, as a share of it
-BANDS = {"green": "#009E73", "amber": "#E69F00", "orange": "#D55E00", "red": "#A0153E"}
+GAUGE_COLOURS = {"green": "#009E73", "amber": "#E69F00", "orange": "#D55E00", "red": "#A0153E"}
 NAMES = {
     "attention": "attention",
     "mlp": "MLP",
@@ -62,7 +62,7 @@ MEASURES: dict[str, Measure] = {
 }
 
 
-def offered(found: Distances | None) -> list[tuple[str, str]]:
+def offered_measures(found: Distances | None) -> list[tuple[str, str]]:
     """(label, name) of the measures; kinship only where a base was measured."""
     return [
         (f"{m.title}, {m.unit}" if m.unit else m.title, k)
@@ -71,18 +71,18 @@ def offered(found: Distances | None) -> list[tuple[str, str]]:
     ]
 
 
-def short(label: str | None) -> str:
+def short_name(label: str | None) -> str:
     """A checkpoint as the page names it: a hub id as it is, of a folder its last part."""
     path = PurePath(label or "")
     return path.name if path.is_absolute() or len(path.parts) > 2 else str(label or "")
 
 
-def scope_of(module: str, layer: int | None) -> dict[str, Any]:
+def cell_scope(module: str, layer: int | None) -> dict[str, Any]:
     """What Explore's scope is set to for a cell: this module of this layer, or what lies in no layer."""
     return {"layers": "none" if layer is None else str(layer), "modules": [module]}
 
 
-def heat(found: Distances, measure: str) -> tuple[go.Figure, list[str], list[list[Any]]]:
+def heat_map_figure(found: Distances, measure: str) -> tuple[go.Figure, list[str], list[list[Any]]]:
     """The heat map of one of `MEASURES` with its table; `customdata` of a cell is "module|layer" (no layer: "")."""
     m = MEASURES[measure]
     columns: list[int | None] = [*sorted({r.layer for r in found.groups if r.layer is not None})]
@@ -118,7 +118,7 @@ def heat(found: Distances, measure: str) -> tuple[go.Figure, list[str], list[lis
     drawn = go.Figure(
         go.Heatmap(
             z=z,
-            x=[OUTSIDE if layer is None else str(layer) for layer in columns],
+            x=[NO_LAYER if layer is None else str(layer) for layer in columns],
             y=[NAMES[module] for module in modules],
             customdata=[[f"{module}|{'' if layer is None else layer}" for layer in columns] for module in modules],
             text=hover,
@@ -138,7 +138,7 @@ def heat(found: Distances, measure: str) -> tuple[go.Figure, list[str], list[lis
             margin={"l": 80, "r": 8, "t": 12, "b": 44},
         ),
     )
-    names, rows = table(found, found.groups)
+    names, rows = distance_table(found, found.groups)
     return drawn, names, rows
 
 
@@ -146,7 +146,7 @@ def _angle(row: Row) -> float:
     return 0.0 if math.isnan(row.cosine) else math.degrees(math.acos(row.cosine))
 
 
-def table(found: Distances, rows: tuple[Row, ...]) -> tuple[list[str], list[list[Any]]]:
+def distance_table(found: Distances, rows: tuple[Row, ...]) -> tuple[list[str], list[list[Any]]]:
     """Columns (units in the headers) and one line per row: where it is, its size, and every distance."""
     columns = [
         "tensor" if rows is found.tensors else "group",
@@ -176,7 +176,7 @@ def table(found: Distances, rows: tuple[Row, ...]) -> tuple[list[str], list[list
     return columns, [line(r) for r in rows]
 
 
-def gauge(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[Any]]]:
+def gauge_figure(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[Any]]]:
     """This pair's relative L2 on the gauge's bands, published pairs beside it (hollow, named on hover)."""
     mine = 100 * found.overall.relative_l2
     theirs = published("spectrum_weights")
@@ -191,7 +191,7 @@ def gauge(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[
             y0=0,
             y1=1,
             yref="paper",
-            fillcolor=BANDS[colour],
+            fillcolor=GAUGE_COLOURS[colour],
             opacity=0.16,
             line_width=0,
             layer="below",
@@ -199,14 +199,14 @@ def gauge(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[
         edge = end
     pairs = [f"{a} and {b}" for a, b in zip(theirs["model_a"], theirs["model_b"], strict=True)]
     drawn.add_scatter(
-        x=theirs["relative_l2_percent"].tolist(), y=["published"] * len(pairs), text=[plain(p) for p in pairs], mode="markers",
+        x=theirs["relative_l2_percent"].tolist(), y=["published"] * len(pairs), text=[label_text(p) for p in pairs], mode="markers",
         marker={"symbol": "circle-open", "size": 10, "color": "#767c89", "line": {"width": 2}},
         hovertemplate=f"%{{text}}<br><b>%{{x:.3g}} %</b><br>published, {source('spectrum_weights')}<extra></extra>",
     )  # fmt: skip
     drawn.add_scatter(
         x=[max(mine, low)], y=["this pair"], mode="markers+text", text=[f"{mine:.1f} %"], textposition="middle right",
-        marker={"symbol": "diamond", "size": 14, "color": BANDS[found.gauge]},
-        hovertemplate=f"{plain(name)}<br><b>%{{text}}</b> of {found.overall.numel:,} numbers<extra></extra>",
+        marker={"symbol": "diamond", "size": 14, "color": GAUGE_COLOURS[found.gauge]},
+        hovertemplate=f"{label_text(name)}<br><b>%{{text}}</b> of {found.overall.numel:,} numbers<extra></extra>",
     )  # fmt: skip
     ticks = [x for x in (0.1, 1, 3, 10, 25, 50, 100) if low <= x <= high]
     drawn.update_layout(
@@ -229,7 +229,7 @@ def gauge(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[
     return drawn, ["pair", "relative L2 (%)", "source"], rows
 
 
-def facts(found: Distances) -> list[list[str]]:
+def distance_facts(found: Distances) -> list[list[str]]:
     """The whole pair in lines of (name, value)."""
     o = found.overall
     ours = (
@@ -244,7 +244,7 @@ def facts(found: Distances) -> list[list[str]]:
         ["Cosine", f"{o.cosine:.5f}, an angle of {_angle(o):.2f}°"],
     ]  # fmt: skip
     if found.base and o.kin_cosine is not None and o.kin_pearson is not None:
-        base = short(found.base)
+        base = short_name(found.base)
         a, b = o.instruct_to_base_l2 or 0.0, o.thinking_to_base_l2 or 0.0
         lines += [
             [

@@ -14,17 +14,17 @@ from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.merging.distances import Distances, distances
-from mi_explorer.ui.plotly_component import content
+from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.weights import weights_figures
 
 log = logging.getLogger(__name__)
-TICK = 0.25  # seconds between two words about progress
-AT_ONCE = 500_000_000  # numbers in a parent up to which opening the tab is reason enough to measure
+PROGRESS_INTERVAL_S = 0.25  # seconds between two words about progress
+AUTO_MEASURE_NUMBERS = 500_000_000  # numbers in a parent up to which opening the tab is reason enough to measure
 HINT = "Click a cell or a tensor to blend only that in Explore. The final norm goes with every choice of norms."
 
 
 @dataclass
-class Work:
+class Measurement:
     """One measurement: `done` of `total` numbers, then `found` or `error`."""
 
     total: int
@@ -34,31 +34,31 @@ class Work:
     ended: threading.Event = field(default_factory=threading.Event)
 
 
-class Measuring:
+class Measurements:
     """The measurements of one process, by the files that were measured."""
 
     def __init__(self) -> None:
-        self._works: dict[str, Work] = {}
+        self._works: dict[str, Measurement] = {}
         self._lock = threading.Lock()
 
-    def known(self, bench: Any) -> Work | None:
+    def known(self, bench: Any) -> Measurement | None:
         """The work on this workbench's pair: running, ended, or read from the home folder; None if it was never measured."""
         parents = parents_of(bench)
         with self._lock:
             work = self._works.get(parents.id)
             if work is None and (kept := _read(_file(bench, parents.id))) is not None:
-                work = self._works[parents.id] = Work(kept.overall.numel, kept.overall.numel, kept)
+                work = self._works[parents.id] = Measurement(kept.overall.numel, kept.overall.numel, kept)
                 work.ended.set()
             return work
 
-    def start(self, bench: Any) -> Work:
+    def start(self, bench: Any) -> Measurement:
         """The work on this pair, begun in the background if it is not there or failed. Raises `UserError` without weights."""
         work = self.known(bench)
         parents = parents_of(bench)
         with self._lock:
             work = self._works.get(parents.id, work)
             if work is None or work.error:
-                work = self._works[parents.id] = Work(size_of(parents))
+                work = self._works[parents.id] = Measurement(compared_numbers(parents))
                 threading.Thread(target=_measure, args=(work, bench), name="distances", daemon=True).start()
             return work
 
@@ -71,12 +71,12 @@ def parents_of(bench: Any) -> Any:
     return parents
 
 
-def size_of(parents: Any) -> int:
+def compared_numbers(parents: Any) -> int:
     """How many numbers of a parent are compared."""
     return sum(parents.entry("instruct", name).numel for name in parents.names() if parents.blends(name))
 
 
-def _measure(work: Work, bench: Any) -> None:
+def _measure(work: Measurement, bench: Any) -> None:
     parents = parents_of(bench)
 
     def tell(done: int, total: int) -> None:
@@ -123,7 +123,7 @@ def _write(path: Path | None, found: Distances) -> None:
         log.warning("The distances could not be kept in %s", path)
 
 
-def watch(measuring: Measuring, bench: Any, asked: bool = False) -> Iterator[dict[str, Any]]:
+def watch_measurement(measuring: Measurements, bench: Any, asked: bool = False) -> Iterator[dict[str, Any]]:
     """States of the board until the measurement ends; the last one has `found`. `asked`: measure a large pair too.
 
     `{"text", "done", "total", "error", "ask"}`: `ask` is the label of the button that a large pair needs.
@@ -131,15 +131,15 @@ def watch(measuring: Measuring, bench: Any, asked: bool = False) -> Iterator[dic
     state: dict[str, Any] = {"text": "", "done": 0, "total": 0, "error": "", "ask": "", "found": None}
     try:
         work = measuring.known(bench)
-        size = size_of(parents_of(bench))
-        if (work is None or work.error) and not asked and size > AT_ONCE:
+        size = compared_numbers(parents_of(bench))
+        if (work is None or work.error) and not asked and size > AUTO_MEASURE_NUMBERS:
             yield state | {
                 "text": f"Each parent holds {size / 1e9:.1f} billion numbers; comparing them reads every file once, in the background.",
                 "ask": "Measure this pair",
             }
             return
         work = measuring.start(bench)
-        while not work.ended.wait(TICK):
+        while not work.ended.wait(PROGRESS_INTERVAL_S):
             share = 100 * work.done / max(work.total, 1)
             yield state | {
                 "text": f"Comparing the parents: {share:.0f} % of {work.total:,} numbers",
@@ -154,16 +154,16 @@ def watch(measuring: Measuring, bench: Any, asked: bool = False) -> Iterator[dic
         yield state | {"error": str(error)}
 
 
-def board(bench: Any, state: dict[str, Any]) -> str:
+def distances_board(bench: Any, state: dict[str, Any]) -> str:
     """A state as the board's content: JSON text."""
     found: Distances | None = state["found"]
     shown = {k: v for k, v in state.items() if k != "found"}
     if found is not None:
-        columns, rows = weights_figures.table(found, found.tensors)
+        columns, rows = weights_figures.distance_table(found, found.tensors)
         shown |= {
             "verdict": found.verdict,
             "gauge": found.gauge,
-            "facts": weights_figures.facts(found),
+            "facts": weights_figures.distance_facts(found),
             "slerp": weights_figures.slerp_note(found),
             "hint": HINT,
             "columns": columns,
@@ -173,21 +173,25 @@ def board(bench: Any, state: dict[str, Any]) -> str:
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 
 
-def heat(bench: Any, found: Distances | None, measure: str) -> str:
+def heat_map_content(bench: Any, found: Distances | None, measure: str) -> str:
     """The heat map's content; "" before there is anything."""
     if found is None:
         return ""
-    measure = measure if measure in {name for _, name in weights_figures.offered(found)} else "sigma"
-    return content(*weights_figures.heat(found, measure), f"{measure}-{_plain_name(bench)}")
+    measure = measure if measure in {name for _, name in weights_figures.offered_measures(found)} else "sigma"
+    return figure_content(*weights_figures.heat_map_figure(found, measure), f"{measure}-{_plain_name(bench)}")
 
 
-def gauge(bench: Any, found: Distances | None) -> str:
+def gauge_content(bench: Any, found: Distances | None) -> str:
     """The gauge's content; "" before there is anything."""
     name = getattr(bench.pair, "title", "") or bench.pair.name
-    return "" if found is None else content(*weights_figures.gauge(found, name), f"gauge-{_plain_name(bench)}")
+    return (
+        ""
+        if found is None
+        else figure_content(*weights_figures.gauge_figure(found, name), f"gauge-{_plain_name(bench)}")
+    )
 
 
-def about(found: Distances | None, measure: str) -> str:
+def measure_text(found: Distances | None, measure: str) -> str:
     """What the chosen measure is, in our own words (no text from outside)."""
     m = weights_figures.MEASURES.get(measure, weights_figures.MEASURES["sigma"])
     return f"{m.title}: {m.about}." if found is not None else ""

@@ -6,32 +6,34 @@ from typing import Any
 import gradio as gr
 
 from mi_explorer.ui import plotly_component
-from mi_explorer.ui.context import Page
+from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.weights import profile_handlers, weights_figures, weights_handlers
 
 # Names in quotes are the component's events for Gradio.
-ON_LOAD = "MI.weights(element, { trigger, props, watch }); /* events: 'begin', 'measure' */"
-PROFILE = "MI.profile(element, { trigger, props, watch }); /* events: 'look', 'make' */"
+BOARD_SCRIPT = "MI.weights(element, { trigger, props, watch }); /* events: 'begin', 'measure' */"
+PROFILE_SCRIPT = "MI.profile(element, { trigger, props, watch }); /* events: 'look', 'make' */"
 
 
-def fill(page: Page) -> None:
+def build_weights_tab(page: PageContext) -> None:
     """Build the tab inside the current Gradio context."""
-    measuring, profiles = weights_handlers.Measuring(), profile_handlers.Profiles()
+    measuring, profiles = weights_handlers.Measurements(), profile_handlers.ProfileJobs()
     measure = gr.Radio(
-        weights_figures.offered(None),
+        weights_figures.offered_measures(None),
         value="sigma",
         label="Heat map of",
         elem_id="weights-measure",
         info="per module and layer, Instruct against Thinking",
     )
-    heat = plotly_component.component("Distance between the parents by layer and module", 300, elem_id="weights-heat")
-    gauge = plotly_component.component(
+    heat = plotly_component.figure_component(
+        "Distance between the parents by layer and module", 300, elem_id="weights-heat"
+    )
+    gauge = plotly_component.figure_component(
         "How far this pair is apart, beside published pairs", 170, elem_id="weights-gauge"
     )
     board = gr.HTML(
         value=None,
         html_template="<div></div>",
-        js_on_load=ON_LOAD,
+        js_on_load=BOARD_SCRIPT,
         apply_default_css=False,
         padding=False,
         elem_id="weights-board",
@@ -40,31 +42,31 @@ def fill(page: Page) -> None:
     maker = gr.HTML(
         value=None,
         html_template="<div></div>",
-        js_on_load=PROFILE,
+        js_on_load=PROFILE_SCRIPT,
         apply_default_css=False,
         padding=False,
         elem_id="weights-maker",
         content="",
     )
-    bars = plotly_component.component("A λ for every block", 300, elem_id="weights-profile")
+    bars = plotly_component.figure_component("A λ for every block", 300, elem_id="weights-profile")
 
     def follow(name: str, chosen: str, asked: bool) -> Iterator[tuple[Any, ...]]:
         bench = page.bench(name)
-        for state in weights_handlers.watch(measuring, bench, asked):
+        for state in weights_handlers.watch_measurement(measuring, bench, asked):
             found = state["found"]
             choice = gr.Radio(
-                weights_figures.offered(found),
+                weights_figures.offered_measures(found),
                 value=chosen if found and (chosen != "kin_cosine" or found.base) else "sigma",
             )
             shown = (
-                weights_handlers.board(bench, state),
-                weights_handlers.heat(bench, found, chosen),
-                weights_handlers.gauge(bench, found),
+                weights_handlers.distances_board(bench, state),
+                weights_handlers.heat_map_content(bench, found, chosen),
+                weights_handlers.gauge_content(bench, found),
             )
             yield (
                 gr.HTML(content=shown[0]),
-                plotly_component.shown(shown[1]),
-                plotly_component.shown(shown[2]),
+                plotly_component.figure_update(shown[1]),
+                plotly_component.figure_update(shown[2]),
                 choice if found else gr.skip(),
             )
 
@@ -76,13 +78,17 @@ def fill(page: Page) -> None:
 
     def switch(name: str, chosen: str) -> Any:
         work = measuring.known(page.bench(name))
-        return plotly_component.shown(weights_handlers.heat(page.bench(name), work.found if work else None, chosen))
+        return plotly_component.figure_update(
+            weights_handlers.heat_map_content(page.bench(name), work.found if work else None, chosen)
+        )
 
     def making(name: str, wanted: bool) -> Iterator[tuple[Any, ...]]:
-        for state in profile_handlers.watch(profiles, page.bench(name), page.explore(name).questions, wanted):
+        for state in profile_handlers.watch_profile(profiles, page.bench(name), page.explore(name).questions, wanted):
             yield (
-                gr.HTML(content=profile_handlers.board(state)),
-                plotly_component.shown(profile_handlers.bars(state["found"])) if state["found"] else gr.skip(),
+                gr.HTML(content=profile_handlers.profile_board(state)),
+                plotly_component.figure_update(profile_handlers.profile_figure(state["found"]))
+                if state["found"]
+                else gr.skip(),
             )
 
     def look(name: str) -> Iterator[tuple[Any, ...]]:
