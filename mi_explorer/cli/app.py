@@ -1,16 +1,16 @@
-"""`app`: the page from the command line. Its options are the operator's settings (`ui/settings.py`), and are read there."""
+"""`app`: the page. Its options are the operator's settings, read by `mi_explorer.ui.access.settings`."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
-def add_commands(commands: Any) -> None:
-    """List `app` in an argparse sub-command group; `cli.main` hands it its arguments unread."""
+def add_app(commands: Any) -> None:
+    """List `app`; `main` hands its words over unread."""
     commands.add_parser("app", help="open the page; 'app --help' lists its settings", add_help=False)
 
 
-def run(settings: Sequence[str]) -> int:
-    """Serve the page."""
+def run_app(settings: Sequence[str]) -> int:
+    """Serve the page until it is stopped; returns the exit code."""
     from mi_explorer.ui.main import main
 
     return main(settings)

@@ -1,34 +1,46 @@
-"""The command line: `python -m mi_explorer <command>`. Commands live in `cli_*.py`; nothing heavy is imported for --help.
+"""The command line: `python -m mi_explorer <command>`. Nothing heavy is imported for --help.
 
 Exit codes: 0 done, 1 something failed on the way, 2 bad input (one paragraph on standard error), 130 interrupted.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 
-from mi_explorer.cli import ablate, app, lm_eval, run, study, sweep, weights
-from mi_explorer.cli.options import Formatter
+from mi_explorer.cli.ablate import add_ablate
+from mi_explorer.cli.app import add_app, run_app
+from mi_explorer.cli.arguments import Parser
+from mi_explorer.cli.export import add_export
+from mi_explorer.cli.lm_eval import add_lm_eval
+from mi_explorer.cli.preflight import add_preflight
+from mi_explorer.cli.run import add_run, add_strip
+from mi_explorer.cli.study import add_study
+from mi_explorer.cli.sweep import add_sweep
+from mi_explorer.cli.weights import add_weights
 from mi_explorer.errors import UserError
 
 TEXT = """Model interpolation: blend an Instruct and a Thinking checkpoint of one architecture, (1−λ)·instruct + λ·thinking,
 and see how reasoning, length and accuracy change with λ. Everything runs on the embedded pair without a download."""
+COMMANDS = (
+    add_app,
+    add_run,
+    add_strip,
+    add_sweep,
+    add_ablate,
+    add_study,
+    add_preflight,
+    add_weights,
+    add_export,
+    add_lm_eval,
+)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
-        "python -m mi_explorer", description=TEXT, formatter_class=Formatter, allow_abbrev=False
-    )
+    top = Parser("python -m mi_explorer", description=TEXT)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    app.add_commands(commands)
-    run.add_commands(commands)
-    sweep.add_commands(commands)
-    ablate.add_commands(commands)
-    study.add_commands(commands)
-    weights.add_commands(commands)
-    lm_eval.add_commands(commands)
+    for add in COMMANDS:
+        add(commands)
     return top
 
 
@@ -36,12 +48,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
     if argv[:1] == ["app"]:
-        return app.run(argv[1:])
-    args = parser().parse_args(argv)
+        return run_app(argv[1:])
     try:
+        args = parser().parse_args(argv)
         return int(args.handler(args) or 0)
     except UserError as error:
-        print(f"mi_explorer {args.command}: {error}", file=sys.stderr)
+        print(f"mi_explorer {argv[0] if argv else ''}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)

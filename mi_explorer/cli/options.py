@@ -1,35 +1,28 @@
 """Options that several commands share, and what they mean: pair, recipe, decoding, device, home."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
+from mi_explorer.cli.arguments import whole_number
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import MODULES, TEMPLATES, Decoding, Recipe, Scope
 
-DEFAULTS = Decoding()
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
 
-
-class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help with the text as written and wide enough for the options."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=110)
-        self._action_max_length = 13  # argparse forgets the indent of sub-commands, and breaks the longest one's line
-
-
-def add_command(commands: Any, name: str, help: str, text: str, example: str) -> argparse.ArgumentParser:
-    """A sub-command with a description and examples."""
-    return commands.add_parser(
-        name,
-        help=help,
-        description=text,
-        epilog="examples:\n" + example.strip("\n"),
-        formatter_class=Formatter,
-        allow_abbrev=False,
-    )
+DECODING_OPTIONS = {
+    "temperature": "0 is greedy",
+    "top_p": "",
+    "top_k": "0 is off",
+    "min_p": "0 is off",
+    "repetition_penalty": "1 is off",
+    "cap": "most tokens of a response",
+    "seed": "",
+}
 
 
 def add_pair(parser: argparse.ArgumentParser) -> None:
+    """--pair, --device, --dtype, --rows, --context."""
     group = parser.add_argument_group("pair")
     group.add_argument(
         "--pair",
@@ -41,21 +34,29 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--dtype", help="float32, bfloat16 or float16 (default: float32 for small models on a CPU, else as stored)"
     )
-    group.add_argument("--rows", metavar="N", help="sequences that decode together at most")
-    group.add_argument("--context", metavar="N", help="positions per sequence at most (default: what the model has)")
+    group.add_argument(
+        "--rows", type=whole_number(1, 65_536), metavar="N", help="sequences that decode together at most"
+    )
+    group.add_argument(
+        "--context",
+        type=whole_number(16, 10_000_000),
+        metavar="N",
+        help="positions per sequence at most (default: what the model has)",
+    )
 
 
 def add_home(parser: argparse.ArgumentParser) -> None:
+    """--home."""
     parser.add_argument(
         "--home", metavar="DIR", help="folder of the store (default: MI_EXPLORER_HOME, else the user's data folder)"
     )
 
 
-def add_recipe(parser: argparse.ArgumentParser, method: str = "one") -> None:
-    """Recipe options; `method`: "one", "several" (a list of them), or "none" where the command itself varies the recipe."""
+def add_recipe(parser: argparse.ArgumentParser, methods: str = "one") -> None:
+    """Recipe options. `methods`: "one", "several" (a list of them), or "none" where the command varies the recipe."""
     group = parser.add_argument_group("recipe")
-    if method != "none":
-        more = ", or several to compare: linear,ties" if method == "several" else ""
+    if methods != "none":
+        more = ", or several to compare: linear,ties" if methods == "several" else ""
         group.add_argument("--method", default="linear", help=f"merge method{more} (default: linear)")
     group.add_argument(
         "--param",
@@ -64,7 +65,7 @@ def add_recipe(parser: argparse.ArgumentParser, method: str = "one") -> None:
         metavar="NAME=VALUE",
         help="a parameter of the method, such as density=0.2; of one of several: ties.density=0.2",
     )
-    if method != "none":
+    if methods != "none":
         group.add_argument(
             "--layers",
             default="all",
@@ -86,20 +87,13 @@ def add_recipe(parser: argparse.ArgumentParser, method: str = "one") -> None:
 
 
 def add_decoding(parser: argparse.ArgumentParser) -> None:
+    """Temperature, top-p, top-k, min-p, repetition penalty, cap, seed."""
     group = parser.add_argument_group("decoding")
-    for name, what in (
-        ("temperature", "0 is greedy"),
-        ("top-p", ""),
-        ("top-k", "0 is off"),
-        ("min-p", "0 is off"),
-        ("repetition-penalty", "1 is off"),
-        ("cap", "most tokens of a response"),
-        ("seed", ""),
-    ):
-        default = getattr(DEFAULTS, name.replace("-", "_"))
-        group.add_argument(
-            f"--{name}", default=default, metavar="X", help=f"{what}{', ' if what else ''}default {default:g}"
-        )
+    defaults = Decoding()
+    for name, what in DECODING_OPTIONS.items():
+        default = getattr(defaults, name)
+        text = f"{what}{', ' if what else ''}default {default:g}"
+        group.add_argument(f"--{name.replace('_', '-')}", default=default, metavar="X", help=text)
 
 
 def scope_of(args: argparse.Namespace) -> Scope:
@@ -112,15 +106,14 @@ def scope_of(args: argparse.Namespace) -> Scope:
 
 
 def recipe_of(args: argparse.Namespace, pair: str, lam: float = 0.5, method: str | None = None) -> Recipe:
-    """The recipe that the options name, at one λ."""
+    """The recipe that the options name, at one λ; of several methods, that of `method`."""
     method = str(method or getattr(args, "method", "linear"))
     params = []
     for text in args.param:
         name, _, value = text.partition("=")
         name = name.strip().removeprefix(f"{method}.")
-        owner, dot, short = (
-            ("", "", name) if name.partition(".")[0] in MODULES else name.rpartition(".")
-        )  # a block: mlp.3
+        is_block = name.partition(".")[0] in MODULES  # mlp.3, a block of the method `submodule`
+        owner, dot, short = ("", "", name) if is_block else name.rpartition(".")
         try:
             if not dot or owner == method:
                 params.append((short, float(value)))
@@ -132,21 +125,10 @@ def recipe_of(args: argparse.Namespace, pair: str, lam: float = 0.5, method: str
 
 def decoding_of(args: argparse.Namespace) -> Decoding:
     """The decoding that the options name."""
-    return Decoding(args.temperature, args.top_p, args.top_k, args.min_p, args.repetition_penalty, args.cap, args.seed)
+    return Decoding(**{name: getattr(args, name) for name in DECODING_OPTIONS})
 
 
-def whole(text: Any, what: str, low: int = 1, high: int = 1_000_000) -> int:
-    """`text` as a whole number within [low, high], or a `UserError`."""
-    try:
-        value = int(str(text))
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise UserError(f"{what} must be a whole number from {low:,} to {high:,}, not {str(text)[:40]!r}.")
-    return value
-
-
-def open_bench(args: argparse.Namespace, pair: str | None = None) -> Any:
+def open_workbench(args: argparse.Namespace, pair: str | None = None) -> "Workbench":
     """The workbench of the pair that the options name."""
     from mi_explorer.workbench import Workbench
 
@@ -155,6 +137,6 @@ def open_bench(args: argparse.Namespace, pair: str | None = None) -> Any:
         device=args.device,
         dtype=args.dtype,
         home=getattr(args, "home", None),
-        max_rows=None if args.rows is None else whole(args.rows, "--rows", 1, 65536),
-        max_context=None if args.context is None else whole(args.context, "--context", 16, 10_000_000),
+        max_rows=args.rows,
+        max_context=args.context,
     )

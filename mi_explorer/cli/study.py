@@ -6,7 +6,8 @@ import time
 from typing import Any
 
 from mi_explorer.cli import study_precompute, study_report
-from mi_explorer.cli.options import Formatter, add_command, add_home, whole
+from mi_explorer.cli.arguments import add_command, whole_number
+from mi_explorer.cli.options import add_home
 from mi_explorer.cli.terminal import clean, duration, study_table, table
 from mi_explorer.errors import UserError
 from mi_explorer.studies.plan import parse_lambdas
@@ -28,8 +29,8 @@ STUDY_EXAMPLE = """
 """
 
 
-def add_commands(commands: Any) -> None:
-    """Add `study` to an argparse sub-command group."""
+def add_study(commands: Any) -> None:
+    """Add `study` and its actions."""
     study = add_command(commands, "study", "studies that were saved", STUDY_TEXT, STUDY_EXAMPLE)
     actions = study.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     _study_actions(actions)
@@ -41,8 +42,6 @@ def _study_actions(actions: Any) -> None:
             name,
             help=help,
             description=help[:1].upper() + help[1:] + ".",
-            formatter_class=Formatter,
-            allow_abbrev=False,
         )
         if home:
             add_home(parser)
@@ -73,9 +72,14 @@ def _study_actions(actions: Any) -> None:
     out.add_argument("name")
     out.add_argument("file")
     out.add_argument(
-        "--texts", metavar="N", help="keep the text of N samples a question and cell (default: all; 0: figures only)"
+        "--texts",
+        type=whole_number(0),
+        metavar="N",
+        help="keep the text of N samples a question and cell (default: all; 0: figures only)",
     )
-    out.add_argument("--text-questions", metavar="N", help="and of N questions only (default: of all)")
+    out.add_argument(
+        "--text-questions", type=whole_number(0), metavar="N", help="and of N questions only (default: of all)"
+    )
     out.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     into = action("import", "read a study from a file", import_)
     into.add_argument("file")
@@ -193,10 +197,13 @@ def figure_study(args: argparse.Namespace) -> int:
 def export(args: argparse.Namespace) -> int:
     """`study export`."""
     with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
-        texts = None if args.texts is None else whole(args.texts, "--texts", 0)
-        questions = None if args.text_questions is None else whole(args.text_questions, "--text-questions", 0)
         count = export_study(
-            store, args.name, args.file, texts=texts, text_questions=questions, overwrite=args.overwrite
+            store,
+            args.name,
+            args.file,
+            texts=args.texts,
+            text_questions=args.text_questions,
+            overwrite=args.overwrite,
         )
         print(f"{count:,} samples written to {args.file}")
     return 0

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO
 
 from mi_explorer.checkpoints import fingerprint
-from mi_explorer.cli.options import add_home, add_pair, whole
+from mi_explorer.cli.arguments import whole_number, word_list
+from mi_explorer.cli.options import add_home, add_pair
 from mi_explorer.cli.terminal import duration, table
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.pairs import get_pair
@@ -67,12 +68,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", default=str(ASSETS / "studies"), metavar="DIR", help="where the files go (default: assets/studies)"
     )
-    parser.add_argument("--only", metavar="LIST", help=f"only these: {', '.join(w.name for w in STUDIES)}")
+    parser.add_argument(
+        "--only", type=word_list, metavar="LIST", help=f"only these: {', '.join(w.name for w in STUDIES)}"
+    )
     parser.add_argument("--task", default="mini", metavar="NAME", help="a task by name or file (default: mini)")
-    parser.add_argument("--questions", metavar="N", help="at most N questions each (default: as planned)")
-    parser.add_argument("--samples", metavar="K", help="at most K samples of a question (default: as planned)")
+    parser.add_argument(
+        "--questions", type=whole_number(), metavar="N", help="at most N questions each (default: as planned)"
+    )
+    parser.add_argument(
+        "--samples", type=whole_number(), metavar="K", help="at most K samples of a question (default: as planned)"
+    )
     parser.add_argument("--cap", metavar="X", help="most tokens of a response")
-    parser.add_argument("--jobs", metavar="N", help="processes side by side (default: 2, or 1 where there is one core)")
+    parser.add_argument(
+        "--jobs",
+        type=whole_number(1, 64),
+        metavar="N",
+        help="processes side by side (default: 2, or 1 where there is one core)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     add_pair(parser)
     add_home(parser)
@@ -92,7 +104,7 @@ def precompute(args: argparse.Namespace) -> int:
     items = items_of(load_task(args.task, max(w.questions for w in wanted)))
     made_of = digest(fingerprint.of_pair(pair) or pair.spec, [item.key for item in items])[:12]
     home = Path(args.home or "build/studies") / f"{_stem(args.pair)}-{made_of}"
-    jobs = whole(args.jobs or min(2, os.cpu_count() or 1), "--jobs", 1, 64)
+    jobs = args.jobs or min(2, os.cpu_count() or 1)
     names = {w: f"{_stem(args.pair)}-{w.name}" for w in wanted}
     first = [
         _child(args, w, names[w], f"{i}/{jobs}") for w in wanted if w.sharded and jobs > 1 for i in range(1, jobs + 1)
@@ -129,12 +141,11 @@ def precompute(args: argparse.Namespace) -> int:
 def _wanted(args: argparse.Namespace) -> list[Wanted]:
     """The studies that were asked for, at most as large as asked for."""
     names = [w.name for w in STUDIES]
-    only = [name.strip() for name in args.only.split(",") if name.strip()] if args.only else names
+    only = args.only or names
     for name in only:
         if name not in names:
             raise unknown("precomputed study", name, names)
-    questions = whole(args.questions, "--questions") if args.questions else 1_000_000
-    samples = whole(args.samples, "--samples") if args.samples else 1_000_000
+    questions, samples = args.questions or 1_000_000, args.samples or 1_000_000
     return [
         Wanted(w.name, w.command, min(w.questions, questions), min(w.samples, samples), w.texts, w.sharded)
         for w in STUDIES

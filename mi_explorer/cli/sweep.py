@@ -3,8 +3,9 @@
 import argparse
 from typing import Any
 
-from mi_explorer.cli.measure import Benches, add_size, items_of_task, run_plan
-from mi_explorer.cli.options import add_command, add_decoding, add_pair, add_recipe, decoding_of, recipe_of, whole
+from mi_explorer.cli.arguments import add_command, add_lambdas, whole_number, word_list
+from mi_explorer.cli.measure import OpenPairs, add_study_size, questions_of, run_plan
+from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, recipe_of
 from mi_explorer.pairs import get_pair
 from mi_explorer.studies.plan import Cell, grid, parse_lambdas
 
@@ -19,27 +20,19 @@ SWEEP_EXAMPLE = """
 """
 
 
-def add_commands(commands: Any) -> None:
-    """Add `sweep` to an argparse sub-command group."""
+def add_sweep(commands: Any) -> None:
+    """Add `sweep`."""
     sweep = add_command(commands, "sweep", "measure a λ grid on a task", SWEEP_TEXT, SWEEP_EXAMPLE)
-    sweep.add_argument(
-        "--lambda",
-        dest="lams",
-        action="append",
-        metavar="L",
-        help="λs: a range 0:1:0.1, a list, a number; may be repeated (default: 0:1:0.1)",
-    )
-    add_size(sweep, 100, 4)
+    add_lambdas(sweep, "λs", "0:1:0.1")
+    add_study_size(sweep, 100, 4)
     sweep.add_argument(
         "--refine",
         nargs="?",
+        type=whole_number(0, 20),
         const=2,
         default=0,
         metavar="ROUNDS",
         help="add λs where the transition is, up to ROUNDS times (default: 2 rounds)",
-    )
-    sweep.add_argument(
-        "--shard", default="1/1", metavar="I/N", help="make only the I-th of N parts (counted from 1); merge them later"
     )
     add_recipe(sweep, "several")
     add_decoding(sweep)
@@ -48,15 +41,14 @@ def add_commands(commands: Any) -> None:
 
 
 def run_sweep(args: argparse.Namespace) -> int:
-    """`sweep`."""
-    items = items_of_task(args)
-    lams = [lam for text in args.lams or ["0:1:0.1"] for lam in parse_lambdas(text)]
+    """Measure the grid; returns the exit code."""
+    questions = questions_of(args)
+    lams = tuple(dict.fromkeys(args.lams or parse_lambdas("0:1:0.1")))
     decoding, pair = decoding_of(args), get_pair(args.pair)
-    methods = [m.strip() for m in args.method.split(",") if m.strip()]
+    methods = word_list(args.method)
     cells: tuple[Cell, ...] = ()
     for method in methods:
-        cells += grid(
-            recipe_of(args, pair.name, method=method), dict.fromkeys(lams), decoding, method if len(methods) > 1 else ""
-        )
-    with Benches(args) as benches:
-        return run_plan(args, cells, items, "sweep", benches, whole(args.refine, "--refine", 0, 20))
+        group = method if len(methods) > 1 else ""
+        cells += grid(recipe_of(args, pair.name, method=method), lams, decoding, group)
+    with OpenPairs(args) as pairs:
+        return run_plan(args, cells, questions, "sweep", pairs, args.refine)

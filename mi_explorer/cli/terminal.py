@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
+from tqdm import tqdm
+
 from mi_explorer.studies.progress import Progress
 from mi_explorer.studies.stats.summary import Summary, describe
 
-QUIET_EVERY = 15.0  # seconds between progress lines where the output is no terminal
+LOG_EVERY_S = 15.0  # between progress lines where the output is no terminal
 
 
 def clean(text: str) -> str:
@@ -121,38 +123,33 @@ def duration(seconds: float | None) -> str:
 
 
 class ProgressLine:
-    """One line that is rewritten in place on a terminal; elsewhere a line now and then. Drawn to `out` (stderr)."""
+    """Progress of a run on `out` (standard error): one line redrawn in place on a terminal, elsewhere a line now and then."""
 
     def __init__(self, out: TextIO | None = None, quiet: bool = False) -> None:
         self.out, self.quiet = out or sys.stderr, quiet
-        self.live = self.out.isatty()
-        self._shown, self._width = -1e9, 0
+        self._live = None if quiet or not self.out.isatty() else tqdm(file=self.out, bar_format="{desc}", leave=True)
+        self._logged = -LOG_EVERY_S
 
-    def show(self, p: Progress) -> None:
+    def show(self, progress: Progress) -> None:
         """Draw a progress event."""
-        if self.quiet or (not self.live and time.monotonic() < self._shown + QUIET_EVERY and p.state == "running"):
-            return
-        self._shown = time.monotonic()
-        text = line(p)
-        if self.live:
-            self.out.write("\r" + text.ljust(self._width))
-            self._width = len(text)
-        else:
-            self.out.write(text + "\n")
-        self.out.flush()
+        if self._live is not None:
+            self._live.set_description_str(progress_text(progress))
+        elif progress.state != "running" or time.monotonic() >= self._logged + LOG_EVERY_S:
+            self._logged = time.monotonic()
+            self.note(progress_text(progress))
 
     def note(self, text: str) -> None:
         """A line that stays."""
         if not self.quiet:
-            self.out.write(("\r" + " " * self._width + "\r" if self.live else "") + text + "\n")
-            self.out.flush()
+            tqdm.write(text, file=self.out)
 
     def end(self) -> None:
-        if self.live and self._width and not self.quiet:
-            self.out.write("\n")
+        """Leave the last state on the screen."""
+        if self._live is not None:
+            self._live.close()
 
 
-def line(p: Progress) -> str:
+def progress_text(p: Progress) -> str:
     """A progress event in one line."""
     ready = p.done + p.reused
     share = ready / p.total if p.total else 1.0
@@ -169,7 +166,7 @@ def line(p: Progress) -> str:
     return " · ".join(words)
 
 
-def sentence(values: dict[str, Any]) -> str:
+def trace_sentence(values: dict[str, Any]) -> str:
     """One line about a finished trace: verdict and counts."""
     verdict = {True: "✓ correct", False: "✗ wrong", None: ""}[values["correct"]]
     parts = [f"λ {values['lambda']:g}", verdict, f"{values['tokens']} tokens ({values['think_tokens']} of thought)"]
@@ -180,3 +177,8 @@ def sentence(values: dict[str, Any]) -> str:
     else:
         parts.append(f"answer {clean(values['answer'])}")
     return " · ".join(filter(None, parts))
+
+
+def byte_size(count: int) -> str:
+    """Bytes in words."""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count:,} B"

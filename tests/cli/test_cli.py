@@ -156,10 +156,10 @@ def test_options_reach_recipe_and_decoding(scripted, capsys):
         (["run", "Q", "--temperature", "hot"], "temperature must be a number"),
         (["run", "Q", "--cap", "0"], "cap must lie"),
         (["run", "Q", "--seed", "1.5"], "whole number"),
-        (["run", "Q", "--rows", "many"], "--rows must be a whole number"),
+        (["run", "Q", "--rows", "many"], "--rows: must be a whole number"),
         (["strip", " "], "prompt is empty"),
-        (["sweep", "--questions", "0"], "--questions must be a whole number"),
-        (["sweep", "--samples", "-1"], "--samples must be a whole number"),
+        (["sweep", "--questions", "0"], "--questions: must be a whole number"),
+        (["sweep", "--samples", "-1"], "--samples: must be a whole number"),
         (["sweep", "--task", "nosuch"], "Unknown task 'nosuch'"),
         (["sweep", "--task", "nosuch.jsonl"], "no task file"),
         (["sweep", "--task", "sums.jsonl", "--shard", "0/4"], "counted from 1"),
@@ -387,7 +387,7 @@ assert "torch" not in sys.modules and "gradio" not in sys.modules
 def test_progress_line():
     p = Progress("s", "running", 200, 40, 10, 0, 1, 4, 9_000, 1234.5, 10, 185.4)
     assert (
-        terminal.line(p)
+        terminal.progress_text(p)
         == "█████··············· 50/200 samples · 1/4 cells · 10 from the store · 1,234 tokens/s · 3:05 min left"
     )
     assert [terminal.duration(s) for s in (None, 42, 185, 7800)] == ["?", "42 s", "3:05 min", "2:10 h"]
@@ -408,7 +408,7 @@ def test_progress_is_one_line_on_a_terminal_and_now_and_then_elsewhere():
         bar.end()
         text = out.getvalue()
         assert "\x1b" not in text and "3 failed (bad \\x1b[2J news)" in text and "Adding λ 0.45.\n" in text
-        assert text.count("/200 samples") == (3 if kind == "live" else 2)  # a log has no need of the second
+        assert "200/200 samples" in text and ("55/200" in text) == (kind == "live")
         assert text.count("\n") == (2 if kind == "live" else 3) and ("\r" in text) == (kind == "live")
     assert terminal.ProgressLine(quiet := StringIO(), quiet=True).show(running) is None and quiet.getvalue() == ""
 

@@ -22,7 +22,7 @@ def test_the_plan_covers_the_sweep_and_every_ablation_in_commands_that_anyone_ma
             w.questions,
             w.samples,
             f"mini-{w.name}",
-            "1/1",
+            (1, 1),
         )
     assert set(kinds) == {"sweep", "layers", "modules", "decoding", "backbone", "methods"}
     sweep = next(w for w in STUDIES if w.name == "sweep")

@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.source import CheckpointError
+from mi_explorer.command_line import export_command
 from mi_explorer.merging import export as module
 from mi_explorer.merging.blend import bind
 from mi_explorer.merging.export import ExportError, export
@@ -145,10 +146,7 @@ def test_the_card_says_how_to_make_it_again(tmp_path):
     written = from_yaml(card.split("```yaml\n")[1].split("```")[0])
     assert written == replace(recipe, pair=pair.spec)
     command = card.split("Make it again:\n\n```\n")[1].split("\n")[0]
-    assert (
-        command.startswith("python -m mi_explorer export --pair")
-        and "--method ties --lambda 0.5 --layers 1-2 --param density=0.3" in command
-    )
+    assert command == export_command(written)
     config = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
     assert config["merge_method"] == "ties" and recipe.hash in card
     export(bind(Recipe(method="topk_override"), Parents.open(pair)), tmp_path / "out2")

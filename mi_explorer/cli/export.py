@@ -1,0 +1,150 @@
+"""`export`: a blend as a checkpoint or scaled adapter, or its recipe in another form. Streams the weights."""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mi_explorer.cli.arguments import add_command, number_between
+from mi_explorer.cli.options import add_recipe, recipe_of
+from mi_explorer.cli.pairs import add_pair_settings, pair_of, progress_bar
+from mi_explorer.cli.terminal import byte_size, clean
+from mi_explorer.command_line import export_command
+from mi_explorer.errors import UserError
+from mi_explorer.pairs import Pair, get_pair
+from mi_explorer.recipe import LAM_RANGE, MODULES, Recipe
+
+EXPORT_EXAMPLE = """
+  python -m mi_explorer export --pair mini --lambda 0.4 --out runs/mini-0.4
+  python -m mi_explorer export --pair mini --method ties --param density=0.2 --lambda 0.5 --out runs/mini-ties
+  python -m mi_explorer export --recipe recipe.yaml --out runs/blend
+  python -m mi_explorer export --pair mini --lambda 0.4 --layers 2-5 --show mergekit
+"""
+EXPORT_TEXT = """Write a blend as a checkpoint in its parents' own layout, streamed, staged and verified, with tokenizer, template and a
+model card. --adapter writes a scaled LoRA adapter instead; --show prints the recipe in another form and writes nothing."""
+
+
+def add_export(commands: Any) -> None:
+    """Add `export`."""
+    parser = add_command(
+        commands, "export", "write a blend as a checkpoint or scaled adapter", EXPORT_TEXT, EXPORT_EXAMPLE
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder to write, new or empty")
+    parser.add_argument(
+        "--lambda",
+        dest="lam",
+        type=number_between("λ", *LAM_RANGE),
+        metavar="L",
+        help="λ: a number from -1 to 2 (default: 0.5)",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        help="a recipe as YAML or JSON, or a mergekit configuration, instead of the options below",
+    )
+    parser.add_argument(
+        "--adapter", action="store_true", help="write the scaled LoRA adapter (one parent is an adapter on the other)"
+    )
+    parser.add_argument(
+        "--show", choices=("yaml", "json", "url", "mergekit", "command"), help="print the recipe in this form and stop"
+    )
+    group = parser.add_argument_group("pair")
+    group.add_argument("--pair", metavar="NAME", help="a preset, or 'instruct|thinking[|base]' (default: mini)")
+    add_recipe(parser)
+    add_pair_settings(parser)
+    parser.set_defaults(handler=run_export)
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Write the blend, or show its recipe."""
+    recipe, pair = _recipe_and_pair(args)
+    if args.show:
+        print(_recipe_text(recipe, pair, args.show).rstrip("\n"))
+        return 0
+    if not args.out:
+        raise UserError("Say where to write: --out DIR (a new or empty folder).")
+    from mi_explorer.checkpoints.parents import Parents
+    from mi_explorer.merging.blend import bind
+    from mi_explorer.merging.export import export
+    from mi_explorer.merging.export_adapter import export_adapter
+
+    with progress_bar("B", "exporting", args.json) as show:
+        blend = bind(recipe, Parents.open(pair))
+        done = export_adapter(blend, args.out) if args.adapter else export(blend, args.out, progress=show)
+    if args.json:
+        print(json.dumps(asdict(done), ensure_ascii=False))
+        return 0
+    files = f"{done.shards} file{'s' if done.shards > 1 else ''}"
+    print(
+        f"{clean(done.path)}: {byte_size(done.bytes)} in {done.tensors:,} tensors, {files}, λ = {recipe.lam:g}, "
+        f"recipe {done.recipe}; read back and checked."
+    )
+    return 0
+
+
+def _recipe_and_pair(args: argparse.Namespace) -> tuple[Recipe, Pair]:
+    """The recipe and pair of the options, or of --recipe (whose λ and pair the options may override)."""
+    if args.recipe:
+        recipe = _recipe_file(args)
+        pair = pair_of(args, [args.pair or recipe.pair])
+    else:
+        pair = pair_of(args, [args.pair or "mini"])
+        recipe = recipe_of(args, pair.name)
+    if args.lam is not None:
+        recipe = recipe.at(args.lam)
+    return replace(recipe, pair=pair.name if get_pair(pair.name).spec == pair.spec else pair.spec), pair
+
+
+def _recipe_file(args: argparse.Namespace) -> Recipe:
+    """The recipe of --recipe: ours as YAML or JSON, or a mergekit configuration."""
+    from mi_explorer.recipe_io import from_json, from_yaml, load_yaml
+
+    try:
+        text = Path(args.recipe).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise UserError(f"The recipe {args.recipe!r} cannot be read ({reason}).") from None
+    if text.lstrip().startswith("{"):
+        return from_json(text)
+    return _from_mergekit(text, args) if "merge_method" in (load_yaml(text) or {}) else from_yaml(text)
+
+
+def _from_mergekit(text: str, args: argparse.Namespace) -> Recipe:
+    """A mergekit configuration. Layers are counted in the pair's headers, only where the configuration needs it."""
+    from mi_explorer.checkpoints.headers import read_layout
+    from mi_explorer.checkpoints.source import open_source
+    from mi_explorer.checkpoints.tensor_names import layer_count
+    from mi_explorer.mergekit_yaml import MergekitError, from_mergekit
+
+    try:
+        recipe, pair = from_mergekit(text)
+    except MergekitError as error:
+        if "how many layers" not in str(error):
+            raise
+        first = args.pair and get_pair(args.pair).instruct
+        if not first:
+            raise MergekitError(f"{error} Name the pair with --pair, so that its layers can be counted.") from None
+        recipe, pair = from_mergekit(text, layers=layer_count(read_layout(open_source(first))[0]))
+    return replace(recipe, pair=pair.name)
+
+
+def _recipe_text(recipe: Recipe, pair: Pair, form: str) -> str:
+    """The recipe in one of the forms of --show."""
+    from mi_explorer.recipe_io import to_json, to_query, to_yaml
+
+    forms: dict[str, Callable[[Recipe], str]] = {"yaml": to_yaml, "json": to_json, "url": to_query}
+    if form in forms:
+        return forms[form](recipe)
+    if form == "command":
+        return export_command(recipe, pair)
+    from mi_explorer.mergekit_yaml import to_mergekit
+
+    names: tuple[str, ...] = ()
+    if recipe.scope.layers != "all" or recipe.scope.modules != MODULES:
+        from mi_explorer.checkpoints.headers import read_layout
+        from mi_explorer.checkpoints.source import open_source
+
+        names = tuple(read_layout(open_source(pair.instruct))[0])
+    return to_mergekit(recipe, pair, names)
