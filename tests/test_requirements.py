@@ -17,6 +17,7 @@ COMES_WITH = {
     "starlette": "gradio",
     "gradio-client": "gradio",
     "tqdm": "transformers",
+    "regex": "transformers",
     "nltk": "lm-eval",
     "langdetect": "lm-eval",
 }

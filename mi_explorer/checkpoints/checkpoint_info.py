@@ -5,8 +5,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from mi_explorer.checkpoints.adapter import CONFIG, WEIGHTS, claim, read_settings
-from mi_explorer.checkpoints.headers import Entry, read_header, read_layout
+from mi_explorer.checkpoints.adapter import match_adapter, read_factor_header
+from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS, read_settings
+from mi_explorer.checkpoints.headers import Entry, read_layout
 from mi_explorer.checkpoints.source import CheckpointError, Source
 from mi_explorer.checkpoints.tensor_names import classify
 
@@ -67,19 +68,19 @@ def read_info(source: Source, role: str) -> CheckpointInfo:
 
 def read_adapter_info(source: Source, role: str, under: CheckpointInfo) -> CheckpointInfo:
     """Read a LoRA adapter's small files and header; it must fit the checkpoint under it."""
-    settings, files = read_settings(source), source.files()
-    if WEIGHTS not in files:
-        raise CheckpointError(f"{source.label}: {WEIGHTS} is missing (adapters are read from safetensors only).")
-    own, _ = read_header(source, WEIGHTS, files[WEIGHTS])
-    lora, replaced = claim(own, under.entries, settings, source.label, under.label)
+    settings = read_settings(source)
+    own, _ = read_factor_header(source, source.label)
+    layout = match_adapter(own, under.entries, under.config, settings, under.label)
     about = {
         "on": under.role,
-        "rank": settings.get("r"),
-        "targets": len(lora),
-        "replaced": len(replaced),
-        "named base": settings.get("base_model_name_or_path"),
+        "rank": settings.rank,
+        "targets": len(layout.factors),
+        "replaced": len(layout.replaced),
+        "named base": settings.named_base,
+        "own head": layout.own_head,
     }
-    seen = CheckpointInfo(role, source.label, under.config, under.entries, (WEIGHTS,), files[WEIGHTS], adapter=about)
+    config, size = layout.config(under.config), source.files()[WEIGHTS]
+    seen = CheckpointInfo(role, source.label, config, layout.entries, (WEIGHTS,), size, adapter=about)
     read_tokenizer(source, seen)
     if not seen.tokenizer:
         seen.vocab, seen.added, seen.template, seen.tokenizer = (

@@ -347,11 +347,13 @@ def _adapters(seen: dict[str, CheckpointInfo]) -> Iterator[Finding]:
     for one in seen.values():
         if one.adapter:
             about = f"rank {one.adapter['rank']}, {one.adapter['targets']} tensors"
+            on, named = one.adapter["on"], one.adapter["named base"]
+            config = f"Its config names {named!r} as its base." if named else "Its config names no base."
             yield note(
                 "adapter",
-                f"{one.role.capitalize()} is a LoRA adapter ({about}) on {one.adapter['on']}.",
+                f"{one.role.capitalize()} is a LoRA adapter ({about}) on {on} ({seen[on].label}). {config}",
                 "It is blended without a merge.",
-                "If it was trained on another checkpoint of the pair, say so with adapter_on.",
+                "If it was trained on another checkpoint of the pair, say so with --adapter-on.",
             )
 
 

@@ -215,16 +215,21 @@ def copy_files(blend: Bound, stage: Path) -> None:
     ):
         config["tie_word_embeddings"] = text["tie_word_embeddings"] = False
     (stage / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
-    chosen = parents.part(template_role(blend))
+    copy_tokenizer(blend, stage)
+    base = parents.instruct.folder if not hasattr(parents.instruct, "under") else parents.instruct.under.folder
+    for name in sorted(base.files()):
+        if name.upper().startswith(("LICENSE", "LICENCE", "NOTICE")) and base.files()[name] < 1 << 20:
+            (stage / name).write_bytes(base.read(name))
+
+
+def copy_tokenizer(blend: Bound, stage: Path) -> None:
+    """Tokenizer and template files of the parent that the template policy names; an adapter without any takes those under it."""
+    chosen = blend.parents.part(template_role(blend))
     folders = [chosen.folder] + ([chosen.under.folder] if hasattr(chosen, "under") else [])
     holder = next((f for f in folders if any(n.startswith("tokenizer") for n in f.files())), folders[-1])
     for name in sorted(holder.files()):
         if name.startswith(TOKENIZER) and name.endswith((".json", ".jinja", ".txt", ".model")):
             (stage / name).write_bytes(holder.read(name))
-    base = parents.instruct.folder if not hasattr(parents.instruct, "under") else parents.instruct.under.folder
-    for name in sorted(base.files()):
-        if name.upper().startswith(("LICENSE", "LICENCE", "NOTICE")) and base.files()[name] < 1 << 20:
-            (stage / name).write_bytes(base.read(name))
 
 
 def verify(blend: Bound, stage: Path) -> None:

@@ -1,20 +1,24 @@
 """Export of a blend as a scaled LoRA adapter: λ folded into the factors, for a pair whose one parent is an adapter on the other.
 
 W(λ) = W₀ + λ·s·B·A, so that B is multiplied by λ and everything else of the adapter stays as `peft` wrote it. Outside the scope
-B is zero; fully saved modules hold the blend itself.
+B is zero; fully saved modules hold the blend itself. Where the base was reduced (PiSSA, OLoRA) the factors take that part over,
+at twice the rank, so that the result sits on the base as it is.
 """
 
 import json
-import struct
+import math
+import re
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import save
 
-from mi_explorer.checkpoints.adapter import CONFIG, WEIGHTS, AdapterCheckpoint
-from mi_explorer.checkpoints.headers import CODES
+from mi_explorer.checkpoints.adapter import AdapterCheckpoint
+from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS
 from mi_explorer.command_line import export_command
 from mi_explorer.merging.blend import Bound
-from mi_explorer.merging.export import Exported, ExportError, staged, template_role
+from mi_explorer.merging.export import Exported, ExportError, copy_tokenizer, staged
 from mi_explorer.merging.model_card import model_card, shareable
 
 
@@ -41,42 +45,58 @@ def adapter_of(blend: Bound) -> tuple[AdapterCheckpoint, float]:
     )
 
 
+def scaled_tensors(blend: Bound, adapter: AdapterCheckpoint, weight: float) -> dict[str, torch.Tensor]:
+    """The tensors of the adapter file by key: factors with `weight` in B, the blend itself where a module was saved."""
+    tensors: dict[str, torch.Tensor] = {}
+    for name, factors in adapter.layout.factors.items():
+        a, b = adapter.effective(name)
+        here = weight if blend.inside(name) else 0.0
+        tensors[factors.a], tensors[factors.b] = a, b if here == 1.0 else (b.float() * here).to(b.dtype)
+    for key, entry in adapter.own.items():
+        name = key.removeprefix("base_model.model.")
+        if key in tensors:
+            continue
+        if ".base_layer." not in name:
+            tensors[key] = blend.tensor(name).to(entry.dtype)
+            continue
+        name = name.replace(".base_layer.", ".")  # what lies under the factors, most often the base itself
+        saved, here = adapter.stored(key), weight if blend.inside(name) else 0.0
+        below = adapter.below(name).view(entry.shape)
+        tensors[key] = (
+            saved if torch.equal(below, saved) else torch.lerp(below.float(), saved.float(), here).to(entry.dtype)
+        )
+    return {key: tensor.contiguous() for key, tensor in tensors.items()}
+
+
+def scaled_settings(adapter: AdapterCheckpoint) -> dict[str, Any]:
+    """adapter_config.json for `scaled_tensors`: plain factors on the base as it is, whatever initialisation they had."""
+    raw = dict(adapter.settings.raw)
+    if adapter.settings.reduces_base:
+        ranks: dict[str, int] = {}
+        alphas: dict[str, float] = {}
+        for name, factors in adapter.layout.factors.items():
+            if factors.reduced:
+                module = re.escape(name.removesuffix(".weight"))
+                ranks[module] = rank = adapter.effective(name)[0].shape[0]
+                alphas[module] = factors.scale * (math.sqrt(rank) if raw.get("use_rslora") else rank)
+        raw["rank_pattern"] = {**ranks, **adapter.settings.rank_pattern}
+        raw["alpha_pattern"] = {**alphas, **adapter.settings.alpha_pattern}
+        raw["init_lora_weights"] = True
+    return {**raw, "base_model_name_or_path": adapter.under.label, "inference_mode": True}
+
+
 def export_adapter(blend: Bound, out: str | Path, *, command: str = "") -> Exported:
     """Write the scaled adapter to the folder `out` (new or empty), as `peft` reads it. Same safety as `export`."""
     adapter, weight = adapter_of(blend)
-    tensors: dict[str, torch.Tensor] = {}
-    for target, (a, b, _, _) in adapter.lora.items():
-        factor = adapter.stored(b)
-        here = weight if blend.inside(target) else 0.0
-        tensors[a] = adapter.stored(a)
-        tensors[b] = factor if here == 1.0 else (factor.float() * here).to(factor.dtype)
-    for target, key in adapter.replaced.items():
-        tensors[key] = (
-            adapter.stored(key) if target in adapter.lora else blend.tensor(target).to(adapter.own[key].dtype)
-        )
-    order = [e.name for e in sorted(adapter.own.values(), key=lambda e: (e.start, e.stop))]
-    with staged(Path(out), sum(t.nbytes for t in tensors.values())) as stage:
-        header, at = {"__metadata__": {"format": "pt"}}, 0
-        for name in order:
-            t = tensors[name]
-            header[name] = {"dtype": CODES[t.dtype], "shape": list(t.shape), "data_offsets": [at, at + t.nbytes]}  # type: ignore[dict-item]
-            at += t.nbytes
-        text = json.dumps(header, separators=(",", ":")).encode()
-        text += b" " * (-len(text) % 8)
-        with open(stage / WEIGHTS, "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for name in order:
-                file.write(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-        settings = {**adapter.settings, "base_model_name_or_path": adapter.under.label, "inference_mode": True}
-        (stage / CONFIG).write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
-        folder = blend.parents.part(template_role(blend)).folder
-        for name in sorted(folder.files()):
-            if name.startswith(("tokenizer", "special_tokens_map", "chat_template", "added_tokens")) and name.endswith(
-                (".json", ".jinja")
-            ):
-                (stage / name).write_bytes(folder.read(name))
+    tensors = scaled_tensors(blend, adapter, weight)
+    size = sum(t.nbytes for t in tensors.values())
+    with staged(Path(out), size) as stage:
+        (stage / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
+        settings = json.dumps(scaled_settings(adapter), indent=2, ensure_ascii=False)
+        (stage / CONFIG).write_text(settings, encoding="utf-8")
+        copy_tokenizer(blend, stage)
         card = model_card(blend, command or export_command(shareable(blend), blend.parents.pair, adapter=True))
         card = card.replace("library_name: transformers", "library_name: peft", 1)
         (stage / "README.md").write_text(card, encoding="utf-8")
         blend.parents.check_unchanged()
-    return Exported(str(out), at, 1, len(tensors), blend.recipe.hash)
+    return Exported(str(out), size, 1, len(tensors), blend.recipe.hash)
