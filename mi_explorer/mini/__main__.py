@@ -6,16 +6,20 @@ import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mi_explorer.mini.problems import questions, stream
-from mi_explorer.mini.render import Style, render
+from mi_explorer.mini.families import distinct_problems, problem_stream
+from mi_explorer.mini.render import Style, render_solution
 from mi_explorer.mini.runs import ROLES
+from mi_explorer.paths import ASSETS
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
-TEXTS = 6000  # problems whose text trains the tokenizer
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TOKENIZER_PROBLEMS = 6000  # problems whose text trains the tokenizer
 
 
-def make_tokenizer(out: Path):  # -> tokenizers.Tokenizer
+def make_tokenizer(out: Path) -> "Tokenizer":
     """Train the tokenizer, or read the one that is there."""
     from tokenizers import Tokenizer
 
@@ -23,17 +27,17 @@ def make_tokenizer(out: Path):  # -> tokenizers.Tokenizer
 
     file = out / "tokenizer.json"
     if not file.exists():
-        rng, problems, texts = random.Random(0), stream(0, "train"), []
-        for _ in range(TEXTS):
+        rng, problems, texts = random.Random(0), problem_stream(0, "train"), []
+        for _ in range(TOKENIZER_PROBLEMS):
             problem = next(problems)
-            solution = "".join(t for t, _ in render(problem, Style(1, 1, 2, (1, 1, 1, 1), 0.1), rng))
+            solution = "".join(t for t, _ in render_solution(problem, Style(1, 1, 2, (1, 1, 1, 1), 0.1), rng))
             texts += [problem.question, solution.replace("<think>", "").replace("</think>", "")]
         out.mkdir(parents=True, exist_ok=True)
         train_tokenizer(texts).save(str(file))
     return Tokenizer.from_file(str(file))
 
 
-def make_model(role: str, out: Path, threads: int) -> None:
+def train_role(role: str, out: Path, threads: int) -> None:
     """Train one model of the trio from its start, unless it is there."""
     import torch
 
@@ -59,7 +63,7 @@ def write_questions(split: str, seed: int, count: int, file: Path) -> None:
     """Held-out questions as a task file: id, question, answer, family, level."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="utf-8") as out:
-        for i, p in enumerate(questions(seed, split, count)):  # type: ignore[arg-type]
+        for i, p in enumerate(distinct_problems(seed, split, count)):  # type: ignore[arg-type]
             row = {
                 "id": f"{split}-{seed}-{i:03d}",
                 "question": p.question,
@@ -92,7 +96,7 @@ def install(out: Path) -> None:
         shutil.copytree(out / role, ASSETS / "models" / "mini" / role, dirs_exist_ok=True)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def mini_main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m mi_explorer.mini", description=__doc__)
     parser.add_argument("what", choices=("all", *ROLES, "questions", "cards", "install"))
     parser.add_argument("--out", type=Path, default=Path("build/mini"), help="work folder (default build/mini)")
@@ -115,11 +119,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         install(options.out)
     else:
         for role in ROLES if options.what == "all" else (options.what,):
-            make_model(role, options.out, options.threads)
+            train_role(role, options.out, options.threads)
         if options.what == "all":
             write_cards(options.out, options.results)
             print(f"The trio is in {options.out}. `python -m mi_explorer.mini install` puts it into assets/.")
 
 
 if __name__ == "__main__":
-    main()
+    mini_main()

@@ -2,7 +2,7 @@
 
 import random
 
-from mi_explorer.mini.problems import Problem
+from mi_explorer.mini.problem import Problem
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 

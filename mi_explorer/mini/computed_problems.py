@@ -1,58 +1,32 @@
-"""The families of problems that are solved by computing, step by step; the search families are in `search.py`."""
+"""The families of problems that are solved by computing, step by step; `search_problems` has those that are found by trial."""
 
 import random
-from collections.abc import Callable
 
-from mi_explorer.mini.clock_problems import time
-from mi_explorer.mini.problems import Problem, Redraw, Step, structure, values
-from mi_explorer.mini.search_problems import pairs, remainders, tickets
+from mi_explorer.mini.problem import Problem, Redraw, Step, step_values, structure_key
 
-PEOPLE = (
-    "Anna",
-    "Ben",
-    "Clara",
-    "David",
-    "Emma",
-    "Felix",
-    "Grace",
-    "Henry",
-    "Ida",
-    "Jack",
-    "Kate",
-    "Leo",
-    "Mia",
-    "Noah",
-    "Olga",
-    "Paul",
-    "Rosa",
-    "Sam",
-    "Tina",
-    "Will",
-)
-THINGS = (
-    "apples",
-    "books",
-    "coins",
-    "cards",
-    "shells",
-    "stamps",
-    "pens",
-    "marbles",
-    "cookies",
-    "plums",
-    "stickers",
-    "nuts",
-)
+PEOPLE = """
+    Anna Ben Clara David Emma Felix Grace Henry Ida Jack Kate Leo Mia Noah Olga Paul Rosa Sam Tina Will
+""".split()
+THINGS = """
+    apples books coins cards shells stamps pens marbles cookies plums stickers nuts
+""".split()
 GOODS = ("pen", "book", "cake", "lamp", "cup", "hat", "ball", "kite", "map", "toy")
 BOXES = ("bags", "boxes", "jars", "packs")
 
 
 def finish(family: str, question: str, steps: list[Step], short: str, asks: str, key: str = "") -> Problem:
     """An arithmetic problem from its steps; the last result is the answer and completes `short`."""
-    done = values(tuple(steps))
+    done = step_values(tuple(steps))
     answer = str(done[-1][2])
     return Problem(
-        family, len(steps), question, answer, key or structure(tuple(steps)), f"{short} = {answer}", asks, tuple(steps)
+        family,
+        len(steps),
+        question,
+        answer,
+        key or structure_key(tuple(steps)),
+        f"{short} = {answer}",
+        asks,
+        tuple(steps),
     )
 
 
@@ -110,7 +84,7 @@ def stories(rng: random.Random, level: int) -> Problem:
             short = f"({short}) / 2" if " " in short else f"{short} / 2"
         else:
             continue
-        last, now = f"r{len(steps) - 1}", values(tuple(steps))[-1][2]
+        last, now = f"r{len(steps) - 1}", step_values(tuple(steps))[-1][2]
         if now < 1:
             raise Redraw
     text.append(rng.choice((f"How many {what} does {who} have now?", f"How many {what} does {who} have in the end?")))
@@ -162,7 +136,7 @@ def shopping(rng: random.Random, level: int) -> Problem:
             steps.append(Step(total, "+", ref, "Together that is {} dollars."))
             ref = f"r{len(steps) - 1}"
         total = ref
-    cost, short = values(tuple(steps))[-1][2], " + ".join(parts)
+    cost, short = step_values(tuple(steps))[-1][2], " + ".join(parts)
     text = f"{who} buys {' and '.join(listed) if kinds < 3 else listed[0] + ', ' + listed[1] + ' and ' + listed[2]}."
     if level % 2 == 0 and cost > 12:
         off = rng.randint(2, 10)
@@ -212,7 +186,7 @@ def comparing(rng: random.Random, level: int) -> Problem:
         return text + ".", short, f"r{len(steps) - 1}"
 
     left, right = holding(a, level > 4), holding(b, level > 6)
-    done = values(tuple(steps)) if steps else []
+    done = step_values(tuple(steps)) if steps else []
     x, y = (done[int(r[1:])][2] if isinstance(r, str) else r for r in (left[2], right[2]))
     if x == y:
         raise Redraw
@@ -298,7 +272,7 @@ UNITS = (
 )
 
 
-def units(rng: random.Random, level: int) -> Problem:
+def unit_conversion(rng: random.Random, level: int) -> Problem:
     """A mixed quantity in its small unit, perhaps with a part taken away or several of them: 2-4 steps."""
     big, small, factor, most = rng.choice(UNITS)
     n, rest = rng.randint(2, most), rng.randint(1, factor - 1)
@@ -318,19 +292,3 @@ def units(rng: random.Random, level: int) -> Problem:
         steps.append(Step("r2", "+", more, f"With the new part it is {{}} {small}."))
         text, short = f"{text} Then we add {more} {small}.", f"{short} + {more}"
     return finish("units", f"{text} How many {small} is that?", steps, short, f"how many {small}")
-
-
-FAMILIES: dict[str, Callable[[random.Random, int], Problem]] = {
-    "stories": stories,
-    "expressions": expressions,
-    "shopping": shopping,
-    "comparing": comparing,
-    "time": time,
-    "sequences": sequences,
-    "units": units,
-    "pairs": pairs,
-    "tickets": tickets,
-    "remainders": remainders,
-}
-WEIGHTS = {"stories": 2.0, "expressions": 1.5, "pairs": 0.8, "tickets": 0.8, "remainders": 0.8}
-SEARCH = ("pairs", "tickets", "remainders")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from tokenizers import Tokenizer
 
-from mi_explorer.mini.problems import stream
-from mi_explorer.mini.render import Pieces, Style, facts, render
+from mi_explorer.mini.families import problem_stream
+from mi_explorer.mini.render import Pieces, Style, facts, render_solution
 from mi_explorer.mini.tokenizer import END_OF_TEXT, IM_END, prompt_text
 
 POOL = 1024  # documents that are sorted by length together
@@ -43,7 +43,7 @@ def encode(tokenizer: Tokenizer, pieces: Pieces) -> Document:
 def pool(tokenizer: Tokenizer, mix: Mix, seed: int, number: int) -> list[Document]:
     """Pool `number` of a run: equal arguments give equal documents."""
     rng = random.Random(f"pool-{seed}-{number}")
-    problems = stream(rng.getrandbits(48), mix.split, dict(mix.weights))  # type: ignore[arg-type]
+    problems = problem_stream(rng.getrandbits(48), mix.split, dict(mix.weights))  # type: ignore[arg-type]
     documents = []
     for _ in range(POOL):
         kind = rng.random()
@@ -53,9 +53,13 @@ def pool(tokenizer: Tokenizer, mix: Mix, seed: int, number: int) -> list[Documen
         problem = next(problems)
         ask = rng.random() < mix.learn_question
         if kind < mix.facts + mix.plain:
-            pieces = [(f"{problem.question}\n", ask)] + render(problem, Style(1, 1, 0), rng) + [(END_OF_TEXT, True)]
+            pieces = (
+                [(f"{problem.question}\n", ask)] + render_solution(problem, Style(1, 1, 0), rng) + [(END_OF_TEXT, True)]
+            )
         else:
-            pieces = [(prompt_text(problem.question), ask)] + render(problem, mix.style, rng) + [(IM_END, True)]
+            pieces = (
+                [(prompt_text(problem.question), ask)] + render_solution(problem, mix.style, rng) + [(IM_END, True)]
+            )
         documents.append(encode(tokenizer, pieces))
     return documents
 

@@ -6,8 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mi_explorer.mini.computed_problems import FAMILIES, SEARCH, WEIGHTS
-from mi_explorer.mini.problems import questions
+from mi_explorer.mini.families import FAMILIES, SEARCH, WEIGHTS, distinct_problems
 from mi_explorer.mini.train import SIZE, Run
 
 ABOUT = {
@@ -67,7 +66,7 @@ def card(
     role: str, runs: Sequence[Run], seconds: Sequence[int], parameters: int, results: dict[str, Any] | None
 ) -> str:
     """The README.md of one model of the trio; `seconds` are the training times of its runs."""
-    examples = {p.family: p for p in questions(0, "test", 60)}
+    examples = {p.family: p for p in distinct_problems(0, "test", 60)}
     lines = [
         "---",
         "license: apache-2.0",

@@ -5,12 +5,14 @@ to find and mend them without learning to make them. Every text depends on its r
 """
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from mi_explorer.mini.problems import Problem, Redraw, values
+from mi_explorer.mini.problem import Problem, Redraw, step_values
 
 Pieces = list[tuple[str, bool]]
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+Check = Callable[[Problem, random.Random], str]  # one check of a solution, as a sentence
 INVERSE = {"+": "-", "-": "+", "*": "/", "/": "*"}
 INTROS = ("Okay, let me think.", "Let me think about this.", "Okay, let me see.", "Let me work this out.")
 
@@ -26,7 +28,7 @@ class Style:
     slip: float = 0.0
 
 
-def render(problem: Problem, style: Style, rng: random.Random) -> Pieces:
+def render_solution(problem: Problem, style: Style, rng: random.Random) -> Pieces:
     """One response to the problem in a drawn style, without chat markup."""
     kind = rng.choices((short, worked, None), (style.short, style.worked, style.thought))[0]
     if kind:
@@ -35,13 +37,13 @@ def render(problem: Problem, style: Style, rng: random.Random) -> Pieces:
     return thought(problem, checks, rng, slip=rng.random() < style.slip)
 
 
-def final(problem: Problem) -> str:
+def final_line(problem: Problem) -> str:
     return f"The answer is {problem.answer}."
 
 
 def short(problem: Problem) -> Pieces:
     """The one-line answer: everything computed in one go."""
-    return [(f"So {problem.short}. {final(problem)}", True)]
+    return [(f"So {problem.short}. {final_line(problem)}", True)]
 
 
 def worked(problem: Problem) -> Pieces:
@@ -52,8 +54,8 @@ def worked(problem: Problem) -> Pieces:
         parts = [line.rstrip(".") for line in problem.lines]
         parts = [p[0].lower() + p[1:] if p.split()[0] in ("After", "So") else p for p in parts]
     else:
-        parts = [f"{a} {s.op} {b} = {c}" for s, (a, b, c) in zip(problem.steps, values(problem.steps))]
-    return [(f"First, {'. Then '.join(parts)}. {final(problem)}", True)]
+        parts = [f"{a} {s.op} {b} = {c}" for s, (a, b, c) in zip(problem.steps, step_values(problem.steps))]
+    return [(f"First, {'. Then '.join(parts)}. {final_line(problem)}", True)]
 
 
 def thought(problem: Problem, checks: int, rng: random.Random, slip: bool = False) -> Pieces:
@@ -64,7 +66,7 @@ def thought(problem: Problem, checks: int, rng: random.Random, slip: bool = Fals
         pieces += first_pass(problem, wrong)
     else:
         pieces.append((" " + " ".join(problem.trials or problem.lines), True))
-    result = str(values(problem.steps, wrong)[-1][2]) if problem.steps else problem.answer
+    result = str(step_values(problem.steps, wrong)[-1][2]) if problem.steps else problem.answer
     pieces.append((f" So the answer is {result}.", True))
     if wrong:
         pieces.append((f"\n{redo(problem, wrong)}", True))
@@ -72,7 +74,7 @@ def thought(problem: Problem, checks: int, rng: random.Random, slip: bool = Fals
     for _ in range(checks):
         last = rng.choice([c for c in applicable(problem) if c is not last])
         pieces.append((f"\n{last(problem, rng)}", True))
-    pieces.append((f"\n{THINK_CLOSE}\n{final(problem)}", True))
+    pieces.append((f"\n{THINK_CLOSE}\n{final_line(problem)}", True))
     return pieces
 
 
@@ -80,11 +82,11 @@ def plant(problem: Problem, rng: random.Random) -> tuple[int, int] | None:
     """A wrong result for one step that changes the answer and keeps every later step possible; None if there is none."""
     if not problem.steps:
         return None
-    done = values(problem.steps)
+    done = step_values(problem.steps)
     at = rng.randrange(len(done))
     for delta in rng.sample((-10, -2, -1, 1, 2, 10), 6):
         try:
-            if values(problem.steps, (at, done[at][2] + delta))[-1][2] != done[-1][2]:
+            if step_values(problem.steps, (at, done[at][2] + delta))[-1][2] != done[-1][2]:
                 return at, done[at][2] + delta
         except Redraw:
             continue
@@ -93,7 +95,7 @@ def plant(problem: Problem, rng: random.Random) -> tuple[int, int] | None:
 
 def first_pass(problem: Problem, wrong: tuple[int, int] | None) -> Pieces:
     pieces: Pieces = []
-    for i, (step, (a, b, c)) in enumerate(zip(problem.steps, values(problem.steps, wrong))):
+    for i, (step, (a, b, c)) in enumerate(zip(problem.steps, step_values(problem.steps, wrong))):
         before, after = step.say.split("{}")
         if wrong and wrong[0] == i:
             pieces += [(f" {before}{a} {step.op} {b} =", True), (f" {c}", False), (after, True)]
@@ -106,7 +108,7 @@ def redo(problem: Problem, wrong: tuple[int, int] | None = None) -> str:
     """The whole computation once more; names the slip where it finds one."""
     parts = [
         f"{a} {s.op} {b} = {c}" + (f", not {wrong[1]}" if wrong and wrong[0] == i else "")
-        for i, (s, (a, b, c)) in enumerate(zip(problem.steps, values(problem.steps)))
+        for i, (s, (a, b, c)) in enumerate(zip(problem.steps, step_values(problem.steps)))
     ]
     return f"Wait, let me check. {'. '.join(parts)}. So the answer is {problem.answer}."
 
@@ -116,7 +118,7 @@ def check_redo(problem: Problem, rng: random.Random) -> str:
 
 
 def check_undo(problem: Problem, rng: random.Random) -> str:
-    a, b, c = values(problem.steps)[-1]
+    a, b, c = step_values(problem.steps)[-1]
     return f"Let me double-check the last step. {c} {INVERSE[problem.steps[-1].op]} {b} = {a}. Yes, the answer is {problem.answer}."
 
 
@@ -125,7 +127,7 @@ def check_read(problem: Problem, rng: random.Random) -> str:
 
 
 def check_swap(problem: Problem, rng: random.Random) -> str:
-    step, (a, b, c) = problem.steps[-1], values(problem.steps)[-1]
+    step, (a, b, c) = problem.steps[-1], step_values(problem.steps)[-1]
     other = (
         f"{b} {step.op} {a} = {c}" if step.op in "+*" else f"{a} - {c} = {b}" if step.op == "-" else f"{c} + {c} = {a}"
     )
@@ -144,10 +146,10 @@ def check_others(problem: Problem, rng: random.Random) -> str:
     return f"Alternatively, maybe another one fits. {rng.choice(problem.others)} No, the answer is {problem.answer}."
 
 
-def applicable(problem: Problem) -> list:
+def applicable(problem: Problem) -> Sequence[Check]:
     """The checks that make sense for a problem; at least two, so that none comes twice in a row."""
     if problem.steps:
-        undo = [check_undo] if problem.steps[-1].op != "*" or values(problem.steps)[-1][1] else []
+        undo = [check_undo] if problem.steps[-1].op != "*" or step_values(problem.steps)[-1][1] else []
         return [check_redo, check_read, check_swap, *undo]
     if problem.lines:
         return [check_proof, check_read, check_lines]

@@ -2,7 +2,7 @@
 
 import random
 
-from mi_explorer.mini.problems import Problem, Redraw
+from mi_explorer.mini.problem import Problem, Redraw
 
 FACTOR = 25  # the largest number of a pair
 

@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mi_explorer.generation.generate import Ask
-from mi_explorer.mini.problems import stream
+from mi_explorer.mini.families import problem_stream
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.workbench import Workbench
 
@@ -41,7 +41,7 @@ def test_fine_tunes_share_embedding_and_final_norm_with_the_base():
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """(share right, mean tokens, think ratio) of 40 held-out questions by recipe; its own questions, not the reported ones."""
-    problems = list(islice(stream(77, "test"), 40))
+    problems = list(islice(problem_stream(77, "test"), 40))
     recipes = {
         "instruct": Recipe(lam=0.0),
         "early": Recipe(lam=0.2),

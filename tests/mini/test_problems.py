@@ -7,14 +7,14 @@ from itertools import islice
 
 import pytest
 
-from mi_explorer.mini.computed_problems import FAMILIES, SEARCH
-from mi_explorer.mini.problems import LIMIT, Step, questions, stream, values
-from mi_explorer.mini.render import Style, applicable, facts, plant, redo, render, short, thought, worked
+from mi_explorer.mini.families import FAMILIES, SEARCH, distinct_problems, problem_stream
+from mi_explorer.mini.problem import LIMIT, Step, step_values
+from mi_explorer.mini.render import Style, applicable, facts, plant, redo, render_solution, short, thought, worked
 from mi_explorer.mini.tokenizer import train_tokenizer
 
 
 def sample(count: int, split=None, seed: int = 5):
-    return list(islice(stream(seed, split), count))
+    return list(islice(problem_stream(seed, split), count))
 
 
 def arithmetic(text: str) -> int:
@@ -120,7 +120,7 @@ def test_shipped_questions_are_held_out_and_made_by_the_generator():
     rows = [
         json.loads(line) for line in (Path(__file__).parents[2] / "assets/tasks/mini.jsonl").read_text().splitlines()
     ]
-    made = questions(2, "test", len(rows))
+    made = distinct_problems(2, "test", len(rows))
     assert [(r["question"], r["answer"]) for r in rows] == [(p.question, p.answer) for p in made]
     assert len(rows) >= 400 and {r["family"] for r in rows} == set(FAMILIES)
     training = {p.question for p in sample(30_000, "train", seed=0)}
@@ -134,7 +134,7 @@ def test_stream_is_a_function_of_its_seed():
 
 def test_numbers_stay_within_the_limit():
     for p in sample(4000):
-        assert all(0 <= c <= LIMIT for _, _, c in values(p.steps)) and 1 <= p.level <= (12 if p.searches else 10)
+        assert all(0 <= c <= LIMIT for _, _, c in step_values(p.steps)) and 1 <= p.level <= (12 if p.searches else 10)
 
 
 def test_a_planted_slip_changes_the_first_pass_is_not_learned_and_is_mended():
@@ -144,7 +144,7 @@ def test_a_planted_slip_changes_the_first_pass_is_not_learned_and_is_mended():
         wrong = plant(p, rng)
         if wrong is None:
             continue
-        assert str(values(p.steps, wrong)[-1][2]) != p.answer
+        assert str(step_values(p.steps, wrong)[-1][2]) != p.answer
         assert f"not {wrong[1]}" in redo(p, wrong)
         pieces = thought(p, 0, rng, slip=True)
         assert sum(not learn for _, learn in pieces) == ("not " in "".join(t for t, _ in pieces))
@@ -156,11 +156,11 @@ def test_a_planted_slip_changes_the_first_pass_is_not_learned_and_is_mended():
 def test_styles_are_what_they_say():
     rng = random.Random(1)
     p = Step(2, "+", 3)
-    assert values((p, Step("r0", "*", 4))) == [(2, 3, 5), (5, 4, 20)]
+    assert step_values((p, Step("r0", "*", 4))) == [(2, 3, 5), (5, 4, 20)]
     for q in sample(300):
         assert short(q)[0][0].startswith("So ") and "<think>" not in worked(q)[0][0]
         assert len(applicable(q)) >= 2
-        text = "".join(t for t, _ in render(q, Style(0, 0, 1, (0, 0, 0, 1)), rng))
+        text = "".join(t for t, _ in render_solution(q, Style(0, 0, 1, (0, 0, 0, 1)), rng))
         body = text.split("</think>")[0]
         assert (
             text.startswith("<think>\n")

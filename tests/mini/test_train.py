@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mi_explorer.mini import train as training
 from mi_explorer.mini.documents import Mix, batches, encode, pool
-from mi_explorer.mini.problems import questions
+from mi_explorer.mini.families import distinct_problems
 from mi_explorer.mini.render import Style, thought
 from mi_explorer.mini.tokenizer import prompt_text, train_tokenizer
 from mi_explorer.mini.train import Run, loss_of, new_model, save, train
@@ -35,7 +35,7 @@ def small(monkeypatch):
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return train_tokenizer([p.question for p in questions(3, "dev", 200)])
+    return train_tokenizer([p.question for p in distinct_problems(3, "dev", 200)])
 
 
 def test_loss_falls_and_the_frozen_stay(tokenizer, tmp_path):
@@ -91,7 +91,7 @@ def test_pieces_tokenize_like_the_whole_text(tokenizer):
     import random
 
     rng = random.Random(0)
-    for p in questions(5, "dev", 60):
+    for p in distinct_problems(5, "dev", 60):
         pieces = [(prompt_text(p.question), False), *thought(p, 2, rng, slip=True)]
         assert encode(tokenizer, pieces)[0] == tokenizer.encode("".join(t for t, _ in pieces)).ids
 

@@ -6,7 +6,8 @@ import pytest
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.traces import trace_of_text
-from mi_explorer.mini import problems, render
+from mi_explorer.mini import render
+from mi_explorer.mini.families import distinct_problems
 from mi_explorer.tasks import load_task
 
 
@@ -32,7 +33,7 @@ def test_parts():
 @pytest.mark.parametrize("form", ["short", "worked", "thought"])
 def test_solutions_in_the_pair_s_own_form(form):
     rng = random.Random(0)
-    for problem in problems.questions(7, "test", 120):
+    for problem in distinct_problems(7, "test", 120):
         pieces = render.thought(problem, 2, rng) if form == "thought" else getattr(render, form)(problem)
         trace = trace_of_text("".join(text for text, _ in pieces), gold=str(problem.answer))
         assert trace.answer == str(problem.answer) and trace.first_correct is not None and not trace.looped
@@ -46,7 +47,7 @@ def test_solutions_in_the_pair_s_own_form(form):
 
 def test_a_mended_slip_is_a_flip():
     rng, flips = random.Random(1), 0
-    for problem in problems.questions(8, "test", 60):
+    for problem in distinct_problems(8, "test", 60):
         trace = trace_of_text(
             "".join(text for text, _ in render.thought(problem, 0, rng, slip=True)), gold=str(problem.answer)
         )
