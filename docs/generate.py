@@ -1,4 +1,4 @@
-"""Writes what is generated in the documents: `docs/cli.md` from `--help`, the table of settings in README.md from `OPTIONS`.
+"""Writes what is generated in the documents: `docs/cli.md` from `--help`, the table of settings in `docs/operating.md` from `OPTIONS`.
 
 python docs/generate.py           # writes
 python docs/generate.py --check   # exit code 1 if something written is not what it would write
@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 HEAD = """# Command line
 
 Generated from `--help` by `make docs`; do not edit. Exit codes: 0 done, 1 something failed on the way, 2 bad input (one paragraph on standard
-error), 130 interrupted. The page's own flags are in the [README](../README.md#settings).
+error), 130 interrupted. The page's own flags are in the [operating](operating.md#settings).
 """
 
 
@@ -40,8 +40,8 @@ def cli() -> str:
     return "\n".join(parts)
 
 
-def readme(text: str) -> str:
-    """README.md with the table of settings as it is now."""
+def operating(text: str) -> str:
+    """docs/operating.md with the table of settings as it is now."""
     from mi_explorer.ui.access.settings import settings_table
 
     before, _, rest = text.partition("<!-- settings -->")
@@ -53,9 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(description="Write the generated parts of the documents.")
     options.add_argument("--check", action="store_true", help="write nothing; say what is not up to date")
     check = options.parse_args(arguments).check
-    front = ROOT / "README.md"
+    settings = ROOT / "docs" / "operating.md"
     stale = []
-    for path, text in ((ROOT / "docs" / "cli.md", cli()), (front, readme(front.read_text(encoding="utf-8")))):
+    for path, text in ((ROOT / "docs" / "cli.md", cli()), (settings, operating(settings.read_text(encoding="utf-8")))):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(path.name)
             if not check:

@@ -60,7 +60,7 @@ def test_every_name_of_the_surface_is_there():
 
 
 def test_the_readmes_example_runs():
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## As a library")[1]
+    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## In the terminal and from Python")[1]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
     out = io.StringIO()
     with redirect_stdout(out):

@@ -129,8 +129,8 @@ def test_the_defaults_of_the_table_are_those_of_the_code():
         assert option.default.split(" / ") in ([values[0]], values), option.name
 
 
-def test_the_readme_holds_the_table_of_the_settings():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_operating_guide_holds_the_table_of_the_settings():
+    text = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
     assert text.split("<!-- settings -->")[1].split("<!-- /settings -->")[0].strip() == settings_table()
 
 

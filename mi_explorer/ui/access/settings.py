@@ -1,6 +1,6 @@
 """What an operator may set: flags of `python app.py`, each with an environment variable of the same meaning.
 
-`OPTIONS` is the one source of `--help`, of the checks at start, and of the table in README.md (`python -m mi_explorer.ui.access.settings`).
+`OPTIONS` is the one source of `--help`, of the checks at start, and of the table in docs/operating.md (`python -m mi_explorer.ui.access.settings`).
 On the loopback address a visitor is the operator and may do everything; an address open to the network starts closed.
 """
 
