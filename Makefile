@@ -1,6 +1,7 @@
 # make app   sets everything up and opens the page          make test   sets everything up and runs the tests
 # make studies  measures the precomputed studies anew (assets/studies), resumable
-# make docs  writes and checks the documents                 make bench  all benchmarks, on a machine that does nothing else
+# make docs  writes and checks the documents                 make pictures  takes the README's pictures
+# make bench  all benchmarks, on a machine that does nothing else
 # make coverage  lines of the core that the tests run        make audit  known faults of the libraries (needs a network)
 # make mini  retrains the embedded trio from nothing         make lint   style and types
 PYTHON ?= python3
@@ -8,7 +9,7 @@ PIP_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: app test mini studies lint docs bench coverage audit venv chromium clean
+.PHONY: app test mini studies lint docs pictures bench coverage audit venv chromium clean
 
 venv: $(VENV)/ready-dev
 
@@ -48,6 +49,9 @@ lint: venv
 docs: venv
 	$(PY) docs/generate.py
 	$(PY) -m pytest tests/docs
+
+pictures: venv chromium
+	$(PY) docs/pictures.py
 
 bench: venv chromium
 	mkdir -p build/bench
