@@ -1,5 +1,6 @@
 """A checkpoint on disk: tensors by name over all shards, mapped lazily or read block by block. Safetensors only."""
 
+import glob
 import json
 import os
 import threading
@@ -9,18 +10,11 @@ from typing import Any
 
 import torch
 
-from mi_explorer.checkpoints.headers import Entry, read_layout
-from mi_explorer.checkpoints.source import CheckpointError, Folder, Hub, open_source
+from mi_explorer.checkpoints.headers import Entry, read_layout, weight_files
+from mi_explorer.checkpoints.source import SMALL, CheckpointError, Folder, Hub, open_source
 from mi_explorer.checkpoints.tensor_names import classify
 
-PATTERNS = [
-    "*.safetensors",
-    "*.json",
-    "*.jinja",
-    "*.txt",
-    "*.model",
-    "README.md",
-]  # what a hub download takes: no code, no pickle
+SMALL_SUFFIXES = (".json", ".jinja", ".txt", ".model", "README.md")  # what a hub download takes beside the weights
 
 
 class Checkpoint:
@@ -162,12 +156,29 @@ class Checkpoint:
 
 
 def download(source: Hub) -> Path:
-    """The repository's safetensors and small files in the hub cache. `CheckpointError` if the hub does not deliver."""
+    """The weight files that are loaded and the small files, in the hub cache: no code, no pickle, no second copy of the weights.
+
+    Raises `CheckpointError` if the hub does not deliver.
+    """
     from huggingface_hub import snapshot_download
 
     try:
+        files = source.files()
+    except CheckpointError:  # no connection: the cache may hold the repository, or the download says what is wrong
+        names = ["*.safetensors", *(f"*{suffix}" for suffix in SMALL_SUFFIXES)]
+    else:
+        weights = [n for n in files if n.startswith("adapter_model.safetensors")] or weight_files(source)[1]
+        small = [n for n, size in files.items() if n.endswith(SMALL_SUFFIXES) and size <= SMALL]
+        names = [glob.escape(name) for name in sorted({*weights, *small})]
+    try:
         return Path(
-            snapshot_download(source.repo, revision=source.revision, allow_patterns=PATTERNS, endpoint=source.endpoint)
+            snapshot_download(
+                source.repo,
+                revision=source.revision,
+                allow_patterns=names,
+                ignore_patterns=["*/*", "consolidated*"],  # a second copy in the publisher's own format
+                endpoint=source.endpoint,
+            )
         )
     except Exception as error:
         raise CheckpointError(

@@ -3,13 +3,19 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 from mi_explorer.checkpoints.adapter import match_adapter, read_factor_header
 from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS, read_settings
 from mi_explorer.checkpoints.headers import Entry, read_layout
-from mi_explorer.checkpoints.source import CheckpointError, Source
-from mi_explorer.checkpoints.tensor_names import classify
+from mi_explorer.checkpoints.model_tensors import ModelTensors, read_tensors
+from mi_explorer.checkpoints.source import SMALL, CheckpointError, Source
+
+# Small files that some reader of a checkpoint opens; they are checked here, so that nobody meets a damaged one later.
+OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+SMALL_FILES = (*OBJECTS, "config.json", "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt")
+SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 @dataclass
@@ -28,19 +34,21 @@ class CheckpointInfo:
     tokenizer: str = ""  # short hash of tokenizer.json; "" without one
     adapter: dict[str, Any] | None = None
 
-    @property
-    def head(self) -> str | None:
-        return next((n for n in self.entries if n.endswith("weight") and classify(n)[0] == "lm_head"), None)
+    @cached_property
+    def tensors(self) -> ModelTensors:
+        """The tensors against the model of the config; `CheckpointError` or `LayoutError` where there is no such model."""
+        return read_tensors(self.config, self.entries)
 
     @property
-    def weights(self) -> int:
-        """Bytes of all tensors once loaded as they are stored."""
-        return sum(e.stop - e.start for e in self.entries.values())
+    def name(self) -> str:
+        """How messages call it: Instruct, Thinking, Base."""
+        return self.role.capitalize()
 
+    @property
     def rows(self) -> int | None:
-        """Rows of the token embedding."""
-        found = [e for n, e in self.entries.items() if classify(n)[:2] == ("embedding", None) and len(e.shape) == 2]
-        return max((e.shape[0] for e in found), default=None)
+        """Rows of the stored token embedding."""
+        name = self.tensors.embedding
+        return self.entries[name].shape[0] if name and self.entries[name].shape else None
 
 
 def read_json(source: Source, name: str) -> dict[str, Any]:
@@ -61,9 +69,9 @@ def read_info(source: Source, role: str) -> CheckpointInfo:
         raise CheckpointError(f"{source.label}: there is no config.json; this is not a checkpoint in hub layout.")
     config = read_json(source, "config.json")
     entries, headers = read_layout(source)
-    seen = CheckpointInfo(role, source.label, config, entries, tuple(headers), sum(files[s] for s in headers))
-    read_tokenizer(source, seen)
-    return seen
+    info = CheckpointInfo(role, source.label, config, entries, tuple(headers), sum(files[s] for s in headers))
+    read_tokenizer(source, info)
+    return info
 
 
 def read_adapter_info(source: Source, role: str, under: CheckpointInfo) -> CheckpointInfo:
@@ -80,42 +88,84 @@ def read_adapter_info(source: Source, role: str, under: CheckpointInfo) -> Check
         "own head": layout.own_head,
     }
     config, size = layout.config(under.config), source.files()[WEIGHTS]
-    seen = CheckpointInfo(role, source.label, config, layout.entries, (WEIGHTS,), size, adapter=about)
-    read_tokenizer(source, seen)
-    if not seen.tokenizer:
-        seen.vocab, seen.added, seen.template, seen.tokenizer = (
+    info = CheckpointInfo(role, source.label, config, layout.entries, (WEIGHTS,), size, adapter=about)
+    read_tokenizer(source, info)
+    if not info.tokenizer:
+        info.vocab, info.added, info.template, info.tokenizer = (
             under.vocab,
             under.added,
             under.template,
             under.tokenizer,
         )
-    return seen
+    return info
 
 
 def is_adapter_source(source: Source) -> bool:
+    """Whether a source holds a LoRA adapter instead of a full checkpoint."""
     return CONFIG in source.files()
 
 
-def read_tokenizer(source: Source, seen: CheckpointInfo) -> None:
-    """Vocabulary, added tokens and chat template from `tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`."""
+def read_tokenizer(source: Source, info: CheckpointInfo) -> None:
+    """Vocabulary, added tokens and chat template into `info`; every small file is checked on the way."""
     files = source.files()
+    for name in SMALL_FILES:
+        if files.get(name, 0) > SMALL:
+            raise CheckpointError(f"{source.label}: {name} is larger than {SMALL >> 20} MB; that is no such file.")
+    objects = {name: read_json(source, name) for name in OBJECTS if name in files}
     if "tokenizer.json" in files:
-        raw = source.read("tokenizer.json")
-        seen.tokenizer = hashlib.sha256(raw).hexdigest()[:12]
         try:
-            content = json.loads(raw)
-            vocab = content["model"]["vocab"]
-            # a list is a unigram model's [token, score] pairs; its ids are positions
-            seen.vocab = dict(vocab) if isinstance(vocab, dict) else {str(item[0]): i for i, item in enumerate(vocab)}
-            seen.added = {str(t["content"]): int(t["id"]) for t in content.get("added_tokens") or ()}
+            info.tokenizer, info.vocab, info.added = _vocabulary(source.read("tokenizer.json"))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             raise CheckpointError(f"{source.label}: tokenizer.json is damaged. Download it again.") from None
+    settings = objects.get("tokenizer_config.json", {})
+    _check_tokenizer(settings, source.label)
+    _check_generation(objects.get("generation_config.json", {}), source.label)
     if "chat_template.jinja" in files:
-        seen.template = source.read("chat_template.jinja").decode("utf-8", "replace")
-    elif "tokenizer_config.json" in files:
-        template = read_json(source, "tokenizer_config.json").get("chat_template")
+        info.template = source.read("chat_template.jinja").decode("utf-8", "replace")
+    else:
+        template = settings.get("chat_template")
         if isinstance(template, list):  # several named templates
             template = next(
                 (t.get("template") for t in template if isinstance(t, dict) and t.get("name") == "default"), None
             )
-        seen.template = template if isinstance(template, str) else None
+        info.template = template if isinstance(template, str) else None
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(raw: bytes) -> tuple[str, dict[str, int], dict[str, int]]:
+    """(short hash, token → id, added token → id) of a tokenizer.json; kept, as a pair is read more than once while it is opened."""
+    content = json.loads(raw)
+    vocab = content["model"]["vocab"]
+    # a list is a unigram model's [token, score] pairs; its ids are positions
+    table = dict(vocab) if isinstance(vocab, dict) else {str(item[0]): i for i, item in enumerate(vocab)}
+    added = {str(t["content"]): int(t["id"]) for t in content.get("added_tokens") or ()}
+    if not all(isinstance(i, int) for i in table.values()):
+        raise ValueError("a token id is no number")
+    return hashlib.sha256(raw).hexdigest()[:12], table, added
+
+
+def _check_tokenizer(settings: dict[str, Any], label: str) -> None:
+    """Fields of tokenizer_config.json that break a tokenizer only when it is used."""
+    length = settings.get("model_max_length")
+    wrong = [] if length is None or (_number(length) and length > 0) else ["model_max_length"]
+    wrong += [k for k in SPECIAL_TOKENS if not isinstance(settings.get(k), str | dict | None)]
+    wrong += [k for k in ("chat_template",) if not isinstance(settings.get(k), str | list | dict | None)]
+    wrong += [k for k in ("added_tokens_decoder",) if not isinstance(settings.get(k), dict | None)]
+    if wrong:
+        value = str(settings[wrong[0]])[:40]
+        raise CheckpointError(
+            f"{label}: tokenizer_config.json says {wrong[0]} = {value!r}, which no tokenizer can use. Correct it, or download the file again."
+        )
+
+
+def _check_generation(settings: dict[str, Any], label: str) -> None:
+    ends = settings.get("eos_token_id")
+    for end in ends if isinstance(ends, list) else [ends]:
+        if not (end is None or (_number(end) and end == int(end))):
+            raise CheckpointError(
+                f"{label}: generation_config.json says eos_token_id = {str(ends)[:40]!r}, which is no token id. Correct it."
+            )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) < 1e300

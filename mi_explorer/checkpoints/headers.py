@@ -25,6 +25,10 @@ DTYPES = {
     "I16": torch.int16,
     "I8": torch.int8,
     "U8": torch.uint8,
+    "U16": torch.uint16,
+    "U32": torch.uint32,
+    "U64": torch.uint64,
+    "F8_E8M0": torch.float8_e8m0fnu,
     "BOOL": torch.bool,
 }
 CODES = {dtype: code for code, dtype in DTYPES.items()}
@@ -50,6 +54,7 @@ BITS = {
     "F6_E3M2": 6,
 }
 BLENDABLE = ("F64", "F32", "F16", "BF16")
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 HEADER_LIMIT = 100_000_000  # as in the reference implementation
 
 
@@ -111,28 +116,48 @@ def read_header(source: Source, shard: str, size: int) -> tuple[dict[str, Entry]
     return entries, prefix + raw
 
 
+def weight_files(source: Source) -> tuple[dict[str, str] | None, list[str]]:
+    """The index (tensor → shard, None without one) and the weight files that `transformers` loads from a checkpoint.
+
+    That is model.safetensors where it is whole: an older save's index and shards may lie beside it. Else the index decides.
+    """
+    files = source.files()
+    weight_map = _read_index(source) if INDEX in files else None
+    if WHOLE in files and (
+        weight_map is None or weight_map.keys() <= read_header(source, WHOLE, files[WHOLE])[0].keys()
+    ):
+        return None, [WHOLE]
+    if weight_map:
+        return weight_map, sorted(set(weight_map.values()))
+    other = next((n for n in sorted(files) if n.endswith((".bin", ".pt", ".pth", ".gguf"))), None)
+    loose = next((n for n in sorted(files) if n.endswith(".safetensors") and not n.startswith("adapter")), None)
+    hint = ""
+    if loose:
+        hint = f" {loose[:80]} belongs to no index: rename it if it is the whole model, else download the index."
+    elif other:
+        hint = f" It has {other[:80]}, a format that is not loaded here for safety; convert it to safetensors."
+    raise CheckpointError(f"{source.label}: neither {WHOLE} nor {INDEX} is there (no *.safetensors file found).{hint}")
+
+
+def _read_index(source: Source) -> dict[str, str]:
+    """Tensor → shard of the index, which may name files of this folder only."""
+    try:
+        found = {str(name): str(shard) for name, shard in json.loads(source.read(INDEX))["weight_map"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise CheckpointError(f"{source.label}: {INDEX} is damaged. Download it again.") from None
+    for shard in set(found.values()):
+        if shard != shard.replace("\\", "/").rpartition("/")[2] or not shard.endswith(".safetensors"):
+            raise CheckpointError(
+                f"{source.label}: the index names {shard[:80]!r}, which is not a plain file name of safetensors. "
+                "Download the index again."
+            )
+    return found
+
+
 def read_layout(source: Source) -> tuple[dict[str, Entry], dict[str, bytes]]:
     """All tensors over all shards by name, and each shard's raw header in file order. Reads the index and headers only."""
     files = source.files()
-    if "model.safetensors.index.json" in files:
-        try:
-            weight_map = json.loads(source.read("model.safetensors.index.json"))["weight_map"]
-            shards = sorted({str(s) for s in weight_map.values()})
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise CheckpointError(
-                f"{source.label}: model.safetensors.index.json is damaged. Download it again."
-            ) from None
-    elif "model.safetensors" in files:
-        weight_map, shards = None, ["model.safetensors"]
-    else:
-        shards = sorted(name for name in files if name.endswith(".safetensors") and not name.startswith("adapter"))
-        weight_map = None
-    if not shards:
-        other = next((n for n in sorted(files) if n.endswith((".bin", ".pt", ".pth", ".gguf"))), None)
-        found = (
-            f" It has {other}, a format that is not loaded here for safety; convert it to safetensors." if other else ""
-        )
-        raise CheckpointError(f"{source.label}: no *.safetensors file found.{found}")
+    weight_map, shards = weight_files(source)
     entries: dict[str, Entry] = {}
     headers: dict[str, bytes] = {}
     for shard in shards:

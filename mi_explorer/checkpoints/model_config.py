@@ -1,20 +1,129 @@
-"""config.json as the config object of `transformers`."""
+"""config.json as the config object of `transformers`, and the model of it on the meta device: names and shapes, no memory.
 
+A config comes from outside. Everything that it can do wrong (wrong types, impossible sizes, an unknown model) ends in a
+`CheckpointError`; sizes that would keep a machine busy are refused before anything is built from them.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
 
 from mi_explorer.checkpoints.source import CheckpointError
 
+LARGEST_NUMBER = 1 << 53  # no field of a real config is larger
+LARGEST_COUNT = 10_000  # layers, heads, experts, blocks: far above every real model
+COUNTS = re.compile(r"layer|depth|block|stage|expert|head(?!_dim)|group")
+CREATED_PER_TENSOR = 40  # real models create 3 to 4 tensors while they are built for each one that their files hold
+
 
 def read_config(raw: dict[str, Any]) -> Any:
-    """The `transformers` config of a config.json; `CheckpointError` for a model type that this version does not know."""
+    """The `transformers` config of a config.json, without its quantisation settings (weights that are read here have none).
+
+    Raises `CheckpointError` for a model type that this version does not know, and for values that describe no model.
+    """
     from transformers import CONFIG_MAPPING
 
-    kind = str(raw.get("model_type", ""))[:60]
-    if kind not in CONFIG_MAPPING:
+    kind = raw.get("model_type", "")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
         raise CheckpointError(
-            f"Model type {kind!r} is not known to the installed transformers. A newer version may know it."
+            f"Model type {str(kind)[:60]!r} is not known to the installed transformers. A newer version may know it."
         )
+    for key, value in _numbers(raw):
+        if abs(value) > (LARGEST_COUNT if COUNTS.search(key) else LARGEST_NUMBER):
+            raise CheckpointError(f"config.json says {key} = {str(value)[:24]}, which no model has. Correct it.")
+    plain = json.loads(json.dumps({k: v for k, v in raw.items() if k != "quantization_config"}))
+    if isinstance(plain.get("text_config"), dict):
+        plain["text_config"].pop("quantization_config", None)
     try:
-        return CONFIG_MAPPING[kind].from_dict(dict(raw))
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"The pair's config.json does not describe a {kind} model: {str(error)[:200]}") from None
+        config = CONFIG_MAPPING[kind].from_dict(plain)
+        text = config.get_text_config(decoder=True)
+        _check_sizes(text)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever a foreign value makes a config class raise, it means the same
+        raise CheckpointError(f"config.json does not describe a {kind} model: {_reason(error)}") from None
+    return config
+
+
+def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, int | float]]:
+    """Every number of a JSON value with the name of the field that holds it."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _numbers(inner, str(name))
+    elif isinstance(value, list):
+        for inner in value[:LARGEST_COUNT]:
+            yield from _numbers(inner, key if not COUNTS.search(key) else "")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield key, value
+
+
+def _check_sizes(text: Any) -> None:
+    """Fields that a config class accepts but no model can run with."""
+    vocab = getattr(text, "vocab_size", None)
+    if not isinstance(vocab, int) or vocab < 1:
+        raise ValueError(f"vocab_size is {vocab!r}")
+    for key in ("max_position_embeddings", "n_positions", "sliding_window"):
+        value = getattr(text, key, None)
+        if isinstance(value, (int, float)) and value < 1:
+            raise ValueError(f"{key} is {value!r}")
+    pad = getattr(text, "pad_token_id", None)
+    if isinstance(pad, int) and not -vocab <= pad < vocab:
+        raise ValueError(f"pad_token_id is {pad}, outside the vocabulary of {vocab}")
+
+
+def _reason(error: Exception) -> str:
+    text = re.sub(r"\s+", " ", str(error)).strip()
+    return f"{text[:200] or type(error).__name__}."
+
+
+class _Limit(TorchFunctionMode):
+    """Counts the tensors that are created while a model is built, so that an absurd config cannot build for ever."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise CheckpointError("config.json describes a model with far more tensors than the files hold.")
+        return func(*args, **(kwargs or {}))
+
+
+def model_class(config: Any) -> Any:
+    """The `Auto…` class that makes a text generating model of this config: a causal language model, or one that also sees images."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return AutoModelForCausalLM
+    if type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        return AutoModelForImageTextToText
+    raise CheckpointError(
+        f"Model type {config.model_type!r} is no language model that the installed transformers can run. "
+        "Choose two causal language models."
+    )
+
+
+@lru_cache(maxsize=4)
+def meta_model(text: str, tensors: int) -> Any:
+    """The model of a config.json (its text) on the meta device, for files of so many tensors; `CheckpointError` if there is none.
+
+    Tied parameters are one object. Nobody may change the result: it is kept.
+    """
+    config = read_config(json.loads(text))
+    maker = model_class(config)
+    try:
+        with torch.device("meta"), _Limit(CREATED_PER_TENSOR * tensors + 20_000):
+            # fp32 is named because the library would make the config's dtype the default of all threads meanwhile
+            return maker.from_config(config, dtype=torch.float32, trust_remote_code=False).eval()
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever a foreign value makes a model class raise, it means the same
+        raise CheckpointError(
+            f"config.json does not describe a {config.model_type} model that can be built: {_reason(error)}"
+        ) from None

@@ -6,14 +6,18 @@ from configs and headers is told before any download.
 
 import os
 import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import HUB_ID
 
-SMALL = 64 << 20  # no config, index or tokenizer file is larger; a weight file is never read whole here
+SMALL = 64 << 20  # bytes; no config, index or tokenizer file is larger, and a weight file is never read whole here
+READ_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")  # files that some reader of a checkpoint opens
+
+Answer = TypeVar("Answer")
 
 
 class CheckpointError(UserError):
@@ -51,10 +55,22 @@ class Folder:
             )
 
     def files(self) -> dict[str, int]:
+        found: dict[str, int] = {}
         try:
-            return {e.name: e.stat().st_size for e in os.scandir(self.path) if e.is_file()}
+            for entry in os.scandir(self.path):
+                try:
+                    status = entry.stat()
+                except FileNotFoundError:  # a link to nowhere: as if it were not there
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    found[entry.name] = status.st_size
+                elif not stat.S_ISDIR(status.st_mode) and entry.name.endswith(READ_SUFFIXES):
+                    raise CheckpointError(  # a pipe would block whoever opens it, a device never ends
+                        f"{self.label}: {entry.name[:80]} is no regular file; nothing is read there. Replace it."
+                    )
         except OSError as error:
             raise CheckpointError(f"{self.label}: cannot list the folder ({error.strerror}).") from None
+        return found
 
     def file(self, name: str) -> Path:
         """The path of a plain file name inside this folder; anything that would leave it is refused."""
@@ -66,12 +82,15 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         try:
-            path = self.file(name)
-            if path.stat().st_size > SMALL:
-                raise CheckpointError(
-                    f"{self.label}: {name} is larger than {SMALL >> 20} MB; that is not a config or tokenizer file."
-                )
-            return path.read_bytes()
+            with open(os.open(self.file(name), os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode):
+                    raise CheckpointError(f"{self.label}: {name} is no regular file; it is not read.")
+                if status.st_size > SMALL:
+                    raise CheckpointError(
+                        f"{self.label}: {name} is larger than {SMALL >> 20} MB; that is not a config or tokenizer file."
+                    )
+                return file.read(SMALL)
         except OSError as error:
             raise CheckpointError(f"{self.label}: cannot read {name} ({error.strerror}).") from None
 
@@ -147,7 +166,7 @@ class Hub:
             )
         return data
 
-    def _ask(self, question: Callable):
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
         """The answer to a hub question; whatever the network does becomes one clear message."""
         try:
             return question()

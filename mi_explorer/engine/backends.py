@@ -23,7 +23,7 @@ def make_model(resident: Any, rowwise: bool = True) -> Any:
     from mi_explorer.engine.transformers.transformers_backend import GenericModel
 
     resident.reads(0, len(resident.names))  # transformers reads them in one go
-    model = GenericModel(str(resident.folder), resident.names, resident.device_name, resident.dtype)
+    model = GenericModel(str(resident.folder), resident.config, resident.names, resident.device_name, resident.dtype)
     resident.reads(len(resident.names), len(resident.names))
     return model
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from mi_explorer.checkpoints.model_config import read_config
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.engine.native.layout import Layout, read_layout
 from mi_explorer.errors import UserError
@@ -35,7 +34,7 @@ class ResidentPair:
         self.pair, self.parents, self.config = pair, parents, config
         self.device_name = device
         self.device, self.dtype = torch.device("cpu" if device == "auto" else device), dtype
-        self.names = tuple(parents.names())
+        self.names = parents.loaded
         self.layout: Layout | str = (
             "the model is spread over devices" if device == "auto" else read_layout(config, self.names)
         )
@@ -53,7 +52,7 @@ class ResidentPair:
         `device` is a torch device, or "auto" to spread a large model over all accelerators (then folded). `dtype`: see `choose_dtype`.
         """
         parents = Parents.open(pair)
-        config = read_config(parents.instruct.config)
+        config = parents.config
         try:
             torch.empty(0, device="cpu" if device == "auto" else device)
         except (RuntimeError, AssertionError) as error:
@@ -104,7 +103,7 @@ class ResidentPair:
     def weight_bytes(self) -> int:
         """Size of one checkpoint in the dtype it runs in."""
         size = torch.empty(0, dtype=self.dtype).element_size()
-        return sum(torch.Size(self.parents.instruct.header(n)[0]).numel() for n in self.parents.instruct.names()) * size
+        return sum(self.parents.entry("instruct", n).numel for n in self.names) * size
 
     @property
     def max_positions(self) -> int:
@@ -127,7 +126,7 @@ def choose_dtype(dtype: Any, device: str, parents: Parents) -> torch.dtype:
         if dtype.replace("torch.", "") not in DTYPES:
             raise LoadError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype[:40]!r}.")
         return DTYPES[dtype.replace("torch.", "")]
-    headers = [parents.instruct.header(n) for n in parents.instruct.names()]
-    count = sum(torch.Size(shape).numel() for shape, _ in headers)
-    stored = max(headers, key=lambda h: torch.Size(h[0]).numel())[1]
+    entries = [parents.entry("instruct", n) for n in parents.loaded]
+    count = sum(entry.numel for entry in entries)
+    stored = max(entries, key=lambda entry: entry.numel).dtype
     return torch.float32 if device == "cpu" and count <= SMALL else stored

@@ -51,23 +51,24 @@ class Bound:
         return self.parents.names()
 
     def inside(self, name: str) -> bool:
-        """Whether this tensor is blended: in scope, and of floating point."""
+        """Whether this tensor is blended: in scope, and one that λ moves (see `Parents.blends`)."""
         where = place(name)
         if where not in self._groups:
             self._groups[where] = self.recipe.scope.includes(*where)
         return self._groups[where] and self.parents.blends(name)
 
     def line(self, name: str) -> tuple[float, float]:
-        if not self.inside(name):
-            return 1.0, 0.0
+        if not self.inside(name):  # kept: Instruct's, and Thinking's where the blend is Thinking itself
+            whole = self._same == (0.0, 1.0) and self.method.plane is None
+            return (0.0, 1.0) if whole and self.parents.follows(name) and self._groups[place(name)] else (1.0, 0.0)
         if self._same is not None:  # no tensor has a line of its own
             return self._same  # type: ignore[return-value]
         a, b = self.method.line(self.recipe.lam, self.params, self._stats(name))
         return float(a), float(b)
 
     def endpoints(self, name: str) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.inside(name) and self.method.plane is not None:
-            p = self.parents.tensor("instruct", name)
+        if not self.inside(name) and (self.method.plane is not None or self.line(name) == (1.0, 0.0)):
+            p = self.parents.tensor("instruct", name)  # Thinking may not store what is only kept
             return p, p
         if self.method.plane is None:
             return self.parents.tensor("instruct", name), self.parents.tensor("thinking", name)

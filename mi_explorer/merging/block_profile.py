@@ -112,19 +112,15 @@ def find(
 
 def _model(parents: Parents, lam: float, device: str, dtype: torch.dtype) -> nn.Module:
     """A parent as `transformers` runs it, its weights read through the pair (so that adapters and renamed shards are right)."""
-    from transformers import AutoModelForCausalLM
-
-    from mi_explorer.checkpoints.model_config import read_config
+    from mi_explorer.checkpoints.model_config import model_class
 
     try:
-        model = AutoModelForCausalLM.from_config(
-            read_config(parents.instruct.config), dtype=dtype, trust_remote_code=False
-        )
+        model = model_class(parents.config).from_config(parents.config, dtype=dtype, trust_remote_code=False)
     except (ValueError, KeyError, ImportError) as error:
         raise ProfileError(f"transformers cannot build this model: {str(error)[:200]}") from None
     model = model.to(device).eval()
     model.tie_weights()
-    Fold(model, parents.names()).to(bind(Recipe(parents.pair.name, lam=lam), parents))
+    Fold(model, parents.loaded).to(bind(Recipe(parents.pair.name, lam=lam), parents))
     return model
 
 

@@ -155,22 +155,18 @@ def stream(blend: Bound, name: str, scratch: Scratch) -> Iterator[memoryview]:
     """The bytes of one blended tensor, piece by piece. A piece is valid until the next one is asked for."""
     parents, dtype = blend.parents, blend.parents.dtype(name)
     n = parents.entry("instruct", name).numel
-    plain = [
-        type(parents.part(r)) is Checkpoint and parents.entry(r, name).dtype == dtype for r in ("instruct", "thinking")
-    ]
-    inside = blend.inside(name)
-    if all(plain) and (blend.method.plane is None or not inside):
-        a, b = blend.line(name)
+    a, b = blend.line(name)
+    roles = ["instruct"] if (a, b) == (1.0, 0.0) else ["thinking"] if (a, b) == (0.0, 1.0) else ["instruct", "thinking"]
+    plain = all(type(parents.part(r)) is Checkpoint and parents.entry(r, name).dtype == dtype for r in roles)
+    if plain and (blend.method.plane is None or not blend.inside(name)):
         step = CHUNK // dtype.itemsize
-        roles = (
-            ["instruct"] if (a, b) == (1.0, 0.0) else ["thinking"] if (a, b) == (0.0, 1.0) else ["instruct", "thinking"]
-        )
         p, q, w = (scratch.get(i, dtype, min(step, n)) for i in range(3))
         for start in range(0, n, step):
             size = min(step, n - start)
             for role, buffer in zip(roles, (p, q)):
                 part = parents.part(role)
                 part.read_into(parents.entry(role, name), start * dtype.itemsize, buffer[:size])
+                parents.check_finite(role, name, buffer[:size])
             result = p[:size] if len(roles) == 1 else combine(p[:size], q[:size], a, b, w[:size])
             yield _bytes(result)
         return
@@ -202,17 +198,15 @@ def copy_files(blend: Bound, stage: Path) -> None:
     parents = blend.parents
     config = json.loads(json.dumps(parents.instruct.config))
     text = config["text_config"] if isinstance(config.get("text_config"), dict) else config
+    for part in (config, text):
+        part.pop("quantization_config", None)  # left over: quantised weights are not blended
     codes = {parents.dtype(n) for n in blend.names() if parents.blends(n)}
     if codes != {parents.entry("instruct", n).dtype for n in blend.names() if parents.blends(n)} and len(codes) == 1:
         for part in {id(config): config, id(text): text}.values():
             for key in ("dtype", "torch_dtype"):
                 if key in part:
                     part[key] = str(next(iter(codes))).removeprefix("torch.")
-    if (
-        parents.pair.untie
-        and any(parents.part(r).head is None for r in ("instruct", "thinking"))
-        and parents.head in blend.names()
-    ):
+    if parents.untied and parents.reading.infos["instruct"].tensors.config_tied:
         config["tie_word_embeddings"] = text["tie_word_embeddings"] = False
     (stage / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
     copy_tokenizer(blend, stage)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import nn
 
+from mi_explorer.checkpoints.model_tensors import find_homes
 from mi_explorer.checkpoints.tensor_names import place
 from mi_explorer.errors import UserError
 from mi_explorer.merging.blend import Bound
@@ -71,8 +72,10 @@ def views(model: nn.Module, names: tuple[str, ...]) -> dict[str, tuple[torch.Ten
 
     Raises `FoldError` if a name has no home or a parameter is not covered exactly once: then a fold would be wrong.
     """
-    state = model.state_dict(keep_vars=True)
-    homes = _homes(model, names, state)
+    found, foreign = find_homes(model, names)
+    if foreign:
+        raise FoldError(f"The tensor {foreign[0]!r} has no parameter in the resident model ({type(model).__name__}).")
+    homes = _drop_tied({name: home.view for name, home in found.items()})
     result: dict[str, tuple[torch.Tensor, ...]] = {name: (view.detach(),) for name, view in homes.items()}
     starts = sorted((view.data_ptr(), view.nbytes) for view in homes.values())
     pointers = [start for start, _ in starts]
@@ -86,67 +89,6 @@ def views(model: nn.Module, names: tuple[str, ...]) -> dict[str, tuple[torch.Ten
                 "architecture's layout in memory is not understood, so it cannot be folded safely."
             )
     return result
-
-
-def _homes(model: nn.Module, names: tuple[str, ...], state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Name → view, by `transformers`' renamings and its merges of experts (stack, then concatenate)."""
-    plain = [name for name in names if name in state]
-    homes = {name: state[name] for name in plain}
-    rest = [name for name in names if name not in state]
-    if not rest:
-        return _drop_tied(homes)
-    from transformers.conversion_mapping import get_model_conversion_mapping
-    from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
-
-    transforms = get_model_conversion_mapping(model) if hasattr(model, "base_model_prefix") else []  # type: ignore[arg-type]
-    renamings = [t for t in transforms if isinstance(t, WeightRenaming)]
-    converters = [t for t in transforms if isinstance(t, WeightConverter)]
-    prefix = getattr(model, "base_model_prefix", None)
-    fused: dict[str, dict[str, list[str]]] = {}
-    operations: dict[str, WeightConverter] = {}
-    for name in sorted(rest, key=dot_natural_key):
-        target, pattern = rename_source_key(name, renamings, converters, prefix, state)
-        if pattern is None:
-            if target not in state:
-                raise FoldError(
-                    f"The checkpoint's tensor {name!r} has no parameter in the resident model ({type(model).__name__})."
-                )
-            homes[name] = state[target]
-        else:
-            fused.setdefault(target, {}).setdefault(pattern, []).append(name)
-            operations[target] = next(c for c in converters if pattern in c.source_patterns)
-    for target, by_pattern in fused.items():
-        if target not in state:
-            raise FoldError(
-                f"The checkpoint's tensors {next(iter(by_pattern.values()))[0]!r}, … have no parameter {target!r} in the resident model."
-            )
-        sources = [by_pattern[p] for p in operations[target].source_patterns if p in by_pattern]
-        homes.update(_split(target, state[target], sources, operations[target].operations))
-    return _drop_tied(homes)
-
-
-def _split(target: str, tensor: torch.Tensor, sources: list[list[str]], operations: list) -> dict[str, torch.Tensor]:
-    """Undo the library's conversion on views: [MergeModulelist] stacks each pattern's tensors, [Concatenate] joins the patterns."""
-    kinds = [type(op).__name__ for op in operations]
-    parts = [tensor]
-    if "Concatenate" in kinds:
-        parts = list(tensor.chunk(len(sources), dim=operations[kinds.index("Concatenate")].dim))
-    if set(kinds) - {"MergeModulelist", "Concatenate"} or len(parts) != len(sources):
-        raise FoldError(
-            f"The parameter {target!r} is built by {', '.join(kinds)} in memory, which cannot be written piece by piece."
-        )
-    homes: dict[str, torch.Tensor] = {}
-    for part, names in zip(parts, sources):
-        if "MergeModulelist" in kinds:
-            dim = operations[kinds.index("MergeModulelist")].dim
-            if part.shape[dim] != len(names):
-                raise FoldError(
-                    f"The parameter {target!r} holds {part.shape[dim]} experts, the checkpoint {len(names)}."
-                )
-            homes.update({name: part.select(dim, i) for i, name in enumerate(names)})
-        else:
-            homes[names[0]] = part
-    return homes
 
 
 def _drop_tied(homes: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

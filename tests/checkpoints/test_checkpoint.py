@@ -207,10 +207,10 @@ def test_a_tied_head_that_is_also_stored_counts_once(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"vocab_size": 99}, "vocabularies differ in size"),
+        ({"vocab_size": 99}, "96 rows in Instruct and 99 in Thinking"),
         ({"intermediate_size": 64}, "cannot be blended"),
-        ({"num_hidden_layers": 4}, "has a tensor"),
-        ({"num_hidden_layers": 2}, "has no tensor"),
+        ({"num_hidden_layers": 4}, "Thinking has 11 tensors that Instruct lacks"),
+        ({"num_hidden_layers": 2}, "Instruct has 11 tensors that Thinking lacks"),
     ],
 )
 def test_parents_of_other_shapes_are_refused(changes, says, tmp_path):
@@ -221,7 +221,7 @@ def test_parents_of_other_shapes_are_refused(changes, says, tmp_path):
 
 def test_fp8_parents_are_refused(tmp_path):
     one = make("qwen3", tmp_path / "one")
-    with pytest.raises(MismatchError, match="Quantised weights cannot be blended|has a tensor"):
+    with pytest.raises(MismatchError, match="quantised"):
         Parents.open(Pair("x", str(one), str(make_fp8(one, tmp_path / "fp8"))))
 
 

@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from mi_explorer.checkpoints import preflight as module
+from mi_explorer.checkpoints.config_checks import lineage_findings
 from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.checkpoints.source import CheckpointError, Folder, Hub
 from mi_explorer.pairs import Pair, get_pair
@@ -76,8 +77,8 @@ def test_a_good_pair_is_ok(pair):
             "rope_scaling is None in Instruct",
         ),
         ({"max_position_embeddings": 512}, "note", "max_position_embeddings is 256 in Instruct and 512"),
-        ({"head_dim": "DROP"}, "note", "head_dim is 8 in Instruct and None"),
-        ({"quantization_config": {"quant_method": "awq"}}, "refused", "Thinking is quantised (awq)"),
+        ({"head_dim": "DROP"}, "refused", "head_dim is 8 in Instruct and 128"),
+        ({"quantization_config": {"quant_method": "awq"}}, "note", "its weights are plain"),
     ],
 )
 def test_config_fields(changes, level, says, pair):
@@ -223,7 +224,7 @@ def test_known_strangers_are_refused_by_name(size):
         and "different lineages" in topics["lineage"].what
         and "Qwen2.5-Math" in topics["lineage"].todo
     )
-    assert list(module._lineage(get_pair("qwen2.5-math-1.5b"))) == []
+    assert list(lineage_findings(get_pair("qwen2.5-math-1.5b"))) == []
 
 
 # No weight byte ------------------------------------------------------------------------------------------------------
@@ -265,7 +266,10 @@ def big_index(folder: Path, layers=48, experts=128, shards=16) -> Path:
             file.truncate(8 + len(text) + at)
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     (folder / "config.json").write_text(
-        json.dumps({"model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": layers})
+        json.dumps(
+            {"model_type": "qwen3_moe", "hidden_size": 2048, "num_hidden_layers": layers, "vocab_size": 151936}
+            | {"num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 128, "moe_intermediate_size": 768}
+        )
     )
     return folder
 
@@ -351,6 +355,7 @@ def test_a_hub_pair_is_judged_by_ranges(hub, tmp_path):
             assert last in lengths | {8}
     assert {n for n, _, _ in handler.served if not n.endswith(".safetensors")} <= {
         "config.json",
+        "generation_config.json",
         "model.safetensors.index.json",
     }
     missing = preflight(Pair("x", "lab/instruct", "lab/nothing"))

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.source import CheckpointError
@@ -294,12 +294,13 @@ def test_peak_memory_does_not_grow_with_the_model(method, tmp_path):
     for seed, role in enumerate(("instruct", "thinking", "base")):
         (tmp_path / role).mkdir()
         noise = torch.randn(1 << 16, generator=torch.Generator().manual_seed(seed)).bfloat16()
-        tensors = {
-            "model.embed_tokens.weight": noise.repeat(500).view(-1, 640),
-            "model.layers.0.mlp.up_proj.weight": noise.repeat(80).view(640, -1),
-        }
+        sizes = {"vocab_size": 51200, "hidden_size": 640, "intermediate_size": 1024, "num_hidden_layers": 1}
+        config = LlamaConfig(**sizes, num_attention_heads=10, num_key_value_heads=2, tie_word_embeddings=True)
+        with torch.device("meta"):
+            shapes = {name: p.shape for name, p in AutoModelForCausalLM.from_config(config).named_parameters()}
+        tensors = {n: noise.repeat(-(-s.numel() // len(noise)))[: s.numel()].view(s) for n, s in shapes.items()}
         save_file(tensors, tmp_path / role / "model.safetensors", metadata={"format": "pt"})
-        (tmp_path / role / "config.json").write_text('{"model_type": "llama", "tie_word_embeddings": true}')
+        config.save_pretrained(tmp_path / role)
     pair = Pair("big", *(str(tmp_path / role) for role in ("instruct", "thinking", "base")))
     run = subprocess.run(
         [sys.executable, "-c", MEASURE, pair.spec, method, str(tmp_path / "out")],

@@ -5,14 +5,16 @@
 guessed from names: `fits_slots` compares their logits on a short sequence when the pair is loaded.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import DynamicCache
 from transformers.cache_utils import Cache
 
+from mi_explorer.checkpoints.model_config import model_class
 from mi_explorer.engine.transformers.rowwise import Batch, Unclaimed, row_module
 from mi_explorer.errors import UserError
 from mi_explorer.merging.coefficients import Blend
@@ -28,12 +30,22 @@ class ModuleError(UserError):
 class GenericModel:
     """A resident `transformers` model and the blend folded into it; with `lines`, a twin that runs rows at their own λ."""
 
-    def __init__(self, folder: str, names: tuple[str, ...], device: str, dtype: torch.dtype):
+    def __init__(self, folder: str, config: Any, names: tuple[str, ...], device: str, dtype: torch.dtype):
         try:
             where = {"device_map": "auto"} if device == "auto" else {}
-            self.module = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True, **where
-            ).eval()
+            self.module = (
+                model_class(config)
+                .from_pretrained(
+                    folder,
+                    config=copy.deepcopy(config),
+                    dtype=dtype,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    use_safetensors=True,
+                    **where,
+                )
+                .eval()
+            )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise ModuleError(f"transformers cannot load this model: {str(error)[:300]}") from None
         if device != "auto":
