@@ -1,25 +1,16 @@
 """Slow or risky checks in a process of their own, with limits that hold from any thread.
 
 `ask(kind, gold, answer)` starts the process when first needed and keeps it; a check that runs out of time costs its process,
-and the next one starts a fresh one. Parent and child exchange one JSON object a line, nothing else; symbolic algebra, IFEval's
-checkers and reasoning-gym's scorers run in the child only. `python -m mi_explorer.tasks.judge` is the child.
+and the next one starts a fresh one. Symbolic algebra, IFEval's checkers and reasoning-gym's scorers run in the child only. `python -m mi_explorer.tasks.judge` is the child.
 """
 
 import atexit
-import contextlib
-import json
 import logging
-import os
-import queue
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.limited_process import LimitedProcess, OutOfTime, processor_time, serve
 
 SOFT_LIMIT, LIMIT = 2.0, 3.0  # seconds of processor time: a check is interrupted, then its process is ended. Not by the
 # clock, because a busy machine must not turn right answers wrong; a call into C notices only the second.
@@ -32,56 +23,9 @@ class JudgeError(UserError):
     """A check that cannot be made here (an extra is not installed, its data is missing): says nothing about the answer."""
 
 
-class _Child:
-    """The running process and a thread that reads its lines."""
-
-    def __init__(self) -> None:
-        root = str(Path(__file__).resolve().parents[2])
-        env = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
-            "PYTHONHASHSEED": "0",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mi_explorer.tasks.judge"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8", env=env,
-        )  # fmt: skip
-        self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self.ready: set[str] = set()
-        threading.Thread(target=self._read, name="judge-reader", daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.put(line)
-        self.lines.put("")  # the child has ended
-
-    def call(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
-        """The child's answer; `TimeoutError` after `limit` seconds, `EOFError` if it died."""
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-            line = self.lines.get(timeout=limit)
-        except queue.Empty:
-            raise TimeoutError from None
-        except OSError:
-            raise EOFError from None
-        if not line:
-            raise EOFError
-        return dict(json.loads(line))
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            with contextlib.suppress(OSError):
-                if stream is not None:
-                    stream.close()
-
-
 _lock = threading.Lock()
-_child: _Child | None = None
+_child: LimitedProcess | None = None
+_ready: set[str] = set()  # kinds whose imports the child has done
 
 
 def ask(kind: str, gold: str, answer: str, limit: float = WALL_LIMIT) -> bool:
@@ -93,12 +37,13 @@ def ask(kind: str, gold: str, answer: str, limit: float = WALL_LIMIT) -> bool:
     with _lock:
         try:
             if _child is None:
-                _child = _Child()
-            if kind not in _child.ready:
+                _child = LimitedProcess("mi_explorer.tasks.judge")
+                _ready.clear()
+            if kind not in _ready:
                 reply = _child.call({"kind": kind}, START_LIMIT)
                 if "error" in reply:
                     raise JudgeError(reply["error"])
-                _child.ready.add(kind)
+                _ready.add(kind)
             reply = _child.call({"kind": kind, "gold": gold, "answer": answer}, limit)
         except (TimeoutError, EOFError, ValueError) as error:
             if isinstance(error, JudgeError):
@@ -153,58 +98,27 @@ def _prepare(kind: str) -> Any:
     raise UserError(f"There is no check of the kind {kind!r}.")
 
 
-class _OutOfTime(BaseException):
-    """Raised into a check that has used up its time; no `except Exception` of a checker may swallow it."""
-
-
-def _interrupt(*_: object) -> None:
-    raise _OutOfTime
-
-
-@contextlib.contextmanager
-def _timed(on: bool) -> Iterator[None]:
-    """Interrupt the block at the soft limit of processor time; at the hard one the system ends this process."""
-    if not on or not hasattr(signal, "setitimer"):
-        yield
-        return
-    signal.signal(signal.SIGPROF, _interrupt)
-    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
-    signal.setitimer(signal.ITIMER_PROF, SOFT_LIMIT)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-
-
 def main() -> None:
-    """The child's loop: requests on standard input, one reply each on what was standard output."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what checkers print must not look like a reply
+    """The child: requests on standard input, one reply each on what was standard output."""
     checks: dict[str, Any] = {}
-    for line in sys.stdin:
-        request = json.loads(line)
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
         kind = request["kind"]
-        reply: dict[str, Any]
         try:
             if kind not in checks:
                 checks[kind] = _prepare(kind)
-            with _timed("gold" in request):
-                reply = {"ok": "gold" not in request or bool(checks[kind](request["gold"], request["answer"]))}
-        except (UserError, ImportError) as error:
-            reply = {
-                "error": str(error)
-                if isinstance(error, UserError)
-                else f"The check {kind!r} needs a package that is not here: {error}."
-            }
-        except (Exception, _OutOfTime):  # noqa: BLE001 - whatever an answer does to a checker, it is not right
-            reply = {"ok": False}
-        replies.write(json.dumps(reply) + "\n")
-        replies.flush()
+            if "gold" not in request:
+                return {"ok": True}
+            with processor_time(SOFT_LIMIT, LIMIT):
+                return {"ok": bool(checks[kind](request["gold"], request["answer"]))}
+        except UserError as error:
+            return {"error": str(error)}
+        except ImportError as error:
+            return {"error": f"The check {kind!r} needs a package that is not here: {error}."}
+        except (Exception, OutOfTime):  # noqa: BLE001 - whatever an answer does to a checker, it is not right
+            return {"ok": False}
+
+    serve(answer, MEMORY)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ ROOMS = (
     ("recipe_io", "prompts", "command_line"),
     ("pairs", "input_limits"),
     ("recipe",),
-    ("paths", "errors", "machine"),
+    ("paths", "errors", "machine", "limited_process"),
 )
 LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
 

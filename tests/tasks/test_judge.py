@@ -1,7 +1,6 @@
 """The judge's process: hostile answers end in "wrong" within the limit, from any thread, and the next check is fine."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -65,27 +64,6 @@ def test_a_check_out_of_time_costs_its_process_and_no_more():
     assert before.poll() is not None
     assert judge.ask("math", "x+y", "y+x") is True
     assert judge._child.process.pid != before.pid
-
-
-def run(code):
-    code = f"from mi_explorer.tasks import judge\n{code}"
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, capture_output=True, text=True)
-
-
-def test_the_limits_are_processor_time():
-    assert run("with judge._timed(True): sum(range(1000))\nprint('well')").stdout == "well\n"
-    used = os.times().children_user
-    done = run(
-        "judge.SOFT_LIMIT = 0.3\ntry:\n  with judge._timed(True):\n    while True: pass\nexcept judge._OutOfTime: print('interrupted')"
-    )
-    assert done.stdout == "interrupted\n"
-    done = run("judge.SOFT_LIMIT, judge.LIMIT = 0.1, 0.5\nwith judge._timed(True): sum(range(10**12))")  # one long call
-    assert done.returncode == -signal.SIGVTALRM
-    assert 0.7 < os.times().children_user - used < 5
-    done = run(
-        "import time; judge.SOFT_LIMIT, judge.LIMIT = 0.1, 0.2\nwith judge._timed(True): time.sleep(1)\nprint('waiting is free')"
-    )
-    assert done.stdout == "waiting is free\n"
 
 
 def test_a_child_that_dies_is_replaced():
