@@ -5,6 +5,7 @@ The fields are those of the library's config objects, so that a field that one f
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo
@@ -100,10 +101,9 @@ def config_findings(one: CheckpointInfo, two: CheckpointInfo, backbone: bool = F
 
 def text_fields(raw: dict[str, Any]) -> dict[str, Any]:
     """The fields of a config's language model, with rotary settings in one form: `rope_theta`, …, and `rope_scaling` (None: plain)."""
-    config = read_config(raw)
-    fields: dict[str, Any] = dict(config.get_text_config(decoder=True).to_dict())
-    for key in [k for k, v in fields.items() if k.endswith("_config") or k.startswith("_")]:
-        del fields[key]  # other parts of the model (vision, audio), and the library's own notes
+    text = read_config(raw).get_text_config(decoder=True)
+    known = _known_fields(type(text))
+    fields: dict[str, Any] = {k: v for k, v in text.to_dict().items() if k in known}
     rope = fields.pop("rope_parameters", None)
     if isinstance(rope, dict) and any(isinstance(v, dict) for v in rope.values()):  # one setting for each kind of layer
         return fields | {f"rope_parameters.{kind}": value for kind, value in rope.items()}
@@ -112,6 +112,12 @@ def text_fields(raw: dict[str, Any]) -> dict[str, Any]:
         scaling = {k: v for k, v in rope.items() if k not in THETA}
         fields["rope_scaling"] = None if _kind(scaling) == "default" else scaling
     return fields
+
+
+@lru_cache(maxsize=16)
+def _known_fields(kind: type) -> frozenset[str]:
+    """Fields that the library's model reads: those of the class, without other parts of the model and the library's own notes."""
+    return frozenset(k for k in kind().to_dict() if not k.endswith("_config") and not k.startswith("_"))
 
 
 def _kind(scaling: Any) -> str:

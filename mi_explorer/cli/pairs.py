@@ -42,7 +42,7 @@ def pair_of(args: argparse.Namespace, parents: list[str]) -> Pair:
     if args.base:
         spec = f"{pair.instruct}|{pair.thinking}|{args.base}"
         pair = replace(get_pair(spec), think_open=pair.think_open, think_close=pair.think_close)
-    return replace(pair, untie=args.untie, adapter_on=args.adapter_on)
+    return replace(pair, untie=args.untie or pair.untie, adapter_on=args.adapter_on)
 
 
 @contextmanager

@@ -1,0 +1,96 @@
+"""Every preset's family, as a tiny look-alike: preflight, strip, distances, export and reload agree with plain `transformers`."""
+
+import itertools
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mi_explorer.checkpoints.parents import Parents
+from mi_explorer.checkpoints.preflight import preflight
+from mi_explorer.library import export, strip
+from mi_explorer.merging.distances import distances
+from mi_explorer.pairs import list_pairs
+from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.workbench import Workbench
+from tests.checkpoints.families import EXTRAS, FAMILIES, UNKNOWN, auto_class, make_family
+
+LAMBDAS = (0.0, 0.5, 1.0)
+TOKENS = 5
+
+
+@torch.no_grad()
+def greedy(model, ids):
+    """The most likely tokens, by whole forward passes without a cache; stops at the tokenizer's end."""
+    ids, out = list(ids), []
+    for _ in range(TOKENS):
+        out.append(int(model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+        ids.append(out[-1])
+        if out[-1] == 2:
+            break
+    return out
+
+
+def tensors_of(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def test_every_preset_has_a_look_alike():
+    assert {pair.name for pair in list_pairs()} == {*FAMILIES, *UNKNOWN, "mini"}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_runs_and_exports_as_transformers_reads_it(name, tmp_path):
+    pair = make_family(name, tmp_path)
+    judged = preflight(pair)
+    assert judged.ok and judged.facts["layers"] == 2
+    make = auto_class(FAMILIES[name]())
+    ends = [make.from_pretrained(where, dtype=torch.float32).eval() for where in (pair.instruct, pair.thinking)]
+    states = [{k: v.clone() for k, v in model.state_dict().items()} for model in ends]
+    with Workbench.open(pair, max_rows=3, max_context=64) as bench:
+        shots = strip("Hi", Recipe(pair.name), lams=LAMBDAS, decoding=Decoding(temperature=0, cap=TOKENS), bench=bench)
+    model = ends[1] if pair.untie else ends[0]  # the blend runs with Instruct's config
+    for shot in shots:
+        model.load_state_dict({k: torch.lerp(states[0][k], states[1][k], shot.recipe.lam) for k in states[0]})
+        got = [i for i in shot.ids if i != 2]
+        assert got == [i for i in greedy(model, shot.prompt_ids) if i != 2]
+
+    parents = Parents.open(pair)
+    assert {d.name for d in distances(parents).tensors} <= set(parents.loaded)
+    for lam in LAMBDAS:
+        export(Recipe(pair.name, lam=lam), tmp_path / f"{lam}", pair)
+    one, two, half = (tensors_of(tmp_path / where) for where in ("instruct", "thinking", "0.5"))
+    for lam, end in ((0.0, one), (1.0, two)):
+        whole = tensors_of(tmp_path / f"{lam}")
+        assert whole.keys() - end.keys() <= ({"lm_head.weight"} if pair.untie else set())
+        assert all(torch.equal(whole[k], end[k]) for k in end)
+    for key in half.keys() & one.keys():
+        kept = key in EXTRAS.get(name, ()) or any(word in key for word in ("visual", "vision_tower", "projector"))
+        middle = torch.lerp(one[key].float(), two[key].float(), 0.5).to(one[key].dtype)
+        assert torch.equal(half[key], one[key] if kept else middle)
+    _, info = make.from_pretrained(tmp_path / "0.5", output_loading_info=True)
+    assert not info["missing_keys"] and not info["mismatched_keys"]
+    assert set(info["unexpected_keys"]) <= set(EXTRAS.get(name, ()))
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_a_family_that_transformers_does_not_know_is_refused_beforehand(name, tmp_path):
+    pair = make_family("qwen3-4b", tmp_path)
+    for folder in (pair.instruct, pair.thinking):
+        file = tmp_path / folder / "config.json"
+        file.write_text(file.read_text().replace('"model_type": "qwen3"', f'"model_type": "{UNKNOWN[name]}"'))
+    judged = preflight(pair)
+    assert not judged.ok and UNKNOWN[name] in judged.findings[0].what
+    with pytest.raises(ValueError, match=UNKNOWN[name]):
+        Parents.open(pair)
+    preset = next(p for p in list_pairs() if p.name == name)
+    assert "transformers" in preset.notes
+
+
+def test_two_families_do_not_mix(tmp_path):
+    """Of all look-alikes, no pair of two different families is accepted."""
+    kinds = {make.__name__: name for name, make in FAMILIES.items()}
+    made = {kind: make_family(name, tmp_path / kind) for kind, name in kinds.items()}
+    for one, two in itertools.combinations(made, 2):
+        pair = type(made[one])("x", made[one].instruct, made[two].thinking)
+        assert not preflight(pair).ok, (one, two)

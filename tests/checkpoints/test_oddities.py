@@ -1,0 +1,233 @@
+"""For every oddity, preflight's verdict and what running, exporting and comparing do agree; nothing ends in a traceback."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from mi_explorer.checkpoints.parents import Parents
+from mi_explorer.checkpoints.preflight import preflight
+from mi_explorer.engine import ResidentPair
+from mi_explorer.errors import UserError
+from mi_explorer.library import export, strip
+from mi_explorer.merging.distances import distances
+from mi_explorer.pairs import Pair
+from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.workbench import Workbench
+from tests.checkpoints import oddities
+from tests.checkpoints.oddities import (
+    ACCEPTED,
+    EMBEDDING,
+    FIELDS,
+    HEAD,
+    REFUSED,
+    TOKENIZER_FIELDS,
+    poisoned,
+    tensors_edit,
+)
+from tests.fixtures import make, make_tokenizer
+
+ROLES = ("instruct", "thinking")
+END = 2  # the tokenizer's end of a turn
+
+
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory):
+    """kind → folder with instruct and thinking, to be copied; tied (the decoder we run ourselves), and mixed experts (transformers)."""
+    found = {}
+    for kind in ("qwen3", "qwen3-moe"):
+        found[kind] = tmp_path_factory.mktemp(kind)
+        for seed, role in enumerate(ROLES, 1):
+            make_tokenizer(make(kind, found[kind] / role, delta_seed=seed, num_hidden_layers=2))
+    return found
+
+
+@pytest.fixture
+def fresh(originals, tmp_path):
+    """A new copy of a pair, and its `Pair`."""
+    count = iter(range(1000))
+
+    def copy(kind="qwen3"):
+        folder = tmp_path / f"pair{next(count)}"
+        shutil.copytree(originals[kind], folder)
+        return Pair("odd", *(str(folder / role) for role in ROLES))
+
+    return copy
+
+
+def succeeds(action) -> bool:
+    """Whether it ends well; False for a `UserError`. Anything else is a fault and goes on."""
+    try:
+        action()
+    except UserError as error:
+        assert str(error).strip() and len(str(error)) < 4000
+        return False
+    return True
+
+
+def run(pair: Pair) -> None:
+    with Workbench.open(pair, max_rows=2, max_context=48) as bench:
+        strip("Hi", Recipe(pair.name), lams=(0.0, 0.5), decoding=Decoding(temperature=0, cap=2), bench=bench)
+
+
+def outcomes(pair: Pair) -> dict[str, bool]:
+    """What each way in says of a pair: verdict, run, the engine's own loading, export, distances."""
+    out = Path(pair.instruct).parent / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    found = {
+        "preflight": preflight(pair).ok,
+        "run": succeeds(lambda: run(pair)),
+        "load": succeeds(lambda: ResidentPair.load(pair)),
+        "export": succeeds(lambda: export(Recipe(pair.name, lam=0.5), out, pair)),
+        "distances": succeeds(lambda: distances(Parents.open(pair))),
+    }
+    assert out.exists() == found["export"] and not list(out.parent.glob(".out*"))
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("oddity", ACCEPTED)
+def test_what_transformers_loads_runs_everywhere(oddity, role, fresh):
+    pair = fresh()
+    ACCEPTED[oddity](Path(getattr(pair, role)))
+    found = outcomes(pair)
+    assert all(found.values()), found
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("oddity", REFUSED)
+def test_what_is_broken_is_refused_everywhere(oddity, role, fresh):
+    pair = fresh()
+    REFUSED[oddity](Path(getattr(pair, role)))
+    found = outcomes(pair)
+    assert not any(found.values()), found
+
+
+@pytest.mark.parametrize("oddity", [name for name in REFUSED if "rope_theta" not in name])
+def test_what_is_broken_on_both_sides_is_refused_too(oddity, fresh):
+    pair = fresh()
+    for role in ROLES:
+        REFUSED[oddity](Path(getattr(pair, role)))
+    found = outcomes(pair)
+    assert not any(found.values()), found
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "qwen3-moe"])
+@pytest.mark.parametrize("field", [*FIELDS, *TOKENIZER_FIELDS])
+def test_a_wrong_field_ends_in_a_sentence(field, kind, fresh):
+    file, values = (
+        ("config.json", FIELDS[field]) if field in FIELDS else ("tokenizer_config.json", TOKENIZER_FIELDS[field])
+    )
+    for value in values:
+        for role in ROLES:
+            pair = fresh(kind)
+            oddities.settings(Path(getattr(pair, role)), file, **{field: value})
+            found = outcomes(pair)
+            assert len(set(found.values())) == 1, (value, role, found)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["qwen3", "qwen3-moe"]),
+    edits=st.lists(st.tuples(st.sampled_from(ROLES), st.sampled_from([*ACCEPTED, *REFUSED])), min_size=1, max_size=3),
+)
+def test_verdict_and_outcome_agree_for_any_mix(kind, edits, fresh):
+    pair = fresh(kind)
+    for role, name in edits:
+        try:
+            (ACCEPTED | REFUSED)[name](Path(getattr(pair, role)))
+        except (OSError, KeyError, ValueError, IndexError):  # an earlier edit took away what this one changes
+            continue
+    found = outcomes(pair)
+    assert len(set(found.values())) == 1, (edits, found)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("kind", ["qwen3", "qwen3-moe"])
+def test_numbers_that_are_not_finite_are_found_where_weights_are_read(value, kind, fresh):
+    pair = fresh(kind)
+    tensors_edit(poisoned(value))(Path(pair.thinking))
+    found = outcomes(pair)
+    assert found == {"preflight": True, "load": True, "run": False, "export": False, "distances": False}
+    with pytest.raises(UserError, match="not finite"):
+        export(Recipe(pair.name, lam=1.0), Path(pair.instruct).parent / "out", pair)
+
+
+def plain(folder: Path, ids: list[int]) -> torch.Tensor:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        return model(input_ids=torch.tensor([ids])).logits[0]
+
+
+@pytest.mark.parametrize("who", ["instruct", "thinking", "both"])
+def test_another_head_under_a_tied_config_survives(who, fresh):
+    """λ = 0 and 1 are the parents as `transformers` reads them, and so is an export of them when it is read back."""
+    pair = fresh()
+    for role in ROLES if who == "both" else (who,):
+        tensors_edit(oddities.other_head)(Path(getattr(pair, role)))
+    ids, out = [5, 9, 33, 60], Path(pair.instruct).parent
+    for lam, parent in ((0, pair.instruct), (1, pair.thinking)):
+        export(Recipe(pair.name, lam=lam), out / f"out{lam}", pair)
+        assert torch.equal(plain(out / f"out{lam}", ids), plain(parent, ids))
+    export(Recipe(pair.name, lam=0.5), out / "half", pair)
+    assert json.loads((out / "half" / "config.json").read_text())["tie_word_embeddings"] is False
+    with Workbench.open(pair, max_rows=2, max_context=48) as bench:
+        shots = strip("Hi", Recipe(pair.name), lams=(0, 0.5, 1), decoding=Decoding(temperature=0, cap=1), bench=bench)
+    for shot, folder in zip(shots, (pair.instruct, out / "half", pair.thinking)):
+        first = int(plain(folder, list(shot.prompt_ids))[-1].argmax())
+        assert list(shot.ids) in ([first], [] if first == END else [first])
+
+
+def test_what_the_model_does_not_load_is_kept_and_not_compared(fresh):
+    pair = fresh()
+    for i, folder in enumerate((pair.instruct, pair.thinking)):
+        oddities.next_token_layer(Path(folder))
+        oddities.add(mtp__norm__weight=torch.full((4,), float(i)))(Path(folder))
+    oddities.add(model__layers__0__self_attn__rotary_emb__inv_freq=torch.ones(4))(Path(pair.instruct))
+    judged = preflight(pair)
+    assert judged.facts["layers"] == 2 and {f.topic for f in judged.findings} == {"ignored"}
+    parents = Parents.open(pair)
+    assert parents.layers == 2 and {d.layer for d in distances(parents).tensors} <= {None, 0, 1}
+    assert not any("mtp" in d.name or "layers.2" in d.name for d in distances(parents).tensors)
+    out = Path(pair.instruct).parent / "out"
+    export(Recipe(pair.name, lam=0.5), out, pair)
+    one, made = (load_file(folder / "model.safetensors") for folder in (Path(pair.instruct), out))
+    assert made.keys() == one.keys()
+    ignored = [n for n in one if "mtp" in n or "layers.2" in n or "inv_freq" in n]
+    assert all(torch.equal(made[n], one[n]) for n in ignored) and not torch.equal(made[EMBEDDING], one[EMBEDDING])
+
+
+def test_the_whole_file_counts_and_not_the_shards_of_an_older_save(fresh):
+    pair = fresh()
+    oddities.older_shards(Path(pair.thinking))
+    theirs = AutoModelForCausalLM.from_pretrained(pair.thinking, dtype=torch.float32).state_dict()
+    assert torch.equal(Parents.open(pair).tensor("thinking", EMBEDDING), theirs[EMBEDDING])
+
+
+def test_yarn_in_one_parent_is_no_small_matter(fresh):
+    pair = fresh()
+    ACCEPTED["YaRN"](Path(pair.thinking))
+    notes = [f.text() for f in preflight(pair).findings]
+    assert any("every position" in text for text in notes) and not any("short contexts" in text for text in notes)
+
+
+def test_a_left_over_quantisation_is_not_exported(fresh):
+    pair = fresh("qwen3-moe")
+    for folder in (pair.instruct, pair.thinking):
+        ACCEPTED["quantisation left in the config"](Path(folder))
+    out = Path(pair.instruct).parent / "out"
+    export(Recipe(pair.name, lam=0.5), out, pair)
+    assert "quantization_config" not in json.loads((out / "config.json").read_text())
+    assert plain(out, [1, 2, 3]).isfinite().all()
+
+
+def test_a_missing_head_is_named(fresh):
+    pair = fresh()
+    REFUSED["untied without a head"](Path(pair.thinking))
+    assert any(HEAD in f.what for f in preflight(pair).findings if f.level == "refused")
