@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for note in options.startup_notes(settings):
             print(note, flush=True)
         print(f"Opening the pair {settings.pair!r} …", flush=True)
-        from mi_explorer.ui.page import serve
+        from mi_explorer.ui.server import serve
 
         serve(settings)
     except UserError as error:

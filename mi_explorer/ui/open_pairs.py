@@ -1,24 +1,28 @@
-"""Which pairs this page may show: judge one before loading, load it in numbered phases, keep the one it started with.
+"""The pairs of a page: which may be opened, which are in memory, and loading another one in numbered phases.
 
-Judging reads configs and headers only. A pair that does not fit into memory is refused before a weight is read. One other
-pair may be resident beside the first; it makes room when nobody runs on it.
+Judging a pair reads configs and headers only. One other pair may be in memory beside the first; it is closed for the next one
+when nothing runs on it.
 """
 
 import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 from mi_explorer.ui.access.access_policy import PAIR_POLICIES, AccessPolicy
+from mi_explorer.ui.access.limits import Visitor
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.page_setup import pair_summary
 
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
+
 log = logging.getLogger(__name__)
-PROGRESS_INTERVAL_S = 0.1  # seconds between two words about a load
+PROGRESS_INTERVAL_S = 0.1
 PHASES = {
     "check": "Checking",
     "open": "Opening the files",
@@ -26,7 +30,7 @@ PHASES = {
     "bind": "Binding",
     "measure": "Measuring steps",
 }
-ReportPhase = Callable[[str, int, int], None]
+ReportPhase = Callable[[str, int, int], None]  # phase, done, total
 
 
 class OpenPairError(UserError):
@@ -40,64 +44,109 @@ class LoadStopped(OpenPairError):
         super().__init__("Stopped. The pair was not loaded.")
 
 
+@dataclass(frozen=True)
+class OpenPair:
+    """A pair in memory: Explore's handlers on its workbench, and the fixed part of the page for it (see `page_setup`)."""
+
+    explore: Explore
+    setup: dict[str, Any]
+
+    @property
+    def bench(self) -> "Workbench":
+        return self.explore.bench
+
+    @property
+    def name(self) -> str:
+        name: str = self.bench.pair.name
+        return name
+
+
+@dataclass
+class _Load:
+    """A load that is going on. `phases` holds what the page was not shown yet."""
+
+    token: str
+    stop: threading.Event = field(default_factory=threading.Event)
+    phases: "queue.Queue[tuple[str, int, int]]" = field(default_factory=queue.Queue)
+    error: Exception | None = None
+
+
 class OpenPairs:
-    """The pairs of one page; `first` is resident from the start.
+    """The pairs of one page; `first` is in memory from the start.
 
-    `make(pair, report)` gives a ready `(Explore, setup)` and calls `report(phase, done, total)` meanwhile (see `Workbench.open`).
-
-    `policy` is a policy on pairs, or a whole `Guard`: what visitors may name.
+    `open_pair(pair, report)` opens another one and calls `report(phase, done, total)` meanwhile (see `Workbench.open`).
+    `access` says what visitors may name: a policy on pairs, or a whole `AccessPolicy`.
     """
 
     def __init__(
-        self,
-        first: Explore,
-        fixed: dict[str, Any],
-        make: Callable[[Pair, ReportPhase], tuple[Explore, dict[str, Any]]],
-        policy: str | AccessPolicy = "fixed",
+        self, first: OpenPair, open_pair: Callable[[Pair, ReportPhase], OpenPair], access: str | AccessPolicy = "fixed"
     ) -> None:
-        if isinstance(policy, str) and policy not in PAIR_POLICIES:
-            raise OpenPairError(f"The policy on pairs must be one of {', '.join(PAIR_POLICIES)}, not {policy[:40]!r}.")
-        guard = AccessPolicy(policy) if isinstance(policy, str) else policy
-        self.guard = replace(guard, first=first.bench.pair.name)
-        self.first, self.policy, self._make = first.bench.pair.name, guard.policy, make
-        self._rooms: dict[str, tuple[Explore, dict[str, Any]]] = {self.first: (first, fixed)}
+        if isinstance(access, str) and access not in PAIR_POLICIES:
+            raise OpenPairError(f"The policy on pairs must be one of {', '.join(PAIR_POLICIES)}, not {access[:40]!r}.")
+        self.access = replace(AccessPolicy(access) if isinstance(access, str) else access, first_pair=first.name)
+        self.first, self.open_pair = first.name, open_pair
+        self.in_use: Callable[[str], bool] = lambda name: False  # whether a study runs on a pair
+        self._open: dict[str, OpenPair] = {self.first: first}
         self._lock = threading.Lock()  # around the dict
         self._loading = threading.Lock()  # one load at a time
-        self._going: tuple[str, threading.Event] | None = None  # its token, and whether it is to stop
-        self.held: Callable[[str], bool] = lambda name: (
-            False
-        )  # whether something beside Explore, such as a sweep, runs on a pair
+        self._load: _Load | None = None
 
-    def at(self, name: Any) -> tuple[Explore, dict[str, Any]]:
-        """The handlers and the fixed part of a resident pair; of the first one for any other name."""
+    def at(self, name: Any) -> OpenPair:
+        """The open pair of this name; the first one for any other name."""
         with self._lock:
-            return self._rooms.get(str(name)) or self._rooms[self.first]
+            return self._open.get(str(name)) or self._open[self.first]
 
-    def rooms(self) -> list[Explore]:
+    def is_open(self, name: str) -> bool:
+        return self.at(name).name == name
+
+    def all(self) -> list[OpenPair]:
         with self._lock:
-            return [explore for explore, _ in self._rooms.values()]
+            return list(self._open.values())
 
-    def pace(self) -> float:
-        """Runs of all pairs that end in a second (see `waiting.Pace`)."""
-        return sum(explore.pace.per_second() for explore in self.rooms())
+    # -- runs --------------------------------------------------------------------------------------------------------
+    def run(self, request: Any, who: Visitor) -> Iterator[dict[str, Any]]:
+        """The states of a run on the pair that its view names (see `Explore.run`)."""
+        view = request.get("view") if isinstance(request, dict) else None
+        return self.at(view.get("pair") if isinstance(view, dict) else "").explore.run(request, who)
 
+    def stop(self, token: Any) -> bool:
+        """Stop the run or the load of this token; a load ends at its next tensor or step. False if there is none."""
+        load = self._load
+        if load is not None and token and load.token == token:
+            load.stop.set()
+            return True
+        return any([pair.explore.stop(token) for pair in self.all()])
+
+    def stop_all(self) -> None:
+        """Stop every run and load; what is there is kept. For the end of the server."""
+        if (load := self._load) is not None:
+            load.stop.set()
+        for pair in self.all():
+            pair.explore.stop_all()
+
+    def is_running(self, token: Any) -> bool:
+        return any(pair.explore.is_running(token) for pair in self.all())
+
+    def runs_per_second(self) -> float:
+        """How many runs ended in a second of late, over all pairs; 0 while that is unknown."""
+        return sum(pair.explore.throughput.per_second() for pair in self.all())
+
+    # -- choosing and loading ----------------------------------------------------------------------------------------
     def offered(self) -> list[dict[str, str]]:
         """The pairs to choose from: `[{"name", "title", "size"}]`, the first one first."""
-        first = self.at(self.first)[0].bench.pair
-        known = self.guard.offered()
-        return [{"name": p.name, "title": p.title or p.name, "size": p.size} for p in (first, *known)]
+        known = (self.at(self.first).bench.pair, *self.access.offered())
+        return [{"name": p.name, "title": p.title or p.name, "size": p.size} for p in known]
 
-    def pair(self, spec: Any) -> Pair:
-        """The pair of a name or spec that this page may open. Raises `UserError` otherwise."""
+    def _allowed(self, spec: Any) -> Pair:
         text = str(spec).strip()[:1000]
-        return self.at(text)[0].bench.pair if text == self.first else self.guard.pair(text)
+        return self.at(text).bench.pair if text == self.first else self.access.pair(text)
 
     def judge(self, spec: Any) -> dict[str, Any]:
         """Preflight in words: `{"name", "title", "ok", "facts", "rows", "findings"}`, or `{"error"}`."""
         from mi_explorer.checkpoints.preflight import preflight
 
         try:
-            pair = self.pair(spec)
+            pair = self._allowed(spec)
             judged = preflight(pair)
         except UserError as error:
             return {"error": str(error)}
@@ -111,24 +160,20 @@ class OpenPairs:
         from mi_explorer.checkpoints.preflight import preflight
 
         try:
-            pair = self.pair(spec)
-            if self.at(pair.name)[0].bench.pair.name != pair.name:
+            pair = self._allowed(spec)
+            if not self.is_open(pair.name):
                 yield load_step("check", 0, 0, pair.title or pair.name)
                 judged = preflight(pair)
                 if not judged.ok:
                     raise OpenPairError(" ".join(f.text() for f in judged.findings if f.level == "refused"))
                 if not self._loading.acquire(blocking=False):
                     raise OpenPairError("Another pair is being loaded. Try again when it is there.")
-                told: queue.Queue[tuple[str, int, int]] = queue.Queue()
-                failed: list[Exception] = []
-                self._going = (token, threading.Event())
-                loader = threading.Thread(
-                    target=self._load, args=(pair, lambda *what: told.put(what), failed, self._going[1]), daemon=True
-                )
-                loader.start()
-                yield from _steps(loader, told, sum(judged.facts["disk"].values()))
-                if failed:
-                    raise failed[0]
+                load = self._load = _Load(token)
+                thread = threading.Thread(target=self._load_pair, args=(pair, load), name="load pair", daemon=True)
+                thread.start()
+                yield from _steps(thread, load.phases, sum(judged.facts["disk"].values()))
+                if load.error is not None:
+                    raise load.error
             yield {"loaded": pair.name}
         except UserError as error:
             yield {"error": str(error)}
@@ -136,53 +181,45 @@ class OpenPairs:
             log.exception("A pair could not be loaded")
             yield {"error": f"The pair could not be loaded ({type(error).__name__}). The server's log says more."}
 
-    def stop(self, token: Any) -> bool:
-        """Stop the load of this token, at its next tensor or step; False if there is none."""
-        going = self._going
-        if going is None or not token or going[0] != token:
-            return False
-        going[1].set()
-        return True
-
-    def _load(self, pair: Pair, tell: ReportPhase, failed: list[Exception], stop: threading.Event) -> None:
+    def _load_pair(self, pair: Pair, load: _Load) -> None:
         def report(phase: str, done: int, total: int) -> None:
-            if stop.is_set():
+            if load.stop.is_set():
                 raise LoadStopped
-            tell(phase, done, total)
+            load.phases.put((phase, done, total))
 
         try:
-            self._make_room()
-            room = self._make(pair, report)
-            if stop.is_set():  # in the engine's thread, where it ends no more than the reading
-                room[0].bench.close()
+            self._close_others()
+            opened = self.open_pair(pair, report)
+            if load.stop.is_set():  # a stop in the engine's thread does not end the reading
+                opened.bench.close()
                 raise LoadStopped
             with self._lock:
-                self._rooms[pair.name] = room
-        except Exception as error:  # told by whoever waits for it
-            failed.append(error)
+                self._open[pair.name] = opened
+        except Exception as error:  # shown by `load`, if its visitor is still there
+            load.error = error
         finally:
-            self._going = None
+            self._load = None
             self._loading.release()
 
-    def _make_room(self) -> None:
+    def _close_others(self) -> None:
         with self._lock:
-            others = [name for name in self._rooms if name != self.first]
-            busy = [name for name in others if self._rooms[name][0].busy() or self.held(name)]
+            others = [name for name in self._open if name != self.first]
+            busy = [name for name in others if self._open[name].explore.is_busy() or self.in_use(name)]
             if busy:
                 raise OpenPairError(f"{busy[0]!r} is loaded and something runs on it. Try again when it is idle.")
-            gone = [self._rooms.pop(name)[0] for name in others]
-        for explore in gone:
-            explore.bench.close()
+            gone = [self._open.pop(name) for name in others]
+        for pair in gone:
+            pair.bench.close()
 
     def close(self) -> None:
         """Close every pair but the first, which its owner closes."""
-        for explore in self.rooms():
-            if explore.bench.pair.name != self.first:
-                explore.bench.close()
+        for pair in self.all():
+            if pair.name != self.first:
+                pair.bench.close()
 
 
 def load_step(phase: str, done: int, total: int, about: str = "") -> dict[str, Any]:
-    """One word about a load: "Reading 212/398 tensors of each parent (8.0 GB on disk)", as phase 3 of 5."""
+    """A step of a load: "Reading 212/398 tensors of each parent (8.0 GB on disk)", as phase 3 of 5."""
     amount = f" {done:,}/{total:,}" if total else ""
     noun = f" tensors{about}" if phase == "read" else f" {about}" if about else ""
     text = PHASES[phase] + amount + noun
@@ -190,18 +227,19 @@ def load_step(phase: str, done: int, total: int, about: str = "") -> dict[str, A
 
 
 def _steps(
-    loader: threading.Thread, told: "queue.Queue[tuple[str, int, int]]", disk: float
+    thread: threading.Thread, phases: "queue.Queue[tuple[str, int, int]]", disk_bytes: float
 ) -> Iterator[dict[str, Any]]:
-    """What the loader tells until it ends: at most once a `TICK` within a phase, every phase at least once."""
+    """The steps of a load until its thread ends: one per `PROGRESS_INTERVAL_S` within a phase, every phase at least once."""
     last: tuple[str, int, int] | None = None
-    while loader.is_alive() or not told.empty():
-        loader.join(PROGRESS_INTERVAL_S)
-        news = []
-        while not told.empty():
-            news.append(told.get_nowait())
-        for what, after in zip(news, [*news[1:], ("", 0, 0)]):
-            if (
-                what[0] != after[0] and what != last and what[0] in PHASES and what[0] != "check"
-            ):  # that was told before
-                last = what
-                yield load_step(*what, f" of each parent ({disk / 1e9:.1f} GB on disk)" if what[0] == "read" else "")
+    while thread.is_alive() or not phases.empty():
+        thread.join(PROGRESS_INTERVAL_S)
+        latest: dict[str, tuple[str, int, int]] = {}
+        while not phases.empty():
+            step = phases.get_nowait()
+            latest[step[0]] = step
+        for phase, step in latest.items():
+            if step != last and phase in PHASES and phase != "check":  # the check was shown before the thread began
+                last = step
+                yield load_step(
+                    *step, f" of each parent ({disk_bytes / 1e9:.1f} GB on disk)" if phase == "read" else ""
+                )

@@ -15,6 +15,8 @@ from typing import Any
 
 import gradio as gr
 
+from mi_explorer.ui.components import script_component
+
 PLOTLY_ROUTE = "/mi/plotly.min.js"
 FIGURE_SCRIPT = "MI.figure(element, { trigger, props, watch }); /* events: 'pick' */"
 
@@ -61,22 +63,13 @@ def _drawn(figure: Any) -> Any:
 
 
 def figure_component(label: str, height: int = 320, value: str = "", elem_id: str | None = None) -> gr.HTML:
-    """An empty or filled figure; listen with `.pick(handler)`, whose `gr.EventData._data` is `{"custom", "x", "y", "trace"}`."""
-    return gr.HTML(
-        value=None,
-        html_template="<div></div>",
-        js_on_load=FIGURE_SCRIPT,
-        apply_default_css=False,
-        padding=False,
-        elem_id=elem_id,
-        elem_classes="mi-figure-host",
-        content=value,
-        label=label,
-        height=height,
+    """An empty or filled figure; listen with `.pick(handler)`, whose payload is `{"custom", "x", "y", "trace"}`."""
+    return script_component(
+        FIGURE_SCRIPT, elem_id, elem_classes="mi-figure-host", content=value, label=label, height=height
     )
 
 
-def figure_update(text: str) -> Any:
+def figure_update(text: str) -> gr.HTML:
     """The update that makes a `component` show `text` (from `content`); "" empties it."""
     return gr.HTML(content=text)
 

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from mi_explorer.ui.page import MAX_SESSIONS  # noqa: E402
+from mi_explorer.ui.server import MAX_SESSIONS  # noqa: E402
 from tests.visitors import Run, Site  # noqa: E402
 
 CAP = 320
@@ -77,7 +77,7 @@ class Book:
 
 def serve(port: int, home: str, status: str) -> None:
     """The product's own `serve`, with the engine's status written to a file twice a second."""
-    from mi_explorer.ui import page
+    from mi_explorer.ui import server
     from mi_explorer.ui.access.settings import Settings
     from mi_explorer.workbench import Workbench
 
@@ -99,7 +99,7 @@ def serve(port: int, home: str, status: str) -> None:
         return bench
 
     Workbench.open = watched  # type: ignore[method-assign]
-    page.serve(Settings(port=port, home=home, dtype="float32", runs=4))
+    server.serve(Settings(port=port, home=home, dtype="float32", runs=4))
 
 
 class Server:

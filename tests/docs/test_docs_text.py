@@ -119,7 +119,7 @@ ROOMS = (
     ("tasks",),
     ("recipe_io", "prompts", "command_line"),
     ("pairs", "input_limits"),
-    ("recipe",),
+    ("recipe", "background"),
     ("paths", "errors", "machine", "limited_process"),
 )
 LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}

@@ -19,13 +19,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scrip
 
 from fake import QUESTIONS, FakeBench  # noqa: E402
 
-from mi_explorer.ui.access.limits import MAX_WAITING_REQUESTS, Limits  # noqa: E402
+from mi_explorer.ui.access.limits import Limits  # noqa: E402
 from mi_explorer.ui.access.middleware import MAX_BODY_BYTES, MAX_PASSWORDS, security_headers  # noqa: E402
 from mi_explorer.ui.access.settings import Settings  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPairs  # noqa: E402
-from mi_explorer.ui.page import build, launch  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPair, OpenPairs  # noqa: E402
+from mi_explorer.ui.page import build
+from mi_explorer.ui.server import launch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,8 +56,10 @@ def serve(tmp_path_factory):
         limits = Limits(settings.runs, settings.address_runs, settings.tokens)
         bench = FakeBench(rate=rate)
         explore = Explore(bench, QUESTIONS, limits)
-        app = build(OpenPairs(explore, page_setup(bench, QUESTIONS, "mini", None), lambda *a: None, "fixed"), settings)
-        launch(app, settings.host, settings.port, settings, limits, prevent_thread_lock=True, quiet=True)
+        app = build(
+            OpenPairs(OpenPair(explore, page_setup(bench, QUESTIONS, "mini", None)), lambda *a: None, "fixed"), settings
+        )
+        launch(app, settings.host, settings.port, settings, limits, quiet=True)
         open_apps.append(app)
         return f"http://127.0.0.1:{settings.port}", explore
 
@@ -202,7 +205,7 @@ def test_uploads_have_the_operators_limit_and_keep_no_path_of_the_visitor(serve,
 
 def test_the_state_of_sessions_is_bounded(serve, monkeypatch):
     """Whoever asks with ever new sessions makes the oldest forgotten, not the memory full."""
-    monkeypatch.setattr("mi_explorer.ui.page.MAX_SESSIONS", 5)
+    monkeypatch.setattr("mi_explorer.ui.server.MAX_SESSIONS", 5)
     site = Site(serve()[0])
     kept = serve.apps[-1].app.state_holder.session_data
     for i in range(12):
@@ -317,9 +320,9 @@ def test_a_flood_of_one_visitor_is_held_back_and_another_one_is_served(serve):
     for one in flood[:2]:
         one.drop()
     end = time.monotonic() + 10
-    while explore.busy() and time.monotonic() < end:
+    while explore.is_busy() and time.monotonic() < end:
         time.sleep(0.05)
-    assert not explore.busy(), "whoever hangs up ends the run"
+    assert not explore.is_busy(), "whoever hangs up ends the run"
 
 
 def test_a_flood_of_gradios_own_events_is_held_back_too(serve):
@@ -332,33 +335,6 @@ def test_a_flood_of_gradios_own_events_is_held_back_too(serve):
     flood.site, flood.session, (flood.status, flood.answer) = site, "flood", [a for a in answers if a[0] == 200][-1]
     *_, last = flood.states()
     assert last["state"] == "failed" and "2 runs of yours" in last["message"]
-
-
-def test_the_queue_takes_only_so_many_of_one_visitor():
-    from types import SimpleNamespace as Made
-
-    from mi_explorer.ui.access.middleware import limit_waiting_requests
-
-    pushed = []
-
-    async def push(body, request, username):
-        line.queue.append(Made(session_hash=body.session_hash, request=request))
-        pushed.append(body.session_hash)
-        return True, "id", "success"
-
-    line = Made(queue=[])
-    queue = Made(push=push, event_queue_per_concurrency_id={"a": line})
-    limit_waiting_requests(queue, Limits(address_runs=MAX_WAITING_REQUESTS + 6))
-
-    def come(session, host):
-        return apart(queue.push(body=Made(session_hash=session), request=Made(client=Made(host=host)), username=None))
-
-    answers = [come("ann", "10.0.0.1") for _ in range(MAX_WAITING_REQUESTS + 10)]
-    assert (
-        pushed.count("ann") == MAX_WAITING_REQUESTS and answers[-1][0] is False and "waiting already" in answers[-1][1]
-    )
-    assert come("bob", "10.0.0.2")[0]
-    assert [come(f"other{i}", "10.0.0.1")[0] for i in range(8)] == [True] * 6 + [False] * 2  # the address as a whole
 
 
 def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
@@ -381,10 +357,13 @@ def test_calls_of_one_address_have_a_limit_where_addresses_are_limited():
         async def send(message):
             statuses.append(message["status"]) if message["type"] == "http.response.start" else None
 
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
         def call(path, who):
             return gate(
                 {"type": "http", "method": "POST", "path": path, "headers": [(b"host", b"x")], "client": (who, 1)},
-                None,
+                receive,
                 send,
             )
 

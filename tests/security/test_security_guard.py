@@ -133,15 +133,15 @@ def test_hub_ids_only_where_the_hub_is_allowed(allowed, tmp_path, monkeypatch):
 
 def test_policies_on_pairs():
     fixed, presets, some = (
-        AccessPolicy("fixed", first="mini"),
-        AccessPolicy("presets", first="mini"),
-        AccessPolicy("qwen3-4b", first="mini"),
+        AccessPolicy("fixed", first_pair="mini"),
+        AccessPolicy("presets", first_pair="mini"),
+        AccessPolicy("qwen3-4b", first_pair="mini"),
     )
     assert fixed.offered() == () and fixed.pair("mini").name == "mini"
     assert [p.name for p in some.offered()] == ["qwen3-4b"] and some.policy == "presets" and len(presets.offered()) > 1
-    assert AccessPolicy("presets", hub=False, first="mini").offered() == ()
+    assert AccessPolicy("presets", hub=False, first_pair="mini").offered() == ()
     for guarded, spec in ((fixed, "qwen3-4b"), (presets, "a/b|c/d"), (presets, f"{MINI}|{MINI}"), (presets, "qwen3-4b@base"),
-                          (some, "qwen3-30b"), (AccessPolicy("presets", hub=False, first="mini"), "qwen3-4b")):  # fmt: skip
+                          (some, "qwen3-30b"), (AccessPolicy("presets", hub=False, first_pair="mini"), "qwen3-4b")):  # fmt: skip
         with pytest.raises(AccessError, match="does not open"):
             guarded.pair(spec)
 
@@ -172,9 +172,9 @@ def test_task_files_are_judged_as_paths(allowed, name, tmp_path, monkeypatch):
 
 def test_the_operators_own_task_is_allowed_by_its_name_alone(allowed, tmp_path):
     own = str(tmp_path / "secret" / "task.jsonl")
-    assert guard(allowed, asked=own).task(own) == own
+    assert guard(allowed, first_task=own).task(own) == own
     with pytest.raises(AccessError):
-        guard(allowed, asked=own).task(str(tmp_path / "secret" / "other.jsonl"))
+        guard(allowed, first_task=own).task(str(tmp_path / "secret" / "other.jsonl"))
 
 
 def test_assets_may_be_read_and_not_written(allowed):

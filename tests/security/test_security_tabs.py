@@ -1,5 +1,5 @@
 # ruff: noqa: E501 (the corpus)
-"""The tabs' own doors: a study that is brought in comes from an upload and from nowhere else; parcels are their holder's alone."""
+"""The tabs' own doors: a study that is brought in comes from an upload and from nowhere else; files are their holder's alone."""
 
 import json
 import socket
@@ -22,8 +22,9 @@ from mi_explorer.ui.access.access_policy import AccessPolicy  # noqa: E402
 from mi_explorer.ui.access.settings import Settings  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPairs  # noqa: E402
-from mi_explorer.ui.page import build, launch  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPair, OpenPairs  # noqa: E402
+from mi_explorer.ui.page import build
+from mi_explorer.ui.server import launch  # noqa: E402
 
 
 @pytest.fixture
@@ -38,13 +39,12 @@ def page(tmp_path, monkeypatch):
         bench = FakeBench()
         bench.store = store
         pairs = OpenPairs(
-            Explore(bench, QUESTIONS),
-            page_setup(bench, QUESTIONS, "mini", None),
+            OpenPair(Explore(bench, QUESTIONS), page_setup(bench, QUESTIONS, "mini", None)),
             lambda *a: None,
             AccessPolicy("fixed", False, ()),
         )
         app = build(pairs, settings)
-        launch(app, settings.host, port, settings, prevent_thread_lock=True, quiet=True)
+        launch(app, settings.host, port, settings, quiet=True)
         yield Site(f"http://127.0.0.1:{port}"), store
         app.close()
 
@@ -110,7 +110,7 @@ def test_a_hostile_study_is_refused_in_words_over_the_wire(page):
         assert "Traceback" not in said and "error" in said and store.studies() == []
 
 
-def test_parcels_are_found_by_their_token_alone(page):
+def test_files_are_found_by_their_token_alone(page):
     site, _ = page
     for path in (
         "/mi/take/" + "0" * 32 + "/x.zip",

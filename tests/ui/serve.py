@@ -19,10 +19,10 @@ from mi_explorer.studies.plan import Item, Plan, grid  # noqa: E402
 from mi_explorer.studies.runner import Runner  # noqa: E402
 from mi_explorer.studies.store.store import Store  # noqa: E402
 from mi_explorer.tasks import Question  # noqa: E402
-from mi_explorer.ui import page  # noqa: E402
+from mi_explorer.ui import page, server  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPairs  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPair, OpenPairs  # noqa: E402
 from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
 
 
@@ -51,7 +51,7 @@ def studied() -> Store:
     return store
 
 
-def make(pair: Pair, report) -> tuple[Explore, dict]:
+def make(pair: Pair, report) -> OpenPair:
     """Another scripted pair, with eight layers; its tensors come in slowly."""
     report("open", 0, 0)
     for i in range(0, 69, 4):
@@ -60,7 +60,7 @@ def make(pair: Pair, report) -> tuple[Explore, dict]:
     report("bind", 0, 0)
     report("measure", 34, 35)
     other = FakeBench(layers=8, name=pair.name)
-    return Explore(other, QUESTIONS), page_setup(other, QUESTIONS, "mini", None)
+    return OpenPair(Explore(other, QUESTIONS), page_setup(other, QUESTIONS, "mini", None))
 
 
 if __name__ == "__main__":
@@ -72,7 +72,9 @@ if __name__ == "__main__":
     bench.store = studied()
     explore = Explore(bench, questions)
     fixed = page_setup(bench, questions, "mini", landing(explore))
-    given, unset = sys.argv[1:], ["7860", "60", "0", str(page.MAX_STREAMS)]
+    given, unset = sys.argv[1:], ["7860", "60", "0", str(server.MAX_STREAMS)]
     port, rate, slots, visitors = given + unset[len(given) :]
-    bench.rate, bench.slots, page.MAX_STREAMS = float(rate), int(slots), int(visitors)
-    page.launch(page.build(OpenPairs(explore, fixed, make, "any")), "127.0.0.1", int(port))
+    bench.rate, bench.slots, server.MAX_STREAMS = float(rate), int(slots), int(visitors)
+    app = page.build(OpenPairs(OpenPair(explore, fixed), make, "any"))
+    server.launch(app, "127.0.0.1", int(port))
+    server.wait(app)

@@ -14,8 +14,9 @@ from fake import QUESTIONS, FakeBench  # noqa: E402
 from mi_explorer.ui.explore import demo_strip  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPairs  # noqa: E402
-from mi_explorer.ui.page import build, launch  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPair, OpenPairs  # noqa: E402
+from mi_explorer.ui.page import build  # noqa: E402
+from mi_explorer.ui.server import launch, wait  # noqa: E402
 from mi_explorer.ui.spaces import gpu_error  # noqa: E402
 
 
@@ -32,9 +33,7 @@ if __name__ == "__main__":
     os.environ["SPACES_ZERO_GPU"] = "1"  # after the imports: there is no GPU to be lent here
     bench = LentBench(rate=40)
     explore = Explore(bench, QUESTIONS)
-    explore.landing = demo_strip.embedded_demo()
-    launch(
-        build(OpenPairs(explore, page_setup(bench, QUESTIONS, "mini", None), lambda pair, report: None)),
-        "127.0.0.1",
-        int(sys.argv[1]),
-    )
+    explore.demo = demo_strip.embedded_demo()
+    app = build(OpenPairs(OpenPair(explore, page_setup(bench, QUESTIONS, "mini", None)), lambda pair, report: None))
+    launch(app, "127.0.0.1", int(sys.argv[1]))
+    wait(app)

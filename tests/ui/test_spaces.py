@@ -181,7 +181,7 @@ def test_the_page_falls_back_to_its_precomputed_strip(monkeypatch, tmp_path, opt
     content = demo_strip.load_demo_strip("mini")
     with SpaceBench.open_space("mini", "cpu", home=tmp_path, work=work) as bench:
         explore = Explore(bench)
-        explore.landing = demo_strip.demo_state(content, content["weights"])
+        explore.demo = demo_strip.demo_state(content, content["weights"])
         states = list(explore.run({"token": "a" * 16, "kind": "strip", "view": {"q": "What is 2 + 2?"}}))
     end = states[-1]
     assert end["state"] == "failed" and re.search(words, end["message"]) and len(fake.asked) == 1
@@ -200,7 +200,7 @@ def test_partial_text_is_kept_rather_than_replaced(tmp_path):
 
     with SpaceBench.open_space("mini", "cpu", home=tmp_path, work=work) as bench:
         explore = Explore(bench)
-        explore.landing = {"label": "x"}
+        explore.demo = {"label": "x"}
         end = list(explore.run({"token": "a" * 16, "kind": "strip", "view": {"q": "What is 2 + 2?"}}))[-1]
     assert end["state"] == "failed" and "time for this run was over" in end["message"] and "instead" not in end
     assert {f["tokens"] for f in end["frames"].values()} == {1} and all(

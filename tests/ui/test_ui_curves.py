@@ -20,7 +20,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.curves import compare, curve, curve_sentences, curves_figures, sweep_request
 from mi_explorer.ui.curves.curves_handlers import CurvesHandlers
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.open_pairs import OpenPairs
+from mi_explorer.ui.open_pairs import OpenPair, OpenPairs
 from tests.fakes import ScriptedEngine, scripted_bench
 
 LAMS = tuple(i / 10 for i in range(11))
@@ -226,7 +226,7 @@ def tab(
 ) -> CurvesHandlers:
     bench = scripted_bench(engine or ScriptedEngine(), store)
     bench.pair.title = ""
-    pairs = OpenPairs(Explore(bench), {}, lambda pair, report: None, "any")
+    pairs = OpenPairs(OpenPair(Explore(bench), {}), lambda pair, report: None, "any")
     return CurvesHandlers(pairs, jobs or Jobs(), settings, folder)
 
 
@@ -346,12 +346,12 @@ def test_a_form_becomes_a_plan_and_a_command(task):
     args = parser().parse_args(words_[3:])
     assert (args.task, args.questions, args.samples, args.method, args.layers) == (
         task,
-        "5",
-        "2",
+        5,
+        2,
         "linear,slerp",
         "0-2",
     )
-    assert args.lams == ["0,0.25,0.5,0.75,1"] and decoding_of(args) == DECODING
+    assert list(args.lams) == [0, 0.25, 0.5, 0.75, 1] and decoding_of(args) == DECODING
     for bad, word in (
         ({"questions": 0}, "Questions"),
         ({"lams": "0:1"}, "range"),

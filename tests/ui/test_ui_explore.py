@@ -12,8 +12,8 @@ from mi_explorer.generation.traces import ThinkTags, trace_of_text
 from mi_explorer.recipe import Decoding
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.explore.explore_tab import gradio_state
 from mi_explorer.ui.explore.view import View
-from mi_explorer.ui.page import gradio_state
 
 TOKEN = "0123456789abcdef"
 
@@ -107,10 +107,10 @@ def test_stop_ends_within_a_moment_and_keeps_the_text():
     for state in explore.run(request()):
         states.append(state)
         if state["frames"].get("1", {}).get("tokens", 0) > 15 and state["state"] == "running":
-            assert explore.alive(TOKEN) and explore.stop(TOKEN)
+            assert explore.is_running(TOKEN) and explore.stop(TOKEN)
             began = time.monotonic()
     assert time.monotonic() - began < 0.5
-    assert states[-1]["state"] == "stopped" and not explore.alive(TOKEN) and not explore.stop(TOKEN)
+    assert states[-1]["state"] == "stopped" and not explore.is_running(TOKEN) and not explore.stop(TOKEN)
     one = states[-1]["frames"]["1"]
     assert one["state"] == "cancelled" and one["thought"].startswith("First I add the numbers.") and one["tokens"] >= 15
     assert states[-1]["frames"]["0"]["state"] == "done"

@@ -67,7 +67,7 @@ def test_turns_come_in_order_and_places_are_told():
         async def visit(name):
             with line.join(Visitor(name)) as place:
                 if not await place.called(0.01):
-                    told.append((name, line.stands(place)))
+                    told.append((name, line.wait_of(place)))
                     assert await place.called(5)
                 told.append(name)
                 await asyncio.sleep(0.03)
@@ -93,11 +93,11 @@ def test_who_leaves_the_line_makes_room_and_keeps_nobody_waiting():
             assert await first.called(0)
             with line.join(Visitor("c")) as third:
                 with line.join(Visitor("b")) as second:
-                    assert line.stands(second) == {"what": "turn", "place": 2, "of": 2, "seconds": None}
-                assert line.stands(third)["of"] == 1 and not await third.called(0)
+                    assert line.wait_of(second) == {"what": "turn", "place": 2, "of": 2, "seconds": None}
+                assert line.wait_of(third)["of"] == 1 and not await third.called(0)
                 first_left = line.join(Visitor("d"))
                 with first_left as fourth:
-                    assert line.stands(fourth)["place"] == 2
+                    assert line.wait_of(fourth)["place"] == 2
         with line.join(Visitor("e")) as again:
             return await again.called(0)
 
@@ -296,20 +296,6 @@ def test_only_who_is_signed_in_may_run(cookie, status):
         == status
     )
     assert bool(runs.asked) is (status == 200)
-
-
-def test_what_the_password_check_reads_is_gradios_own():
-    """The names exist in the Gradio that is installed; a real sign-in is in tests/security."""
-    import inspect
-
-    from gradio.routes import App
-
-    text = inspect.getsource(App)
-    assert (
-        'f"access-token-{app.cookie_id}"' in text
-        and 'f"access-token-unsecure-{app.cookie_id}"' in text
-        and "app.tokens[token] = username" in text
-    )
 
 
 def test_a_run_that_is_being_written_is_closed_after_its_word():

@@ -1,4 +1,4 @@
-"""Pairs of a page: what may be opened, what is said before loading, and who makes room."""
+"""Pairs of a page: what may be opened, what is said before loading, and who makes opened."""
 
 import json
 import shutil
@@ -11,7 +11,7 @@ from fake import FakeBench
 
 from mi_explorer.pairs import Pair, list_pairs
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.open_pairs import OpenPairError, OpenPairs
+from mi_explorer.ui.open_pairs import OpenPair, OpenPairError, OpenPairs
 from mi_explorer.workbench import Workbench
 
 MINI = Path(__file__).resolve().parents[2] / "assets" / "models" / "mini"
@@ -30,9 +30,9 @@ def pairs(policy="any", made=None):
             report(*what)
         bench = FakeBench(layers=8, name=pair.name)
         (made if made is not None else []).append(bench)
-        return Explore(bench), {"pair": {"name": pair.name}}
+        return OpenPair(Explore(bench), {"pair": {"name": pair.name}})
 
-    return OpenPairs(Explore(FakeBench()), {"pair": {"name": "mini"}}, make, policy)
+    return OpenPairs(OpenPair(Explore(FakeBench()), {"pair": {"name": "mini"}}), make, policy)
 
 
 def spec(folder: Path) -> str:
@@ -87,79 +87,81 @@ def test_what_is_refused_is_never_loaded(copy):
 
 
 def test_loading_goes_in_numbered_phases_and_the_pair_is_there(copy):
-    room = pairs()
-    steps = list(room.load(spec(copy)))
+    opened = pairs()
+    steps = list(opened.load(spec(copy)))
     assert [s.get("phase") for s in steps] == [1, 2, 3, 4, 5, None] and steps[-1] == {"loaded": spec(copy)}
     texts = [s["text"] for s in steps[:-1]]
     assert texts[2].startswith("Reading 34/68 tensors of each parent (") and texts[3:] == [
         "Binding",
         "Measuring steps 3/35",
     ]
-    assert room.at(spec(copy))[0].bench.layers == 8 and room.at("something else")[0].bench.layers == 6
-    assert list(room.load(spec(copy))) == [{"loaded": spec(copy)}]  # it is there already
+    assert opened.at(spec(copy)).bench.layers == 8 and opened.at("something else").bench.layers == 6
+    assert list(opened.load(spec(copy))) == [{"loaded": spec(copy)}]  # it is there already
 
 
 def test_another_pair_makes_room_unless_somebody_runs_on_it(copy, tmp_path):
     made = []
-    room = pairs(made=made)
-    list(room.load(spec(copy)))
-    run = room.at(spec(copy))[0].run({"token": "a" * 16, "kind": "strip", "view": {"q": "?", "pair": spec(copy)}})
+    opened = pairs(made=made)
+    list(opened.load(spec(copy)))
+    run = opened.at(spec(copy)).explore.run(
+        {"token": "a" * 16, "kind": "strip", "view": {"q": "?", "pair": spec(copy)}}
+    )
     next(run)
     other = spec(copy) + f"|{copy}/instruct"
-    assert "something runs on it" in list(room.load(other))[-1]["error"] and not made[0].closed
+    assert "something runs on it" in list(opened.load(other))[-1]["error"] and not made[0].closed
     run.close()
-    room.held = lambda name: name == spec(copy)  # a sweep goes on there
-    assert "something runs on it" in list(room.load(other))[-1]["error"] and not made[0].closed
-    room.held = lambda name: False
-    assert list(room.load(other))[-1] == {"loaded": other}
-    assert made[0].closed and not made[1].closed and room.at(spec(copy))[0].bench.pair.name == "mini"
-    room.close()
+    opened.in_use = lambda name: name == spec(copy)  # a sweep goes on there
+    assert "something runs on it" in list(opened.load(other))[-1]["error"] and not made[0].closed
+    opened.in_use = lambda name: False
+    assert list(opened.load(other))[-1] == {"loaded": other}
+    assert made[0].closed and not made[1].closed and opened.at(spec(copy)).bench.pair.name == "mini"
+    opened.close()
     assert made[1].closed
 
 
 def test_a_load_that_fails_says_so_and_the_next_one_works(copy):
-    room = pairs()
-    good = room._make
+    opened = pairs()
+    good = opened.open_pair
 
     def bad(pair, report):
         report("read", 1, 68)
-        raise MemoryError("no room")
+        raise MemoryError("no opened")
 
-    room._make = bad
-    steps = list(room.load(spec(copy)))
+    opened.open_pair = bad
+    steps = list(opened.load(spec(copy)))
     assert steps[1]["text"].startswith("Reading 1/68")
     assert steps[-1] == {"error": "The pair could not be loaded (MemoryError). The server's log says more."}
-    room._make = good
-    assert list(room.load(spec(copy)))[-1] == {"loaded": spec(copy)}
+    opened.open_pair = good
+    assert list(opened.load(spec(copy)))[-1] == {"loaded": spec(copy)}
 
 
 def test_a_load_goes_on_when_its_visitor_leaves(copy):
-    room, going = pairs(), threading.Event()
-    good = room._make
+    opened, going = pairs(), threading.Event()
+    good = opened.open_pair
 
     def slow(pair, report):
         report("read", 1, 68)
         going.wait(20)
         return good(pair, report)
 
-    room._make = slow
-    load = room.load(spec(copy))
+    opened.open_pair = slow
+    load = opened.load(spec(copy))
     assert [next(load)["phase"], next(load)["phase"]] == [1, 3]
     load.close()
-    assert "being loaded" in list(room.load(spec(copy)))[-1]["error"]
+    assert "being loaded" in list(opened.load(spec(copy)))[-1]["error"]
     going.set()
     end = time.monotonic() + 20
-    while room.at(spec(copy))[0].bench.pair.name == "mini" and time.monotonic() < end:
+    while opened.at(spec(copy)).bench.pair.name == "mini" and time.monotonic() < end:
         time.sleep(0.01)
-    assert list(room.load(spec(copy))) == [{"loaded": spec(copy)}]
+    assert list(opened.load(spec(copy))) == [{"loaded": spec(copy)}]
 
 
 def test_a_load_is_stopped_by_whoever_asked_for_it(copy):
     """In the loader's thread, where `report` ends it, and after its last word, when the pair is there but nobody wants it."""
     for late in (False, True):
         made: list[FakeBench] = []
-        room, going = pairs(made=made), threading.Event()
-        good = room._make
+        opened, going = pairs(made=made), threading.Event()
+        good = opened.open_pair
 
         def slow(pair, report, good=good, going=going, late=late):
             out = good(pair, report) if late else None
@@ -169,34 +171,34 @@ def test_a_load_is_stopped_by_whoever_asked_for_it(copy):
                 report("read", 3, 68)
             return out
 
-        room._make = slow
-        load = room.load(spec(copy), "t" * 16)
+        opened.open_pair = slow
+        load = opened.load(spec(copy), "t" * 16)
         while not next(load)["text"].startswith("Reading 2"):
             pass
-        assert not room.stop("") and not room.stop("someone else's") and room.stop("t" * 16)
+        assert not opened.stop("") and not opened.stop("someone else's") and opened.stop("t" * 16)
         going.set()
         assert list(load)[-1] == {"error": "Stopped. The pair was not loaded."}
-        assert [bench.closed for bench in made] == [True] * late and room.at(spec(copy))[0].bench.pair.name == "mini"
-        assert not room.stop("t" * 16)
-        room._make = good
-        assert list(room.load(spec(copy)))[-1] == {"loaded": spec(copy)}
+        assert [bench.closed for bench in made] == [True] * late and opened.at(spec(copy)).bench.pair.name == "mini"
+        assert not opened.stop("t" * 16)
+        opened.open_pair = good
+        assert list(opened.load(spec(copy)))[-1] == {"loaded": spec(copy)}
 
 
 def test_a_real_load_that_is_stopped_leaves_no_engine(copy):
     before = set(threading.enumerate())
     for phase in ("open", "read", "measure"):  # in the loader's thread and in the engine's
-        room = pairs()
+        opened = pairs()
 
-        def make(pair, report, phase=phase, room=room):
+        def make(pair, report, phase=phase, opened=opened):
             def told(what, done, total):
                 if what == phase:
-                    room.stop("t" * 16)
+                    opened.stop("t" * 16)
                 report(what, done, total)
 
-            return Explore(Workbench.open(pair, report=told)), {}
+            return OpenPair(Explore(Workbench.open(pair, report=told)), {})
 
-        room._make = make
-        assert list(room.load(spec(copy), "t" * 16))[-1] == {"error": "Stopped. The pair was not loaded."}
+        opened.open_pair = make
+        assert list(opened.load(spec(copy), "t" * 16))[-1] == {"error": "Stopped. The pair was not loaded."}
         assert not [t for t in set(threading.enumerate()) - before if t.name == "mi-engine" and t.is_alive()]
 
 

@@ -66,6 +66,6 @@ def test_where_no_profile_can_be_made_the_page_says_why(monkeypatch):
         )()
         with pytest.raises(UserError, match="no task"):
             profile_handlers.check_profile(bench, ())
-        monkeypatch.setattr("mi_explorer.engine.memory.available", lambda device: 1 << 30)
+        monkeypatch.setattr(profile_handlers, "available", lambda device: 1 << 30)
         with pytest.raises(UserError, match="once more"):
             profile_handlers.check_profile(bench, QUESTIONS)

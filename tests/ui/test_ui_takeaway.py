@@ -35,14 +35,14 @@ QUESTION = "What is 12 + 30?"
 HOSTILE = "a\"b'; rm -rf $HOME `id` \n</script><b>\u202e {{x}} %s \\"
 
 
-class Room:
-    """The pairs of a page with one of them; `guard` is the operator's."""
+class OnePair:
+    """The pairs of a page with one of them; `access` is the operator's."""
 
-    def __init__(self, bench, guard=None):
-        self.bench, self.guard = bench, guard or AccessPolicy(first="mini")
+    def __init__(self, bench, access=None):
+        self.bench, self.access = bench, access or AccessPolicy(first_pair="mini")
 
     def at(self, name):
-        return self, {}
+        return self  # as an `OpenPair` with this bench
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +53,18 @@ def bench(tmp_path_factory):
 
 @pytest.fixture
 def take(bench):
-    made = TakeawayHandlers(Room(bench))
+    made = TakeawayHandlers(OnePair(bench))
     yield made
-    made.parcels.close()
+    made.file_jobs.close()
 
 
 def wire(**values) -> dict:
     return {**views.as_dict(View()), **values}
 
 
-def wait(parcels: FileJobs, token: str, seconds: float = 60) -> dict:
+def wait(files: FileJobs, token: str, seconds: float = 60) -> dict:
     end = time.monotonic() + seconds
-    while (now := parcels.look(token))["state"] in ("waiting", "running") and time.monotonic() < end:
+    while (now := files.look(token))["state"] in ("waiting", "running") and time.monotonic() < end:
         time.sleep(0.02)
     return now
 
@@ -188,7 +188,7 @@ def test_a_recipe_of_another_pair_is_applied_with_a_note(take):
 
 
 def test_an_open_page_shows_no_paths_and_hands_out_only_shipped_weights(bench):
-    closed = TakeawayHandlers(Room(bench, AccessPolicy("fixed", False, (), "mini")), Settings(host="0.0.0.0"))
+    closed = TakeawayHandlers(OnePair(bench, AccessPolicy("fixed", False, (), "mini")), Settings(host="0.0.0.0"))
     shown = closed.recipe(wire(lam=0.4))
     root = str(Path(mi.__file__).resolve().parents[1])
     assert root not in json.dumps(shown) and "assets/models/mini/instruct" in shown["mergekit"]
@@ -203,10 +203,10 @@ def test_an_open_page_shows_no_paths_and_hands_out_only_shipped_weights(bench):
     own = type(
         "Bench", (), {"pair": theirs, "resident": bench.resident, "layers": 6, "check": lambda self, recipe: None}
     )()
-    assert not TakeawayHandlers(Room(own), Settings(host="0.0.0.0")).recipe(wire(pair="theirs"))["checkpoint"][
+    assert not TakeawayHandlers(OnePair(own), Settings(host="0.0.0.0")).recipe(wire(pair="theirs"))["checkpoint"][
         "download"
     ]
-    assert TakeawayHandlers(Room(own)).recipe(wire(pair="theirs"))["checkpoint"]["download"]
+    assert TakeawayHandlers(OnePair(own)).recipe(wire(pair="theirs"))["checkpoint"]["download"]
 
 
 # -- checkpoints ----------------------------------------------------------------------------------------------------------
@@ -216,15 +216,15 @@ def test_an_open_page_shows_no_paths_and_hands_out_only_shipped_weights(bench):
 def test_an_exported_blend_opens_again_and_gives_the_same_greedy_trace(take, bench, tmp_path, what):
     view = wire(lam=0.6, layers="2-5", q=QUESTION, t=0, cap=24)
     began = take.make({"what": what, "view": view, "folder": str(tmp_path / "blend")})
-    end = wait(take.parcels, began["token"])
+    end = wait(take.file_jobs, began["token"])
     assert end["state"] == "done" and "read back and checked" in end["text"]
     if what == "zip":
-        with zipfile.ZipFile(take.parcels.file(began["token"], end["name"])) as archive:
+        with zipfile.ZipFile(take.file_jobs.file(began["token"], end["name"])) as archive:
             assert archive.testzip() is None
             (top,) = {name.split("/")[0] for name in archive.namelist()}
             archive.extractall(tmp_path)
         (tmp_path / top).rename(tmp_path / "blend")
-        assert [p.suffix for p in take.parcels.file(began["token"], end["name"]).parent.iterdir()] == [".zip"]
+        assert [p.suffix for p in take.file_jobs.file(began["token"], end["name"]).parent.iterdir()] == [".zip"]
     given = views.from_dict(view)
     names = load_file(tmp_path / "blend" / "model.safetensors")
     assert sum(t.numel() * t.element_size() for t in names.values()) == take.recipe(view)["checkpoint"]["bytes"]
@@ -243,7 +243,7 @@ def test_a_folder_must_be_new_whole_and_allowed(bench, tmp_path):
     (inside / "link").symlink_to(outside)
     (inside / "full").mkdir()
     (inside / "full" / "thesis.txt").write_text("mine")
-    take = TakeawayHandlers(Room(bench, AccessPolicy("fixed", False, (str(inside),), "mini")))
+    take = TakeawayHandlers(OnePair(bench, AccessPolicy("fixed", False, (str(inside),), "mini")))
     assert take.recipe(wire())["checkpoint"]["folder"].startswith(str(inside))
     refused = [
         ("x", "whole path"),
@@ -251,7 +251,7 @@ def test_a_folder_must_be_new_whole_and_allowed(bench, tmp_path):
     ]
     for folder, said in refused:
         assert said in take.make({"what": "folder", "view": wire(), "folder": folder})["error"]
-    end = wait(take.parcels, take.make({"what": "folder", "view": wire(), "folder": str(inside / "full")})["token"])
+    end = wait(take.file_jobs, take.make({"what": "folder", "view": wire(), "folder": str(inside / "full")})["token"])
     assert end["state"] == "failed" and "not empty" in end["text"]
     assert sorted(p.name for p in inside.iterdir()) == ["full", "link"] and [
         p.name for p in (inside / "full").iterdir()
@@ -273,11 +273,11 @@ def test_a_stopped_export_leaves_nothing(take, tmp_path, monkeypatch):
 
             return make(folder, heard)
 
-        return FileJobs.start(take.parcels, slow)
+        return FileJobs.start(take.file_jobs, slow)
 
-    monkeypatch.setattr(take.parcels, "start", start)
+    monkeypatch.setattr(take.file_jobs, "start", start)
     tokens.append(take.make({"what": "folder", "view": wire(), "folder": str(tmp_path / "blend")})["token"])
-    end = wait(take.parcels, tokens[0])
+    end = wait(take.file_jobs, tokens[0])
     assert (end["state"], end["text"], end["url"]) == ("stopped", "Stopped; nothing was kept.", "")
     assert list(tmp_path.iterdir()) == []
 
@@ -300,30 +300,30 @@ def test_names_of_files_are_plain():
     assert named.startswith("a-linear-0.5-") and "/" not in named
 
 
-# -- parcels --------------------------------------------------------------------------------------------------------------
+# -- files --------------------------------------------------------------------------------------------------------------
 
 
-def test_parcels_hold_files_for_those_who_know_the_token():
-    parcels = FileJobs()
+def test_files_hold_files_for_those_who_know_the_token():
+    files = FileJobs()
 
     def make(folder, tell):
         tell("Working", 1, 2)
         (folder / "a b.txt").write_text("hello")
         return FileResult("There.", folder / "a b.txt")
 
-    token = parcels.start(make)
-    end = wait(parcels, token)
+    token = files.start(make)
+    end = wait(files, token)
     assert end["state"] == "done" and end["bytes"] == 5 and end["url"] == f"/mi/take/{token}/a%20b.txt"
-    assert parcels.file(token, "a b.txt").read_text() == "hello"
+    assert files.file(token, "a b.txt").read_text() == "hello"
     for other in ((token, "../a b.txt"), (token, ""), ("0" * 32, "a b.txt"), ("", "a b.txt")):
         with pytest.raises(FileJobError):
-            parcels.file(*other)
-    path = parcels.file(token, "a b.txt")
-    parcels.close()
+            files.file(*other)
+    path = files.file(token, "a b.txt")
+    files.close()
     assert not path.exists()
 
 
-def test_parcels_go_when_they_are_old_or_too_many():
+def test_files_go_when_they_are_old_or_too_many():
     def make(size):
         def work(folder, tell):
             (folder / "f").write_bytes(b"x" * size)
@@ -331,41 +331,41 @@ def test_parcels_go_when_they_are_old_or_too_many():
 
         return work
 
-    parcels = FileJobs(room=250)
+    files = FileJobs(max_bytes=250)
     tokens = []
     for _ in range(3):
-        tokens.append(parcels.start(make(100)))
-        wait(parcels, tokens[-1])
+        tokens.append(files.start(make(100)))
+        wait(files, tokens[-1])
     time.sleep(0.05)
-    assert [parcels.look(t)["state"] for t in tokens] == ["gone", "done", "done"]
-    parcels.keep = 0
-    assert parcels.start(make(1)) and [parcels.look(t)["state"] for t in tokens] == ["gone"] * 3
-    parcels.close()
+    assert [files.look(t)["state"] for t in tokens] == ["gone", "done", "done"]
+    files.keep_s = 0
+    assert files.start(make(1)) and [files.look(t)["state"] for t in tokens] == ["gone"] * 3
+    files.close()
 
 
-def test_parcels_that_fail_keep_nothing_and_too_many_are_refused(caplog):
+def test_files_that_fail_keep_nothing_and_too_many_are_refused(caplog):
     import threading
 
-    parcels, gate = FileJobs(), threading.Event()
+    files, gate = FileJobs(), threading.Event()
 
     def broken(folder, tell):
         (folder / "half").write_text("x")
         raise RuntimeError("secret /path")
 
-    end = wait(parcels, parcels.start(broken))
+    end = wait(files, files.start(broken))
     assert end["state"] == "failed" and "RuntimeError" in end["text"] and "secret" not in end["text"]
-    assert list(Path(parcels._home.name).iterdir()) == []
+    assert list(Path(files._home.name).iterdir()) == []
 
     def told(folder, tell):
         raise UserError("The moon is full.")
 
-    assert wait(parcels, parcels.start(told))["text"] == "The moon is full."
+    assert wait(files, files.start(told))["text"] == "The moon is full."
     for _ in range(12):
-        parcels.start(lambda folder, tell: gate.wait(30) and FileResult(""))
+        files.start(lambda folder, tell: gate.wait(30) and FileResult(""))
     with pytest.raises(FileJobError, match="already"):
-        parcels.start(told)
+        files.start(told)
     gate.set()
-    parcels.close()
+    files.close()
 
 
 # -- studies --------------------------------------------------------------------------------------------------------------
@@ -392,18 +392,18 @@ def studied(bench):
 def test_a_study_as_files_and_back(take, bench, studied, tmp_path, form):
     assert studied in [row[0] for row in take.studies(None)["rows"]]
     token = take.make({"what": form, "study": studied})["token"]
-    end = wait(take.parcels, token)
+    end = wait(take.file_jobs, token)
     assert end["state"] == "done" and end["name"] == "a-study" + form, end
-    path = take.parcels.file(token, end["name"])
+    path = take.file_jobs.file(token, end["name"])
     if form == ".json":
         told = json.loads(path.read_text(encoding="utf-8"))
         assert [c["lambda"] for c in told["cells"]] == [0, 0.5, 1] and told["cells"][0]["total"] == 8
         return
     with Store.open(tmp_path) as empty:
         other = type("Bench", (), {"store": empty, "pair": bench.pair})()
-        back = TakeawayHandlers(Room(other)).take_in(str(path))
+        back = TakeawayHandlers(OnePair(other)).take_in(str(path))
         assert "24 samples" in back["words"] and empty.study(back["study"]).origin == "imported"
-        again = TakeawayHandlers(Room(other)).take_in(str(path))  # never grows a study that is there
+        again = TakeawayHandlers(OnePair(other)).take_in(str(path))  # never grows a study that is there
         assert again["study"] == back["study"] + " (2)" and "24 of them were here already" in again["words"]
 
 
@@ -419,21 +419,22 @@ def test_what_is_no_study_is_refused(take, tmp_path, bench):
         told = take.take_in(str(tmp_path / name))
         assert told["error"] and said in told["error"]
     assert (
-        "takes no files" in TakeawayHandlers(Room(bench), Settings(upload=0)).take_in(str(tmp_path / "a.csv"))["error"]
+        "takes no files"
+        in TakeawayHandlers(OnePair(bench), Settings(upload=0)).take_in(str(tmp_path / "a.csv"))["error"]
     )
     (tmp_path / "big.csv").write_bytes(b"x" * 1_000_001)
     assert (
         "larger than 1 MB"
-        in TakeawayHandlers(Room(bench), Settings(upload=1)).take_in(str(tmp_path / "big.csv"))["error"]
+        in TakeawayHandlers(OnePair(bench), Settings(upload=1)).take_in(str(tmp_path / "big.csv"))["error"]
     )
-    end = wait(take.parcels, take.make({"what": ".csv", "study": "no such study"})["token"])
+    end = wait(take.file_jobs, take.make({"what": ".csv", "study": "no such study"})["token"])
     assert end["state"] == "failed" and "no such study" in end["text"]
 
 
 def test_a_scripted_page_without_store_and_weights_still_answers():
     from fake import FakeBench
 
-    take = TakeawayHandlers(Room(FakeBench()))
+    take = TakeawayHandlers(OnePair(FakeBench()))
     shown = take.recipe(wire(lam=0.4))
     assert shown["mergekit"] and "not at hand" in shown["checkpoint"]["why"] and "error" not in take.studies(None)
     assert take.imports() and "error" in take.take_in("x.csv")

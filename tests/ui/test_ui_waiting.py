@@ -2,7 +2,6 @@
 
 import threading
 import time
-from types import SimpleNamespace
 
 from fake import FakeBench
 
@@ -14,44 +13,19 @@ def request(token, **view):
     return {"token": token * 16, "kind": "here", "view": {"q": "How many?", "gold": "7", "lam": 1, **view}}
 
 
-def line(*tokens):
-    """A queue as Gradio holds it."""
-    events = [SimpleNamespace(data=SimpleNamespace(event_data={"token": t})) for t in tokens]
-    other = SimpleNamespace(queue=[SimpleNamespace(data=None)])
-    return SimpleNamespace(event_queue_per_concurrency_id={"a": other, "b": SimpleNamespace(queue=events)})
+def test_the_wait_for_a_turn():
+    assert run_queue.turn_wait(1, 3, 0.5) == {"what": "turn", "place": 2, "of": 3, "seconds": 4}
+    assert run_queue.turn_wait(0, 3, 0) == {"what": "turn", "place": 1, "of": 3, "seconds": None}
 
 
-def test_the_place_in_the_line_and_its_seconds():
-    queue = line("x", "y", "z")
-    assert run_queue.turn_in_gradio_queue(queue, "y", 0.5) == {"what": "turn", "place": 2, "of": 3, "seconds": 4}
-    assert run_queue.turn_in_gradio_queue(queue, "x", 0) == {"what": "turn", "place": 1, "of": 3, "seconds": None}
-    assert (
-        run_queue.turn_in_gradio_queue(queue, "w", 1) is None
-        and run_queue.turn_in_gradio_queue(SimpleNamespace(), "w", 1) is None
-    )
-
-
-def test_the_line_is_gradios_own():
-    """The names that `for_turn` reads exist in the Gradio that is installed."""
-    import gradio as gr
-    from gradio.data_classes import PredictBodyInternal
-
-    with gr.Blocks() as app:
-        gr.Button().click(lambda: None, None, None)
-    app.queue()
-    assert (
-        isinstance(app._queue.event_queue_per_concurrency_id, dict) and "event_data" in PredictBodyInternal.model_fields
-    )
-
-
-def test_a_pace_needs_a_few_ends_of_the_last_minute(monkeypatch):
+def test_throughput_needs_a_few_ends_of_the_last_minute(monkeypatch):
     now = [1000.0]
     monkeypatch.setattr(run_queue.time, "monotonic", lambda: now[0])
-    pace = run_queue.Throughput()
+    throughput = run_queue.Throughput()
     for seconds, want in ((0, 0), (10, 0), (10, 3 / 20), (20, 4 / 40), (55, 0)):
         now[0] += seconds
-        pace.ended()
-        assert pace.per_second() == want
+        throughput.ended()
+        assert throughput.per_second() == want
 
 
 def test_a_run_that_waits_for_a_slot_says_its_place_and_then_runs():
@@ -74,7 +48,7 @@ def test_a_run_that_waits_for_a_slot_says_its_place_and_then_runs():
         assert states[-1]["state"] == "done" and states[-1]["waits"] is None
     waits = [(s["waits"] is None, s["frames"]["1"]["state"]) for s in out["c"]]
     assert (False, "queued") in waits and (False, "running") not in waits
-    assert explore.pace.per_second() > 0
+    assert explore.throughput.per_second() > 0
 
 
 def test_a_run_stopped_while_it_waits_in_line_ends_when_its_turn_comes():

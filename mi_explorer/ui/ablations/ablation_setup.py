@@ -7,6 +7,7 @@ from mi_explorer.command_line import command_line, lambda_option
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies import ablations
+from mi_explorer.ui.access.settings import Settings
 
 ABOUT = {
     "layers": ("Layers", "Which third of the layers carries the thought? Outside the blended layers Instruct stays."),
@@ -64,14 +65,14 @@ def default_setup(kind: str) -> AblationSetup:
     return AblationSetup(kind, 0.4 if kind == "decoding" else 0.8, 60 if kind != "methods" else 40)
 
 
-def setup_for_pair(kind: str, pair: str, settings: Any, tasks: list[str]) -> AblationSetup:
+def setup_for_pair(kind: str, pair: str, settings: Settings, tasks: list[str]) -> AblationSetup:
     """The defaults for a pair: the embedded one has its own task and is terse, others need room to think."""
     usual = default_setup(kind)
     if pair == "mini":
         return usual
-    wanted = str(getattr(settings, "task", "") or "mini")
+    wanted = settings.task or "mini"
     task = next((t for t in ("gsm8k", "reasoning_gym") if t in tasks), wanted) if wanted == "mini" else wanted
-    return replace(usual, questions=30, samples=1, task=task, cap=min(4096, int(getattr(settings, "tokens", 4096))))
+    return replace(usual, questions=30, samples=1, task=task, cap=min(4096, settings.tokens))
 
 
 def ablation_command(pair: str, setup: AblationSetup) -> str:
@@ -79,10 +80,3 @@ def ablation_command(pair: str, setup: AblationSetup) -> str:
     at = [] if setup.kind == "methods" else [lambda_option([setup.lam])]
     size = ["--questions", str(setup.questions), "--samples", str(setup.samples), "--cap", str(setup.cap)]
     return command_line("ablate", setup.kind, "--pair", pair, "--task", setup.task, *at, *size)
-
-
-def offered_tasks(guard: Any) -> list[str]:
-    """The tasks by name that this page may ask."""
-    from mi_explorer.tasks.registry import names, needs_hub
-
-    return [name for name in names() if guard.hub or not needs_hub(name)]

@@ -24,7 +24,8 @@ from mi_explorer.ui.ablations import ablation_rows as lines
 from mi_explorer.ui.ablations import ablations_figures
 from mi_explorer.ui.ablations.ablation_setup import ABOUT, AblationError, AblationSetup, ablation_command
 from mi_explorer.ui.ablations.workbenches import BackboneBenches
-from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, MAX_BACKGROUND_SAMPLES
+from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
+from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.study_library import StudyLibrary, study_label
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ NOTHING = "Nothing of this kind is measured in this study yet. Run it; until the
 class AblationHandlers:
     """The handlers of one page. `folder` holds the precomputed studies (default: those of the checkout)."""
 
-    def __init__(self, page: Any, folder: Path | None = None) -> None:
+    def __init__(self, page: PageContext, folder: Path | None = None) -> None:
         self.page = page
         self.library = StudyLibrary(lambda: page.bench().store, folder)
         self._starting = threading.Lock()
@@ -46,7 +47,7 @@ class AblationHandlers:
 
         bench = self.page.bench(pair)
         name = bench.pair.name
-        task = self.page.pairs.guard.task(setup.task)
+        task = self.page.pairs.access.task(setup.task)
         items = items_of(load_task(task, setup.questions, 0))
         recipe, decoding = Recipe(name, lam=setup.lam), Decoding(cap=setup.cap)
         cells: Sequence[Cell]
@@ -78,17 +79,14 @@ class AblationHandlers:
     def estimate(self, pair: str, setup: AblationSetup) -> str:
         """What a run would cost, in words: samples, tokens, time."""
         plan, items = self.plan(pair, setup)
-        if why := self._too_large(plan):
-            return why
-        told = cost_estimate.page_cost(plan, items, self.page.bench(pair), self.library, self.page.jobs).text
-        return f"{len(plan.cells)} blends × {len(items)} questions × {plan.samples} samples = {told}"
+        self._check_size(plan)
+        cost = cost_estimate.page_cost(plan, items, self.page.bench(pair), self.library, self.page.jobs).text
+        return f"{len(plan.cells)} blends × {len(items)} questions × {plan.samples} samples = {cost}"
 
-    def _too_large(self, plan: Plan) -> str:
-        """Why a page that is open to the network does not run this; "" if it does."""
-        size = len(plan.cells) * plan.questions * plan.samples
-        if not getattr(self.page.settings, "open", False) or size <= MAX_BACKGROUND_SAMPLES:
-            return ""
-        return f"{size:,} samples are more than this page runs at a time ({MAX_BACKGROUND_SAMPLES:,}). On the command line: {plan.command}"
+    def _check_size(self, plan: Plan) -> None:
+        """Raise `LimitError` for more than a page that is open to the network runs."""
+        if self.page.settings.open:
+            check_sample_count(len(plan.cells) * plan.questions * plan.samples, plan.command)
 
     # -- running -----------------------------------------------------------------------------------------------------
     def start(self, pair: str, setup: AblationSetup) -> str:
@@ -97,8 +95,7 @@ class AblationHandlers:
         if not hasattr(bench, "asker"):
             raise AblationError("This page serves a scripted pair; there is nothing to measure.")
         plan, items = self.plan(pair, setup)
-        if why := self._too_large(plan):
-            raise AblationError(why)
+        self._check_size(plan)
         self.page.explore(pair).limits.check(plan.cells[0].decoding)
         for cell in plan.cells:
             if cell.recipe.pair == bench.pair.name:

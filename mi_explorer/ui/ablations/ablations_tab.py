@@ -9,11 +9,12 @@ import gradio as gr
 
 from mi_explorer.errors import UserError
 from mi_explorer.ui import plotly_component
-from mi_explorer.ui.ablations import ablation_rows as lines
 from mi_explorer.ui.ablations import ablation_setup, ablations_handlers
+from mi_explorer.ui.ablations.ablation_rows import BESIDE
+from mi_explorer.ui.components import QUIET, script_component
 from mi_explorer.ui.context import PageContext
 
-QUIET_EVENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 20}
+EVENT = {**QUIET, "concurrency_limit": 20}
 # Names in quotes are the component's events for Gradio.
 BOARD_SCRIPT = "MI.ablation(element, { trigger, props, watch }); /* events: 'begin' */"
 POLL_INTERVAL_S = 1.5  # seconds between two looks at a run
@@ -21,9 +22,9 @@ POLL_INTERVAL_S = 1.5  # seconds between two looks at a run
 
 def build_ablations_tab(page: PageContext) -> None:
     """Build the tab inside the current Gradio context."""
-    does = ablations_handlers.AblationHandlers(page)
+    handlers = ablations_handlers.AblationHandlers(page)
     names = [(title, kind) for kind, (title, _) in ablation_setup.ABOUT.items()]
-    asked = ablation_setup.offered_tasks(page.pairs.guard)
+    tasks = page.pairs.access.offered_tasks()
     first = ablation_setup.default_setup("layers")
     kind = gr.Radio(names, value="layers", show_label=False, container=False, elem_id="ablation-kind")
     with gr.Row(equal_height=True):
@@ -34,7 +35,7 @@ def build_ablations_tab(page: PageContext) -> None:
         samples = gr.Number(
             first.samples, label="Samples of each", precision=0, minimum=1, min_width=110, elem_id="ablation-samples"
         )
-        task = gr.Dropdown(asked, value="mini", label="Task", min_width=140, elem_id="ablation-task")
+        task = gr.Dropdown(tasks, value="mini", label="Task", min_width=140, elem_id="ablation-task")
         cap = gr.Number(first.cap, label="Token limit", precision=0, minimum=1, min_width=110, elem_id="ablation-cap")
         run = gr.Button("Run", variant="primary", min_width=120, elem_id="ablation-run")
         stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="ablation-stop")
@@ -43,19 +44,9 @@ def build_ablations_tab(page: PageContext) -> None:
     )
     with gr.Row():
         study = gr.Dropdown([], label="Shown", scale=3, elem_id="ablation-study")
-        beside = gr.Dropdown(
-            list(lines.BESIDE["layers"]), label="Published beside it", scale=2, elem_id="ablation-beside"
-        )
+        beside = gr.Dropdown(list(BESIDE["layers"]), label="Published beside it", scale=2, elem_id="ablation-beside")
     chart = plotly_component.figure_component("An ablation, ours beside the published", 430, elem_id="ablation-figure")
-    board = gr.HTML(
-        value=None,
-        html_template="<div></div>",
-        js_on_load=BOARD_SCRIPT,
-        apply_default_css=False,
-        padding=False,
-        elem_id="ablation-board",
-        content="",
-    )
+    board = script_component(BOARD_SCRIPT, "ablation-board", content="")
     timer = gr.Timer(POLL_INTERVAL_S, active=False)
     size = [kind, lam, questions, samples, task, cap]
     drawn = [chart, board, stop, timer]
@@ -71,53 +62,50 @@ def build_ablations_tab(page: PageContext) -> None:
 
     def price(pair: str, *values: Any) -> str:
         try:
-            return does.estimate(pair, ablation_setup.AblationSetup.of(*values))
+            return handlers.estimate(pair, ablation_setup.AblationSetup.of(*values))
         except UserError as error:
             return str(error)
 
     def open_kind(pair: str, which: str) -> list[Any]:
-        usual = ablation_setup.setup_for_pair(which, page.bench(pair).pair.name, page.settings, asked)
+        usual = ablation_setup.setup_for_pair(which, page.bench(pair).pair.name, page.settings, tasks)
         values = (which, usual.lam, usual.questions, usual.samples, usual.task, usual.cap)
-        chosen, papers = does.first(which, pair), list(lines.BESIDE[which])
+        chosen, papers = handlers.first(which, pair), list(BESIDE[which])
         return [
             gr.Number(usual.lam, visible=which != "methods"), usual.questions, usual.samples, usual.task, usual.cap, price(pair, *values),
-            gr.Dropdown(does.choices(which, pair), value=chosen), gr.Dropdown(papers, value=papers[0]), *updates(does.show(which, chosen, papers[0])),
+            gr.Dropdown(handlers.choices(which, pair), value=chosen), gr.Dropdown(papers, value=papers[0]), *updates(handlers.show(which, chosen, papers[0])),
         ]  # fmt: skip
 
-    def begin(pair: str, which: str, *values: Any) -> list[Any]:
-        return open_kind(pair, which)
-
     def show(which: str, name: str, paper: str) -> list[Any]:
-        return updates(does.show(which, name or "", paper))
+        return updates(handlers.show(which, name or "", paper))
 
     def go(pair: str, paper: str, name: str, *values: Any) -> list[Any]:
         which = values[0]
         try:
-            name = does.start(pair, ablation_setup.AblationSetup.of(*values))
+            name = handlers.start(pair, ablation_setup.AblationSetup.of(*values))
         except UserError as error:
-            return [gr.skip(), *updates(does.show(which, name or "", paper, error=str(error)))]
-        return [gr.Dropdown(does.choices(which, pair), value=name), *updates(does.show(which, name, paper))]
+            return [gr.skip(), *updates(handlers.show(which, name or "", paper, error=str(error)))]
+        return [gr.Dropdown(handlers.choices(which, pair), value=name), *updates(handlers.show(which, name, paper))]
 
     def halt(name: str) -> None:
-        does.stop(name or "")
+        handlers.stop(name or "")
 
     def tick(pair: str, which: str, name: str, paper: str) -> list[Any]:
-        found = does.show(which, name or "", paper)
-        ended = gr.skip() if found["running"] else gr.Dropdown(does.choices(which, pair), value=name)
+        found = handlers.show(which, name or "", paper)
+        ended = gr.skip() if found["running"] else gr.Dropdown(handlers.choices(which, pair), value=name)
         return [ended, *updates(found)]
 
     opened = [lam, questions, samples, task, cap, cost, study, beside, *drawn]
-    board.begin(begin, [page.pair, *size], opened, **QUIET_EVENT)
-    kind.input(open_kind, [page.pair, kind], opened, **QUIET_EVENT)
+    board.begin(open_kind, [page.pair, kind], opened, **EVENT)
+    kind.input(open_kind, [page.pair, kind], opened, **EVENT)
     gr.on(
         [x.input for x in (lam, questions, samples, task, cap)],
         price,
         [page.pair, *size],
         cost,
         trigger_mode="always_last",
-        **QUIET_EVENT,
+        **EVENT,
     )
-    gr.on([study.input, beside.input], show, [kind, study, beside], drawn, **QUIET_EVENT)
-    run.click(go, [page.pair, beside, study, *size], [study, *drawn], **QUIET_EVENT)
-    stop.click(halt, study, None, **QUIET_EVENT)
-    timer.tick(tick, [page.pair, kind, study, beside], [study, *drawn], trigger_mode="once", **QUIET_EVENT)
+    gr.on([study.input, beside.input], show, [kind, study, beside], drawn, **EVENT)
+    run.click(go, [page.pair, beside, study, *size], [study, *drawn], **EVENT)
+    stop.click(halt, study, None, **EVENT)
+    timer.tick(tick, [page.pair, kind, study, beside], [study, *drawn], trigger_mode="once", **EVENT)

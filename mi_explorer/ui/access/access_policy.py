@@ -1,7 +1,7 @@
 """What a name from outside may reach: pairs, hub, folders. The one place that turns a visitor's text into a path.
 
 A path is judged by where it really lies, links followed, before anything looks whether it exists: an answer tells nothing
-about files outside. Whoever runs the command line or the library needs no guard; pages and endpoints hold one.
+about files outside. Pages and endpoints hold a policy; the command line and the library need none.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import HUB_ID, Pair, get_pair, list_pairs
 from mi_explorer.paths import ASSETS
-from mi_explorer.tasks.registry import needs_hub
+from mi_explorer.tasks.registry import names, needs_hub
 
 ANYWHERE = "*"
 PAIR_POLICIES = (
@@ -33,14 +33,14 @@ class AccessError(UserError):
 class AccessPolicy:
     """What visitors may name. `pairs`: a policy, or names of presets with commas; `folders`: `("*",)` is anywhere.
 
-    `first` is the pair that the page started with and `asked` its task: the operator chose them, so they are always allowed.
+    `first_pair` and `first_task` are what the page started with: the operator chose them, so they are always allowed.
     """
 
     pairs: str = "any"
     hub: bool = True
     folders: tuple[str, ...] = (ANYWHERE,)
-    first: str = ""
-    asked: str = ""
+    first_pair: str = ""
+    first_task: str = ""
 
     @property
     def policy(self) -> str:
@@ -48,20 +48,24 @@ class AccessPolicy:
         return self.pairs if self.pairs in PAIR_POLICIES else "presets"
 
     def offered(self) -> tuple[Pair, ...]:
-        """The presets that visitors may choose, `first` left out."""
+        """The presets that visitors may choose, `first_pair` left out."""
         if self.pairs == "fixed":
             return ()
         names = None if self.pairs in PAIR_POLICIES else set(self.pairs.split(","))
         return tuple(
             p
             for p in list_pairs()
-            if p.name != self.first and (names is None or p.name in names) and (self.hub or p.local)
+            if p.name != self.first_pair and (names is None or p.name in names) and (self.hub or p.local)
         )
+
+    def offered_tasks(self) -> list[str]:
+        """The known tasks that visitors may ask."""
+        return [name for name in names() if self.hub or not needs_hub(name)]
 
     def pair(self, spec: object) -> Pair:
         """The pair of a visitor's name or spec. Raises `UserError` for one that may not be opened or cannot be meant."""
         text = str(spec).strip()[:1000]
-        if text == self.first:
+        if text == self.first_pair:
             return get_pair(text)
         if self.policy != "any" and text not in {p.name for p in self.offered()}:
             allowed = {"fixed": "only the loaded pair", "presets": "presets only"}[self.policy]
@@ -87,7 +91,7 @@ class AccessPolicy:
     def task(self, name: object) -> str:
         """A task's name that visitors may give: files only from allowed folders, hub data only where the hub is allowed."""
         text = str(name).strip()
-        if text and text == self.asked:
+        if text and text == self.first_task:
             return text
         head, at, tail = text.partition("@")
         if at:

@@ -1,7 +1,7 @@
 """How much one visitor may have going: runs at a time, by browser tab and by network address, and tokens per response.
 
-A visitor over the limit is told so at once; nobody else notices. Counting is by what has been let in and not yet let go, so
-a closed tab, a failure and a normal end all give the place back.
+Whoever asks for more than that gets a sentence at once, and nobody else notices. A run counts from its start until it is over,
+however it ends.
 """
 
 import threading
@@ -14,11 +14,10 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
 
-MAX_BACKGROUND_SAMPLES = (
-    5_000  # samples of one sweep or ablation on a page that is open to the network; more belong to the command line
-)
-MAX_WAITING_REQUESTS = 24  # requests of one visitor that may wait for a turn, whatever they are
-MAX_BACKGROUND_RUNS = 2  # such runs that it keeps going at a time
+# On a page that is open to the network; more belong to the command line.
+MAX_BACKGROUND_SAMPLES = 5_000  # of one sweep or ablation
+MAX_BACKGROUND_RUNS = 2  # sweeps at a time, and as many ablations
+MAX_WAITING_REQUESTS = 24  # of one visitor, whatever they are
 
 
 class LimitError(UserError):
@@ -39,43 +38,52 @@ def visitor_of(request: Any, session: Any = None) -> Visitor:
     return Visitor(str(known or "")[:64], str(getattr(getattr(request, "client", None), "host", None) or ""))
 
 
+def check_sample_count(samples: int, command: str = "") -> None:
+    """Raise `LimitError` for a background run that is too large for a page open to the network. `command` makes it in a terminal."""
+    if samples > MAX_BACKGROUND_SAMPLES:
+        where = f": {command}" if command else ", where they can be resumed."
+        raise LimitError(
+            f"{samples:,} samples were asked for; this page makes at most {MAX_BACKGROUND_SAMPLES:,} at a time. "
+            f"Larger runs are made on the command line{where}"
+        )
+
+
 class Limits:
     """The limits of one page. `runs` per visitor, `address_runs` per address (0: no limit), `tokens` per response."""
 
     def __init__(self, runs: int = 1000, address_runs: int = 0, tokens: int = 1_000_000) -> None:
         self.runs, self.address_runs, self.tokens = runs, address_runs, tokens
-        self._held: Counter[tuple[str, str]] = Counter()
+        self._going: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
     def run(self, who: Visitor | None) -> Iterator[None]:
-        """One place for a run, given back at the end. Raises `LimitError` when the visitor holds all of theirs."""
-        self.take(who)
+        """Count a run while it goes on. Raises `LimitError` when the visitor has as many as allowed."""
+        keys = [] if who is None else [("session", who.session), ("address", who.address)]
+        keys = [key for key in keys if key[1]]
+        with self._lock:
+            for key in keys:
+                limit = self.runs if key[0] == "session" else self.address_runs
+                if limit and self._going[key] >= limit:
+                    whose = "of yours" if key[0] == "session" else "from your network address"
+                    raise LimitError(
+                        f"{limit} run{'s' if limit > 1 else ''} {whose} {'are' if limit > 1 else 'is'} going on already, which is "
+                        "all that this page gives to one visitor. Wait for one to end, or stop it."
+                    )
+            self._going.update(keys)
         try:
             yield
         finally:
-            self.give(who)
+            with self._lock:
+                self._going.subtract(keys)
+                self._going = +self._going
 
-    def take(self, who: Visitor | None) -> None:
-        """Take a place (`give` it back yourself); for work that outlives the call."""
+    def going(self, who: Visitor) -> int:
+        """How many runs of this visitor's tab go on."""
         with self._lock:
-            for key, most in self._keys(who):
-                if most and self._held[key] >= most:
-                    whose = "from your network address" if key[0] == "address" else "of yours"
-                    raise LimitError(f"{most} run{'s' if most > 1 else ''} {whose} {'are' if most > 1 else 'is'} going on already, which is all that "
-                                     "this page gives to one visitor. Wait for one to end, or stop it.")  # fmt: skip
-            for key, _ in self._keys(who):
-                self._held[key] += 1
+            return self._going["session", who.session]
 
-    def give(self, who: Visitor | None) -> None:
-        """Give a place back."""
-        with self._lock:
-            for key, _ in self._keys(who):
-                self._held[key] -= 1
-                if self._held[key] <= 0:
-                    del self._held[key]
-
-    def waiting(self, who: Visitor, others: Iterable[Visitor]) -> None:
+    def check_waiting(self, who: Visitor, others: Iterable[Visitor]) -> None:
         """Raise `LimitError` when too many of those who wait for a turn are this visitor."""
         others = list(others)
         mine = sum(other.session == who.session for other in others) if who.session else 0
@@ -83,20 +91,9 @@ class Limits:
         if mine >= MAX_WAITING_REQUESTS or near >= max(MAX_WAITING_REQUESTS, self.address_runs):
             raise LimitError("Many requests of yours are waiting already. Try again when they are done.")
 
-    def held(self, who: Visitor) -> int:
-        """How many places this visitor's tab holds."""
-        with self._lock:
-            return self._held["session", who.session]
-
     def check(self, decoding: Decoding) -> None:
         """Raise `LimitError` for a response that may become longer than allowed."""
         if decoding.cap > self.tokens:
             raise LimitError(
                 f"A token limit of {decoding.cap:,} was asked for; this page allows at most {self.tokens:,}. Set it lower."
             )
-
-    def _keys(self, who: Visitor | None) -> list[tuple[tuple[str, str], int]]:
-        if who is None:
-            return []
-        keys = [(("session", who.session), self.runs), (("address", who.address), self.address_runs)]
-        return [(key, most) for key, most in keys if key[1]]

@@ -1,4 +1,4 @@
-"""The gate in front of the page: who may ask, how much, and which headers every answer carries. Plain ASGI, no buffering.
+"""In front of the page: who may ask, how much, and which headers every answer carries. Plain ASGI, no buffering.
 
 On the loopback address only a loopback name (or one that the operator adds) is answered, and a foreign origin may not post:
 a page on the web cannot use a visitor's browser to reach this one. Bodies have a limit before anything reads them.
@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mi_explorer.ui.access.access_policy import ANYWHERE
-from mi_explorer.ui.access.limits import LimitError, Limits, visitor_of
+from mi_explorer.ui.access.limits import Limits
 from mi_explorer.ui.access.settings import LOOPBACK, Settings
+from mi_explorer.ui.gradio_patches import limit_waiting_requests, request_fault
 
 log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 4_000_000  # bytes of a request that is no upload: a question, a recipe, a run's state
@@ -69,27 +70,11 @@ class AccessMiddleware:
                 }
             await send(message)
 
-        given = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
-        refused = self._refused(scope, given)
-        if refused:
+        address = (scope.get("client") or ("",))[0]
+        calls_server = self._counts_call(scope)
+        if refusal := self._refusal(scope, address):
             await discard_body(receive)
-            await send_text(out, *refused)
-            return
-        host = (scope.get("client") or ("",))[0]
-        if (
-            self.settings.auth
-            and scope["method"] == "POST"
-            and scope["path"].rstrip("/").endswith("/login")
-            and self._guesses(host)
-        ):
-            await discard_body(receive)
-            await send_text(out, 429, "Too many passwords came from your network address. Try again in a minute.")
-            return
-        counts = scope["path"].rstrip("/").endswith("/component_server") and self.settings.address_runs > 0
-        if counts and self.calls[host] >= MAX_CALLS_PER_ADDRESS:
-            await send_text(
-                out, 429, "Many requests from your network address are being answered already. Try again in a moment."
-            )
+            await send_text(out, *refusal)
             return
         limit, seen = self._limit(scope), 0
 
@@ -101,7 +86,7 @@ class AccessMiddleware:
                 raise _TooLarge
             return message
 
-        self.calls[host] += counts
+        self.calls[address] += calls_server
         try:
             await self.app(scope, counted, out)
         except _TooLarge:
@@ -111,29 +96,33 @@ class AccessMiddleware:
         except Exception as error:
             if started:
                 raise
-            if type(error).__name__ == "FnIndexInferError":  # Gradio's own, for an endpoint that is none
-                await send_text(out, 404, "There is no such endpoint.")
-                return
-            log.exception("A request failed")
-            await send_text(out, 500, "Something broke on the server.")
+            fault = request_fault(error)
+            if fault is None:
+                log.exception("A request failed")
+            await send_text(out, *(fault or (500, "Something broke on the server.")))
         finally:
-            self.calls[host] -= counts
-            if not self.calls[host]:
-                del self.calls[host]
+            self.calls[address] -= calls_server
+            if not self.calls[address]:
+                del self.calls[address]
 
-    def _guesses(self, host: str) -> bool:
+    def _counts_call(self, scope: Scope) -> bool:
+        """Whether this request calls a server function on a page where addresses are limited."""
+        return self.settings.address_runs > 0 and scope["path"].rstrip("/").endswith("/component_server")
+
+    def _too_many_passwords(self, address: str) -> bool:
         """Note that a password comes from this address; whether it sends more of them than somebody who mistypes."""
         now = time.monotonic()
         if len(self.attempts) > 10_000:
             self.attempts = {h: sent for h, sent in self.attempts.items() if sent[-1] > now - PASSWORD_WINDOW_S}
-        sent = self.attempts.setdefault(host, deque(maxlen=MAX_PASSWORDS))
+        sent = self.attempts.setdefault(address, deque(maxlen=MAX_PASSWORDS))
         if len(sent) == MAX_PASSWORDS and sent[0] > now - PASSWORD_WINDOW_S:
             return True
         sent.append(now)
         return False
 
-    def _refused(self, scope: Scope, given: dict[bytes, str]) -> tuple[int, str] | None:
-        """Status and words of a request that is not let in; None lets it in."""
+    def _refusal(self, scope: Scope, address: str) -> tuple[int, str] | None:
+        """Status and sentence of a request that is not let in; None lets it in."""
+        given = {name.lower(): value.decode("latin-1") for name, value in scope.get("headers", [])}
         if not self.settings.open and ANYWHERE not in self.settings.hosts:
             known = {*LOOPBACK, "[::1]", *self.settings.hosts}
             if host_name(given.get(b"host", "")) not in known:
@@ -142,7 +131,7 @@ class AccessMiddleware:
                     "This page answers on its loopback address only. Its operator can name other hosts with --hosts.",
                 )
             origin, reads = given.get(b"origin"), scope["method"] in ("GET", "HEAD", "OPTIONS")
-            if origin is not None and not reads and (urlsplit(origin).hostname or "") not in known:
+            if origin is not None and not reads and origin_host(origin) not in known:
                 return 403, "A page of another origin may not use this one."
         limit = self._limit(scope)
         if limit == 0:
@@ -152,6 +141,11 @@ class AccessMiddleware:
             return 400, "The length of the request is not a number."
         if int(length[:20]) > limit:
             return 413, f"This request is larger than {limit:,} bytes."
+        login = scope["method"] == "POST" and scope["path"].rstrip("/").endswith("/login")
+        if self.settings.auth and login and self._too_many_passwords(address):
+            return 429, "Too many passwords came from your network address. Try again in a minute."
+        if self._counts_call(scope) and self.calls[address] >= MAX_CALLS_PER_ADDRESS:
+            return 429, "Many requests from your network address are being answered already. Try again in a moment."
         return None
 
     def _limit(self, scope: Scope) -> int:
@@ -165,6 +159,14 @@ def host_name(host: str) -> str:
     """The host name of a Host header, without its port."""
     host = host.strip().lower()
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+def origin_host(origin: str) -> str:
+    """The host name of an Origin header; "" where it names none."""
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
 
 
 def security_headers(settings: Settings) -> dict[str, str]:
@@ -205,33 +207,11 @@ async def send_text(send: Send, status: int, words: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def limit_waiting_requests(queue: Any, limits: Limits) -> None:
-    """Let Gradio's queue take only so many waiting requests of one visitor, so that nobody can fill it alone.
-
-    `queue` is the queue of a `gr.Blocks`: its `push` is asked first whether this visitor has too many there.
-    """
-    push = queue.push
-
-    @functools.wraps(push)
-    async def guarded(body: Any, request: Any, username: str | None) -> Any:
-        there = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
-        try:
-            limits.waiting(
-                visitor_of(request, body.session_hash),
-                [visitor_of(event.request, event.session_hash) for event in there],
-            )
-        except LimitError as error:
-            return False, str(error), "error"
-        return await push(body=body, request=request, username=username)
-
-    queue.push = guarded
-
-
 def launch_options(app: Any, settings: Settings, limits: Limits) -> dict[str, Any]:
     """What `launch` needs for these settings; also puts the limits on the queue of `app` (a `gr.Blocks` after `.queue()`)."""
     from starlette.middleware import Middleware
 
-    limit_waiting_requests(app._queue, limits)
+    limit_waiting_requests(app, limits)
     users = dict(settings.auth)
     return {
         "app_kwargs": {"middleware": [Middleware(AccessMiddleware, settings=settings)]},

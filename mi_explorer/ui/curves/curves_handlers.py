@@ -14,10 +14,12 @@ from mi_explorer.errors import UserError
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.ui import plotly_component
+from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import compare, curve_sentences, point_samples
 from mi_explorer.ui.curves import curves_figures as figures
 from mi_explorer.ui.curves.curve import Curve, of_summary, overlay, overlays
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
+from mi_explorer.ui.handler_errors import errors_as_dict
 from mi_explorer.ui.open_pairs import OpenPairs
 from mi_explorer.ui.study_library import StudyLibrary, study_label
 
@@ -28,9 +30,11 @@ MAX_SHOWN = 6  # studies and overlays at a time
 class CurvesHandlers:
     """The handlers of one page. `folder` holds the precomputed studies (default: those of the checkout)."""
 
-    def __init__(self, pairs: OpenPairs, jobs: Jobs, settings: Any = None, folder: Path | None = None) -> None:
-        self.pairs, self.jobs, self.settings = pairs, jobs, settings
-        self.library = StudyLibrary(lambda: pairs.at("")[0].bench.store, folder)
+    def __init__(
+        self, pairs: OpenPairs, jobs: Jobs, settings: Settings | None = None, folder: Path | None = None
+    ) -> None:
+        self.pairs, self.jobs = pairs, jobs
+        self.library = StudyLibrary(lambda: pairs.at("").bench.store, folder)
         self.runs = SweepRuns(pairs, jobs, self.library, settings)
 
     # -- studies -----------------------------------------------------------------------------------------------------
@@ -67,30 +71,30 @@ class CurvesHandlers:
         """Everything that these studies and overlays show: `multiples`, `pareto` and `difference` as figures' content ("" without
         data), `bar` as JSON text (names, lines about each curve, budget sentences, messages), `budget` as it was used.
         """
-        said = list(messages)
+        messages = list(messages)
         shown: list[Curve] = []
         claims: dict[str, str] = {}
         for name in list(names or ())[:MAX_SHOWN]:
             try:
                 summary = self.library.summary(name)
             except UserError as error:
-                said.append(str(error))
+                messages.append(str(error))
                 continue
             shown += of_summary(summary)
             claims[name] = summary.sentence
             if not summary.cells:
-                said.append(f"“{name}” has no samples yet.")
+                messages.append(f"“{name}” has no samples yet.")
         own = list(shown)
         for name in list(published or ())[:MAX_SHOWN]:
             try:
                 shown.append(overlay(name))
             except UserError as error:
-                said.append(str(error))
+                messages.append(str(error))
         if figures.needs_relative_tokens(shown) and any(c.full is None for c in shown):
             missing = ", ".join(c.name for c in shown if c.full is None)
-            said.append(f"Tokens are shown relative to λ = 1, which was not measured for {missing}.")
+            messages.append(f"Tokens are shown relative to λ = 1, which was not measured for {missing}.")
         apart = self._apart(own)
-        said += [d.message for d in apart if d.message]
+        messages += [d.message for d in apart if d.message]
         drawn = compare.difference_figure(apart)
         limit = _amount(budget)
         if limit is None and own:
@@ -106,7 +110,7 @@ class CurvesHandlers:
                     "overlays": list(published or ()),
                     "lines": [_line(c, claims) for c in shown],
                     "budget": [curve_sentences.budget_sentence(c, limit) for c in own] if limit is not None else [],
-                    "messages": said,
+                    "messages": messages,
                     "stamp": time.time(),  # an answer that says the same is an answer too
                 },
                 ensure_ascii=False,
@@ -133,44 +137,38 @@ class CurvesHandlers:
         except UserError:
             return []
 
-    def act(self, name: str, *args: Any) -> tuple[Any, str]:
-        """Do what a button asks (a method of `Runs`): its result, or None and what went wrong."""
+    def act(self, action: str, *args: Any) -> tuple[Any, str]:
+        """Do what a button asks (a method of `SweepRuns`): its result, or None and what went wrong."""
         try:
-            return getattr(self.runs, name)(*args), ""
+            return getattr(self.runs, action)(*args), ""
         except UserError as error:
             return None, str(error)
         except Exception as error:
-            log.exception("%s failed", name)
+            log.exception("%s failed", action)
             return None, f"Something broke on the server ({type(error).__name__}). What was finished is saved."
 
-    # -- samples -----------------------------------------------------------------------------------------------------
-    def samples(self, asked: Any) -> dict[str, Any]:
-        """A page of the samples of a point (see `point_samples.listing`), or `{"error"}`. `asked` names `study` and `cell`."""
-        try:
-            if not isinstance(asked, Mapping):
-                raise UserError("This request names no point.")
-            with self.library.open(str(asked.get("study"))) as (store, info):
-                return point_samples.sample_listing(store, info, asked)
-        except UserError as error:
-            return {"error": str(error)}
-        except Exception as error:
-            log.exception("Samples could not be listed")
-            return {"error": f"The samples could not be read ({type(error).__name__})."}
+    def steer_run(self, action: str, asked: Any) -> str:
+        """Stop or resume the run of a request (`study`, `owner`); "" or what went wrong."""
+        asked = asked if isinstance(asked, dict) else {}
+        return self.act(action, str(asked.get("study") or ""), str(asked.get("owner") or ""))[1]
 
+    # -- samples -----------------------------------------------------------------------------------------------------
+    @errors_as_dict
+    def samples(self, asked: Any) -> dict[str, Any]:
+        """A page of the samples of a point (see `sample_listing`), or `{"error"}`. `asked` names `study` and `cell`."""
+        if not isinstance(asked, Mapping):
+            raise UserError("This request names no point.")
+        with self.library.open(str(asked.get("study"))) as (store, info):
+            return point_samples.sample_listing(store, info, asked)
+
+    @errors_as_dict
     def sample(self, asked: Any) -> dict[str, Any]:
         """What Explore opens of a stored sample (`study`, `key`), or `{"error"}`."""
-        try:
-            if not isinstance(asked, Mapping):
-                raise UserError("This request names no sample.")
-            name = str(asked.get("study"))
-            with self.library.open(name) as (store, info):
-                explore = self.pairs.at(info.plan.pairs[0])[0]
-                return explore.sample(name, str(asked.get("key")), store)
-        except UserError as error:
-            return {"error": str(error)}
-        except Exception as error:
-            log.exception("A sample could not be opened")
-            return {"error": f"The sample could not be opened ({type(error).__name__})."}
+        if not isinstance(asked, Mapping):
+            raise UserError("This request names no sample.")
+        name = str(asked.get("study"))
+        with self.library.open(name) as (store, info):
+            return self.pairs.at(info.plan.pairs[0]).explore.sample(name, str(asked.get("key")), store)
 
 
 def _line(c: Curve, claims: Mapping[str, str]) -> dict[str, Any]:

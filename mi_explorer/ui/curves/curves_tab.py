@@ -5,16 +5,19 @@ by assets/web/curves_samples.js. Both show text through text nodes only.
 """
 
 import json
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from mi_explorer.ui import plotly_component
+from mi_explorer.ui.components import QUIET, script_component
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves import curve, sweep_form
 from mi_explorer.ui.curves.curves_handlers import MAX_SHOWN, CurvesHandlers
+from mi_explorer.ui.gradio_patches import event_payload
 
-QUIET_EVENT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+HOST: dict[str, Any] = {"elem_classes": "mi-figure-host", "content": ""}
 BAR_SCRIPT = "MI.curves(element, { trigger, props, server, watch }); /* events: 'opened', 'refresh', 'look' */"
 SAMPLES_SCRIPT = "MI.curveSamples(element, { props, server, watch });"
 
@@ -33,10 +36,10 @@ def build_curves_tab(page: PageContext) -> None:
         return handlers.stands(asked)
 
     def stop_run(asked: Any) -> str:
-        return handlers.act("stop", str(asked["study"]), str(asked["owner"]))[1]
+        return handlers.steer_run("stop", asked)
 
     def resume_run(asked: Any) -> str:
-        return handlers.act("resume", str(asked["study"]), str(asked["owner"]))[1]
+        return handlers.steer_run("resume", asked)
 
     owner = gr.State("")
     with gr.Row(equal_height=True):
@@ -54,7 +57,7 @@ def build_curves_tab(page: PageContext) -> None:
         budget = gr.Number(
             None, label="Best λ within … tokens", minimum=0, scale=1, min_width=200, elem_id="curves-budget"
         )
-    bar = _own("curves-bar", BAR_SCRIPT, [stands, stop_run, resume_run])
+    bar = script_component(BAR_SCRIPT, "curves-bar", [stands, stop_run, resume_run], **HOST)
     setup = sweep_form.sweep_fields(page, handlers)
     manage = sweep_form.study_fields()
     with gr.Row():
@@ -64,7 +67,7 @@ def build_curves_tab(page: PageContext) -> None:
             )
         with gr.Column(scale=2, min_width=340):
             pareto = plotly_component.figure_component("Accuracy against tokens", 430, elem_id="curves-pareto")
-            samples = _own("curves-samples", SAMPLES_SCRIPT, [list_samples, open_sample])
+            samples = script_component(SAMPLES_SCRIPT, "curves-samples", [list_samples, open_sample], **HOST)
             difference = plotly_component.figure_component(
                 "Differences between curves, paired by question", 480, elem_id="curves-difference"
             )
@@ -89,15 +92,15 @@ def build_curves_tab(page: PageContext) -> None:
         ]
 
     def opened(event: gr.EventData, pair: str) -> list[Any]:
-        asked = event._data if isinstance(event._data, dict) else {}
+        asked = event_payload(event)
         names, published, messages = handlers.opening(_texts(asked.get("studies")), _texts(asked.get("overlays")), pair)
         return [str(asked.get("owner") or "")[:64], *whole(names, published, messages)]
 
     def look(event: gr.EventData, published: list[str]) -> list[Any]:
-        return whole(_texts(event._data.get("studies")) if isinstance(event._data, dict) else [], published, [])
+        return whole(_texts(event_payload(event).get("studies")), published, [])
 
-    def pick(event: gr.EventData) -> Any:
-        point = event._data.get("custom") if isinstance(event._data, dict) else None
+    def pick(event: gr.EventData) -> gr.HTML:
+        point = event_payload(event).get("custom")
         if not isinstance(point, list) or len(point) != 2:
             return gr.HTML(content=json.dumps({"none": True}))
         return gr.HTML(content=json.dumps({"study": str(point[0]), "cell": str(point[1])}))
@@ -116,33 +119,18 @@ def build_curves_tab(page: PageContext) -> None:
         after = [n for n in names if n != names[0]] if what == "delete" and not problem else names
         if what == "rename" and not problem:
             after = [str(result), *names[1:]]
-        said = problem or (f"“{names[0]}” is deleted, {result:,} samples with it." if what == "delete" else "")
-        return whole(after, published, [said] if said else [])
+        message = problem or (f"“{names[0]}” is deleted, {result:,} samples with it." if what == "delete" else "")
+        return whole(after, published, [message] if message else [])
 
-    bar.opened(opened, page.pair, [owner, *everything], **QUIET_EVENT)
-    bar.refresh(show, shown, drawn, **QUIET_EVENT)
-    bar.look(look, overlays, everything, **QUIET_EVENT)
-    gr.on([studies.input, overlays.input, budget.submit, budget.blur], show, shown, drawn, **QUIET_EVENT)
+    bar.opened(opened, page.pair, [owner, *everything], **QUIET)
+    bar.refresh(show, shown, drawn, **QUIET)
+    bar.look(look, overlays, everything, **QUIET)
+    gr.on([studies.input, overlays.input, budget.submit, budget.blur], show, shown, drawn, **QUIET)
     for chart in (multiples, pareto):
-        chart.pick(pick, None, samples, **QUIET_EVENT)
-    setup.run.click(start, [studies, overlays, page.pair, owner, *setup.fields], everything, **QUIET_EVENT)
+        chart.pick(pick, None, samples, **QUIET)
+    setup.run.click(start, [studies, overlays, page.pair, owner, *setup.fields], everything, **QUIET)
     for button, what, inputs, js in manage.buttons():
-        button.click(_bound(steer, what), [studies, overlays, owner, *inputs], everything, js=js, **QUIET_EVENT)
-
-
-def _bound(handler: Any, what: str) -> Any:
-    def call(*args: Any) -> Any:
-        return handler(what, *args)
-
-    return call
-
-
-def _own(elem_id: str, script: str, functions: list[Any]) -> gr.HTML:
-    """A component of ours: an empty element, a script, and the functions that it may call."""
-    return gr.HTML(
-        value=None, html_template="<div></div>", js_on_load=script, apply_default_css=False, padding=False, elem_id=elem_id,
-        elem_classes="mi-figure-host", server_functions=functions, content="",
-    )  # fmt: skip
+        button.click(partial(steer, what), [studies, overlays, owner, *inputs], everything, js=js, **QUIET)
 
 
 def _texts(value: Any) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from mi_explorer.recipe import MODULES
-from mi_explorer.tasks.registry import names, needs_hub
+from mi_explorer.ui.components import QUIET
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves import sweep_request as sweep
 from mi_explorer.ui.curves.curves_handlers import CurvesHandlers
@@ -53,19 +53,18 @@ class StudyFields:
 
 
 def form_values(given: Sequence[Any]) -> dict[str, Any]:
-    """The form as `sweep.read` takes it."""
+    """The form as `sweep_request` takes it."""
     return dict(zip(FIELD_KEYS, given, strict=True))
 
 
 def sweep_fields(page: PageContext, handlers: CurvesHandlers) -> SweepFields:
     """The form of a new sweep. Its cost is estimated when the form is opened and whenever a field changes."""
     bench, d = page.bench(), sweep.DEFAULTS
-    known = [name for name in names() if page.pairs.guard.hub or not needs_hub(name)]
-    first = getattr(page.settings, "task", "") or d["task"]
+    first = page.settings.task or d["task"]
     offered = [m["name"] for m in method_controls(bool(bench.pair.base)) if m["available"]]
     with gr.Accordion("Set up a sweep", open=False, elem_id="curves-setup") as fold:
         with gr.Row():
-            offered_tasks = list(dict.fromkeys([first, *known]))
+            offered_tasks = list(dict.fromkeys([first, *page.pairs.access.offered_tasks()]))
             label = "Task (a name, or a .jsonl or .csv file)"
             task = gr.Dropdown(offered_tasks, value=first, label=label, allow_custom_value=True, scale=2)
             questions = gr.Number(
@@ -100,8 +99,8 @@ def sweep_fields(page: PageContext, handlers: CurvesHandlers) -> SweepFields:
     def estimate(pair: str, *given: Any) -> str:
         return handlers.runs.cost(form_values(given), pair)
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-    gr.on([fold.expand, *(f.change for f in fields)], estimate, [page.pair, *fields], cost, **quiet)
+    changes = [fold.expand, *(f.change for f in fields)]
+    gr.on(changes, estimate, [page.pair, *fields], cost, trigger_mode="always_last", **QUIET)
     return SweepFields(fields, run)
 
 

@@ -13,11 +13,12 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.studies.jobs import Job, Jobs
 from mi_explorer.studies.plan import Item, Plan
-from mi_explorer.studies.runner import Runner
+from mi_explorer.studies.runner import Refined, Runner
 from mi_explorer.studies.stats.summary import next_cells
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui import cost_estimate
-from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, MAX_BACKGROUND_SAMPLES
+from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
+from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import sweep_request as sweep
 from mi_explorer.ui.open_pairs import OpenPairs
 from mi_explorer.ui.spaces import SpaceBench
@@ -35,16 +36,16 @@ class SweepError(UserError):
 class SweepRuns:
     """The background sweeps of one page."""
 
-    def __init__(self, pairs: OpenPairs, jobs: Jobs, library: StudyLibrary, settings: Any = None) -> None:
+    def __init__(self, pairs: OpenPairs, jobs: Jobs, library: StudyLibrary, settings: Settings | None = None) -> None:
         self.pairs, self.jobs, self.library = pairs, jobs, library
-        self.public = bool(getattr(settings, "open", False))
+        self.public = bool(settings and settings.open)
         self._owners: dict[str, str] = {}
         self._lock = threading.Lock()
 
     # -- beginning ---------------------------------------------------------------------------------------------------
     def read(self, form: dict[str, Any], pair: str) -> sweep.SweepRequest:
         """The sweep of a form on a loaded pair, checked. Raises `UserError`."""
-        found = sweep.sweep_request(form, self.bench(pair).pair.name, self.pairs.guard.task)
+        found = sweep.sweep_request(form, self.bench(pair).pair.name, self.pairs.access.task)
         self._check(found.plan)
         return found
 
@@ -67,7 +68,7 @@ class SweepRuns:
         store = self.store
         info = store.study(name)
         plan, items = sweep.extended_plan(
-            info.plan, store.items(info.id), questions, samples, lams, self.pairs.guard.task
+            info.plan, store.items(info.id), questions, samples, lams, self.pairs.access.task
         )
         return self._start(plan, items, name, 0, owner)
 
@@ -107,16 +108,14 @@ class SweepRuns:
                 return
 
     def _check(self, plan: Plan) -> None:
-        size = len(plan.cells) * plan.questions * plan.samples
-        if self.public and size > MAX_BACKGROUND_SAMPLES:
-            raise SweepError(f"{size:,} samples were asked for; this page makes at most {MAX_BACKGROUND_SAMPLES:,} in one sweep. Larger ones are made on "
-                             "the command line, where they can be resumed.")  # fmt: skip
+        if self.public:
+            check_sample_count(len(plan.cells) * plan.questions * plan.samples)
         for cell in plan.cells:
-            self.pairs.at(cell.recipe.pair)[0].limits.check(cell.decoding)
+            self.pairs.at(cell.recipe.pair).explore.limits.check(cell.decoding)
 
     def bench(self, pair: str) -> Any:
         """The workbench of a loaded pair that can sweep. Raises `UserError`."""
-        bench = self.pairs.at(pair)[0].bench
+        bench = self.pairs.at(pair).bench
         if bench.pair.name != pair:
             raise SweepError(f"The pair {pair[:80]!r} is not loaded here. Load it in Explore, then go on.")
         if isinstance(bench, SpaceBench) or not hasattr(bench, "asker"):
@@ -138,11 +137,10 @@ class SweepRuns:
         """What the sweep of a form takes, in words; what is wrong with the form, if something is."""
         try:
             found = self.read(form, pair)
-            told = cost_estimate.page_cost(
-                found.plan, found.items, self.pairs.at(pair)[0].bench, self.library, self.jobs
-            ).text
+            bench = self.pairs.at(pair).bench
+            cost = cost_estimate.page_cost(found.plan, found.items, bench, self.library, self.jobs).text
             name, own = found.name or found.plan.name, self.library.own
-            return told + (f" It extends the study {name!r}." if own is not None and own.find(name) else "")
+            return cost + (f" It extends the study {name!r}." if own is not None and own.find(name) else "")
         except UserError as error:
             return str(error)
 
@@ -227,10 +225,10 @@ def _of_job(job: Job) -> dict[str, Any]:
         "seconds": round(p.seconds, 1),
         "message": state.error
         or (f"{p.failed:,} samples failed: {p.message}" if p.failed else "")
-        or " ".join(_told(r) for r in state.refined),
+        or " ".join(_refinement(r) for r in state.refined),
         "version": state.version,
     }
 
 
-def _told(refined: Any) -> str:
+def _refinement(refined: Refined) -> str:
     return f"{refined.why} Added λ {', '.join(f'{x:g}' for x in refined.lams)}."

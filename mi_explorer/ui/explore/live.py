@@ -1,14 +1,15 @@
 """Live runs: the page asks once, and the answer is the run itself, state by state as it grows (server-sent events).
 
 Gradio's own events take the interpreter for some milliseconds a state, for which the engine's thread has to wait; these take a
-tenth of it, and a run begins with the request instead of at the next look into a queue (`tests/bench/bench_page.py`). Only where a
-run must be an event of Gradio's, for the GPU that a Space lends, does the page use those.
+tenth of it (`tests/bench/bench_page.py`). Only where a run must be an event of Gradio's, for the GPU that a Space lends, does the
+page use those.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -18,27 +19,26 @@ from starlette.routing import Route
 from mi_explorer.ui.access.limits import LimitError, Visitor, visitor_of
 from mi_explorer.ui.explore.explore_handlers import run_token
 from mi_explorer.ui.explore.run_queue import RunQueue
+from mi_explorer.ui.gradio_patches import is_signed_in
 
 RUN_ROUTE = "/mi/run"
 TEXT_FIELDS = ("thought", "answer")
-WAIT_REPORT_S = 1.0  # seconds between two words to a visitor who waits for a turn
-STREAM_HEADERS = {
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",
-}  # the second is for proxies that would hold events back
+WAIT_REPORT_S = 1.0  # between two reports to a visitor who waits for a turn
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the second: proxies pass events on at once
+State = dict[str, Any]  # see `Explore.run`
 
 
 class StateDeltas:
     """States, each as what changed since the one before.
 
-    A piece is a state whose `frames` hold the changed fields only; `more` holds by frame what was appended to its texts.
+    A delta is a state whose `frames` hold the changed fields only; `more` holds by frame what was appended to its texts.
     """
 
     def __init__(self) -> None:
         self._sent: dict[str, Mapping[str, Any]] = {}
 
-    def of(self, state: Mapping[str, Any]) -> dict[str, Any]:
-        """The piece that makes the state before into this one. Frames may come and change, not go."""
+    def of(self, state: Mapping[str, Any]) -> State:
+        """The delta that makes the state before into this one. Frames may come and change, not go."""
         frames: dict[str, dict[str, Any]] = {}
         more: dict[str, dict[str, str]] = {}
         for name, frame in state["frames"].items():
@@ -58,26 +58,27 @@ class StateDeltas:
 
 
 class LiveRuns:
-    """The runs of one page. `begin(request, visitor)` gives a run's states, `stop(token)` ends it; `line` says whose turn it is."""
+    """The route of live runs. `begin(request, visitor)` gives a run's states, `stop(token)` ends it."""
 
     def __init__(
-        self, begin: Callable[[Any, Visitor], Iterator[dict[str, Any]]], stop: Callable[[Any], Any], line: RunQueue
+        self,
+        begin: Callable[[Any, Visitor], Iterator[State]],
+        stop: Callable[[Any], Any],
+        run_queue: RunQueue,
     ) -> None:
-        self.begin, self.stop, self.line = begin, stop, line
-        self._threads = ThreadPoolExecutor(
-            line.places + 4, thread_name_prefix="live"
-        )  # a run that is being ended may still hold one
+        self.begin, self.stop, self.run_queue = begin, stop, run_queue
+        threads = run_queue.max_running + 4  # a run that is being ended may still hold one
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="live")
 
     def route(self) -> Route:
-        """POST a run's request as JSON, with `tab` for the visitor's tab; the answer streams pieces, `data: {…}` each."""
+        """POST a run's request as JSON, with `tab` for the visitor's tab; the answer streams deltas, `data: {…}` each."""
         return Route(RUN_ROUTE, self._answer, methods=["POST"])
 
     async def _answer(self, request: Request) -> Response:
         if not is_signed_in(request):
             return PlainTextResponse("You are not signed in. Reload the page and sign in again.", 401)
-        if (
-            request.headers.get("content-type", "").partition(";")[0].strip() != "application/json"
-        ):  # what another origin's form cannot send
+        kind = request.headers.get("content-type", "").partition(";")[0].strip()
+        if kind != "application/json":  # a form of another origin cannot send this type
             return PlainTextResponse("A run is asked for in JSON.", 415)
         try:
             asked = json.loads(await request.body())
@@ -85,20 +86,19 @@ class LiveRuns:
             asked = None
         if not run_token(asked):
             return PlainTextResponse("This request is not a run.", 400)
-        return StreamingResponse(
-            self._events(asked, visitor_of(request, asked.get("tab", ""))),
-            media_type="text/event-stream",
-            headers=STREAM_HEADERS,
-        )
+        events = self._events(asked, visitor_of(request, asked.get("tab", "")))
+        return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
     async def _events(self, asked: Any, who: Visitor) -> AsyncIterator[bytes]:
-        """The run as events: signs of life while it waits, then its pieces. A visitor who leaves ends it."""
-        token = run_token(asked)
-        pieces, states, step = StateDeltas(), None, None
+        """The run as events: its wait, then its deltas. A visitor who leaves ends it."""
+        token, deltas = run_token(asked), StateDeltas()
+        states: Iterator[State] | None = None
+        step: Future[State | None] | None = None
         try:
-            with self.line.join(who) as place:
-                while not await place.called(WAIT_REPORT_S):
-                    yield server_sent_event({"token": token, "state": "waiting", "waits": self.line.stands(place)})
+            with self.run_queue.join(who) as ticket:
+                while not await ticket.called(WAIT_REPORT_S):
+                    waits = self.run_queue.wait_of(ticket)
+                    yield server_sent_event({"token": token, "state": "waiting", "waits": waits})
                 states = self.begin(asked, who)
                 while True:
                     step = self._threads.submit(next, states, None)
@@ -106,37 +106,32 @@ class LiveRuns:
                     if state is None:
                         states = None
                         return
-                    yield server_sent_event(pieces.of(state))
+                    yield server_sent_event(deltas.of(state))
         except LimitError as error:
-            yield server_sent_event(
-                {
-                    "token": token,
-                    "state": "failed",
-                    "message": str(error),
-                    "sentence": "",
-                    "bands": [],
-                    "frames": {},
-                    "waits": None,
-                }
-            )
+            refused: State = {
+                "state": "failed",
+                "message": str(error),
+                "sentence": "",
+                "bands": [],
+                "frames": {},
+                "waits": None,
+            }
+            yield server_sent_event({"token": token, **refused})
         finally:
             if states is not None and step is not None:
                 self._leave(token, states, step)
 
-    def _leave(self, token: str, states: Iterator[Any], step: "Future[Any]") -> None:
+    def _leave(self, token: str, states: Iterator[State], step: "Future[State | None]") -> None:
         """End a run that nobody reads any more: its thread may be inside it, and closes it when it comes out."""
         self.stop(token)
-        step.add_done_callback(lambda _: self._threads.submit(states.close))  # type: ignore[attr-defined]  # a generator
+
+        def close(_: object) -> None:
+            with suppress(RuntimeError):  # at the end of the process no thread starts any more, nor is one needed
+                self._threads.submit(states.close)  # type: ignore[attr-defined]  # a generator
+
+        step.add_done_callback(close)
 
 
-def server_sent_event(piece: Mapping[str, Any]) -> bytes:
+def server_sent_event(delta: Mapping[str, Any]) -> bytes:
     """One server-sent event. Plain ASCII: text of any kind comes through, and no line of it can look like the end of an event."""
-    return b"data: " + json.dumps(piece, separators=(",", ":")).encode() + b"\n\n"
-
-
-def is_signed_in(request: Request) -> bool:
-    """Whether the page asks for no password, or has got this visitor's (Gradio keeps who signed in, by cookie)."""
-    app = request.app
-    return app.auth is None or any(
-        request.cookies.get(f"access-token{kind}-{app.cookie_id}") in app.tokens for kind in ("", "-unsecure")
-    )
+    return b"data: " + json.dumps(delta, separators=(",", ":")).encode() + b"\n\n"

@@ -1,7 +1,7 @@
-"""Where a run stands while it waits: in the page's line of runs, or in the engine's for a slot of the batch.
+"""Whose turn it is: runs that the page streams at once, and those that wait, in the order they came.
 
-Both are told as `{"what", "place", "of", "seconds"}`: place counted from 1 among those who wait, seconds until the turn
-comes at the pace of the last minute, or None while too little has ended to know one.
+A run waits in one of two places, and each says so in the same form, `{"what", "place", "of", "seconds"}`: here for its turn
+("turn"), or in the engine for a slot of the batch ("slot"). `place` counts from 1; `seconds` is None while it is unknown.
 """
 
 import asyncio
@@ -9,15 +9,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from mi_explorer.ui.access.limits import LimitError, Limits, Visitor
 
-THROUGHPUT_WINDOW_S, MIN_ENDED_RUNS = 60.0, 3  # seconds over which a pace is measured, and how many ends make one
+if TYPE_CHECKING:
+    from mi_explorer.engine.stream import Waits
+
+THROUGHPUT_WINDOW_S = 60.0
+MIN_ENDED_RUNS = 3  # fewer in the window tell no rate
 
 
 class Throughput:
-    """How many things end in a second, by those of the last minute."""
+    """How many runs end in a second, by those of the last minute."""
 
     def __init__(self) -> None:
         self._ends: deque[float] = deque(maxlen=256)
@@ -34,88 +39,76 @@ class Throughput:
 
 
 class Ticket:
-    """One visitor's place in a line."""
+    """One visitor's place in the queue."""
 
     def __init__(self, who: Visitor) -> None:
         self.who = who
-        self._call = asyncio.Event()
+        self._turn = asyncio.Event()
 
     def call(self) -> None:
         """It is this visitor's turn."""
-        self._call.set()
+        self._turn.set()
 
     async def called(self, within: float) -> bool:
         """Whether the turn comes within so many seconds."""
         with suppress(TimeoutError):
-            if not self._call.is_set():
-                await asyncio.wait_for(self._call.wait(), within)
-        return self._call.is_set()
+            if not self._turn.is_set():
+                await asyncio.wait_for(self._turn.wait(), within)
+        return self._turn.is_set()
 
 
 class RunQueue:
-    """Runs in turn: `places` go on at once, more wait in the order they came, `most` at most. Of one event loop; nothing blocks.
+    """`max_running` runs go on at once, at most `max_waiting` more wait. Of one event loop; nothing blocks.
 
-    `pace` gives runs per second, by which the wait is estimated.
+    `runs_per_second` is what the wait is estimated by.
     """
 
-    def __init__(self, places: int, most: int, limits: Limits, pace: Callable[[], float]) -> None:
-        self.places, self.most, self.limits, self.pace = places, most, limits, pace
-        self._going: set[Ticket] = set()
+    def __init__(
+        self, max_running: int, max_waiting: int, limits: Limits, runs_per_second: Callable[[], float]
+    ) -> None:
+        self.max_running, self.max_waiting, self.limits = max_running, max_waiting, limits
+        self.runs_per_second = runs_per_second
+        self._running: set[Ticket] = set()
         self._waiting: deque[Ticket] = deque()
 
     @contextmanager
     def join(self, who: Visitor) -> Iterator[Ticket]:
-        """A place at the end of the line, held until its turn is over. Raises `LimitError` when there is none for this visitor."""
-        if len(self._going) >= self.places:
-            self.limits.waiting(who, [place.who for place in self._waiting])
-            if len(self._waiting) >= self.most:
+        """A ticket at the end of the queue, held until the run is over. Raises `LimitError` when there is none for this visitor."""
+        if len(self._running) >= self.max_running:
+            self.limits.check_waiting(who, [ticket.who for ticket in self._waiting])
+            if len(self._waiting) >= self.max_waiting:
                 raise LimitError(
-                    f"{self.most:,} runs are waiting for a turn already, which is all that this page takes. Try again in a moment."
+                    f"{self.max_waiting:,} runs are waiting for a turn already, which is all that this page takes. "
+                    "Try again in a moment."
                 )
-        place = Ticket(who)
-        self._waiting.append(place)
-        self._next()
+        ticket = Ticket(who)
+        self._waiting.append(ticket)
+        self._call_next()
         try:
-            yield place
+            yield ticket
         finally:
-            self._going.discard(place)
-            if place in self._waiting:
-                self._waiting.remove(place)
-            self._next()
+            self._running.discard(ticket)
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+            self._call_next()
 
-    def _next(self) -> None:
-        while self._waiting and len(self._going) < self.places:
-            place = self._waiting.popleft()
-            self._going.add(place)
-            place.call()
+    def _call_next(self) -> None:
+        while self._waiting and len(self._running) < self.max_running:
+            ticket = self._waiting.popleft()
+            self._running.add(ticket)
+            ticket.call()
 
-    def stands(self, place: Ticket) -> dict[str, Any]:
+    def wait_of(self, ticket: Ticket) -> dict[str, Any]:
         """Where a waiting visitor stands."""
-        return _turn(self._waiting.index(place), len(self._waiting), self.pace())
+        return turn_wait(self._waiting.index(ticket), len(self._waiting), self.runs_per_second())
 
 
-def _turn(before: int, of: int, pace: float) -> dict[str, Any]:
-    return {"what": "turn", "place": before + 1, "of": of, "seconds": round((before + 1) / pace) if pace else None}
+def turn_wait(before: int, waiting: int, runs_per_second: float) -> dict[str, Any]:
+    """The wait of a run with so many `before` it, among so many that are `waiting`."""
+    seconds = round((before + 1) / runs_per_second) if runs_per_second else None
+    return {"what": "turn", "place": before + 1, "of": waiting, "seconds": seconds}
 
 
-def slot_wait(waits: Any) -> dict[str, Any]:
-    """What the engine says of a run that waits for a slot (`engine.stream.Waits`), for the page."""
-    return {
-        "what": "slot",
-        "place": waits.place,
-        "of": waits.of,
-        "rows": waits.rows,
-        "ahead": waits.ahead,
-        "seconds": waits.seconds,
-    }
-
-
-def turn_in_gradio_queue(queue: Any, token: str, pace: float) -> dict[str, Any] | None:
-    """Where the run of this token stands in the queue of a `gr.Blocks`; None when it does not wait there. `pace`: runs per second."""
-    for line in list(getattr(queue, "event_queue_per_concurrency_id", {}).values()):
-        waiting = list(line.queue)
-        for i, event in enumerate(waiting):
-            sent = getattr(event.data, "event_data", None)
-            if isinstance(sent, dict) and sent.get("token") == token:
-                return _turn(i, len(waiting), pace)
-    return None
+def slot_wait(waits: "Waits") -> dict[str, Any]:
+    """The wait of a run for a slot of the engine's batch."""
+    return {"what": "slot", **asdict(waits)}

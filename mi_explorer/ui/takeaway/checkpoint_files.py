@@ -1,6 +1,6 @@
 """A blend as a checkpoint for a visitor: into a folder that the operator allows, or as one zip for a small pair.
 
-`weights.export` streams, stages and reads back; nothing stands at the target before that, and whatever fails leaves nothing.
+`merging.export` streams, stages and reads back; nothing stands at the target before that, and whatever fails leaves nothing.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mi_explorer.errors import UserError
+from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.pairs import Pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Recipe
@@ -20,10 +20,6 @@ from mi_explorer.ui.file_jobs import FileResult, ReportProgress
 
 MAX_ZIP_BYTES = 256 << 20  # bytes of tensors that a download may have
 COPY_BYTES = 1 << 20
-
-
-class ExportError(UserError):
-    """A checkpoint that cannot be written here."""
 
 
 def slug(text: str, most: int = 60) -> str:
@@ -37,23 +33,23 @@ def export_name(recipe: Recipe, pair: Pair) -> str:
     return f"{slug(known, 40)}-{slug(recipe.method)}-{recipe.lam:g}-{recipe.hash[:6]}"
 
 
-def export_bytes(parents: Any) -> int:
+def export_bytes(parents: Parents) -> int:
     """Bytes of tensors that an export of these parents has."""
     return sum(parents.entry("instruct", name).numel * parents.dtype(name).itemsize for name in parents.names())
 
 
 def export_places(
-    recipe: Recipe, pair: Pair, bytes: int, guard: AccessPolicy, home: Path | None, open_page: bool
+    recipe: Recipe, pair: Pair, bytes: int, access: AccessPolicy, home: Path | None, open_page: bool
 ) -> dict[str, Any]:
     """Where this visitor may have it: `{"name", "bytes", "folder", "download", "why"}`; `folder` is a suggestion, "" where none may be named.
 
     A page that is open to the network hands out only blends of the shipped models: weights that an operator loaded are theirs.
     """
     name = export_name(recipe, pair)
-    if ANYWHERE in guard.folders:
+    if ANYWHERE in access.folders:
         folder = str((home or Path.home() / "mi-explorer") / "exports" / name)
     else:
-        folder = os.path.join(guard.folders[0], name) if guard.folders else ""
+        folder = os.path.join(access.folders[0], name) if access.folders else ""
     shipped = all(ASSETS.resolve() in Path(part).resolve().parents for part in (pair.instruct, pair.thinking))
     small, free = bytes <= MAX_ZIP_BYTES, shipped or not open_page
     why = []
@@ -69,35 +65,34 @@ def export_places(
 
 
 def checkpoint_work(recipe: Recipe, pair: Pair, target: Path | None) -> Callable[[Path, ReportProgress], FileResult]:
-    """The work of a parcel: into `target`, or, without one, as a zip in the parcel's own folder."""
+    """The work of a file job: into `target`, or, without one, as a zip in the job's own folder."""
 
-    def make(folder: Path, tell: ReportProgress) -> FileResult:
-        from mi_explorer.checkpoints.parents import Parents
+    def make(folder: Path, report: ReportProgress) -> FileResult:
         from mi_explorer.merging.blend import bind
         from mi_explorer.merging.export import export
 
         name = export_name(recipe, pair)
-        tell("Opening the parents", 0, 0)
+        report("Opening the parents", 0, 0)
         parents = Parents.open(pair)
         try:
             done = export(
                 bind(recipe, parents),
                 target or folder / name,
-                progress=lambda n, all: tell("Writing and checking the tensors", n, all),
+                progress=lambda n, all: report("Writing and checking the tensors", n, all),
             )
         finally:
             parents.close()
         about = f"{done.bytes / 1e6:,.1f} MB in {done.tensors:,} tensors, read back and checked"
         if target is not None:
             return FileResult(f"Written to {target}: {about}.")
-        packed = zip_folder(folder / name, folder / f"{name}.zip", tell)
+        packed = zip_folder(folder / name, folder / f"{name}.zip", report)
         shutil.rmtree(folder / name)
         return FileResult(f"{packed.name}: {about}.", packed)
 
     return make
 
 
-def zip_folder(folder: Path, out: Path, tell: ReportProgress) -> Path:
+def zip_folder(folder: Path, out: Path, report: ReportProgress) -> Path:
     """A folder of files as a zip with that folder in it, stored as they are (weights do not compress)."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     total, done = sum(p.stat().st_size for p in files), 0
@@ -108,5 +103,5 @@ def zip_folder(folder: Path, out: Path, tell: ReportProgress) -> Path:
                 while piece := source.read(COPY_BYTES):
                     packed.write(piece)
                     done += len(piece)
-                    tell("Packing", done, total)
+                    report("Packing", done, total)
     return out

@@ -3,7 +3,6 @@
 No Gradio here. Every handler takes plain values from outside and gives a dict; what is wrong comes back as `{"error"}`.
 """
 
-import functools
 import json
 import logging
 import time
@@ -20,8 +19,11 @@ from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.view import View
 from mi_explorer.ui.file_jobs import FileJobs, FileResult, ReportProgress
+from mi_explorer.ui.handler_errors import errors_as_dict
+from mi_explorer.ui.open_pairs import OpenPairs
 from mi_explorer.ui.takeaway import checkpoint_files
 from mi_explorer.ui.takeaway.recipe_forms import brief, forms, read
+from mi_explorer.workbench import Workbench
 
 log = logging.getLogger(__name__)
 STUDY_FILES = (".mistudy", ".csv", ".parquet", ".jsonl", ".json")  # the last holds the figures, the others the samples
@@ -29,41 +31,25 @@ MAX_IMPORTED = 50  # studies that visitors of an open page may have brought in
 MAX_REPORT_FRAMES = 12  # traces of Explore that a report may hold
 
 
-class TakeError(UserError):
+class TakeawayError(UserError):
     """Something that cannot be taken away, or taken in, as asked."""
 
 
-def told(handler: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """What goes wrong becomes words: `{"error"}`."""
-
-    @functools.wraps(handler)
-    def call(*args: Any) -> dict[str, Any]:
-        try:
-            return handler(*args)
-        except UserError as error:
-            return {"error": str(error)}
-        except Exception as error:
-            log.exception("Take away: a request failed")
-            return {"error": f"Something broke on the server ({type(error).__name__}). Its log says more."}
-
-    return call
-
-
 class TakeawayHandlers:
-    """The handlers of one page: its resident pairs, the operator's settings, the parcels."""
+    """The handlers of one page: its open pairs, the operator's settings, the files in the making."""
 
-    def __init__(self, pairs: Any, settings: Settings | None = None, parcels: FileJobs | None = None) -> None:
-        self.pairs, self.settings, self.parcels = pairs, settings or Settings(), parcels or FileJobs()
+    def __init__(self, pairs: OpenPairs, settings: Settings | None = None, file_jobs: FileJobs | None = None) -> None:
+        self.pairs, self.settings, self.file_jobs = pairs, settings or Settings(), file_jobs or FileJobs()
 
     # -- recipes -----------------------------------------------------------------------------------------------------
-    def _view(self, view: Any) -> tuple[View, Any]:
+    def _view(self, view: Any) -> tuple[View, Workbench]:
         """A checked view and the workbench of its pair."""
         given = views.from_dict(view if isinstance(view, dict) else {})
-        return given, self.pairs.at(given.pair)[0].bench
+        return given, self.pairs.at(given.pair).bench
 
-    @told
+    @errors_as_dict
     def recipe(self, view: Any) -> dict[str, Any]:
-        """The view in every form (see `forms.forms`), and where its checkpoint may go (`checkpoint`, see `checkpoint_files.places`)."""
+        """The view in every form (see `recipe_forms.forms`), and where its checkpoint may go (`checkpoint`, see `export_places`)."""
         given, bench = self._view(view)
         bench.check(given.recipe())
         parents = getattr(getattr(bench, "resident", None), "parents", None)
@@ -87,41 +73,41 @@ class TakeawayHandlers:
             given.recipe(),
             bench.pair,
             checkpoint_files.export_bytes(parents),
-            self.pairs.guard,
+            self.pairs.access,
             self._home(),
             self.settings.open,
         )
         return {**made, "checkpoint": where}
 
-    @told
+    @errors_as_dict
     def read(self, request: Any) -> dict[str, Any]:
         """A pasted recipe: `{"view": what to set, "kind", "note"}`. It is checked against the loaded pair before it is given back."""
         request = request if isinstance(request, dict) else {}
-        bench = self.pairs.at(request.get("pair"))[0].bench
+        bench = self.pairs.at(request.get("pair")).bench
         part, kind, note = read(str(request.get("text") or ""), bench.pair, bench.layers)
         whole = views.from_dict({**part, "pair": bench.pair.name})
         bench.check(whole.recipe())
         return {"view": part, "kind": kind, "note": note}
 
     # -- files -------------------------------------------------------------------------------------------------------
-    @told
+    @errors_as_dict
     def make(self, request: Any) -> dict[str, Any]:
         """Begin a file; `{"token"}` for `look`. `request["what"]` is "folder", "zip", "report", or an ending of `FILES`."""
         request = request if isinstance(request, dict) else {}
         what = str(request.get("what"))
         if what in ("folder", "zip"):
-            return {"token": self.parcels.start(self._checkpoint(request, what == "folder"))}
+            return {"token": self.file_jobs.start(self._checkpoint(request, what == "folder"))}
         if what == "report" or what in STUDY_FILES:
-            return {"token": self.parcels.start(self._study(str(request.get("study") or ""), what, request))}
-        raise TakeError("This is nothing that can be made here.")
+            return {"token": self.file_jobs.start(self._study(str(request.get("study") or ""), what, request))}
+        raise TakeawayError("This is nothing that can be made here.")
 
     def look(self, token: Any) -> dict[str, Any]:
-        """How far a file is, and where it is (see `Parcels.look`)."""
-        return self.parcels.look(token)
+        """How far a file is, and where it is (see `FileJobs.look`)."""
+        return self.file_jobs.look(token)
 
     def stop(self, token: Any) -> bool:
         """Stop making a file."""
-        return self.parcels.stop(token)
+        return self.file_jobs.stop(token)
 
     def _checkpoint(self, request: dict[str, Any], into_folder: bool) -> Callable[[Path, ReportProgress], FileResult]:
         given, bench = self._view(request.get("view"))
@@ -130,13 +116,13 @@ class TakeawayHandlers:
         found = self.recipe(request.get("view"))
         may = found.get("checkpoint", {})
         if not may.get("folder" if into_folder else "download"):
-            raise TakeError(may.get("why") or found.get("error") or "This cannot be exported here.")
+            raise TakeawayError(may.get("why") or found.get("error") or "This cannot be exported here.")
         target = None
         if into_folder:
             text = str(request.get("folder") or "").strip()
             if not Path(text).expanduser().is_absolute():
-                raise TakeError("Give the whole path of a new folder, such as " + may["folder"] + ".")
-            target = self.pairs.guard.target(text)
+                raise TakeawayError("Give the whole path of a new folder, such as " + may["folder"] + ".")
+            target = self.pairs.access.target(text)
         return checkpoint_files.checkpoint_work(recipe, bench.pair, target)
 
     def _study(self, name: str, what: str, request: dict[str, Any]) -> Callable[[Path, ReportProgress], FileResult]:
@@ -145,10 +131,10 @@ class TakeawayHandlers:
         view = views.from_dict(request["view"]) if shown and isinstance(request.get("view"), dict) else None
         host = not self.settings.open  # an open page does not name the machines behind it
 
-        def make(folder: Path, tell: ReportProgress) -> FileResult:
+        def make(folder: Path, report: ReportProgress) -> FileResult:
             with self._opened(name, folder) as (store, info):
                 out = folder / (checkpoint_files.slug(info.name) + (".html" if what == "report" else what))
-                tell("Writing", 0, 0)
+                report("Writing", 0, 0)
                 if what == "report":
                     from mi_explorer.studies.report.html_page import render
                     from mi_explorer.studies.report.sample_traces import from_frames
@@ -163,7 +149,7 @@ class TakeawayHandlers:
                     out.write_text(json.dumps(whole, ensure_ascii=False, indent=1), encoding="utf-8")
                 else:
                     export_study(store, info.name, out, host=host)
-                tell("Writing", 1, 1)
+                report("Writing", 1, 1)
             return FileResult(f"{out.name}, {out.stat().st_size / 1e3:,.0f} kB", out)
 
         return make
@@ -172,7 +158,7 @@ class TakeawayHandlers:
     def _own(self) -> Store | None:
         """The store of the page, if it has one."""
         try:
-            return getattr(self.pairs.at("")[0].bench, "store", None)
+            return getattr(self.pairs.at("").bench, "store", None)
         except UserError as error:
             log.warning("The store cannot be opened: %s", error)
             return None
@@ -194,7 +180,7 @@ class TakeawayHandlers:
                 if opened is not own:
                     opened.close()
 
-    @told
+    @errors_as_dict
     def studies(self, _: Any = None) -> dict[str, Any]:
         """`{"columns", "rows", "files", "imports"}`: the page's own studies and the precomputed ones; `imports` says what may be brought in."""
         own = self._own()
@@ -210,18 +196,18 @@ class TakeawayHandlers:
             return "This page keeps no studies of its own, so none can be brought in."
         return "" if self.settings.upload else "The operator of this page takes no files."
 
-    @told
+    @errors_as_dict
     def take_in(self, path: Any) -> dict[str, Any]:
         """Read an uploaded study file into the page's store under a name that is new there; `{"words", "study"}`."""
         if why := self.imports():
-            raise TakeError(why)
+            raise TakeawayError(why)
         file, own = Path(str(path)), self._own()
         if own is None or form_of(file) not in FORMATS:
-            raise TakeError(f"A study is brought in as {', '.join(FORMATS)}.")
+            raise TakeawayError(f"A study is brought in as {', '.join(FORMATS)}.")
         if file.stat().st_size > self.settings.upload * 1_000_000:
-            raise TakeError(f"This file is larger than {self.settings.upload} MB.")
+            raise TakeawayError(f"This file is larger than {self.settings.upload} MB.")
         if self.settings.open and sum(info.origin == "imported" for info in own.studies()) >= MAX_IMPORTED:
-            raise TakeError(f"{MAX_IMPORTED} studies were brought in already, which is all that this page keeps.")
+            raise TakeawayError(f"{MAX_IMPORTED} studies were brought in already, which is all that this page keeps.")
         wanted = self._name(file)
         taken = {info.name for info in (*own.studies(), *shelf())}
         name = next(x for x in (wanted, *(f"{wanted} ({n})" for n in range(2, 10_000))) if x not in taken)

@@ -5,10 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from mi_explorer.ui import plotly_component
+from mi_explorer.ui.components import QUIET, script_component
 from mi_explorer.ui.context import PageContext
+from mi_explorer.ui.plotly_component import figure_component, figure_update
 from mi_explorer.ui.weights import profile_handlers, weights_figures, weights_handlers
 
+EVENT = {**QUIET, "concurrency_limit": 20}
 # Names in quotes are the component's events for Gradio.
 BOARD_SCRIPT = "MI.weights(element, { trigger, props, watch }); /* events: 'begin', 'measure' */"
 PROFILE_SCRIPT = "MI.profile(element, { trigger, props, watch }); /* events: 'look', 'make' */"
@@ -16,7 +18,7 @@ PROFILE_SCRIPT = "MI.profile(element, { trigger, props, watch }); /* events: 'lo
 
 def build_weights_tab(page: PageContext) -> None:
     """Build the tab inside the current Gradio context."""
-    measuring, profiles = weights_handlers.Measurements(), profile_handlers.ProfileJobs()
+    measurements, profiles = weights_handlers.Measurements(), profile_handlers.ProfileJobs()
     measure = gr.Radio(
         weights_figures.offered_measures(None),
         value="sigma",
@@ -24,82 +26,48 @@ def build_weights_tab(page: PageContext) -> None:
         elem_id="weights-measure",
         info="per module and layer, Instruct against Thinking",
     )
-    heat = plotly_component.figure_component(
-        "Distance between the parents by layer and module", 300, elem_id="weights-heat"
-    )
-    gauge = plotly_component.figure_component(
-        "How far this pair is apart, beside published pairs", 170, elem_id="weights-gauge"
-    )
-    board = gr.HTML(
-        value=None,
-        html_template="<div></div>",
-        js_on_load=BOARD_SCRIPT,
-        apply_default_css=False,
-        padding=False,
-        elem_id="weights-board",
-        content="",
-    )
-    maker = gr.HTML(
-        value=None,
-        html_template="<div></div>",
-        js_on_load=PROFILE_SCRIPT,
-        apply_default_css=False,
-        padding=False,
-        elem_id="weights-maker",
-        content="",
-    )
-    bars = plotly_component.figure_component("A λ for every block", 300, elem_id="weights-profile")
+    heat = figure_component("Distance between the parents by layer and module", 300, elem_id="weights-heat")
+    gauge = figure_component("How far this pair is apart, beside published pairs", 170, elem_id="weights-gauge")
+    board = script_component(BOARD_SCRIPT, "weights-board", content="")
+    maker = script_component(PROFILE_SCRIPT, "weights-maker", content="")
+    bars = figure_component("A λ for every block", 300, elem_id="weights-profile")
 
-    def follow(name: str, chosen: str, asked: bool) -> Iterator[tuple[Any, ...]]:
+    def follow(asked: bool, name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
         bench = page.bench(name)
-        for state in weights_handlers.watch_measurement(measuring, bench, asked):
+        for state in weights_handlers.watch_measurement(measurements, bench, asked):
             found = state["found"]
-            choice = gr.Radio(
-                weights_figures.offered_measures(found),
-                value=chosen if found and (chosen != "kin_cosine" or found.base) else "sigma",
-            )
-            shown = (
-                weights_handlers.distances_board(bench, state),
-                weights_handlers.heat_map_content(bench, found, chosen),
-                weights_handlers.gauge_content(bench, found),
-            )
+            choice = chosen if found and (chosen != "kin_cosine" or found.base) else "sigma"
             yield (
-                gr.HTML(content=shown[0]),
-                plotly_component.figure_update(shown[1]),
-                plotly_component.figure_update(shown[2]),
-                choice if found else gr.skip(),
+                gr.HTML(content=weights_handlers.distances_board(bench, state)),
+                figure_update(weights_handlers.heat_map_content(bench, found, chosen)),
+                figure_update(weights_handlers.gauge_content(bench, found)),
+                gr.Radio(weights_figures.offered_measures(found), value=choice) if found else gr.skip(),
             )
 
     def begin(name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
-        yield from follow(name, chosen, False)
+        yield from follow(False, name, chosen)
 
-    def asked(name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
-        yield from follow(name, chosen, True)
+    def measure_anyway(name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
+        yield from follow(True, name, chosen)
 
-    def switch(name: str, chosen: str) -> Any:
-        work = measuring.known(page.bench(name))
-        return plotly_component.figure_update(
-            weights_handlers.heat_map_content(page.bench(name), work.found if work else None, chosen)
-        )
+    def switch(name: str, chosen: str) -> gr.HTML:
+        bench = page.bench(name)
+        return figure_update(weights_handlers.heat_map_content(bench, measurements.found(bench), chosen))
 
-    def making(name: str, wanted: bool) -> Iterator[tuple[Any, ...]]:
-        for state in profile_handlers.watch_profile(profiles, page.bench(name), page.explore(name).questions, wanted):
-            yield (
-                gr.HTML(content=profile_handlers.profile_board(state)),
-                plotly_component.figure_update(profile_handlers.profile_figure(state["found"]))
-                if state["found"]
-                else gr.skip(),
-            )
+    def follow_profile(asked: bool, name: str) -> Iterator[tuple[Any, ...]]:
+        for state in profile_handlers.watch_profile(profiles, page.bench(name), page.explore(name).questions, asked):
+            figure = profile_handlers.profile_figure(state["found"]) if state["found"] else None
+            yield gr.HTML(content=profile_handlers.profile_board(state)), figure_update(figure) if figure else gr.skip()
 
     def look(name: str) -> Iterator[tuple[Any, ...]]:
-        yield from making(name, False)
+        yield from follow_profile(False, name)
 
     def make(name: str) -> Iterator[tuple[Any, ...]]:
-        yield from making(name, True)
+        yield from follow_profile(True, name)
 
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 20}
-    board.begin(begin, [page.pair, measure], [board, heat, gauge, measure], **quiet)
-    board.measure(asked, [page.pair, measure], [board, heat, gauge, measure], **quiet)
-    measure.input(switch, [page.pair, measure], heat, **quiet)
-    maker.look(look, page.pair, [maker, bars], **quiet)
-    maker.make(make, page.pair, [maker, bars], **quiet)
+    shown = [board, heat, gauge, measure]
+    board.begin(begin, [page.pair, measure], shown, **EVENT)
+    board.measure(measure_anyway, [page.pair, measure], shown, **EVENT)
+    measure.input(switch, [page.pair, measure], heat, **EVENT)
+    maker.look(look, page.pair, [maker, bars], **EVENT)
+    maker.make(make, page.pair, [maker, bars], **EVENT)

@@ -1,0 +1,22 @@
+"""Components of ours in Gradio: an empty element, and a script of `assets/web` that fills it with text nodes."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+# An event whose progress the page shows itself, and which programs cannot call.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def script_component(
+    script: str, elem_id: str | None, functions: Sequence[Callable[..., Any]] = (), **properties: Any
+) -> gr.HTML:
+    """`script` runs when the element is there; events that it triggers must be named in quotes in it, for Gradio to find them.
+
+    `functions` are what the script may call on the server; `properties` are what it is told (JSON types), and may be updated.
+    """
+    return gr.HTML(
+        value=None, html_template="<div></div>", js_on_load=script, apply_default_css=False, padding=False,
+        elem_id=elem_id, server_functions=list(functions) or None, **properties,
+    )  # fmt: skip

@@ -1,0 +1,87 @@
+"""The Explore tab in Gradio: one component fed one dict, its events, and the functions that its scripts call."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from mi_explorer.ui import spaces
+from mi_explorer.ui.access.limits import visitor_of
+from mi_explorer.ui.components import QUIET, script_component
+from mi_explorer.ui.context import PageContext
+from mi_explorer.ui.explore.live import RUN_ROUTE, TEXT_FIELDS
+from mi_explorer.ui.explore.run_queue import turn_wait
+from mi_explorer.ui.gradio_patches import event_payload, place_in_queue
+
+MAX_STREAMS = 40  # runs that stream at once; more wait, and the engine shares its batch among them
+MAX_LOAD_REQUESTS = 4
+# Names in quotes are the component's events for Gradio.
+EXPLORE_SCRIPT = (
+    "MI.start(element, { trigger, props, server, watch }); MI.tabAddress(); /* events: 'run', 'openpair' */"
+)
+
+
+def build_explore_tab(page: PageContext, app: gr.Blocks, head: str) -> None:
+    """Build the tab inside the current Gradio context of `app`. `head` goes into the document's head."""
+    pairs = page.pairs
+
+    def setup_of(fixed: dict[str, Any]) -> str:
+        route = "" if spaces.on_zero() else RUN_ROUTE
+        return compact_json({**fixed, "pairs": pairs.offered(), "policy": pairs.access.policy, "live": route})
+
+    # -- functions that scripts call, by these names -----------------------------------------------------------------
+    def stop(token: Any) -> bool:
+        return pairs.stop(token)
+
+    def alive(token: Any) -> bool:
+        return pairs.is_running(token)
+
+    def line(token: Any) -> dict[str, Any] | None:
+        place = place_in_queue(app, str(token))
+        return place and turn_wait(*place, pairs.runs_per_second())
+
+    def curve(view: Any) -> dict[str, Any] | None:
+        return pairs.at(view.get("pair") if isinstance(view, dict) else "").explore.curve(view)
+
+    def draw(pair: Any) -> Any:
+        return pairs.at(pair).explore.draw()
+
+    def score(request: Any) -> dict[str, Any]:
+        return pairs.at(request.get("pair") if isinstance(request, dict) else "").explore.score(request)
+
+    def judge(spec: Any) -> dict[str, Any]:
+        return pairs.judge(spec)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+    def run(event: gr.EventData, who: gr.Request) -> Iterator[dict[str, Any]]:
+        yield from map(gradio_state, pairs.run(event_payload(event), visitor_of(who)))
+
+    def load(event: gr.EventData) -> Iterator[dict[str, Any]]:
+        asked = event_payload(event)
+        for step in pairs.load(asked.get("spec", ""), str(asked.get("token", ""))[:64]):
+            yield {"loading": step}
+
+    def opened(request: gr.Request) -> tuple[gr.HTML, str]:
+        query = dict(request.query_params)
+        pair = pairs.at(query.get("pair"))
+        return gr.HTML(opened=compact_json(pair.explore.open(query)), setup=setup_of(pair.setup)), pair.name
+
+    functions = [stop, alive, line, curve, draw, score, judge]
+    setup = setup_of(pairs.at(pairs.first).setup)
+    board = script_component(EXPLORE_SCRIPT, "explore", functions, head=head, setup=setup, opened="")
+    board.run(run, None, board, concurrency_limit=MAX_STREAMS, trigger_mode="multiple", **QUIET)
+    board.openpair(load, None, board, concurrency_limit=MAX_LOAD_REQUESTS, trigger_mode="multiple", **QUIET)
+    app.load(opened, None, [board, page.pair], queue=False, **QUIET)
+
+
+def compact_json(value: Any) -> str:
+    """JSON text: Gradio clones and compares every property at every update; a text is cheap there where a deep dict is not."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def gradio_state(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as Gradio's event: texts by frame, of which Gradio sends what was appended, and all the rest as one text."""
+    frames = {k: {name: x for name, x in f.items() if name not in TEXT_FIELDS} for k, f in state["frames"].items()}
+    texts = {part: {k: f[part] for k, f in state["frames"].items()} for part in TEXT_FIELDS}
+    return {"run": compact_json({**state, "frames": frames}), **texts}

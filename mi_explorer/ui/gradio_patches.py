@@ -1,0 +1,95 @@
+"""Everything that reaches inside Gradio (6.31): each function with its reason, each held by tests/ui/test_gradio_patches.py.
+
+Elsewhere the page uses Gradio's public interface only. Look here first when Gradio is upgraded.
+"""
+
+import functools
+import traceback
+from pathlib import PurePath
+from typing import Any
+
+import gradio as gr
+from starlette.requests import Request
+
+from mi_explorer.ui.access.limits import LimitError, Limits, visitor_of
+
+QUEUE_POLL_S = 0.05
+PROGRESS_POLL_S = 1.0
+NEVER = 1_000_000_000  # events between two summaries of the dashboard
+
+
+def quiet_queue(app: gr.Blocks) -> None:
+    """Let an idle queue cost nothing. Call after `app.queue()`.
+
+    Gradio looks into its queue every millisecond and for progress bars every ten, and at the end of each event tabulates the last
+    10,000 for a dashboard that is off here (2 to 9 ms). The engine's thread waits for the interpreter each time.
+    """
+    queue = app._queue
+    queue.sleep_when_free = QUEUE_POLL_S
+    queue.progress_update_sleep_when_free = PROGRESS_POLL_S
+    queue.ANALYTICS_MAX_EVENTS = 1
+    queue.ANAYLTICS_CACHE_FREQUENCY = NEVER  # Gradio's spelling
+
+
+def limit_waiting_requests(app: gr.Blocks, limits: Limits) -> None:
+    """Let the queue take only so many waiting requests of one visitor, so that nobody fills it alone. Gradio limits only all together."""
+    queue = app._queue
+    push = queue.push
+
+    @functools.wraps(push)
+    async def limited_push(body: Any, request: Any, username: str | None) -> Any:
+        waiting = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
+        others = [visitor_of(event.request, event.session_hash) for event in waiting]
+        try:
+            limits.check_waiting(visitor_of(request, body.session_hash), others)
+        except LimitError as error:
+            return False, str(error), "error"
+        return await push(body=body, request=request, username=username)
+
+    queue.push = limited_push  # type: ignore[method-assign]
+
+
+def place_in_queue(app: gr.Blocks, token: str) -> tuple[int, int] | None:
+    """How many events stand before the run of this token in Gradio's queue, and how many wait; None if it does not wait there.
+
+    For pages whose GPU is lent, where a run is an event of Gradio's; Gradio tells a place only in a progress display of its own.
+    """
+    for line in list(app._queue.event_queue_per_concurrency_id.values()):
+        waiting = list(line.queue)
+        for place, event in enumerate(waiting):
+            sent = getattr(event.data, "event_data", None)
+            if isinstance(sent, dict) and sent.get("token") == token:
+                return place, len(waiting)
+    return None
+
+
+def event_payload(event: gr.EventData) -> dict[str, Any]:
+    """What a script sent with `trigger(name, payload)`. Gradio gives it only attribute by attribute."""
+    payload = event._data
+    return payload if isinstance(payload, dict) else {}
+
+
+def is_signed_in(request: Request) -> bool:
+    """Whether the page asks for no password, or has got this visitor's. Gradio checks its own routes only; it keeps who signed in by cookie."""
+    app = request.app
+    return app.auth is None or any(
+        request.cookies.get(f"access-token{kind}-{app.cookie_id}") in app.tokens for kind in ("", "-unsecure")
+    )
+
+
+def request_fault(error: Exception) -> tuple[int, str] | None:
+    """Status and sentence where Gradio itself stumbled over a request; None for a fault of the server.
+
+    Gradio reads some parts of a request unchecked (a component's id, an empty file name) and would answer 500.
+    """
+    if type(error).__name__ == "FnIndexInferError":
+        return 404, "There is no such endpoint."
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = frames and frames[-1].filename
+    if (
+        inside
+        and "gradio" in PurePath(inside).parts
+        and isinstance(error, (LookupError, TypeError, ValueError, OSError))
+    ):
+        return 400, "This request cannot be read."
+    return None

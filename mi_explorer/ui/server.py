@@ -1,0 +1,146 @@
+"""Serving the page: open the pair, build the app, and answer at host:port until interrupted."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from starlette.routing import Route
+
+from mi_explorer.errors import UserError
+from mi_explorer.pairs import Pair
+from mi_explorer.studies.jobs import Jobs
+from mi_explorer.ui import plotly_component, spaces
+from mi_explorer.ui.access import middleware
+from mi_explorer.ui.access.access_policy import AccessPolicy
+from mi_explorer.ui.access.limits import Limits
+from mi_explorer.ui.access.settings import Settings
+from mi_explorer.ui.explore import demo_strip
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.explore.explore_tab import MAX_STREAMS
+from mi_explorer.ui.explore.live import LiveRuns
+from mi_explorer.ui.explore.page_setup import page_setup, pair_summary
+from mi_explorer.ui.explore.run_queue import RunQueue
+from mi_explorer.ui.gradio_patches import quiet_queue
+from mi_explorer.ui.open_pairs import OpenPair, OpenPairs, ReportPhase
+from mi_explorer.ui.page import WEB, PageApp, build, theme
+
+if TYPE_CHECKING:
+    from mi_explorer.tasks.task import Question
+    from mi_explorer.workbench import Workbench
+
+MAX_SESSIONS = (
+    500  # tabs and programs whose state is kept, the latest; each takes a quarter of a megabyte, also when it is gone
+)
+SPARE_THREADS = 24  # so that Stop, scores and tables are answered while every visitor streams
+POLL_S = 0.2  # between two looks whether the server still runs
+DRAIN_S = 3.0  # that runs have to give their last state when the server ends
+
+
+def launch(
+    app: PageApp, host: str, port: int, settings: Settings | None = None, limits: Limits | None = None, **more: Any
+) -> None:
+    """Serve the page at host:port behind the access rules of these settings, in threads. Raises OSError when the port is taken."""
+    settings = replace(settings or Settings(), host=host, port=port)
+    limits = limits or Limits(settings.runs, settings.address_runs, settings.tokens)
+    context = app.context
+    app.queue(default_concurrency_limit=MAX_STREAMS, max_size=settings.queue, api_open=False)
+    quiet_queue(app)
+    guarded = middleware.launch_options(app, settings, limits)
+    run_queue = RunQueue(MAX_STREAMS, settings.queue, limits, context.pairs.runs_per_second)
+    live = LiveRuns(context.pairs.run, context.pairs.stop, run_queue)
+    routes: list[Route] = [plotly_component.plotly_route(), context.file_jobs.route(), live.route()]
+    options: dict[str, Any] = {
+        "server_name": host,
+        "server_port": port,
+        "theme": theme(),
+        "css": (WEB / "gradio.css").read_text(encoding="utf-8"),
+        "ssr_mode": False,
+        "run_history": False,
+        "share": False,
+        "footer_links": ["gradio"],
+        "max_threads": MAX_STREAMS + SPARE_THREADS,
+        "state_session_capacity": MAX_SESSIONS,
+        "prevent_thread_lock": True,
+        **guarded,
+        **more,
+    }
+    app.launch(**{**options, "app_kwargs": {"routes": routes, **guarded["app_kwargs"]}})
+
+
+def wait(app: PageApp) -> None:
+    """Block until interrupted (KeyboardInterrupt); then end every run with what it has, and close the server."""
+    try:
+        while app.is_running:
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        print("Interrupted: ending what runs, then closing the server.", flush=True)
+    finally:
+        close(app)
+
+
+def close(app: PageApp) -> None:
+    """End every run with what it has, then close the server."""
+    pairs = app.context.pairs
+    pairs.stop_all()
+    end = time.monotonic() + DRAIN_S
+    while any(pair.explore.is_busy() for pair in pairs.all()) and time.monotonic() < end:
+        time.sleep(0.02)
+    app.context.file_jobs.close()
+    app.close(verbose=False)
+
+
+def offered_questions(task: str) -> "tuple[Question, ...]":
+    """The questions that the page offers; none where the task cannot be had."""
+    from mi_explorer.tasks import load_task
+
+    try:
+        return load_task(task).questions if task else ()
+    except UserError as error:
+        print(f"No example questions: {error}", flush=True)
+        return ()
+
+
+def open_bench(pair: str | Pair, settings: Settings, report: ReportPhase | None = None) -> "Workbench":
+    """The workbench of a pair as the settings say. On a Space with ZeroGPU it has a GPU only for the time of a call."""
+    from mi_explorer.workbench import Workbench
+
+    home, dtype = settings.home or None, settings.dtype or None
+    if spaces.on_zero() and settings.device != "cpu":
+        return spaces.SpaceBench.open_space(pair, settings.device, dtype, home, settings.rows)
+    return Workbench.open(pair, device=settings.device, dtype=dtype, home=home, max_rows=settings.rows, report=report)
+
+
+def serve(settings: Settings) -> None:
+    """Open the pair and serve the page until interrupted. Raises `UserError` for what cannot be opened."""
+    questions = offered_questions(settings.task)
+    limits = Limits(settings.runs, settings.address_runs, settings.tokens)
+    access = AccessPolicy(settings.pairs, settings.hub, settings.folders, first_task=settings.task)
+
+    def open_pair(pair: Pair, report: ReportPhase) -> OpenPair:
+        return prepared(open_bench(pair, settings, report), questions, settings.task, limits)
+
+    with open_bench(settings.pair, settings) as bench:
+        pairs, jobs = OpenPairs(prepared(bench, questions, settings.task, limits), open_pair, access), Jobs()
+        try:
+            app = build(pairs, settings, jobs)
+            launch(app, settings.host, settings.port, settings, limits)
+            wait(app)
+        finally:
+            jobs.close()
+            pairs.close()
+
+
+def prepared(bench: "Workbench", questions: "Sequence[Question]", task: str, limits: Limits | None = None) -> OpenPair:
+    """An open workbench with Explore's handlers and the page's fixed part, on its precomputed strip where there is one."""
+    from mi_explorer.checkpoints.preflight import preflight
+
+    explore = Explore(bench, tuple(questions), limits)
+    content = demo_strip.load_demo_strip(bench.pair.name)
+    strip = None
+    if content:
+        strip = demo_strip.demo_state(content, bench.fingerprint)
+        explore.keep_traces(demo_strip.DEMO_TOKEN, {s.id: s for s in demo_strip.demo_snapshots(content, bench)})
+    explore.demo = strip or demo_strip.embedded_demo()
+    summary = pair_summary(preflight(bench.pair), bench.dtype, bench.device)
+    return OpenPair(explore, page_setup(bench, questions, task, strip, summary))

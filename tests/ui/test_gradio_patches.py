@@ -1,0 +1,123 @@
+"""Each patch of Gradio on the Gradio that is installed: what it reads and sets exists, and does what its reason says."""
+
+import asyncio
+import inspect
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from gradio.data_classes import PredictBodyInternal
+from gradio.queueing import Queue
+from gradio.routes import App
+
+from mi_explorer.ui import gradio_patches as patches
+from mi_explorer.ui.access.limits import MAX_WAITING_REQUESTS, Limits
+
+
+def apart(work):
+    """Run it in a loop of its own thread: other tests may have left a running one in this."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+@pytest.fixture
+def app():
+    with gr.Blocks() as app:
+        gr.Button().click(lambda: None, None, None)
+    return app.queue()
+
+
+def queue_of(app):
+    """The events that wait for the button's function."""
+    app._queue.create_event_queue_for_fn(next(iter(app.fns.values())))
+    (line,) = app._queue.event_queue_per_concurrency_id.values()
+    return line
+
+
+def test_an_idle_queue_sleeps(app):
+    names = ("sleep_when_free", "progress_update_sleep_when_free", "ANALYTICS_MAX_EVENTS", "ANAYLTICS_CACHE_FREQUENCY")
+    assert all(f"self.{name}" in inspect.getsource(Queue) for name in names)
+    patches.quiet_queue(app)
+    looks = []
+
+    class Looked(type(app._queue)):
+        def __len__(self):
+            looks.append(time.monotonic())
+            return 0
+
+    app._queue.__class__ = Looked
+
+    async def half_a_second():
+        task = asyncio.create_task(app._queue.start_processing())
+        await asyncio.sleep(0.5)
+        task.cancel()
+
+    apart(half_a_second())
+    assert 2 <= len(looks) <= 15  # every 50 ms; unpatched it is hundreds
+
+
+def test_events_are_not_tabulated(app, monkeypatch):
+    tables = []
+    monkeypatch.setattr(Queue, "_get_df", staticmethod(lambda records: tables.append(records)))
+    patches.quiet_queue(app)
+    app._queue.events_recorded = 5000
+    app._queue.compute_analytics_summary([{"function": "x"}])
+    assert tables == []
+
+
+def test_nobody_fills_the_queue_alone(app):
+    line, pushed = queue_of(app), []
+
+    async def push(body, request, username):
+        line.queue.append(SimpleNamespace(session_hash=body.session_hash, request=request))
+        pushed.append(body.session_hash)
+        return True, "id", "success"
+
+    assert list(inspect.signature(app._queue.push).parameters) == ["body", "request", "username"]
+    app._queue.push = push
+    patches.limit_waiting_requests(app, Limits(address_runs=MAX_WAITING_REQUESTS + 6))
+
+    def come(session, host):
+        request = SimpleNamespace(client=SimpleNamespace(host=host))
+        body = SimpleNamespace(session_hash=session)
+        return apart(app._queue.push(body=body, request=request, username=None))
+
+    accepted, message, _ = [come("ann", "10.0.0.1") for _ in range(MAX_WAITING_REQUESTS + 10)][-1]
+    assert pushed.count("ann") == MAX_WAITING_REQUESTS and not accepted and "waiting" in message
+    assert come("bob", "10.0.0.2")[0]
+    assert [come(f"other{i}", "10.0.0.1")[0] for i in range(8)] == [True] * 6 + [False] * 2  # the address as a whole
+
+
+def test_the_place_of_a_run_in_gradios_queue(app):
+    assert "event_data" in PredictBodyInternal.model_fields
+    line = queue_of(app)
+    line.queue += [SimpleNamespace(data=None)]
+    line.queue += [SimpleNamespace(data=SimpleNamespace(event_data={"token": t})) for t in "xy"]
+    assert patches.place_in_queue(app, "y") == (2, 3)
+    assert patches.place_in_queue(app, "w") is None
+
+
+@pytest.mark.parametrize("payload", [{"a": 1}, None, [1], "x"])
+def test_the_payload_of_an_event(payload):
+    assert patches.event_payload(gr.EventData(None, payload)) == (payload if isinstance(payload, dict) else {})
+
+
+def test_what_the_password_check_reads_is_gradios_own():
+    """A real sign-in is in tests/security."""
+    text = inspect.getsource(App)
+    for name in ('f"access-token-{app.cookie_id}"', 'f"access-token-unsecure-{app.cookie_id}"', "app.tokens[token] ="):
+        assert name in text
+
+
+def test_a_fault_of_ours_is_none_of_the_request():
+    try:
+        {}["x"]
+    except KeyError as error:
+        assert patches.request_fault(error) is None
+    try:
+        gr.Blocks().fns["no such function"]
+        gr.utils.get_package_version(5)  # a fault inside Gradio, whatever it is
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        assert patches.request_fault(error) in (None, (400, "This request cannot be read."))
