@@ -17,6 +17,7 @@ from mi_explorer.errors import UserError, unknown
 from mi_explorer.paths import ASSETS
 
 ADAPTER_ON = ("auto", "instruct", "thinking", "base")
+THINKING_SWITCH = ("auto", "on", "off")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
@@ -29,7 +30,9 @@ class Pair:
     """Two parents and, where a method needs it, their common base. Paths are folders or hub ids.
 
     `adapter_on` matters only for LoRA parents: "auto" follows the adapter's own config, else the other endpoint, else the base.
-    `untie` lets a tied and an untied parent meet (the tied one's embedding serves as its lm_head; the result is untied).
+    `think_open` and `think_close` name the tags of a thought; left at `<think>`, they are recognised from Thinking's template and
+    tokenizer. `thinking_switch` is for templates with a variable that switches thinking: "auto" is on in Thinking's template and
+    as it stands in Instruct's. `untie` lets a tied and an untied parent meet (the tied one's embedding serves as its lm_head; the result is untied).
     """
 
     name: str
@@ -43,6 +46,7 @@ class Pair:
     size: str = ""
     adapter_on: str = "auto"
     untie: bool = False
+    thinking_switch: str = "auto"
 
     def __post_init__(self) -> None:
         if not self.instruct or not self.thinking:
@@ -51,6 +55,12 @@ class Pair:
             )
         if self.adapter_on not in ADAPTER_ON:
             raise PairError(f"adapter_on must be one of {', '.join(ADAPTER_ON)}, not {self.adapter_on!r}.")
+        if self.thinking_switch not in THINKING_SWITCH:
+            raise PairError(
+                f"thinking_switch must be one of {', '.join(THINKING_SWITCH)}, not {self.thinking_switch!r}."
+            )
+        if not self.think_open.strip() or not self.think_close.strip() or self.think_open == self.think_close:
+            raise PairError("A think tag is a text, and the closing one is another than the opening one.")
 
     @property
     def spec(self) -> str:
@@ -69,7 +79,7 @@ def _preset(name: str, entry: Mapping[str, Any]) -> Pair:
         raise PairError(
             f"Pair {name!r} in pairs.yaml has an unknown field {wrong[0]!r}. Known: {', '.join(sorted(allowed))}."
         )
-    values = {k: v if isinstance(v, bool) else str(v) for k, v in entry.items() if v is not None}
+    values = {k: v if isinstance(v, bool) and k == "untie" else str(v) for k, v in entry.items() if v is not None}
     for role in ("instruct", "thinking", "base"):
         if str(values.get(role, "")).startswith("models/"):  # the embedded pair lies below assets/
             values[role] = str(ASSETS / str(values[role]))

@@ -53,9 +53,7 @@ class Workbench:
     ) -> None:
         self.pair, self.engine, self.prompts, self.resident, self.layers = pair, engine, prompts, resident, layers
         self.dtype, self.device = dtype, device
-        self.tags = ThinkTags(
-            pair.think_open, pair.think_close, prompts.token_id(pair.think_open), prompts.token_id(pair.think_close)
-        )
+        self.tags = ThinkTags(*prompts.tags, *map(prompts.tag_id, prompts.tags))
         self.asker = Asker(engine, prompts, self.tags, pair=pair.name, layers=layers, check_recipe=check_recipe)
         self._store = store
         self._fingerprint, self._folders = fingerprint, folders
@@ -112,7 +110,7 @@ class Workbench:
             if named
         ]
         try:
-            prompts = Prompts.load(folders, pair.think_open, engine.status().context)
+            prompts = Prompts.load(folders, pair, engine.status().context)
             if report is not None:
                 engine.wait()
         except BaseException:

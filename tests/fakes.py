@@ -19,13 +19,14 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.workbench import Workbench
 
 SPECIAL = ("<think>", "</think>", "<|im_start|>", "<|im_end|>")
+OPENS = "<|im_start|>user\n{{ messages[0]['content'] }}<|im_end|>\n<|im_start|>assistant\n<think>{{ '\n' }}"
 END = 256 + SPECIAL.index("<|im_end|>")
 
 
 class ByteTokenizer:
     """Ids 0–255 are bytes, then the special tokens."""
 
-    chat_template = "own"
+    chat_template = "<|im_start|>user\n{{ messages[0]['content'] }}<|im_end|>\n<|im_start|>assistant{{ '\n' }}"
     eos_token_id = END
 
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
@@ -35,10 +36,6 @@ class ByteTokenizer:
     def decode(self, ids: Sequence[int], **_: object) -> str:
         out = b"".join(SPECIAL[i - 256].encode() if i >= 256 else bytes([i]) for i in ids)
         return out.decode("utf-8", "replace")
-
-    def apply_chat_template(self, turns: list[dict], chat_template: str | None = None, **_: object) -> str:
-        opening = "<think>\n" if chat_template == "opens" else ""
-        return f"<|im_start|>user\n{turns[0]['content']}<|im_end|>\n<|im_start|>assistant\n{opening}"
 
 
 def chance(*parts: object) -> float:

@@ -18,6 +18,7 @@ COMES_WITH = {
     "gradio-client": "gradio",
     "tqdm": "transformers",
     "regex": "transformers",
+    "jinja2": "gradio",
     "nltk": "lm-eval",
     "langdetect": "lm-eval",
 }

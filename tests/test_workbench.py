@@ -11,7 +11,7 @@ from mi_explorer.prompts import Prompts
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.workbench import Ask, Workbench
 from tests import fixtures
-from tests.fakes import END, ByteTokenizer, ScriptedEngine, scripted_bench
+from tests.fakes import END, OPENS, ByteTokenizer, ScriptedEngine, scripted_bench
 
 SAYS = "<think>3 and 4. That is 8. Wait, that is 7.</think>The answer is 7."
 
@@ -74,7 +74,7 @@ def test_the_first_token_is_shown_at_once_and_later_ones_by_the_tick():
 
 def test_template_policy_decides_the_prompt_and_the_open_thought():
     engine = ScriptedEngine(lambda r: "so it is 7.</think>The answer is 7.")
-    with scripted_bench(engine, templates={"instruct": "plain", "thinking": "opens"}) as bench:
+    with scripted_bench(engine, templates={"instruct": ByteTokenizer.chat_template, "thinking": OPENS}) as bench:
         asks = [
             Ask("own0", "Q", Recipe(lam=0)),
             Ask("own1", "Q", Recipe(lam=0.1)),

@@ -222,8 +222,13 @@ class Asker:
 
     def row(self, ask: Ask, prompt: Prompt) -> Row:
         """A row that waits for its first event."""
-        tags = replace(self.tags, prefilled=prompt.opened)
-        return Row(ask, prompt, TraceFold(tags, self.prompts.decode, ask.gold, ask.kind))
+        codec = self.prompts.codec_for(prompt.parent)
+        return Row(ask, prompt, TraceFold(self.tags_for(prompt), codec.decode, ask.gold, ask.kind))
+
+    def tags_for(self, prompt: Prompt) -> ThinkTags:
+        """The think tags of a response: with the ids that they have in the tokenizer of its prompt, where it has them."""
+        opening, closing = (self.prompts.tag_id(tag, prompt.parent) for tag in (self.tags.open, self.tags.close))
+        return replace(self.tags, prefilled=prompt.opened, open_id=opening, close_id=closing)
 
     def _run(
         self,

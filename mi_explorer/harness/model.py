@@ -22,6 +22,8 @@ from mi_explorer.generation.generate import Ask
 from mi_explorer.harness.likelihood import loglikelihood
 from mi_explorer.harness.requests import HarnessError, Job, Told, answer_of, run
 from mi_explorer.prompts import Prompt
+from mi_explorer.prompts.think_tags import opens_thought
+from mi_explorer.prompts.token_codec import check_text
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.plan import digest, sample_seed
 
@@ -111,25 +113,16 @@ class BlendLM(TemplateLM):
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         if not chat_template:
             return None
-        prompts = self.bench.prompts
-        return str(
-            prompts.templates.get(prompts.parent(self.recipe)) or getattr(prompts.tokenizer, "chat_template", "") or ""
-        )
+        return self.bench.prompts.template(self.recipe) or ""
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The conversation as the template of the recipe's parent renders it (`template`: own, instruct, thinking)."""
-        options: dict[str, Any] = {"tokenize": False, "add_generation_prompt": add_generation_prompt}
-        if not add_generation_prompt:
-            options["continue_final_message"] = True
-        return str(
-            self.bench.prompts.tokenizer.apply_chat_template(
-                chat_history, chat_template=self.chat_template(True) or None, **options
-            )
-        )
+        return self.bench.prompts.render_chat(chat_history, self.recipe, add_generation_prompt)
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
         """Token ids. Where the tokenizer's own habit is to begin with a BOS, raw text gets one; a rendered template has its own."""
-        tokenizer = self.bench.prompts.tokenizer
+        check_text(string)
+        tokenizer = self.bench.prompts.codec(self.recipe).tokenizer
         if add_special_tokens is None:
             bos = getattr(tokenizer, "bos_token", None)
             add_special_tokens = bool(bos and getattr(tokenizer, "add_bos_token", False) and not string.startswith(bos))
@@ -184,7 +177,8 @@ class BlendLM(TemplateLM):
             log.warning("generation_kwargs: %s is not known to this model and is ignored", name)
         seed = sample_seed(self.seed, digest("harness", context), number)
         decoding = decoding_of(options, self.given, self.cap, seed)
-        prompt = Prompt(ids, context, context.rstrip().endswith(prompts.think_open))
+        opened = opens_thought(context[-200:], prompts.tags)
+        prompt = Prompt(ids, context, opened, prompts.parent(self.recipe))
         stops = tuple([until] if isinstance(until, str) else until)
         return Job(Ask(id, context, self.recipe, decoding), prompt, stops, budget)
 

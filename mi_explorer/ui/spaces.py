@@ -311,7 +311,7 @@ class SpaceBench(Workbench):
         return cls(
             pair,
             SpaceEngine(job, context, work),
-            Prompts.load(folders, pair.think_open, context),
+            Prompts.load(folders, pair, context),
             resident=light,
             layers=parents.layers,
             store=lambda: Store.open(home),

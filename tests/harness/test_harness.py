@@ -21,7 +21,7 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.tasks import load_task
 from mi_explorer.workbench import Ask, Workbench
-from tests.fakes import ByteTokenizer, ScriptedEngine, scripted_bench
+from tests.fakes import OPENS, ByteTokenizer, ScriptedEngine, scripted_bench
 
 MINI = ASSETS / "models" / "mini"
 GREEDY = Decoding(temperature=0, top_p=1, top_k=0, cap=512)
@@ -84,11 +84,9 @@ def test_the_engine_is_told_to_stop_at_a_stop_string():
 
 
 def test_an_opened_thought_of_the_template_is_known():
-    text, told, _ = told_by(
-        "7 it is.\n\n</think>The answer is 7.", {"until": ["\n\n"]}, templates={"thinking": "opens"}
-    )
+    text, told, _ = told_by("7 it is.\n\n</think>The answer is 7.", {"until": ["\n\n"]}, templates={"thinking": OPENS})
     assert (text, told.think_closed) == ("The answer is 7.", True)
-    text, told, _ = told_by("7 it is.\n\nThe answer is 7.", {"until": ["\n\n"]}, templates={"thinking": "opens"})
+    text, told, _ = told_by("7 it is.\n\nThe answer is 7.", {"until": ["\n\n"]}, templates={"thinking": OPENS})
     assert (text, told.think_closed) == ("", False)  # never came out of its thought
 
 

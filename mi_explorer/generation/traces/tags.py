@@ -4,13 +4,9 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
-# Anything that models of this kind were seen to end a thought with. Blends in stage 1-2 write whole thoughts and close
-# them with a tag of their other parent (table 6 of 2510.10977: `<tool_call>`), so the strict tag alone undercounts.
-LENIENT_CLOSE = (
-    "</think>", "</thinking>", "</thought>", "</thoughts>", "</reasoning>", "</reason>", "</reflection>",
-    "[/THINK]", "<|end_of_thought|>", "<|/think|>", "<tool_call>", "</tool_call>", "◁/think▷",
-)  # fmt: skip
-OPEN = ("<think>", "<thinking>", "<thought>", "<reasoning>", "[THINK]", "<|begin_of_thought|>", "◁think▷")
+from mi_explorer.prompts.think_tags import CLOSING, OPENING, TOOL_CALLS
+
+QUOTES = "`'\"“”‘’«»"
 
 
 @dataclass(frozen=True)
@@ -26,7 +22,7 @@ class ThinkTags:
     open_id: int | None = None
     close_id: int | None = None
     prefilled: bool = False
-    lenient: tuple[str, ...] = field(default=LENIENT_CLOSE)
+    lenient: tuple[str, ...] = field(default=CLOSING)
 
     @cached_property
     def closers(self) -> frozenset[str]:
@@ -36,12 +32,34 @@ class ThinkTags:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """Matches any opening or closing tag; longest first, so that no tag hides another."""
-        return _pattern(frozenset((self.open, self.close, *OPEN, *self.lenient)))
+        return _pattern(frozenset((self.open, self.close, *OPENING, *self.lenient)))
+
+    @cached_property
+    def only_when_open(self) -> frozenset[str]:
+        """Tags that end a thought where one is open, and mean something else where none is: tool calls."""
+        return frozenset(TOOL_CALLS) - {self.close}
+
+    def named_at(self, text: str, start: int, end: int) -> bool:
+        """Whether the tag at characters [start, end) is spoken of ("closed by `</think>` tags") and closes nothing."""
+        before, after = text[:start][-2:], text[end:][:2]
+        quoted = before[-1:] in QUOTES and after[:1] in QUOTES and before[-1:] != ""
+        inline = re.fullmatch(r"[\w,;] ", before) and re.fullmatch(r"( [a-z(]|[.,;:!?)]).*", after, re.DOTALL)
+        return bool(quoted or inline)
+
+    def without_last(self, text: str) -> str:
+        """The text without closing tags at its end."""
+        text, cut = text.rstrip(), True
+        while cut:
+            cut = False
+            for tag in self.closers:
+                if tag and text.endswith(tag):
+                    text, cut = text[: -len(tag)].rstrip(), True
+        return text
 
     @cached_property
     def longest(self) -> int:
         """Length of the longest tag in characters."""
-        return max(map(len, (self.open, self.close, *OPEN, *self.lenient)))
+        return max(map(len, (self.open, self.close, *OPENING, *self.lenient)))
 
 
 @lru_cache(maxsize=64)  # every response has tags of its own, mostly the same ones

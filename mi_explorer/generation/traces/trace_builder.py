@@ -54,6 +54,8 @@ class TraceFold:
         self._answer_start = 0
         self._think_tokens = 0
         self._closed = self._lenient = False
+        # closing tags where no thought was open: (start, end), and the parts as they were before
+        self._unopened: list[tuple[int, int, tuple[int, int], int, int]] = []
         # text measures
         self._markers = MarkerScan()
         self._sentence: list[str] = []
@@ -111,10 +113,11 @@ class TraceFold:
         self._finish = reason
         text = self._text()
         self._looped = loops.looped(self._ids, text)
+        self._undo_unopened(text, reason == "stop")
         if reason == "stop":
             self._sentence_ends(self._length)
             if not self._open:
-                self._answer = answers.final(text[self._answer_start :], self.kind)
+                self._answer = answers.final(self.tags.without_last(text[self._answer_start :]), self.kind)
 
     def trace(self) -> Trace:
         """The response so far."""
@@ -164,25 +167,36 @@ class TraceFold:
             start, end = offset + match.start(), offset + match.end()
             self._scanned = end
             if match[0] in self.tags.closers:
-                self._close(
-                    start, end, self._token_at(end), strict=match[0] == self.tags.close and self.tags.close_id is None
-                )
+                if self._open or match[0] not in self.tags.only_when_open:
+                    strict = match[0] == self.tags.close and self.tags.close_id is None
+                    self._close(start, end, self._token_at(end), strict)
             elif not self._open:
                 self._begin(end)
         self._tail = window[-(self.tags.longest - 1) :]
 
     def _begin(self, offset: int) -> None:
         self._open, self._opened_at = True, offset
+        self._unopened.clear()
 
     def _close(self, start: int, end: int, tokens: int, strict: bool) -> None:
         """A closing tag at characters [start, end), whose last is of token `tokens` (from 1): all before it is thought, opened or not."""
         self._closed |= strict
         self._lenient = True
-        if self._open or end > self._answer_start:
-            self._thought = (self._opened_at, max(self._opened_at, start))
-            self._open = False
-            self._answer_start = end
-        self._think_tokens = tokens
+        if not self._open and end <= self._answer_start:
+            return  # seen before, as text and as id
+        if not self._open:
+            self._unopened.append((start, end, self._thought, self._answer_start, self._think_tokens))
+        self._thought = (self._opened_at, max(self._opened_at, start))
+        self._open, self._answer_start, self._think_tokens = False, end, tokens
+
+    def _undo_unopened(self, text: str, stopped: bool) -> None:
+        """Take back what closed no thought, the last first: a tag that is only spoken of, or that ends the response."""
+        while self._unopened:
+            start, end, thought, answer_start, think_tokens = self._unopened[-1]
+            if not self.tags.named_at(text, start, end) and not (stopped and not self.tags.without_last(text[end:])):
+                return
+            self._unopened.pop()
+            self._thought, self._answer_start, self._think_tokens = thought, answer_start, think_tokens
 
     def _token_at(self, end: int) -> int:
         """The token (from 1) with which the text up to offset `end` was complete; what the last one kept back is the last one's."""

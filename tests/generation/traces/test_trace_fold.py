@@ -107,21 +107,27 @@ def test_tokens_that_come_at_once_give_what_they_give_one_by_one(tokens, sizes, 
 def test_parts_against_a_parser_of_the_whole(text, places):
     tokens = cut(text, places)
     trace = trace_of(range(len(tokens)), by_bytes(tokens), TAGS)
-    tags = [
-        (m.start(), m.end(), m[0].startswith(("</", "<tool_call>")))
-        for m in re.finditer(r"</?think>|</thinking>|<tool_call>", text)
-    ]
-    opened = None
-    for _start, end, closing in tags:
-        if closing:
-            opened = None
-        elif opened is None:
-            opened = end
-    closed_at = max((end for _, end, closing in tags if closing), default=0)
+    opened, closes, any_close = (
+        None,
+        [],
+        False,
+    )  # closes: (start, end) of those that count, since the last thought that was opened
+    for m in re.finditer(r"</?think>|</thinking>|<tool_call>", text):
+        if m[0] == "<think>":
+            opened, closes = (m.end(), []) if opened is None else (opened, closes)
+        elif opened is not None:
+            opened, closes, any_close = None, [(m.end(), True)], True
+        elif m[0] != "<tool_call>":
+            closes, any_close = [*closes, (m.end(), False)], True
+    while (
+        closes and not closes[-1][1] and not re.sub(r"\s|</think>|</thinking>|<tool_call>", "", text[closes[-1][0] :])
+    ):
+        closes.pop()  # a tag that ends the response closes no thought
+    closed_at = closes[-1][0] if closes else 0
     assert trace.think_open is (opened is not None)
     assert trace.answer_text == ("" if opened is not None else text[closed_at:])
     assert trace.think_closed is ("</think>" in text)
-    assert trace.think_lenient is bool(closed_at)
+    assert trace.think_lenient is any_close
     if opened is not None:
         assert trace.thought == text[opened:]
         assert trace.think_tokens == trace.tokens

@@ -1,0 +1,111 @@
+"""Chat templates: which one a checkpoint has, and rendering it in a process with limits."""
+
+import atexit
+import json
+import re
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.limited_process import LimitedProcess
+
+WALL_LIMIT_S = 20.0  # by the clock, whatever the rendering process waits for
+TEMPLATE_FILE, FOLDER = "chat_template.jinja", "additional_chat_templates/"
+NOT_FOR_CHAT = ("tool_use", "tool", "tools", "rag")  # named templates for other uses
+# Boolean variables with which templates of hybrid models switch thinking.
+SWITCHES = (
+    "enable_thinking", "thinking", "think", "enable_reasoning", "reasoning", "use_thinking", "enable_think", "is_thinking",
+    "with_thinking", "force_thinking", "force_reasoning", "use_reasoning",
+)  # fmt: skip
+Message = Mapping[str, Any]
+
+
+class TemplateFault(UserError):
+    """A chat template that cannot be rendered; the message says why. `hopeless`: it broke a limit, and would again."""
+
+    def __init__(self, why: str, hopeless: bool = False) -> None:
+        super().__init__(why)
+        self.hopeless = hopeless
+
+
+def read_template(names: Collection[str], read: Callable[[str], bytes]) -> str | None:
+    """The chat template of a checkpoint with the files `names`, each read by `read(name)`; None if there is none.
+
+    As `transformers` has it: chat_template.jinja, else tokenizer_config.json, else chat_template.json. Of several named ones
+    "default", else the first that is not for tools or retrieval.
+    """
+    found: dict[str, str] = {}
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        if name in names:
+            found |= _named(_json(read(name)))
+    for name in sorted(n for n in names if n.startswith(FOLDER) and n.endswith(".jinja")):
+        found.setdefault(name.removeprefix(FOLDER).removesuffix(".jinja"), read(name).decode("utf-8", "replace"))
+    if TEMPLATE_FILE in names:
+        found["default"] = read(TEMPLATE_FILE).decode("utf-8", "replace")
+    order = sorted(found, key=lambda name: (name != "default", name in NOT_FOR_CHAT))
+    return found[order[0]] if order else None
+
+
+def _json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError):
+        return None  # whoever reads the tokenizer says that the file is damaged
+
+
+def _named(content: Any) -> dict[str, str]:
+    """Named templates of tokenizer_config.json or chat_template.json: one text, a list of named ones, or a mapping."""
+    template = content.get("chat_template") if isinstance(content, dict) else content
+    if isinstance(template, list):
+        template = {str(t.get("name")): t.get("template") for t in template if isinstance(t, dict)}
+    named = template if isinstance(template, dict) else {"default": template}
+    return {str(name): text for name, text in named.items() if isinstance(text, str) and text}
+
+
+def switches_of(template: str) -> tuple[str, ...]:
+    """The variables of a template that may switch thinking on or off."""
+    code = " ".join(re.findall(r"\{[%{].*?[%}]\}", template[:2_000_000], re.DOTALL))
+    return tuple(name for name in SWITCHES if re.search(rf"(?<![\w.'\"\[]){name}(?![\w'\"(])", code))
+
+
+_lock = threading.Lock()
+_process: LimitedProcess | None = None
+
+
+def render_template(
+    template: str, messages: Sequence[Message], options: Mapping[str, Any], generation: bool = True
+) -> str:
+    """The conversation as text. `generation` adds what asks for the next answer. Raises `TemplateFault`; threads take turns."""
+    global _process
+    request = {"template": template, "messages": list(messages), "options": dict(options), "generation": generation}
+    with _lock:
+        try:
+            if _process is None:
+                _process = LimitedProcess("mi_explorer.prompts.template_process")
+            reply = _process.call(request, WALL_LIMIT_S)
+        except (TimeoutError, EOFError, ValueError) as error:
+            _end()
+            why = "it takes too long" if isinstance(error, TimeoutError) else "it broke a limit of time or memory"
+            raise TemplateFault(why, hopeless=True) from None
+        except OSError as error:
+            raise TemplateFault(f"no process could be started for it ({error.strerror})", hopeless=True) from None
+    if "text" not in reply:
+        raise TemplateFault(str(reply.get("error")), hopeless="limit" in reply)
+    return str(reply["text"])
+
+
+def _end() -> None:
+    global _process
+    if _process is not None:
+        _process.end()
+        _process = None
+
+
+def close() -> None:
+    """End the rendering process, if there is one."""
+    with _lock:
+        _end()
+
+
+atexit.register(close)
