@@ -1,7 +1,8 @@
 """Pairs: which two checkpoints are blended, with which base, and how their thoughts are tagged.
 
 A pair is named by a preset of `assets/pairs.yaml`, or spelled out as `"instruct|thinking"` or `"instruct|thinking|base"`,
-each a folder or a hub id. A parent may be a PEFT LoRA adapter folder; `adapter_on` says on what it sits. No weights here.
+each a folder or a hub id. Settings may follow, as in a URL: `"instruct|thinking|base?adapter_on=base&untie=true"`. A parent may be
+a PEFT LoRA adapter folder; `adapter_on` says on what it sits. No weights here.
 """
 
 import re
@@ -10,12 +11,14 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import yaml
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.paths import ASSETS
 
+SETTINGS = ("adapter_on", "untie", "think_open", "think_close", "thinking_switch")  # what may follow a name or spec
 ADAPTER_ON = ("auto", "instruct", "thinking", "base")
 THINKING_SWITCH = ("auto", "on", "off")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
@@ -73,6 +76,9 @@ class Pair:
         return all(Path(p).is_dir() for p in (self.instruct, self.thinking, self.base) if p)
 
 
+_DEFAULTS = {field.name: field.default for field in fields(Pair) if field.name in SETTINGS}
+
+
 def _preset(name: str, entry: Mapping[str, Any]) -> Pair:
     allowed = {f.name for f in fields(Pair)}
     if wrong := sorted(set(entry) - allowed):
@@ -103,6 +109,24 @@ def list_pairs() -> tuple[Pair, ...]:
     return tuple(read_presets().values())
 
 
+def with_settings(spec: str, **settings: Any) -> str:
+    """A name or spec followed by these settings, where they are not the default."""
+    changed = {k: settings[k] for k in SETTINGS if settings.get(k, _DEFAULTS[k]) != _DEFAULTS[k]}
+    given = {k: str(v).lower() if isinstance(v, bool) else v for k, v in changed.items()}
+    return spec + ("&" if "?" in spec else "?") + urlencode(given) if given else spec
+
+
+def _with_settings(spec: str, query: str) -> Pair:
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    for name in given:
+        if name not in SETTINGS:
+            raise PairError(str(unknown("setting of a pair", name, SETTINGS)))
+    if given.get("untie", "false") not in ("true", "false"):
+        raise PairError(f"untie is true or false, not {given['untie'][:40]!r}.")
+    values: dict[str, Any] = {**given, **({"untie": given["untie"] == "true"} if "untie" in given else {})}
+    return replace(get_pair(spec), name=with_settings(spec.strip(), **values), **values)
+
+
 def get_pair(spec: str | Pair | Mapping[str, Any]) -> Pair:
     """The pair of a preset name, of `"instruct|thinking[|base]"`, or of a mapping with those fields. `PairError` otherwise."""
     if isinstance(spec, Pair):
@@ -113,6 +137,8 @@ def get_pair(spec: str | Pair | Mapping[str, Any]) -> Pair:
     presets = read_presets()
     if spec in presets:
         return presets[spec]
+    if "?" in spec:
+        return _with_settings(*spec.split("?", 1))
     if spec.endswith("@base"):  # the same pair with the base in Instruct's place: the backbone ablation
         pair = get_pair(spec.removesuffix("@base"))
         if pair.base is None:

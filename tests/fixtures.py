@@ -208,3 +208,24 @@ def make_tokenizer(folder: Path, *, extra: tuple[str, ...] = (), template: str |
     )
     fast.save_pretrained(folder)
     return Path(folder)
+
+
+def save_tokenizer(folder, special, template=None, eos=None, bos=None, adds=""):
+    """A byte-level tokenizer with these special tokens; `adds` puts "bos" before and "eos" after a text."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    table = {t: i for i, t in enumerate([*special, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
+    made = Tokenizer(models.BPE(vocab=table, merges=[]))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    if adds:
+        single = " ".join([bos] * ("bos" in adds) + ["$A"] + [eos] * ("eos" in adds))
+        made.post_processor = processors.TemplateProcessing(
+            single=single, special_tokens=[(t, table[t]) for t in {bos, eos} if t]
+        )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=made, eos_token=eos or special[0], bos_token=bos, additional_special_tokens=special
+    )
+    fast.chat_template = template
+    fast.save_pretrained(folder)
+    return folder

@@ -15,7 +15,7 @@ MI.pairs = function (app, setup) {
   if (setup.policy !== "fixed") {
     const choice = h("select", { class: "mi-field", "aria-label": "Pair" }, setup.pairs.map((p) => h("option", { value: p.name }, p.title + (p.size ? ` · ${p.size}` : ""))));
     choice.value = setup.pairs.some((p) => p.name === pair.name) ? pair.name : setup.pairs[0].name;
-    const own = h("input", { class: "mi-field", type: "text", placeholder: "or: instruct | thinking  (folders or hub ids)", "aria-label": "Own pair: instruct | thinking", spellcheck: "false", autocomplete: "off", maxlength: "1000" });
+    const own = h("input", { class: "mi-field", type: "text", placeholder: "or: instruct | thinking  (folders or hub ids; ?adapter_on=base may follow)", "aria-label": "Own pair: instruct | thinking", spellcheck: "false", autocomplete: "off", maxlength: "1000" });
     const check = h("button", { class: "mi-button mi-small", type: "button", onclick: judge }, "Check");
     async function judge() {
       const spec = own.value.trim() || choice.value;

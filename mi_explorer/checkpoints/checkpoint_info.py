@@ -10,7 +10,8 @@ from mi_explorer.checkpoints.adapter import match_adapter, read_factor_header
 from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS, read_settings
 from mi_explorer.checkpoints.headers import Entry, read_layout
 from mi_explorer.checkpoints.model_tensors import ModelTensors, read_tensors
-from mi_explorer.checkpoints.source import SMALL, CheckpointError, Source
+from mi_explorer.checkpoints.source import SMALL, CheckpointError, Folder, Source
+from mi_explorer.prompts.chat_template import folder_template, read_template
 
 # Small files that some reader of a checkpoint opens; they are checked here, so that nobody meets a damaged one later.
 OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -32,6 +33,7 @@ class CheckpointInfo:
     added: dict[str, int] = field(default_factory=dict)
     template: str | None = None
     tokenizer: str = ""  # short hash of tokenizer.json; "" without one
+    cutting: str = ""  # short hash of how the tokenizer cuts text: normalizer, pre-tokenizer, merges
     adapter: dict[str, Any] | None = None
 
     @cached_property
@@ -91,12 +93,8 @@ def read_adapter_info(source: Source, role: str, under: CheckpointInfo) -> Check
     info = CheckpointInfo(role, source.label, config, layout.entries, (WEIGHTS,), size, adapter=about)
     read_tokenizer(source, info)
     if not info.tokenizer:
-        info.vocab, info.added, info.template, info.tokenizer = (
-            under.vocab,
-            under.added,
-            under.template,
-            under.tokenizer,
-        )
+        for name in ("vocab", "added", "template", "tokenizer", "cutting"):
+            setattr(info, name, getattr(under, name))
     return info
 
 
@@ -114,26 +112,24 @@ def read_tokenizer(source: Source, info: CheckpointInfo) -> None:
     objects = {name: read_json(source, name) for name in OBJECTS if name in files}
     if "tokenizer.json" in files:
         try:
-            info.tokenizer, info.vocab, info.added = _vocabulary(source.read("tokenizer.json"))
+            info.tokenizer, info.cutting, info.vocab, info.added = _vocabulary(source.read("tokenizer.json"))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             raise CheckpointError(f"{source.label}: tokenizer.json is damaged. Download it again.") from None
     settings = objects.get("tokenizer_config.json", {})
     _check_tokenizer(settings, source.label)
     _check_generation(objects.get("generation_config.json", {}), source.label)
-    if "chat_template.jinja" in files:
-        info.template = source.read("chat_template.jinja").decode("utf-8", "replace")
+    if isinstance(source, Folder):
+        info.template = folder_template(source.path)
     else:
-        template = settings.get("chat_template")
-        if isinstance(template, list):  # several named templates
-            template = next(
-                (t.get("template") for t in template if isinstance(t, dict) and t.get("name") == "default"), None
-            )
-        info.template = template if isinstance(template, str) else None
+        info.template = read_template(files, source.read)
 
 
 @lru_cache(maxsize=4)
-def _vocabulary(raw: bytes) -> tuple[str, dict[str, int], dict[str, int]]:
-    """(short hash, token → id, added token → id) of a tokenizer.json; kept, as a pair is read more than once while it is opened."""
+def _vocabulary(raw: bytes) -> tuple[str, str, dict[str, int], dict[str, int]]:
+    """(short hash of all, of how text is cut, token → id, added token → id) of a tokenizer.json.
+
+    Kept, as a pair is read more than once while it is opened.
+    """
     content = json.loads(raw)
     vocab = content["model"]["vocab"]
     # a list is a unigram model's [token, score] pairs; its ids are positions
@@ -141,7 +137,10 @@ def _vocabulary(raw: bytes) -> tuple[str, dict[str, int], dict[str, int]]:
     added = {str(t["content"]): int(t["id"]) for t in content.get("added_tokens") or ()}
     if not all(isinstance(i, int) for i in table.values()):
         raise ValueError("a token id is no number")
-    return hashlib.sha256(raw).hexdigest()[:12], table, added
+    model = {k: v for k, v in content["model"].items() if k != "vocab"}
+    cutting = json.dumps([content.get("normalizer"), content.get("pre_tokenizer"), model], sort_keys=True)
+    short = [hashlib.sha256(part).hexdigest()[:12] for part in (raw, cutting.encode())]
+    return short[0], short[1], table, added
 
 
 def _check_tokenizer(settings: dict[str, Any], label: str) -> None:

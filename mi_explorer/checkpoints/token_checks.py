@@ -1,11 +1,13 @@
 """What tokenizers, think tags and chat templates of a pair say: do ids mean the same tokens, whose template opens a thought."""
 
-import re
 from collections.abc import Iterator
+from typing import Any
 
 from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo
 from mi_explorer.checkpoints.findings import Finding, note, refused, shorten
 from mi_explorer.pairs import Pair
+from mi_explorer.prompts.chat_template import PROBE, TemplateFault, render_template, switches_of
+from mi_explorer.prompts.think_tags import TagPair, opens_thought, recognise_tags
 
 
 def token_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> Iterator[Finding]:
@@ -48,8 +50,24 @@ def token_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> Iter
                     f"{have}'s tokenizer has {len(extra)} tokens that {lack}'s lacks ({shown}).",
                     "Their rows exist in both embeddings and are blended like all others.",
                 )
+        if one.cutting != two.cutting:
+            yield note(
+                "tokenizer",
+                "The two tokenizers cut text differently (normalizer, pre-tokenizer or merges).",
+                "The same question becomes other tokens with the other parent's template.",
+                "The tokenizer of the chosen template is used; choose it by the template policy.",
+            )
+    tags, known = recognise_tags(TagPair(pair.think_open, pair.think_close), two.template, two.added)
+    if not known:
+        yield note(
+            "think tags",
+            "Neither Thinking's template nor its tokenizer has a think tag that is known here.",
+            f"{tags.open} is looked for; if thoughts are tagged otherwise they count as answers.",
+            "Name the tags with --think-open and --think-close.",
+        )
+        return
     for role, who in (("Thinking", two), ("Instruct", one)):
-        absent = [t for t in (pair.think_open, pair.think_close) if t not in who.added and t not in who.vocab]
+        absent = [t for t in tags if t not in who.added and t not in who.vocab]
         if absent:
             why = (
                 "Thoughts will be found by text instead of by token id."
@@ -61,17 +79,28 @@ def token_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> Iter
 
 def template_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> Iterator[Finding]:
     if not one.template or not two.template:
-        lack = " and ".join(p.role.capitalize() for p in (one, two) if not p.template)
-        yield note(
-            "template",
-            f"{lack} has no chat template.",
-            "The other parent's is used where there is one; otherwise the bare prompt.",
-        )
-    elif one.template != two.template:
-        fills = _prefills(two.template, pair.think_open) and not _prefills(one.template, pair.think_open)
+        lack = " and ".join(p.name for p in (one, two) if not p.template)
+        borrows = "Instruct's is used" if one.template else "The bare prompt is used where its template is asked for"
+        yield note("template", f"{lack} has no chat template.", f"{borrows}.")
+        return
+    tags, _ = recognise_tags(TagPair(pair.think_open, pair.think_close), two.template, two.added)
+    ends = []
+    for who in (one, two):
+        try:
+            ends.append(_end_of_prompt(who, pair))
+        except TemplateFault as fault:
+            yield note(
+                "template",
+                f"{who.name}'s chat template fails ({fault}).",
+                "Prompts cannot be written with it.",
+                "Choose the other parent's by the template policy, or mend chat_template in its tokenizer files.",
+            )
+            return
+    if one.template != two.template:
+        opens = [opens_thought(end, tags) for end in ends]
         why = (
-            f"Thinking's opens the thought itself ({pair.think_open} is part of the prompt), which changes what small λ writes."
-            if fills
+            f"Thinking's opens the thought itself ({tags.open} is part of the prompt), which changes what small λ writes."
+            if opens[1] and not opens[0]
             else "The template is a control of the recipe, not an accident."
         )
         yield note(
@@ -80,8 +109,26 @@ def template_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> I
             why,
             "Choose it by the template policy: instruct, thinking or own.",
         )
+    if pair.thinking_switch == "auto" and ends[1] != _end_of_prompt(two, pair, switch=False):
+        yield note(
+            "template",
+            f"Thinking's template switches thinking by a variable ({', '.join(switches_of(two.template))}).",
+            "It is turned on.",
+            "Say --thinking-switch off to leave it off.",
+        )
 
 
-def _prefills(template: str, tag: str) -> bool:
-    tail = template[template.rfind("add_generation_prompt") :] if "add_generation_prompt" in template else ""
-    return bool(re.search(re.escape(tag) + r"(\\n|\s)*['\"}{%\s-]*(endif|$)", tail)) or (tag in tail)
+def _end_of_prompt(info: CheckpointInfo, pair: Pair, switch: bool | None = None) -> str:
+    """What the template of a parent writes at the end of a prompt; `switch` overrides what the pair says of thinking."""
+    on = info.role == "thinking" if pair.thinking_switch == "auto" else pair.thinking_switch == "on"
+    template = info.template or ""
+    options: dict[str, Any] = {}
+    if pair.thinking_switch != "auto" or info.role == "thinking":
+        options = dict.fromkeys(switches_of(template), on if switch is None else switch)
+    turns = [{"role": "user", "content": PROBE}], [{"role": "user", "content": [{"type": "text", "text": PROBE}]}]
+    try:
+        return render_template(template, turns[0], options).rpartition(PROBE)[2]
+    except TemplateFault as fault:
+        if fault.hopeless:
+            raise
+        return render_template(template, turns[1], options).rpartition(PROBE)[2]

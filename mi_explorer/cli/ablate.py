@@ -5,7 +5,7 @@ from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas, number_list, word_list
 from mi_explorer.cli.measure import OpenPairs, add_study_size, questions_of, run_plan
-from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, recipe_of
+from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, named_pair, recipe_of
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import get_pair
 from mi_explorer.studies import ablations
@@ -54,7 +54,7 @@ def run_ablate(args: argparse.Namespace) -> int:
     given = list(dict.fromkeys(args.lams or ()))
     if len(given) > 1 and args.what != "methods":
         raise UserError(f"The {args.what} ablation is made at one λ, not at {len(given)}.")
-    decoding, pair = decoding_of(args), get_pair(args.pair)
+    decoding, pair = decoding_of(args), get_pair(named_pair(args))
     recipe = recipe_of(args, pair.name, given[0] if given else 0.4 if args.what == "decoding" else 0.8)
     questions = questions_of(args)
     with OpenPairs(args) as pairs:

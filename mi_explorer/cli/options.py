@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mi_explorer.cli.arguments import whole_number
 from mi_explorer.errors import UserError
+from mi_explorer.pairs import ADAPTER_ON, SETTINGS, THINKING_SWITCH, Pair, with_settings
 from mi_explorer.recipe import MODULES, TEMPLATES, Decoding, Recipe, Scope
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ DECODING_OPTIONS = {
 
 
 def add_pair(parser: argparse.ArgumentParser) -> None:
-    """--pair, --device, --dtype, --rows, --context."""
+    """--pair and its settings, --device, --dtype, --rows, --context."""
     group = parser.add_argument_group("pair")
     group.add_argument(
         "--pair",
@@ -30,6 +31,7 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a preset, or 'instruct|thinking[|base]' with folders or hub ids (default: mini, the embedded pair)",
     )
+    add_pair_details(group)
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: cpu)")
     group.add_argument(
         "--dtype", help="float32, bfloat16 or float16 (default: float32 for small models on a CPU, else as stored)"
@@ -43,6 +45,34 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="positions per sequence at most (default: what the model has)",
     )
+
+
+def add_pair_details(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """--untie, --adapter-on, --think-open, --think-close, --thinking-switch."""
+    parser.add_argument(
+        "--untie", action="store_true", help="a tied and an untied parent may meet; the result is untied"
+    )
+    parser.add_argument(
+        "--adapter-on",
+        choices=ADAPTER_ON,
+        default="auto",
+        help="what a LoRA parent sits on (default: its own config says)",
+    )
+    parser.add_argument(
+        "--think-open", default=Pair.think_open, metavar="TAG", help="what begins a thought (default: recognised)"
+    )
+    parser.add_argument("--think-close", default=Pair.think_close, metavar="TAG", help="what ends a thought")
+    parser.add_argument(
+        "--thinking-switch",
+        choices=THINKING_SWITCH,
+        default="auto",
+        help="a template's variable that switches thinking (default: on in Thinking's)",
+    )
+
+
+def named_pair(args: argparse.Namespace, pair: str | None = None) -> str:
+    """--pair (or another name or spec) with the settings that the options name."""
+    return with_settings(pair or args.pair, **{name: getattr(args, name) for name in SETTINGS})
 
 
 def add_home(parser: argparse.ArgumentParser) -> None:
@@ -133,7 +163,7 @@ def open_workbench(args: argparse.Namespace, pair: str | None = None) -> "Workbe
     from mi_explorer.workbench import Workbench
 
     return Workbench.open(
-        pair or args.pair,
+        named_pair(args, pair),
         device=args.device,
         dtype=args.dtype,
         home=getattr(args, "home", None),

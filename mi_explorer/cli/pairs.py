@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from mi_explorer.cli.options import add_pair_details
 from mi_explorer.errors import UserError
-from mi_explorer.pairs import ADAPTER_ON, Pair, get_pair
+from mi_explorer.pairs import SETTINGS, Pair, get_pair
 
 
 def add_parents(parser: argparse.ArgumentParser) -> None:
@@ -20,17 +21,9 @@ def add_parents(parser: argparse.ArgumentParser) -> None:
 
 
 def add_pair_settings(parser: argparse.ArgumentParser) -> None:
-    """--base, --untie, --adapter-on, and --json."""
+    """--base, the settings of a pair, and --json."""
     parser.add_argument("--base", metavar="C", help="the base that both were fine-tuned from")
-    parser.add_argument(
-        "--untie", action="store_true", help="a tied and an untied parent may meet; the result is untied"
-    )
-    parser.add_argument(
-        "--adapter-on",
-        choices=ADAPTER_ON,
-        default="auto",
-        help="what a LoRA parent sits on (default: its own config says)",
-    )
+    add_pair_details(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
 
 
@@ -42,7 +35,8 @@ def pair_of(args: argparse.Namespace, parents: list[str]) -> Pair:
     if args.base:
         spec = f"{pair.instruct}|{pair.thinking}|{args.base}"
         pair = replace(get_pair(spec), think_open=pair.think_open, think_close=pair.think_close)
-    return replace(pair, untie=args.untie or pair.untie, adapter_on=args.adapter_on)
+    changed = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) != getattr(Pair, name)}
+    return replace(pair, **changed)
 
 
 @contextmanager

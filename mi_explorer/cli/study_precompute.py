@@ -20,7 +20,7 @@ from typing import IO
 
 from mi_explorer.checkpoints import fingerprint
 from mi_explorer.cli.arguments import whole_number, word_list
-from mi_explorer.cli.options import add_home, add_pair
+from mi_explorer.cli.options import add_home, add_pair, named_pair
 from mi_explorer.cli.terminal import duration, table
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.pairs import get_pair
@@ -94,7 +94,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def precompute(args: argparse.Namespace) -> int:
     """`study precompute`."""
     wanted = _wanted(args)
-    pair = get_pair(args.pair)
+    pair = get_pair(named_pair(args))
     if not pair.local and args.device == "cpu":
         raise UserError(
             f"The pair {args.pair!r} is not on this machine. Name a device that can run it, such as --device cuda."

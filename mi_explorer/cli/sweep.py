@@ -5,7 +5,7 @@ from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas, whole_number, word_list
 from mi_explorer.cli.measure import OpenPairs, add_study_size, questions_of, run_plan
-from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, recipe_of
+from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, named_pair, recipe_of
 from mi_explorer.pairs import get_pair
 from mi_explorer.studies.plan import Cell, grid, parse_lambdas
 
@@ -44,7 +44,7 @@ def run_sweep(args: argparse.Namespace) -> int:
     """Measure the grid; returns the exit code."""
     questions = questions_of(args)
     lams = tuple(dict.fromkeys(args.lams or parse_lambdas("0:1:0.1")))
-    decoding, pair = decoding_of(args), get_pair(args.pair)
+    decoding, pair = decoding_of(args), get_pair(named_pair(args))
     methods = word_list(args.method)
     cells: tuple[Cell, ...] = ()
     for method in methods:

@@ -5,12 +5,15 @@ import json
 import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.limited_process import LimitedProcess
 
 WALL_LIMIT_S = 20.0  # by the clock, whatever the rendering process waits for
+LARGEST = 64 << 20  # bytes of a template file that are read
+PROBE = "Q7x1"  # stands for a text whose place in a rendered conversation is sought
 TEMPLATE_FILE, FOLDER = "chat_template.jinja", "additional_chat_templates/"
 NOT_FOR_CHAT = ("tool_use", "tool", "tools", "rag")  # named templates for other uses
 # Boolean variables with which templates of hybrid models switch thinking.
@@ -45,6 +48,13 @@ def read_template(names: Collection[str], read: Callable[[str], bytes]) -> str |
         found["default"] = read(TEMPLATE_FILE).decode("utf-8", "replace")
     order = sorted(found, key=lambda name: (name != "default", name in NOT_FOR_CHAT))
     return found[order[0]] if order else None
+
+
+def folder_template(folder: Path) -> str | None:
+    """The chat template in a local folder's files, additional ones included; None for what is no folder."""
+    names = {p.name for p in folder.iterdir() if p.is_file()} if folder.is_dir() else set()
+    names |= {FOLDER + p.name for p in (folder / FOLDER).glob("*.jinja") if p.is_file()}
+    return read_template(names, lambda name: (folder / name).read_bytes()[:LARGEST])
 
 
 def _json(raw: bytes) -> Any:

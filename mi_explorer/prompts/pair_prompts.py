@@ -16,10 +16,10 @@ from typing import Any
 
 from mi_explorer.pairs import Pair
 from mi_explorer.prompts.chat_template import (
-    FOLDER,
+    PROBE,
     Message,
     TemplateFault,
-    read_template,
+    folder_template,
     render_template,
     switches_of,
 )
@@ -39,7 +39,6 @@ from mi_explorer.recipe import Recipe
 MAX_CHARACTERS = 1_000_000  # beyond this nobody means it, and a tokenizer would be busy for seconds
 PARENTS = ("instruct", "thinking")
 FORMS = 4
-PROBE = "Q7x1"  # stands for a text whose place in a rendered conversation is sought
 
 
 class BrokenTemplate(PromptError):
@@ -109,7 +108,7 @@ class Prompts:
         places = [place if place in have else have[0] for place in folders[:2]]
         one = load_tokenizer(places[0])
         two = one if same_tokenizer(*places) else load_tokenizer(places[1])
-        templates = {role: _template_of(place) for role, place in zip(PARENTS, places)}
+        templates = {role: folder_template(Path(place)) for role, place in zip(PARENTS, places)}
         made = cls(one, templates, context=context, thinking_tokenizer=two, pair=pair)
         stops = [i for codec in made.codecs.values() for i in codec.end_ids()]
         stops += [i for place in folders[:2] for i in configured_ends(place)]
@@ -268,11 +267,3 @@ def holds(text: str, prompt: str) -> bool:
         or wanted in squash(html.unescape(text))
         or any(json.dumps(prompt, ensure_ascii=ascii)[1:-1] in text for ascii in (True, False))
     )
-
-
-def _template_of(place: str) -> str | None:
-    """The chat template in a local folder's files."""
-    folder = Path(place)
-    names = {p.name for p in folder.iterdir() if p.is_file()} if folder.is_dir() else set()
-    names |= {FOLDER + p.name for p in (folder / FOLDER).glob("*.jinja")} if folder.is_dir() else set()
-    return read_template(names, lambda name: (folder / name).read_bytes()[: 64 << 20])

@@ -6,8 +6,7 @@ import os
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer
 
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair, PairError
@@ -15,6 +14,7 @@ from mi_explorer.prompts import Prompts
 from mi_explorer.prompts.chat_template import read_template, switches_of
 from mi_explorer.prompts.think_tags import TagPair
 from mi_explorer.recipe import Recipe
+from tests.fixtures import save_tokenizer
 
 INSTRUCT, THINKING = Recipe(lam=0), Recipe(lam=1)
 CHATML = (
@@ -43,24 +43,6 @@ MISTRAL = (
     "{% else %}{{ raise_exception('only user and assistant') }}{% endif %}{% endfor %}"
 )
 TEMPLATES = {"chatml": CHATML, "r1": R1, "llama3": LLAMA3, "mistral": MISTRAL}
-
-
-def save_tokenizer(folder, special, template=None, eos=None, bos=None, adds=""):
-    """A byte-level tokenizer with these special tokens; `adds` puts "bos" before and "eos" after a text."""
-    table = {t: i for i, t in enumerate([*special, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
-    made = Tokenizer(models.BPE(vocab=table, merges=[]))
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    if adds:
-        single = " ".join([bos] * ("bos" in adds) + ["$A"] + [eos] * ("eos" in adds))
-        made.post_processor = processors.TemplateProcessing(
-            single=single, special_tokens=[(t, table[t]) for t in {bos, eos} if t]
-        )
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=made, eos_token=eos or special[0], bos_token=bos, additional_special_tokens=special
-    )
-    fast.chat_template = template
-    fast.save_pretrained(folder)
-    return folder
 
 
 def load(tmp_path, instruct, thinking, pair=None, **more):
