@@ -91,9 +91,7 @@ class Workbench:
         tell = report or (lambda *_: None)
         tell("check", 0, 0)
         found = preflight(pair)  # configs and headers alone: a hub pair is refused before its download
-        if not found.ok and not pair.name.endswith(
-            "@base"
-        ):  # a base as backbone is an experiment; its notes stay notes
+        if not found.ok:
             raise WorkbenchError(" ".join(finding.text() for finding in found.findings if finding.level == "refused"))
         tell("open", 0, 0)
         resident = ResidentPair.load(pair, device=device, dtype=dtype)

@@ -4,8 +4,7 @@ The fields are those of the library's config objects, so that a field that one f
 """
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo
@@ -114,8 +113,7 @@ def text_fields(raw: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-@lru_cache(maxsize=16)
-def _known_fields(kind: type) -> frozenset[str]:
+def _known_fields(kind: Callable[[], Any]) -> frozenset[str]:
     """Fields that the library's model reads: those of the class, without other parts of the model and the library's own notes."""
     return frozenset(k for k in kind().to_dict() if not k.endswith("_config") and not k.startswith("_"))
 

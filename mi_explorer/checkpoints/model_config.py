@@ -6,7 +6,7 @@ A config comes from outside. Everything that it can do wrong (wrong types, impos
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -15,13 +15,15 @@ from torch.overrides import TorchFunctionMode
 
 from mi_explorer.checkpoints.source import CheckpointError
 
-LARGEST_NUMBER = 1 << 53  # no field of a real config is larger
+LARGEST_NUMBER = 1 << 40  # no whole number in a real config is larger
 LARGEST_COUNT = 10_000  # layers, heads, experts, blocks: far above every real model
-COUNTS = re.compile(r"layer|depth|block|stage|expert|head(?!_dim)|group")
+LARGEST_POSITION = 1 << 28  # far above every real context
+COUNTS = re.compile(r"^(num|n|encoder|decoder)_(\w+_)?(layer|head|expert|block|group|stage)s?$|^depths?$")
+POSITIONS = ("max_position_embeddings", "n_positions", "sliding_window")
 CREATED_PER_TENSOR = 40  # real models create 3 to 4 tensors while they are built for each one that their files hold
 
 
-def read_config(raw: dict[str, Any]) -> Any:
+def read_config(raw: Mapping[str, Any]) -> Any:
     """The `transformers` config of a config.json, without its quantisation settings (weights that are read here have none).
 
     Raises `CheckpointError` for a model type that this version does not know, and for values that describe no model.
@@ -33,43 +35,38 @@ def read_config(raw: dict[str, Any]) -> Any:
         raise CheckpointError(
             f"Model type {str(kind)[:60]!r} is not known to the installed transformers. A newer version may know it."
         )
-    for key, value in _numbers(raw):
-        if abs(value) > (LARGEST_COUNT if COUNTS.search(key) else LARGEST_NUMBER):
-            raise CheckpointError(f"config.json says {key} = {str(value)[:24]}, which no model has. Correct it.")
-    plain = json.loads(json.dumps({k: v for k, v in raw.items() if k != "quantization_config"}))
-    if isinstance(plain.get("text_config"), dict):
-        plain["text_config"].pop("quantization_config", None)
     try:
+        _check_numbers(raw)
+        plain = json.loads(json.dumps({k: v for k, v in raw.items() if k != "quantization_config"}))
+        if isinstance(plain.get("text_config"), dict):
+            plain["text_config"].pop("quantization_config", None)
         config = CONFIG_MAPPING[kind].from_dict(plain)
-        text = config.get_text_config(decoder=True)
-        _check_sizes(text)
-    except CheckpointError:
-        raise
+        _check_sizes(config.get_text_config(decoder=True))
     except Exception as error:  # whatever a foreign value makes a config class raise, it means the same
         raise CheckpointError(f"config.json does not describe a {kind} model: {_reason(error)}") from None
     return config
 
 
-def _numbers(value: Any, key: str = "") -> Iterator[tuple[str, int | float]]:
-    """Every number of a JSON value with the name of the field that holds it."""
-    if isinstance(value, dict):
+def _check_numbers(value: Any, key: str = "") -> None:
+    """`ValueError` for a whole number that no model has: some of them would be counted up to before anything else fails."""
+    if isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from _numbers(inner, str(name))
+            _check_numbers(inner, str(name))
     elif isinstance(value, list):
-        for inner in value[:LARGEST_COUNT]:
-            yield from _numbers(inner, key if not COUNTS.search(key) else "")
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield key, value
+        for inner in value:
+            _check_numbers(inner)
+    elif isinstance(value, int) and abs(value) > (LARGEST_COUNT if COUNTS.match(key) else LARGEST_NUMBER):
+        raise ValueError(f"{key} is {str(value)[:24]}, which no model has")
 
 
 def _check_sizes(text: Any) -> None:
-    """Fields that a config class accepts but no model can run with."""
+    """`ValueError` for fields that a config class accepts but no model can run with."""
     vocab = getattr(text, "vocab_size", None)
     if not isinstance(vocab, int) or vocab < 1:
         raise ValueError(f"vocab_size is {vocab!r}")
-    for key in ("max_position_embeddings", "n_positions", "sliding_window"):
+    for key in POSITIONS:
         value = getattr(text, key, None)
-        if isinstance(value, (int, float)) and value < 1:
+        if isinstance(value, int | float) and not 1 <= value <= LARGEST_POSITION:
             raise ValueError(f"{key} is {value!r}")
     pad = getattr(text, "pad_token_id", None)
     if isinstance(pad, int) and not -vocab <= pad < vocab:

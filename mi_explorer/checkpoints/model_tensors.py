@@ -84,7 +84,7 @@ def plain_decoder(config: Mapping[str, Any], entries: Mapping[str, Entry]) -> Mo
 
     None where anything is unusual: then the library's own model decides.
     """
-    parsed = read_config(dict(config))
+    parsed = read_config(config)
     shapes = plain_shapes(parsed)
     if shapes is None:
         return None

@@ -70,7 +70,7 @@ class Parents:
 
     def part(self, role: str) -> Checkpoint:
         """The checkpoint of a role; `MismatchError` for a base that the pair does not name."""
-        part = getattr(self, role)
+        part: Checkpoint | None = getattr(self, role)
         if part is None:
             raise MismatchError(
                 f"This needs the pair's base, and the pair {self.pair.name!r} names none. Add one (--base, or "

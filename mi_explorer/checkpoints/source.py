@@ -122,7 +122,7 @@ class Hub:
     def files(self) -> dict[str, int]:
         if self._files is None:
             from huggingface_hub import constants, get_session
-            from huggingface_hub.utils import build_hf_headers
+            from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
             def listing() -> dict[str, int]:  # one request; the client's own listing retries for half a minute
                 url = f"{self.endpoint or constants.ENDPOINT}/api/models/{self.repo}/tree/{self.revision}"
@@ -146,7 +146,7 @@ class Hub:
 
     def span(self, name: str, start: int, stop: int) -> bytes:
         from huggingface_hub import get_session, hf_hub_url
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         def fetch() -> bytes:
             url = hf_hub_url(self.repo, name, revision=self.revision, endpoint=self.endpoint)

@@ -30,10 +30,10 @@ def own_findings(info: CheckpointInfo) -> Iterator[Finding]:
     coded = [e for e in codes if e.name in tensors.places]  # where a weight should stand
     coded += [e for e in info.entries.values() if e.code not in DTYPES]  # smaller than a byte
     if coded or ((scales or codes) and (tensors.missing or scales)):
-        how = method or (coded or codes or [None])[0]
+        how = method or next((e.code for e in coded + codes), "with scales")
         yield refused(
             "quantised",
-            f"{info.name} is quantised ({how if isinstance(how, str) else how.code if how else 'with scales'}).",
+            f"{info.name} is quantised ({how}).",
             "Codes and scales cannot be averaged.",
             "Use the bf16 release of the same model, or dequantise it first.",
         )

@@ -17,9 +17,16 @@ HEAD, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 NOISE = torch.Generator().manual_seed(7)
 
 
+def checked(path: Path) -> Path:
+    """The path, if an edit may read it: an earlier edit may have put a pipe or a huge file there (`OSError`)."""
+    if path.exists() and not (path.is_file() and path.stat().st_size < 1 << 24):
+        raise OSError(f"{path.name} is no small regular file")
+    return path
+
+
 def settings(folder: Path, file: str = "config.json", **changes: Any) -> None:
     """Change fields of a JSON file; "DROP" removes one. In config.json the text model's fields."""
-    path = Path(folder) / file
+    path = checked(Path(folder) / file)
     content = json.loads(path.read_text()) if path.exists() else {}
     content.update(changes)
     path.write_text(json.dumps({k: v for k, v in content.items() if v != "DROP"}))
@@ -33,7 +40,7 @@ def tensors_edit(change: Callable[[dict[str, torch.Tensor]], None]) -> Edit:
     """An edit of the tensors as one dict."""
 
     def edit(folder: Path) -> None:
-        file = Path(folder) / "model.safetensors"
+        file = checked(Path(folder) / "model.safetensors")
         tensors = {k: v.clone() for k, v in load_file(file).items()}
         change(tensors)
         save_file({k: v.contiguous() for k, v in tensors.items()}, file, metadata={"format": "pt"})
@@ -151,7 +158,7 @@ def trellis(t: dict[str, torch.Tensor], root: str, w: torch.Tensor) -> None:
 
 def next_token_layer(folder: Path) -> None:
     """One more layer than the config says, as DeepSeek-V3, GLM-4.5 and their kin store it."""
-    count = json.loads((folder / "config.json").read_text())["num_hidden_layers"]
+    count = json.loads(checked(folder / "config.json").read_text())["num_hidden_layers"]
 
     def change(tensors: dict[str, torch.Tensor]) -> None:
         root = f"model.layers.{count - 1}."
@@ -165,7 +172,7 @@ def next_token_layer(folder: Path) -> None:
 
 def older_shards(folder: Path) -> None:
     """The index and shards of an earlier save beside the whole file: other numbers, which nobody loads."""
-    old = {k: torch.zeros_like(v) for k, v in load_file(folder / "model.safetensors").items()}
+    old = {k: torch.zeros_like(v) for k, v in load_file(checked(folder / "model.safetensors")).items()}
     names = sorted(old)
     shards = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
     for shard, inside in shards.items():
@@ -199,14 +206,14 @@ def linked(name: str, to: str) -> Edit:
 
 def huge(name: str) -> Edit:
     def edit(folder: Path) -> None:
-        with open(folder / name, "wb") as file:
+        with open(checked(folder / name), "wb") as file:
             file.truncate(1 << 40)
 
     return edit
 
 
 def text(name: str, content: str) -> Edit:
-    return lambda folder: (folder / name).write_text(content) and None
+    return lambda folder: checked(folder / name).write_text(content) and None
 
 
 YARN = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 64}

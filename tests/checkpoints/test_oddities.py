@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
+from mi_explorer.checkpoints.headers import Entry
+from mi_explorer.checkpoints.model_tensors import any_model, plain_decoder, plain_shapes
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.engine import ResidentPair
@@ -21,6 +24,7 @@ from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.workbench import Workbench
 from tests.checkpoints import oddities
+from tests.checkpoints.families import make_checkpoint, qwen2_5_vl
 from tests.checkpoints.oddities import (
     ACCEPTED,
     EMBEDDING,
@@ -31,7 +35,7 @@ from tests.checkpoints.oddities import (
     poisoned,
     tensors_edit,
 )
-from tests.fixtures import make, make_tokenizer
+from tests.fixtures import SIZES, make, make_tokenizer
 
 ROLES = ("instruct", "thinking")
 END = 2  # the tokenizer's end of a turn
@@ -231,3 +235,86 @@ def test_a_missing_head_is_named(fresh):
     pair = fresh()
     REFUSED["untied without a head"](Path(pair.thinking))
     assert any(HEAD in f.what for f in preflight(pair).findings if f.level == "refused")
+
+
+def test_a_base_as_backbone_may_have_another_config(fresh):
+    """The published bases have another rope_theta; `PAIR@base` runs them on purpose, and says so."""
+    pair = fresh()
+    REFUSED["another rope_theta"](Path(pair.instruct))
+    assert not preflight(pair).ok
+    backbone = replace(pair, name="odd@base")
+    found = outcomes(backbone)
+    assert all(found.values()) and any("rope_theta" in f.what for f in preflight(backbone).findings)
+
+
+def test_gpt2_as_it_was_published(tmp_path):
+    """No prefix before the names, and the masks of the attention stored as tensors."""
+    config = GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=64, vocab_size=96, bos_token_id=0, eos_token_id=2)
+
+    def published(tensors):
+        for name in list(tensors):
+            tensors[name.removeprefix("transformer.")] = tensors.pop(name)
+        for i in range(2):
+            tensors[f"h.{i}.attn.bias"] = torch.ones(1, 1, 64, 64)
+            tensors[f"h.{i}.attn.masked_bias"] = torch.tensor(-1e4)
+
+    for seed, role in enumerate(ROLES, 1):
+        tensors_edit(published)(make_checkpoint(config, tmp_path / role, seed))
+    pair = Pair("gpt2", *(str(tmp_path / role) for role in ROLES))
+    found = outcomes(pair)
+    assert all(found.values()) and preflight(pair).facts["layers"] == 2
+    one, made = (load_file(tmp_path / folder / "model.safetensors") for folder in ("instruct", "out"))
+    assert made.keys() == one.keys() and torch.equal(made["h.0.attn.bias"], one["h.0.attn.bias"])
+
+
+def test_qwen2_5_vl_as_it_was_published(tmp_path):
+    """Its files are older than the library's names for its parts (`visual.`, `model.layers.`)."""
+
+    def published(tensors):
+        for name in list(tensors):
+            old = name.replace("model.visual.", "visual.").replace("model.language_model.", "model.")
+            tensors[old] = tensors.pop(name)
+
+    for seed, role in enumerate(ROLES, 1):
+        tensors_edit(published)(make_checkpoint(qwen2_5_vl(), tmp_path / role, seed))
+    pair = Pair("vl", *(str(tmp_path / role) for role in ROLES))
+    found = outcomes(pair)
+    assert all(found.values())
+    one, two, made = (load_file(tmp_path / f / "model.safetensors") for f in (*ROLES, "out"))
+    assert "visual.blocks.0.norm1.weight" in made and "model.norm.weight" in made and made.keys() == one.keys()
+    for name in made:
+        middle = torch.lerp(one[name].float(), two[name].float(), 0.5).to(one[name].dtype)
+        assert torch.equal(made[name], one[name] if name.startswith("visual.") else middle)
+
+
+def test_one_parent_with_other_names(fresh):
+    """The same tensors under other names meet by their place in the model; the export has Instruct's names."""
+    pair = fresh("qwen3-moe")
+    reference = Path(pair.instruct).parent / "reference"
+    export(Recipe(pair.name, lam=0.5), reference, pair)
+    ACCEPTED["names without a prefix"](Path(pair.thinking))
+    out = Path(pair.instruct).parent / "out"
+    export(Recipe(pair.name, lam=0.5), out, pair)
+    one, two = (load_file(folder / "model.safetensors") for folder in (reference, out))
+    assert one.keys() == two.keys() and all(torch.equal(one[n], two[n]) for n in one)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Qwen2Config(**SIZES, tie_word_embeddings=True),
+        Qwen3Config(**SIZES, head_dim=16, attention_bias=True, tie_word_embeddings=False),
+        LlamaConfig(**SIZES, attention_bias=True, mlp_bias=True, tie_word_embeddings=False),
+        MistralConfig(**SIZES, tie_word_embeddings=True),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_the_usual_decoders_are_known_by_heart(config):
+    """Names and shapes without the library's model code are those of its model, and so is what both make of a checkpoint."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    assert plain_shapes(config) == {name: tuple(p.shape) for name, p in model.state_dict().items()}
+    shapes = {n: s for n, s in plain_shapes(config).items() if n != HEAD or not config.tie_word_embeddings}
+    entries = {n: Entry(n, "x", "F32", s, 0, 0) for n, s in (shapes | {"mtp.x": (2, 2)}).items()}
+    raw = json.loads(config.to_json_string(use_diff=False))
+    assert plain_decoder(raw, entries) == any_model(raw, entries)
