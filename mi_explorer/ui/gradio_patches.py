@@ -4,15 +4,19 @@ Elsewhere the page uses Gradio's public interface only. Look here first when Gra
 """
 
 import functools
+import logging
 import traceback
-from pathlib import PurePath
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from mi_explorer.ui.access.limits import LimitError, Limits, visitor_of
 
+log = logging.getLogger(__name__)
+OURS = Path(__file__).resolve().parents[1]
 QUEUE_POLL_S = 0.05
 PROGRESS_POLL_S = 1.0
 NEVER = 1_000_000_000  # events between two summaries of the dashboard
@@ -63,6 +67,11 @@ def place_in_queue(app: gr.Blocks, token: str) -> tuple[int, int] | None:
     return None
 
 
+def running_events(app: gr.Blocks) -> int:
+    """How many events of Gradio's are being answered. `Blocks.close` would cut them off."""
+    return app._queue.get_active_worker_count()
+
+
 def event_payload(event: gr.EventData) -> dict[str, Any]:
     """What a script sent with `trigger(name, payload)`. Gradio gives it only attribute by attribute."""
     payload = event._data
@@ -78,18 +87,18 @@ def is_signed_in(request: Request) -> bool:
 
 
 def request_fault(error: Exception) -> tuple[int, str] | None:
-    """Status and sentence where Gradio itself stumbled over a request; None for a fault of the server.
+    """Status and sentence where Gradio stumbled over a request before it called code of ours; None for a fault of ours.
 
-    Gradio reads some parts of a request unchecked (a component's id, an empty file name) and would answer 500.
+    Gradio reads some parts of a request unchecked (a component's id, a file name, a host, lone surrogates) and would answer 500, or
+    break an answer off that has begun (a stream of an unknown event).
     """
     if type(error).__name__ == "FnIndexInferError":
         return 404, "There is no such endpoint."
-    frames = traceback.extract_tb(error.__traceback__)
-    inside = frames and frames[-1].filename
-    if (
-        inside
-        and "gradio" in PurePath(inside).parts
-        and isinstance(error, (LookupError, TypeError, ValueError, OSError))
-    ):
+    if isinstance(error.__cause__, HTTPException):  # raised when its answer had begun
+        return error.__cause__.status_code, str(error.__cause__.detail)
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    ours = [path for path in files if OURS in path.parents and path.name != "middleware.py"]
+    if not ours and any({"gradio", "starlette"} & set(path.parts) for path in files):
+        log.warning("A request could not be read: %r", error)
         return 400, "This request cannot be read."
     return None

@@ -10,12 +10,15 @@ from mi_explorer.errors import UserError
 from mi_explorer.ui.access import settings as options
 
 
+def interrupt_on_sigterm() -> None:
+    """Let SIGTERM (of a container, of a service) end the process like Ctrl+C; process 1 of a container would ignore it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted (Ctrl+C, or the SIGTERM of a container or a service); 2 with a message when a setting cannot be used."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(
-            signal.SIGTERM, signal.default_int_handler
-        )  # as process 1 of a container it would be ignored otherwise
+    interrupt_on_sigterm()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
         settings = options.read_settings(arguments)

@@ -21,7 +21,7 @@ from mi_explorer.ui.explore.explore_tab import MAX_STREAMS
 from mi_explorer.ui.explore.live import LiveRuns
 from mi_explorer.ui.explore.page_setup import page_setup, pair_summary
 from mi_explorer.ui.explore.run_queue import RunQueue
-from mi_explorer.ui.gradio_patches import quiet_queue
+from mi_explorer.ui.gradio_patches import quiet_queue, running_events
 from mi_explorer.ui.open_pairs import OpenPair, OpenPairs, ReportPhase
 from mi_explorer.ui.page import WEB, PageApp, build, theme
 
@@ -84,7 +84,7 @@ def close(app: PageApp) -> None:
     pairs = app.context.pairs
     pairs.stop_all()
     end = time.monotonic() + DRAIN_S
-    while any(pair.explore.is_busy() for pair in pairs.all()) and time.monotonic() < end:
+    while time.monotonic() < end and (running_events(app) or any(pair.explore.is_busy() for pair in pairs.all())):
         time.sleep(0.02)
     app.context.file_jobs.close()
     app.close(verbose=False)

@@ -11,6 +11,7 @@ import pytest
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Queue
 from gradio.routes import App
+from starlette.responses import JSONResponse
 
 from mi_explorer.ui import gradio_patches as patches
 from mi_explorer.ui.access.limits import MAX_WAITING_REQUESTS, Limits
@@ -104,6 +105,11 @@ def test_the_payload_of_an_event(payload):
     assert patches.event_payload(gr.EventData(None, payload)) == (payload if isinstance(payload, dict) else {})
 
 
+def test_running_events(app):
+    app._queue.active_jobs = [None, [SimpleNamespace()], None]
+    assert patches.running_events(app) == 1
+
+
 def test_what_the_password_check_reads_is_gradios_own():
     """A real sign-in is in tests/security."""
     text = inspect.getsource(App)
@@ -112,12 +118,14 @@ def test_what_the_password_check_reads_is_gradios_own():
 
 
 def test_a_fault_of_ours_is_none_of_the_request():
-    try:
-        {}["x"]
-    except KeyError as error:
-        assert patches.request_fault(error) is None
-    try:
-        gr.Blocks().fns["no such function"]
-        gr.utils.get_package_version(5)  # a fault inside Gradio, whatever it is
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        assert patches.request_fault(error) in (None, (400, "This request cannot be read."))
+    from mi_explorer.recipe import Recipe
+
+    def fault(work):
+        with pytest.raises(Exception) as caught:
+            work()
+        return patches.request_fault(caught.value)
+
+    assert fault(lambda: Recipe("mini", lam="x")) is None
+    assert fault(lambda: gr.Blocks().blocks[10**9])[0] == 400
+    assert fault(lambda: JSONResponse("\ud800"))[0] == 400
+    assert fault(lambda: 1 / 0) is None

@@ -94,9 +94,12 @@ class AccessMiddleware:
                 await discard_body(receive)
                 await send_text(out, 413, f"This request is larger than {limit:,} bytes.")
         except Exception as error:
-            if started:
-                raise
             fault = request_fault(error)
+            if started and fault is None:
+                raise
+            if started:
+                await send({"type": "http.response.body", "body": b""})
+                return
             if fault is None:
                 log.exception("A request failed")
             await send_text(out, *(fault or (500, "Something broke on the server.")))

@@ -40,8 +40,7 @@ from mi_explorer.ui.api.values import (
 from mi_explorer.ui.explore import view
 from mi_explorer.ui.explore.explore_handlers import QuestionInfo, question_dict
 from mi_explorer.ui.explore.page_setup import method_controls
-from mi_explorer.ui.open_pairs import OpenPairs
-from mi_explorer.workbench import Workbench
+from mi_explorer.ui.open_pairs import OpenPair, OpenPairs
 
 MAX_LAMBDAS = 24  # frames of one strip
 STATES_PER_SECOND = 4  # while text streams
@@ -89,7 +88,8 @@ class Api:
         template: str = "own", pair: str = "",
     ) -> RecipeForms:  # fmt: skip
         """A blend as YAML, JSON, address, command line and (where there is one) mergekit configuration, checked against the pair."""
-        bench, made = self._recipe(pair, lam, method, layers, modules, params, template)
+        opened, made = self._recipe(pair, lam, method, layers, modules, params, template)
+        bench = opened.bench
         try:
             names = tuple(bench.resident.names) if bench.resident is not None else ()
             mergekit = to_mergekit(made, bench.pair, names).replace(
@@ -128,20 +128,17 @@ class Api:
         )
 
     def _answers(
-        self, prompt: str, lams: tuple[float, ...], gold: str, decoding: Decoding, made: tuple[Workbench, Recipe]
+        self, prompt: str, lams: tuple[float, ...], gold: str, decoding: Decoding, made: tuple[OpenPair, Recipe]
     ) -> Iterator[list[ResponseFrame]]:
-        bench, recipe = made
+        pair, recipe = made
         if len(prompt) > view.PROMPT_LIMIT:
             raise ApiError(f"The prompt has {len(prompt):,} characters; at most {view.PROMPT_LIMIT:,} are read here.")
         asks = [Ask(str(i), prompt, recipe.at(lam), decoding, gold.strip()[:500] or None) for i, lam in enumerate(lams)]
         last: dict[str, Snapshot] = {}
-        stop = threading.Event()
-        try:
-            for changed in bench.stream(asks, stop=stop, hz=STATES_PER_SECOND):
+        with pair.explore.stoppable(secrets.token_hex(16)) as stop:
+            for changed in pair.bench.stream(asks, stop=stop, hz=STATES_PER_SECOND):
                 last |= {snapshot.id: snapshot for snapshot in changed}
                 yield [response_frame(last[ask.id]) for ask in asks]
-        finally:
-            stop.set()
 
     # -- sweeps ------------------------------------------------------------------------------------------------------
     def sweep(
@@ -153,7 +150,8 @@ class Api:
         if not self._task:
             raise ApiError("This page has no task with questions.")
         many = parse_lambdas(lams)
-        bench, made = self._recipe(pair, many[0], method, layers, modules, params, template)
+        opened, made = self._recipe(pair, many[0], method, layers, modules, params, template)
+        bench = opened.bench
         decoding = self._decoding(temperature, top_p, top_k, cap, seed)
         size = len(many) * questions * samples
         if questions < 1 or samples < 1:
@@ -211,15 +209,15 @@ class Api:
         modules: str,
         params: dict[str, float] | None,
         template: str,
-    ) -> tuple[Workbench, Recipe]:
-        """The bench of a loaded pair and the checked recipe."""
-        bench = self._pairs.at(pair).bench
-        if pair and bench.pair.name != pair:
-            loaded = ", ".join(repr(opened.name) for opened in self._pairs.all())
+    ) -> tuple[OpenPair, Recipe]:
+        """A loaded pair and the checked recipe on it."""
+        opened = self._pairs.at(pair)
+        if pair and opened.name != pair:
+            loaded = ", ".join(repr(other.name) for other in self._pairs.all())
             raise ApiError(f"The pair {pair[:80]!r} is not loaded here. Loaded: {loaded}.")
         names = list(MODULES) if modules.strip() == "all" else [m.strip() for m in modules.split(",") if m.strip()]
         given = {
-            "pair": bench.pair.name,
+            "pair": opened.name,
             "lam": lam,
             "method": method,
             "layers": layers,
@@ -227,8 +225,8 @@ class Api:
             "params": params or {},
         }
         made = view.from_dict({**given, "template": template}).recipe()
-        bench.check(made)
-        return bench, made
+        opened.bench.check(made)
+        return opened, made
 
     def _decoding(self, temperature: float, top_p: float, top_k: int, cap: int, seed: int) -> Decoding:
         decoding = Decoding(temperature, top_p, top_k, cap=cap, seed=seed)

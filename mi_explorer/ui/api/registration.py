@@ -10,6 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import gradio as gr
 from gradio.context import LocalContext
+from gradio.events import api as gradio_api
 
 from mi_explorer.errors import UserError
 from mi_explorer.ui.access.limits import Limits, Visitor, visitor_of
@@ -90,7 +91,7 @@ def endpoint(handler: Callable[..., Any], gives: Any = None, limits: Limits | No
                 return handler(**arguments(args, kwargs))
 
     if gives is not None:
-        del call.__wrapped__  # type: ignore[attr-defined]
+        del call.__wrapped__
         call.__signature__ = Signature(list(shown.parameters.values()), return_annotation=gives)  # type: ignore[attr-defined]
     return call
 
@@ -110,4 +111,4 @@ def add_endpoints(page: PageContext) -> None:
         (api.sweep_stop, None, 8, "api"),
     ):
         call = endpoint(handler, gives, limits)
-        gr.api(call, api_name=handler.__name__, concurrency_limit=at_once, concurrency_id=group)
+        gradio_api(call, api_name=handler.__name__, concurrency_limit=at_once, concurrency_id=group)

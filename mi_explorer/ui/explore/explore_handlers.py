@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -77,6 +77,7 @@ class Explore:
         self.throughput = Throughput()  # of runs
         self.demo: dict[str, Any] | None = None  # the precomputed strip, shown where a run could not have a GPU
         self._stops: dict[str, threading.Event] = {}
+        self._ending = False
         self._early_stops: OrderedDict[str, None] = OrderedDict()  # tokens of runs that were stopped before they began
         self._traces: OrderedDict[tuple[str, str], Snapshot] = OrderedDict()
         self._lock = threading.Lock()
@@ -114,15 +115,12 @@ class Explore:
         """
         token, frames = "", {}
         end: dict[str, Any] = {"state": "failed", "message": "", "sentence": "", "bands": []}
-        stop, held = threading.Event(), ExitStack()
+        held = ExitStack()
         try:
             plan = self._plan(request)
             token = plan.token
             held.enter_context(self.limits.run(who))
-            with self._lock:
-                self._stops[token] = stop
-                if token in self._early_stops:  # stopped while it waited for its turn
-                    stop.set()
+            stop = held.enter_context(self.stoppable(token))
             last: dict[str, Snapshot] = {}
             for beat, changed in enumerate(
                 self.bench.stream(plan.asks, stop=stop, hz=STATES_PER_SECOND, beat=HEARTBEAT_S)
@@ -155,11 +153,7 @@ class Explore:
                 "running again usually helps."
             )
         finally:  # also when the tab was closed
-            stop.set()
             held.close()
-            with self._lock:
-                if self._stops.pop(token, None) is not None:
-                    self.throughput.ended()
         yield {"token": token or run_token(request), **end, "frames": _cut_short(frames), "beat": -1, "waits": None}
 
     def _end(
@@ -207,6 +201,22 @@ class Explore:
         asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, gold, "auto", *old) for x in lams]
         return RunPlan(token, asks, kept, base, draft)
 
+    @contextmanager
+    def stoppable(self, token: str) -> Iterator[threading.Event]:
+        """Count a run as going on; gives the event that ends it, which is set at the end in any case."""
+        stop = threading.Event()
+        with self._lock:
+            self._stops[token] = stop
+            if self._ending or token in self._early_stops:  # stopped while it waited for its turn
+                stop.set()
+        try:
+            yield stop
+        finally:
+            stop.set()
+            with self._lock:
+                self._stops.pop(token, None)
+            self.throughput.ended()
+
     def stop(self, token: Any) -> bool:
         """End a run; its traces keep what they have. False if there is no such run: one that begins later will end at once."""
         with self._lock:
@@ -220,8 +230,9 @@ class Explore:
         return event is not None
 
     def stop_all(self) -> None:
-        """End every run that is going on."""
+        """End every run that is going on or begins later: the server ends."""
         with self._lock:
+            self._ending = True
             for event in self._stops.values():
                 event.set()
 
