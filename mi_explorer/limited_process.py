@@ -31,6 +31,7 @@ class LimitedProcess:
             [sys.executable, "-m", module],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8", env=env,
         )  # fmt: skip
+        self.owner = os.getpid()
         self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._read, name=f"{module}-reader", daemon=True).start()
 
@@ -39,6 +40,11 @@ class LimitedProcess:
         for line in self.process.stdout:
             self.lines.put(line)
         self.lines.put("")  # the child has ended
+
+    @property
+    def ours(self) -> bool:
+        """Whether this process started it: in a fork of that one nobody reads its lines."""
+        return self.owner == os.getpid()
 
     def call(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
         """The child's answer; `TimeoutError` after `limit` seconds, `EOFError` if it died."""
@@ -56,6 +62,9 @@ class LimitedProcess:
         return dict(json.loads(line))
 
     def end(self) -> None:
+        """End the child; in a fork of its parent only forget it."""
+        if not self.ours:
+            return
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):

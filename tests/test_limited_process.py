@@ -24,3 +24,18 @@ def test_the_limits_are_processor_time():
     assert 0.7 < os.times().children_user - used < 5
     done = run("import time\nwith processor_time(0.1, 0.2): time.sleep(1)\nprint('waiting is free')")
     assert done.stdout == "waiting is free\n"
+
+
+def test_a_fork_has_a_helper_of_its_own():
+    code = """
+import os
+from mi_explorer.prompts.chat_template import render_template
+say = lambda: render_template("{{ messages[0].content }}", [{"role": "user", "content": "Hi"}], {})
+say()
+child = os.fork()
+if not child:
+    os._exit(say() != "Hi")
+print(os.waitpid(child, 0)[1], say())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, capture_output=True, text=True)
+    assert done.stdout == "0 Hi\n", done.stderr

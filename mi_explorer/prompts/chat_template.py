@@ -91,7 +91,7 @@ def render_template(
     request = {"template": template, "messages": list(messages), "options": dict(options), "generation": generation}
     with _lock:
         try:
-            if _process is None:
+            if _process is None or not _process.ours:
                 _process = LimitedProcess("mi_explorer.prompts.template_process")
             reply = _process.call(request, WALL_LIMIT_S)
         except (TimeoutError, EOFError, ValueError) as error:

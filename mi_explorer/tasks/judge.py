@@ -36,7 +36,7 @@ def ask(kind: str, gold: str, answer: str, limit: float = WALL_LIMIT) -> bool:
     global _child
     with _lock:
         try:
-            if _child is None:
+            if _child is None or not _child.ours:
                 _child = LimitedProcess("mi_explorer.tasks.judge")
                 _ready.clear()
             if kind not in _ready:
