@@ -8,7 +8,7 @@ from mi_explorer.engine.events import BULK
 from mi_explorer.errors import UserError
 from mi_explorer.generation.generate import LIVE, Ask, Asker, Row
 from mi_explorer.generation.traces import Trace
-from mi_explorer.generation.traces.answers import final
+from mi_explorer.generation.traces.answers import final_answer
 from mi_explorer.prompts import Prompt
 from mi_explorer.tasks.verify import verify
 
@@ -125,5 +125,5 @@ def score(doc: dict[str, Any], results: Sequence[Any]) -> dict[str, float]:
     """`process_results` of a task whose documents are our questions: our extraction, our verifier. `acc` is a mean over repeats."""
     texts = [t for r in results for t in (r if isinstance(r, list) else [r])]
     kind = str(doc.get("kind") or "auto")
-    right = [verify(str(doc["answer"]), final(text, kind), kind) for text in texts]
+    right = [verify(str(doc["answer"]), final_answer(text, kind), kind) for text in texts]
     return {"acc": sum(right) / len(right)}

@@ -75,18 +75,23 @@ atexit.register(close)
 def _prepare(kind: str) -> Any:
     """In the child: the function (gold, answer) -> bool for this kind, with everything it needs imported."""
     if kind == "math":
+        from mi_explorer.tasks.symbolic import same_texts
+
+        same_texts("\\frac{1}{2}x+1", "\\sqrt{2}")  # what the first use imports is not part of any check
+        return same_texts
+    if kind == "latex":
         from math_verify import parse, verify
 
         logging.disable(logging.WARNING)  # it warns at every call that its own timeouts, by the clock, are off
 
-        def math(gold: str, answer: str) -> bool:
+        def latex(gold: str, answer: str) -> bool:
             golds, answers = (
                 parse(t if "$" in t or "\\boxed" in t else f"${t}$", parsing_timeout=None) for t in (gold, answer)
             )
             return bool(golds and answers and verify(golds, answers, timeout_seconds=None))
 
-        math("\\frac{1}{2}x+1", "\\sqrt{2}")  # the first parse builds its tables, which is not part of any check
-        return math
+        latex("\\frac{1}{2}x+1", "\\sqrt{2}")  # the first parse builds its tables, which is not part of any check
+        return latex
     if kind in ("ifeval", "ifeval_loose"):
         from mi_explorer.tasks.ifeval import checker
 

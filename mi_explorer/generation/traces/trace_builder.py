@@ -117,7 +117,7 @@ class TraceFold:
         if reason == "stop":
             self._sentence_ends(self._length)
             if not self._open:
-                self._answer = answers.final(self.tags.without_last(text[self._answer_start :]), self.kind)
+                self._answer = answers.final_answer(self.tags.without_last(text[self._answer_start :]), self.kind)
 
     def trace(self) -> Trace:
         """The response so far."""
@@ -230,7 +230,7 @@ class TraceFold:
 
     def _give(self, sentence: str, start: int) -> None:
         """Take the running answer of a sentence that begins at offset `start`, if it gives one."""
-        found = answers.in_sentence(sentence)
+        found = answers.running_answer(sentence)
         if not found or found.sign == "equation" and self._stated:
             return
         self._stated |= found.sign != "equation"

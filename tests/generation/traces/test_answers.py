@@ -37,7 +37,7 @@ from mi_explorer.generation.traces import answers
     ],
 )
 def test_final(text, answer):
-    assert answers.final(text) == answer
+    assert answers.final_answer(text) == answer
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_final(text, answer):
     ],
 )  # fmt: skip
 def test_final_choice(text, answer):
-    assert answers.final(text, "choice") == answer
+    assert answers.final_answer(text, "choice") == answer
 
 
 def test_whole_responses():
-    assert answers.final("  Any text. The answer is 3. ", "ifeval") == "Any text. The answer is 3."
-    assert answers.final("  ", "ifeval") is None
+    assert answers.final_answer("  Any text. The answer is 3. ", "ifeval") == "Any text. The answer is 3."
+    assert answers.final_answer("  ", "ifeval") is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_whole_responses():
     ],
 )
 def test_running(sentence, answer, sign):
-    found = answers.in_sentence(sentence)
+    found = answers.running_answer(sentence)
     assert (found and found.answer, found and found.sign) == (answer, sign)
     if found:
         assert answer in sentence[found.start : found.end]
@@ -86,6 +86,6 @@ def test_hostile_text_ends_soon(text):
     import time
 
     start = time.process_time()
-    answers.final(text)
-    answers.in_sentence(text)
+    answers.final_answer(text)
+    answers.running_answer(text)
     assert time.process_time() - start < 2

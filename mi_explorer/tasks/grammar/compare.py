@@ -1,0 +1,160 @@
+"""When two values are the same. What is undecided here (`None`) may be decided by algebra, in a process of its own."""
+
+from fractions import Fraction
+
+from mi_explorer.tasks.grammar.expression import Expression, expression_key, rational_text, symbols_of
+from mi_explorer.tasks.grammar.times import Time, same_time
+from mi_explorer.tasks.grammar.values import Based, Collection, Equation, Quantity, Union, Value, Words
+
+CONSTANTS = {"pi", "e", "i", "oo"}
+
+
+def equal(gold: Value, answer: Value) -> bool | None:
+    """True, False, or None where only algebra can tell (two expressions that are written differently)."""
+    gold, answer = _bare(gold), _bare(answer)
+    if isinstance(gold, Equation) or isinstance(answer, Equation):
+        return _equations(gold, answer)
+    if isinstance(gold, Based) or isinstance(answer, Based):
+        return _based(gold, answer)
+    if isinstance(gold, Time) and isinstance(answer, Time):
+        return same_time(gold, answer)
+    if isinstance(gold, Time) or isinstance(answer, Time):
+        return False
+    if isinstance(gold, Words) or isinstance(answer, Words):
+        return _words(gold, answer)
+    if isinstance(gold, Union) or isinstance(answer, Union):
+        return _unions(gold, answer)
+    if isinstance(gold, Collection) and isinstance(answer, Collection):
+        return _collections(gold, answer)
+    if isinstance(gold, Quantity) and isinstance(answer, Quantity):
+        return _quantities(gold, answer)
+    return False
+
+
+def _bare(value: Value) -> Value:
+    """A set or list of one is its element."""
+    while isinstance(value, Collection) and value.kind in ("set", "list") and len(value.items) == 1:
+        value = value.items[0]
+    return value
+
+
+def _quantities(gold: Quantity, answer: Quantity) -> bool | None:
+    if gold.unit and answer.unit and gold.unit != answer.unit:
+        return False
+    if gold.number is not None and answer.number is not None:
+        return gold.number == answer.number
+    ours, theirs = symbols_of(gold.expression), symbols_of(answer.expression)
+    if expression_key(gold.expression) == expression_key(answer.expression):
+        return True
+    if not _distinguishes_case(ours) and not _distinguishes_case(theirs):
+        if expression_key(_lower(gold.expression)) == expression_key(_lower(answer.expression)):
+            return True
+    if {n.lower() for n in ours - CONSTANTS} != {n.lower() for n in theirs - CONSTANTS} and (
+        gold.number is not None or answer.number is not None
+    ):
+        return False  # a number is no formula
+    return None
+
+
+def _distinguishes_case(names: set[str]) -> bool:
+    return len({n.lower() for n in names}) < len(names)
+
+
+def _lower(e: Expression) -> Expression:
+    if e[0] == "sym":
+        return ("sym", str(e[1]).lower())
+    return tuple(_lower(x) if isinstance(x, tuple) else x for x in e)
+
+
+def _based(gold: Value, answer: Value) -> bool:
+    if isinstance(gold, Based) and isinstance(answer, Based):
+        return gold == answer
+    if isinstance(gold, Based) and isinstance(answer, Quantity) and answer.number is not None:
+        return rational_text(answer.number) == gold.digits.lstrip("0")
+    return False
+
+
+def _words(gold: Value, answer: Value) -> bool:
+    if not (isinstance(gold, Words) and isinstance(answer, Words)):
+        return False
+    if gold.text == answer.text:
+        return True
+    first, comma, _ = answer.text.partition(",")
+    return bool(comma) and gold.text in ("yes", "no", "true", "false") and first.strip() == gold.text
+
+
+def _equations(gold: Value, answer: Value) -> bool | None:
+    if isinstance(gold, Equation) and isinstance(answer, Equation):
+        if gold.name and answer.name:
+            return equal(gold.right, answer.right) if gold.name.lower() == answer.name.lower() else None
+        return None
+    one, other = (gold, answer) if isinstance(gold, Equation) else (answer, gold)
+    assert isinstance(one, Equation)
+    return equal(one.right, other) if one.name else False
+
+
+def _unions(gold: Value, answer: Value) -> bool | None:
+    if not (isinstance(gold, Union) and isinstance(answer, Union)):
+        return False
+    return _unordered(gold.parts, answer.parts)
+
+
+def _collections(gold: Collection, answer: Collection) -> bool | None:
+    loose = {"set", "list"}
+    if gold.kind in loose and answer.kind in loose:
+        return _unordered(gold.items, answer.items)
+    if gold.kind in loose or answer.kind in loose:
+        return False
+    if {gold.kind, answer.kind} <= {"tuple", "interval"}:
+        return gold.brackets == answer.brackets and _ordered(gold.items, answer.items)
+    return gold.kind == answer.kind and _ordered(gold.items, answer.items)
+
+
+def _ordered(gold: tuple[Value, ...], answer: tuple[Value, ...]) -> bool | None:
+    if len(gold) != len(answer):
+        return False
+    return _all(equal(a, b) for a, b in zip(gold, answer, strict=True))
+
+
+def _all(verdicts: object) -> bool | None:
+    found = list(verdicts)  # type: ignore[call-overload]
+    return False if False in found else None if None in found else True
+
+
+def _unordered(gold: tuple[Value, ...], answer: tuple[Value, ...]) -> bool | None:
+    """Whether one is a rearrangement of the other; None where a pair of them is undecided."""
+    if len(gold) != len(answer) or len(gold) > 40:
+        return False
+    left, undecided = list(answer), False
+    for value in gold:
+        verdicts = [equal(value, other) for other in left]
+        if True in verdicts:
+            left.pop(verdicts.index(True))
+        elif None in verdicts:
+            undecided = True
+        else:
+            return False
+    return None if undecided else not left
+
+
+def canonical_value(value: Value) -> str:
+    """A text that is the same for values that `equal` calls equal, for votes. Undecided ones may differ."""
+    value = _bare(value)
+    if isinstance(value, Equation) and value.name:
+        return canonical_value(value.right)
+    if isinstance(value, Quantity):
+        number = value.number
+        return rational_text(number) if isinstance(number, Fraction) else value.key
+    if isinstance(value, Based):
+        return value.digits
+    if isinstance(value, Collection):
+        items = [canonical_value(item) for item in value.items]
+        loose = value.kind in ("set", "list")
+        return f"{'' if loose else value.brackets or value.kind}{{{','.join(sorted(items) if loose else items)}}}"
+    if isinstance(value, Union):
+        return "u".join(sorted(map(canonical_value, value.parts)))
+    if isinstance(value, Time):
+        return f"{value.seconds // 3600}:{value.seconds // 60 % 60:02d}:{value.seconds % 60:02d}"
+    if isinstance(value, Equation):
+        return f"{expression_key(value.left)}={canonical_value(value.right)}"
+    return value.text

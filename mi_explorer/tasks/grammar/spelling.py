@@ -1,0 +1,89 @@
+"""One spelling for each sign: Unicode, LaTeX layout, digits, thousands. What means something is never dropped."""
+
+import re
+import unicodedata
+
+SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
+FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒"}
+SIGNS = str.maketrans({
+    **dict.fromkeys("−–—‐‑－﹣", "-"), **dict.fromkeys("×⋅·∙∗✕", "*"), "÷": "/", "∕": "/", "⁄": "/", "≤": r"\le ", "⩽": r"\le ",
+    "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap ",
+    "∈": r"\in ", "∅": r"\emptyset ", "°": r"\degree ", "′": "'", "’": "'", "“": '"', "”": '"', "：": ":", "，": ",", "。": ".",
+    "！": "!", "（": "(", "）": ")", "％": "%", "＝": "=", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "ℝ": r"\mathbb{R}", "￥": "¥",
+})  # fmt: skip
+GREEK = {
+    name: unicodedata.lookup(f"GREEK SMALL LETTER {word.upper()}")
+    for name, word in {**{n: n for n in "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega".split()}, "lambda": "lamda"}.items()
+}  # fmt: skip
+WRAPPERS = re.compile(
+    r"^(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|__(.*)__|`(.*)`"
+    r"|\\(?:boxed|fbox|framebox|text|textbf|textit|textrm|mathrm|mathbf|mbox|bm|boldsymbol|ensuremath)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+    r"|\\boxed\s*(\d))$",
+    re.DOTALL,
+)
+REPEATING = re.compile(r"\.\d+\.{2,3}$")
+LAYOUT = re.compile(
+    r"\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?|displaystyle|textstyle|limits|phantom\{[^{}]*\})(?![a-zA-Z])"
+)
+THIN = r"(?:\\[,;:!> ]|\\ |\\thinspace|\\quad|~)"
+_SPACED_THOUSANDS = re.compile(
+    rf"(?<![\d.,])(\d{{1,3}})((?:(?:{THIN}|\{{,\}}|,\\!|'|\s)\s?\d{{3}})+)(?![\d/]|\s*\d|\s+\\frac)"
+)
+_DOTTED_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?![\d.,])")
+_COMMA_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,]*,?\d)")
+
+
+def unwrap(text: str) -> str:
+    """`text` without the markup around it and the stop at its end."""
+    for _ in range(6):
+        before = text
+        text = text.strip()
+        if not REPEATING.search(text):
+            text = re.sub(r"(?:\\[,;:!]|(?<!\\)[.,;:?])+$", "", text).strip()
+        if match := WRAPPERS.match(text):
+            text = next(group for group in match.groups() if group is not None)
+        if text == before:
+            break
+    return text
+
+
+def one_spelling(text: str) -> str:
+    """The text with one sign for one meaning; layout commands are gone, thousands are joined."""
+    text = re.sub(r"(\d)\s*([¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])", r"\1 \2", text)
+    for sign, plain in FRACTIONS.items():
+        text = text.replace(sign, plain)
+    text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda m: "^{" + m[0].translate(SUPERSCRIPTS) + "}", text).translate(SIGNS)
+    text = re.sub(r"√\s*(\d+|[a-z])", r"\\sqrt{\1}", text).replace("√", r"\sqrt")
+    text = "".join(_ascii(c) for c in text)
+    text = LAYOUT.sub(" ", text)
+    text = re.sub(r"\\[dtc]frac", r"\\frac", text)
+    text = re.sub(r"(?<=[-+])\\\$|^\\?\$(?=[-+]?\d)|\\\$", "$", text)
+    text = text.replace(r"\{", "⟦").replace(r"\}", "⟧").replace(r"\lbrace", "⟦").replace(r"\rbrace", "⟧")
+    text = _SPACED_THOUSANDS.sub(lambda m: m[1] + re.sub(r"\D", "", m[2]), text)
+    text = _DOTTED_THOUSANDS.sub(lambda m: m[0].replace(".", ""), text)
+    if not re.search(r"[(\[⟦]", text):
+        text = _COMMA_THOUSANDS.sub(lambda m: m[0].replace(",", ""), text)
+    else:
+        text = re.sub(r"(?<=\d)\{,\}(?=\d{3})", "", text)
+    text = re.sub(THIN, " ", text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _ascii(c: str) -> str:
+    """Digits and letters of other widths and scripts as ASCII; Greek letters as commands."""
+    if c < "\x7f":
+        return c
+    if c.isdigit() and (digit := unicodedata.digit(c, -1)) >= 0 and unicodedata.category(c) == "Nd":
+        return str(digit)
+    for name, letter in GREEK.items():
+        if c == letter:
+            return f"\\{name} "
+    plain = unicodedata.normalize("NFKC", c)
+    return plain if plain.isascii() else c
+
+
+def plain_words(text: str) -> str:
+    """Lower-case words with single spaces, without markup and the punctuation around them."""
+    text = re.sub(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox)\s*\{([^{}]*)\}", r"\1", text)
+    text = re.sub(r"\*\*|__|\\left|\\right|\\[!,;: ]|[$`]", "", text)
+    return re.sub(r"\s+", " ", text).strip(" .,;:!?\"'*").lower()

@@ -1,0 +1,43 @@
+"""Times of day: `3:45 pm`, `15:45`, `7 p.m.`, `noon`."""
+
+import re
+from dataclasses import dataclass
+
+_CLOCK = re.compile(
+    r"^(?:at\s+)?(\d{1,2})(?::([0-5]\d)(?::([0-5]\d))?)?\s*(?:\\text\s*\{)?\s*(a\.?\s?m\.?|p\.?\s?m\.?|noon|midnight|o'clock)?\s*\}?$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Time:
+    """Seconds since midnight, and how the half of the day is told: "half" (am, pm, noon), "hour" (13 and more, 0) or ""."""
+
+    seconds: int
+    told_by: str
+
+
+def time_of(text: str) -> Time | None:
+    """The time of day that a text is; a bare `12` or `3:4` is none."""
+    text = text.replace("\\,", " ").replace("~", " ").strip().rstrip(".")
+    if text.lower() in ("noon", "midnight"):
+        return Time(43_200 if text.lower() == "noon" else 0, "half")
+    match = _CLOCK.match(text)
+    if match is None or (match[2] is None and match[4] is None):
+        return None
+    hour, minute, second = int(match[1]), int(match[2] or 0), int(match[3] or 0)
+    half = re.sub(r"[.\s]", "", (match[4] or "").lower()).replace("o'clock", "")
+    if hour > 24 or half in ("am", "pm") and not 1 <= hour <= 23:
+        return None
+    if half in ("pm", "noon") and hour < 12:
+        hour += 12
+    elif half in ("am", "midnight") and hour == 12:
+        hour = 0
+    return Time(hour * 3600 + minute * 60 + second, "half" if half else "hour" if hour > 12 or hour == 0 else "")
+
+
+def same_time(gold: Time, answer: Time) -> bool:
+    """Equal times; a gold answer that leaves the half of the day open is met by am and pm alike."""
+    if gold.told_by or answer.told_by != "half":
+        return gold.seconds == answer.seconds and bool(gold.told_by) == bool(answer.told_by)
+    return gold.seconds % 43_200 == answer.seconds % 43_200
