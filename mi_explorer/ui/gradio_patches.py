@@ -35,6 +35,21 @@ def quiet_queue(app: gr.Blocks) -> None:
     queue.ANAYLTICS_CACHE_FREQUENCY = NEVER  # Gradio's spelling
 
 
+def drop_messages_of_gone_sessions(app: gr.Blocks) -> None:
+    """Let a message to a session that is not there be dropped. Gradio's loop would raise, and with it end the queue for everybody.
+
+    A session is gone when its tab was closed, when 2,000 newer ones came, and at once where a request names it "".
+    """
+    queue = app._queue
+    send = queue.send_message
+
+    def send_if_there(event: Any, event_message: Any) -> None:
+        if event.session_hash in queue.pending_messages_per_session:
+            send(event, event_message)
+
+    queue.send_message = send_if_there  # type: ignore[method-assign]
+
+
 def limit_waiting_requests(app: gr.Blocks, limits: Limits) -> None:
     """Let the queue take only so many waiting requests of one visitor, so that nobody fills it alone. Gradio limits only all together."""
     queue = app._queue
@@ -97,7 +112,7 @@ def request_fault(error: Exception) -> tuple[int, str] | None:
     if isinstance(error.__cause__, HTTPException):  # raised when its answer had begun
         return error.__cause__.status_code, str(error.__cause__.detail)
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
-    ours = [path for path in files if OURS in path.parents and path.name != "middleware.py"]
+    ours = [path for path in files if OURS in path.parents and path.name not in ("middleware.py", Path(__file__).name)]
     if not ours and any({"gradio", "starlette"} & set(path.parts) for path in files):
         log.warning("A request could not be read: %r", error)
         return 400, "This request cannot be read."

@@ -21,7 +21,7 @@ from mi_explorer.ui.explore.explore_tab import MAX_STREAMS
 from mi_explorer.ui.explore.live import LiveRuns
 from mi_explorer.ui.explore.page_setup import page_setup, pair_summary
 from mi_explorer.ui.explore.run_queue import RunQueue
-from mi_explorer.ui.gradio_patches import quiet_queue, running_events
+from mi_explorer.ui.gradio_patches import drop_messages_of_gone_sessions, quiet_queue, running_events
 from mi_explorer.ui.open_pairs import OpenPair, OpenPairs, ReportPhase
 from mi_explorer.ui.page import WEB, PageApp, build, theme
 
@@ -46,6 +46,7 @@ def launch(
     context = app.context
     app.queue(default_concurrency_limit=MAX_STREAMS, max_size=settings.queue, api_open=False)
     quiet_queue(app)
+    drop_messages_of_gone_sessions(app)
     guarded = middleware.launch_options(app, settings, limits)
     run_queue = RunQueue(MAX_STREAMS, settings.queue, limits, context.pairs.runs_per_second)
     live = LiveRuns(context.pairs.run, context.pairs.stop, run_queue)

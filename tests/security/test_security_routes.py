@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.studies.store.store import Store
-from tests.visitors import Site
+from tests.visitors import QueuedRun, Site
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests
 
@@ -148,6 +148,8 @@ def test_uploads(site, name, field, content):
 
 
 def test_the_faults_that_were_found(site):
+    event = {"data": [], "event_data": {}, "fn_index": site.event["id"], "session_hash": ""}
+    assert site.ask("POST", "/gradio_api/queue/join", event)[0] < 500
     component = functions(site)[0][0]
     call = {"data": 1, "fn_name": "stop", "session_hash": "s"}
     for asked in ({**call, "component_id": 10**6}, {**call, "component_id": component, "fn_name": "nothing"}):
@@ -163,4 +165,5 @@ def test_the_faults_that_were_found(site):
             asked = {"data": "x", "component_id": component, "fn_name": name, "session_hash": "s"}
             status, answer, _ = site.ask("POST", "/gradio_api/component_server", asked)
             assert status == 200 and json.loads(answer) != {}
-    assert site.ask("GET", "/config")[0] == 200
+    asked = {"token": "a" * 16, "kind": "here", "view": {"q": "What is 3 + 4?", "lam": 0.5}}
+    assert list(QueuedRun(site, "later", asked).states())[-1]["state"] == "done"

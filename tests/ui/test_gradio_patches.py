@@ -91,6 +91,18 @@ def test_nobody_fills_the_queue_alone(app):
     assert [come(f"other{i}", "10.0.0.1")[0] for i in range(8)] == [True] * 6 + [False] * 2  # the address as a whole
 
 
+def test_a_message_to_nobody_ends_nothing(app):
+    event = SimpleNamespace(alive=True, session_hash="gone", _id="x")
+    with pytest.raises(KeyError):
+        app._queue.send_message(event, SimpleNamespace())
+    patches.drop_messages_of_gone_sessions(app)
+    app._queue.send_message(event, SimpleNamespace())
+    here = app._queue.pending_messages_per_session["here"] = asyncio.Queue()
+    event.session_hash = "here"
+    app._queue.send_message(event, SimpleNamespace())
+    assert here.qsize() == 1
+
+
 def test_the_place_of_a_run_in_gradios_queue(app):
     assert "event_data" in PredictBodyInternal.model_fields
     line = queue_of(app)
@@ -126,6 +138,5 @@ def test_a_fault_of_ours_is_none_of_the_request():
         return patches.request_fault(caught.value)
 
     assert fault(lambda: Recipe("mini", lam="x")) is None
-    assert fault(lambda: gr.Blocks().blocks[10**9])[0] == 400
     assert fault(lambda: JSONResponse("\ud800"))[0] == 400
     assert fault(lambda: 1 / 0) is None
