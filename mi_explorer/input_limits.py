@@ -21,18 +21,36 @@ MAX_CELL = 64 << 20  # bytes of one value
 BATCH = 64
 
 
-class BoundError(UserError):
+class InputLimitError(UserError):
     """A file that is larger, or unpacks to more, than any real one."""
 
 
-def regular(path: Path, most: int = MAX_FILE) -> int:
-    """The size of a regular file in bytes. Raises `BoundError` for another kind of file or a larger one, `OSError` if there is none."""
+def regular_size(path: Path, most: int = MAX_FILE) -> int:
+    """The size of a regular file in bytes. Raises `InputLimitError` for another kind of file or a larger one, `OSError` if there is none."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise BoundError(f"{path.name} is no regular file; it is not read.")
+        raise InputLimitError(f"{path.name} is no regular file; it is not read.")
     if found.st_size > most:
-        raise BoundError(f"{path.name} is larger than {most >> 20:,} MB; it is not read.")
+        raise InputLimitError(f"{path.name} is larger than {most / 1e6:,.3g} MB; it is not read.")
     return found.st_size
+
+
+def read_text(path: Path, most: int) -> str:
+    """The UTF-8 text of a small regular file of at most `most` bytes. Raises `UserError` for anything else, and never waits."""
+    try:
+        regular_size(path, most)
+        with path.open("rb") as file:
+            data = file.read(most + 1)  # a file under /proc says that it is empty
+        if len(data) > most:
+            raise InputLimitError(f"{path.name} is larger than {most:,} bytes; it is not read.")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path.name[:80]!r} cannot be read: it is not UTF-8 text.") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = getattr(error, "strerror", None) or "no such path"
+        raise UserError(f"{path.name[:80]!r} cannot be read ({reason}).") from None
 
 
 def allowance(size: int) -> int:
@@ -41,7 +59,7 @@ def allowance(size: int) -> int:
 
 
 class Budget:
-    """Counts what was unpacked; raises `BoundError` when it is more than a file of this size may hold."""
+    """Counts what was unpacked; raises `InputLimitError` when it is more than a file of this size may hold."""
 
     def __init__(self, name: str, size: int) -> None:
         self.name, self.left = name, allowance(size)
@@ -49,7 +67,7 @@ class Budget:
     def spend(self, count: int) -> None:
         self.left -= count
         if self.left < 0:
-            raise BoundError(f"{self.name} unpacks to far more than its size; it is not read.")
+            raise InputLimitError(f"{self.name} unpacks to far more than its size; it is not read.")
 
 
 class _Counted(io.RawIOBase):
@@ -74,7 +92,7 @@ class _Counted(io.RawIOBase):
 
 def open_text(path: Path) -> io.TextIOWrapper:
     """A UTF-8 text file, unpacked if its name ends in .gz, within its budget."""
-    budget = Budget(path.name, regular(path))
+    budget = Budget(path.name, regular_size(path))
     file = path.open("rb")
     inner: Any = gzip.GzipFile(fileobj=file) if path.name.lower().endswith(".gz") else file
     return io.TextIOWrapper(io.BufferedReader(_Counted(inner, budget), 1 << 16), encoding="utf-8-sig", newline="")
@@ -89,10 +107,10 @@ def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[d
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    budget = Budget(path.name, regular(path))
+    budget = Budget(path.name, regular_size(path))
     meta = pq.read_metadata(path)
     if meta.num_rows > MAX_ROWS:
-        raise BoundError(f"{path.name} holds {meta.num_rows:,} rows; at most {MAX_ROWS:,} are read.")
+        raise InputLimitError(f"{path.name} holds {meta.num_rows:,} rows; at most {MAX_ROWS:,} are read.")
     packed = sum(
         meta.row_group(g).column(c).total_uncompressed_size
         for g in range(meta.num_row_groups)
@@ -110,7 +128,9 @@ def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[d
                 if pa.types.is_dictionary(column.type):
                     lengths = pc.binary_length(column.dictionary)
                     if (pc.max(lengths).as_py() or 0) > MAX_CELL:
-                        raise BoundError(f"{path.name} holds a value of more than {MAX_CELL >> 20} MB; it is not read.")
+                        raise InputLimitError(
+                            f"{path.name} holds a value of more than {MAX_CELL >> 20} MB; it is not read."
+                        )
                     budget.spend(pc.sum(pc.take(lengths, column.indices)).as_py() or 0)
                 else:
                     budget.spend(column.nbytes)

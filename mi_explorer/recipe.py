@@ -21,12 +21,17 @@ class RecipeError(UserError):
     """A recipe, scope or decoding value that cannot be meant."""
 
 
+def shown(value: object) -> str:
+    """A wrong value as a sentence shows it: short, and in characters that every terminal and store can take."""
+    return "one of so many digits" if isinstance(value, int) and abs(value) > 10**40 else ascii(value)[:40]
+
+
 def number(value: object, what: str, low: float, high: float) -> float:
     """`value` as a finite float within [low, high], or a `RecipeError` that says what is wrong with it."""
     try:
         x = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise RecipeError(f"{what} must be a number, not {str(value)[:40]!r}.") from None
+        raise RecipeError(f"{what} must be a number, not {shown(value)}.") from None
     if not math.isfinite(x) or not low <= x <= high:
         raise RecipeError(f"{what} must lie between {low:g} and {high:g}, not {x:g}.")
     return x + 0.0  # -0.0 and 0.0 are one value

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.tensor_names import inside
-from mi_explorer.mergekit_yaml import MergekitError, from_mergekit, prefixes, to_mergekit
+from mi_explorer.mergekit_reader import from_mergekit
+from mi_explorer.mergekit_yaml import MergekitError, prefixes, to_mergekit
 from mi_explorer.merging.blend import bind
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe, Scope

@@ -98,36 +98,22 @@ def _recipe_and_pair(args: argparse.Namespace) -> tuple[Recipe, Pair]:
 
 
 def _recipe_file(args: argparse.Namespace) -> Recipe:
-    """The recipe of --recipe: ours as YAML or JSON, or a mergekit configuration."""
-    from mi_explorer.recipe_io import from_json, from_yaml, load_yaml
+    """The recipe of --recipe: ours as YAML or JSON, or a mergekit configuration (the pair's layers are counted where it needs them)."""
+    from mi_explorer.input_limits import read_text
+    from mi_explorer.mergekit_reader import LayersNeededError, read_recipe
+    from mi_explorer.recipe_io import LIMIT
 
+    text = read_text(Path(args.recipe), 4 * LIMIT)
     try:
-        text = Path(args.recipe).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UserError(f"The recipe {args.recipe!r} cannot be read ({reason}).") from None
-    if text.lstrip().startswith("{"):
-        return from_json(text)
-    return _from_mergekit(text, args) if "merge_method" in (load_yaml(text) or {}) else from_yaml(text)
+        return read_recipe(text)[0]
+    except LayersNeededError as error:
+        from mi_explorer.checkpoints.headers import read_layout
+        from mi_explorer.checkpoints.source import open_source
+        from mi_explorer.checkpoints.tensor_names import layer_count
 
-
-def _from_mergekit(text: str, args: argparse.Namespace) -> Recipe:
-    """A mergekit configuration. Layers are counted in the pair's headers, only where the configuration needs it."""
-    from mi_explorer.checkpoints.headers import read_layout
-    from mi_explorer.checkpoints.source import open_source
-    from mi_explorer.checkpoints.tensor_names import layer_count
-    from mi_explorer.mergekit_yaml import MergekitError, from_mergekit
-
-    try:
-        recipe, pair = from_mergekit(text)
-    except MergekitError as error:
-        if "how many layers" not in str(error):
-            raise
-        first = args.pair and get_pair(args.pair).instruct
-        if not first:
-            raise MergekitError(f"{error} Name the pair with --pair, so that its layers can be counted.") from None
-        recipe, pair = from_mergekit(text, layers=layer_count(read_layout(open_source(first))[0]))
-    return replace(recipe, pair=pair.name)
+        if not args.pair:
+            raise LayersNeededError(f"{error} Name the pair with --pair, so that its layers can be counted.") from None
+        return read_recipe(text, layer_count(read_layout(open_source(get_pair(args.pair).instruct))[0]))[0]
 
 
 def _recipe_text(recipe: Recipe, pair: Pair, form: str) -> str:

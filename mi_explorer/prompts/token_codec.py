@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.input_limits import regular
+from mi_explorer.input_limits import regular_size
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 COMPARED_FILES = (
@@ -130,7 +130,7 @@ def configured_ends(place: str) -> list[int]:
     found: list[int] = []
     for name in ("generation_config.json", "config.json"):
         try:
-            regular(Path(place) / name, SMALL)
+            regular_size(Path(place) / name, SMALL)
             content = json.loads((Path(place) / name).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
             continue  # whoever needs the file says what is wrong with it

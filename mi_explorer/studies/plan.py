@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.recipe import Decoding, Recipe, Scope, number
+from mi_explorer.recipe import Decoding, Recipe, number
+from mi_explorer.recipe_io import from_dict, to_key_dict
 
 MAX_UNITS = 20_000_000
 MAX_GRID = 10_000
@@ -66,27 +67,6 @@ def parse_shard(text: str) -> tuple[int, int]:
     return i, n
 
 
-def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as plain JSON values."""
-    return {**asdict(recipe), "params": dict(recipe.params)}
-
-
-def as_recipe(data: dict[str, Any]) -> Recipe:
-    """Inverse of `as_dict`; raises `PlanError` for anything else."""
-    try:
-        scope = Scope(data["scope"]["layers"], tuple(data["scope"]["modules"]))
-        return Recipe(
-            str(data["pair"]),
-            str(data["method"]),
-            data["lam"],
-            scope,
-            tuple(dict(data["params"]).items()),
-            str(data["template"]),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise PlanError(f"A stored recipe cannot be read: {error!r}.") from None
-
-
 @dataclass(frozen=True)
 class Item:
     """A question as a study needs it. `private` items (gated data sets) are never written into exports."""
@@ -116,12 +96,12 @@ class Cell:
 
     def key(self, fingerprint: str, dtype: str) -> str:
         """The cell's key; label and group are only words and do not count."""
-        return digest("cell", fingerprint, dtype, as_dict(self.recipe), asdict(self.decoding))
+        return digest("cell", fingerprint, dtype, to_key_dict(self.recipe), asdict(self.decoding))
 
     def plain(self) -> dict[str, Any]:
         """As plain JSON values; `of` is the inverse."""
         return {
-            "recipe": as_dict(self.recipe),
+            "recipe": to_key_dict(self.recipe),
             "decoding": asdict(self.decoding),
             "label": self.label,
             "group": self.group,
@@ -130,7 +110,7 @@ class Cell:
     @staticmethod
     def of(data: dict[str, Any]) -> "Cell":
         return Cell(
-            as_recipe(data["recipe"]),
+            from_dict(data["recipe"], whole=True),
             Decoding(**data["decoding"]),
             str(data.get("label", "")),
             str(data.get("group", "")),
@@ -173,7 +153,7 @@ class Plan:
     def name(self) -> str:
         """A name that stays the same while λs, questions and samples are added: the same command extends the same study."""
         kinds = sorted(
-            {json.dumps([{**as_dict(c.recipe), "lam": 0}, asdict(c.decoding)], sort_keys=True) for c in self.cells}
+            {json.dumps([{**to_key_dict(c.recipe), "lam": 0}, asdict(c.decoding)], sort_keys=True) for c in self.cells}
         )
         method = "-".join(dict.fromkeys(c.recipe.method for c in self.cells)) if self.kind == "sweep" else self.kind
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{_short(self.pairs[0])}-{_short(self.task)}-{method}").strip("-")[:48]

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mi_explorer.errors import UserError
-from mi_explorer.input_limits import parquet_rows, regular
+from mi_explorer.input_limits import parquet_rows, regular_size
 from mi_explorer.tasks.task import MAX_FILE, TaskError
 
 Loader = Callable[..., Any]
@@ -96,7 +96,7 @@ def _local(path: Path, split: str) -> list[dict[str, Any]]:
         path = files[0]
     if not path.is_file():
         raise TaskError(f"There is no file {str(path)!r}.")
-    if regular(path) > MAX_FILE:
+    if regular_size(path) > MAX_FILE:
         raise TaskError(f"{path.name} is larger than {MAX_FILE >> 20} MB.")
     try:
         if path.suffix == ".parquet":

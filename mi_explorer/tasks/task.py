@@ -12,7 +12,7 @@ from typing import Any
 
 from mi_explorer import paths
 from mi_explorer.errors import UserError, unknown
-from mi_explorer.input_limits import BoundError, regular
+from mi_explorer.input_limits import InputLimitError, regular_size
 from mi_explorer.tasks.verify import KINDS, MAX_ANSWER, verify
 
 ASSETS = paths.ASSETS / "tasks"
@@ -111,14 +111,14 @@ def load_task(name: str | Path, limit: int | None = None, seed: int = 0) -> Task
 def from_file(path: Path, **about: Any) -> Task:
     """A task from a user's JSONL or CSV with the columns `question` and `answer`, optional `choices`, `kind`, `id`, `family`, `level`."""
     try:
-        if regular(path) > MAX_FILE:
+        if regular_size(path) > MAX_FILE:
             raise TaskError(f"The task file {path.name} is larger than {MAX_FILE >> 20} MB. Split it.")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise TaskError(
             f"There is no task file {str(path)!r}. Give a .jsonl or .csv with the columns question and answer."
         ) from None
-    except BoundError as error:
+    except InputLimitError as error:
         raise TaskError(f"A task file cannot be read: {error}") from None
     except UnicodeDecodeError:
         raise TaskError(f"The task file {path.name} is not UTF-8 text. Save it as UTF-8.") from None

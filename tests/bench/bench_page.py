@@ -189,7 +189,7 @@ def live(
     page.wait_for_selector("[data-opened]", state="attached")
     question = load_task("mini", 1, 3).questions[0].text
     page.fill(".mi-prompt", question)
-    view = views.from_dict({"q": question, "pair": pair} | ({"cap": cap} if cap else {}))
+    view = views.view_of_dict({"q": question, "pair": pair} | ({"cap": cap} if cap else {}))
     keyed, clicked, theirs = [], [], []
     page.hover(".mi-primary")
     with Workbench.open(pair) as bench:

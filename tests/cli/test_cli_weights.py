@@ -11,6 +11,7 @@ from mi_explorer.cli.main import main
 from mi_explorer.merging.blend import bind
 from mi_explorer.recipe import Recipe, Scope
 from mi_explorer.recipe_io import from_json, from_query, from_yaml
+from mi_explorer.ui.explore.view import view_of_query
 from tests.fixtures import make, make_pair, make_tokenizer
 
 
@@ -98,6 +99,8 @@ def test_export_from_files_and_in_other_forms(pair, capsys, tmp_path):
     ]
     shown = {form: run(capsys, *words, form)[1] for form in ("yaml", "json", "url", "mergekit", "command")}
     assert from_yaml(shown["yaml"]) == from_json(shown["json"]) == from_query(shown["url"].strip()) == recipe
+    view, messages = view_of_query(shown["url"].strip())
+    assert view.recipe() == recipe and messages == ()  # the page opens on it
     assert shown["command"].startswith("python -m mi_explorer export --pair")
     for form in ("yaml", "json", "mergekit"):
         (tmp_path / form).write_text(shown[form])

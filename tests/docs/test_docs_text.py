@@ -114,6 +114,7 @@ ROOMS = (
     ("generation",),
     ("engine",),
     ("merging",),
+    ("mergekit_reader",),
     ("mergekit_yaml",),
     ("checkpoints",),
     ("tasks",),

@@ -19,7 +19,7 @@ from mi_explorer import recipe_io
 from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.errors import UserError
 from mi_explorer.input_limits import FREE
-from mi_explorer.mergekit_yaml import from_mergekit
+from mi_explorer.mergekit_reader import from_mergekit
 from mi_explorer.pairs import Pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import RecipeError

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe, Scope
+from mi_explorer.recipe_io import from_dict, to_key_dict
 from mi_explorer.studies.ablations import backbone, decoding_grid, ends, layers, methods, modules
 from mi_explorer.studies.plan import (
     Cell,
     Item,
     Plan,
-    as_dict,
-    as_recipe,
     grid,
     parse_lambdas,
     parse_shard,
@@ -85,7 +84,7 @@ def test_keys_and_seeds_are_the_same_in_every_process():
 
 
 def test_recipes_and_plans_survive_json():
-    assert as_recipe(as_dict(RECIPE)) == RECIPE
+    assert from_dict(to_key_dict(RECIPE)) == RECIPE
     plan = Plan(
         "sums",
         (Cell(RECIPE, Decoding(seed=4), "label", "group"), *ends(Recipe(), Decoding())),

@@ -144,7 +144,7 @@ def test_a_reader_that_goes_away_stops_its_run(tmp_path):
         (lambda a: list(a.generate("Go", cap=99_999)), "at most 32,768 tokens"),
         (lambda a: list(a.generate("Go", layers="7-9")), "layers 0-5"),
         (lambda a: list(a.generate("Go", modules="mlpp")), "Unknown module 'mlpp'"),
-        (lambda a: list(a.generate("Go", template="mine")), "template policy"),
+        (lambda a: list(a.generate("Go", template="mine")), "emplate policy"),
         (lambda a: list(a.generate("Go", pair="other")), "not loaded here. Loaded: 'mini'"),
         (lambda a: list(a.strip("Go", "0:1:0.01")), "at most 24"),
         (lambda a: list(a.strip("Go", "0:1")), "first:last:step"),

@@ -30,8 +30,8 @@ def test_bars_and_words_say_what_was_found():
     assert "1 blocks are the same" in said and "5 responses of each parent, 321 tokens" in said
     patch = json.loads(profile_handlers.profile_board({"text": "", "error": "", "found": FOUND}))["patch"]
     assert patch["params"] == {"attention.0": 0.25, "mlp.1": 0.8, "rest": 0.525}
-    view = views.from_dict(patch)
-    assert view.recipe() == FOUND.recipe() and views.from_query(views.to_query(view)) == (view, ())
+    view = views.view_of_dict(patch)
+    assert view.recipe() == FOUND.recipe() and views.view_of_query(views.view_query(view)) == (view, ())
 
 
 def test_questions_are_taken_from_first_to_last():

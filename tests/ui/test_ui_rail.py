@@ -17,7 +17,7 @@ LAMS = tuple(i / 10 for i in range(11))
 
 
 def view(**more):
-    return views.from_dict({"q": "?", **more})
+    return views.view_of_dict({"q": "?", **more})
 
 
 def sweep(store, bench, name, questions=12, samples=3, cells=None):

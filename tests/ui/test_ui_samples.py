@@ -43,7 +43,7 @@ def test_a_sample_opens_with_its_own_recipe_decoding_seed_and_question(study):
     one = pick(store, info, 0.8)
     made, _ = stored_sample.stored_strip(store, info, one.key, bench)
     assert json.loads(json.dumps(made)) == made
-    view = views.from_dict(made["view"])
+    view = views.view_of_dict(made["view"])
     item = next(i for i in ITEMS if i.key == one.item)
     assert (view.prompt, view.gold, view.lam, view.decoding) == (
         item.prompt,
@@ -86,8 +86,8 @@ def test_the_frame_is_that_of_the_run_itself(study):
     store, info, bench = study
     one = pick(store, info, 0.5)
     made, _ = stored_sample.stored_strip(store, info, one.key, bench)
-    view = views.from_dict(made["view"])
-    request = {"token": "0123456789abcdef", "kind": "strip", "view": views.as_dict(view)}
+    view = views.view_of_dict(made["view"])
+    request = {"token": "0123456789abcdef", "kind": "strip", "view": views.view_dict(view)}
     again = list(Explore(bench).run(request))[-1]["frames"]["0.5"]
     assert again | {"tps": 0} == made["frames"]["0.5"]
 
@@ -136,5 +136,5 @@ def test_what_cannot_be_opened_is_said(study):
 def test_the_view_of_a_sample_survives_its_own_address(study):
     store, info, bench = study
     made, _ = stored_sample.stored_strip(store, info, pick(store, info, 0.3).key, bench)
-    view = views.from_dict(made["view"])
-    assert views.from_query(views.to_query(view)) == (view, ()) and replace(view, lam=0.3) == view
+    view = views.view_of_dict(made["view"])
+    assert views.view_of_query(views.view_query(view)) == (view, ()) and replace(view, lam=0.3) == view

@@ -59,7 +59,7 @@ def take(bench):
 
 
 def wire(**values) -> dict:
-    return {**views.as_dict(View()), **values}
+    return {**views.view_dict(View()), **values}
 
 
 def wait(files: FileJobs, token: str, seconds: float = 60) -> dict:
@@ -128,12 +128,12 @@ def test_yaml_json_and_link_come_back_as_the_same_recipe(recipe):
 
     pair, view = get_pair("mini"), View("mini", recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template)
     for text in (recipe_io.to_yaml(recipe), recipe_io.to_json(recipe)):
-        part, kind, note = recipe_forms.read(text, pair, 6)
-        assert (views.from_dict(part).recipe(), kind, note) == (recipe, "recipe", "")
+        part, kind, note = recipe_forms.read_pasted(text, pair, 6)
+        assert (views.view_of_dict(part).recipe(), kind, note) == (recipe, "recipe", "")
     shown = recipe_forms.forms(view, pair, ())
     if shown["query"] != "v=1":  # the default view has nothing to say
-        part, kind, note = recipe_forms.read("http://127.0.0.1:7860/?" + shown["query"], pair, 6)
-        assert (views.from_dict(part).recipe(), kind, note) == (recipe, "link", "")
+        part, kind, note = recipe_forms.read_pasted("http://127.0.0.1:7860/?" + shown["query"], pair, 6)
+        assert (views.view_of_dict(part).recipe(), kind, note) == (recipe, "link", "")
 
 
 def test_mergekit_out_and_in(take, bench):
@@ -142,7 +142,7 @@ def test_mergekit_out_and_in(take, bench):
         config = yaml.safe_load(shown["mergekit"])
         assert config["merge_method"] == "linear" and shown["why"] == ""
         back = take.read({"text": shown["mergekit"], "pair": "mini"})
-        recipe = views.from_dict(back["view"]).recipe()
+        recipe = views.view_of_dict(back["view"]).recipe()
         assert back["kind"] == "mergekit configuration" and back["note"] == ""
         names = bench.resident.parents.names()
         from mi_explorer.checkpoints.tensor_names import inside
@@ -225,7 +225,7 @@ def test_an_exported_blend_opens_again_and_gives_the_same_greedy_trace(take, ben
             archive.extractall(tmp_path)
         (tmp_path / top).rename(tmp_path / "blend")
         assert [p.suffix for p in take.file_jobs.file(began["token"], end["name"]).parent.iterdir()] == [".zip"]
-    given = views.from_dict(view)
+    given = views.view_of_dict(view)
     names = load_file(tmp_path / "blend" / "model.safetensors")
     assert sum(t.numel() * t.element_size() for t in names.values()) == take.recipe(view)["checkpoint"]["bytes"]
     with (

@@ -18,7 +18,7 @@ from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
-from mi_explorer.input_limits import MAX_ROWS, BoundError, Budget, regular
+from mi_explorer.input_limits import MAX_ROWS, Budget, InputLimitError, regular_size
 from mi_explorer.studies.plan import Cell, Item, Plan, digest, sample_seed
 from mi_explorer.studies.store.columns import (
     expand,
@@ -225,7 +225,7 @@ def read_as_ours(path: Path) -> Iterator[None]:
     """Whatever goes wrong in here means that the file is damaged: `StoreCorrupt`."""
     try:
         yield
-    except (StoreError, BoundError):
+    except (StoreError, InputLimitError):
         raise
     except FAULTS as error:
         raise StoreCorrupt(
@@ -262,7 +262,7 @@ class Sealed:
                 raise ValueError("its name is no text")
             if self.count > MAX_ROWS:
                 raise ValueError("it says that it holds more samples than any study has")
-            budget = Budget(path.name, regular(path))
+            budget = Budget(path.name, regular_size(path))
             for _, _, unpacked in head["parts"]:
                 budget.spend(abs(int(unpacked)))
             starts = accumulate((part[1] for part in head["parts"]), initial=file.tell())

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError, unknown
-from mi_explorer.input_limits import MAX_ROWS, Budget, open_text, parquet_rows, regular
+from mi_explorer.input_limits import MAX_ROWS, Budget, open_text, parquet_rows, regular_size
 from mi_explorer.studies.plan import Plan
 from mi_explorer.studies.store.archive import Contents, write
 from mi_explorer.studies.store.flat_rows import (
@@ -193,7 +193,7 @@ def _read_file(store: Store, path: Path, name: str | None, origin: str) -> tuple
 
 
 def _read_study(store: Store, path: Path, name: str | None, origin: str) -> tuple[str, int]:
-    budget = Budget(path.name, regular(path))
+    budget = Budget(path.name, regular_size(path))
     with Store(path, readonly=True) as source:
         found = source.studies()
         if name is not None and len(found) > 1:

@@ -13,7 +13,8 @@ from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
-from mi_explorer.studies.plan import Cell, Item, Plan, as_dict, as_recipe, digest
+from mi_explorer.recipe_io import from_dict, to_key_dict
+from mi_explorer.studies.plan import Cell, Item, Plan, digest
 from mi_explorer.studies.store.sample import COLUMNS, Sample, pack, unpack
 from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 
@@ -95,7 +96,7 @@ def _flat(info: StudyInfo, s: Sample, row: CellRow, item: Item, packed: bytes | 
         "scope_modules": " ".join(recipe.scope.modules),
         "label": row.cell.label,
         "group": row.cell.group,
-        "recipe": json.dumps(as_dict(recipe), sort_keys=True),
+        "recipe": json.dumps(to_key_dict(recipe), sort_keys=True),
         "decoding": json.dumps(asdict(row.cell.decoding), sort_keys=True),
         "fingerprint": row.fingerprint,
         "dtype": row.dtype,
@@ -143,7 +144,7 @@ def unflat(
     for place, row in enumerate(rows, 1):
         try:
             head = head or {"task": str(row["task"]), "kind": str(row["kind"]), "task_seed": int(row["task_seed"])}
-            recipe, decoding = as_recipe(json.loads(row["recipe"])), Decoding(**json.loads(row["decoding"]))
+            recipe, decoding = from_dict(json.loads(row["recipe"]), whole=True), Decoding(**json.loads(row["decoding"]))
             cell = Cell(recipe, decoding, _text(row["label"]), _text(row["group"]))
             key = cell.key(str(row["fingerprint"]), str(row["dtype"]))
             cells.setdefault(key, CellRow(key, cell, str(row["fingerprint"]), str(row["dtype"])))

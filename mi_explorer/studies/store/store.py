@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from mi_explorer.errors import UserError
-from mi_explorer.studies.plan import Item, Plan, as_dict
+from mi_explorer.recipe_io import to_key_dict
+from mi_explorer.studies.plan import Item, Plan
 from mi_explorer.studies.store.archive import Sealed, is_sealed, read_as_ours
 from mi_explorer.studies.store.reader import FOREIGN, CellRow, Reader, StudyInfo
 from mi_explorer.studies.store.sample import COLUMNS, Sample
@@ -150,7 +151,7 @@ class Store(Reader):
                         recipe.pair,
                         recipe.method,
                         recipe.lam,
-                        json.dumps(as_dict(recipe), sort_keys=True),
+                        json.dumps(to_key_dict(recipe), sort_keys=True),
                         json.dumps(asdict(row.cell.decoding), sort_keys=True),
                     ),
                 )

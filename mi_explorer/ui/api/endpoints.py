@@ -18,8 +18,8 @@ from mi_explorer.errors import UserError, unknown
 from mi_explorer.generation.generate import Ask, Snapshot
 from mi_explorer.mergekit_yaml import to_mergekit
 from mi_explorer.paths import ASSETS
-from mi_explorer.recipe import MODULES, Decoding, Recipe
-from mi_explorer.recipe_io import to_json, to_query, to_yaml
+from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.recipe_io import from_dict, to_json, to_query, to_yaml
 from mi_explorer.studies.jobs import Job, Jobs
 from mi_explorer.studies.plan import Plan, grid, parse_lambdas
 from mi_explorer.studies.runner import Runner, items_of
@@ -215,16 +215,10 @@ class Api:
         if pair and opened.name != pair:
             loaded = ", ".join(repr(other.name) for other in self._pairs.all())
             raise ApiError(f"The pair {pair[:80]!r} is not loaded here. Loaded: {loaded}.")
-        names = list(MODULES) if modules.strip() == "all" else [m.strip() for m in modules.split(",") if m.strip()]
-        given = {
-            "pair": opened.name,
-            "lam": lam,
-            "method": method,
-            "layers": layers,
-            "modules": names,
-            "params": params or {},
-        }
-        made = view.from_dict({**given, "template": template}).recipe()
+        made = from_dict({
+            "pair": opened.name, "lambda": lam, "method": method, "layers": layers, "modules": modules, "params": params,
+            "template": template,
+        })  # fmt: skip
         opened.bench.check(made)
         return opened, made
 

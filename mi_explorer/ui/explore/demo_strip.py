@@ -40,9 +40,9 @@ def demo_score(frames: Sequence[dict[str, Any]]) -> float:
 
 def run_question(bench: Any, question: Any, decoding: Decoding) -> tuple[views.View, dict[str, Snapshot]]:
     """The finished traces of one question over the λ grid."""
-    view = views.from_dict(
+    view = views.view_of_dict(
         {
-            **views.as_dict(views.View(decoding=decoding)),
+            **views.view_dict(views.View(decoding=decoding)),
             "pair": bench.pair.name,
             "q": question.text,
             "gold": question.gold,
@@ -65,7 +65,7 @@ def make_demo_strip(bench: Any, questions: Sequence[Any], decoding: Decoding) ->
             "made_by": f"python -m mi_explorer.ui.explore.demo_strip (version {__version__})",
             "weights": bench.fingerprint,
             "chosen_from": len(questions),
-            "view": views.as_dict(view),
+            "view": views.view_dict(view),
             "frames": [f | {"tps": 0} for f in frames],
             "ids": {
                 k: {"ids": s.ids, "prompt_ids": s.prompt_ids, "finish": s.trace.finish} for k, s in snapshots.items()
@@ -115,7 +115,7 @@ def demo_snapshots(content: dict[str, Any], bench: Any) -> Iterator[Snapshot]:
     """The strip's traces as the engine would have given them, for the lenses; none if the weights are others."""
     if content["weights"] != bench.fingerprint:
         return
-    view = views.from_dict(content["view"])
+    view = views.view_of_dict(content["view"])
     for frame in content["frames"]:
         held = content["ids"][frame["id"]]
         trace = trace_of(held["ids"], bench.prompts.decode, bench.tags, held["finish"], view.gold)

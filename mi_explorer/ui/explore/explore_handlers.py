@@ -86,23 +86,19 @@ class Explore:
     # -- addresses ---------------------------------------------------------------------------------------------------
     def open(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The view that an address asks for, with messages about what could not be used."""
-        view, messages = views.from_query(query)
+        view, messages = views.view_of_query(query)
         if view.pair != self.bench.pair.name:
             if "pair" in query:
                 messages += (
                     f"The address names the pair “{view.pair[:60]}”, but “{self.bench.pair.name}” is loaded here.",
                 )
-            view = views.plain(view, self.bench.pair.name)
+            view = views.plain_view(view, self.bench.pair.name)
         try:
             self.bench.check(view.recipe())
         except UserError as error:
             messages += (str(error),)
-            view = views.plain(view, self.bench.pair.name)
-        given = set(query) & set(views.DEFAULTS)
-        given |= (
-            {"gold"} if "q" in given else set()
-        )  # a question brings its known answer along, or none: never another question's
-        return {"view": views.as_dict(view), "given": sorted(given), "messages": list(messages)}
+            view = views.plain_view(view, self.bench.pair.name)
+        return {"view": views.view_dict(view), "given": sorted(views.given_keys(query)), "messages": list(messages)}
 
     # -- running -----------------------------------------------------------------------------------------------------
     def run(self, request: Any, who: Visitor | None = None) -> Iterator[dict[str, Any]]:
@@ -180,7 +176,7 @@ class Explore:
         if not token:
             raise RunRequestError("This request is not a run.")
         asked, sent = request.get("view"), request.get("kept")
-        view = views.from_dict(asked if isinstance(asked, dict) else {})
+        view = views.view_of_dict(asked if isinstance(asked, dict) else {})
         if not view.prompt.strip():
             raise RunRequestError("There is no question yet. Write one, or take an example.")
         recipe = view.recipe()
@@ -249,7 +245,7 @@ class Explore:
     def curve(self, view: Any) -> dict[str, Any] | None:
         """What a study knows of this view's recipe over λ (see `rail.Rail.study`), or None."""
         try:
-            return self._rail.study(views.from_dict(view if isinstance(view, dict) else {}))
+            return self._rail.study(views.view_of_dict(view if isinstance(view, dict) else {}))
         except UserError:  # a view that cannot be run has no curve; a run says why
             return None
         except Exception:

@@ -62,7 +62,7 @@ def stored_strip(
     made = {
         "token": f"study{sample.key}",
         "label": f"From {where} “{info.name}” · sample {sample.number + 1} of this question · T {decoding.temperature:g} · seed {sample.seed}",
-        "view": views.as_dict(view),
+        "view": views.view_dict(view),
         "frames": {f["id"]: f for f in shown},
         "sentence": strip_sentence(shown),
         "bands": strip_bands(shown),

@@ -1,7 +1,7 @@
 """A view of Explore in every form in which it can be taken elsewhere: YAML, mergekit, Python, the command line, a link.
 
 Each form gives the same blend, and Python and the command line the same trace (same question, decoding and seed). What a form
-cannot say is said in a sentence, never left out. And the way in: `read` takes any of the forms that hold a recipe.
+cannot say is said in a sentence, never left out. And the way in: `read_pasted` takes any of the forms that hold a recipe.
 """
 
 import os
@@ -11,7 +11,8 @@ from typing import Any
 from mi_explorer import recipe_io
 from mi_explorer.command_line import export_command, run_command
 from mi_explorer.errors import UserError
-from mi_explorer.mergekit_yaml import from_mergekit, to_mergekit
+from mi_explorer.mergekit_reader import read_recipe
+from mi_explorer.mergekit_yaml import to_mergekit
 from mi_explorer.pairs import Pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import MODULES, Decoding, Recipe, RecipeError, Scope
@@ -19,7 +20,6 @@ from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.view import View
 
 QUESTION = "What is 14 + 3 * 6 - 9?"  # where the view has none
-RECIPE_KEYS = ("lam", "method", "params", "layers", "modules", "template")
 
 
 def forms(view: View, pair: Pair, names: Iterable[str] = (), dtype: str = "bfloat16") -> dict[str, Any]:
@@ -36,7 +36,7 @@ def forms(view: View, pair: Pair, names: Iterable[str] = (), dtype: str = "bfloa
         mergekit = to_mergekit(recipe, pair, names, dtype=dtype)
     except UserError as error:
         why = str(error)
-    query = views.to_query(view)
+    query = views.view_query(view)
     return {
         "title": title(recipe),
         "hash": recipe.hash,
@@ -100,7 +100,7 @@ def command(view: View) -> str:
     return run_command(view.recipe(), view.decoding, view.prompt or QUESTION, view.gold) + "\n"
 
 
-def read(text: str, pair: Pair, layers: int | None = None) -> tuple[dict[str, Any], str, str]:
+def read_pasted(text: str, pair: Pair, layers: int | None = None) -> tuple[dict[str, Any], str, str]:
     """What a pasted text asks of Explore: the part of a view to set, what it was, and a note ("" if there is nothing to say).
 
     `text`: a recipe as YAML or JSON, a mergekit configuration, or a link of this page. `pair` is the loaded pair: a recipe of
@@ -111,19 +111,13 @@ def read(text: str, pair: Pair, layers: int | None = None) -> tuple[dict[str, An
         raise RecipeError("There is nothing here yet. Paste a recipe, a mergekit configuration or a link.")
     if len(text) > recipe_io.LIMIT:
         raise RecipeError(f"This is {len(text):,} characters long; a recipe has a few hundred.")
-    first = text.split(maxsplit=1)[0]
-    if "\n" not in text and first.startswith(("?", "http://", "https://")):
+    if "\n" not in text and text.startswith(("?", "http://", "https://")):
         return _link(text, pair)
-    kind = "recipe"
-    if text.startswith("{"):
-        recipe = recipe_io.from_json(text)
-    elif isinstance(found := recipe_io.load_yaml(text), dict) and "merge_method" in found:
-        kind, recipe = "mergekit configuration", from_mergekit(text, layers)[0]
-    else:
-        recipe = recipe_io.from_yaml(text)
+    recipe, is_mergekit = read_recipe(text, layers)
     note = _other(recipe.pair, pair)
-    view = views.as_dict(View(pair.name, recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template))
-    return {key: view[key] for key in RECIPE_KEYS}, kind, note
+    view = views.view_dict(View(pair.name, recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template))
+    kind = "mergekit configuration" if is_mergekit else "recipe"
+    return {key: view[key] for key in recipe_io.QUERY_KEYS if key != "pair"}, kind, note
 
 
 def _link(text: str, pair: Pair) -> tuple[dict[str, Any], str, str]:
@@ -131,14 +125,13 @@ def _link(text: str, pair: Pair) -> tuple[dict[str, Any], str, str]:
     query = text.partition("?")[2].partition("#")[0]
     if not query:
         raise RecipeError("This link holds no view: it has no part after a question mark.")
-    view, messages = views.from_query(query)
-    given = {part.partition("=")[0] for part in query.split("&")} & set(views.DEFAULTS)
-    given |= {"gold"} if "q" in given else set()
+    view, messages = views.view_of_query(query)
+    given = views.given_keys(query)
     if not given - {"pair"}:
         raise RecipeError("This link holds no view of Explore.")
     note = _other(view.pair, pair) if "pair" in given else ""
     return (
-        {key: x for key, x in views.as_dict(view).items() if key in given and key != "pair"},
+        {key: x for key, x in views.view_dict(view).items() if key in given and key != "pair"},
         "link",
         " ".join(filter(None, [note, *messages])),
     )

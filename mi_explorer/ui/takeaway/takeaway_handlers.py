@@ -22,7 +22,7 @@ from mi_explorer.ui.file_jobs import FileJobs, FileResult, ReportProgress
 from mi_explorer.ui.handler_errors import errors_as_dict
 from mi_explorer.ui.open_pairs import OpenPairs
 from mi_explorer.ui.takeaway import checkpoint_files
-from mi_explorer.ui.takeaway.recipe_forms import brief, forms, read
+from mi_explorer.ui.takeaway.recipe_forms import brief, forms, read_pasted
 from mi_explorer.workbench import Workbench
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class TakeawayHandlers:
     # -- recipes -----------------------------------------------------------------------------------------------------
     def _view(self, view: Any) -> tuple[View, Workbench]:
         """A checked view and the workbench of its pair."""
-        given = views.from_dict(view if isinstance(view, dict) else {})
+        given = views.view_of_dict(view if isinstance(view, dict) else {})
         return given, self.pairs.at(given.pair).bench
 
     @errors_as_dict
@@ -84,8 +84,8 @@ class TakeawayHandlers:
         """A pasted recipe: `{"view": what to set, "kind", "note"}`. It is checked against the loaded pair before it is given back."""
         request = request if isinstance(request, dict) else {}
         bench = self.pairs.at(request.get("pair")).bench
-        part, kind, note = read(str(request.get("text") or ""), bench.pair, bench.layers)
-        whole = views.from_dict({**part, "pair": bench.pair.name})
+        part, kind, note = read_pasted(str(request.get("text") or ""), bench.pair, bench.layers)
+        whole = views.view_of_dict({**part, "pair": bench.pair.name})
         bench.check(whole.recipe())
         return {"view": part, "kind": kind, "note": note}
 
@@ -128,7 +128,7 @@ class TakeawayHandlers:
     def _study(self, name: str, what: str, request: dict[str, Any]) -> Callable[[Path, ReportProgress], FileResult]:
         frames = request.get("frames")
         shown = [f for f in frames if isinstance(f, dict)][:MAX_REPORT_FRAMES] if isinstance(frames, list) else []
-        view = views.from_dict(request["view"]) if shown and isinstance(request.get("view"), dict) else None
+        view = views.view_of_dict(request["view"]) if shown and isinstance(request.get("view"), dict) else None
         host = not self.settings.open  # an open page does not name the machines behind it
 
         def make(folder: Path, report: ReportProgress) -> FileResult:
