@@ -12,7 +12,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 def script_component(
     script: str, elem_id: str | None, functions: Sequence[Callable[..., Any]] = (), **properties: Any
 ) -> gr.HTML:
-    """`script` runs when the element is there; events that it triggers must be named in quotes in it, for Gradio to find them.
+    """`script` (from `static_files.on_load`) runs when the element is there.
 
     `functions` are what the script may call on the server; `properties` are what it is told (JSON types), and may be updated.
     """

@@ -1,6 +1,6 @@
 """The page: one Gradio app around open pairs. Its tabs stand in folders of their own; this file puts them together.
 
-All text reaches the document through text nodes in `assets/web/*.js`. Events are private; what belongs to a visitor travels with
+All text reaches the document through text nodes in `assets/web`. Events are private; what belongs to a visitor travels with
 the event.
 """
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import gradio as gr
 
-from mi_explorer.paths import ASSETS
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.ui.ablations.ablations_tab import build_ablations_tab
 from mi_explorer.ui.access.settings import Settings
@@ -20,12 +19,6 @@ from mi_explorer.ui.open_pairs import OpenPairs
 from mi_explorer.ui.takeaway.takeaway_tab import build_takeaway_tab
 from mi_explorer.ui.weights.weights_tab import build_weights_tab
 
-WEB = ASSETS / "web"
-SCRIPTS = (
-    "core", "address", "live", "run", "paint", "pane", "board", "study", "rail", "bars", "knobs", "ask", "frame", "pairs", "explore",
-    "tabs", "figure", "curves", "curves_samples", "weights", "ablations", "takeaway",
-)  # fmt: skip
-STYLES = ("style", "figure", "curves", "weights", "takeaway")
 CLEANING_S = (3600, 24 * 3600)  # every hour, uploads and downloads older than a day are removed
 
 # The tabs beside Explore: id (also `?tab=` in the address), title, and what builds it.
@@ -41,13 +34,6 @@ class PageApp(gr.Blocks):
     """Gradio's app, with what its server needs of the page."""
 
     context: PageContext
-
-
-def head() -> str:
-    """The style and the scripts of the page, inline: no request leaves for them, and no path of this machine is shown."""
-    css = "".join((WEB / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
-    scripts = [(WEB / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS]
-    return f"<style>{css}</style>" + "".join(f"<script>{text}</script>" for text in scripts)
 
 
 def theme() -> gr.themes.Base:
@@ -80,7 +66,7 @@ def build(pairs: OpenPairs, settings: Settings | None = None, jobs: Jobs | None 
         pairs.in_use = context.in_use
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):  # a menu would hide tabs from `?tab=` on a phone
             with gr.Tab("Explore", id="explore"):
-                build_explore_tab(context, app, head())
+                build_explore_tab(context, app)
             for name, title, build_tab in TABS:
                 with gr.Tab(title, id=name), gr.Column(elem_classes="mi-tab"):
                     build_tab(context)

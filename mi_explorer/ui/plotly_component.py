@@ -2,7 +2,7 @@
 
 A figure's value is JSON text made by `content`: the plotly figure (and its form for a phone, where panels stand one below the
 other), the table behind it, and a file name. The script of
-`assets/web/figure.js` draws it, follows the page's theme, keeps zoom and hidden traces when the data change, and reports
+`assets/web/figure/figure.js` draws it, follows the page's theme, keeps zoom and hidden traces when the data change, and reports
 the point that was clicked as the event `pick` with that point's `customdata`.
 """
 
@@ -16,9 +16,9 @@ from typing import Any
 import gradio as gr
 
 from mi_explorer.ui.components import script_component
+from mi_explorer.ui.static_files import on_load
 
 PLOTLY_ROUTE = "/mi/plotly.min.js"
-FIGURE_SCRIPT = "MI.figure(element, { trigger, props, watch }); /* events: 'pick' */"
 
 # Okabe–Ito, and one scale for λ: the same as in assets/web/core.js.
 INSTRUCT, THINKING, RIGHT, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -65,7 +65,12 @@ def _drawn(figure: Any) -> Any:
 def figure_component(label: str, height: int = 320, value: str = "", elem_id: str | None = None) -> gr.HTML:
     """An empty or filled figure; listen with `.pick(handler)`, whose payload is `{"custom", "x", "y", "trace"}`."""
     return script_component(
-        FIGURE_SCRIPT, elem_id, elem_classes="mi-figure-host", content=value, label=label, height=height
+        on_load("figure/figure.js", "openFigure", "pick"),
+        elem_id,
+        elem_classes="mi-figure-host",
+        content=value,
+        label=label,
+        height=height,
     )
 
 

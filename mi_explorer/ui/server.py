@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 from mi_explorer.studies.jobs import Jobs
-from mi_explorer.ui import plotly_component, spaces
+from mi_explorer.ui import plotly_component, spaces, static_files
 from mi_explorer.ui.access import middleware
 from mi_explorer.ui.access.access_policy import AccessPolicy
 from mi_explorer.ui.access.limits import Limits
@@ -23,7 +24,7 @@ from mi_explorer.ui.explore.page_setup import page_setup, pair_summary
 from mi_explorer.ui.explore.run_queue import RunQueue
 from mi_explorer.ui.gradio_patches import drop_messages_of_gone_sessions, quiet_queue, running_events
 from mi_explorer.ui.open_pairs import OpenPair, OpenPairs, ReportPhase
-from mi_explorer.ui.page import WEB, PageApp, build, theme
+from mi_explorer.ui.page import PageApp, build, theme
 
 if TYPE_CHECKING:
     from mi_explorer.tasks.task import Question
@@ -48,14 +49,19 @@ def launch(
     quiet_queue(app)
     drop_messages_of_gone_sessions(app)
     guarded = middleware.launch_options(app, settings, limits)
+    guarded["app_kwargs"]["middleware"].append(Middleware(static_files.EarlyLinks))
     run_queue = RunQueue(MAX_STREAMS, settings.queue, limits, context.pairs.runs_per_second)
     live = LiveRuns(context.pairs.run, context.pairs.stop, run_queue)
-    routes: list[Route] = [plotly_component.plotly_route(), context.file_jobs.route(), live.route()]
+    routes: list[Route] = [
+        static_files.web_route(),
+        plotly_component.plotly_route(),
+        context.file_jobs.route(),
+        live.route(),
+    ]
     options: dict[str, Any] = {
         "server_name": host,
         "server_port": port,
         "theme": theme(),
-        "css": (WEB / "gradio.css").read_text(encoding="utf-8"),
         "ssr_mode": False,
         "run_history": False,
         "share": False,

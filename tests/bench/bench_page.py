@@ -253,7 +253,7 @@ def weight(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, flo
         counts.append(len(received))
         page.context.close()
     stop(process)
-    own = sum(len((ROOT / "assets" / "web" / f).read_bytes()) for f in os.listdir(ROOT / "assets" / "web"))
+    own = sum(p.stat().st_size for p in (ROOT / "assets" / "web").rglob("*") if p.is_file())
     return {
         "page weight, kB": statistics.median(sizes) / 1000,
         "of it our scripts and styles, kB": own / 1000,

@@ -32,6 +32,15 @@ FLAGS = [
     "--disable-dev-shm-usage",
 ]
 
+# For tests alone: `explore` in the page is what other tabs may ask of Explore (shared/explore_link.js), and Explore itself as `app`.
+EXPOSE = """addEventListener("DOMContentLoaded", async () => {
+  const link = document.querySelector("link[rel=modulepreload][href$='explore_link.js']");
+  if (!link) return;
+  const { patchView, showInExplore, currentView, exploreApp } = await import(link.href);
+  const { openTab } = await import(link.href.replace("explore_link.js", "tabs.js"));
+  window.explore = { patch: patchView, show: showInExplore, view: currentView, openTab, get app() { return exploreApp(); } };
+});"""
+
 
 def free_port() -> int:
     with socket.socket() as s:
@@ -109,6 +118,7 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more
         )
         contexts.append(context)
+        context.add_init_script(EXPOSE)
         page = context.new_page()
         page.set_default_timeout(90_000)
         page.on(
@@ -127,6 +137,11 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
         context.close()
     assert foreign == [], "the page asked something of another host"
     assert thrown == [], "a script of the page threw"
+
+
+def module(page: Page, name: str) -> str:
+    """The address of a module of the page, such as "shared/table.js", for an `import()` in it."""
+    return page.locator(f"link[rel=modulepreload][href$='{name}']").first.evaluate("link => link.href")
 
 
 def lam(page: Page) -> float:

@@ -69,7 +69,7 @@ def test_a_strip_of_the_embedded_pair_and_a_scope_that_changes_it(app, visit):
     page.keyboard.press("Enter")
     for module in page.locator(".mi-module[aria-pressed=true]").all_inner_texts():
         page.click(f".mi-module >> text={module}")
-    expect(page.locator(".mi-knob-value").first).to_have_text("no layer, no module")
+    expect(page.locator(".mi-control-value").first).to_have_text("no layer, no module")
     expect(page.locator(".mi-source")).to_contain_text("other settings")
     page.keyboard.press("Escape")
     nothing = run(page)

@@ -59,13 +59,13 @@ def opened(visit, address: str, **more):
 
 def done(page, name: str) -> int:
     """How many samples the page says that a sweep has."""
-    text = page.locator(f"[data-run='{name}'] .mi-curve-told").inner_text()
+    text = page.locator(f"[data-run='{name}'] .mi-curve-progress").inner_text()
     return int(re.search(r"([\d,]+) of", text)[1].replace(",", ""))
 
 
 def wait_for_samples(page, name: str, least: int) -> None:
     page.wait_for_function(
-        """([name, least]) => { const node = document.querySelector(`[data-run='${name}'] .mi-curve-told`);
+        """([name, least]) => { const node = document.querySelector(`[data-run='${name}'] .mi-curve-progress`);
         const found = node && node.textContent.match(/([\\d,]+) of/);
         return found && Number(found[1].replaceAll(',', '')) >= least; }""",
         arg=[name, least],

@@ -160,7 +160,7 @@ def test_scope_marks_the_strip_stale_until_it_is_back(scripted, visit):
     page = visit(scripted)
     page.click("text=Scope")
     page.click("text=last two thirds")
-    expect(page.locator(".mi-knob-value").first).to_have_text("layers 2-5")
+    expect(page.locator(".mi-control-value").first).to_have_text("layers 2-5")
     expect(page.locator(".mi-source")).to_contain_text("other settings")
     expect(pane(page, "blend")).to_have_class(re.compile("mi-stale"))
     assert (
@@ -168,7 +168,7 @@ def test_scope_marks_the_strip_stale_until_it_is_back(scripted, visit):
         and page.locator(".mi-cell.mi-lit[data-layer='2']").count() == 4
     )
     page.click(".mi-module >> text=MLP")
-    expect(page.locator(".mi-knob-value").first).to_have_text("layers 2-5, without MLP")
+    expect(page.locator(".mi-control-value").first).to_have_text("layers 2-5, without MLP")
     page.fill("[aria-label^='Layers as text']", "9")
     page.keyboard.press("Enter")
     expect(page.locator(".mi-status")).to_contain_text("Layers look like")
@@ -204,7 +204,7 @@ def test_the_address_holds_the_view_and_restores_it(scripted, visit):
     assert lam(other) == 0.7
     expect(pane(other, "pin0.7")).to_have_count(1)
     expect(other.locator("[data-lens=markers]")).to_have_attribute("aria-pressed", "true")
-    expect(other.locator(".mi-knob-value").first).to_have_text("layers 4-5")
+    expect(other.locator(".mi-control-value").first).to_have_text("layers 4-5")
     expect(other.locator(".mi-source")).to_contain_text("other settings")
     assert other.url == address
 
@@ -214,7 +214,7 @@ def test_a_broken_address_says_what_was_ignored(scripted, visit):
     expect(page.locator(".mi-status")).to_contain_text("“lam” in the address was ignored")
     expect(page.locator(".mi-status")).to_contain_text("layers 0-5")
     assert lam(page) == 0.5
-    expect(page.locator(".mi-knob-value >> nth=2")).to_contain_text("seed 5")
+    expect(page.locator(".mi-control-value >> nth=2")).to_contain_text("seed 5")
 
 
 def test_an_empty_question_is_refused_with_a_word(scripted, visit):

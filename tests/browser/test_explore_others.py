@@ -1,14 +1,12 @@
 """What other tabs may ask of Explore: to look at a recipe, and to open a finished sample's trace."""
 
 import re
-from pathlib import Path
 
 from conftest import lam, pane, set_lam
 from fake import HOSTILE
 from playwright.sync_api import expect
 
-WEB = Path(__file__).resolve().parents[2] / "assets" / "web"
-SHOW = "([view, content]) => MI.show(view, content)"
+SHOW = "([view, content]) => explore.show(view, content)"
 
 
 def content(**more):
@@ -51,7 +49,7 @@ def test_a_stored_sample_opens_as_any_frame_and_a_run_goes_on_from_it(scripted, 
     assert text.replace("first right", "") == content()["frames"]["0.4"]["thought"]
     assert page.text_content(".mi-source") == content()["label"] and page.evaluate("() => window.pwned") is None
     expect(page.locator(".mi-sentence")).to_have_text("Two traces.")
-    expect(page.locator(".mi-knob-value").first).to_have_text(re.compile("layers 2-5"))
+    expect(page.locator(".mi-control-value").first).to_have_text(re.compile("layers 2-5"))
     page.wait_for_timeout(400)
     assert "seed=77" in page.url and "layers=2-5" in page.url and "cap=200" in page.url
     page.click("text=Run here")
@@ -63,17 +61,19 @@ def test_a_stored_sample_opens_as_any_frame_and_a_run_goes_on_from_it(scripted, 
 
 def test_other_tabs_set_parts_of_the_view(scripted, visit):
     page = visit(scripted)
-    page.evaluate("() => MI.patch({ layers: '4-5', modules: ['mlp'], pair: 'qwen3-4b', constructor: 1, zebra: 2 })")
-    expect(page.locator(".mi-knob-value").first).to_have_text("layers 4-5, MLP")
+    page.evaluate(
+        "() => explore.patch({ layers: '4-5', modules: ['mlp'], pair: 'qwen3-4b', constructor: 1, zebra: 2 })"
+    )
+    expect(page.locator(".mi-control-value").first).to_have_text("layers 4-5, MLP")
     expect(page.locator(".mi-source")).to_contain_text("other settings")
-    view = page.evaluate("() => MI.view()")
+    view = page.evaluate("() => explore.view()")
     assert view["pair"] == "mini" and "zebra" not in view and view["layers"] == "4-5"
     page.evaluate(SHOW, [{}, {"error": "Gone."}])
     expect(page.locator(".mi-status")).to_have_text("Gone.")
     other = content(view=content()["view"] | {"pair": "qwen3-4b"})
     page.evaluate(SHOW, [{"lam": 1}, other])
     expect(page.locator(".mi-source")).to_contain_text("of the pair “qwen3-4b”, which is not loaded")
-    assert lam(page) == 1 and page.evaluate("() => MI.view().pair") == "mini"
+    assert lam(page) == 1 and page.evaluate("() => explore.view().pair") == "mini"
 
 
 def test_a_run_is_stopped_for_what_is_opened(scripted, visit):
@@ -118,35 +118,13 @@ def test_the_strip_before_comes_back_with_its_settings(scripted, visit):
     assert prompt.input_value() == question and lam(page) == 0.7 and "seed=77" not in page.url
 
 
-def test_where_lambda_begins_to_matter_says_how_it_is_known(chromium):
-    page = chromium.new_page()
-    for name in ("core", "paint"):
-        page.add_script_tag(path=str(WEB / f"{name}.js"))
-    painted = """parted => {
-      const thought = document.createElement("div"), answer = document.createElement("div");
-      const frame = { thought: "one two three", answer: "four", verdict: null, mark: null, parted };
-      MI.paint(thought, answer, frame, { mode: "diff", against: { text: "one two six\\nfour", stamp: 1 } });
-      return [...thought.childNodes].map(n => n.nodeType === 3 ? n.data : `[${n.textContent}]`);
-    }"""
-    assert page.evaluate(painted, {"tokens": 1, "part": "thought", "at": 4}) == [
-        "one ",
-        "[λ matters from token 2]",
-        "two ",
-        "[three]",
-    ]
-    assert page.evaluate(painted, None) == ["one two ", "[text differs from here]", "[three]"]
-    assert page.evaluate(painted, {"tokens": 0, "part": "thought", "at": 0})[0] == "[λ matters from token 1]"
-    assert page.evaluate(painted, {"tokens": 9, "part": None, "at": 0}) == ["one two ", "[three]"]
-    page.close()
-
-
 def test_a_study_of_the_recipe_gives_the_rail_its_bands_and_curves(scripted, visit):
     page = visit(scripted)
     expect(page.locator(".mi-study")).to_be_hidden()
     assert [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0].endswith(
         "(as this one strip shows it)"
     )
-    page.evaluate("() => MI.patch({ layers: '0-1' })")
+    page.evaluate("() => explore.patch({ layers: '0-1' })")
     expect(page.locator(".mi-study-name")).to_have_text(
         f"Bands and curves: study “{HOSTILE[0]}” · sums · n = 6 questions × 2 · token limit 200"
     )
@@ -159,5 +137,5 @@ def test_a_study_of_the_recipe_gives_the_rail_its_bands_and_curves(scripted, vis
     set_lam(page, 0.43)
     expect(page.locator(".mi-study-figures")).to_have_text(re.compile(r"^≈ .* at λ 0.43$"))
     assert page.evaluate("() => window.pwned") is None
-    page.evaluate("() => MI.patch({ layers: 'all' })")
+    page.evaluate("() => explore.patch({ layers: 'all' })")
     expect(page.locator(".mi-study")).to_be_hidden()

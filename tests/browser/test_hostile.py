@@ -75,7 +75,7 @@ def test_a_megabyte_typed_is_refused_with_a_word(scripted, visit, part):
             re.compile(r"The question has 1?\d{3},\d{3} characters; at most 20,000 are allowed")
         )
     else:
-        page.evaluate("x => MI.patch({ gold: x.repeat(1e6 / x.length) })", text)
+        page.evaluate("x => explore.patch({ gold: x.repeat(1e6 / x.length) })", text)
         page.click(".mi-primary")
         expect(page.locator(".mi-status")).to_have_text("The known answer may have at most 500 characters.")
     expect(page.locator(".mi-primary")).to_be_enabled()

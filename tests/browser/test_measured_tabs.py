@@ -59,11 +59,11 @@ def test_a_cell_of_the_weights_becomes_the_scope_in_explore(app, visit):
     box = page.locator("#weights-heat .main-svg .nsewdrag").first.bounding_box()
     assert box
     page.mouse.click(box["x"] + box["width"] * 3.5 / 7, box["y"] + box["height"] * 1.5 / 4)  # MLP of layer 3
-    expect(page.locator(".mi-knob-value").first).to_have_text("layers 3, MLP")
+    expect(page.locator(".mi-control-value").first).to_have_text("layers 3, MLP")
     assert page.locator("#tabs [data-tab-id=explore]").get_attribute("aria-selected") == "true"
     page.click("#tabs [data-tab-id=weights]")
     page.locator("#weights-board tbody tr").first.press("Enter")  # the tensor that was searched for, by keyboard
-    expect(page.locator(".mi-knob-value").first).to_have_text("layers 4, attention")
+    expect(page.locator(".mi-control-value").first).to_have_text("layers 4, attention")
 
 
 def test_ablations_at_small_size_beside_the_paper(app, visit):
@@ -99,8 +99,8 @@ def test_a_profile_of_the_blocks_is_blended_in_explore(app, visit):
     expect(page.locator("#weights-maker")).to_contain_text("responses of each parent")
     page.click("text=Blend with this profile in Explore")
     expect(page.locator("#tabs [data-tab-id=explore]")).to_have_attribute("aria-selected", "true")
-    expect(page.locator(".mi-knob-value").nth(1)).to_have_text("Submodule profile")
-    assert "mlp.3" in page.evaluate("() => MI.view().params") and page.evaluate("() => MI.view().lam") == 1
+    expect(page.locator(".mi-control-value").nth(1)).to_have_text("Submodule profile")
+    assert "mlp.3" in page.evaluate("() => explore.view().params") and page.evaluate("() => explore.view().lam") == 1
 
 
 def test_a_run_goes_on_without_its_tab_and_stops_when_asked(app, visit):

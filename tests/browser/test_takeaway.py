@@ -54,7 +54,7 @@ def violations(page) -> list[str]:
 def taken(visit, address, **more):
     """The tab, opened, with its first recipe."""
     page = visit(address, **more)
-    page.evaluate("MI.tab('takeaway')")
+    page.evaluate("explore.openTab('takeaway')")
     page.wait_for_selector(".mi-take-code:not(:empty)")
     page.wait_for_selector(".mi-take-studies tr[data-study]")
     return page
@@ -69,7 +69,7 @@ def test_a_recipe_follows_explore_and_comes_back(app, visit):
     code = page.locator(".mi-take-code")
     expect(code).to_contain_text("lambda: 0.4")
     expect(code).to_contain_text("layers: 2-5")
-    page.evaluate("MI.patch({ lam: 0.75, modules: ['mlp'] })")
+    page.evaluate("explore.patch({ lam: 0.75, modules: ['mlp'] })")
     expect(code).to_contain_text("lambda: 0.75")
     expect(page.locator(".mi-take-title")).to_contain_text("mlp only")
     page.click("[aria-label='This view as a recipe'] >> text=Copy")
@@ -85,19 +85,19 @@ def test_a_recipe_follows_explore_and_comes_back(app, visit):
         page.click(f"[data-form={form}]")
         expect(code).to_contain_text(said)
     link = code.inner_text()
-    page.evaluate("MI.patch({ lam: 0.1, layers: 'all', modules: ['attention', 'mlp'], seed: 0 })")
+    page.evaluate("explore.patch({ lam: 0.1, layers: 'all', modules: ['attention', 'mlp'], seed: 0 })")
     page.fill(".mi-take-area", ours)
     page.click(".mi-take-apply")
-    expect(page.locator(".mi-take-heard")).to_contain_text("The recipe is set in Explore.")
-    view = page.evaluate("MI.view()")
+    expect(page.locator(".mi-take-status")).to_contain_text("The recipe is set in Explore.")
+    view = page.evaluate("explore.view()")
     assert (view["lam"], view["layers"], view["modules"], view["seed"]) == (0.75, "2-5", ["mlp"], 0)
     page.fill(".mi-take-area", link)
     page.click(".mi-take-apply")
-    page.wait_for_function("() => MI.view().seed === 7 && MI.view().q === 'What is 2 + 3?'")
+    page.wait_for_function("() => explore.view().seed === 7 && explore.view().q === 'What is 2 + 3?'")
     page.fill(".mi-take-area", f"lambda: '{EVIL}'")
     page.click(".mi-take-apply")
-    expect(page.locator(".mi-take-heard[data-kind=error]")).to_contain_text("<img")
-    page.evaluate("MI.patch({ method: 'karcher', lam: 0.3 })")
+    expect(page.locator(".mi-take-status[data-kind=error]")).to_contain_text("<img")
+    page.evaluate("explore.patch({ method: 'karcher', lam: 0.3 })")
     page.click("[data-form=mergekit]")
     expect(page.locator("[aria-label='This view as a recipe'] .mi-hint")).to_contain_text("only λ = 0.5 can be written")
     assert page.evaluate("window.pwned") is None
@@ -133,7 +133,7 @@ def test_a_report_opens_offline_and_shows_its_figures(app, visit, chromium, tmp_
         with page.expect_download() as waiting:
             row.locator("text=Report").click()
         waiting.value.save_as(tmp_path / f"report{pinned}.html")
-    page.evaluate("MI.patch({ q: 'Another question?' })")  # what Explore shows is no answer to it
+    page.evaluate("explore.patch({ q: 'Another question?' })")  # what Explore shows is no answer to it
     row.locator("text=Report").click()
     expect(page.locator("[aria-label='Studies as files'] .mi-take-words")).to_contain_text("belong to other settings")
     asked, thrown = [], []

@@ -13,10 +13,10 @@ from mi_explorer.ui.ablations import ablation_setup, ablations_handlers
 from mi_explorer.ui.ablations.ablation_rows import BESIDE
 from mi_explorer.ui.components import QUIET, script_component
 from mi_explorer.ui.context import PageContext
+from mi_explorer.ui.static_files import on_load
 
 EVENT = {**QUIET, "concurrency_limit": 20}
 # Names in quotes are the component's events for Gradio.
-BOARD_SCRIPT = "MI.ablation(element, { trigger, props, watch }); /* events: 'begin' */"
 POLL_INTERVAL_S = 1.5  # seconds between two looks at a run
 
 
@@ -46,7 +46,7 @@ def build_ablations_tab(page: PageContext) -> None:
         study = gr.Dropdown([], label="Shown", scale=3, elem_id="ablation-study")
         beside = gr.Dropdown(list(BESIDE["layers"]), label="Published beside it", scale=2, elem_id="ablation-beside")
     chart = plotly_component.figure_component("An ablation, ours beside the published", 430, elem_id="ablation-figure")
-    board = script_component(BOARD_SCRIPT, "ablation-board", content="")
+    board = script_component(on_load("ablations/ablations.js", "openAblation", "begin"), "ablation-board", content="")
     timer = gr.Timer(POLL_INTERVAL_S, active=False)
     size = [kind, lam, questions, samples, task, cap]
     drawn = [chart, board, stop, timer]

@@ -16,10 +16,9 @@ from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves import curve, sweep_form
 from mi_explorer.ui.curves.curves_handlers import MAX_SHOWN, CurvesHandlers
 from mi_explorer.ui.gradio_patches import event_payload
+from mi_explorer.ui.static_files import on_load
 
 HOST: dict[str, Any] = {"elem_classes": "mi-figure-host", "content": ""}
-BAR_SCRIPT = "MI.curves(element, { trigger, props, server, watch }); /* events: 'opened', 'refresh', 'look' */"
-SAMPLES_SCRIPT = "MI.curveSamples(element, { props, server, watch });"
 
 
 def build_curves_tab(page: PageContext) -> None:
@@ -57,7 +56,12 @@ def build_curves_tab(page: PageContext) -> None:
         budget = gr.Number(
             None, label="Best λ within … tokens", minimum=0, scale=1, min_width=200, elem_id="curves-budget"
         )
-    bar = script_component(BAR_SCRIPT, "curves-bar", [stands, stop_run, resume_run], **HOST)
+    bar = script_component(
+        on_load("curves/curves.js", "openCurves", "opened", "refresh", "look"),
+        "curves-bar",
+        [stands, stop_run, resume_run],
+        **HOST,
+    )
     setup = sweep_form.sweep_fields(page, handlers)
     manage = sweep_form.study_fields()
     with gr.Row():
@@ -67,7 +71,12 @@ def build_curves_tab(page: PageContext) -> None:
             )
         with gr.Column(scale=2, min_width=340):
             pareto = plotly_component.figure_component("Accuracy against tokens", 430, elem_id="curves-pareto")
-            samples = script_component(SAMPLES_SCRIPT, "curves-samples", [list_samples, open_sample], **HOST)
+            samples = script_component(
+                on_load("curves/point_samples.js", "openPointSamples"),
+                "curves-samples",
+                [list_samples, open_sample],
+                **HOST,
+            )
             difference = plotly_component.figure_component(
                 "Differences between curves, paired by question", 480, elem_id="curves-difference"
             )

@@ -13,17 +13,14 @@ from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.explore.live import RUN_ROUTE, TEXT_FIELDS
 from mi_explorer.ui.explore.run_queue import turn_wait
 from mi_explorer.ui.gradio_patches import event_payload, place_in_queue
+from mi_explorer.ui.static_files import on_load
 
 MAX_STREAMS = 40  # runs that stream at once; more wait, and the engine shares its batch among them
 MAX_LOAD_REQUESTS = 4
-# Names in quotes are the component's events for Gradio.
-EXPLORE_SCRIPT = (
-    "MI.start(element, { trigger, props, server, watch }); MI.tabAddress(); /* events: 'run', 'openpair' */"
-)
 
 
-def build_explore_tab(page: PageContext, app: gr.Blocks, head: str) -> None:
-    """Build the tab inside the current Gradio context of `app`. `head` goes into the document's head."""
+def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
+    """Build the tab inside the current Gradio context of `app`."""
     pairs = page.pairs
 
     def setup_of(fixed: dict[str, Any]) -> str:
@@ -69,7 +66,8 @@ def build_explore_tab(page: PageContext, app: gr.Blocks, head: str) -> None:
 
     functions = [stop, alive, line, curve, draw, score, judge]
     setup = setup_of(pairs.at(pairs.first).setup)
-    board = script_component(EXPLORE_SCRIPT, "explore", functions, head=head, setup=setup, opened="")
+    script = on_load("explore/explore.js", "openExplore", "run", "openpair")
+    board = script_component(script, "explore", functions, setup=setup, opened="")
     board.run(run, None, board, concurrency_limit=MAX_STREAMS, trigger_mode="multiple", **QUIET)
     board.openpair(load, None, board, concurrency_limit=MAX_LOAD_REQUESTS, trigger_mode="multiple", **QUIET)
     app.load(opened, None, [board, page.pair], queue=False, **QUIET)

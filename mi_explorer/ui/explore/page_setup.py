@@ -8,6 +8,7 @@ from typing import Any
 
 from mi_explorer.recipe import MODULES
 from mi_explorer.ui.explore import view
+from mi_explorer.ui.plotly_component import LAMBDA_SCALE
 
 LAYERED = ("attention", "mlp", "norm", "other")  # modules whose tensors mostly sit in layers
 TEMPLATES = [["own", "of each λ's side"], ["instruct", "Instruct's for all"], ["thinking", "Thinking's for all"]]
@@ -145,6 +146,7 @@ def page_setup(
         "mostPins": view.MOST_PINS,
         "defaults": {**view.DEFAULTS, "pair": pair.name},
         "lenses": list(view.LENSES),
+        "palette": LAMBDA_SCALE,
         "modules": list(MODULES),
         "layered": list(LAYERED),
         "presets": scope_presets(layers),

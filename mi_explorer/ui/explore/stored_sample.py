@@ -24,7 +24,7 @@ class SampleError(UserError):
 def stored_strip(
     store: Store, info: StudyInfo, key: str, bench: Any = None
 ) -> tuple[dict[str, Any], dict[str, Snapshot]]:
-    """The strip around the sample `key` of a study, for `MI.show`, and its traces for the lenses.
+    """The strip around the sample `key` of a study, for `showInExplore`, and its traces for the lenses.
 
     `{"token", "label", "view", "frames": {id: frame}, "sentence", "bands"}`; `view` looks at the sample's own λ. The traces
     are empty where `bench` (a workbench) has another pair or other weights loaded: those cannot score them.

@@ -8,9 +8,8 @@ import gradio as gr
 from mi_explorer.studies.store.exchange import FORMATS
 from mi_explorer.ui.components import script_component
 from mi_explorer.ui.context import PageContext
+from mi_explorer.ui.static_files import on_load
 from mi_explorer.ui.takeaway.takeaway_handlers import STUDY_FILES, TakeawayHandlers
-
-BOARD_SCRIPT = "MI.takeaway(element, { props, server, watch });"
 
 
 def build_takeaway_tab(page: PageContext) -> None:
@@ -40,7 +39,9 @@ def build_takeaway_tab(page: PageContext) -> None:
         return gr.HTML(news=json.dumps(handlers.take_in(path), ensure_ascii=False))
 
     functions = [recipe, read, make, look, stop, studies]
-    board = script_component(BOARD_SCRIPT, "takeaway", functions, files=json.dumps(STUDY_FILES), news="")
+    board = script_component(
+        on_load("takeaway/takeaway.js", "openTakeaway"), "takeaway", functions, files=json.dumps(STUDY_FILES), news=""
+    )
     if handlers.imports() == "":
         upload = gr.UploadButton(
             "Bring in a study…", file_types=list(FORMATS), file_count="single", size="sm", elem_id="take-upload"

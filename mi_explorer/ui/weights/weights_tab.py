@@ -8,12 +8,11 @@ import gradio as gr
 from mi_explorer.ui.components import QUIET, script_component
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.plotly_component import figure_component, figure_update
+from mi_explorer.ui.static_files import on_load
 from mi_explorer.ui.weights import profile_handlers, weights_figures, weights_handlers
 
 EVENT = {**QUIET, "concurrency_limit": 20}
 # Names in quotes are the component's events for Gradio.
-BOARD_SCRIPT = "MI.weights(element, { trigger, props, watch }); /* events: 'begin', 'measure' */"
-PROFILE_SCRIPT = "MI.profile(element, { trigger, props, watch }); /* events: 'look', 'make' */"
 
 
 def build_weights_tab(page: PageContext) -> None:
@@ -28,8 +27,10 @@ def build_weights_tab(page: PageContext) -> None:
     )
     heat = figure_component("Distance between the parents by layer and module", 300, elem_id="weights-heat")
     gauge = figure_component("How far this pair is apart, beside published pairs", 170, elem_id="weights-gauge")
-    board = script_component(BOARD_SCRIPT, "weights-board", content="")
-    maker = script_component(PROFILE_SCRIPT, "weights-maker", content="")
+    board = script_component(
+        on_load("weights/weights.js", "openWeights", "begin", "measure"), "weights-board", content=""
+    )
+    maker = script_component(on_load("weights/profile.js", "openProfile", "look", "make"), "weights-maker", content="")
     bars = figure_component("A λ for every block", 300, elem_id="weights-profile")
 
     def follow(asked: bool, name: str, chosen: str) -> Iterator[tuple[Any, ...]]:

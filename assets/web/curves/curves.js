@@ -1,0 +1,69 @@
+// The bar of the Curves tab: opens it, keeps the address, and says what is shown; the sweeps stand above (sweep_list.js).
+
+import { writeQuery } from "../shared/address.js";
+import { h } from "../shared/dom.js";
+import { newToken } from "../shared/server.js";
+import { sweepList } from "./sweep_list.js";
+
+const OWNER_KEY = "mi-owner";
+const EMPTY = "No curve is chosen. Take a study above, or set up a sweep below: it is saved as it runs.";
+
+export function openCurves(element, { trigger, props, server, watch }) {
+  const lines = h("ul.mi-curve-lines");
+  const notes = h("div.mi-curve-notes");
+  const owner = keptOwner();
+  const sweeps = sweepList({ trigger, server, owner });
+  element.replaceChildren(h("div.mi.mi-curves", sweeps.node, sweeps.status, lines, notes));
+
+  function draw() {
+    if (!props.content) return;
+    const content = JSON.parse(props.content);
+    writeStudies(content);
+    sweeps.setShown(content.studies);
+    element.dataset.ready = "1";
+    lines.replaceChildren(...content.lines.map(curveLine));
+    const messages = [...content.messages, ...(content.lines.length ? [] : [EMPTY])];
+    const budgets = content.budget.map((text) => h("p.mi-curve-budget", text));
+    notes.replaceChildren(...messages.map((text) => h("p.mi-curve-message", text)), ...budgets);
+  }
+  watch("content", draw);
+  draw();
+  sweeps.follow(
+    () => element.isConnected,
+    () => Boolean(element.offsetParent) && element.dataset.ready === "1",
+  );
+  const asked = new URLSearchParams(location.search);
+  const request = { studies: asked.getAll("study"), overlays: asked.getAll("published"), owner };
+  setTimeout(() => trigger("opened", request), 0);
+}
+
+// Who steers: a word that the browser keeps, so that a closed tab can come back to its sweeps.
+function keptOwner() {
+  try {
+    const kept = localStorage.getItem(OWNER_KEY) || newToken();
+    localStorage.setItem(OWNER_KEY, kept);
+    return kept;
+  } catch {
+    return newToken();
+  }
+}
+
+// The address names what is shown: `study=` and `published=`, once for each.
+function writeStudies({ studies, overlays }) {
+  const query = new URLSearchParams(location.search);
+  for (const [key, names] of Object.entries({ study: studies, published: overlays })) {
+    query.delete(key);
+    for (const name of names) query.append(key, name);
+  }
+  writeQuery(query);
+}
+
+function curveLine({ name, about, stages, useful, claims }) {
+  const words = [stages, useful].filter(Boolean).join(" ");
+  return h(
+    "li",
+    h("p", h("b", name), " ", h("span.mi-curve-about", about)),
+    words && h("p.mi-curve-stage", words),
+    claims && h("p.mi-curve-claims", claims),
+  );
+}

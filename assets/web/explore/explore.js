@@ -1,0 +1,198 @@
+// Explore, put together: one view, one strip, the parts that draw them, and the run that fills the strip.
+
+import { addressWriter } from "../shared/address.js";
+import { h, setText, smallButton } from "../shared/dom.js";
+import { exploreIsReady } from "../shared/explore_link.js";
+import { observable } from "../shared/observable.js";
+import { setLamScale } from "../shared/palette.js";
+import { loadStyle } from "../shared/style.js";
+import { followTabs, openTab } from "../shared/tabs.js";
+import { traceBoard } from "./board.js";
+import { controls } from "./controls.js";
+import { pageHeader } from "./header.js";
+import { helpDialog, listenToKeys } from "./keys.js";
+import { lensBar } from "./lenses.js";
+import { pairPanel } from "./pair_panel.js";
+import { questionForm } from "./question.js";
+import { lamRail } from "./rail.js";
+import { runControl } from "./run_control.js";
+import { progressWords, stripLabel, viewKey } from "./strip.js";
+import { Strips } from "./strips.js";
+import { tokenBars } from "./token_bars.js";
+
+const REST_MS = 40; // without a drawing, after which an update need not wait for the next frame of the screen
+const SWAP_TITLE = "Show the strip that was here before, with its settings; once more brings this one back";
+
+// Opens the page once its pair is known: at once, unless the address names another one, which the server then hands over.
+export async function openExplore(element, api) {
+  await loadStyle();
+  let app = null;
+  const open = () => (app ||= exploreIn(element, api));
+  api.watch("opened", () => (app ? app.takeAddress() : open()));
+  const asked = new URLSearchParams(location.search).get("pair");
+  if (!asked || asked === JSON.parse(api.props.setup).pair.name || api.props.opened) open();
+  followTabs();
+}
+
+function exploreIn(element, { trigger, props, server, watch }) {
+  const setup = JSON.parse(props.setup);
+  setLamScale(setup.palette);
+  const view = observable({ ...setup.defaults, ...setup.landing.view });
+  const strips = new Strips(setup.landing, view, (token) => app.board.forget(token));
+  const writeAddress = addressWriter(setup);
+  const app = {
+    view,
+    strips,
+    server,
+    trigger,
+    isVisible: () => element.offsetParent !== null, // false while another tab is shown
+    isRunning: () => run.isRunning(),
+    start: (kind) => run.start(kind),
+    stop: () => run.stop(),
+    say,
+    redraw,
+    redrawSoon,
+    drawBar,
+    togglePin,
+    takeAddress,
+    patch,
+    show,
+  };
+  const run = runControl(app, setup, { stream: setup.live, trigger, server });
+  app.board = traceBoard(app);
+  app.rail = lamRail(app);
+  app.bars = tokenBars(app);
+  app.controls = controls(app, setup);
+  app.question = questionForm(app, setup);
+  app.lenses = lensBar(app, setup);
+  app.pairs = pairPanel(app, setup);
+  app.help = helpDialog();
+  const status = h("p.mi-status", { role: "status" });
+  const label = h("span.mi-source");
+  const swap = smallButton("Previous strip", swapStrips, { title: SWAP_TITLE, hidden: true });
+  const bar = h("div.mi-board-bar", label, swap, status, app.lenses.node);
+  const parts = [pageHeader(app, setup), app.question.node, bar, app.board.node, app.rail.node];
+  element.replaceChildren(h("div.mi", parts, app.rail.study.words, app.bars.node, app.help));
+
+  function say(words, kind = "") {
+    setText(status, words);
+    status.dataset.kind = words ? kind : "";
+  }
+  function togglePin() {
+    const { lam, pins } = view.get();
+    if (pins.includes(lam)) view.set({ pins: pins.filter((x) => x !== lam) });
+    else if (pins.length >= setup.mostPins) say(`At most ${setup.mostPins} pins.`, "error");
+    else view.set({ pins: [...pins, lam].sort((a, b) => a - b) });
+  }
+  function swapStrips() {
+    if (run.isRunning() || !strips.previous) return;
+    app.rail.stop();
+    patch(strips.swap());
+    redraw();
+    say("");
+  }
+
+  // -- drawing --
+  let drawnAt = 0;
+  let isDrawPending = false;
+  function redraw() {
+    drawnAt = performance.now();
+    app.board.update();
+    app.rail.drawFrames();
+    app.bars.draw();
+    drawBar();
+  }
+  // First tokens, the end, and an update after a rest draw at once; a burst of them draws once, at the next frame of the
+  // screen. A hidden tab draws when it is seen again.
+  function redrawSoon(isUrgent) {
+    if (isDrawPending) return;
+    if (!document.hidden && (isUrgent || performance.now() - drawnAt > REST_MS)) {
+      redraw();
+      return;
+    }
+    isDrawPending = true;
+    requestAnimationFrame(() => {
+      isDrawPending = false;
+      redraw();
+    });
+  }
+  function drawBar() {
+    const [strip, progress, stale, running] = [strips.current(), run.progress(), strips.isStale(), run.isRunning()];
+    app.question.showRun(running, stale, progress ? progressWords(strip, progress) : "");
+    setText(label, stripLabel(strip, view.get(), { stale, running, pair: setup.pair.name }));
+    label.classList.toggle("mi-warn", stale);
+    swap.hidden = !strips.previous || running;
+  }
+  function drawSettings(now) {
+    for (const part of [app.controls, app.question, app.lenses]) part.draw(now);
+  }
+  view.watch((now, changed) => {
+    if (changed.size === 1 && changed.has("lam")) drawMove(now.lam);
+    else drawChange(now);
+    writeAddress(now);
+  });
+  function drawMove(lam) {
+    app.board.update();
+    app.rail.drawLam();
+    app.bars.drawLam();
+    if (lam >= 0 && lam <= 1) app.rail.leaders.moveBlend();
+    else app.rail.leaders.draw(); // the rail itself may have grown
+  }
+  function drawChange(now) {
+    drawSettings(now);
+    redraw();
+    app.rail.leaders.draw();
+    app.rail.study.look(now);
+  }
+
+  // -- what comes from outside --
+  watch("value", () => run.receive(props.value));
+  watch("value", () => app.pairs.showLoading(props.value?.loading));
+  // What the address asks for. A question from there has no traces yet: the strip on the page is stale then.
+  function takeAddress() {
+    if (!props.opened) return;
+    const { view: asked, given, messages } = JSON.parse(props.opened);
+    element.dataset.opened = "1";
+    view.set(Object.fromEntries(Object.entries(asked).filter(([key]) => given.includes(key))));
+    if (messages.length) say(messages.join(" "), "error");
+  }
+  const patchable = new Set(setup.fields.map(([key]) => key).filter((key) => key !== "pair"));
+  function patch(part) {
+    view.set(Object.fromEntries(Object.entries(part).filter(([key, x]) => patchable.has(key) && x !== undefined)));
+  }
+  // A finished strip from elsewhere takes the place of the one on the board. A run that is going on is stopped for it.
+  function show(part, strip) {
+    if (!app.isVisible()) openTab("explore");
+    if (strip?.error) {
+      say(strip.error, "error");
+      return;
+    }
+    const wasRunning = Boolean(strip) && run.leave();
+    if (strip) openStrip(strip);
+    patch(part);
+    if (strip) {
+      redraw();
+      say(wasRunning ? "The run was stopped to open this." : "");
+    }
+    app.board.reveal();
+    app.rail.leaders.draw();
+  }
+  function openStrip(strip) {
+    app.rail.stop();
+    const isOfPair = strip.view.pair === setup.pair.name;
+    const key = isOfPair ? viewKey({ ...view.get(), ...strip.view }) : "another pair";
+    strips.replace({ ...strip, key, source: strip.label }, view.get());
+    patch(strip.view);
+  }
+
+  listenToKeys(app);
+  drawSettings(view.get());
+  redraw();
+  takeAddress();
+  app.rail.study.look(view.get());
+  app.board.reveal();
+  app.rail.leaders.draw();
+  element.dataset.ready = "1";
+  exploreIsReady(app);
+  return app;
+}

@@ -1,0 +1,37 @@
+// The page's header: its name, the formula, the pair, and the tools.
+
+import { linkOf, viewQuery } from "../shared/address.js";
+import { h, smallButton } from "../shared/dom.js";
+
+export function pageHeader(app, setup) {
+  const ends = [h("span.mi-end-instruct", "Instruct"), h("span.mi-end-thinking", "Thinking")];
+  const formula = h("p.mi-formula", h("i", "θ"), "(λ) = (1−λ)·", ends[0], " + λ·", ends[1]);
+  const keys = { title: "Keys (?)", "aria-label": "Keys and help", onclick: () => app.help.showModal() };
+  const theme = { title: "Light or dark", "aria-label": "Switch between light and dark", onclick: switchTheme };
+  const tools = [smallButton("Share", share), h("button.mi-icon", keys, "?"), h("button.mi-icon", theme, "◐")];
+  return h("header.mi-head", h("h1", "MI Explorer"), formula, app.pairs.node, h("div.mi-head-tools", tools));
+
+  function switchTheme() {
+    document.body.classList.toggle("dark");
+    app.rail.drawFrames();
+  }
+  async function share() {
+    const view = app.view.get();
+    const copied = await copyText(linkOf(viewQuery(view, setup)));
+    const where = copied
+      ? "The link to this view is on the clipboard."
+      : "The address bar holds the link to this view.";
+    const isCut = view.q.length > setup.linkLimit;
+    app.say(where + (isCut ? " The question is too long for a link and is not in it." : ""));
+  }
+}
+
+// Whether the text is on the clipboard: browsers refuse it without a secure origin.
+async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,62 @@
+// The keys of Explore, and their help.
+
+import { h, terms } from "../shared/dom.js";
+
+const HELP = [
+  ["/", "write the question"],
+  ["Ctrl + Enter", "run the strip"],
+  ["Esc", "stop, or close"],
+  ["[  ]", "step λ from frame to frame"],
+  ["← →", "move λ on the rail"],
+  ["p", "pin this λ"],
+  ["f", "focus the blend"],
+  ["d", "diff against λ = 0"],
+  ["?", "this help"],
+];
+const NOTE =
+  "Every λ has its own trace; dragging only looks at them. Run makes them all at once, Run here makes one more.";
+const TYPING = "input:not([type=range]), textarea, select, [contenteditable]";
+
+export function helpDialog() {
+  const close = h("button.mi-button", { onclick: () => dialog.close() }, "Close");
+  const list = h("dl", terms(HELP.map(([key, words]) => [h("kbd", key), words])));
+  const dialog = h("dialog.mi-help", { "aria-label": "Keys" }, h("h2", "Keys"), list, h("p", NOTE), close);
+  return dialog;
+}
+
+export function listenToKeys(app) {
+  const actions = {
+    "/": () => app.question.focus(),
+    "[": () => app.rail.step(-1),
+    "]": () => app.rail.step(1),
+    p: () => app.togglePin(),
+    f: () => app.board.focus(),
+    d: () => app.lenses.toggleDiff(),
+    "?": () => app.help.showModal(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (!app.isVisible()) return;
+    const isTyping = Boolean(event.target.closest && event.target.closest(TYPING));
+    const hasModifier = event.ctrlKey || event.metaKey;
+    if (event.key === "Enter" && hasModifier) runNow(app, event);
+    else if (event.key === "Escape") escape(app, event, isTyping);
+    else if (!isTyping && !hasModifier && !event.altKey && !app.help.open && actions[event.key]) {
+      event.preventDefault();
+      actions[event.key]();
+    }
+  });
+}
+
+function runNow(app, event) {
+  event.preventDefault();
+  document.activeElement.blur(); // what is being typed counts
+  app.start("strip");
+}
+
+// Closes or stops the first of these that there is: the help, a panel, a run, typing, a focused pane.
+function escape(app, event, isTyping) {
+  if (app.help.open || app.controls.close() || app.pairs.close()) return;
+  if (app.isRunning()) app.stop();
+  else if (isTyping) event.target.blur();
+  else app.board.unfocus();
+}

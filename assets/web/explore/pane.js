@@ -1,0 +1,115 @@
+// One pane of the trace board: the head with its counts, the map of the trace, and the body of the frame that it shows.
+
+import { h, setText } from "../shared/dom.js";
+import { lamText, percent } from "../shared/format.js";
+import { lamColour } from "../shared/palette.js";
+import { frameFacts, hasFirstRight, isPending, shareAfterFirst, verdictOf } from "./frames.js";
+
+const FACTS = ["tokens", "split", "speed", "reflect", "after", "loops"];
+
+// `spec` is { id, name, lam, removable }; the board calls `update(frame, shown)`, where `shown` is
+// { name, lam, stale, body, lens }, the last two where there is a frame.
+export function tracePane(spec, options) {
+  const lam = h("span.mi-lam.mi-num");
+  const name = h("span.mi-name");
+  const chip = h("span.mi-chip");
+  const facts = Object.fromEntries(FACTS.map((key) => [key, h(`span.mi-fact.mi-fact-${key}`)]));
+  const noMap = h("div.mi-map", { "aria-hidden": "true" });
+  const map = h("div.mi-map-box", noMap);
+  const empty = h("p.mi-note.mi-empty", { hidden: true }, "No trace yet. Run to see one.");
+  const stack = h("div.mi-stack", empty);
+  const title = h("div.mi-pane-title", lam, name, chip, paneTools(spec, options));
+  const head = h("header.mi-pane-head", title, h("div.mi-facts", Object.values(facts)), map);
+  const node = h("article.mi-pane", { "data-pane": spec.id }, head, stack);
+  let body = null;
+  let painted = "";
+
+  function put(next) {
+    if (body === next) return;
+    if (body) body.show(false);
+    body = next;
+    if (!body) return;
+    if (body.node.parentNode !== stack) stack.append(body.node);
+    body.show(true);
+  }
+  function paint(colour) {
+    if (colour === painted) return;
+    painted = colour;
+    head.style.setProperty("--lam", colour); // on the head alone: thousands of words that inherit it would be restyled
+    node.style.borderTopColor = colour;
+  }
+  function setTitle(at, shown) {
+    setText(lam, `λ ${lamText(at)}`);
+    setText(name, shown.name);
+    node.setAttribute("aria-label", `${shown.name}, λ ${lamText(at)}`);
+    node.classList.toggle("mi-stale", Boolean(shown.stale));
+  }
+  function showEmpty() {
+    setText(chip, "");
+    for (const key of FACTS) setText(facts[key], "");
+    map.replaceChildren(noMap);
+    put(null);
+  }
+  function showFrame(frame, shown) {
+    const { sign, word, kind } = verdictOf(frame);
+    setText(chip, sign ? `${sign} ${word}` : word);
+    chip.className = `mi-chip mi-chip-${kind}`;
+    chip.hidden = !word;
+    const after = shareAfterFirst(frame);
+    const late = after !== null && after >= 0.005 ? `${percent(after)} after first right` : "";
+    for (const [key, text] of Object.entries({ ...frameFacts(frame), after: late })) setText(facts[key], text);
+    drawMap(shown.body.map, frame);
+    if (map.firstChild !== shown.body.map) map.replaceChildren(shown.body.map);
+    put(shown.body);
+    body.node.setAttribute("aria-label", `Trace of ${shown.name}, λ ${lamText(frame.lam)}`);
+    body.update(frame, shown.lens);
+  }
+
+  return {
+    id: spec.id,
+    node,
+    scroller: () => body && body.node,
+    update(frame, shown) {
+      const at = frame ? frame.lam : shown.lam;
+      paint(lamColour(at));
+      setTitle(at, shown);
+      node.setAttribute("aria-busy", String(Boolean(frame) && isPending(frame)));
+      empty.hidden = Boolean(frame);
+      if (frame) showFrame(frame, shown);
+      else showEmpty();
+    },
+  };
+}
+
+function paneTools(spec, options) {
+  const tool = (sign, title, label, onclick) => h("button.mi-icon", { title, "aria-label": label, onclick }, sign);
+  const label = `Remove the pin at λ ${lamText(spec.lam)}`;
+  return h(
+    "div.mi-pane-tools",
+    spec.removable ? tool("×", "Remove this pin", label, () => options.onUnpin(spec.lam)) : null,
+    tool("⤢", "Focus (f)", "Focus this pane", () => options.onFocus(spec.id)),
+  );
+}
+
+// The map of a trace: thought and answer by length, markers as ticks, first right as a flag, everything after it hatched.
+function drawMap(map, frame) {
+  const stamp = [frame.tokens, frame.think, frame.first, frame.state, frame.spots ? 1 : 0].join();
+  if (map.dataset.stamp === stamp) return;
+  map.dataset.stamp = stamp;
+  const total = Math.max(1, frame.tokens);
+  const at = (tokens) => `${(100 * tokens) / total}%`;
+  const part = (kind, from, to) => h(`i.mi-map-${kind}`, { style: { left: at(from), width: at(to - from) } });
+  const tick = (kind, tokens) => h(`i.mi-map-${kind}`, { style: { left: at(tokens) } });
+  const think = Math.min(frame.think, total);
+  const letters = frame.thought.length || 1;
+  const markers = (frame.spots?.thought || []).map(([start, , group]) =>
+    tick(`tick.mi-mark-${group}`, (start / letters) * frame.think),
+  );
+  map.replaceChildren(
+    part("think", 0, think),
+    part("answer", think, frame.tokens),
+    ...(shareAfterFirst(frame) === null ? [] : [part("after", frame.first, total)]),
+    ...markers,
+    ...(hasFirstRight(frame) ? [tick("first", frame.first)] : []),
+  );
+}

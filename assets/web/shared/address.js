@@ -1,0 +1,52 @@
+// The address bar: the view as a query, fields at their default left out. The server reads it (mi_explorer/ui/explore/view.py).
+
+const REST_MS = 250; // the address follows a view that rests: writing it costs a drag its smoothness
+const TEXT_KEYS = ["q", "gold"]; // left out of links where they are long
+
+// The query of a view. `setup` gives `fields` ([key, kind, default] each), `version` and `linkLimit` (characters).
+export function viewQuery(view, { fields, version, linkLimit }) {
+  const pairs = [["v", version]];
+  for (const [key, kind, fallback] of fields) {
+    const value = view[key];
+    if (value === undefined || JSON.stringify(value) === JSON.stringify(fallback)) continue;
+    if (TEXT_KEYS.includes(key) && value.length > linkLimit) continue;
+    pairs.push([key, encodeValue(kind, value)]);
+  }
+  return new URLSearchParams(pairs).toString();
+}
+
+function encodeValue(kind, value) {
+  if (kind === "numbers") return value.join(",");
+  if (kind === "names") return value.join(",") || "none";
+  if (kind === "pairs")
+    return Object.entries(value)
+      .map((pair) => pair.join(":"))
+      .join(",");
+  return String(value);
+}
+
+// The query of a view, with those parameters of another query that are not the view's: the host's, or another tab's.
+export function mergedQuery(view, setup, search) {
+  const own = new Set(["v", ...setup.fields.map(([key]) => key)]);
+  const query = new URLSearchParams(viewQuery(view, setup));
+  for (const [key, value] of new URLSearchParams(search)) if (!own.has(key)) query.set(key, value);
+  return query;
+}
+
+export function linkOf(query) {
+  return `${location.origin}${location.pathname}?${query}`;
+}
+
+export function writeQuery(query) {
+  const text = query.toString();
+  history.replaceState(history.state, "", location.pathname + (text ? `?${text}` : "") + location.hash);
+}
+
+// A function that writes a view into the address bar once it has rested.
+export function addressWriter(setup) {
+  let timer = null;
+  return function (view) {
+    clearTimeout(timer);
+    timer = setTimeout(() => writeQuery(mergedQuery(view, setup, location.search)), REST_MS);
+  };
+}
