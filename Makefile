@@ -3,7 +3,7 @@
 # make docs  writes and checks the documents                 make pictures  takes the README's pictures
 # make bench  all benchmarks, on a machine that does nothing else
 # make coverage  lines of the core that the tests run        make audit  known faults of the libraries (needs a network)
-# make mini  retrains the embedded trio from nothing         make lint   style and types
+# make mini  retrains the embedded trio from nothing         make lint   style and types (Node.js for the page)
 PYTHON ?= python3
 PIP_ARGS ?=
 VENV := .venv
@@ -45,6 +45,8 @@ studies: $(VENV)/ready
 lint: venv
 	$(PY) -m ruff check .
 	$(PY) -m mypy mi_explorer
+	npm install --silent --no-package-lock --no-fund --no-audit
+	npm run --silent lint
 
 docs: venv
 	$(PY) docs/generate.py

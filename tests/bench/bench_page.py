@@ -1,12 +1,10 @@
 """The page against its own engine and against the clock of the browser, in a real Chromium.
 
-    python tests/bench/bench_page.py [--json FILE] [--only stream,scrub,live,large,weight] [--seconds 4] [--rounds 5] [--held 80]
+    python tests/bench/bench_page.py [--json FILE] [--only stream,scrub,live,large,weight] [--seconds 4] [--rounds 5]
 
 stream  frames per second while 3 panes stream 400 tokens/s each (a strip of 11 rows runs), scripted workbench
 scrub   frames per second while dragging λ over 11 finished frames of 4,000 tokens each; every frame moves λ
-live    embedded pair: page tokens/s ÷ engine tokens/s, and click-to-first-token ÷ the engine's own first token (same strip, in turns).
-        A click is the mouse's, its button held for --held ms, counted from when it comes up; the run begins when it goes down. A key
-        has no such start: its figures stand beside, and tokens/s are counted from it
+live    embedded pair: page tokens/s ÷ engine tokens/s, and the press of Run to the first token ÷ the engine's own (same strip, in turns)
 large   the same on a random pair of 135M parameters in bf16, 16 tokens per λ
 weight  bytes and requests of the first visit, seconds until the rail moves the blend, on the embedded pair
 
@@ -47,15 +45,14 @@ COUNT = """([seconds, move]) => new Promise((done) => {
   };
   requestAnimationFrame(tick);
 })"""
-# Seconds from the click on Run until the first token and the end are in the document, and until the next frame that shows them; the tokens
-# shown. It looks when something on the page changes: a look at every frame would make the browser draw sixty times a second. The click is
-# one without a mouse, as a key makes it, or (`pressed`) the one that the mouse is about to make, counted from when the button comes up.
-TIMED_RUN = """(pressed) => void (window.timed = new Promise((done) => {
+# Seconds from the press on Run until the first token and the end are in the document, and until the next frame that shows them; the
+# tokens shown. It looks when something on the page changes: a look at every frame would make the browser draw sixty times a second.
+TIMED_RUN = """() => void (window.timed = new Promise((done) => {
   const counts = () => [...document.querySelectorAll(".mi-bar")].map((b) => Number(b.title.match(/: ([\\d,]+) token/)[1].replace(",", "")));
   const before = counts().reduce((a, b) => a + b, 0);
   const at = () => (performance.now() - began) / 1000;
   let began = performance.now(), seen = false, fresh = false, first = null, shown = null;
-  addEventListener("click", (e) => (began = e.timeStamp), { capture: true, once: true });
+  addEventListener("pointerdown", (e) => (began = e.timeStamp), { capture: true, once: true });
   const observer = new MutationObserver(() => {
     const running = !document.querySelector(".mi-stop").hidden, total = counts().reduce((a, b) => a + b, 0);
     const live = document.querySelector(".mi-source").textContent === "Live";
@@ -68,7 +65,6 @@ TIMED_RUN = """(pressed) => void (window.timed = new Promise((done) => {
     requestAnimationFrame(() => done({ first, shown, all, drawn: at(), tokens: total }));
   });
   observer.observe(document.querySelector("#explore"), { subtree: true, childList: true, characterData: true, attributes: true });
-  if (!pressed) document.querySelector(".mi-primary").click();
 }))"""
 # Moves the rail to 0.2; resolves to the λ that the blend's pane shows then.
 MOVE = """() => {
@@ -147,13 +143,11 @@ def scrub(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, floa
     }
 
 
-def timed(page: Page, held: float | None = None) -> dict[str, float]:
-    """One run of the strip on the page: by a key, or by the mouse, whose button is held for so many seconds."""
-    page.evaluate(TIMED_RUN, held is not None)
-    if held is not None:
-        page.mouse.down()
-        time.sleep(held)
-        page.mouse.up()
+def timed(page: Page) -> dict[str, float]:
+    """One run of the strip on the page, by a click of the mouse that stands on Run."""
+    page.evaluate(TIMED_RUN)
+    page.mouse.down()
+    page.mouse.up()
     return page.evaluate("() => window.timed")
 
 
@@ -190,17 +184,16 @@ def live(
     question = load_task("mini", 1, 3).questions[0].text
     page.fill(".mi-prompt", question)
     view = views.view_of_dict({"q": question, "pair": pair} | ({"cap": cap} if cap else {}))
-    keyed, clicked, theirs = [], [], []
+    clicked, theirs = [], []
     page.hover(".mi-primary")
     with Workbench.open(pair) as bench:
         engine_alone(bench, view)
         timed(page)
         for _ in range(how.rounds):  # in turns, so that all meet the same machine
             theirs.append(engine_alone(bench, view))
-            keyed.append(timed(page))
-            clicked.append(timed(page, how.held / 1000))
+            clicked.append(timed(page))
     leave(page, process)
-    assert {run["tokens"] for run in (*keyed, *clicked, *theirs)} == {theirs[0]["tokens"]}, (
+    assert {run["tokens"] for run in (*clicked, *theirs)} == {theirs[0]["tokens"]}, (
         "page and engine must write the same strip"
     )
     middle = statistics.median
@@ -210,14 +203,11 @@ def live(
         return middle(run[what] / alone["first"] for run, alone in zip(runs, theirs))
 
     return {
-        "page tokens/s ÷ engine tokens/s": middle(t["all"] / o["all"] for o, t in zip(keyed, theirs)),
+        "page tokens/s ÷ engine tokens/s": middle(t["all"] / o["all"] for o, t in zip(clicked, theirs)),
         "click to first token ÷ engine's first token": times(clicked, "first"),
         "the same to the next frame of the screen": times(clicked, "shown"),
-        "key to first token ÷ engine's first token": times(keyed, "first"),
-        "the same to the next frame of the screen, by key": times(keyed, "shown"),
         "click to first token, s": middle(o["first"] for o in clicked),
-        "key to first token, s": middle(o["first"] for o in keyed),
-        "strip on the page, s": middle(o["all"] for o in keyed),
+        "strip on the page, s": middle(o["all"] for o in clicked),
         "tokens of the strip": theirs[0]["tokens"],
     }
 
@@ -291,13 +281,6 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seconds", type=float, default=4.0, help="how long frames are counted")
-    parser.add_argument(
-        "--held",
-        type=float,
-        default=80.0,
-        metavar="MS",
-        help="how long the mouse button is held in a click, as hands do",
-    )
     parser.add_argument("--rounds", type=int, default=5, help="strips and visits that a median is taken of")
     args = parser.parse_args()
     figures: dict[str, float] = {}

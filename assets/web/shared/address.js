@@ -1,4 +1,5 @@
-// The address bar: the view as a query, fields at their default left out. The server reads it (mi_explorer/ui/explore/view.py).
+// The address bar: the view as a query, fields at their default left out. The server reads
+// and writes it, too (mi_explorer/recipe_io.py).
 
 const REST_MS = 250; // the address follows a view that rests: writing it costs a drag its smoothness
 const TEXT_KEYS = ["q", "gold"]; // left out of links where they are long
@@ -20,18 +21,21 @@ function encodeValue(kind, value) {
   if (kind === "names") return value.join(",") || "none";
   if (kind === "pairs")
     return Object.entries(value)
-      .map((pair) => pair.join(":"))
+      .map(([name, x]) => `${encodeURIComponent(name)}:${x}`)
       .join(",");
   return String(value);
 }
 
 // The query of a view, with those parameters of another query that are not the view's: the host's, or another tab's.
 export function mergedQuery(view, setup, search) {
-  const own = new Set(["v", ...setup.fields.map(([key]) => key)]);
   const query = new URLSearchParams(viewQuery(view, setup));
-  for (const [key, value] of new URLSearchParams(search)) if (!own.has(key)) query.set(key, value);
+  for (const [key, value] of new URLSearchParams(search)) if (!isOfView(key, setup.fields)) query.set(key, value);
   return query;
 }
+
+// Whether a parameter is one of the view; `lambda` and `p.density` are older spellings.
+const isOfView = (key, fields) =>
+  ["v", "lambda", ...fields.map(([name]) => name)].includes(key) || key.startsWith("p.");
 
 export function linkOf(query) {
   return `${location.origin}${location.pathname}?${query}`;
