@@ -7,7 +7,8 @@ rules decide; so a file is read here as its authors' library reads it. Names and
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +17,16 @@ from mi_explorer.checkpoints.headers import Entry
 from mi_explorer.checkpoints.model_config import meta_model, read_config
 from mi_explorer.errors import UserError
 
+# Fields of a config that change no tensor.
+NO_STRUCTURE = (
+    "transformers_version",
+    "_name_or_path",
+    "architectures",
+    "eos_token_id",
+    "bos_token_id",
+    "dtype",
+    "torch_dtype",
+)
 ACTIVATIONS = ("silu", "gelu", "gelu_pytorch_tanh", "relu")
 ROPES = ("default", "linear", "llama3", "yarn")  # rotary frequencies that do not depend on the length of the sequence
 
@@ -157,9 +168,17 @@ def plain_shapes(config: Any) -> dict[str, tuple[int, ...]] | None:
 
 def any_model(config: Mapping[str, Any], entries: Mapping[str, Entry]) -> ModelTensors:
     """`read_tensors` by the library's own model."""
-    model = meta_model(json.dumps(config, sort_keys=True), len(entries))
+    text = json.dumps({k: v for k, v in config.items() if k not in NO_STRUCTURE}, sort_keys=True)
+    found, wanted = _resolve(text, tuple(sorted(entries)))
+    return replace(found, misfits={n: shape for n, shape in wanted.items() if entries[n].shape != shape})
+
+
+@lru_cache(maxsize=4)
+def _resolve(text: str, names: tuple[str, ...]) -> tuple[ModelTensors, dict[str, tuple[int, ...]]]:
+    """What `any_model` makes of tensor names, and the shape that the model wants of each. Parents of a pair share the result."""
+    model = meta_model(text, len(names))
     state = model.state_dict(keep_vars=True)
-    homes, ignored = find_homes(model, tuple(entries))
+    homes, ignored = find_homes(model, names)
     filled: dict[str, int] = {}
     for home in homes.values():
         filled[home.key] = filled.get(home.key, 0) + home.view.numel()
@@ -172,23 +191,24 @@ def any_model(config: Mapping[str, Any], entries: Mapping[str, Entry]) -> ModelT
     if patterns := model._keys_to_ignore_on_load_missing:
         parameters = {key for key, _ in model.named_parameters(remove_duplicate=False)}
         missing -= {k for k in missing - parameters if any(re.search(pattern, k) for pattern in patterns)}
-    keys = [
+    head, embedding = (
         next((k for k, p in state.items() if module is not None and p is module.weight), None)
         for module in (model.get_output_embeddings(), model.get_input_embeddings())
-    ]
-    if keys[0] is not None and keys[0] == keys[1]:  # tied: one parameter under two names
-        keys[0] = next((target for target, source in tied.items() if source == keys[1]), None)
-    stored = {home.key: name for name, home in homes.items() if home.key in keys}
-    return ModelTensors(
+    )
+    if head is not None and head == embedding:  # tied: one parameter under two names
+        head = next((target for target, source in tied.items() if source == embedding), None)
+    stored = {home.key: name for name, home in homes.items() if home.key in (head, embedding)}
+    found = ModelTensors(
         {name: home.place for name, home in homes.items()},
         ignored,
         tuple(sorted(missing)),
-        {n: tuple(h.view.shape) for n, h in homes.items() if entries[n].shape != tuple(h.view.shape)},
-        stored.get(keys[0] or ""),
-        stored.get(keys[1] or ""),
-        keys[0] in tied,
-        keys[0],
+        {},
+        stored.get(head or ""),
+        stored.get(embedding or ""),
+        head in tied,
+        head,
     )
+    return found, {name: tuple(home.view.shape) for name, home in homes.items()}
 
 
 def find_homes(model: Any, names: Iterable[str]) -> tuple[dict[str, Home], tuple[str, ...]]:
