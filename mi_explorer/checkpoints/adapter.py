@@ -16,8 +16,8 @@ import torch
 
 from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS, AdapterSettings, read_settings
 from mi_explorer.checkpoints.checkpoint import Checkpoint, download
-from mi_explorer.checkpoints.headers import BLENDABLE, Entry, read_header
-from mi_explorer.checkpoints.source import CheckpointError, Folder, Hub, Source, open_source
+from mi_explorer.checkpoints.headers import BLENDABLE, TensorEntry, read_header
+from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource, Folder, Hub, open_source
 from mi_explorer.checkpoints.tensor_names import classify
 from mi_explorer.pairs import Pair
 
@@ -44,7 +44,7 @@ class AdapterLayout:
     factors: dict[str, Factors]  # by tensor
     replaced: dict[str, str]  # tensor → key in the adapter file
     entries: dict[
-        str, Entry
+        str, TensorEntry
     ]  # of the adapted model: one more than below where training gave a tied model a head of its own
     own_head: str | None = None  # that head's name
     tied_to: str | None = None  # the embedding that it starts from
@@ -165,7 +165,7 @@ def is_adapter(where: str | Path) -> bool:
     return CONFIG in open_source(where).files()
 
 
-def read_factor_header(source: Source, label: str) -> tuple[dict[str, Entry], bytes]:
+def read_factor_header(source: CheckpointSource, label: str) -> tuple[dict[str, TensorEntry], bytes]:
     """(tensors by key, raw header) of an adapter's weight file."""
     files = source.files()
     if WEIGHTS not in files:
@@ -176,8 +176,8 @@ def read_factor_header(source: Source, label: str) -> tuple[dict[str, Entry], by
 
 
 def match_adapter(
-    own: dict[str, Entry],
-    entries: dict[str, Entry],
+    own: dict[str, TensorEntry],
+    entries: dict[str, TensorEntry],
     config: dict[str, Any],
     settings: AdapterSettings,
     under: str,
@@ -194,8 +194,8 @@ class _Matcher:
 
     def __init__(
         self,
-        own: dict[str, Entry],
-        entries: dict[str, Entry],
+        own: dict[str, TensorEntry],
+        entries: dict[str, TensorEntry],
         config: dict[str, Any],
         settings: AdapterSettings,
         under: str,
@@ -310,7 +310,7 @@ class _Matcher:
         return CheckpointError(f"{self.settings.label}: {what}")
 
 
-def under_role(role: str, adapter_on: str, full: dict[str, str], source: Source) -> str:
+def under_role(role: str, adapter_on: str, full: dict[str, str], source: CheckpointSource) -> str:
     """On which full checkpoint (role → path or id) the adapter `role` sits: what the pair says, else its own config, the other end, the base."""
     on = adapter_on
     if on == "auto":

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import regex
 
-from mi_explorer.checkpoints.source import CheckpointError, Source
+from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource
 from mi_explorer.checkpoints.tensor_names import place
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -139,7 +139,7 @@ class AdapterSettings:
             ) from None
 
 
-def read_settings(folder: Source) -> AdapterSettings:
+def read_settings(folder: CheckpointSource) -> AdapterSettings:
     """adapter_config.json of a plain LoRA adapter. Raises `CheckpointError` for every other kind, by its name."""
     label = folder.label
     try:

@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 
-from mi_explorer.checkpoints.headers import Entry, read_layout, weight_files
+from mi_explorer.checkpoints.headers import TensorEntry, read_headers, weight_files
 from mi_explorer.checkpoints.source import SMALL, CheckpointError, Folder, Hub, open_source
-from mi_explorer.checkpoints.tensor_names import classify
 
 SMALL_SUFFIXES = (".json", ".jinja", ".txt", ".model", "README.md")  # what a hub download takes beside the weights
 
@@ -26,7 +25,7 @@ class Checkpoint:
 
     def __init__(self, folder: Folder, label: str | None = None):
         self.folder, self.label = folder, label or folder.label
-        self.entries, self.raw_headers = read_layout(folder)
+        self.entries, self.raw_headers = read_headers(folder)
         self.stamp = {shard: self._stat(shard) for shard in self.raw_headers}
         self._maps: dict[str, torch.Tensor] = {}
         self._files: dict[str, int] = {}
@@ -62,7 +61,7 @@ class Checkpoint:
         """Every tensor name, sorted."""
         return tuple(sorted(self.entries))
 
-    def entry(self, name: str) -> Entry:
+    def entry(self, name: str) -> TensorEntry:
         if name not in self.entries:
             raise CheckpointError(f"{self.label}: there is no tensor {name!r}.")
         return self.entries[name]
@@ -94,7 +93,7 @@ class Checkpoint:
         self.read_into(entry, start * entry.dtype.itemsize, out)
         return out
 
-    def read_into(self, entry: Entry, offset: int, out: torch.Tensor) -> None:
+    def read_into(self, entry: TensorEntry, offset: int, out: torch.Tensor) -> None:
         """Fill `out` (contiguous) with the bytes at `offset` of this tensor. A file that got shorter is an error, not a crash."""
         if out.numel() == 0:
             return
@@ -129,17 +128,6 @@ class Checkpoint:
     @property
     def nbytes(self) -> int:
         return sum(e.stop - e.start for e in self.entries.values())
-
-    @cached_property
-    def head(self) -> str | None:
-        """Name of the stored lm_head, or None: then the embedding serves as head (tied)."""
-        return next((n for n in sorted(self.entries) if classify(n)[0] == "lm_head" and n.endswith("weight")), None)
-
-    @cached_property
-    def embedding(self) -> str | None:
-        """Name of the token embedding."""
-        names = [n for n in sorted(self.entries) if classify(n)[:2] == ("embedding", None)]
-        return next((n for n in names if "tok" in n or "wte" in n or "word" in n), names[0] if names else None)
 
     def _stat(self, shard: str) -> tuple[int, int, int]:
         try:

@@ -8,9 +8,9 @@ from typing import Any
 
 from mi_explorer.checkpoints.adapter import match_adapter, read_factor_header
 from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS, read_settings
-from mi_explorer.checkpoints.headers import Entry, read_layout
+from mi_explorer.checkpoints.headers import TensorEntry, read_headers
 from mi_explorer.checkpoints.model_tensors import ModelTensors, read_tensors
-from mi_explorer.checkpoints.source import SMALL, CheckpointError, Folder, Source
+from mi_explorer.checkpoints.source import SMALL, CheckpointError, CheckpointSource, Folder
 from mi_explorer.prompts.chat_template import folder_template, read_template
 
 # Small files that some reader of a checkpoint opens; they are checked here, so that nobody meets a damaged one later.
@@ -26,7 +26,7 @@ class CheckpointInfo:
     role: str
     label: str
     config: dict[str, Any]
-    entries: dict[str, Entry]
+    entries: dict[str, TensorEntry]
     shards: tuple[str, ...]
     size: int  # bytes on disk, of the adapter alone if it is one
     vocab: dict[str, int] = field(repr=False, default_factory=dict)
@@ -53,7 +53,7 @@ class CheckpointInfo:
         return self.entries[name].shape[0] if name and self.entries[name].shape else None
 
 
-def read_json(source: Source, name: str) -> dict[str, Any]:
+def read_json(source: CheckpointSource, name: str) -> dict[str, Any]:
     """A JSON object of a checkpoint; `CheckpointError` if it is damaged."""
     try:
         value = json.loads(source.read(name))
@@ -64,19 +64,19 @@ def read_json(source: Source, name: str) -> dict[str, Any]:
     return value
 
 
-def read_info(source: Source, role: str) -> CheckpointInfo:
+def read_info(source: CheckpointSource, role: str) -> CheckpointInfo:
     """Read a full checkpoint's small files and headers."""
     files = source.files()
     if "config.json" not in files:
         raise CheckpointError(f"{source.label}: there is no config.json; this is not a checkpoint in hub layout.")
     config = read_json(source, "config.json")
-    entries, headers = read_layout(source)
+    entries, headers = read_headers(source)
     info = CheckpointInfo(role, source.label, config, entries, tuple(headers), sum(files[s] for s in headers))
     read_tokenizer(source, info)
     return info
 
 
-def read_adapter_info(source: Source, role: str, under: CheckpointInfo) -> CheckpointInfo:
+def read_adapter_info(source: CheckpointSource, role: str, under: CheckpointInfo) -> CheckpointInfo:
     """Read a LoRA adapter's small files and header; it must fit the checkpoint under it."""
     settings = read_settings(source)
     own, _ = read_factor_header(source, source.label)
@@ -98,12 +98,12 @@ def read_adapter_info(source: Source, role: str, under: CheckpointInfo) -> Check
     return info
 
 
-def is_adapter_source(source: Source) -> bool:
+def is_adapter_source(source: CheckpointSource) -> bool:
     """Whether a source holds a LoRA adapter instead of a full checkpoint."""
     return CONFIG in source.files()
 
 
-def read_tokenizer(source: Source, info: CheckpointInfo) -> None:
+def read_tokenizer(source: CheckpointSource, info: CheckpointInfo) -> None:
     """Vocabulary, added tokens and chat template into `info`; every small file is checked on the way."""
     files = source.files()
     for name in SMALL_FILES:

@@ -33,7 +33,7 @@ def fingerprint(folders: Iterable[str | Path]) -> str:
     return total.hexdigest()[:16]
 
 
-def of_pair(pair: Any) -> str | None:
+def pair_fingerprint(pair: Any) -> str | None:
     """The fingerprint that an opened pair has, from its folders; None if some part of it is not a folder here."""
     folders = tuple(part for part in (pair.instruct, pair.thinking, pair.base) if part)
     if not all(Path(folder).is_dir() for folder in folders):

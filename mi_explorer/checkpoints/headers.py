@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mi_explorer.checkpoints.source import CheckpointError, Source
+from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource
 
 DTYPES = {
     "F64": torch.float64,
@@ -59,7 +59,7 @@ HEADER_LIMIT = 100_000_000  # as in the reference implementation
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """One tensor: its shard, dtype code of the file format, shape, and byte span [start, stop) within the file."""
 
     name: str
@@ -78,7 +78,7 @@ class Entry:
         return DTYPES[self.code]
 
 
-def read_header(source: Source, shard: str, size: int) -> tuple[dict[str, Entry], bytes]:
+def read_header(source: CheckpointSource, shard: str, size: int) -> tuple[dict[str, TensorEntry], bytes]:
     """Entries of one shard and its raw header (length prefix included). `CheckpointError` for anything malformed."""
 
     def broken(why: str) -> CheckpointError:
@@ -100,7 +100,7 @@ def read_header(source: Source, shard: str, size: int) -> tuple[dict[str, Entry]
         for name, item in items:
             first, last = (int(x) for x in item["data_offsets"])
             shape = tuple(int(x) for x in item["shape"])
-            entries[name] = Entry(name, shard, str(item["dtype"]), shape, 8 + length + first, 8 + length + last)
+            entries[name] = TensorEntry(name, shard, str(item["dtype"]), shape, 8 + length + first, 8 + length + last)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise broken(f"its header is damaged ({type(error).__name__})") from None
     end = 8 + length
@@ -116,7 +116,7 @@ def read_header(source: Source, shard: str, size: int) -> tuple[dict[str, Entry]
     return entries, prefix + raw
 
 
-def weight_files(source: Source) -> tuple[dict[str, str] | None, list[str]]:
+def weight_files(source: CheckpointSource) -> tuple[dict[str, str] | None, list[str]]:
     """The index (tensor → shard, None without one) and the weight files that `transformers` loads from a checkpoint.
 
     That is model.safetensors where it is whole: an older save's index and shards may lie beside it. Else the index decides.
@@ -139,7 +139,7 @@ def weight_files(source: Source) -> tuple[dict[str, str] | None, list[str]]:
     raise CheckpointError(f"{source.label}: neither {WHOLE} nor {INDEX} is there (no *.safetensors file found).{hint}")
 
 
-def _read_index(source: Source) -> dict[str, str]:
+def _read_index(source: CheckpointSource) -> dict[str, str]:
     """Tensor → shard of the index, which may name files of this folder only."""
     try:
         found = {str(name): str(shard) for name, shard in json.loads(source.read(INDEX))["weight_map"].items()}
@@ -154,11 +154,11 @@ def _read_index(source: Source) -> dict[str, str]:
     return found
 
 
-def read_layout(source: Source) -> tuple[dict[str, Entry], dict[str, bytes]]:
+def read_headers(source: CheckpointSource) -> tuple[dict[str, TensorEntry], dict[str, bytes]]:
     """All tensors over all shards by name, and each shard's raw header in file order. Reads the index and headers only."""
     files = source.files()
     weight_map, shards = weight_files(source)
-    entries: dict[str, Entry] = {}
+    entries: dict[str, TensorEntry] = {}
     headers: dict[str, bytes] = {}
     for shard in shards:
         if shard not in files:

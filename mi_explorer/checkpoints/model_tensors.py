@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import torch
 
-from mi_explorer.checkpoints.headers import Entry
+from mi_explorer.checkpoints.headers import TensorEntry
 from mi_explorer.checkpoints.model_config import meta_model, read_config
 from mi_explorer.errors import UserError
 
@@ -82,7 +82,7 @@ class ModelTensors:
         return self.config_tied and (self.head is None or self.embedding is None)
 
 
-def read_tensors(config: Mapping[str, Any], entries: Mapping[str, Entry]) -> ModelTensors:
+def read_tensors(config: Mapping[str, Any], entries: Mapping[str, TensorEntry]) -> ModelTensors:
     """Match a checkpoint's tensors with the model of its config.json; `CheckpointError` for a config that describes no model.
 
     Raises `LayoutError` for a model that is built from its files in a way that is not understood.
@@ -90,7 +90,7 @@ def read_tensors(config: Mapping[str, Any], entries: Mapping[str, Entry]) -> Mod
     return plain_decoder(config, entries) or any_model(config, entries)
 
 
-def plain_decoder(config: Mapping[str, Any], entries: Mapping[str, Entry]) -> ModelTensors | None:
+def plain_decoder(config: Mapping[str, Any], entries: Mapping[str, TensorEntry]) -> ModelTensors | None:
     """`read_tensors` for the usual decoders by their known names, without the seconds that the library's model code takes to import.
 
     None where anything is unusual: then the library's own model decides.
@@ -166,7 +166,7 @@ def plain_shapes(config: Any) -> dict[str, tuple[int, ...]] | None:
     return shapes
 
 
-def any_model(config: Mapping[str, Any], entries: Mapping[str, Entry]) -> ModelTensors:
+def any_model(config: Mapping[str, Any], entries: Mapping[str, TensorEntry]) -> ModelTensors:
     """`read_tensors` by the library's own model."""
     text = json.dumps({k: v for k, v in config.items() if k not in NO_STRUCTURE}, sort_keys=True)
     found, wanted = _resolve(text, tuple(sorted(entries)))

@@ -11,7 +11,7 @@ import torch
 from mi_explorer.checkpoints.adapter import AdapterCheckpoint, is_adapter, open_adapter
 from mi_explorer.checkpoints.checkpoint import Checkpoint
 from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo, read_adapter_info, read_tokenizer
-from mi_explorer.checkpoints.headers import Entry
+from mi_explorer.checkpoints.headers import TensorEntry
 from mi_explorer.checkpoints.model_config import read_config
 from mi_explorer.checkpoints.pair_reading import ROLES, MismatchError, read_pair
 from mi_explorer.checkpoints.source import CheckpointError
@@ -123,7 +123,7 @@ class Parents:
         """The name under which a role stores a tensor of the blend."""
         return self.table.stored.get((role, name), name)
 
-    def entry(self, role: str, name: str) -> Entry:
+    def entry(self, role: str, name: str) -> TensorEntry:
         """Header entry of a tensor."""
         return self.part(role).entry(self.stored(role, name))
 

@@ -12,7 +12,7 @@ from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo, is_adapter_s
 from mi_explorer.checkpoints.config_checks import lineage_findings
 from mi_explorer.checkpoints.findings import Finding, note
 from mi_explorer.checkpoints.pair_reading import read_pair
-from mi_explorer.checkpoints.source import CheckpointError, Source, open_source
+from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource, open_source
 from mi_explorer.checkpoints.tensor_names import layer_count, place
 from mi_explorer.errors import UserError
 from mi_explorer.machine import free_memory, gigabytes
@@ -56,7 +56,7 @@ def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
 
 def read_infos(pair: Pair) -> dict[str, CheckpointInfo]:
     """What small files and headers say of each parent; `CheckpointError` where one cannot be read."""
-    sources: dict[str, Source] = {
+    sources: dict[str, CheckpointSource] = {
         r: open_source(w)
         for r, w in (("instruct", pair.instruct), ("thinking", pair.thinking), ("base", pair.base))
         if w

@@ -24,7 +24,7 @@ class CheckpointError(UserError):
     """A checkpoint that cannot be used: missing, truncated, malformed, or changed while it was read."""
 
 
-class Source(Protocol):
+class CheckpointSource(Protocol):
     """Files of one checkpoint. `label` is what messages call it."""
 
     label: str
@@ -180,7 +180,7 @@ class Hub:
             ) from None
 
 
-def open_source(where: str | Path) -> Source:
+def open_source(where: str | Path) -> CheckpointSource:
     """A folder if it exists or looks like a path, else a hub id."""
     text = str(where)
     if os.path.isdir(text) or text.startswith((".", "/", "~")) or not HUB_ID.fullmatch(text):

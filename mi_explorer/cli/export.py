@@ -107,13 +107,14 @@ def _recipe_file(args: argparse.Namespace) -> Recipe:
     try:
         return read_recipe(text)[0]
     except LayersNeededError as error:
-        from mi_explorer.checkpoints.headers import read_layout
+        from mi_explorer.checkpoints.checkpoint_info import read_info
         from mi_explorer.checkpoints.source import open_source
         from mi_explorer.checkpoints.tensor_names import layer_count
 
         if not args.pair:
             raise LayersNeededError(f"{error} Name the pair with --pair, so that its layers can be counted.") from None
-        return read_recipe(text, layer_count(read_layout(open_source(get_pair(args.pair).instruct))[0]))[0]
+        info = read_info(open_source(get_pair(args.pair).instruct), "instruct")
+        return read_recipe(text, layer_count(info.tensors.places))[0]
 
 
 def _recipe_text(recipe: Recipe, pair: Pair, form: str) -> str:
@@ -129,8 +130,8 @@ def _recipe_text(recipe: Recipe, pair: Pair, form: str) -> str:
 
     names: tuple[str, ...] = ()
     if recipe.scope.layers != "all" or recipe.scope.modules != MODULES:
-        from mi_explorer.checkpoints.headers import read_layout
+        from mi_explorer.checkpoints.checkpoint_info import read_info
         from mi_explorer.checkpoints.source import open_source
 
-        names = tuple(read_layout(open_source(pair.instruct))[0])
+        names = tuple(read_info(open_source(pair.instruct), "instruct").tensors.places)
     return to_mergekit(recipe, pair, names)

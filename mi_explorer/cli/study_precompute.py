@@ -102,7 +102,7 @@ def precompute(args: argparse.Namespace) -> int:
     out = Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     items = items_of(load_task(args.task, max(w.questions for w in wanted)))
-    made_of = digest(fingerprint.of_pair(pair) or pair.spec, [item.key for item in items])[:12]
+    made_of = digest(fingerprint.pair_fingerprint(pair) or pair.spec, [item.key for item in items])[:12]
     home = Path(args.home or "build/studies") / f"{_stem(args.pair)}-{made_of}"
     jobs = args.jobs or min(2, os.cpu_count() or 1)
     names = {w: f"{_stem(args.pair)}-{w.name}" for w in wanted}

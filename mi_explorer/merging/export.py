@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from mi_explorer.checkpoints.checkpoint import Checkpoint
-from mi_explorer.checkpoints.headers import CODES, Entry
+from mi_explorer.checkpoints.headers import CODES, TensorEntry
 from mi_explorer.checkpoints.parents import BLOCK
 from mi_explorer.checkpoints.source import CheckpointError, Folder
 from mi_explorer.errors import UserError
@@ -103,7 +103,7 @@ def export(blend: Bound, out: str | Path, *, command: str = "", progress: Progre
 def plan(blend: Bound) -> list[Shard]:
     """Instruct's shards with Instruct's tensors in Instruct's order; its header bytes are kept where nothing changes."""
     source, names = blend.parents.instruct, set(blend.names())
-    by_shard: dict[str, list[Entry]] = {}
+    by_shard: dict[str, list[TensorEntry]] = {}
     for entry in sorted(source.entries.values(), key=lambda e: (e.shard, e.start, e.stop)):
         if entry.name in names:
             by_shard.setdefault(entry.shard, []).append(entry)

@@ -6,11 +6,12 @@ from fnmatch import fnmatch
 
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from safetensors.torch import load_file, save_file
 
-from mi_explorer.checkpoints.checkpoint import Checkpoint
+from mi_explorer.checkpoints.checkpoint import Checkpoint, download
 from mi_explorer.checkpoints.parents import MismatchError, Parents
-from mi_explorer.checkpoints.source import CheckpointError, Folder, open_source
+from mi_explorer.checkpoints.source import CheckpointError, Folder, Hub, open_source
 from mi_explorer.merging.blend import bind
 from mi_explorer.pairs import Pair, PairError, get_pair, list_pairs
 from mi_explorer.recipe import Recipe
@@ -268,3 +269,61 @@ def test_presets_and_specs():
 def test_pairs_are_closed_under_make_pair(tmp_path):
     pair = make_pair("llama", tmp_path)
     assert pair.local and Parents.open(pair.spec).id == Parents.open(pair).id
+
+
+# Downloads ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("files", "weights"),
+    [
+        (
+            ["model.safetensors", "consolidated.safetensors", "original/model.safetensors", "model.fp16.safetensors"],
+            {"model.safetensors"},
+        ),
+        (["model.safetensors", "old-1.safetensors", "old-2.safetensors"], {"model.safetensors"}),
+        (
+            ["old-1.safetensors", "old-2.safetensors", "consolidated.safetensors"],
+            {"old-1.safetensors", "old-2.safetensors"},
+        ),
+    ],
+)
+def test_a_download_takes_the_weights_once(files, weights, tmp_path, monkeypatch):
+    """A publisher's second copy (another format, another precision, an older save) is left on the hub."""
+    tensors = tensors_of(make("qwen3", tmp_path / "one"))
+    small = [
+        "config.json",
+        "tokenizer.json",
+        "chat_template.jinja",
+        "modeling_x.py",
+        "model.gguf",
+        "original/params.json",
+    ]
+    sizes = dict.fromkeys((*files, *small), 10)
+    index = {"weight_map": {n: f"old-{1 + i % 2}.safetensors" for i, n in enumerate(tensors)}}
+    hub = Hub("lab/model")
+    if any("old" in name for name in files):
+        sizes["model.safetensors.index.json"] = 100
+    sizes["model.safetensors"] = (
+        len((tmp_path / "one" / "model.safetensors").read_bytes()) if files[0] == "model.safetensors" else 0
+    )
+    sizes = {n: s for n, s in sizes.items() if s and "/" not in n}  # as `Hub.files` lists them
+    content = {"model.safetensors.index.json": json.dumps(index).encode()}
+    content["model.safetensors"] = (tmp_path / "one" / "model.safetensors").read_bytes()
+    monkeypatch.setattr(hub, "_files", sizes)
+    monkeypatch.setattr(hub, "read", lambda name: content[name])
+    monkeypatch.setattr(hub, "span", lambda name, start, stop: content[name][start:stop])
+    asked = {}
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda repo, **options: asked.update(options) or str(tmp_path)
+    )
+    download(hub)
+    everything = [*files, *small, "model.safetensors.index.json"]
+    taken = set(
+        filter_repo_objects(
+            everything, allow_patterns=asked["allow_patterns"], ignore_patterns=asked["ignore_patterns"]
+        )
+    )
+    assert {name for name in taken if name.endswith(".safetensors")} == weights
+    assert {"config.json", "tokenizer.json", "chat_template.jinja"} <= taken
+    assert not any("/" in name or name.endswith((".py", ".gguf")) for name in taken)

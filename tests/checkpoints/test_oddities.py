@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
-from mi_explorer.checkpoints.headers import Entry
+from mi_explorer.checkpoints.headers import TensorEntry
 from mi_explorer.checkpoints.model_tensors import any_model, plain_decoder, plain_shapes
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.preflight import preflight
@@ -315,6 +315,6 @@ def test_the_usual_decoders_are_known_by_heart(config):
         model = AutoModelForCausalLM.from_config(config)
     assert plain_shapes(config) == {name: tuple(p.shape) for name, p in model.state_dict().items()}
     shapes = {n: s for n, s in plain_shapes(config).items() if n != HEAD or not config.tie_word_embeddings}
-    entries = {n: Entry(n, "x", "F32", s, 0, 0) for n, s in (shapes | {"mtp.x": (2, 2)}).items()}
+    entries = {n: TensorEntry(n, "x", "F32", s, 0, 0) for n, s in (shapes | {"mtp.x": (2, 2)}).items()}
     raw = json.loads(config.to_json_string(use_diff=False))
     assert plain_decoder(raw, entries) == any_model(raw, entries)

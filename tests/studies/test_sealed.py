@@ -372,7 +372,7 @@ def on_shelf(tmp_path, fingerprint, form):
 @pytest.mark.parametrize("form", [1, 2])
 def test_a_shelf_study_of_other_weights_says_so(tmp_path, trio, form):
     own = Store(tmp_path / "home" / "studies.db")
-    folder = on_shelf(tmp_path, identity.of_pair(trio), form)
+    folder = on_shelf(tmp_path, identity.pair_fingerprint(trio), form)
     assert [(info.name, info.origin, info.foreign) for info in bundled.shelf(folder)] == [("s", "precomputed", False)]
     with bundled.open_study(own, "s", folder)[0] as store:
         assert store.studies()[0].origin == "precomputed"
@@ -414,4 +414,4 @@ def test_the_fingerprint_of_a_pair_is_that_of_the_opened_pair():
     from mi_explorer.pairs import get_pair
 
     with Workbench.open("mini") as bench:
-        assert identity.of_pair(get_pair("mini")) == bench.fingerprint
+        assert identity.pair_fingerprint(get_pair("mini")) == bench.fingerprint

@@ -84,7 +84,7 @@ def _origin(made_with: Iterable[tuple[str, str]]) -> str:
     """What studies of these (pair, fingerprint) are called. Pairs that are not on this machine cannot be compared."""
     for pair, fingerprint in dict.fromkeys(made_with):
         try:
-            now = identity.of_pair(get_pair(pair))
+            now = identity.pair_fingerprint(get_pair(pair))
         except (UserError, OSError):
             continue
         if now is not None and now != fingerprint:
