@@ -11,12 +11,12 @@ from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS, read_setti
 from mi_explorer.checkpoints.headers import TensorEntry, read_headers
 from mi_explorer.checkpoints.model_tensors import ModelTensors, read_tensors
 from mi_explorer.checkpoints.source import SMALL, CheckpointError, CheckpointSource, Folder
+from mi_explorer.checkpoints.tokenizer_check import check_tokenizer
 from mi_explorer.prompts.chat_template import folder_template, read_template
 
 # Small files that some reader of a checkpoint opens; they are checked here, so that nobody meets a damaged one later.
 OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 SMALL_FILES = (*OBJECTS, "config.json", "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt")
-SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 @dataclass
@@ -115,8 +115,7 @@ def read_tokenizer(source: CheckpointSource, info: CheckpointInfo) -> None:
             info.tokenizer, info.cutting, info.vocab, info.added = _vocabulary(source.read("tokenizer.json"))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             raise CheckpointError(f"{source.label}: tokenizer.json is damaged. Download it again.") from None
-    settings = objects.get("tokenizer_config.json", {})
-    _check_tokenizer(settings, source.label)
+    check_tokenizer(source)
     _check_generation(objects.get("generation_config.json", {}), source.label)
     if isinstance(source, Folder):
         info.template = folder_template(source.path)
@@ -143,28 +142,11 @@ def _vocabulary(raw: bytes) -> tuple[str, str, dict[str, int], dict[str, int]]:
     return short[0], short[1], table, added
 
 
-def _check_tokenizer(settings: dict[str, Any], label: str) -> None:
-    """Fields of tokenizer_config.json that break a tokenizer only when it is used."""
-    length = settings.get("model_max_length")
-    wrong = [] if length is None or (_number(length) and length > 0) else ["model_max_length"]
-    wrong += [k for k in SPECIAL_TOKENS if not isinstance(settings.get(k), str | dict | None)]
-    wrong += [k for k in ("chat_template",) if not isinstance(settings.get(k), str | list | dict | None)]
-    wrong += [k for k in ("added_tokens_decoder",) if not isinstance(settings.get(k), dict | None)]
-    if wrong:
-        value = str(settings[wrong[0]])[:40]
-        raise CheckpointError(
-            f"{label}: tokenizer_config.json says {wrong[0]} = {value!r}, which no tokenizer can use. Correct it, or download the file again."
-        )
-
-
 def _check_generation(settings: dict[str, Any], label: str) -> None:
+    """The ends of a response are the one thing that is read of generation_config.json."""
     ends = settings.get("eos_token_id")
     for end in ends if isinstance(ends, list) else [ends]:
-        if not (end is None or (_number(end) and end == int(end))):
+        if not (end is None or (isinstance(end, int) and not isinstance(end, bool))):
             raise CheckpointError(
                 f"{label}: generation_config.json says eos_token_id = {str(ends)[:40]!r}, which is no token id. Correct it."
             )
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value and abs(value) < 1e300

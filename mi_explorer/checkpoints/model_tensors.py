@@ -65,6 +65,7 @@ class ModelTensors:
     `places` of the loaded tensors by name (see `Home.place`); `ignored` names that the model does not load; `missing` keys of
     the model that no tensor fills; `misfits` names with the shape that the model wants. `head` and `embedding` are the names of
     the stored tensors (None: not stored); `tied`: the head has no numbers of its own. `config_tied`: what the config says.
+    `whole_numbers` are loaded tensors that the model holds as integers (tables, counters).
     """
 
     places: Mapping[str, Place]
@@ -75,6 +76,7 @@ class ModelTensors:
     embedding: str | None
     config_tied: bool
     head_key: str | None
+    whole_numbers: frozenset[str] = frozenset()
 
     @property
     def tied(self) -> bool:
@@ -207,6 +209,7 @@ def _resolve(text: str, names: tuple[str, ...]) -> tuple[ModelTensors, dict[str,
         stored.get(embedding or ""),
         head in tied,
         head,
+        frozenset(name for name, home in homes.items() if not home.view.is_floating_point()),
     )
     return found, {name: tuple(home.view.shape) for name, home in homes.items()}
 

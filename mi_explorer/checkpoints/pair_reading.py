@@ -14,7 +14,7 @@ from mi_explorer.checkpoints.headers import BLENDABLE
 from mi_explorer.checkpoints.source import CheckpointError
 from mi_explorer.checkpoints.tensor_checks import adapter_findings, base_findings, own_findings, pair_findings
 from mi_explorer.checkpoints.tensor_names import BESIDE, layer_count
-from mi_explorer.checkpoints.token_checks import template_findings, token_findings
+from mi_explorer.checkpoints.token_checks import row_findings, template_findings, token_findings
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 
@@ -80,6 +80,7 @@ def _findings(pair: Pair, infos: Mapping[str, CheckpointInfo]) -> list[Finding]:
                 found += own_findings(info)
         if all(f.topic not in ("architecture", "quantised", "layout") or f.level == "note" for f in found):
             found += pair_findings(one, two, pair)
+            found += [finding for info in (one, two) for finding in row_findings(info)]
             found += base_findings(one, base) if base else ()
     except CheckpointError as error:
         found.append(Finding("refused", "config", str(error), "", ""))

@@ -26,8 +26,8 @@ def own_findings(info: CheckpointInfo) -> Iterator[Finding]:
         for name, e in info.entries.items()
         if e.code not in BLENDABLE and BITS[e.code] <= 32 and e.code != "BOOL" and len(e.shape) > 1
     ]
-    scales = [n for n in info.entries if n.endswith(SCALES)]
-    coded = [e for e in codes if e.name in tensors.places]  # where a weight should stand
+    scales = [n for n in info.entries if n.endswith(SCALES) and n not in tensors.places]
+    coded = [e for e in codes if e.name in tensors.places and e.name not in tensors.whole_numbers]
     coded += [e for e in info.entries.values() if e.code not in DTYPES]  # smaller than a byte
     if coded or ((scales or codes) and (tensors.missing or scales)):
         how = method or next((e.code for e in coded + codes), "with scales")

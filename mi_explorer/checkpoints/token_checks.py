@@ -10,6 +10,28 @@ from mi_explorer.prompts.chat_template import PROBE, TemplateFault, render_templ
 from mi_explorer.prompts.think_tags import TagPair, opens_thought, recognise_tags
 
 
+def row_findings(info: CheckpointInfo) -> Iterator[Finding]:
+    """Tokens of a tokenizer that the embedding has no row for; a prompt that holds one cannot run."""
+    rows = info.rows
+    if rows is None:
+        return
+    beyond = sorted(t for t, i in {**info.vocab, **info.added}.items() if i >= rows)
+    if not beyond:
+        return
+    what = f"{info.name}'s tokenizer has {len(beyond)} tokens without a row in the embedding ({rows} rows), such as {shorten(beyond[0])}."
+    if any(t not in info.added or t in (info.template or "") for t in beyond):
+        yield refused(
+            "vocabulary",
+            what,
+            "A prompt that holds one cannot run.",
+            "Use the tokenizer of this checkpoint, or resize the embedding.",
+        )
+    else:
+        yield note(
+            "vocabulary", what, "They are added tokens that its template does not use; a prompt with one of them fails."
+        )
+
+
 def token_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> Iterator[Finding]:
     if not one.tokenizer or not two.tokenizer:
         lack = " and ".join(p.role.capitalize() for p in (one, two) if not p.tokenizer)

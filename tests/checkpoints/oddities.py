@@ -298,10 +298,34 @@ FIELDS: dict[str, tuple[Any, ...]] = {
     "dtype": ("x", []),
     "attention_bias": ("x", None),
 }
-TOKENIZER_FIELDS: dict[str, tuple[Any, ...]] = {
-    "model_max_length": ("x", -1, {}, []),
-    "eos_token": (5, []),
-    "pad_token": (1.5,),
-    "chat_template": (5,),
-    "added_tokens_decoder": (5, []),
+# The same for the other small files, by file: a field that breaks its reader, or is never read.
+OTHER_FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "generation_config.json": {
+        "eos_token_id": ("x", {}, [1, "x"], [[1]], 10**30, -1, True, 2.5),
+        "pad_token_id": ("x", [1]),
+        "temperature": ("x", -1, {}),
+        "cache_implementation": ("x", 5),
+        "watermarking_config": (5, {"x": 1}),
+        "max_length": (-1, "x"),
+    },
+    "tokenizer_config.json": {
+        "model_max_length": ("x", -1, {}, []),
+        "eos_token": (5, []),
+        "bos_token": ({}, {"content": 5}),
+        "chat_template": (5, [5], {"a": 5}, "{{"),
+        "added_tokens_decoder": (5, [], {"x": {}}, {"1": 5}),
+        "tokenizer_class": ("Nonsense", 5, "BertTokenizer"),
+        "extra_special_tokens": (5, "x", {"a": 5}),
+        "padding_side": ("x", 5),
+        "split_special_tokens": ("x",),
+        "auto_map": ({"AutoTokenizer": ["x.Y", None]}, 5),
+    },
+    "tokenizer.json": {
+        "model": (5, None, {"type": "BPE"}, {"type": "x", "vocab": {}}),
+        "pre_tokenizer": (5, {"type": "x"}),
+        "added_tokens": (5, [5], [{"id": "x", "content": "a"}]),
+        "post_processor": ({"type": "x"},),
+        "version": (5,),
+    },
+    "special_tokens_map.json": {"eos_token": (5, [], {}), "bos_token": ("<new>",)},
 }

@@ -30,8 +30,8 @@ from tests.checkpoints.oddities import (
     EMBEDDING,
     FIELDS,
     HEAD,
+    OTHER_FIELDS,
     REFUSED,
-    TOKENIZER_FIELDS,
     poisoned,
     tensors_edit,
 )
@@ -123,17 +123,25 @@ def test_what_is_broken_on_both_sides_is_refused_too(oddity, fresh):
 
 
 @pytest.mark.parametrize("kind", ["qwen3", "qwen3-moe"])
-@pytest.mark.parametrize("field", [*FIELDS, *TOKENIZER_FIELDS])
+@pytest.mark.parametrize("field", FIELDS)
 def test_a_wrong_field_ends_in_a_sentence(field, kind, fresh):
-    file, values = (
-        ("config.json", FIELDS[field]) if field in FIELDS else ("tokenizer_config.json", TOKENIZER_FIELDS[field])
-    )
-    for value in values:
+    for value in FIELDS[field]:
         for role in ROLES:
+            pair = fresh(kind)
+            oddities.settings(Path(getattr(pair, role)), **{field: value})
+            found = outcomes(pair)
+            assert len(set(found.values())) == 1, (value, role, found)
+
+
+@pytest.mark.parametrize("file", OTHER_FIELDS)
+@pytest.mark.parametrize(("kind", "role"), [("qwen3", "thinking"), ("qwen3-moe", "instruct")])
+def test_a_wrong_field_of_another_file_too(file, kind, role, fresh):
+    for field, values in OTHER_FIELDS[file].items():
+        for value in values:
             pair = fresh(kind)
             oddities.settings(Path(getattr(pair, role)), file, **{field: value})
             found = outcomes(pair)
-            assert len(set(found.values())) == 1, (value, role, found)
+            assert len(set(found.values())) == 1, (field, value, found)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -318,3 +326,21 @@ def test_the_usual_decoders_are_known_by_heart(config):
     entries = {n: TensorEntry(n, "x", "F32", s, 0, 0) for n, s in (shapes | {"mtp.x": (2, 2)}).items()}
     raw = json.loads(config.to_json_string(use_diff=False))
     assert plain_decoder(raw, entries) == any_model(raw, entries)
+
+
+def test_a_tokenizer_with_more_tokens_than_rows(fresh):
+    """Refused where a prompt can hold such a token; an added token that nothing uses (a pad token, say) is a note."""
+    pair = fresh()
+    make_tokenizer(Path(pair.instruct), vocab=97, extra=("<pad>",))
+    assert {f.level for f in preflight(pair).findings if "without a row" in f.what} == {"note"}
+    found = outcomes(pair)
+    assert all(found.values())
+    make_tokenizer(Path(pair.instruct), vocab=97, extra=("<pad>",), template="<pad>{{ messages[0].content }}")
+    found = outcomes(pair)
+    assert not any(found.values())
+    small = fresh()
+    for seed, role in enumerate(ROLES, 1):
+        shutil.rmtree(getattr(small, role))
+        make_tokenizer(make("qwen3", Path(getattr(small, role)), delta_seed=seed, num_hidden_layers=2, vocab_size=40))
+    found = outcomes(small)
+    assert not any(found.values())

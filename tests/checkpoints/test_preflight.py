@@ -336,7 +336,9 @@ def hub(tmp_path, monkeypatch):
     handler = type("Handler", (FakeHub,), {"root": tmp_path / "hub", "served": []})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    make_pair("qwen3", tmp_path / "hub" / "lab", shards=("20KB", "50GB"))
+    pair = make_pair("qwen3", tmp_path / "hub" / "lab", shards=("20KB", "50GB"))
+    for folder in (pair.instruct, pair.thinking):
+        make_tokenizer(folder)
     endpoint = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(module, "open_source", lambda where: Hub(where, endpoint=endpoint))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
@@ -356,6 +358,9 @@ def test_a_hub_pair_is_judged_by_ranges(hub, tmp_path):
     assert {n for n, _, _ in handler.served if not n.endswith(".safetensors")} <= {
         "config.json",
         "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
         "model.safetensors.index.json",
     }
     missing = preflight(Pair("x", "lab/instruct", "lab/nothing"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, GenerationConfig
 from transformers.cache_utils import Cache
 
 from mi_explorer.checkpoints.model_config import model_class
@@ -38,6 +38,7 @@ class GenericModel:
                 .from_pretrained(
                     folder,
                     config=copy.deepcopy(config),
+                    generation_config=GenerationConfig(),  # the file may hold anything; nothing of it is used
                     dtype=dtype,
                     local_files_only=True,
                     trust_remote_code=False,
