@@ -22,7 +22,7 @@ from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import parse_lambdas
 
 if TYPE_CHECKING:
-    from mi_explorer.merging.blend import Bound
+    from mi_explorer.merging.blend import PairBlend
     from mi_explorer.merging.export import Exported
     from mi_explorer.studies.runner import Event
     from mi_explorer.studies.stats.summary import Summary
@@ -139,7 +139,7 @@ def sweep(
         return summarise(store, runner.name, [row.key for row in runner.cells], items, plan.samples)
 
 
-def blend(recipe: Recipe, pair: Pair | None = None) -> "Bound":
+def blend(recipe: Recipe, pair: Pair | None = None) -> "PairBlend":
     """The blend's tensors, made when asked for: `.names()`, `.tensor(name)`, and per tensor the line `.line(name)` = (a, b).
 
     `pair` where the recipe's name is not enough (a LoRA parent, an untied head).
@@ -155,6 +155,6 @@ def export(
     recipe: Recipe, out: str | Path, pair: Pair | None = None, *, progress: Callable[[int, int], Any] | None = None
 ) -> "Exported":
     """Write the blend as a checkpoint folder in its parents' layout (new or empty `out`), read back and checked; see `weights.export`."""
-    from mi_explorer.merging.export import export as write
+    from mi_explorer.merging.export import export_checkpoint
 
-    return write(blend(recipe, pair), out, progress=progress)
+    return export_checkpoint(blend(recipe, pair), out, progress=progress)

@@ -67,12 +67,12 @@ def run_export(args: argparse.Namespace) -> int:
         raise UserError("Say where to write: --out DIR (a new or empty folder).")
     from mi_explorer.checkpoints.parents import Parents
     from mi_explorer.merging.blend import bind
-    from mi_explorer.merging.export import export
+    from mi_explorer.merging.export import export_checkpoint
     from mi_explorer.merging.export_adapter import export_adapter
 
     with progress_bar("B", "exporting", args.json) as show:
         blend = bind(recipe, Parents.open(pair))
-        done = export_adapter(blend, args.out) if args.adapter else export(blend, args.out, progress=show)
+        done = export_adapter(blend, args.out) if args.adapter else export_checkpoint(blend, args.out, progress=show)
     if args.json:
         print(json.dumps(asdict(done), ensure_ascii=False))
         return 0

@@ -39,7 +39,7 @@ class Meter:
         self.blends = [
             backend.bind(r.hash, resident.blend(r)) for r in (Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4))
         ]
-        self.modes = ["folded"] + (["rowwise"] if backend.rowwise and self.blends[0].plane is not None else [])
+        self.modes = ["folded"] + (["rowwise"] if backend.rowwise and self.blends[0].endpoints_key is not None else [])
         self.sizes = [*(2**i for i in range((rows - 1).bit_length())), rows]
         self.width = min(128, backend.context)
         self.best: dict[Task, float] = {}

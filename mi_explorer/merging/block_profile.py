@@ -18,7 +18,7 @@ from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.tensor_names import place
 from mi_explorer.errors import UserError
 from mi_explorer.merging.blend import bind
-from mi_explorer.merging.merged_weights import Fold
+from mi_explorer.merging.merged_weights import MergedWeights
 from mi_explorer.recipe import Recipe
 
 Ids = Sequence[int]
@@ -48,7 +48,7 @@ class BlockShare:
 
 
 @dataclass(frozen=True)
-class Profile:
+class BlockProfile:
     """λ* of every block, by layer and module; `responses` of each parent and `tokens` of both went in."""
 
     pair: str
@@ -74,7 +74,7 @@ class Profile:
         )
 
 
-def find(
+def find_profile(
     parents: Parents,
     instruct: Sequence[Ids],
     thinking: Sequence[Ids],
@@ -82,7 +82,7 @@ def find(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Profile:
+) -> BlockProfile:
     """The profile from whole sequences (prompt and response ids) that Instruct and Thinking wrote.
 
     Both parents are in memory while it runs, beside whatever else is. Raises `UserError`.
@@ -97,7 +97,7 @@ def find(
         sums = [dict.fromkeys(blocks[0], 0.0), dict.fromkeys(blocks[0], 0.0)]
         total, done = len(instruct) + len(thinking), 0
         for own, sequences in enumerate((instruct, thinking)):
-            with _listening(blocks[own], blocks[1 - own], sums[own]):
+            with _BlockComparison(blocks[own], blocks[1 - own], sums[own]):
                 for ids in sequences:
                     with torch.no_grad():
                         models[own](torch.tensor([list(ids)], device=device), use_cache=False)
@@ -107,7 +107,9 @@ def find(
         del models
         gc.collect()
     found = tuple(BlockShare(*key, sums[0][key], sums[1][key]) for key in sorted(sums[0], key=lambda k: (k[1], k[0])))
-    return Profile(parents.pair.name, found, min(len(instruct), len(thinking)), sum(map(len, (*instruct, *thinking))))
+    return BlockProfile(
+        parents.pair.name, found, min(len(instruct), len(thinking)), sum(map(len, (*instruct, *thinking)))
+    )
 
 
 def _model(parents: Parents, lam: float, device: str, dtype: torch.dtype) -> nn.Module:
@@ -115,12 +117,12 @@ def _model(parents: Parents, lam: float, device: str, dtype: torch.dtype) -> nn.
     from mi_explorer.checkpoints.model_config import model_class
 
     try:
-        model = model_class(parents.config).from_config(parents.config, dtype=dtype, trust_remote_code=False)
+        built = model_class(parents.config).from_config(parents.config, dtype=dtype, trust_remote_code=False)
     except (ValueError, KeyError, ImportError) as error:
         raise ProfileError(f"transformers cannot build this model: {str(error)[:200]}") from None
-    model = model.to(device).eval()
-    model.tie_weights()
-    Fold(model, parents.loaded).to(bind(Recipe(parents.pair.name, lam=lam), parents))
+    built.tie_weights()
+    model: nn.Module = built.to(device).eval()
+    MergedWeights(model, parents.loaded).to(bind(Recipe(parents.pair.name, lam=lam), parents))
     return model
 
 
@@ -139,7 +141,7 @@ def _blocks(model: nn.Module) -> dict[tuple[str, int], nn.Module]:
     return out
 
 
-class _listening:
+class _BlockComparison:
     """While entered: every call of a block is repeated by its counterpart, and the squared difference is added up."""
 
     def __init__(
@@ -162,8 +164,8 @@ class _listening:
     def _hook(self, key: tuple[str, int]) -> Callable[..., None]:
         other = self.others[key]
 
-        def heard(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        def compare(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
             mine, theirs = (x[0] if isinstance(x, tuple) else x for x in (output, other(*args, **kwargs)))
             self.sums[key] += float((theirs.float() - mine.float()).square().sum(-1).mean())  # over tokens
 
-        return heard
+        return compare

@@ -1,7 +1,7 @@
-"""The contract between merge methods and the engine: per tensor, a line W(λ) = a·P + b·Q.
+"""The contract between merge methods and the engine: per tensor, W(λ) = a·P + b·Q.
 
-P and Q are fixed tensors of a *plane*; (a, b) are scalars that depend on λ and scope. The engine needs to know nothing
-about methods: rows whose blends lie in one plane may share a row-wise batch, each with its own (a, b) per tensor.
+P and Q are the *endpoints*, fixed tensors; (a, b) are the *coefficients*, scalars that depend on λ and scope. The engine needs to know
+nothing about methods: sequences whose blends share endpoints may share a row-wise batch, each with its own (a, b) per tensor.
 """
 
 from collections.abc import Hashable
@@ -9,12 +9,14 @@ from typing import Protocol
 
 import torch
 
+INSTRUCT, THINKING = (1.0, 0.0), (0.0, 1.0)  # coefficients of a tensor that is P or Q itself
+
 
 class Blend(Protocol):
     """One recipe bound to the checkpoints of its pair. Tensor names are those of the checkpoint files."""
 
-    plane: str
-    """Blends of equal `plane` have the same P and Q for every tensor (e.g. linear and slerp of one pair at any λ and scope)."""
+    endpoints_key: str
+    """Blends of equal key have the same P and Q for every tensor (e.g. linear and slerp of one pair at any λ and scope)."""
 
     def names(self) -> tuple[str, ...]:
         """Every tensor name of the checkpoint, sorted."""
@@ -24,8 +26,8 @@ class Blend(Protocol):
         """P and Q of this tensor (same shape and, where they are checkpoint tensors, the checkpoint's own dtype)."""
         ...
 
-    def line(self, name: str) -> tuple[float, float] | None:
-        """(a, b) of this tensor; (1, 0) where Instruct is kept and P is Instruct. None: no line, use `tensor`."""
+    def coefficients(self, name: str) -> tuple[float, float] | None:
+        """(a, b) of this tensor; (1, 0) where Instruct is kept and P is Instruct. None: none such, use `tensor`."""
         ...
 
     def tensor(self, name: str) -> torch.Tensor:
@@ -33,7 +35,7 @@ class Blend(Protocol):
         ...
 
     def key(self, name: str) -> Hashable:
-        """Blends of one pair whose keys agree hold the same numbers in this tensor: what a fold compares before it writes."""
+        """Blends of one pair whose keys agree hold the same numbers in this tensor: what is compared before weights are written."""
         ...
 
     def factors(self, name: str) -> tuple[torch.Tensor, torch.Tensor, float] | None:

@@ -17,7 +17,7 @@ from mi_explorer.merging.methods import slerp
 
 STEP = 1 << 18  # elements in fp64 at a time
 # Relative L2 of known pairs: Qwen3 4B 2507 7.9 %, 30B 3.8 %, Qwen2.5-Math and R1-Distill 13-14 %, unrelated lineages > 100 %.
-GAUGE = (
+GAUGE = (  # relative L2 below, colour, what it says
     (0.10, "green", "Close relatives: interpolation works well at this distance."),
     (0.25, "amber", "Distant: interpolation still worked for published pairs, with losses in the middle."),
     (0.50, "orange", "Far apart: no published pair this far interpolates well."),
@@ -86,8 +86,8 @@ class Sums:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table: a tensor, a layer × module group, or everything. `kin_*` and `to_base_*` need a base (else None).
+class DistanceRow:
+    """One row of the table: a tensor, a layer × module group, or everything. `kin_*` and `to_base_*` need a base (else None).
 
     `sigma` of a group is the unweighted mean of its tensors' σ (the published definition), `sigma_global` that of their elements.
     `slerp_gain` is how much longer SLERP's coefficients are than linear's at λ = 0.5: 1/cos(θ/2) − 1.
@@ -118,35 +118,36 @@ class Distances:
     instruct: str
     thinking: str
     base: str | None
-    tensors: tuple[Row, ...]
-    groups: tuple[Row, ...]
-    overall: Row
+    tensors: tuple[DistanceRow, ...]
+    groups: tuple[DistanceRow, ...]
+    overall: DistanceRow
     gauge: str
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; nan becomes None."""
-        return _plain(asdict(self))
+        found: dict[str, Any] = _plain(asdict(self))
+        return found
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Distances":
         """Inverse of `to_dict`; what was not finite is nan. Raises `ValueError` for anything else."""
         try:
-            tensors, groups = (tuple(_again(row) for row in data[name]) for name in ("tensors", "groups"))
-            return cls(**{**data, "tensors": tensors, "groups": groups, "overall": _again(data["overall"])})
+            tensors, groups = (tuple(_row_of_json(row) for row in data[name]) for name in ("tensors", "groups"))
+            return cls(**{**data, "tensors": tensors, "groups": groups, "overall": _row_of_json(data["overall"])})
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not distances: {error!r}") from None
 
 
-def _again(row: dict[str, Any]) -> Row:
+def _row_of_json(row: dict[str, Any]) -> DistanceRow:
     based = row["instruct_to_base_l2"] is not None
     lost = ("layer",) if based else ("layer", "kin_cosine", "kin_pearson", "instruct_to_base_l2", "thinking_to_base_l2")
     values: dict[str, Any] = {k: math.nan if v is None and k not in lost else v for k, v in row.items()}
-    return Row(**values)
+    return DistanceRow(**values)
 
 
 @dataclass(frozen=True)
-class Slerp:
+class SlerpNote:
     """What SLERP would change against linear. `angle` in degrees, of the tensor `name` whose parents point apart the most.
 
     `coefficient` is the largest difference of a coefficient at any λ, `longer` how much longer that tensor is at λ = 0.5, as a
@@ -161,22 +162,24 @@ class Slerp:
     tensors: int
 
 
-def slerp_against_linear(found: Distances) -> Slerp:
+def slerp_against_linear(found: Distances) -> SlerpNote:
     """The note of a measured pair; the angle is the widest one, whether SLERP's own fallback hides it or not."""
     cosines = [1.0 if math.isnan(row.cosine) else row.cosine for row in found.tensors]
     linear = sum(abs(c) > slerp.NEARLY_PARALLEL for c in cosines)
     if not cosines:
-        return Slerp("", 0.0, 0.0, 0.0, 0, 0)
+        return SlerpNote("", 0.0, 0.0, 0.0, 0, 0)
     i = min(range(len(cosines)), key=lambda k: cosines[k])
     apart = max(
-        abs(b - lam) for lam in (k / 200 for k in range(201)) for _, b in (slerp.line(lam, {}, {"cos": cosines[i]}),)
+        abs(b - lam)
+        for lam in (k / 200 for k in range(201))
+        for _, b in (slerp.arc_coefficients(lam, {}, {"cos": cosines[i]}),)
     )
     longer = (
         0.0
         if abs(cosines[i]) > slerp.NEARLY_PARALLEL or cosines[i] <= -1
         else 1 / math.cos(math.acos(cosines[i]) / 2) - 1
     )
-    return Slerp(found.tensors[i].name, math.degrees(math.acos(cosines[i])), apart, longer, linear, len(cosines))
+    return SlerpNote(found.tensors[i].name, math.degrees(math.acos(cosines[i])), apart, longer, linear, len(cosines))
 
 
 def _plain(value: Any) -> Any:
@@ -187,7 +190,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _row(name: str, where: tuple[str, int | None], parts: list[tuple[Sums, Sums | None]]) -> Row:
+def _row(name: str, where: tuple[str, int | None], parts: list[tuple[Sums, Sums | None]]) -> DistanceRow:
     total = sum((p[0] for p in parts), Sums())
     kin = sum((p[1] for p in parts if p[1]), Sums()) if parts and parts[0][1] else None
     cos = total.cosine
@@ -201,7 +204,7 @@ def _row(name: str, where: tuple[str, int | None], parts: list[tuple[Sums, Sums 
             "thinking_to_base_l2": math.sqrt(kin.bb),
         }
     )
-    return Row(
+    return DistanceRow(
         name,
         *where,
         len(parts),

@@ -5,6 +5,7 @@ wrong before (disk full, a parent that changes, Ctrl-C) removes the staging fold
 """
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -22,13 +24,13 @@ from mi_explorer.checkpoints.headers import CODES, TensorEntry
 from mi_explorer.checkpoints.parents import BLOCK
 from mi_explorer.checkpoints.source import CheckpointError, Folder
 from mi_explorer.errors import UserError
-from mi_explorer.merging.blend import Bound
+from mi_explorer.merging.blend import PairBlend
 from mi_explorer.merging.combine import combine
 from mi_explorer.merging.model_card import model_card
 
-CHUNK = (
-    1 << 20
-)  # bytes read at a time where a block is a plain lerp: all three buffers stay in cache (8 MB pieces took twice as long)
+# Read at a time where a block is a plain lerp: all three buffers stay in cache (8 MB pieces took twice as long).
+CHUNK_BYTES = 1 << 20
+SPARE_BYTES = 16 << 20  # for config, tokenizer and headers
 INDEX = "model.safetensors.index.json"
 TOKENIZER = (
     "tokenizer",
@@ -67,20 +69,22 @@ class Shard:
     tensors: tuple[str, ...]
 
 
-def export(blend: Bound, out: str | Path, *, command: str = "", progress: Progress | None = None) -> Exported:
+def export_checkpoint(
+    blend: PairBlend, out: str | Path, *, command: str = "", progress: Progress | None = None
+) -> Exported:
     """Write `blend` to the folder `out` (which must not exist, or be empty). Tokenizer and template follow the recipe's policy.
 
     Raises `ExportError` (target, disk) or `CheckpointError` (a parent that is damaged or changed under us).
     """
-    shards = plan(blend)
+    shards = plan_shards(blend)
     total = sum(_size(blend, name) for name in blend.names())
-    with staged(Path(out), total) as stage:
+    with Staging(Path(out), total) as stage:
         done, scratch = 0, Scratch()
         for shard in shards:
             with open(stage / shard.name, "wb", buffering=0) as file:
                 _write(file, shard.header)
                 for name in shard.tensors:
-                    for data in stream(blend, name, scratch):
+                    for data in tensor_bytes(blend, name, scratch):
                         _write(file, data)
                         done += len(data)
                         if progress:
@@ -92,7 +96,7 @@ def export(blend: Bound, out: str | Path, *, command: str = "", progress: Progre
             (stage / INDEX).write_text(json.dumps(index, indent=2), encoding="utf-8")
         copy_files(blend, stage)
         (stage / "README.md").write_text(model_card(blend, command), encoding="utf-8")
-        verify(blend, stage)
+        verify_written(blend, stage)
         blend.parents.check_unchanged()
     return Exported(str(out), total, len(shards), len(blend.names()), blend.recipe.hash)
 
@@ -100,7 +104,7 @@ def export(blend: Bound, out: str | Path, *, command: str = "", progress: Progre
 # Layout --------------------------------------------------------------------------------------------------------------
 
 
-def plan(blend: Bound) -> list[Shard]:
+def plan_shards(blend: PairBlend) -> list[Shard]:
     """Instruct's shards with Instruct's tensors in Instruct's order; its header bytes are kept where nothing changes."""
     source, names = blend.parents.instruct, set(blend.names())
     by_shard: dict[str, list[TensorEntry]] = {}
@@ -118,7 +122,7 @@ def plan(blend: Bound) -> list[Shard]:
     return shards
 
 
-def _header(blend: Bound, names: list[str]) -> bytes:
+def _header(blend: PairBlend, names: list[str]) -> bytes:
     content: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     at = 0
     for name in names:
@@ -131,7 +135,7 @@ def _header(blend: Bound, names: list[str]) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-def _size(blend: Bound, name: str) -> int:
+def _size(blend: PairBlend, name: str) -> int:
     return blend.parents.entry("instruct", name).numel * blend.parents.dtype(name).itemsize
 
 
@@ -145,21 +149,21 @@ class Scratch:
         self.buffers: dict[int, torch.Tensor] = {}
 
     def get(self, i: int, dtype: torch.dtype, n: int) -> torch.Tensor:
-        """Buffer `i` as n elements of `dtype` (at most `CHUNK` bytes)."""
+        """Buffer `i` as n elements of `dtype` (at most `CHUNK_BYTES`)."""
         if i not in self.buffers:
-            self.buffers[i] = torch.empty(CHUNK, dtype=torch.uint8)
+            self.buffers[i] = torch.empty(CHUNK_BYTES, dtype=torch.uint8)
         return self.buffers[i].view(dtype)[:n]
 
 
-def stream(blend: Bound, name: str, scratch: Scratch) -> Iterator[memoryview]:
+def tensor_bytes(blend: PairBlend, name: str, scratch: Scratch) -> Iterator[memoryview]:
     """The bytes of one blended tensor, piece by piece. A piece is valid until the next one is asked for."""
     parents, dtype = blend.parents, blend.parents.dtype(name)
     n = parents.entry("instruct", name).numel
-    a, b = blend.line(name)
+    a, b = blend.coefficients(name)
     roles = ["instruct"] if (a, b) == (1.0, 0.0) else ["thinking"] if (a, b) == (0.0, 1.0) else ["instruct", "thinking"]
     plain = all(type(parents.part(r)) is Checkpoint and parents.entry(r, name).dtype == dtype for r in roles)
-    if plain and (blend.method.plane is None or not blend.inside(name)):
-        step = CHUNK // dtype.itemsize
+    if plain and (blend.between_parents or not blend.inside(name)):
+        step = CHUNK_BYTES // dtype.itemsize
         p, q, w = (scratch.get(i, dtype, min(step, n)) for i in range(3))
         for start in range(0, n, step):
             size = min(step, n - start)
@@ -178,7 +182,8 @@ def _bytes(tensor: torch.Tensor) -> memoryview:
     return memoryview(tensor.contiguous().view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
-def _write(file, data) -> None:
+def _write(file: io.FileIO, data: bytes | memoryview) -> None:
+    """Write all of it: an unbuffered file may take less at a time."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
@@ -187,13 +192,13 @@ def _write(file, data) -> None:
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
-def template_role(blend: Bound) -> str:
+def template_role(blend: PairBlend) -> str:
     """Whose tokenizer and template the blend gets: by policy; "own" is Instruct's at λ = 0, Thinking's everywhere else."""
     policy = blend.recipe.template
     return policy if policy != "own" else "instruct" if blend.recipe.lam == 0 else "thinking"
 
 
-def copy_files(blend: Bound, stage: Path) -> None:
+def copy_files(blend: PairBlend, stage: Path) -> None:
     """config.json from Instruct (dtype and tie set to what was written), tokenizer and template by policy, licence files."""
     parents = blend.parents
     config = json.loads(json.dumps(parents.instruct.config))
@@ -216,7 +221,7 @@ def copy_files(blend: Bound, stage: Path) -> None:
             (stage / name).write_bytes(base.read(name))
 
 
-def copy_tokenizer(blend: Bound, stage: Path) -> None:
+def copy_tokenizer(blend: PairBlend, stage: Path) -> None:
     """Tokenizer and template files of the parent that the template policy names; an adapter without any takes those under it."""
     chosen = blend.parents.part(template_role(blend))
     folders = [chosen.folder] + ([chosen.under.folder] if hasattr(chosen, "under") else [])
@@ -226,7 +231,7 @@ def copy_tokenizer(blend: Bound, stage: Path) -> None:
             (stage / name).write_bytes(holder.read(name))
 
 
-def verify(blend: Bound, stage: Path) -> None:
+def verify_written(blend: PairBlend, stage: Path) -> None:
     """Reopen what was written with our reader and the reference library; names, shapes, dtypes and sampled numbers must agree."""
     from safetensors import safe_open
 
@@ -261,7 +266,7 @@ def verify(blend: Bound, stage: Path) -> None:
 # Staging -------------------------------------------------------------------------------------------------------------
 
 
-class staged:
+class Staging:
     """A new folder beside the target that becomes the target if the block ends well, and vanishes otherwise."""
 
     def __init__(self, out: Path, need: int):
@@ -277,9 +282,10 @@ class staged:
             )
         existing = next(p for p in (out.parent, *out.parents) if p.exists())
         free = shutil.disk_usage(existing).free
-        if free < self.need * 1.01 + (16 << 20):
+        need = int(self.need * 1.01) + SPARE_BYTES
+        if free < need:
             raise ExportError(
-                f"The export needs {self.need / 1e9:.2f} GB, and {existing} has {free / 1e9:.2f} GB free. "
+                f"The export needs {need / 1e6:,.1f} MB, and {existing} has {free / 1e6:,.1f} MB free. "
                 "Free some space or choose another disk."
             )
         self.stage = out.parent / f".{out.name}.partial-{uuid.uuid4().hex[:8]}"
@@ -289,7 +295,9 @@ class staged:
             raise ExportError(f"Cannot write beside {out} ({error.strerror}). Choose another folder.") from None
         return self.stage
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             try:
                 os.replace(self.stage, self.out)

@@ -17,12 +17,12 @@ from safetensors.torch import save
 from mi_explorer.checkpoints.adapter import AdapterCheckpoint
 from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS
 from mi_explorer.command_line import export_command
-from mi_explorer.merging.blend import Bound
-from mi_explorer.merging.export import Exported, ExportError, copy_tokenizer, staged
+from mi_explorer.merging.blend import PairBlend
+from mi_explorer.merging.export import Exported, ExportError, Staging, copy_tokenizer
 from mi_explorer.merging.model_card import model_card, shareable
 
 
-def adapter_of(blend: Bound) -> tuple[AdapterCheckpoint, float]:
+def adapter_of(blend: PairBlend) -> tuple[AdapterCheckpoint, float]:
     """The adapter parent and the weight that it has in this blend; `ExportError` where the blend is not a scaled adapter."""
     parents = blend.parents
     for part, under, weight in (
@@ -45,7 +45,7 @@ def adapter_of(blend: Bound) -> tuple[AdapterCheckpoint, float]:
     )
 
 
-def scaled_tensors(blend: Bound, adapter: AdapterCheckpoint, weight: float) -> dict[str, torch.Tensor]:
+def scaled_tensors(blend: PairBlend, adapter: AdapterCheckpoint, weight: float) -> dict[str, torch.Tensor]:
     """The tensors of the adapter file by key: factors with `weight` in B, the blend itself where a module was saved."""
     tensors: dict[str, torch.Tensor] = {}
     for name, factors in adapter.layout.factors.items():
@@ -85,12 +85,12 @@ def scaled_settings(adapter: AdapterCheckpoint) -> dict[str, Any]:
     return {**raw, "base_model_name_or_path": adapter.under.label, "inference_mode": True}
 
 
-def export_adapter(blend: Bound, out: str | Path, *, command: str = "") -> Exported:
+def export_adapter(blend: PairBlend, out: str | Path, *, command: str = "") -> Exported:
     """Write the scaled adapter to the folder `out` (new or empty), as `peft` reads it. Same safety as `export`."""
     adapter, weight = adapter_of(blend)
     tensors = scaled_tensors(blend, adapter, weight)
     size = sum(t.nbytes for t in tensors.values())
-    with staged(Path(out), size) as stage:
+    with Staging(Path(out), size) as stage:
         (stage / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
         settings = json.dumps(scaled_settings(adapter), indent=2, ensure_ascii=False)
         (stage / CONFIG).write_text(settings, encoding="utf-8")

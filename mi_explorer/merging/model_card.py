@@ -10,13 +10,13 @@ from mi_explorer import __version__
 from mi_explorer.command_line import export_command
 from mi_explorer.errors import UserError
 from mi_explorer.mergekit_yaml import to_mergekit
-from mi_explorer.merging.blend import Bound
+from mi_explorer.merging.blend import PairBlend
 from mi_explorer.pairs import HUB_ID, get_pair
 from mi_explorer.recipe import MODULES, Recipe
 from mi_explorer.recipe_io import load_yaml, to_yaml
 
 
-def shareable(blend: Bound) -> Recipe:
+def shareable(blend: PairBlend) -> Recipe:
     """The recipe with a pair that stands on its own: the preset's name where it means these parents, else the parents spelled out."""
     try:
         if get_pair(blend.recipe.pair).spec == blend.parents.pair.spec:
@@ -26,7 +26,7 @@ def shareable(blend: Bound) -> Recipe:
     return replace(blend.recipe, pair=blend.parents.pair.spec)
 
 
-def model_card(blend: Bound, command: str = "") -> str:
+def model_card(blend: PairBlend, command: str = "") -> str:
     """README.md of the export. Names from outside appear in code spans or fenced blocks only."""
     recipe, parents = shareable(blend), blend.parents
     roles = {role: _plain(parents.part(role).label) for role in parents.roles}
@@ -85,7 +85,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[`\r\n]+", " ", text)[:300]
 
 
-def _licence(blend: Bound) -> str | None:
+def _licence(blend: PairBlend) -> str | None:
     """The licence that Instruct's card names, if it is a plain word."""
     folder = blend.parents.instruct.folder
     if "README.md" not in folder.files():

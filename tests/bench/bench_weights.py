@@ -28,8 +28,8 @@ from safetensors.torch import save_file
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.mergekit_yaml import to_mergekit
 from mi_explorer.merging.blend import bind
-from mi_explorer.merging.export import export
-from mi_explorer.merging.merged_weights import Fold
+from mi_explorer.merging.export import export_checkpoint
+from mi_explorer.merging.merged_weights import MergedWeights
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Recipe, Scope
 from tests.fixtures import config
@@ -100,7 +100,7 @@ def fold(folder: Path, dtype: torch.dtype, layers: int, hidden: int, repeats: in
                 here.add_module(part, torch.nn.Module())
             here = getattr(here, part)
         here.register_parameter(leaf, torch.nn.Parameter(torch.empty_like(ends[name][0]), requires_grad=False))
-    resident = Fold(model, names, ends=lambda blend, name: ends[name])
+    resident = MergedWeights(model, names, ends=lambda blend, name: ends[name])
     blends = [bind(Recipe(lam=lam), parents) for lam in (0.3, 0.6)]
     turn = [0]
 
@@ -181,7 +181,7 @@ def exports(folder: Path, layers: int, hidden: int, repeats: int) -> dict[str, A
 
     def ours() -> None:
         count[0] += 1
-        export(blend, folder / f"out{count[0]}")
+        export_checkpoint(blend, folder / f"out{count[0]}")
         for file in (folder / f"out{count[0]}").iterdir():
             file.unlink()
 

@@ -18,7 +18,7 @@ from mi_explorer.checkpoints.source import CheckpointError
 from mi_explorer.errors import UserError
 from mi_explorer.merging.blend import bind
 from mi_explorer.merging.distances import distances
-from mi_explorer.merging.export import ExportError, export
+from mi_explorer.merging.export import ExportError, export_checkpoint
 from mi_explorer.merging.export_adapter import export_adapter
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe, Scope
@@ -125,7 +125,7 @@ def peft_logits(base, folder):
 
 def exported_logits(pair, lam, out):
     """Logits of the exported blend as `transformers` loads it."""
-    export(bind(Recipe(lam=lam), Parents.open(pair)), out)
+    export_checkpoint(bind(Recipe(lam=lam), Parents.open(pair)), out)
     return logits(AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32))
 
 
@@ -313,7 +313,7 @@ def test_a_blend_with_an_adapter_exports_as_a_checkpoint(base, tmp_path):
     folder = make_adapter(base, tmp_path / "lora", **KINDS["all"])
     parents = Parents.open(Pair("x", str(base), str(folder)))
     blend = bind(Recipe(lam=0.25), parents)
-    export(blend, tmp_path / "out")
+    export_checkpoint(blend, tmp_path / "out")
     written = load_file(tmp_path / "out/model.safetensors")
     assert all(torch.equal(written[n], blend.tensor(n)) for n in parents.names())
     assert (tmp_path / "out/tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
@@ -323,7 +323,7 @@ def test_instruct_may_be_the_adapter_and_is_measured_like_any_parent(base, tmp_p
     folder = make_adapter(base, tmp_path / "lora", **KINDS["plain"])
     parents = Parents.open(Pair("x", str(folder), str(base)))
     blend = bind(Recipe(lam=0.25, scope=Scope("0")), parents)
-    export(blend, tmp_path / "out")
+    export_checkpoint(blend, tmp_path / "out")
     written = load_file(tmp_path / "out/model.safetensors")
     assert set(written) == set(load_file(base / "model.safetensors")) and all(
         torch.equal(written[n], blend.tensor(n)) for n in written

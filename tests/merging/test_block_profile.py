@@ -54,7 +54,7 @@ def test_lambda_star_is_where_the_blend_of_a_block_is_nearest_to_both(pair, mode
         end.copy_(models[1].get_submodule(path).get_submodule(last).weight)
     folder = str(pair.instruct) + f"-{key[0]}-only"
     thinking.save_pretrained(folder)
-    found = block_profile.find(Parents.open(f"{pair.instruct}|{folder}"), MINE, THEIRS)
+    found = block_profile.find_profile(Parents.open(f"{pair.instruct}|{folder}"), MINE, THEIRS)
     (block,) = [b for b in found.blocks if b.lam is not None]
     assert (block.module, block.layer) == key and len(found.blocks) == 6
 
@@ -78,18 +78,18 @@ def test_lambda_star_is_where_the_blend_of_a_block_is_nearest_to_both(pair, mode
 def test_a_profile_of_a_whole_pair_becomes_a_recipe_that_binds(pair):
     told = []
     parents = Parents.open(pair)
-    found = block_profile.find(parents, MINE, THEIRS, progress=lambda *p: told.append(p))
+    found = block_profile.find_profile(parents, MINE, THEIRS, progress=lambda *p: told.append(p))
     assert told[-1] == (4, 4) and (found.responses, found.tokens) == (2, 22)
     assert [(b.layer, b.module) for b in found.blocks] == [(i, m) for i in range(3) for m in ("attention", "mlp")]
     assert all(0 < b.lam < 1 for b in found.blocks) and found.mean == pytest.approx(
         np.mean([b.lam for b in found.blocks])
     )
     blend = bind(found.recipe(), parents)
-    assert blend.line("model.layers.1.mlp.up_proj.weight")[1] == round(found.blocks[3].lam, 4)
-    assert blend.line("model.norm.weight")[1] == pytest.approx(found.mean, abs=1e-4)
-    turned = block_profile.find(
+    assert blend.coefficients("model.layers.1.mlp.up_proj.weight")[1] == round(found.blocks[3].lam, 4)
+    assert blend.coefficients("model.norm.weight")[1] == pytest.approx(found.mean, abs=1e-4)
+    turned = block_profile.find_profile(
         Parents(pair, parents.thinking, parents.instruct), THEIRS, MINE
     )  # the parents change places
     assert [b.lam for b in turned.blocks] == pytest.approx([1 - b.lam for b in found.blocks], rel=1e-5)
     with pytest.raises(UserError, match="at least one response"):
-        block_profile.find(parents, [], THEIRS)
+        block_profile.find_profile(parents, [], THEIRS)

@@ -20,8 +20,8 @@ from mi_explorer.checkpoints.source import CheckpointError
 from mi_explorer.command_line import export_command
 from mi_explorer.merging import export as module
 from mi_explorer.merging.blend import bind
-from mi_explorer.merging.export import ExportError, export
-from mi_explorer.merging.merged_weights import Fold
+from mi_explorer.merging.export import ExportError, export_checkpoint
+from mi_explorer.merging.merged_weights import MergedWeights
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe, Scope
 from mi_explorer.recipe_io import from_yaml
@@ -43,7 +43,7 @@ def test_the_exported_model_is_the_folded_model(kind, tmp_path):
     pair = make_pair(kind, tmp_path, base=False, dtype=dtype, shards=("20KB", "50GB"))
     parents = Parents.open(pair)
     blend = bind(Recipe(lam=0.3, scope=Scope("0-1")), parents)
-    done = export(blend, tmp_path / "out")
+    done = export_checkpoint(blend, tmp_path / "out")
     written = tensors_of(tmp_path / "out")
     assert set(written) == set(tensors_of(pair.instruct)) and done.tensors == len(written)
     assert all(torch.equal(written[n], blend.tensor(n)) for n in written)
@@ -55,7 +55,7 @@ def test_the_exported_model_is_the_folded_model(kind, tmp_path):
     ]
     assert index[0] == index[1] and left_over(tmp_path) == []
     resident = AutoModelForCausalLM.from_pretrained(pair.instruct, dtype=dtype)
-    Fold(resident, parents.names()).to(blend)
+    MergedWeights(resident, parents.names()).to(blend)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=dtype)
     ids = torch.arange(1, 9).unsqueeze(0)
     with torch.no_grad():
@@ -65,7 +65,7 @@ def test_the_exported_model_is_the_folded_model(kind, tmp_path):
 @pytest.mark.parametrize("lam", [0.0, 1.0])
 def test_the_ends_are_the_parents_files(lam, tmp_path):
     pair = make_pair("qwen3", tmp_path, base=False, dtype=torch.bfloat16, shards=("20KB", "20KB"))
-    export(bind(Recipe(lam=lam), Parents.open(pair)), tmp_path / "out")
+    export_checkpoint(bind(Recipe(lam=lam), Parents.open(pair)), tmp_path / "out")
     parent = Path(pair.instruct if lam == 0 else pair.thinking)
     for file in parent.glob("*.safetensors"):
         assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
@@ -77,7 +77,7 @@ def test_parents_sharded_and_named_otherwise(tmp_path):
     for k, parents in enumerate(
         (Parents.open(Pair("x", pair.instruct, str(odd))), Parents.open(Pair("x", str(odd), pair.instruct)))
     ):
-        export(bind(Recipe(lam=0.25), parents), tmp_path / f"out{k}")
+        export_checkpoint(bind(Recipe(lam=0.25), parents), tmp_path / f"out{k}")
     one, two = tensors_of(tmp_path / "out0"), tensors_of(tmp_path / "out1")
     assert sorted(p.name for p in (tmp_path / "out1").glob("*.safetensors")) == [
         f"shard {i}.safetensors" for i in (1, 2, 3)
@@ -93,8 +93,8 @@ def test_every_kind_of_method_streams_to_the_same_numbers(method, tmp_path, monk
     parents = Parents.open(make_pair("llama", tmp_path, dtype=torch.bfloat16, delta=0.05))
     blend = bind(Recipe(method=method, lam=0.4, scope=Scope("1-2")), parents)
     expected = {n: blend.tensor(n) for n in parents.names()}
-    monkeypatch.setattr(module, "CHUNK", 512)
-    export(blend, tmp_path / "out")
+    monkeypatch.setattr(module, "CHUNK_BYTES", 512)
+    export_checkpoint(blend, tmp_path / "out")
     written = tensors_of(tmp_path / "out")
     assert all(torch.equal(written[n], expected[n]) for n in expected)
 
@@ -105,13 +105,13 @@ def test_wider_and_untied_results(tmp_path):
         make("qwen3", tmp_path / "single", delta_seed=1),
     )
     blend = bind(Recipe(lam=0.5), Parents.open(Pair("x", str(half), str(single))))
-    export(blend, tmp_path / "wide")
+    export_checkpoint(blend, tmp_path / "wide")
     written = tensors_of(tmp_path / "wide")
     assert all(written[n].dtype == torch.float32 and torch.equal(written[n], blend.tensor(n)) for n in written)
     assert json.loads((tmp_path / "wide/config.json").read_text())["dtype"] == "float32"
     untied = make("qwen3-untied", tmp_path / "untied", dtype=torch.bfloat16, delta_seed=1)
     blend = bind(Recipe(lam=0.5), Parents.open(Pair("x", str(half), str(untied), untie=True)))
-    export(blend, tmp_path / "loose")
+    export_checkpoint(blend, tmp_path / "loose")
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "loose", dtype=torch.bfloat16)
     assert torch.equal(loaded.lm_head.weight, blend.tensor("lm_head.weight"))
     assert "--untie --out DIR" in (tmp_path / "loose/README.md").read_text()
@@ -128,7 +128,7 @@ def test_tokenizer_and_template_follow_the_policy(template, lam, whose, tmp_path
         make_tokenizer(tmp_path / role, template="{% for m in messages %}" + role + " {{ m.content }}{% endfor %}")
         (tmp_path / role / "modeling_evil.py").write_text("raise SystemExit")
     (tmp_path / "instruct/LICENSE").write_text("Apache")
-    export(bind(Recipe(lam=lam, template=template), Parents.open(pair)), tmp_path / "out")
+    export_checkpoint(bind(Recipe(lam=lam, template=template), Parents.open(pair)), tmp_path / "out")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False) == f"{whose} x"
     assert not list((tmp_path / "out").glob("*.py")) and (tmp_path / "out/LICENSE").read_text() == "Apache"
@@ -139,7 +139,7 @@ def test_the_card_says_how_to_make_it_again(tmp_path):
     (tmp_path / "instruct/README.md").write_text("---\nlicense: apache-2.0\n---\n# Instruct")
     recipe = Recipe(method="ties", lam=0.5, scope=Scope("1-2"), params=(("density", 0.3),), template="thinking")
     blend = bind(recipe, Parents.open(pair))
-    export(blend, tmp_path / "out")
+    export_checkpoint(blend, tmp_path / "out")
     card = (tmp_path / "out/README.md").read_text()
     front = yaml.safe_load(card.split("---")[1])
     assert front["license"] == "apache-2.0" and "merge" in front["tags"] and front["library_name"] == "transformers"
@@ -149,7 +149,7 @@ def test_the_card_says_how_to_make_it_again(tmp_path):
     assert command == export_command(written)
     config = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
     assert config["merge_method"] == "ties" and recipe.hash in card
-    export(bind(Recipe(method="topk_override"), Parents.open(pair)), tmp_path / "out2")
+    export_checkpoint(bind(Recipe(method="topk_override"), Parents.open(pair)), tmp_path / "out2")
     assert "There is no mergekit equivalent" in (tmp_path / "out2/README.md").read_text()
 
 
@@ -174,13 +174,13 @@ def test_nothing_of_the_users_is_overwritten(blend, tmp_path):
         ("link", "is a file or a link"),
     ):
         with pytest.raises(ExportError, match=says):
-            export(blend, tmp_path / name)
+            export_checkpoint(blend, tmp_path / name)
     with pytest.raises(ExportError, match="is a file or a link|Cannot write beside"):
-        export(blend, tmp_path / "file" / "below")
+        export_checkpoint(blend, tmp_path / "file" / "below")
     assert (tmp_path / "full/mine.txt").read_text() == (tmp_path / "file").read_text() == "mine"
     (tmp_path / "empty").mkdir()
-    export(blend, tmp_path / "empty")
-    export(blend, tmp_path / "new" / "deep")
+    export_checkpoint(blend, tmp_path / "empty")
+    export_checkpoint(blend, tmp_path / "new" / "deep")
     assert (
         (tmp_path / "empty/config.json").exists()
         and (tmp_path / "new/deep/config.json").exists()
@@ -194,15 +194,15 @@ def test_a_target_filled_meanwhile_is_kept(blend, tmp_path):
         (tmp_path / "out/mine.txt").write_text("mine")
 
     with pytest.raises(ExportError, match="something was written there meanwhile"):
-        export(blend, tmp_path / "out", progress=fill)
+        export_checkpoint(blend, tmp_path / "out", progress=fill)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"] and left_over(tmp_path) == []
 
 
 def test_a_disk_that_is_too_small_or_fills_up(blend, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
-        with pytest.raises(ExportError, match="The export needs 0.00 GB, and .* has 0.00 GB free"):
-            export(blend, tmp_path / "out")
+        with pytest.raises(ExportError, match="needs 16.9 MB, and .* has 0.0 MB free"):
+            export_checkpoint(blend, tmp_path / "out")
     written, real = [], module._write
 
     def full(file, data):
@@ -214,7 +214,7 @@ def test_a_disk_that_is_too_small_or_fills_up(blend, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(module, "_write", full)
         with pytest.raises(ExportError, match="The disk is full while exporting to .*; nothing was kept"):
-            export(blend, tmp_path / "out")
+            export_checkpoint(blend, tmp_path / "out")
     assert not (tmp_path / "out").exists() and left_over(tmp_path) == []
 
 
@@ -229,7 +229,7 @@ def test_parents_that_break_or_change_stop_the_export(blend, tmp_path):
     with pytest.raises(
         CheckpointError, match="changed on disk while it was in use.* The export was stopped and nothing was kept"
     ):
-        export(blend, tmp_path / "out", progress=cut)
+        export_checkpoint(blend, tmp_path / "out", progress=cut)
     victim.write_bytes(data)
     assert not (tmp_path / "out").exists() and left_over(tmp_path) == []
 
@@ -239,7 +239,7 @@ def test_parents_that_break_or_change_stop_the_export(blend, tmp_path):
 
     again = bind(Recipe(lam=0.4), Parents.open(blend.parents.pair))
     with pytest.raises(CheckpointError, match="changed on disk"):
-        export(again, tmp_path / "out", progress=rewrite)
+        export_checkpoint(again, tmp_path / "out", progress=rewrite)
     assert not (tmp_path / "out").exists()
 
 
@@ -248,12 +248,12 @@ def test_an_interrupt_leaves_nothing(blend, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        export(blend, tmp_path / "out", progress=stop)
+        export_checkpoint(blend, tmp_path / "out", progress=stop)
     assert [p.name for p in tmp_path.iterdir()] == ["pair"]
 
 
 def test_what_does_not_read_back_is_not_kept(blend, tmp_path, monkeypatch):
-    real = module.stream
+    real = module.tensor_bytes
 
     def flip(blend_, name, scratch):
         for piece in real(blend_, name, scratch):
@@ -261,9 +261,9 @@ def test_what_does_not_read_back_is_not_kept(blend, tmp_path, monkeypatch):
             data[0] ^= 1
             yield memoryview(data)
 
-    monkeypatch.setattr(module, "stream", flip)
+    monkeypatch.setattr(module, "tensor_bytes", flip)
     with pytest.raises(ExportError, match="does not read back as it was computed"):
-        export(blend, tmp_path / "out")
+        export_checkpoint(blend, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["pair"]
 
 
@@ -271,7 +271,7 @@ MEASURE = """
 import re, sys, torch
 from mi_explorer.recipe import Recipe
 from mi_explorer.merging.blend import bind
-from mi_explorer.merging.export import export
+from mi_explorer.merging.export import export_checkpoint
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.merging.distances import distances
 from safetensors import safe_open
@@ -280,7 +280,7 @@ peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read
 parents = Parents.open(sys.argv[1])
 torch.lerp(torch.zeros(9), torch.ones(9), 0.5)
 before = peak()
-export(bind(Recipe(method=sys.argv[2], lam=0.4), parents), sys.argv[3])
+export_checkpoint(bind(Recipe(method=sys.argv[2], lam=0.4), parents), sys.argv[3])
 distances(parents)
 streamed = peak() - before
 everything = [parents.block(r, n, 0, 10**9).float() for r in parents.roles for n in parents.names()]

@@ -120,7 +120,7 @@ def test_outside_the_scope_instruct_stays_bit_for_bit(method, half):
             moved.add(place(name))
         else:
             assert torch.equal(blend.tensor(name), half.tensor("instruct", name))
-            assert blend.key(name) == (half.id, "instruct") and blend.line(name) == (1.0, 0.0)
+            assert blend.key(name) == (half.id, "instruct") and blend.coefficients(name) == (1.0, 0.0)
             assert torch.equal(blend.endpoints(name)[0], half.tensor("instruct", name))
     assert moved == {("attention", 1), ("norm", 1), ("norm", None)}
 
@@ -132,7 +132,7 @@ def test_one_rounding_against_float64(method, which, parents, half):
     pair = parents if which == "fp32" else half
     blend = bind(recipe(method, 0.37), pair)
     for name in pair.names():
-        a, b = blend.line(name)
+        a, b = blend.coefficients(name)
         p, q = (e.double() for e in blend.endpoints(name))
         exact, out = a * p + b * q, blend.tensor(name)
         unit = torch.finfo(out.dtype).eps / 2 if which == "bf16" else 0
@@ -160,7 +160,7 @@ def test_slerp_closed_forms(parents):
     for name in parents.names():
         i, t, _ = (x.double().flatten() for x in three(parents, name))
         cos = float(i @ t / (i.norm() * t.norm()))
-        a, b = blend.line(name)
+        a, b = blend.coefficients(name)
         if abs(cos) > 0.9995:
             assert (a, b) == (0.75, 0.25)
         else:
@@ -244,10 +244,10 @@ def test_streaming_over_many_blocks_changes_nothing(parents, monkeypatch):
 
 def test_planes_say_which_blends_share_endpoints(parents):
     def plane(method, params=(), **more):
-        return bind(recipe(method, 0.4, params, **more), parents).plane
+        return bind(recipe(method, 0.4, params, **more), parents).endpoints_key
 
     assert plane("linear") == plane("slerp") == plane("karcher") == plane("linear", scope=Scope("0"))
-    assert plane("ties") == bind(recipe("ties", 0.9), parents).plane
+    assert plane("ties") == bind(recipe("ties", 0.9), parents).endpoints_key
     assert (
         len(
             {
@@ -269,12 +269,12 @@ def test_computed_planes_are_kept_within_a_budget(parents, monkeypatch):
     pair = Parents(parents.pair, parents.instruct, parents.thinking, parents.base)
     name, other = "model.layers.0.mlp.up_proj.weight", "model.layers.1.mlp.up_proj.weight"
     size = 2 * pair.tensor("base", name).nbytes
-    monkeypatch.setattr("mi_explorer.merging.blend.PLANE_BUDGET", 2 * size)
+    monkeypatch.setattr("mi_explorer.merging.blend.ENDPOINT_CACHE_BYTES", 2 * size)
     first = bind(recipe("ties", 0.2), pair).endpoints(name)
     assert bind(recipe("ties", 0.9), pair).endpoints(name)[1] is first[1]
     bind(recipe("ties", 0.2), pair).endpoints(other)
     bind(recipe("ties", 0.2, {"density": 0.5}), pair).endpoints(name)
-    held = [k for k in pair.caches if k[0] == "plane"]
+    held = [k for k in pair.caches if k[0] == "endpoints"]
     assert len(held) == 1 and "density=0.5" in held[0][1]
     assert torch.equal(bind(recipe("ties", 0.9), pair).endpoints(name)[1], first[1])
 

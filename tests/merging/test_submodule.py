@@ -12,7 +12,7 @@ from mi_explorer.cli.options import recipe_of
 from mi_explorer.engine import Engine
 from mi_explorer.engine.events import Request
 from mi_explorer.merging.blend import bind
-from mi_explorer.merging.merged_weights import Fold
+from mi_explorer.merging.merged_weights import MergedWeights
 from mi_explorer.recipe import Recipe, RecipeError, Scope
 from tests.engine.lab import CHEAP_ROWS, Lab, greedy, prompt, run
 
@@ -54,7 +54,7 @@ def test_every_tensor_has_its_block_s_own_weight(lab):
         blend = bind(recipe(lab, lam), parents)
         for name in parents.names():
             i, t = (parents.tensor(r, name).double() for r in ("instruct", "thinking"))
-            assert blend.line(name) == pytest.approx((1 - lam * share(name), lam * share(name)))
+            assert blend.coefficients(name) == pytest.approx((1 - lam * share(name), lam * share(name)))
             assert (blend.tensor(name).double() - (i + lam * share(name) * (t - i))).abs().max() < 1e-6
             if lam * share(name) in (0.0, 1.0):
                 assert torch.equal(
@@ -62,7 +62,7 @@ def test_every_tensor_has_its_block_s_own_weight(lab):
                 )
     same = dict.fromkeys((k for k in PROFILE), 0.7)
     flat, linear = bind(recipe(lab, 1.0, same), parents), bind(Recipe(lab.pair.name, lam=0.7), parents)
-    assert flat.plane == linear.plane and all(
+    assert flat.endpoints_key == linear.endpoints_key and all(
         flat.key(n) == linear.key(n) for n in parents.names()
     )  # one plane, one batch
 
@@ -70,7 +70,7 @@ def test_every_tensor_has_its_block_s_own_weight(lab):
 def test_a_fold_writes_the_profile_and_only_what_changed(lab):
     model, parents = by_hand(lab, 1.0), lab.resident.parents
     target = copy.deepcopy(lab.plain)
-    fold = Fold(target, parents.names())
+    fold = MergedWeights(target, parents.names())
     fold.to(bind(recipe(lab, 1.0), parents))
     for (name, a), b in zip(target.named_parameters(), model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6, msg=name)
@@ -94,7 +94,7 @@ def test_tokens_are_those_of_the_model_mixed_by_hand(lab, only):
 
 def test_outside_the_scope_instruct_stays(lab):
     blend = bind(recipe(lab, 1.0, scope=Scope("1", ("mlp",))), lab.resident.parents)
-    moved = {n for n in blend.names() if blend.line(n) != (1.0, 0.0)}
+    moved = {n for n in blend.names() if blend.coefficients(n) != (1.0, 0.0)}
     assert moved and all(".1." in n and share(n) == 0.75 for n in moved)
 
 

@@ -6,13 +6,13 @@ import pytest
 from fake import QUESTIONS, FakeBench
 
 from mi_explorer.errors import UserError
-from mi_explorer.merging.block_profile import BlockShare, Profile
+from mi_explorer.merging.block_profile import BlockProfile, BlockShare
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.weights import profile_handlers
 from mi_explorer.workbench import Workbench
 from tests.fakes import scripted_bench
 
-FOUND = Profile(
+FOUND = BlockProfile(
     "mini",
     (BlockShare("attention", 0, 3.0, 1.0), BlockShare("mlp", 0, 0.0, 0.0), BlockShare("mlp", 1, 1.0, 4.0)),
     5,

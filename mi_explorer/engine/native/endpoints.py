@@ -31,7 +31,7 @@ class Plane:
         count: Count | None = None,
     ):
         """Reads every tensor of the blend; `count` is told after each part. `packed`: see `packed.py`."""
-        self.layout, self.key, self.device, self.dtype, self.packed = layout, blend.plane, device, dtype, packed
+        self.layout, self.key, self.device, self.dtype, self.packed = layout, blend.endpoints_key, device, dtype, packed
         self.names = layout.names()
         self.index = {name: i for i, name in enumerate(self.names)}
         self.ends: dict[Part, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -98,9 +98,9 @@ class Plane:
 
     def lines(self, blend: Blend) -> list[tuple[float, float]] | None:
         """(a, b) per tensor in the order of `names`; None if this blend lies in another plane or a tensor has no line."""
-        if blend.plane != self.key:
+        if blend.endpoints_key != self.key:
             return None
-        lines = [blend.line(name) for name in self.names]
+        lines = [blend.coefficients(name) for name in self.names]
         return None if any(line is None for line in lines) else lines  # type: ignore[return-value]
 
     def bytes(self) -> int:

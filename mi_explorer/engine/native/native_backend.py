@@ -45,7 +45,7 @@ class LeanModel:
         """
         if not self.rowwise:
             return None
-        if blend.plane not in self.planes:
+        if blend.endpoints_key not in self.planes:
             packed = self.packed
             if self.planes:
                 free = available(self.device)
@@ -55,8 +55,8 @@ class LeanModel:
                 if len(self.planes) >= PLANES:
                     del self.planes[list(self.planes)[1]]
             count, self._count = self._count, None
-            self.planes[blend.plane] = Plane(self.layout, blend, self.device, self.dtype, packed, count)
-        return self.planes[blend.plane]
+            self.planes[blend.endpoints_key] = Plane(self.layout, blend, self.device, self.dtype, packed, count)
+        return self.planes[blend.endpoints_key]
 
     def folded(self, key: str, blend: Blend) -> Fold:
         """The resident fold, holding this blend."""
@@ -141,7 +141,9 @@ class LeanBackend:
                     self.rows = {**kept, plane: Rows(plane, self.slots.slots)}
                 rows = self.rows[plane]
                 row = rows.prepare(blend)
-            self.bounds[key] = Bound(key, blend, None if row is None else f"{blend.plane}#{id(rows)}", rows, row)
+            self.bounds[key] = Bound(
+                key, blend, None if row is None else f"{blend.endpoints_key}#{id(rows)}", rows, row
+            )
             if len(self.bounds) > 256:
                 self.bounds.popitem(last=False)
         self.bounds.move_to_end(key)

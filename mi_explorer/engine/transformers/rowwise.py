@@ -15,7 +15,7 @@ from torch import nn
 
 from mi_explorer.errors import UserError
 from mi_explorer.merging.coefficients import Blend
-from mi_explorer.merging.merged_weights import views
+from mi_explorer.merging.merged_weights import parameter_views
 
 
 class Unclaimed(UserError):
@@ -165,7 +165,7 @@ def row_module(module: nn.Module, names: tuple[str, ...], blend: Blend, batch: B
     Raises `Unclaimed` if a parameter is not one whole checkpoint tensor (fused experts and the like).
     """
     twin = copy.deepcopy(module, {id(p): p for p in module.parameters()})
-    found = views(module, names)
+    found = parameter_views(module, names)
     homes = {view.data_ptr(): (i, name, view) for i, name in enumerate(names) for view in found.get(name, ())}
     made: dict[int, Line] = {}
     for owner in twin.modules():

@@ -18,7 +18,7 @@ from mi_explorer.checkpoints.model_config import model_class
 from mi_explorer.engine.transformers.rowwise import Batch, Unclaimed, row_module
 from mi_explorer.errors import UserError
 from mi_explorer.merging.coefficients import Blend
-from mi_explorer.merging.merged_weights import Fold
+from mi_explorer.merging.merged_weights import MergedWeights
 
 TEACHER = 256  # tokens per forward pass over a finished trace
 
@@ -55,7 +55,7 @@ class GenericModel:
         self.dtype = dtype
         self.config = self.module.config.get_text_config(decoder=True)
         self.names = names
-        self.fold = Fold(self.module, names)
+        self.fold = MergedWeights(self.module, names)
         self.held: str | None = None
         self.batch = Batch()
         self.twin: Any = None
@@ -79,7 +79,7 @@ class GenericModel:
             return f"its modules do not run with per-row parameters ({type(error).__name__})"
         if not worst < (1e-4 if self.dtype == torch.float32 else 0.1):
             return f"row-wise and folded logits differ by {worst:.1e}"
-        self.twin, self.plane = twin, blend.plane
+        self.twin, self.plane = twin, blend.endpoints_key
         return ""
 
     def folded(self, key: str, blend: Blend) -> None:
@@ -206,7 +206,7 @@ class Bound:
 
 def coefficients(blend: Blend, names: Sequence[str]) -> torch.Tensor:
     """(a, b) per tensor [tensors, 2], fp32. A blend without lines raises `Unclaimed`."""
-    lines = [blend.line(name) for name in names]
+    lines = [blend.coefficients(name) for name in names]
     if any(line is None for line in lines):
         raise Unclaimed("this method is not a line in λ")
     return torch.tensor(lines, dtype=torch.float32)
@@ -225,9 +225,9 @@ class GenericBackend:
 
     def bind(self, key: str, blend: Blend) -> Bound:
         """Make a blend ready under the hash of its recipe."""
-        if not self.rowwise or blend.plane != self.model.plane:
+        if not self.rowwise or blend.endpoints_key != self.model.plane:
             return Bound(key, blend)
-        return Bound(key, blend, blend.plane, coefficients(blend, self.model.names).to(self.device))
+        return Bound(key, blend, blend.endpoints_key, coefficients(blend, self.model.names).to(self.device))
 
     def refold(self, bound: Bound) -> None:
         """Hold this recipe in the resident model."""

@@ -1,4 +1,4 @@
-"""Merge methods by name. An explicit list: adding one is a file and a line here."""
+"""Merge methods: a name comes in, a `Method` goes out. An explicit list: adding one is a file and a line here."""
 
 from mi_explorer.errors import unknown
 from mi_explorer.merging.methods import (

@@ -2,7 +2,7 @@
 
 import torch
 
-from mi_explorer.merging.methods.method import Method, Noise, Param, Params, Stats, scaled
+from mi_explorer.merging.methods.method import Block, Endpoints, Method, Noise, Param, Params, Stats, scaled
 from mi_explorer.merging.methods.vectors import elect, task_vectors
 
 PARAMS = (
@@ -11,7 +11,7 @@ PARAMS = (
 )
 
 
-def dropped(parts, noise: Noise, params: Params) -> tuple[torch.Tensor, torch.Tensor]:
+def _dropped(parts: Block, noise: Noise, params: Params) -> Endpoints:
     """Both task vectors after dropping, each with a mask of its own."""
     p = params["drop"]
     one, two = (
@@ -20,13 +20,13 @@ def dropped(parts, noise: Noise, params: Params) -> tuple[torch.Tensor, torch.Te
     return one, two
 
 
-def plane_linear(parts, noise: Noise, params: Params, stats: Stats):
-    one, two = dropped(parts, noise, params)
+def _endpoints_linear(parts: Block, noise: Noise, params: Params, stats: Stats) -> Endpoints:
+    one, two = _dropped(parts, noise, params)
     return parts[2], one + two
 
 
-def plane_ties(parts, noise: Noise, params: Params, stats: Stats):
-    return parts[2], elect(*dropped(parts, noise, params), mean=False)
+def _endpoints_ties(parts: Block, noise: Noise, params: Params, stats: Stats) -> Endpoints:
+    return parts[2], elect(*_dropped(parts, noise, params), mean=False)
 
 
 LINEAR = Method(
@@ -34,10 +34,10 @@ LINEAR = Method(
     title="DARE",
     paper="https://arxiv.org/abs/2311.03099",
     text="Random dropping of both task vectors, rescaled, then added to the base with scale λ.",
-    line=scaled,
+    coefficients=scaled,
     needs_base=True,
     params=PARAMS,
-    plane=plane_linear,
+    endpoints=_endpoints_linear,
     lam="scale of both task vectors",
     zero="base",
     one="base + both thinned task vectors",
@@ -48,10 +48,10 @@ TIES = Method(
     title="DARE + TIES",
     paper="https://arxiv.org/abs/2311.03099",
     text="Random dropping of both task vectors, rescaled; entries whose sign loses the vote are left out.",
-    line=scaled,
+    coefficients=scaled,
     needs_base=True,
     params=PARAMS,
-    plane=plane_ties,
+    endpoints=_endpoints_ties,
     lam="scale of the merged task vector",
     zero="base",
     one="base + merged task vector",

@@ -9,7 +9,7 @@ from mi_explorer.merging.methods import slerp
 from mi_explorer.merging.methods.method import Method, Params, Stats
 
 
-def line(lam: float, params: Params, stats: Stats) -> tuple[float, float]:
+def _coefficients(lam: float, params: Params, stats: Stats) -> tuple[float, float]:
     ni, nt = stats["norm_i"], stats["norm_t"]
     if not ni or not nt or abs(stats["cos"]) > 1 - 1e-12:
         return 1.0 - lam, lam
@@ -25,6 +25,6 @@ METHOD = Method(
     title="Karcher mean",
     paper="https://arxiv.org/abs/2603.04972",
     text="As SLERP on the directions, while the length of each tensor is the weighted mean of the parents' lengths.",
-    line=line,
-    measure=slerp.measure,
+    coefficients=_coefficients,
+    measure=slerp.measure_angle,
 )

@@ -7,5 +7,5 @@ METHOD = Method(
     title="Linear",
     paper="https://arxiv.org/abs/2510.10977",
     text="Weighted average of the two parents. λ below 0 or above 1 extrapolates.",
-    line=crossfade,
+    coefficients=crossfade,
 )

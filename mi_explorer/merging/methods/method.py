@@ -1,9 +1,9 @@
 """What a merge method is: metadata from which a page can build its controls, and up to three pure functions.
 
-Per tensor, a method fixes a line W(λ) = a(λ)·P + b(λ)·Q:
+Per tensor, a method fixes W(λ) = a(λ)·P + b(λ)·Q:
 - `measure(blocks, params)`   numbers that need the whole tensor (an angle, a threshold), from a stream of blocks
-- `plane(blocks, noise, params, stats)`   P and Q of one block, in fp32; without it P = Instruct and Q = Thinking
-- `line(lam, params, stats)`   (a, b)
+- `endpoints(block, noise, params, stats)`   P and Q of one block, in fp32; without it P = Instruct and Q = Thinking
+- `coefficients(lam, params, stats)`   (a, b)
 Everything is elementwise given the stats, so that any method streams over any tensor in bounded memory.
 """
 
@@ -16,9 +16,9 @@ import torch
 
 Stats = Mapping[str, float]
 Params = Mapping[str, float]
-Blocks = Callable[
-    [], Iterator[tuple[torch.Tensor, ...]]
-]  # fp32 (instruct, thinking[, base]) per block; may be run again
+Block = tuple[torch.Tensor, ...]  # (instruct, thinking[, base]) of one block, fp32 (fp64 where a parent is)
+Endpoints = tuple[torch.Tensor, torch.Tensor]  # P and Q
+Blocks = Callable[[], Iterator[Block]]  # every block of a tensor; may be run again
 Noise = Callable[[str], torch.Tensor]  # uniform [0, 1) of the block's size, for a named purpose
 
 
@@ -39,18 +39,18 @@ class Param:
 class Method:
     """One merge method. `zero` and `one` say in words what λ = 0 and λ = 1 give.
 
-    With `blocks` it takes a number per block besides its `params` (see `submodule`), and `line` is told the tensor's own as `share`.
+    With `blocks` it takes a number per block besides its `params` (see `submodule`), and `coefficients` is told the tensor's own as `share`.
     """
 
     name: str
     title: str
     paper: str
     text: str
-    line: Callable[[float, Params, Stats], tuple[float, float]]
+    coefficients: Callable[[float, Params, Stats], tuple[float, float]]
     needs_base: bool = False
     params: tuple[Param, ...] = ()
     measure: Callable[[Blocks, Params], dict[str, float]] | None = None
-    plane: Callable[[tuple[torch.Tensor, ...], Noise, Params, Stats], tuple[torch.Tensor, torch.Tensor]] | None = None
+    endpoints: Callable[[Block, Noise, Params, Stats], Endpoints] | None = None
     lam: str = "weight of Thinking"
     lam_default: float = 0.5
     zero: str = "Instruct"

@@ -5,11 +5,11 @@ The published method averages evenly (λ = 0.5); here λ weighs the average, so 
 
 import math
 
-from mi_explorer.merging.methods.method import Blocks, Method, Params, Stats, crossfade
+from mi_explorer.merging.methods.method import Block, Blocks, Endpoints, Method, Noise, Params, Stats, crossfade
 from mi_explorer.merging.methods.vectors import task_vectors
 
 
-def measure(blocks: Blocks, params: Params) -> dict[str, float]:
+def _measure(blocks: Blocks, params: Params) -> dict[str, float]:
     """t of a tensor. Opposed task vectors (cos θ = −1) have no finite estimate: the base stays (t = 0)."""
     dot = one = two = 0.0
     for parts in blocks():
@@ -19,7 +19,7 @@ def measure(blocks: Blocks, params: Params) -> dict[str, float]:
     return {"t": 2 * cos / (1 + cos) if 1 + cos > 1e-6 else 0.0}
 
 
-def plane(parts, noise, params: Params, stats: Stats):
+def _endpoints(parts: Block, noise: Noise, params: Params, stats: Stats) -> Endpoints:
     i, t, base = parts
     return base.lerp(i, stats["t"]), base.lerp(t, stats["t"])
 
@@ -29,10 +29,10 @@ METHOD = Method(
     title="Model Stock",
     paper="https://arxiv.org/abs/2403.19522",
     text="The average of the parents, pulled towards the base the more their task vectors disagree.",
-    line=crossfade,
+    coefficients=crossfade,
     needs_base=True,
-    measure=measure,
-    plane=plane,
+    measure=_measure,
+    endpoints=_endpoints,
     zero="Instruct, pulled towards the base",
     one="Thinking, pulled towards the base",
 )

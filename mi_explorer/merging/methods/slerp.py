@@ -7,7 +7,7 @@ from mi_explorer.merging.methods.method import Blocks, Method, Params, Stats
 NEARLY_PARALLEL = 0.9995  # |cos θ| above this is linear, as everywhere in the field
 
 
-def measure(blocks: Blocks, params: Params) -> dict[str, float]:
+def measure_angle(blocks: Blocks, params: Params) -> dict[str, float]:
     """cos θ and both norms of a tensor, summed in fp64. A zero tensor counts as parallel (cos 1)."""
     dot = ii = tt = 0.0
     for i, t in blocks():
@@ -17,7 +17,7 @@ def measure(blocks: Blocks, params: Params) -> dict[str, float]:
     return {"cos": cos, "norm_i": math.sqrt(ii), "norm_t": math.sqrt(tt)}
 
 
-def line(lam: float, params: Params, stats: Stats) -> tuple[float, float]:
+def arc_coefficients(lam: float, params: Params, stats: Stats) -> tuple[float, float]:
     if abs(stats["cos"]) > NEARLY_PARALLEL:
         return 1.0 - lam, lam
     theta = math.acos(stats["cos"])
@@ -29,6 +29,6 @@ METHOD = Method(
     title="SLERP",
     paper="https://dl.acm.org/doi/10.1145/325334.325242",
     text="Along the arc between the parents, tensor by tensor. For close parents it differs from linear by less than bf16 resolves.",
-    line=line,
-    measure=measure,
+    coefficients=arc_coefficients,
+    measure=measure_angle,
 )

@@ -1,7 +1,7 @@
 """Submodule profile: every attention and MLP block has a λ of its own, and λ scales the whole profile.
 
 W = (1 − λ·s)·Instruct + λ·s·Thinking, where s is the block's own parameter (`mlp.3` is the MLP of layer 3); what has none (norms,
-embeddings, blocks that are not named) takes `rest`. `engine.submodule` finds the values in closed form (2504.10902).
+embeddings, blocks that are not named) takes `rest`. `merging.block_profile` finds the values in closed form (2504.10902).
 """
 
 import re
@@ -19,7 +19,7 @@ def block_of(name: str) -> tuple[str, int] | None:
     return (found[1], int(found[2])) if found and str(int(found[2])) == found[2] else None
 
 
-def check(params: Params, layers: int) -> None:
+def check_blocks(params: Params, layers: int) -> None:
     """Raise `RecipeError` for a block of a layer that a model of `layers` layers does not have."""
     for name in params:
         found = block_of(name)
@@ -27,12 +27,12 @@ def check(params: Params, layers: int) -> None:
             raise RecipeError(f"The profile names {name}, but this pair has layers 0-{layers - 1}.")
 
 
-def share(params: Params, module: str, layer: int | None) -> float:
+def block_share(params: Params, module: str, layer: int | None) -> float:
     """The λ of a tensor's block at λ = 1."""
     return params.get(f"{module}.{layer}", params["rest"])
 
 
-def line(lam: float, params: Params, stats: Stats) -> tuple[float, float]:
+def _coefficients(lam: float, params: Params, stats: Stats) -> tuple[float, float]:
     here = lam * stats["share"]
     return 1.0 - here, here
 
@@ -42,7 +42,7 @@ METHOD = Method(
     title="Submodule profile",
     paper="https://arxiv.org/abs/2504.10902",
     text="A λ of its own for every attention and MLP block, found in closed form on the Weights tab; λ scales the profile.",
-    line=line,
+    coefficients=_coefficients,
     params=(
         Param(
             "rest", "Elsewhere", 0.5, LOW, HIGH, 0.05, "λ of norms, embeddings and blocks without a value of their own."

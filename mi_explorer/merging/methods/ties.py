@@ -1,6 +1,6 @@
 """TIES: trim each task vector to its largest entries, elect a sign per entry, average those that agree, scale by λ."""
 
-from mi_explorer.merging.methods.method import Method, Param, Params, Stats, scaled
+from mi_explorer.merging.methods.method import Block, Endpoints, Method, Noise, Param, Params, Stats, scaled
 from mi_explorer.merging.methods.vectors import elect, task_vectors, trim, trim_measure
 
 DENSITY = Param(
@@ -8,7 +8,7 @@ DENSITY = Param(
 )
 
 
-def plane(parts, noise, params: Params, stats: Stats):
+def _endpoints(parts: Block, noise: Noise, params: Params, stats: Stats) -> Endpoints:
     one, two = task_vectors(parts)
     return parts[2], elect(trim(one, stats["low_i"]), trim(two, stats["low_t"]), mean=True)
 
@@ -18,11 +18,11 @@ METHOD = Method(
     title="TIES",
     paper="https://arxiv.org/abs/2306.01708",
     text="Trim, elect a sign, average what agrees. λ scales the merged task vector (published: 0.5 at 14B, 0.8 and 1.0 at 7B).",
-    line=scaled,
+    coefficients=scaled,
     needs_base=True,
     params=(DENSITY,),
     measure=trim_measure,
-    plane=plane,
+    endpoints=_endpoints,
     lam="scale of the merged task vector",
     zero="base",
     one="base + merged task vector",

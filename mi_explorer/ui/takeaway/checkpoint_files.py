@@ -69,13 +69,13 @@ def checkpoint_work(recipe: Recipe, pair: Pair, target: Path | None) -> Callable
 
     def make(folder: Path, report: ReportProgress) -> FileResult:
         from mi_explorer.merging.blend import bind
-        from mi_explorer.merging.export import export
+        from mi_explorer.merging.export import export_checkpoint
 
         name = export_name(recipe, pair)
         report("Opening the parents", 0, 0)
         parents = Parents.open(pair)
         try:
-            done = export(
+            done = export_checkpoint(
                 bind(recipe, parents),
                 target or folder / name,
                 progress=lambda n, all: report("Writing and checking the tensors", n, all),

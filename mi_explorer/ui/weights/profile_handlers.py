@@ -15,7 +15,7 @@ from mi_explorer.engine.memory import available
 from mi_explorer.errors import UserError
 from mi_explorer.generation.generate import Ask
 from mi_explorer.machine import gigabytes
-from mi_explorer.merging.block_profile import Profile, find
+from mi_explorer.merging.block_profile import BlockProfile, find_profile
 from mi_explorer.recipe import MODULES, Decoding, Recipe
 from mi_explorer.tasks.task import Question
 from mi_explorer.ui.plotly_component import INSTRUCT, PURPLE, THINKING, figure_content
@@ -32,12 +32,12 @@ class ProfileJobs:
     """The profiles of one process, by the files of the pair."""
 
     def __init__(self) -> None:
-        self._tasks: BackgroundTasks[Step, Profile] = BackgroundTasks()
+        self._tasks: BackgroundTasks[Step, BlockProfile] = BackgroundTasks()
 
-    def known(self, bench: Workbench) -> BackgroundTask[Step, Profile] | None:
+    def known(self, bench: Workbench) -> BackgroundTask[Step, BlockProfile] | None:
         return self._tasks.get(parents_of(bench).id)
 
-    def start(self, bench: Workbench, questions: Sequence[Question]) -> BackgroundTask[Step, Profile]:
+    def start(self, bench: Workbench, questions: Sequence[Question]) -> BackgroundTask[Step, BlockProfile]:
         """The profile of this pair, begun if it is not there or failed. Raises `UserError` where it cannot be made."""
         check_profile(bench, questions)
         chosen = evenly_chosen(questions)
@@ -63,7 +63,7 @@ def check_profile(bench: Workbench, questions: Sequence[Question]) -> None:
         )
 
 
-def _profile(publish: Publish, bench: Workbench, questions: Sequence[Question]) -> Profile:
+def _profile(publish: Publish, bench: Workbench, questions: Sequence[Question]) -> BlockProfile:
     instruct, thinking = (parent_responses(publish, bench, questions, lam) for lam in (0.0, 1.0))
 
     def report(done: int, total: int) -> None:
@@ -72,7 +72,7 @@ def _profile(publish: Publish, bench: Workbench, questions: Sequence[Question]) 
     publish(Step("Reading both parents…"))
     resident = bench.resident
     device = str(bench.device)
-    return find(resident.parents, instruct, thinking, device=device, dtype=resident.dtype, progress=report)
+    return find_profile(resident.parents, instruct, thinking, device=device, dtype=resident.dtype, progress=report)
 
 
 def parent_responses(
@@ -124,7 +124,7 @@ def profile_board(state: dict[str, Any]) -> str:
     )
 
 
-def profile_sentence(found: Profile) -> str:
+def profile_sentence(found: BlockProfile) -> str:
     """The profile in a sentence: its mean, its ends, what it was made of."""
     known = [(b.lam, b) for b in found.blocks if b.lam is not None]
     if not known:
@@ -139,7 +139,7 @@ def profile_sentence(found: Profile) -> str:
     )
 
 
-def profile_figure(found: Profile) -> str:
+def profile_figure(found: BlockProfile) -> str:
     """One bar per block, by layer and module, as a figure's content."""
     drawn = go.Figure()
     for module in dict.fromkeys(b.module for b in found.blocks):

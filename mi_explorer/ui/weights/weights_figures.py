@@ -12,7 +12,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from mi_explorer.merging.distances import GAUGE, Distances, Row, slerp_against_linear
+from mi_explorer.merging.distances import GAUGE, DistanceRow, Distances, slerp_against_linear
 from mi_explorer.recipe import MODULES
 from mi_explorer.studies.report.published import published, source
 from mi_explorer.ui.plotly_component import label_text
@@ -38,7 +38,7 @@ class Measure:
 
     title: str
     unit: str
-    value: Callable[[Row], float | None]
+    value: Callable[[DistanceRow], float | None]
     about: str
     digits: str = ".2f"
     diverging: bool = False
@@ -90,7 +90,7 @@ def heat_map_figure(found: Distances, measure: str) -> tuple[go.Figure, list[str
     modules = [x for x in MODULES if any(r.module == x for r in found.groups)]
     at = {(r.module, r.layer): r for r in found.groups}
 
-    def value(row: Row | None) -> float | None:
+    def value(row: DistanceRow | None) -> float | None:
         x = None if row is None else m.value(row)
         return None if x is None or not math.isfinite(x) else x
 
@@ -142,11 +142,11 @@ def heat_map_figure(found: Distances, measure: str) -> tuple[go.Figure, list[str
     return drawn, names, rows
 
 
-def _angle(row: Row) -> float:
+def _angle(row: DistanceRow) -> float:
     return 0.0 if math.isnan(row.cosine) else math.degrees(math.acos(row.cosine))
 
 
-def distance_table(found: Distances, rows: tuple[Row, ...]) -> tuple[list[str], list[list[Any]]]:
+def distance_table(found: Distances, rows: tuple[DistanceRow, ...]) -> tuple[list[str], list[list[Any]]]:
     """Columns (units in the headers) and one line per row: where it is, its size, and every distance."""
     columns = [
         "tensor" if rows is found.tensors else "group",
@@ -161,7 +161,7 @@ def distance_table(found: Distances, rows: tuple[Row, ...]) -> tuple[list[str], 
     if found.base:
         columns += ["kinship cosine", "kinship Pearson"]
 
-    def line(r: Row) -> list[Any]:
+    def line(r: DistanceRow) -> list[Any]:
         values = [100 * r.sigma, 100 * r.relative_l2, r.cosine, _angle(r)] + (
             [r.kin_cosine, r.kin_pearson] if found.base else []
         )
