@@ -116,8 +116,9 @@ def sweep(
     """
     from mi_explorer.studies.plan import Plan, grid
     from mi_explorer.studies.progress import Progress
+    from mi_explorer.studies.refine import next_cells
     from mi_explorer.studies.runner import Runner, items_of
-    from mi_explorer.studies.stats.summary import next_cells, summarise
+    from mi_explorer.studies.stats.summary import summarise
     from mi_explorer.studies.store.store import Store
     from mi_explorer.tasks import load_task
 

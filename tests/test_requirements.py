@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Imported, but brought by a declared package that needs it: ours would only repeat its range.
 COMES_WITH = {
     "starlette": "gradio",
+    "markupsafe": "gradio",
     "gradio-client": "gradio",
     "tqdm": "transformers",
     "regex": "transformers",

@@ -8,10 +8,10 @@ from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas, number_between, whole_number, word_list
 from mi_explorer.cli.options import add_pair, add_recipe, open_workbench, recipe_of
-from mi_explorer.cli.terminal import table
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.paths import ASSETS
 from mi_explorer.studies.plan import parse_lambdas
+from mi_explorer.studies.report.table import Table
 
 OWN = ASSETS / "lm_eval"
 DECODING_LIMITS = {"temperature": 5.0, "top_p": 1.0, "top_k": 1_000_000.0, "min_p": 1.0}
@@ -174,7 +174,7 @@ def _cells_table(cells: Sequence[dict[str, Any]]) -> str:
                 spread = f" ± {error:.4f}" if isinstance(error, (int, float)) else ""
                 label = metric if choice in ("", "none") else f"{metric} ({choice})"
                 rows.append([f"{cell['lambda']:g}", task, label, f"{value:.4f}{spread}", *cost])
-    return table(["λ", "task", "metric", "value", "tokens", "of thought", "think ratio", "truncated"], rows)
+    return Table.of(["λ", "task", "metric", "value", "tokens", "of thought", "think ratio", "truncated"], rows).text()
 
 
 def _mean(value: float | None, digits: int) -> str:

@@ -14,7 +14,8 @@ from mi_explorer.cli.terminal import ProgressLine, study_table
 from mi_explorer.command_line import command_line
 from mi_explorer.studies.plan import Cell, Item, Plan, parse_shard
 from mi_explorer.studies.progress import Progress
-from mi_explorer.studies.runner import Refined, Runner, items_of
+from mi_explorer.studies.refine import Refined
+from mi_explorer.studies.runner import Runner, items_of
 from mi_explorer.studies.store.store import Store
 from mi_explorer.tasks.task import load_task
 
@@ -109,7 +110,8 @@ def run_plan(
     refine: int = 0,
 ) -> int:
     """Run a plan with progress on standard error, then print its table or JSON; returns the exit code."""
-    from mi_explorer.studies.stats.summary import next_cells, summarise
+    from mi_explorer.studies.refine import next_cells
+    from mi_explorer.studies.stats.summary import summarise
 
     # The command is part of the study's record, without what changes only what is printed.
     typed = command_line(*(word for word in sys.argv[1:] if word not in ("--quiet", "--json")))

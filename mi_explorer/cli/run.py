@@ -8,10 +8,11 @@ from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas
 from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, open_workbench, recipe_of
-from mi_explorer.cli.terminal import amount, clean, table, trace_sentence
+from mi_explorer.cli.terminal import amount, clean, trace_sentence
 from mi_explorer.errors import UserError
 from mi_explorer.generation.generate import Ask, Snapshot
 from mi_explorer.studies.plan import parse_lambdas
+from mi_explorer.studies.report.table import Table
 
 RUN_EXAMPLE = """
   python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 0 --lambda 0.4 --lambda 1
@@ -83,7 +84,7 @@ def run_strip(args: argparse.Namespace) -> int:
         else:
             rows.append(_strip_row(snapshot))
     if not args.json:
-        print(table(["λ", "tokens", "of thought", "</think>", "after first right", "", "answer"], rows))
+        print(Table.of(["λ", "tokens", "of thought", "</think>", "after first right", "", "answer"], rows).text())
     return 0
 
 

@@ -8,14 +8,16 @@ from typing import Any
 from mi_explorer.cli import study_precompute, study_report
 from mi_explorer.cli.arguments import add_command, whole_number
 from mi_explorer.cli.options import add_home
-from mi_explorer.cli.terminal import clean, duration, study_table, table
+from mi_explorer.cli.terminal import clean, duration, study_table
 from mi_explorer.errors import UserError
-from mi_explorer.studies.plan import parse_lambdas
-from mi_explorer.studies.stats.summary import Summary, describe
+from mi_explorer.studies.plan import describe, parse_lambdas
+from mi_explorer.studies.report.table import Table
+from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.studies.store.bundled import open_study, shelf
 from mi_explorer.studies.store.exchange import FORMATS, export_study, import_study, merge_studies
 from mi_explorer.studies.store.store import Store, StudyInfo
 
+LISTED = ("study", "kind", "task", "pair", "cells", "samples", "of", "origin", "updated")
 STUDY_TEXT = """Studies that were saved: list, show, report, export, import, merge, remove."""
 STUDY_EXAMPLE = """
   python -m mi_explorer study list
@@ -103,7 +105,7 @@ def list_studies(args: argparse.Namespace) -> int:
             print(f"No studies in {store.path}. 'python -m mi_explorer sweep' makes one.")
         else:
             rows = [list(_described(info).values()) for info in studies]
-            print(table(["study", "kind", "task", "pair", "cells", "samples", "of", "origin", "updated"], rows))
+            print(Table.of(LISTED, rows).text())
     return 0
 
 
@@ -141,19 +143,20 @@ def show_study(args: argparse.Namespace) -> int:
 
 def table_study(args: argparse.Namespace) -> int:
     """`study table`."""
-    from mi_explorer.studies.report.table import markdown_table, of_study, text_table
+    from mi_explorer.studies.report.results import paper_table, parts_table
     from mi_explorer.studies.stats.summary import summarise
 
     with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
-        report, summary = of_study(store, args.name), summarise(store, args.name)
+        summary = summarise(store, args.name)
         if args.by:
             parts = {item.key: getattr(item, args.by) for item in store.items(summary.info.id)}
-            rows = report.parts_table(dict(sorted(parts.items(), key=lambda x: str(x[1]))), parse_lambdas(args.lams))
+            rows = parts_table(summary, parts, parse_lambdas(args.lams))
         else:
-            rows = report.table()
+            rows = paper_table(summary)
             if all(row[""].startswith("λ ") for row in rows):
                 rows = [{"λ": row[""][2:], **{k: v for k, v in row.items() if k}} for row in rows]
-    print(markdown_table(rows) if args.markdown else text_table(rows))
+    drawn = Table.of_records(rows)
+    print(drawn.markdown() if args.markdown else drawn.text())
     if args.markdown:
         print(f"\n{caption(summary)}" + (f"\n\n{clean(summary.sentence)}" if summary.sentence and not args.by else ""))
     return 0
@@ -174,13 +177,13 @@ def caption(summary: Summary) -> str:
 
 def figure_study(args: argparse.Namespace) -> int:
     """`study figure`."""
-    from mi_explorer.studies.report.svg_curves import curves
+    from mi_explorer.studies.report.svg_curves import curves_svg
     from mi_explorer.studies.stats.summary import summarise
 
     if not args.file.lower().endswith(".svg"):
         raise UserError(f"A figure is written as .svg, not {args.file[-20:]!r}.")
     with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
-        text = curves(summarise(store, args.name))
+        text = curves_svg(summarise(store, args.name))
     try:
         with open(args.file, "w" if args.overwrite else "x", encoding="utf-8") as file:
             file.write(text)

@@ -21,11 +21,12 @@ from typing import IO
 from mi_explorer.checkpoints import fingerprint
 from mi_explorer.cli.arguments import whole_number, word_list
 from mi_explorer.cli.options import add_home, add_pair, named_pair
-from mi_explorer.cli.terminal import duration, table
+from mi_explorer.cli.terminal import duration
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.pairs import get_pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.studies.plan import digest
+from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.runner import items_of
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.schema import SUFFIX
@@ -133,7 +134,7 @@ def precompute(args: argparse.Namespace) -> int:
                     f"{path.stat().st_size / 1e3:,.0f} kB",
                 ]
             )
-    print(table(["study", "cells", "samples", "missing", "file"], rows))
+    print(Table.of(["study", "cells", "samples", "missing", "file"], rows).text())
     print(f"{total / 1e6:.2f} MB in {out}")
     return 0
 

@@ -21,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def report(args: argparse.Namespace) -> int:
     """`study report`."""
-    from mi_explorer.studies.report.html_page import render
+    from mi_explorer.studies.report.html_page import html_report
 
     out = Path(args.out or f"{args.name}.html")
     if out.suffix.lower() not in (".html", ".htm"):
@@ -31,7 +31,7 @@ def report(args: argparse.Namespace) -> int:
     if out.exists() and not args.overwrite:
         raise UserError(f"{out} is there already and was left as it was. Choose another name, or say --overwrite.")
     with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
-        page = render(store, args.name, host=not args.no_host)
+        page = html_report(store, args.name, host=not args.no_host)
     try:
         with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent) as folder:
             staged = Path(folder) / "report.html"

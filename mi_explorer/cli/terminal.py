@@ -3,13 +3,15 @@
 import sys
 import textwrap
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from mi_explorer.studies.plan import describe
 from mi_explorer.studies.progress import Progress
-from mi_explorer.studies.stats.summary import Summary, describe
+from mi_explorer.studies.report.table import Table
+from mi_explorer.studies.stats.summary import Summary
 
 LOG_EVERY_S = 15.0  # between progress lines where the output is no terminal
 
@@ -17,19 +19,6 @@ LOG_EVERY_S = 15.0  # between progress lines where the output is no terminal
 def clean(text: str) -> str:
     """Model text for a terminal: control characters (escape sequences!) become visible, newlines and tabs stay."""
     return "".join(c if c in "\n\t" or (ord(c) >= 32 and not 127 <= ord(c) < 160) else f"\\x{ord(c):02x}" for c in text)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns aligned to the right, the first to the left."""
-    lines = [list(map(str, head)), *(list(map(str, row)) for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-
-    def draw(line: list[str]) -> str:
-        return "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-
-    return "\n".join([draw(lines[0]), "  ".join("─" * w for w in widths), *map(draw, lines[1:])])
 
 
 def percent(value: float | None, ci: Sequence[float | None] | None = None) -> str:
@@ -109,7 +98,7 @@ def study_table(summary: Summary) -> str:
     ]
     if summary.sentence:
         words += ["", *textwrap.wrap(summary.sentence, 120)]
-    return "\n".join([*head, "", table(titles, rows), "", *notes, *words])
+    return "\n".join([*head, "", Table.of(titles, rows).text(), "", *notes, *words])
 
 
 def duration(seconds: float | None) -> str:

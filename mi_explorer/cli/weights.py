@@ -6,7 +6,8 @@ from typing import Any
 
 from mi_explorer.cli.arguments import add_command
 from mi_explorer.cli.pairs import add_pair_settings, add_parents, pair_of, progress_bar
-from mi_explorer.cli.terminal import clean, table
+from mi_explorer.cli.terminal import clean
+from mi_explorer.studies.report.table import Table
 
 WEIGHTS_EXAMPLE = """
   python -m mi_explorer weights mini
@@ -40,7 +41,7 @@ def run_weights(args: argparse.Namespace) -> int:
     head = ["tensor" if args.tensors else "group", "σ %", "relative L2 %", "cosine", "Pearson"]
     head += ["kinship cosine", "kinship Pearson"] if found.base else []
     rows = (*(found.tensors if args.tensors else found.groups), found.overall)
-    print(table(head, [_distance_row(row) for row in rows]))
+    print(Table.of(head, [_distance_row(row) for row in rows]).text())
     overall = found.overall
     print(
         f"\nσ: unweighted mean over tensors, norms included (over all elements: {100 * overall.sigma_global:.2f} %)."

@@ -8,6 +8,7 @@ from typing import Any
 
 from mi_explorer.mini.families import FAMILIES, SEARCH, WEIGHTS, distinct_problems
 from mi_explorer.mini.train import SIZE, Run
+from mi_explorer.studies.report.table import Table
 
 ABOUT = {
     "base": "The common ancestor: pretrained from scratch on generated text. It mixes all formats and is no assistant.",
@@ -24,14 +25,15 @@ def seconds_of(log: Path) -> int:
 
 def results_table(cells: list[dict[str, Any]]) -> str:
     """A Markdown table of sweep cells (`sweep --json`)."""
-    rows = ["| λ | accuracy | 95 % interval | tokens | think ratio | truncated |", "|---|---|---|---|---|---|"]
+    rows = []
     for cell in sorted(cells, key=lambda c: c["lambda"]):
         low, high = cell["mean_ci"]
+        shares = (f"{cell[name]:.3f}" for name in ("think_ratio", "truncated"))
         rows.append(
-            f"| {cell['lambda']:g} | {cell['mean']:.3f} | {low:.3f}–{high:.3f} | {cell['tokens']:.1f} | {cell['think_ratio']:.3f} "
-            f"| {cell['truncated']:.3f} |"
+            (f"{cell['lambda']:g}", f"{cell['mean']:.3f}", f"{low:.3f}–{high:.3f}", f"{cell['tokens']:.1f}", *shares)
         )
-    return "\n".join(rows)
+    columns = ("λ", "accuracy", "95 % interval", "tokens", "think ratio", "truncated")
+    return Table.of(columns, rows).markdown()
 
 
 def training(run: Run, seconds: int) -> list[str]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from mi_explorer.errors import UserError
 from mi_explorer.studies.progress import Progress
-from mi_explorer.studies.runner import CellDone, Refined, Runner
+from mi_explorer.studies.refine import Refined
+from mi_explorer.studies.runner import CellDone, Runner
 
 
 class JobError(UserError):

@@ -67,6 +67,19 @@ def parse_shard(text: str) -> tuple[int, int]:
     return i, n
 
 
+def describe(decoding: Decoding) -> str:
+    """A decoding in words."""
+    if decoding.temperature == 0:
+        return f"greedy, cap {decoding.cap}, seed {decoding.seed}"
+    off = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
+    words = [
+        f"{name.replace('_', '-')} {getattr(decoding, name):g}"
+        for name, value in off.items()
+        if getattr(decoding, name) != value
+    ]
+    return ", ".join([f"T {decoding.temperature:g}", *words, f"cap {decoding.cap}", f"seed {decoding.seed}"])
+
+
 @dataclass(frozen=True)
 class Item:
     """A question as a study needs it. `private` items (gated data sets) are never written into exports."""

@@ -20,6 +20,7 @@ from mi_explorer.prompts import Prompt, PromptError
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import Cell, Item, Plan, PlanError, Unit, units
 from mi_explorer.studies.progress import Meter, Progress, RunState
+from mi_explorer.studies.refine import NextCells, Refined
 from mi_explorer.studies.store.sample import Sample, body_of, pack, sample_of
 from mi_explorer.studies.store.store import CellRow, Store
 from mi_explorer.studies.versions import versions
@@ -65,15 +66,6 @@ class CellDone:
     cell: Cell
 
 
-@dataclass(frozen=True)
-class Refined:
-    """Further λ were added to the study, because the transition lies there."""
-
-    study: str
-    lams: tuple[float, ...]
-    why: str
-
-
 Event = SampleDone | CellDone | Refined | Progress
 
 
@@ -101,7 +93,7 @@ class Runner:
         name: str | None = None,
         shard: tuple[int, int] = (1, 1),
         refine: int = 0,
-        next_cells: Callable[[Store, int, Sequence[CellRow]], tuple[tuple[Cell, ...], str]] | None = None,
+        next_cells: NextCells | None = None,
         window: int = WINDOW,
     ) -> None:
         if refine and shard != (1, 1):

@@ -20,26 +20,6 @@ from mi_explorer.ui.static_files import on_load
 
 PLOTLY_ROUTE = "/mi/plotly.min.js"
 
-# Okabe–Ito, and one scale for λ: the same as in assets/web/core.js.
-INSTRUCT, THINKING, RIGHT, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-LAMBDA_SCALE = (
-    (0, 114, 178),
-    (67, 103, 184),
-    (106, 90, 180),
-    (140, 78, 160),
-    (170, 73, 125),
-    (194, 77, 78),
-    (213, 94, 0),
-)
-
-
-def lambda_colour(lam: float) -> str:
-    """The colour of a λ everywhere on the page: Instruct's blue at 0 to Thinking's vermilion at 1; clamped outside."""
-    at = min(max(lam, 0.0), 1.0) * (len(LAMBDA_SCALE) - 1)
-    i = min(int(at), len(LAMBDA_SCALE) - 2)
-    mixed = (round(a + (b - a) * (at - i)) for a, b in zip(LAMBDA_SCALE[i], LAMBDA_SCALE[i + 1], strict=True))
-    return "#" + "".join(f"{c:02x}" for c in mixed)
-
 
 def label_text(text: Any) -> str:
     """Untrusted text for a plotly label, which reads a part of HTML: tags and entities show as typed."""

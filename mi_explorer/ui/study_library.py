@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.studies.plan import Plan
+from mi_explorer.studies.stats.curve import curves
 from mi_explorer.studies.stats.summary import Summary, summarise
 from mi_explorer.studies.store import bundled
 from mi_explorer.studies.store.store import Store, StudyInfo
@@ -44,7 +44,7 @@ class StudyLibrary:
 
     def curves(self) -> list[StudyInfo]:
         """The studies with a curve (two λs of one recipe)."""
-        return [info for info in self.studies() if has_curve(info.plan)]
+        return [info for info in self.studies() if curves(info.plan.cells)]
 
     @contextmanager
     def open(self, name: str) -> Iterator[tuple[Store, StudyInfo]]:
@@ -91,15 +91,6 @@ def study_label(info: StudyInfo) -> str:
     whose = "" if info.origin == "live" else f" · {info.origin}"
     part = f"{info.samples:,} samples" if info.samples >= info.units else f"{info.samples:,} of {info.units:,} samples"
     return f"{info.name}{whose} · {info.plan.task} · {part}"
-
-
-def has_curve(plan: Plan) -> bool:
-    """Whether a plan holds two λs of one recipe and decoding, apart from mere ends."""
-    lams: dict[Any, set[float]] = {}
-    for cell in plan.cells:
-        if cell.group != "ends":
-            lams.setdefault((cell.recipe.at(0.0), cell.decoding), set()).add(cell.recipe.lam)
-    return any(len(found) > 1 for found in lams.values())
 
 
 class _Empty:

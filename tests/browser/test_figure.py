@@ -4,7 +4,7 @@ import pytest
 from conftest import module
 from playwright.sync_api import Page
 
-from mi_explorer.ui import plotly_component
+from mi_explorer.studies.report import palette
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def test_a_lambda_has_the_same_colour_in_python_and_on_the_page(page: Page):
     )
     for lam, text in zip(lams, shown, strict=True):
         theirs = [int(x) for x in text[4:-1].split()]
-        ours = [int(plotly_component.lambda_colour(lam)[i : i + 2], 16) for i in (1, 3, 5)]
+        ours = [int(palette.lambda_colour(lam)[i : i + 2], 16) for i in (1, 3, 5)]
         assert max(abs(a - b) for a, b in zip(theirs, ours, strict=True)) <= 1  # halves round up there and to even here
-    assert plotly_component.lambda_colour(0) == "#0072b2" and plotly_component.lambda_colour(1) == "#d55e00"
+    assert palette.lambda_colour(0) == "#0072b2" and palette.lambda_colour(1) == "#d55e00"
 
 
 def test_a_table_sorts_numbers_by_size_and_blanks_last(page: Page):

@@ -9,7 +9,7 @@ import pytest
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Item, Plan, grid
-from mi_explorer.studies.report.svg_curves import GAP, LEFT, PANEL, RIGHT, TOP, WIDTH, curves
+from mi_explorer.studies.report.svg_curves import GAP, LEFT, PANEL, RIGHT, TOP, WIDTH, curves_svg
 from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store.store import Store
@@ -42,7 +42,7 @@ def summary(tmp_path_factory):
 
 def test_every_point_lies_where_its_figures_say(summary):
     found = summary("s")
-    root = ElementTree.fromstring(curves(found))
+    root = ElementTree.fromstring(curves_svg(found))
     dots = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(f"{SVG}circle")]
     assert len(dots) == 33
     for panel, measure in enumerate(("mean", "tokens", "think_ratio")):
@@ -60,11 +60,11 @@ def test_every_point_lies_where_its_figures_say(summary):
     words = [t.text for t in root.iter(f"{SVG}text")]
     assert {"accuracy, %", "tokens", "think ratio, %", "stage 2", "λ (0 = Instruct, 1 = Thinking)"} <= set(words)
     assert any("10 questions × 4 samples, T 0.6" in w for w in words)
-    assert curves(found) == curves(summary("s"))
+    assert curves_svg(found) == curves_svg(summary("s"))
 
 
 def test_several_curves_have_a_legend_and_a_colour_each(summary):
-    root = ElementTree.fromstring(curves(summary("two")))
+    root = ElementTree.fromstring(curves_svg(summary("two")))
     lines = list(root.iter(f"{SVG}polyline"))
     assert (
         len(lines) == 6
@@ -77,9 +77,17 @@ def test_several_curves_have_a_legend_and_a_colour_each(summary):
 def test_names_are_text(summary):
     found = summary("s")
     evil = "</title><script>alert(1)</script>&\x00\ud800"
-    cells = tuple(cell | {"group": evil} for cell in found.cells) + tuple(cell | {"group": "b"} for cell in found.cells)
-    named = replace(found, cells=cells, info=replace(found.info, origin=evil, plan=replace(found.info.plan, task=evil)))
-    text = curves(named)
+    named = [replace(row, cell=replace(row.cell, group=evil)) for row in found.rows]
+    slerp = [
+        replace(row, cell=replace(row.cell, recipe=replace(row.cell.recipe, method="slerp"))) for row in found.rows
+    ]
+    named = replace(
+        found,
+        rows=(*named, *slerp),
+        cells=found.cells * 2,
+        info=replace(found.info, origin=evil, plan=replace(found.info.plan, task=evil)),
+    )
+    text = curves_svg(named)
     assert "<script" not in text and ElementTree.fromstring(text) is not None
     assert evil.replace("\x00", "").replace("\ud800", "") in [
         t.text for t in ElementTree.fromstring(text).iter(f"{SVG}text")
@@ -89,6 +97,6 @@ def test_names_are_text(summary):
 def test_without_gold_answers_accuracy_is_left_out_and_without_a_curve_it_is_said(summary):
     found = summary("s")
     blind = replace(found, cells=tuple(cell | {"mean": None, "mean_ci": [None, None]} for cell in found.cells))
-    assert len(re.findall("<circle", curves(blind))) == 22
+    assert len(re.findall("<circle", curves_svg(blind))) == 22
     with pytest.raises(UserError, match="no curve over λ"):
-        curves(replace(found, cells=found.cells[:1]))
+        curves_svg(replace(found, cells=found.cells[:1], rows=found.rows[:1]))

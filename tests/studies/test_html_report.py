@@ -11,10 +11,11 @@ from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies import ablations
 from mi_explorer.studies.plan import Item, Plan, grid
 from mi_explorer.studies.report import svg_cells
-from mi_explorer.studies.report.html_page import render
+from mi_explorer.studies.report.html_page import html_report
+from mi_explorer.studies.report.palette import lambda_colour
 from mi_explorer.studies.report.published import dynamics
-from mi_explorer.studies.report.sample_traces import chosen, from_frames
-from mi_explorer.studies.report.table import of_study
+from mi_explorer.studies.report.results import efficiency_rows, paper_table
+from mi_explorer.studies.report.sample_traces import choose_traces, traces_of_frames
 from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store.store import Store
@@ -82,7 +83,7 @@ def names(store):
 
 def test_a_report_of_each_kind_runs_nothing_and_asks_nothing(store):
     for name in names(store):
-        page = render(store, name)
+        page = html_report(store, name)
         parts = Parts(page)
         assert not {
             "script",
@@ -116,16 +117,15 @@ def test_a_report_of_each_kind_runs_nothing_and_asks_nothing(store):
 
 def test_the_figures_and_tables_hold_the_studys_numbers(store):
     name = next(n for n in names(store) if n.startswith("sweep"))
-    parts, report = Parts(render(store, name)), of_study(store, name)
+    parts, summary = Parts(html_report(store, name)), summarise(store, name)
     assert parts.tags.count("svg") == 2
     rows = [[cell.strip() for cell in row] for row in parts.rows if len(row) > 3]
-    for expected in report.table():
+    for expected in paper_table(summary):
         mine = [row for row in rows if row[0] == expected[""]]
         assert list(expected.values()) in mine, (list(expected.values()), mine)
     for lam, mean in dynamics("Qwen3-4B-2507", "AIME25")[["lambda", "mean_at_k"]].itertuples(index=False):
         assert any(row[:3] == ["Qwen3-4B-2507", "MI", f"{lam:g}"] and f"{mean:g}" in row for row in rows)
     assert "not measured here" in parts.text and "arXiv 2510.10977" in parts.text
-    summary = summarise(store, name)
     assert summary.sentence in parts.text and next(iter(summary.stages.values()))["message"] in parts.text
     values = {row[0]: row[1].strip() for row in parts.rows if len(row) == 2}
     assert values["questions"] == "8" and values["samples per question"] == "3" and "cap 400" in values["decoding"]
@@ -135,13 +135,13 @@ def test_the_figures_and_tables_hold_the_studys_numbers(store):
 def test_traces_are_chosen_by_rule(store):
     name = next(n for n in names(store) if n.startswith("sweep"))
     summary = summarise(store, name)
-    found = chosen(store, summary.info, summary)
+    found = choose_traces(store, summary.info, summary)
     centre = next(iter(summary.stages.values()))["lambda50"]
     nearest = min((0, 0.25, 0.5, 0.75, 1), key=lambda x: abs(x - centre)) if centre is not None else 0.5
-    assert [t.name for t in found.shown] == [f"linear, λ {x:g}" for x in sorted({0, nearest, 1})]
+    assert [t.name for t in found.traces] == [f"linear, λ {x:g}" for x in sorted({0, nearest, 1})]
     assert found.question == ITEMS[0].prompt and found.gold == "4" and "rule" in found.how
-    page = render(store, name)
-    assert all(t.answer[:20] and f"{t.tokens:,} tokens" in page for t in found.shown)
+    page = html_report(store, name)
+    assert all(t.answer[:20] and f"{t.tokens:,} tokens" in page for t in found.traces)
 
 
 def test_pinned_traces_take_their_place_and_are_checked(store):
@@ -158,12 +158,12 @@ def test_pinned_traces_take_their_place_and_are_checked(store):
         {"lam": "x", "answer": "no"},
         {"lam": 1, "thought": 7, "answer": None, "verdict": {"a": 1}, "tokens": "many", "think": float("nan")},
     ]
-    traces = from_frames(frames, f"Why? {EVIL}", "7", Decoding())
-    assert [(t.name, t.answer, t.tokens, t.think_tokens) for t in traces.shown] == [
+    traces = traces_of_frames(frames, f"Why? {EVIL}", "7", Decoding())
+    assert [(t.name, t.answer, t.tokens, t.think_tokens) for t in traces.traces] == [
         ("λ 0.3", "seven", 12, 5),
         ("λ 1", "", 0, 0),
     ]
-    parts = Parts(render(store, names(store)[0], traces=traces))
+    parts = Parts(html_report(store, names(store)[0], traces=traces))
     assert "Pinned in Explore" in parts.text and "seven" in parts.text and "script" not in parts.tags
 
 
@@ -176,23 +176,23 @@ def test_gated_questions_never_stand_in_a_report(tmp_path):
             store, Plan("gpqa", grid(Recipe(), [0, 1], Decoding(cap=50)), 2, 1), items, lambda pair: bench, name="g"
         ).run()
     )
-    page = render(store, "g")
+    page = html_report(store, "g")
     assert "secret" not in page and "may not be republished" in page
 
 
 def test_an_empty_study_and_an_unknown_one_are_told(store, tmp_path):
     with pytest.raises(UserError, match="no study|Unknown|nothing"):
-        render(store, "nowhere")
+        html_report(store, "nowhere")
     empty = Store(tmp_path / "e.db")
     cells = grid(Recipe(), [0, 1], Decoding())
     empty.put_study("e", Plan("sums", cells, 1, 1), [], [], "live")
     with pytest.raises(UserError, match="no samples yet"):
-        render(empty, "e")
+        html_report(empty, "e")
 
 
 def test_bars_are_as_long_as_the_numbers(store):
-    summary, report = summarise(store, "modules"), of_study(store, "modules")
-    root = ElementTree.fromstring(svg_cells.bars(summary, report))
+    summary = summarise(store, "modules")
+    root = ElementTree.fromstring(svg_cells.bars_svg(summary))
     fills = {
         colour: [float(r.get("width")) for r in root.iter(f"{SVG}rect") if r.get("fill") == colour]
         for _, _, _, colour in svg_cells.MEASURES
@@ -208,15 +208,18 @@ def test_bars_are_as_long_as_the_numbers(store):
 
 def test_the_pareto_chart_rings_the_front(store):
     name = next(n for n in names(store) if n.startswith("sweep"))
-    report = of_study(store, name)
-    root = ElementTree.fromstring(svg_cells.pareto(summarise(store, name), report))
+    summary = summarise(store, name)
+    root = ElementTree.fromstring(svg_cells.pareto_svg(summary))
     rings = [c for c in root.iter(f"{SVG}circle") if c.get("r") == "7"]
-    assert len(rings) == sum(row["pareto"] for row in report.efficiency()) and len(list(root.iter(f"{SVG}circle"))) == 5
-    cells = summarise(store, name).cells
+    assert (
+        len(rings) == sum(row["pareto"] for row in efficiency_rows(summary))
+        and len(list(root.iter(f"{SVG}circle"))) == 5
+    )
+    cells = summary.cells
     across = [float(c.get("cx")) for c in root.iter(f"{SVG}circle")]
     order = sorted(range(5), key=lambda i: cells[i]["tokens"])
     assert sorted(range(5), key=lambda i: across[i]) == order
-    assert svg_cells.colour(0) == "#0072b2" and svg_cells.colour(1) == "#d55e00"
+    assert lambda_colour(0) == "#0072b2" and lambda_colour(1) == "#d55e00"
 
 
 def test_the_command_writes_one_whole_file_or_none(tmp_path, capsys, monkeypatch, store):

@@ -1,20 +1,21 @@
-"""Reports: the paper's own tables, tidy frames, JSON, and claims that hold, fail and stay open where the samples say so."""
-
-import json
+"""Results: the paper's own tables, the table renderer, and claims that hold, fail and stay open where the samples say so."""
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.studies.plan import Cell
-from mi_explorer.studies.report.claims import Claim, sentence
+from mi_explorer.studies.plan import Cell, Plan
 from mi_explorer.studies.report.published import TABLES, dynamics, published, source
-from mi_explorer.studies.report.table import Report, markdown_table, of_study, samples_frame, text_table
+from mi_explorer.studies.report.results import cell_name, efficiency_rows, paper_table, parts_table
+from mi_explorer.studies.report.table import Table
+from mi_explorer.studies.stats.claims import Claim, claims_sentence
+from mi_explorer.studies.stats.summary import summary_of
+from mi_explorer.studies.store.store import CellRow, StudyInfo
 
 
-def made(kind, plan, questions=80, samples=4):
-    """A report on cells given as (Cell, accuracy, tokens, think ratio)."""
+def made(kind, plan, questions=80, samples=4, all_cells=()):
+    """A summary of cells given as (Cell, accuracy, tokens, think ratio)."""
     rng, rows = np.random.default_rng(2), []
     for i, (_, accuracy, tokens, thinks) in enumerate(plan):
         for q in range(questions):
@@ -25,7 +26,9 @@ def made(kind, plan, questions=80, samples=4):
                 )
                 rows.append({"cell": f"k{i}", "item": f"q{q}", "number": k, "verdict": verdict, "answer": str(rng.integers(0, 9)),
                              "tokens": tokens_here, "think_closed": bool(rng.random() < thinks)})  # fmt: skip
-    return Report.of(kind, [p[0] for p in plan], [f"k{i}" for i in range(len(plan))], rows), rows
+    cells = tuple(all_cells or (p[0] for p in plan))
+    info = StudyInfo(1, "s", Plan("sums", cells, questions, samples, kind), "live", "", 0.0, 0.0, len(rows))
+    return summary_of(info, [CellRow(f"k{i}", cell, "f", "bfloat16") for i, cell in enumerate(cells)], rows), rows
 
 
 LAMS = [i / 10 for i in range(11)]
@@ -45,7 +48,7 @@ def sweep():
 
 
 def test_the_table_is_the_paper_s(sweep):
-    table = sweep.table()
+    table = paper_table(sweep)
     assert list(table[0]) == ["", "Mean@4", "Pass@4", "Vote@4", "Tokens", "Think %", "Truncated %", "n"]
     assert [row[""] for row in table] == [f"λ {lam:g}" for lam in LAMS]
     assert table[0]["n"] == "80 × 4"
@@ -54,12 +57,10 @@ def test_the_table_is_the_paper_s(sweep):
         table[3]["Mean@4"] == f"{100 * row['mean']:.1f} [{100 * row['mean_ci'][0]:.1f}, {100 * row['mean_ci'][1]:.1f}]"
     )
     assert table[0]["Think %"] == "0.0 [0.0, 4.5]"
-    assert sweep.text().count("\n") >= 16 and "Thought appears at λ 0.4" in sweep.text()
 
 
 def test_json_of_a_sweep(sweep):
     data = sweep.json()
-    assert json.loads(json.dumps(data)) == data
     wanted = {
         "lambda",
         "mean",
@@ -112,7 +113,7 @@ def test_layers_like_table_3():
     thirds = [(layers(x), 0.6, 60, r) for x, r in (("0-1", 0), ("2-3", 0.1), ("4-5", 0.3), ("0-3", 0.05), ("2-5", 1))]
     report, _ = made("layers", ends + thirds)
     assert [c.holds for c in report.claims] == [True, True, True]
-    assert [row[""] for row in report.table()][2:] == [
+    assert [row[""] for row in paper_table(report)][2:] == [
         f"λ 0.8, layers {x}" for x in ("0-1", "2-3", "4-5", "0-3", "2-5")
     ]
     other, _ = made(
@@ -131,7 +132,7 @@ def test_modules_like_figure_5():
         [(Cell(Recipe(lam=1)), 0.9, 200, 1), (without("attention"), 0.8, 120, 0.99), (without("mlp"), 0.5, 100, 0.01)],
     )
     assert [c.holds for c in report.claims] == [True, True]
-    table = report.table()
+    table = paper_table(report)
     assert [row["Length % of Thinking"][:2] for row in table] == ["10", "60", "50"] or table[0][
         "Length % of Thinking"
     ] == "100.0"
@@ -146,10 +147,7 @@ def test_decoding_like_figure_4():
     assert report.claims[0].holds is not False  # four equal settings: 9.1 points apart, 8.8 in 95 % of draws
     equal, _ = made("decoding", [(cells[0], 1, 50, 0), (cells[1], 1, 50, 0)])
     assert equal.claims[0].holds is True
-    grid = report.decoding_grid()
-    assert grid.index.tolist() == [0.95, 0.8] and grid.columns.tolist() == [0.6, 0.7]
-    assert grid.loc[0.95, 0.6] == pytest.approx(100 * report.measures.values("mean")[0])
-    assert report.table()[1][""] == "T 0.6, top-p 0.8"
+    assert paper_table(report)[1][""] == "T 0.6, top-p 0.8"
     hot, _ = made("decoding", [(cells[0], 0.9, 50, 0), (cells[1], 0.3, 50, 0)])
     assert hot.claims[0].holds is False
 
@@ -159,7 +157,7 @@ def test_methods_and_backbones():
     plan = [(Cell(Recipe(lam=0.8)), 0.9, 100, 1), (arithmetic, 0.5, 100, 0), (ties, 0.98, 60, 0.5)]
     report, _ = made("methods", plan)
     assert [c.holds for c in report.claims] == [True, False]
-    assert [row[""] for row in report.table()] == ["linear, λ 0.8", "task_arithmetic, λ 0.5", "ties, λ 0.5"]
+    assert [row[""] for row in paper_table(report)] == ["linear, λ 0.8", "task_arithmetic, λ 0.5", "ties, λ 0.5"]
     backbones = [
         (Cell(Recipe(lam=0.8), label="instruct backbone"), 0.9, 100, 1),
         (Cell(Recipe(lam=0.8), label="base backbone"), 0.6, 100, 1),
@@ -169,42 +167,33 @@ def test_methods_and_backbones():
 
 
 def test_cells_without_samples_are_left_out():
-    report, rows = made("sweep", PAPER_LIKE[:4])
-    part = Report.of("sweep", [p[0] for p in PAPER_LIKE], [f"k{i}" for i in range(11)], rows)
-    assert len(part.cells) == 4 and part.json() == report.json()
-    assert part.transition.kind in ("none", "partial")
+    report, _ = made("sweep", PAPER_LIKE[:4])
+    part, _ = made("sweep", PAPER_LIKE[:4], all_cells=[p[0] for p in PAPER_LIKE])
+    assert len(part.cells) == 4 and part.cells == report.cells and part.stages == report.stages
+    assert next(iter(part.stages.values()))["kind"] in ("none", "partial")
 
 
-def test_a_study_of_two_methods_has_the_curve_of_the_longer_one():
+def test_the_claims_of_a_study_of_two_methods_are_of_the_longer_curve():
+    one, _ = made("sweep", PAPER_LIKE)
     report, _ = made("sweep", [*PAPER_LIKE, (Cell(Recipe(method="slerp", lam=0.5)), 0.2, 900, 0.5)])
-    assert len(report.cells) == 12 and report.curve == tuple(range(11))
-    assert report.transition.lambda50 == pytest.approx(0.45, abs=0.02)
-
-
-def test_the_frame_is_tidy(sweep):
-    frame = sweep.frame
-    assert len(frame) == 11 * frame["metric"].nunique() and not frame.duplicated(["cell", "metric"]).any()
-    row = frame[(frame["metric"] == "tokens") & (frame["lambda"] == 1.0)].iloc[0]
-    assert row["value"] == pytest.approx(200, abs=0.5) and row["low"] < row["value"] < row["high"]
-    assert (row["questions"], row["samples"], row["stage"], row["method"]) == (80, 4, 3, "linear")
-
-
-def test_samples_as_a_frame():
-    report, rows = made("layers", [(layers("0-1"), 1, 60, 0)], questions=2)
-    frame = samples_frame(rows, report.cells, ["k0"])
-    assert len(frame) == 8 and set(frame["layers"]) == {"0-1"} and set(frame["lambda"]) == {0.8}
+    assert len(report.cells) == 12 and len(report.stages) == 1
+    assert [c.holds for c in report.claims] == [c.holds for c in one.claims]
 
 
 def test_tables_as_text():
-    rows = [{"": "λ 0", "n": 1}, {"": "λ 0.25", "n": 10, "more": "x|y"}]
-    assert text_table(rows) == "        n   more\n------  --  ----\nλ 0     1\nλ 0.25  10  x|y"
-    assert markdown_table(rows) == "|  | n | more |\n| --- | --- | --- |\n| λ 0 | 1 |  |\n| λ 0.25 | 10 | x\\|y |"
+    table = Table.of_records([{"": "λ 0", "n": 1}, {"": "λ 0.25", "n": 10, "more": "x|y"}])
+    assert table.text() == "         n  more\n──────  ──  ────\nλ 0      1\nλ 0.25  10  x|y"
+    assert table.markdown() == "|  | n | more |\n| --- | --- | --- |\n| λ 0 | 1 |  |\n| λ 0.25 | 10 | x\\|y |"
+    assert '<td class="num">10</td><td class="text">x|y</td>' in table.html()
+    assert "<b>" not in Table.of(["<b>"], [["<b>\x00\ud800"]]).html("<b>") and not Table.of(["a"], []).text()[3:]
 
 
 def test_the_sentence():
     claims = [Claim("a", True, "1"), Claim("b", True, "2"), Claim("c", False, "3"), Claim("d", None, "4")]
-    assert sentence(claims) == "Agrees with the paper: a (1), and b (2); does not agree: c (3); undecided: d (4)."
-    assert "no cells" in sentence([])
+    assert (
+        claims_sentence(claims) == "Agrees with the paper: a (1), and b (2); does not agree: c (3); undecided: d (4)."
+    )
+    assert "no cells" in claims_sentence([])
 
 
 def test_published_tables():
@@ -223,32 +212,28 @@ def test_published_tables():
 
 def test_by_family():
     report, rows = made("sweep", PAPER_LIKE[:2], questions=10)
-    frame = report.by({f"q{i}": "even" if i % 2 == 0 else "odd" for i in range(10)})
-    one = frame[(frame["part"] == "odd") & (frame["metric"] == "mean") & (frame["cell"] == "k1")].iloc[0]
+    table = parts_table(report, {f"q{i}": "even" if i % 2 == 0 else "odd" for i in range(10)}, [0.1])
     odd = [r["verdict"] == "correct" for r in rows if r["cell"] == "k1" and int(r["item"][1:]) % 2]
-    assert one["value"] == pytest.approx(sum(odd) / len(odd)) and one["questions"] == 5
-    assert len(frame) == 2 * 2 * 4
+    assert [(row[""], row["questions"]) for row in table] == [("even", 5), ("odd", 5)]
+    assert table[1]["λ 0.1"].split()[0] == f"{100 * sum(odd) / len(odd):.1f}"
+    with pytest.raises(ValueError, match="not measured"):
+        parts_table(report, {"q0": "even"}, [0.5])
 
 
 def test_efficiency_beside_the_measures(sweep):
-    cells = sweep.json()["cells"]
-    assert cells[0]["improves_instruct"] is None and cells[10]["improves_thinking"] is None and cells[10]["aes"] == 0
-    assert cells[0]["pareto"] and not any(c["improves_instruct"] for c in cells[1:])  # none is shorter than Instruct
-    best = max(cells[:10], key=lambda c: c["improves_thinking"])
-    assert best["improves_either"] == best["improves_thinking"] and 0.5 <= best["lambda"] <= 0.9
+    rows, cells = efficiency_rows(sweep), sweep.cells
+    assert rows[0]["improves_instruct"] is None and rows[10]["improves_thinking"] is None and rows[10]["aes"] == 0
+    assert rows[0]["pareto"] and not any(row["improves_instruct"] for row in rows[1:])  # none is shorter than Instruct
+    best = max(range(10), key=lambda i: rows[i]["improves_thinking"])
+    assert rows[best]["improves_either"] == rows[best]["improves_thinking"] and 0.5 <= cells[best]["lambda"] <= 0.9
     by_hand = 100 * cells[5]["mean"] - 10 * np.log(cells[5]["tokens"] / 1e4 + 1)
-    assert cells[5]["ock_score"] == pytest.approx(by_hand)
-    assert 0 < sweep.hypervolume() < 1
+    assert rows[5]["ock_score"] == pytest.approx(by_hand)
 
 
-def test_of_a_stored_study(sweep):
-    from types import SimpleNamespace
-
-    _, rows = made("sweep", PAPER_LIKE)
-    store = SimpleNamespace(
-        study=lambda name: SimpleNamespace(id=1, plan=SimpleNamespace(kind="sweep")),
-        cells=lambda id: [SimpleNamespace(key=f"k{i}", cell=cell) for i, (cell, *_) in enumerate(PAPER_LIKE)],
-        items=lambda id: [SimpleNamespace(key=f"q{i}", kind="auto") for i in range(80)],
-        samples=lambda id: rows,
-    )
-    assert of_study(store, "any").json() == sweep.json()
+def test_names_and_scores_follow_the_cells_of_a_refined_sweep():
+    """The λs of a refinement stand last in the plan and between the others in tables and figures."""
+    refined = [*PAPER_LIKE, (Cell(Recipe(lam=0.45)), 0.8, 75, 0.5)]
+    report, _ = made("sweep", refined)
+    lams = [cell["lambda"] for cell in report.cells]
+    assert lams == sorted(lams) and [cell_name(report, i) for i in range(12)] == [f"λ {lam:g}" for lam in lams]
+    assert [row["n"] for row in paper_table(report)] == ["80 × 4"] * 12

@@ -15,7 +15,8 @@ from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.plan import Item, Plan, grid
 from mi_explorer.studies.progress import Meter, Progress
-from mi_explorer.studies.runner import CellDone, Refined, Runner, SampleDone
+from mi_explorer.studies.refine import Refined
+from mi_explorer.studies.runner import CellDone, Runner, SampleDone
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ScriptedEngine, blend_script, scripted_bench
 

@@ -7,9 +7,10 @@ import pytest
 from mi_explorer.cli.terminal import study_table
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Item, Plan, grid
+from mi_explorer.studies.refine import next_cells, worth_measuring
 from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.stats.stages import Transition
-from mi_explorer.studies.stats.summary import next_cells, summarise, worth_measuring
+from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ScriptedEngine, scripted_bench
 

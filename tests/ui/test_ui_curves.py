@@ -50,7 +50,7 @@ def measured(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def a(measured) -> curve.Curve:
-    return curve.of_summary(summarise(measured, "a"))[0]
+    return curve.curves_of_summary(summarise(measured, "a"))[0]
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +191,7 @@ def test_the_best_lambda_for_a_budget(a, rows_of_a):
 
 
 def test_curves_are_subtracted_question_by_question(measured, a):
-    (b,) = curve.of_summary(summarise(measured, "b"))
+    (b,) = curve.curves_of_summary(summarise(measured, "b"))
     samples = {name: measured.samples(measured.study(name).id) for name in "ab"}
     (found,) = compare.differences([a, b], samples, {})
     assert [p["lambda"] for p in found.points] == list(LAMS[::2])

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mi_explorer.recipe import Decoding
-from mi_explorer.studies.plan import Item
-from mi_explorer.studies.stats.summary import Summary, describe
+from mi_explorer.studies.plan import Item, describe
+from mi_explorer.studies.stats.curve import curves
+from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.studies.store.sample import trace_from
 from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 
@@ -14,7 +15,7 @@ MOST_TEXT = 200_000  # characters of one trace's thought or answer
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReportTrace:
     """One trace of a report. `verdict` is "correct", "wrong", another word of the judge, or None without a known answer."""
 
     name: str
@@ -25,18 +26,27 @@ class Shown:
     think_tokens: int
     truncated: bool = False
 
+    @property
+    def facts(self) -> list[str]:
+        """Length, verdict and whether it was cut off, in words."""
+        return [
+            f"{self.tokens:,} tokens, {self.think_tokens:,} of them thought",
+            *([self.verdict] if self.verdict else []),
+            *(["cut at the limit"] if self.truncated else []),
+        ]
+
 
 @dataclass(frozen=True)
-class Traces:
+class ReportTraces:
     """The traces of a report: the question, its known answer, how they were chosen and drawn."""
 
     question: str
     gold: str
     how: str
-    shown: tuple[Shown, ...]
+    traces: tuple[ReportTrace, ...]
 
 
-def chosen(store: Store, info: StudyInfo, summary: Summary) -> Traces:
+def choose_traces(store: Store, info: StudyInfo, summary: Summary) -> ReportTraces:
     """A few traces by rule, not by taste: the first question with stored texts, its first sample, at the ends and the transition."""
     rows = _few(summary)
     items: dict[str, Item] = {item.key: item for item in store.items(info.id) if not item.private}
@@ -51,10 +61,10 @@ def chosen(store: Store, info: StudyInfo, summary: Summary) -> Traces:
             for row, sample, body in found:
                 trace = trace_from(sample, body or {}, item.answer)
                 shown.append(
-                    Shown(
+                    ReportTrace(
                         _name(row),
-                        trace.thought.strip(),
-                        trace.answer_text.strip(),
+                        trace.thought.strip()[:MOST_TEXT],
+                        trace.answer_text.strip()[:MOST_TEXT],
                         sample.verdict,
                         trace.tokens,
                         trace.think_tokens,
@@ -66,22 +76,22 @@ def chosen(store: Store, info: StudyInfo, summary: Summary) -> Traces:
                 if info.plan.kind == "sweep"
                 else "in the first and last cells."
             )
-            return Traces(item.prompt, item.answer or "", how, tuple(shown))
+            return ReportTraces(item.prompt, item.answer or "", how, tuple(shown))
     why = (
         "The questions of this task may not be republished, so no trace is shown."
         if not items
         else "The study keeps no texts, so no trace is shown."
     )
-    return Traces("", "", why, ())
+    return ReportTraces("", "", why, ())
 
 
 def _few(summary: Summary) -> list[CellRow]:
     """At most four cells: the ends of the first curve and its transition; of other studies the first two and the last two."""
     rows = [row for row in summary.rows if row.cell.group != "ends"] or list(summary.rows)
-    if summary.info.plan.kind != "sweep":
-        picked = rows[:2] + rows[-2:]
-        return list(dict.fromkeys(picked))
-    curve = sorted((row for row in rows if row.cell.group == rows[0].cell.group), key=lambda row: row.cell.recipe.lam)
+    found = curves([row.cell for row in rows], least=1)
+    if summary.info.plan.kind != "sweep" or not found:
+        return list(dict.fromkeys(rows[:2] + rows[-2:]))
+    curve = [rows[i] for i in next(iter(found.values()))]
     centre = next((found["lambda50"] for found in summary.stages.values() if found["lambda50"] is not None), None)
     middle = curve[len(curve) // 2] if centre is None else min(curve, key=lambda row: abs(row.cell.recipe.lam - centre))
     return list(dict.fromkeys([curve[0], middle, curve[-1]]))
@@ -91,7 +101,7 @@ def _name(row: CellRow) -> str:
     return row.cell.label or f"{row.cell.recipe.method}, λ {row.cell.recipe.lam:g}"
 
 
-def from_frames(frames: Iterable[Mapping[str, Any]], question: str, gold: str, decoding: Decoding) -> Traces:
+def traces_of_frames(frames: Iterable[Mapping[str, Any]], question: str, gold: str, decoding: Decoding) -> ReportTraces:
     """The traces that a visitor looks at in Explore: `{"lam", "thought", "answer", "verdict", "tokens", "think", "truncated"}` each."""
 
     def number(value: Any) -> int:
@@ -101,7 +111,7 @@ def from_frames(frames: Iterable[Mapping[str, Any]], question: str, gold: str, d
         return value[:MOST_TEXT] if isinstance(value, str) else ""
 
     shown = [
-        Shown(f"λ {f['lam']:g}", text(f.get("thought")), text(f.get("answer")), text(f.get("verdict"))[:20] or None,
+        ReportTrace(f"λ {f['lam']:g}", text(f.get("thought")), text(f.get("answer")), text(f.get("verdict"))[:20] or None,
               number(f.get("tokens")), number(f.get("think")),
               f.get("truncated") is True)
         for f in frames if isinstance(f.get("lam"), (int, float))
@@ -110,4 +120,4 @@ def from_frames(frames: Iterable[Mapping[str, Any]], question: str, gold: str, d
         f"Pinned in Explore by whoever made this report: one question, one sample per λ, {describe(decoding)}. "
         "They are no part of the study's figures."
     )
-    return Traces(question, gold, how, tuple(shown))
+    return ReportTraces(question, gold, how, tuple(shown))

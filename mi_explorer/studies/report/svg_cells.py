@@ -1,12 +1,14 @@
 """A study's cells as still pictures (SVG): bars with intervals for an ablation, and tokens against accuracy for any study.
 
-Beside `draw.curves`, in the same look. Text goes in escaped, equal studies give equal pictures.
+Beside `svg_curves.curves_svg`, in the same look. Text goes in escaped, equal studies give equal pictures.
 """
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from mi_explorer.studies.report.palette import lambda_colour
+from mi_explorer.studies.report.results import cell_name, efficiency_rows
 from mi_explorer.studies.report.svg_curves import (
     BAND,
     FONT,
@@ -23,36 +25,17 @@ from mi_explorer.studies.report.svg_curves import (
     scale_of,
     ticks_of,
 )
-from mi_explorer.studies.report.table import Report
 from mi_explorer.studies.stats.summary import Summary
 
 LEFT, RIGHT, TOP, SIDE = 64, 24, 64, 210
 BAR, STEP = 12, 22
-SURE = 0.95
-LAMBDAS = (
-    (0, 114, 178),
-    (67, 103, 184),
-    (106, 90, 180),
-    (140, 78, 160),
-    (170, 73, 125),
-    (194, 77, 78),
-    (213, 94, 0),
-)  # as on the page
+SURE = 0.95  # the probability from which on an improvement has a star
 
 
-def colour(lam: float) -> str:
-    """The colour of a λ, as on the page."""
-    at = min(max(lam, 0.0), 1.0) * (len(LAMBDAS) - 1)
-    i = min(int(at), len(LAMBDAS) - 2)
-    return "#" + "".join(
-        f"{round(a + (b - a) * (at - i)):02x}" for a, b in zip(LAMBDAS[i], LAMBDAS[i + 1], strict=True)
-    )
-
-
-def bars(summary: Summary, report: Report) -> str:
+def bars_svg(summary: Summary) -> str:
     """Every cell as a row with a bar for each measure: accuracy, tokens, think ratio, in the order of the study."""
     measures = [m for m in MEASURES if any(cell[m[0]] is not None for cell in summary.cells)]
-    names = [report.name(i) for i in range(len(report.cells))]
+    names = [cell_name(summary, i) for i in range(len(summary.cells))]
     width = (WIDTH - SIDE - RIGHT) / max(len(measures), 1)
     height = TOP + STEP * len(names) + 44
     out = _begin(summary, height)
@@ -87,10 +70,10 @@ def bars(summary: Summary, report: Report) -> str:
     return _end(out, summary, height)
 
 
-def pareto(summary: Summary, report: Report) -> str:
+def pareto_svg(summary: Summary) -> str:
     """Tokens (x) against accuracy (y) of every cell with intervals, named; front and sure improvements over either parent marked."""
-    every = zip(summary.cells, map(report.name, range(len(report.cells))), report.efficiency(), strict=True)
-    cells = [(cell, name, row) for cell, name, row in every if cell["mean"] is not None]
+    scores = enumerate(zip(summary.cells, efficiency_rows(summary), strict=True))
+    cells = [(cell, cell_name(summary, i), row) for i, (cell, row) in scores if cell["mean"] is not None]
     height = 400
     top, bottom = TOP, height - 62
     xs = ticks_of(0.0, max(_most(cell, "tokens", 1) for cell, *_ in cells), 6)
@@ -109,7 +92,7 @@ def pareto(summary: Summary, report: Report) -> str:
         )
     taken: list[tuple[float, float]] = []
     for cell, name, row in cells:
-        a, b, fill = x(cell["tokens"]), y(100 * cell["mean"]), colour(cell["lambda"])
+        a, b, fill = x(cell["tokens"]), y(100 * cell["mean"]), lambda_colour(cell["lambda"])
         low, high = cell["tokens_ci"] or (None, None)
         if low is not None and high is not None:
             out.append(f'<path d="M{x(low):.1f} {b:.1f}H{x(high):.1f}" stroke="{fill}" opacity=".45"/>')

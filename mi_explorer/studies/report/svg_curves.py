@@ -9,24 +9,27 @@ from html import escape
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.studies.stats.summary import Summary, describe
+from mi_explorer.studies.plan import describe
+from mi_explorer.studies.report.palette import ACCURACY, CURVES, SLATE, THINK_RATIO, TOKENS
+from mi_explorer.studies.report.table import UNPRINTABLE
+from mi_explorer.studies.stats.curve import curve_names
+from mi_explorer.studies.stats.curve import curves as curves_of
+from mi_explorer.studies.stats.summary import Summary
 
 WIDTH, PANEL, GAP, LEFT, RIGHT, TOP = 760, 150, 26, 64, 24, 64
-INK, SOFT, GRID, BAND, PAPER = "#16181d", "#565c69", "#e2e4ea", "#f1effb", "#ffffff"
-# Okabe–Ito, as on the page: one colour a measure where there is one curve, one a curve where there are several.
+INK, SOFT, GRID, BAND, PAPER = "#16181d", SLATE, "#e2e4ea", "#f1effb", "#ffffff"
 MEASURES = (
-    ("mean", "accuracy, %", 100, "#009e73"),
-    ("tokens", "tokens", 1, "#0072b2"),
-    ("think_ratio", "think ratio, %", 100, "#cc79a7"),
+    ("mean", "accuracy, %", 100, ACCURACY),
+    ("tokens", "tokens", 1, TOKENS),
+    ("think_ratio", "think ratio, %", 100, THINK_RATIO),
 )
-CURVES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8a5a00", "#565c69")
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4", "10 4", "4 2")
 FONT = "font-family=\"'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif\""
 
 
-def curves(summary: Summary) -> str:
+def curves_svg(summary: Summary) -> str:
     """The picture of every curve of a study: a sweep's one, a methods grid's one a method. `UserError` if there is none."""
-    groups = _groups(summary.cells)
+    groups = _groups(summary)
     if not groups:
         raise UserError(
             f"The study {summary.info.name!r} has no curve over λ to draw. 'study table' shows it as a table."
@@ -79,12 +82,11 @@ def curves(summary: Summary) -> str:
     return "\n".join([*out, "</svg>", ""])
 
 
-def _groups(cells: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The cells of each curve by λ: groups of two λs or more, each λ once."""
-    out: dict[str, list[Mapping[str, Any]]] = {}
-    for cell in sorted((c for c in cells if c["group"] != "ends"), key=lambda c: c["lambda"]):
-        out.setdefault(cell["group"], []).append(cell)
-    return {name: some for name, some in out.items() if len(some) > 1 and len({c["lambda"] for c in some}) == len(some)}
+def _groups(summary: Summary) -> dict[str, list[Mapping[str, Any]]]:
+    """The cells of each curve by λ, by the curve's name."""
+    cells = [row.cell for row in summary.rows]
+    names = curve_names(cells)
+    return {names[key]: [summary.cells[i] for i in indices] for key, indices in curves_of(cells).items()}
 
 
 def _ends(cell: Mapping[str, Any], measure: str) -> Sequence[float | None]:
@@ -187,10 +189,4 @@ def label(
 
 def escaped(text: str) -> str:
     """Text that XML can hold."""
-    return escape(
-        "".join(
-            c
-            for c in text
-            if c in "\n\t" or ord(c) >= 32 and not 0xD800 <= ord(c) < 0xE000 and ord(c) not in (0xFFFE, 0xFFFF)
-        )
-    )
+    return escape(UNPRINTABLE.sub("", text))

@@ -50,6 +50,12 @@ class Measures:
         self._sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._draws: dict[str, np.ndarray] = {}
 
+    def of_cells(self, cells: Sequence[int]) -> "Measures":
+        """The measures of some cells alone, by index; draws use the same questions as before."""
+        if list(cells) == list(range(len(self.grid.cells))):
+            return self
+        return Measures(self.grid.pick(cells=cells), self.k)
+
     def sums(self, metric: str) -> tuple[np.ndarray, np.ndarray]:
         """Numerator and denominator of a metric per cell and question, [cells, questions] each."""
         if metric not in self._sums:

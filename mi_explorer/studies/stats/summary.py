@@ -1,16 +1,17 @@
 """A study in figures: every cell's measures with intervals, the stages of each curve. What tables, JSON and charts show.
 
-The unit is the share (0 to 1) and the token; printing turns shares into per cent.
+In: a store and a study's name. Out: a `Summary`. The unit is the share (0 to 1) and the token; printing turns shares into
+per cent.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from mi_explorer.recipe import Decoding
 from mi_explorer.studies.plan import Cell, Item
-from mi_explorer.studies.report.claims import Claim, sentence
 from mi_explorer.studies.stats import stages
+from mi_explorer.studies.stats.claims import Claim, claims_sentence, tested_claims
+from mi_explorer.studies.stats.curve import curve_names, curves
 from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.metrics import Measures
 from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
@@ -45,7 +46,10 @@ KEYS = (
 
 @dataclass(frozen=True)
 class Summary:
-    """Measures of the cells that have samples, in the plan's order (a sweep's by λ), and one transition per curve (`group`)."""
+    """Measures of the cells that have samples, in the plan's order (a sweep's by λ), and the transition of each curve by name.
+
+    `rows[i]`, `cells[i]` and cell i of `measures` are one cell: as stored, as JSON values, as samples.
+    """
 
     info: StudyInfo
     rows: tuple[CellRow, ...]
@@ -58,7 +62,7 @@ class Summary:
     @property
     def sentence(self) -> str:
         """What agrees with the paper, what does not and what is undecided; "" where nothing can be compared."""
-        return sentence(self.claims) if self.claims else ""
+        return claims_sentence(self.claims) if self.claims else ""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -121,86 +125,44 @@ def summarise(
         and (asked is None or s.item in asked)
         and (samples is None or s.number < samples)
     ]
-    filled = {s.cell for s in have}
-    rows = [row for row in store.cells(info.id) if row.key in filled]
-    if info.plan.kind == "sweep":
-        rows.sort(key=lambda row: (row.cell.group, row.cell.recipe.lam))
-    if not rows:
-        return Summary(info, (), None, (), {})
     kinds = {item.key: item.kind for item in store.items(info.id)}
-    from mi_explorer.studies.report.table import Report
-
-    order = [row.key for row in rows]
-    measures = Measures(Grid.of(have, order, kinds))
-    claims = Report(info.plan.kind, tuple(row.cell for row in rows), measures).claims
-    cells = tuple(_cell(row, measures) for row in rows)
-    return Summary(info, tuple(rows), measures, cells, _stages(rows, have, kinds), claims, tuple(store.runs(info.id)))
+    return summary_of(info, store.cells(info.id), have, kinds, store.runs(info.id))
 
 
-def describe(decoding: Decoding) -> str:
-    """A decoding in words."""
-    if decoding.temperature == 0:
-        return f"greedy, cap {decoding.cap}, seed {decoding.seed}"
-    off = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
-    words = [
-        f"{name.replace('_', '-')} {getattr(decoding, name):g}"
-        for name, value in off.items()
-        if getattr(decoding, name) != value
-    ]
-    return ", ".join([f"T {decoding.temperature:g}", *words, f"cap {decoding.cap}", f"seed {decoding.seed}"])
+def summary_of(
+    info: StudyInfo,
+    rows: Sequence[CellRow],
+    samples: Sequence[Any],
+    kinds: Mapping[str, str] | None = None,
+    runs: Sequence[dict[str, Any]] = (),
+) -> Summary:
+    """The summary of samples (see `Grid.of`) of these cells; `kinds` gives the kind of answer by question key.
 
-
-def next_cells(store: Store, study: int, rows: Sequence[CellRow]) -> tuple[tuple[Cell, ...], str]:
-    """Cells worth measuring next: each curve's own, at the λs where its transition is; and why."""
-    new: list[Cell] = []
-    why = []
-    for curve in _curves(rows):
-        keys = {row.key for row in curve}
-        have = [s for s in store.samples(study) if s.cell in keys]
-        found = stages.of_measures(
-            Measures(Grid.of(have, [row.key for row in curve])), [row.cell.recipe.lam for row in curve]
-        )
-        wanted = worth_measuring(found, [row.cell.recipe.lam for row in curve])
-        new += [replace(curve[0].cell, recipe=curve[0].cell.recipe.at(lam)) for lam in wanted]
-        why.append(found.message)
-    return tuple(new), " ".join(why)
-
-
-def worth_measuring(found: stages.Transition, known: Sequence[float]) -> tuple[float, ...]:
-    """The λs that a refinement adds: D-optimal ones (λ50 ± 1.54 s), or what an isotonic curve asks for, between measured ones.
-
-    Where a neighbour is measured already, the middle of the gap on the transition's side tells more than a twin of it.
+    Cells without samples are left out.
     """
-    centre, s = found.lambda50, found.s
-    if centre is None:
-        return ()
-    out: list[float] = []
-    for lam in found.next if s is None else (centre - stages.OPTIMAL * s, centre + stages.OPTIMAL * s):
-        lams = sorted({*known, *out})
-        near = min(lams, key=lambda x: abs(x - lam))
-        towards = [x for x in lams if x != near and (x > near) == (centre > near)]
-        after = min(towards, key=lambda x: abs(x - near), default=near)
-        if abs(lam - near) < abs(after - near) / 4:
-            lam = (near + after) / 2
-        lam = round(lam, 3)
-        if lams[0] < lam < lams[-1] and all(abs(lam - x) >= stages.MIN_STEP for x in lams):
-            out.append(lam)
-    return tuple(out)
+    filled = {s["cell"] if isinstance(s, Mapping) else s.cell for s in samples}
+    kept = [row for row in rows if row.key in filled]
+    if not kept:
+        return Summary(info, (), None, (), {})
+    if info.plan.kind == "sweep":
+        kept.sort(key=lambda row: (row.cell.group, row.cell.recipe.lam))
+    measures = Measures(Grid.of(samples, [row.key for row in kept], kinds))
+    cells = [row.cell for row in kept]
+    return Summary(
+        info,
+        tuple(kept),
+        measures,
+        tuple(_cell(row, measures) for row in kept),
+        _stages(cells, measures),
+        tested_claims(info.plan.kind, cells, measures),
+        tuple(runs),
+    )
 
 
 def _one(values: Sequence[Any]) -> Any:
     """The value, if there is one only; else the different ones; None without any."""
     different = [value for i, value in enumerate(values) if value not in values[:i]]
     return different[0] if len(different) == 1 else different or None
-
-
-def _curves(rows: Sequence[CellRow]) -> Iterator[list[CellRow]]:
-    """The groups that are curves, by λ: two λs or more, each once (the parents alone are none)."""
-    for group in dict.fromkeys(row.cell.group for row in rows if row.cell.group != "ends"):
-        curve = sorted((row for row in rows if row.cell.group == group), key=lambda row: row.cell.recipe.lam)
-        lams = {row.cell.recipe.lam for row in curve}
-        if len(lams) > 1 and len(lams) == len(curve):
-            yield curve
 
 
 def _cell(row: CellRow, measures: Measures) -> dict[str, Any]:
@@ -219,14 +181,13 @@ def _cell(row: CellRow, measures: Measures) -> dict[str, Any]:
     }
 
 
-def _stages(rows: Sequence[CellRow], have: Sequence[Any], kinds: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """The transition of each curve."""
+def _stages(cells: Sequence[Cell], measures: Measures) -> dict[str, dict[str, Any]]:
+    """The transition of each curve by the curve's name."""
     out = {}
-    for curve in _curves(rows):
-        lams = [row.cell.recipe.lam for row in curve]
-        keys = {row.key for row in curve}
-        measures = Measures(Grid.of([s for s in have if s.cell in keys], [row.key for row in curve], kinds))
-        found = stages.of_measures(measures, lams)
-        useful = stages.end_of_useful_stage_3(measures, lams, found)
-        out[curve[0].cell.group] = {**found.json(), "useful_until": useful.lam, "useful": useful.message}
+    names = curve_names(cells)
+    for key, indices in curves(cells).items():
+        part, lams = measures.of_cells(indices), [cells[i].recipe.lam for i in indices]
+        found = stages.of_measures(part, lams)
+        useful = stages.end_of_useful_stage_3(part, lams, found)
+        out[names[key]] = {**found.json(), "useful_until": useful.lam, "useful": useful.message}
     return out

@@ -11,8 +11,9 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from mi_explorer.studies.report.palette import lambda_colour
 from mi_explorer.ui.ablations.ablation_rows import AblationRow
-from mi_explorer.ui.plotly_component import label_text, lambda_colour
+from mi_explorer.ui.plotly_component import label_text
 
 PANELS = (("mean", "Accuracy, %"), ("think", "Think ratio, %"), ("length", "Tokens, % of {}"))
 GREY = "#767c89"

@@ -16,9 +16,9 @@ from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies import ablations
 from mi_explorer.studies.cost import roughly
 from mi_explorer.studies.jobs import Job
-from mi_explorer.studies.plan import Cell, Plan
+from mi_explorer.studies.plan import Cell, Plan, describe
 from mi_explorer.studies.runner import Runner, items_of
-from mi_explorer.studies.stats.summary import Summary, describe
+from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui import cost_estimate, plotly_component
 from mi_explorer.ui.ablations import ablation_rows as lines
 from mi_explorer.ui.ablations import ablations_figures

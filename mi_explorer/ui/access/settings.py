@@ -288,8 +288,10 @@ def startup_notes(settings: Settings) -> tuple[str, ...]:
 
 def settings_table() -> str:
     """The settings as the Markdown table of README.md."""
-    rows = [f"| `{o.flag}` | `{o.variable}` | {o.default} | {o.text.replace('|', chr(92) + '|')} |" for o in OPTIONS]
-    return "\n".join(["| flag | variable | default | meaning |", "|---|---|---|---|", *rows])
+    from mi_explorer.studies.report.table import Table
+
+    rows = [(f"`{o.flag}`", f"`{o.variable}`", o.default, o.text) for o in OPTIONS]
+    return Table.of(("flag", "variable", "default", "meaning"), rows).markdown()
 
 
 def check_port(host: str, port: int) -> None:

@@ -22,8 +22,9 @@ from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.recipe_io import from_dict, to_json, to_query, to_yaml
 from mi_explorer.studies.jobs import Job, Jobs
 from mi_explorer.studies.plan import Plan, grid, parse_lambdas
+from mi_explorer.studies.refine import next_cells
 from mi_explorer.studies.runner import Runner, items_of
-from mi_explorer.studies.stats.summary import next_cells, summarise
+from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store.bundled import open_study
 from mi_explorer.tasks import load_task
 from mi_explorer.tasks.task import choose

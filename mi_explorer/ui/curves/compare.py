@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mi_explorer.studies.report.palette import lambda_colour
 from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.metrics import Estimate, Measures
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.ui.curves.curve import Curve
 from mi_explorer.ui.curves.curves_figures import CURVE_COLOURS, DASHES, SYMBOLS, Figure, lambda_axis, transparent
-from mi_explorer.ui.plotly_component import label_text, lambda_colour
+from mi_explorer.ui.plotly_component import label_text
 
 METRICS = ("mean", "think_ratio", "tokens")
 PANELS = (("mean", "Δ accuracy (points)", 100.0), ("tokens", "Δ tokens", 1.0))

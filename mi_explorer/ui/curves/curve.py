@@ -11,11 +11,13 @@ from typing import Any
 import pandas as pd
 
 from mi_explorer.errors import unknown
-from mi_explorer.recipe import MODULES, Recipe
+from mi_explorer.recipe import Recipe
+from mi_explorer.studies.plan import describe
 from mi_explorer.studies.report import published
+from mi_explorer.studies.stats.curve import curve_names, curves, distinguishing_words
 from mi_explorer.studies.stats.efficiency import improves
 from mi_explorer.studies.stats.metrics import Measures
-from mi_explorer.studies.stats.summary import Summary, describe
+from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.studies.store.store import CellRow
 
 PUBLISHED = "published"
@@ -58,30 +60,34 @@ class Curve:
         return next((i for i, p in enumerate(self.points) if abs(p["lambda"] - lam) < 1e-9), None)
 
 
-def of_summary(summary: Summary) -> tuple[Curve, ...]:
-    """The curves of a study: its groups of two λs or more, each λ once, in the plan's order."""
+def curves_of_summary(summary: Summary) -> tuple[Curve, ...]:
+    """The curves of a study, in the plan's order."""
     if summary.measures is None:
         return ()
-    cells = {row.key: cell for row, cell in zip(summary.rows, summary.cells, strict=True)}
-    groups: dict[Any, list[CellRow]] = {}
-    for row in summary.rows:
-        if row.cell.group != "ends":
-            groups.setdefault((row.cell.recipe.at(0.0), row.cell.decoding), []).append(row)
-    found = [sorted(rows, key=lambda row: row.cell.recipe.lam) for rows in groups.values() if len(rows) > 1]
+    cells = [row.cell for row in summary.rows]
+    names, found = curve_names(cells), curves(cells)
     out = []
-    for rows in found:
+    for key, indices in found.items():
+        rows = [summary.rows[i] for i in indices]
         parents = {lam: _parent(summary.rows, rows[0], lam) for lam in (0.0, 1.0)}
+        points = (
+            {
+                **summary.cells[i],
+                "task": summary.info.plan.task,
+                **_improves(summary.measures, summary.rows[i].key, parents),
+            }
+            for i in indices
+        )
+        words = distinguishing_words(rows[0].cell, [cells[others[0]] for others in found.values()])
+        own = [summary.info.name, *(words or [names[key] or rows[0].cell.label])]
         out.append(
             Curve(
-                _name(summary, rows[0], [r[0] for r in found]),
+                summary.info.name if len(found) < 2 else " · ".join(own),
                 summary.info.name,
                 summary.info.origin,
                 about(summary, rows),
-                tuple(
-                    {**cells[r.key], "task": summary.info.plan.task, **_improves(summary.measures, r.key, parents)}
-                    for r in rows
-                ),
-                summary.stages.get(rows[0].cell.group, {}) if _alone(rows, found) else {},
+                tuple(points),
+                summary.stages.get(names[key], {}),
                 tuple(rows),
                 summary.measures,
             )
@@ -102,29 +108,6 @@ def about(summary: Summary, rows: Sequence[CellRow]) -> str:
         f"{origin} · pair {rows[0].cell.recipe.pair} · task {plan.task}{split} · n = {n} questions × "
         f"{max(c['samples'] for c in cells)} samples · {describe(rows[0].cell.decoding)} · {rows[0].dtype}"
     )
-
-
-def _name(summary: Summary, row: CellRow, firsts: Sequence[CellRow]) -> str:
-    """The study's name, and what tells this curve from the study's others."""
-    if len(firsts) < 2:
-        return summary.info.name
-    recipe, parts = row.cell.recipe, []
-    if len({r.cell.recipe.method for r in firsts}) > 1:
-        parts.append(recipe.method)
-    if len({r.cell.recipe.scope for r in firsts}) > 1:
-        missing = [m for m in MODULES if m not in recipe.scope.modules]
-        parts.append("all layers" if recipe.scope.layers == "all" else f"layers {recipe.scope.layers}")
-        parts += [f"without {', '.join(missing)}"] if missing else []
-    if len({r.cell.recipe.pair for r in firsts}) > 1:
-        parts.append(recipe.pair)
-    if len({r.cell.decoding for r in firsts}) > 1:
-        parts.append(describe(row.cell.decoding))
-    return " · ".join([summary.info.name, *(parts or [row.cell.group or row.cell.label])])
-
-
-def _alone(rows: Sequence[CellRow], found: Sequence[Sequence[CellRow]]) -> bool:
-    """Whether a curve has its group for itself, so that the group's transition is its own."""
-    return sum(other[0].cell.group == rows[0].cell.group for other in found) == 1
 
 
 def _parent(rows: Sequence[CellRow], like: CellRow, lam: float) -> str | None:

@@ -8,23 +8,23 @@ A point's `customdata` is `[study, cell key]`; published points have none.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mi_explorer.studies.report.palette import AMBER, GREEN, GREY, PURPLE, SKY, lambda_colour
 from mi_explorer.ui.curves.curve import Curve
 from mi_explorer.ui.explore.rail import stage_bands
-from mi_explorer.ui.plotly_component import PURPLE, RIGHT, label_text, lambda_colour
+from mi_explorer.ui.plotly_component import label_text
 
 Figure = tuple[dict[str, Any], list[str], list[list[Any]]]
 
-SKY, AMBER, GREY = "#56B4E9", "#E69F00", "#8a8f9b"
 METRIC_COLOUR = {
-    "mean": RIGHT,
-    "pass": RIGHT,
-    "vote": RIGHT,
+    "mean": GREEN,
+    "pass": GREEN,
+    "vote": GREEN,
     "think_ratio": PURPLE,
     "think_lenient": PURPLE,
     "tokens": SKY,
     "overthinking": AMBER,
 }
-CURVE_COLOURS = (RIGHT, AMBER, SKY, PURPLE, "#6a5ab4", "#a08000")
+CURVE_COLOURS = (GREEN, AMBER, SKY, PURPLE, "#6a5ab4", "#a08000")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "cross", "star")
 PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
@@ -246,7 +246,7 @@ def pareto_figure(curves: Sequence[Curve]) -> Figure:
             "marker": {
                 "color": [lambda_colour(p["lambda"]) for p in points], "size": [13 if (c or 0) >= 0.5 else 9 for c in chances],
                 "symbol": SYMBOLS[look] + ("-open" if curve.published else ""),
-                "line": {"color": RIGHT, "width": [0 if (c or 0) < 0.5 else 4 if (c or 0) >= SURE_PROBABILITY else 2 for c in chances]},
+                "line": {"color": GREEN, "width": [0 if (c or 0) < 0.5 else 4 if (c or 0) >= SURE_PROBABILITY else 2 for c in chances]},
             },
             "error_x": _bars(curve, points, "tokens", relate), "error_y": _bars(curve, points, "mean", False),
             "customdata": [None if curve.published else [curve.study, p["key"]] for p in points],

@@ -17,7 +17,7 @@ from mi_explorer.ui import plotly_component
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import compare, curve_sentences, point_samples
 from mi_explorer.ui.curves import curves_figures as figures
-from mi_explorer.ui.curves.curve import Curve, of_summary, overlay, overlays
+from mi_explorer.ui.curves.curve import Curve, curves_of_summary, overlay, overlays
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
 from mi_explorer.ui.handler_errors import errors_as_dict
 from mi_explorer.ui.open_pairs import OpenPairs
@@ -80,7 +80,7 @@ class CurvesHandlers:
             except UserError as error:
                 messages.append(str(error))
                 continue
-            shown += of_summary(summary)
+            shown += curves_of_summary(summary)
             claims[name] = summary.sentence
             if not summary.cells:
                 messages.append(f"“{name}” has no samples yet.")

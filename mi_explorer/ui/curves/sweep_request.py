@@ -9,6 +9,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope, number
 from mi_explorer.studies.plan import Cell, Item, Plan, grid, parse_lambdas
 from mi_explorer.studies.runner import items_of
+from mi_explorer.studies.stats.curve import curves
 from mi_explorer.tasks import load_task
 
 REFINE_ROUNDS = 2
@@ -80,16 +81,15 @@ def extended_plan(plan: Plan, items: Sequence[Item], questions: Any = None, samp
     cells = plan.cells
     if str(lams or "").strip():
         wanted = parse_lambdas(lams)
-        curves = {(c.recipe.at(0.0), c.decoding): c for c in cells if c.group != "ends"}
-        cells += tuple(replace(c, recipe=c.recipe.at(lam)) for c in curves.values() for lam in wanted)
+        firsts = [cells[indices[0]] for indices in curves(cells, least=1).values()]
+        cells += tuple(replace(cell, recipe=cell.recipe.at(lam)) for cell in firsts for lam in wanted)
     new = replace(plan, cells=cells, questions=max(plan.questions, len(kept)), samples=max(plan.samples, each))
     return replace(new, command=sweep_command(new)), kept
 
 
 def sweep_command(plan: Plan) -> str:
     """The command line that makes the same samples; "" where one line cannot say it (several recipes besides the method)."""
-    curves = {(c.recipe.at(0.0), c.decoding) for c in plan.cells}
-    besides_method = {(replace(recipe, method="linear"), decoding) for recipe, decoding in curves}
+    besides_method = {(replace(c.recipe.at(0.0), method="linear"), c.decoding) for c in plan.cells}
     if len(besides_method) > 1 or plan.kind != "sweep":
         return ""
     recipe, decoding = next(iter(besides_method))

@@ -13,8 +13,9 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.studies.jobs import Job, Jobs
 from mi_explorer.studies.plan import Item, Plan
-from mi_explorer.studies.runner import Refined, Runner
-from mi_explorer.studies.stats.summary import next_cells
+from mi_explorer.studies.refine import Refined, next_cells
+from mi_explorer.studies.runner import Runner
+from mi_explorer.studies.stats.curve import curves
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui import cost_estimate
 from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
@@ -22,7 +23,7 @@ from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import sweep_request as sweep
 from mi_explorer.ui.open_pairs import OpenPairs
 from mi_explorer.ui.spaces import SpaceBench
-from mi_explorer.ui.study_library import StudyLibrary, has_curve
+from mi_explorer.ui.study_library import StudyLibrary
 
 log = logging.getLogger(__name__)
 STUDY_APPEARS_S = 10.0  # seconds that a new study may take to appear in the store
@@ -193,7 +194,7 @@ class SweepRuns:
         out, seen = [], set()
         own = self.library.own
         for job in reversed(self.jobs.all()):
-            if has_curve(job.runner.plan) and (job.state.running or own is None or own.find(job.state.name)):
+            if curves(job.runner.plan.cells) and (job.state.running or own is None or own.find(job.state.name)):
                 seen.add(job.state.name)
                 out.append({**_of_job(job), "mine": self.mine(job.state.name, owner)})
         open_ = (
@@ -201,7 +202,7 @@ class SweepRuns:
             if own
             else []
         )
-        for info in [i for i in open_ if i.origin == "live" and has_curve(i.plan)][:MAX_UNFINISHED]:
+        for info in [i for i in open_ if i.origin == "live" and curves(i.plan.cells)][:MAX_UNFINISHED]:
             out.append({
                 "study": info.name, "state": "unfinished", "done": info.samples, "total": info.units,
                 "cells": len(info.plan.cells), "cells_done": None, "rate": 0.0, "eta": None, "seconds": 0.0, "message": "", "version": 0,

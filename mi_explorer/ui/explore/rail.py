@@ -14,6 +14,7 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Cell
+from mi_explorer.studies.stats.curve import curve_key, curves
 from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store import bundled
 from mi_explorer.studies.store.store import Store, StudyInfo
@@ -94,12 +95,13 @@ def study_curve(
     cells = [
         row for row in store.cells(info.id) if row.fingerprint == fingerprint and _meant(row.cell, wanted, decoding)
     ]
+    if len(curves([row.cell for row in cells], least=1)) != 1:  # with another token limit or seed it is another curve
+        return None
     summary = summarise(store, info.name, [row.key for row in cells])
     points = sorted(
         ({"lam": c["lambda"], **{k: c[k] for k in POINT_FIELDS}} for c in summary.cells), key=lambda p: p["lam"]
     )
-    lams = {p["lam"] for p in points}
-    if len(lams) < MIN_LAMBDAS or len(lams) < len(points):  # twice the same λ: two token limits, which are two curves
+    if len(points) < MIN_LAMBDAS:
         return None
     stages = next(iter(summary.stages.values()), {})
     return {
@@ -138,4 +140,5 @@ def _samples_a_lam(info: StudyInfo, wanted: Recipe, decoding: Decoding) -> float
 
 def _meant(cell: Cell, wanted: Recipe, decoding: Decoding) -> bool:
     """Whether a cell is a point of this recipe's curve; `wanted` at λ = 0, `decoding` as `_like` gives it."""
-    return cell.group != "ends" and cell.recipe.at(0.0) == wanted and _like(cell.decoding) == decoding
+    key = curve_key(cell)
+    return key is not None and key[0] == wanted and _like(key[1]) == decoding

@@ -136,11 +136,11 @@ class TakeawayHandlers:
                 out = folder / (checkpoint_files.slug(info.name) + (".html" if what == "report" else what))
                 report("Writing", 0, 0)
                 if what == "report":
-                    from mi_explorer.studies.report.html_page import render
-                    from mi_explorer.studies.report.sample_traces import from_frames
+                    from mi_explorer.studies.report.html_page import html_report
+                    from mi_explorer.studies.report.sample_traces import traces_of_frames
 
-                    traces = from_frames(shown, view.prompt, view.gold, view.decoding) if view else None
-                    out.write_text(render(store, info.name, traces=traces, host=host), encoding="utf-8")
+                    traces = traces_of_frames(shown, view.prompt, view.gold, view.decoding) if view else None
+                    out.write_text(html_report(store, info.name, traces=traces, host=host), encoding="utf-8")
                 elif what == ".json":
                     from mi_explorer.studies.stats.summary import summarise
 

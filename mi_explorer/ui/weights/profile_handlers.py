@@ -17,8 +17,9 @@ from mi_explorer.generation.generate import Ask
 from mi_explorer.machine import gigabytes
 from mi_explorer.merging.block_profile import BlockProfile, find_profile
 from mi_explorer.recipe import MODULES, Decoding, Recipe
+from mi_explorer.studies.report.palette import INSTRUCT, PURPLE, THINKING
 from mi_explorer.tasks.task import Question
-from mi_explorer.ui.plotly_component import INSTRUCT, PURPLE, THINKING, figure_content
+from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.weights.weights_handlers import PROGRESS_INTERVAL_S, parents_of
 from mi_explorer.workbench import Workbench
 

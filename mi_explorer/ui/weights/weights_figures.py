@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 
 from mi_explorer.merging.distances import GAUGE, DistanceRow, Distances, slerp_against_linear
 from mi_explorer.recipe import MODULES
+from mi_explorer.studies.report.palette import AMBER, GREEN, VERMILION
 from mi_explorer.studies.report.published import published, source
 from mi_explorer.ui.plotly_component import label_text
 
@@ -21,7 +22,7 @@ NO_LAYER = "no layer"  # embedding, head and final norm
 SEQUENTIAL = [[0.0, "#eef4fa"], [0.5, "#5aa0cf"], [1.0, "#003f66"]]
 DIVERGING = [[0.0, "#a3427f"], [0.5, "#f4f4f4"], [1.0, "#00704f"]]  # purple against, green along
 BF16 = 2.0**-8  # the most that rounding to bf16 changes a number, as a share of it
-GAUGE_COLOURS = {"green": "#009E73", "amber": "#E69F00", "orange": "#D55E00", "red": "#A0153E"}
+GAUGE_COLOURS = {"green": GREEN, "amber": AMBER, "orange": VERMILION, "red": "#a0153e"}
 NAMES = {
     "attention": "attention",
     "mlp": "MLP",

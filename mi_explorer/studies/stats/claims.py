@@ -11,10 +11,12 @@ import numpy as np
 
 from mi_explorer.recipe import MODULES, parse_layers
 from mi_explorer.studies.plan import Cell
+from mi_explorer.studies.stats.curve import longest_curve
 from mi_explorer.studies.stats.metrics import LEVEL, SHARES, Estimate, Measures
-from mi_explorer.studies.stats.stages import Transition, end_of_useful_stage_3
+from mi_explorer.studies.stats.stages import Transition, end_of_useful_stage_3, of_measures
 
 MARGIN = 0.015  # accuracy differences within 1.5 points count as equal
+NO_TRANSITION = Transition("none", "No λ sweep in this study, so no transition.")
 NEAR_ALL, NEAR_NONE = 0.8, 0.1  # think ratios that read as "thinks" and "does not think"
 
 
@@ -27,7 +29,7 @@ class Claim:
     evidence: str
 
 
-def sentence(claims: Sequence[Claim]) -> str:
+def claims_sentence(claims: Sequence[Claim]) -> str:
     """What agrees with the paper, what does not and what is undecided, as one sentence."""
     if not claims:
         return "This study has no cells that the paper's own could be compared with."
@@ -40,16 +42,16 @@ def sentence(claims: Sequence[Claim]) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def percent(x: float) -> str:
+def _percent(x: float) -> str:
     return f"{100 * x:.1f} %"
 
 
-def points(e: Estimate) -> str:
+def _points(e: Estimate) -> str:
     """A difference of shares: `+3.1 points [+0.4, +5.9]`."""
     return f"{100 * e.value:+.1f} points [{100 * e.low:+.1f}, {100 * e.high:+.1f}]"
 
 
-def above(e: Estimate, bound: float = 0.0) -> bool | None:
+def _above(e: Estimate, bound: float = 0.0) -> bool | None:
     """Whether a difference is certainly above the bound, certainly not, or undecided."""
     if e.low > bound:
         return True
@@ -65,7 +67,7 @@ def _difference(measures: Measures, cell: int, other: int, metric: str) -> Estim
     return Estimate(e.value, max(-1.0, e.value - far), min(1.0, e.value + far), e.questions)
 
 
-def sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
+def _sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
     """The three stages along λ."""
     lams = [c.recipe.lam for c in cells]
     by_lam = {lam: i for i, lam in enumerate(lams)}
@@ -80,28 +82,28 @@ def sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[
     if early:
         best = max(early, key=lambda i: accuracy[i])
         gain, longer = _difference(measures, best, first, "mean"), _difference(measures, best, first, "tokens")
-        both = [above(gain), above(longer)]
+        both = [_above(gain), _above(longer)]
         claims.append(Claim(
             "before thought appears, answers grow longer and better", False if False in both else None if None in both else True,
-            f"λ {lams[best]:g} against 0: {points(gain)}, {longer.value:+.0f} tokens [{longer.low:+.0f}, {longer.high:+.0f}]",
+            f"λ {lams[best]:g} against 0: {_points(gain)}, {longer.value:+.0f} tokens [{longer.low:+.0f}, {longer.high:+.0f}]",
         ))  # fmt: skip
     late = [i for lam, i in sorted(by_lam.items()) if found.lambda50 < lam < 1 and ratio[i] >= 0.95]
     if late:
         start = late[0]
         gain, longer = _difference(measures, last, start, "mean"), _difference(measures, last, start, "tokens")
-        rises = above(longer)
+        rises = _above(longer)
         claims.append(Claim(
             "late in λ tokens keep rising", rises,
             f"λ {lams[start]:g} to 1: {tokens[start]:.0f} to {tokens[last]:.0f} tokens "
-            f"({100 * (tokens[last] / tokens[start] - 1):+.0f} %), {points(gain)}",
+            f"({100 * (tokens[last] / tokens[start] - 1):+.0f} %), {_points(gain)}",
         ))  # fmt: skip
     cheaper = [i for i in range(len(lams)) if 0 < lams[i] < 1 and tokens[i] <= 0.85 * tokens[last]]
     if cheaper:
         best = max(cheaper, key=lambda i: measures.paired(i, last, "mean").low)
         gap = _difference(measures, best, last, "mean")
         claims.append(Claim(
-            "some λ below 1 is as accurate as Thinking with at most 85 % of its tokens", above(gap, -MARGIN),
-            f"λ {lams[best]:g}: {points(gap)} at {100 * tokens[best] / tokens[last]:.0f} % of the tokens",
+            "some λ below 1 is as accurate as Thinking with at most 85 % of its tokens", _above(gap, -MARGIN),
+            f"λ {lams[best]:g}: {_points(gap)} at {100 * tokens[best] / tokens[last]:.0f} % of the tokens",
         ))  # fmt: skip
     end = end_of_useful_stage_3(measures, lams, found)
     if end.lam is not None and end.to is not None:
@@ -109,7 +111,7 @@ def sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[
         gain, longer = _difference(measures, stop, start, "mean"), _difference(measures, stop, start, "tokens")
         claims.append(Claim(
             "the end of stage 3 overthinks: more tokens, no more accuracy", True if gain.high <= MARGIN else None,
-            f"λ {end.lam:g} to {end.to:g}: {longer.value:+.0f} tokens, {points(gain)}",
+            f"λ {end.lam:g} to {end.to:g}: {longer.value:+.0f} tokens, {_points(gain)}",
         ))  # fmt: skip
     return claims
 
@@ -129,11 +131,11 @@ def _thinks(text: str, measures: Measures, i: int, expect: bool) -> Claim:
     return Claim(
         text,
         True if holds else False if clearly_not else None,
-        f"think ratio {percent(e.value)} [{100 * e.low:.1f}, {100 * e.high:.1f}]",
+        f"think ratio {_percent(e.value)} [{100 * e.low:.1f}, {100 * e.high:.1f}]",
     )
 
 
-def layers(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
+def _layers(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
     """Table 3: which thirds of the layers carry the thought."""
     spans = {
         i: parse_layers(c.recipe.scope.layers)
@@ -154,11 +156,11 @@ def layers(measures: Measures, cells: Sequence[Cell], found: Transition) -> list
             claims.append(_thinks(text, measures, part[key], expect))
     if (1, 3) in part and (0, 2) in part:
         gap = _difference(measures, part[1, 3], part[0, 2], "think_ratio")
-        claims.append(Claim("the last two thirds think more than the first two", above(gap), points(gap)))
+        claims.append(Claim("the last two thirds think more than the first two", _above(gap), _points(gap)))
     return claims
 
 
-def modules(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
+def _modules(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
     """Figure 5: leaving modules out."""
     claims = []
     for i, cell in enumerate(cells):
@@ -170,7 +172,7 @@ def modules(measures: Measures, cells: Sequence[Cell], found: Transition) -> lis
     return claims
 
 
-def decoding(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
+def _decoding(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
     """Figure 4: temperature and top-p hardly matter."""
     if len(cells) < 2:
         return []
@@ -189,7 +191,7 @@ def decoding(measures: Measures, cells: Sequence[Cell], found: Transition) -> li
     )]  # fmt: skip
 
 
-def backbone(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
+def _backbone(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
     """Table 4: an Instruct backbone is at least as good as a base model in its place."""
     names = {c.label.lower() or c.recipe.pair.lower(): i for i, c in enumerate(cells)}
     instruct = next((i for name, i in names.items() if "instruct" in name), None)
@@ -197,10 +199,10 @@ def backbone(measures: Measures, cells: Sequence[Cell], found: Transition) -> li
     if instruct is None or base is None:
         return []
     gap = _difference(measures, instruct, base, "mean")
-    return [Claim("an Instruct backbone is more accurate than the base model in its place", above(gap), points(gap))]
+    return [Claim("an Instruct backbone is more accurate than the base model in its place", _above(gap), _points(gap))]
 
 
-def methods(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
+def _methods(measures: Measures, cells: Sequence[Cell], found: Transition) -> list[Claim]:
     """Table 2: plain interpolation against task arithmetic and TIES."""
     accuracy, tokens = measures.values("mean"), measures.values("tokens")
     inside = [i for i, c in enumerate(cells) if c.recipe.method == "linear" and 0 < c.recipe.lam < 1]
@@ -213,12 +215,27 @@ def methods(measures: Measures, cells: Sequence[Cell], found: Transition) -> lis
         best = max(inside, key=lambda i: accuracy[i])
         gap = _difference(measures, best, other, "mean")
         claims.append(Claim(
-            f"interpolation is more accurate than {method.replace('_', ' ').replace('ties', 'TIES')}", above(gap),
-            f"λ {cells[best].recipe.lam:g} against its best: {points(gap)}, {tokens[best]:.0f} against {tokens[other]:.0f} tokens",
+            f"interpolation is more accurate than {method.replace('_', ' ').replace('ties', 'TIES')}", _above(gap),
+            f"λ {cells[best].recipe.lam:g} against its best: {_points(gap)}, {tokens[best]:.0f} against {tokens[other]:.0f} tokens",
         ))  # fmt: skip
     return claims
 
 
-CLAIMS: dict[str, Callable[[Measures, Sequence[Cell], Transition], list[Claim]]] = {
-    "sweep": sweep, "layers": layers, "modules": modules, "decoding": decoding, "backbone": backbone, "methods": methods,
+_CLAIMS: dict[str, Callable[[Measures, Sequence[Cell], Transition], list[Claim]]] = {
+    "sweep": _sweep, "layers": _layers, "modules": _modules, "decoding": _decoding, "backbone": _backbone, "methods": _methods,
 }  # fmt: skip
+
+
+def tested_claims(kind: str, cells: Sequence[Cell], measures: Measures) -> tuple[Claim, ...]:
+    """The paper's statements about this kind of study, tested on the cells of `measures`; () where it makes none.
+
+    Those about a sweep are tested along its longest curve.
+    """
+    if kind not in _CLAIMS or not measures.grid.judged:
+        return ()
+    indices = longest_curve(cells) if kind == "sweep" else tuple(range(len(cells)))
+    part, tested = measures.of_cells(indices), [cells[i] for i in indices]
+    found = NO_TRANSITION
+    if kind == "sweep":
+        found = of_measures(part, [cell.recipe.lam for cell in tested])
+    return tuple(_CLAIMS[kind](part, tested, found))
