@@ -1,10 +1,8 @@
-"""The colours of everything that is drawn, in Python and (through the page's setup) in the browser.
+"""The colours of everything that is drawn, in Python and (`LAMBDA_SCALE` goes out with the page's setup) in the browser.
 
 Categories are Okabe and Ito's colours, which the colour-blind can tell apart; λ is one sequential scale from Instruct's
 blue to Thinking's vermilion.
 """
-
-from typing import Any
 
 BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # Okabe–Ito
 SKY, AMBER, BROWN = "#56b4e9", "#e69f00", "#8a5a00"
@@ -30,17 +28,3 @@ def lambda_colour(lam: float) -> str:
     i = min(int(at), len(LAMBDA_SCALE) - 2)
     mixed = (round(a + (b - a) * (at - i)) for a, b in zip(LAMBDA_SCALE[i], LAMBDA_SCALE[i + 1], strict=True))
     return "#" + "".join(f"{c:02x}" for c in mixed)
-
-
-def page_palette() -> dict[str, Any]:
-    """What the page needs of it, as JSON types: `lambda` holds [r, g, b] at equal steps of λ from 0 to 1."""
-    return {
-        "lambda": [list(rgb) for rgb in LAMBDA_SCALE],
-        "instruct": INSTRUCT,
-        "thinking": THINKING,
-        "green": GREEN,
-        "purple": PURPLE,
-        "sky": SKY,
-        "amber": AMBER,
-        "grey": GREY,
-    }

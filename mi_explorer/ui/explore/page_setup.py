@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mi_explorer.recipe import MODULES
-from mi_explorer.studies.report.palette import page_palette
+from mi_explorer.studies.report.palette import LAMBDA_SCALE
 from mi_explorer.ui.explore import view
-from mi_explorer.ui.plotly_component import LAMBDA_SCALE
 
 LAYERED = ("attention", "mlp", "norm", "other")  # modules whose tensors mostly sit in layers
 TEMPLATES = [["own", "of each λ's side"], ["instruct", "Instruct's for all"], ["thinking", "Thinking's for all"]]
@@ -141,7 +140,6 @@ def page_setup(
         "pair": {"name": pair.name, "title": pair.title or pair.name, "layers": layers, **words},
         "fields": [list(f) for f in view.FIELDS],
         "version": view.VERSION,
-        "palette": page_palette(),
         "linkLimit": view.LINK_LIMIT,
         "promptLimit": view.PROMPT_LIMIT,
         "goldLimit": view.GOLD_LIMIT,
