@@ -1,20 +1,25 @@
-"""Runs in the background: a study goes on when the tab that started it is closed, and anyone may look at it again.
+"""Studies that run in the background: a study goes on when the tab that started it is closed, and anyone may look at it again.
 
-One thread per run; all of them share the pair's engine, which serves people first. A `Job` is watched by its version:
-`wait(version)` returns as soon as there is something newer.
+All runs share the pair's engine, which serves people first. A `Job` is watched by its version: `wait(version)` returns as soon as
+there is something newer.
 """
 
+import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from mi_explorer.background import BackgroundTask, TaskState
 from mi_explorer.errors import UserError
 from mi_explorer.studies.progress import Progress
 from mi_explorer.studies.refine import Refined
 from mi_explorer.studies.runner import CellDone, Runner
 
+log = logging.getLogger(__name__)
+
 
 class JobError(UserError):
-    """A run that cannot be started: it is running already."""
+    """A run that cannot be started, because it is running already, or that broke off."""
 
 
 @dataclass(frozen=True)
@@ -38,51 +43,52 @@ class Job:
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
-        self._changed = threading.Condition()
-        self._state = JobState(runner.name, Progress(runner.name, "running", 0, cells=len(runner.plan.cells)))
-        self._thread = threading.Thread(target=self._run, name=f"study {runner.name}", daemon=True)
+        self._begin = JobState(runner.name, Progress(runner.name, "running", 0, cells=len(runner.plan.cells)))
+        self._task: BackgroundTask[JobState, None] = BackgroundTask(f"study {runner.name}", self._run)
 
     def start(self) -> None:
-        self._thread.start()
+        self._task.start()
 
     @property
     def state(self) -> JobState:
         """A snapshot; cheap, from any thread."""
-        with self._changed:
-            return self._state
+        return self._state(self._task.state)
 
     def wait(self, version: int, timeout: float | None = None) -> JobState:
         """The state once it is newer than `version`, or as it is after `timeout` seconds or at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._state.version > version or not self._state.running, timeout)
-            return self._state
+        return self._state(self._task.wait(version, timeout))
 
     def join(self, timeout: float | None = None) -> JobState:
         """Wait for the end."""
-        self._thread.join(timeout)
-        return self.state
+        return self._state(self._task.join(timeout))
 
-    def _run(self) -> None:
+    def _state(self, found: TaskState[JobState, None]) -> JobState:
+        return replace(found.progress or self._begin, error=found.error, version=found.version)
+
+    def _run(self, publish: Callable[[JobState], None]) -> None:
         try:
-            for event in self.runner.run():
-                if isinstance(event, Progress):
-                    self._set(progress=event)
-                elif isinstance(event, CellDone):
-                    self._set(cells=(*self._state.cells, event.key))
-                elif isinstance(event, Refined):
-                    self._set(refined=(*self._state.refined, event))
-        except UserError as error:  # a full disk, a closed engine: what is finished is saved
-            self._set(error=str(error))
-        except Exception as error:
-            self._set(
-                error=f"The run broke off ({type(error).__name__}: {error}). What was finished is saved; start it again to go on."
-            )
+            self._follow(publish)
+        except UserError:  # a full disk, a closed engine: what is finished is saved
             raise
+        except Exception as error:
+            log.exception("The study %s broke off", self.runner.name)
+            why = f"{type(error).__name__}: {error}"
+            raise JobError(
+                f"The run broke off ({why}). What was finished is saved; start it again to go on."
+            ) from error
 
-    def _set(self, **values: object) -> None:
-        with self._changed:
-            self._state = replace(self._state, version=self._state.version + 1, **values)  # type: ignore[arg-type]
-            self._changed.notify_all()
+    def _follow(self, publish: Callable[[JobState], None]) -> None:
+        state = self._begin
+        for event in self.runner.run():
+            if isinstance(event, Progress):
+                state = replace(state, progress=event)
+            elif isinstance(event, CellDone):
+                state = replace(state, cells=(*state.cells, event.key))
+            elif isinstance(event, Refined):
+                state = replace(state, refined=(*state.refined, event))
+            else:
+                continue
+            publish(state)
 
 
 class Jobs:

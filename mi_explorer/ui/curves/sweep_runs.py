@@ -105,7 +105,7 @@ class SweepRuns:
             version = state.version
             if state.error:
                 raise SweepError(state.error)
-            if version or not state.running:  # the first progress comes after the study is noted
+            if not state.running or self.store.find(name) is not None:
                 return
 
     def _check(self, plan: Plan) -> None:
