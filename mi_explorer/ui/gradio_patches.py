@@ -17,6 +17,7 @@ from mi_explorer.ui.access.limits import LimitError, Limits, visitor_of
 
 log = logging.getLogger(__name__)
 OURS = Path(__file__).resolve().parents[1]
+PASSED_THROUGH = ("middleware.py", "static_files.py", "gradio_patches.py")  # files of ours on the way to Gradio
 QUEUE_POLL_S = 0.05
 PROGRESS_POLL_S = 1.0
 NEVER = 1_000_000_000  # events between two summaries of the dashboard
@@ -112,7 +113,7 @@ def request_fault(error: Exception) -> tuple[int, str] | None:
     if isinstance(error.__cause__, HTTPException):  # raised when its answer had begun
         return error.__cause__.status_code, str(error.__cause__.detail)
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
-    ours = [path for path in files if OURS in path.parents and path.name not in ("middleware.py", Path(__file__).name)]
+    ours = [path for path in files if OURS in path.parents and path.name not in PASSED_THROUGH]
     if not ours and any({"gradio", "starlette"} & set(path.parts) for path in files):
         log.warning("A request could not be read: %r", error)
         return 400, "This request cannot be read."
