@@ -38,7 +38,7 @@ def model_card(blend: PairBlend, command: str = "") -> str:
         front["license"] = licence
     dtype = {str(parents.dtype(n)).removeprefix("torch.") for n in blend.names() if parents.blends(n)}
     try:
-        equivalent = to_mergekit(recipe, parents.pair, blend.names(), dtype=min(dtype, default="bfloat16"))
+        equivalent = to_mergekit(recipe, parents.pair, parents.loaded, dtype=min(dtype, default="bfloat16"))
         note = " (the same in distribution: DARE's masks are drawn otherwise there)" if blend.method.random else ""
         mergekit = f"The same with mergekit{note}:\n\n```yaml\n{equivalent}```"
     except UserError as error:

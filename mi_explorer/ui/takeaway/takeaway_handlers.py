@@ -53,7 +53,7 @@ class TakeawayHandlers:
         given, bench = self._view(view)
         bench.check(given.recipe())
         parents = getattr(getattr(bench, "resident", None), "parents", None)
-        names = parents.names() if parents is not None else ()
+        names = parents.loaded if parents is not None else ()
         kinds = (
             {str(parents.dtype(name)).removeprefix("torch.") for name in names if parents.blends(name)}
             if parents is not None
