@@ -21,7 +21,7 @@ import torch
 
 from mi_explorer.checkpoints.checkpoint import Checkpoint
 from mi_explorer.checkpoints.headers import CODES, TensorEntry
-from mi_explorer.checkpoints.parents import BLOCK
+from mi_explorer.checkpoints.parents import BLOCK, finite
 from mi_explorer.checkpoints.source import CheckpointError, Folder
 from mi_explorer.errors import UserError
 from mi_explorer.merging.blend import PairBlend
@@ -170,8 +170,11 @@ def tensor_bytes(blend: PairBlend, name: str, scratch: Scratch) -> Iterator[memo
             for role, buffer in zip(roles, (p, q)):
                 part = parents.part(role)
                 part.read_into(parents.entry(role, name), start * dtype.itemsize, buffer[:size])
-                parents.check_finite(role, name, buffer[:size])
             result = p[:size] if len(roles) == 1 else combine(p[:size], q[:size], a, b, w[:size])
+            if parents.blends(name) and not finite(result):
+                for role, buffer in zip(roles, (p, q)):
+                    parents.check_finite(role, name, buffer[:size])
+                raise ExportError(f"{name}: λ {blend.recipe.lam:g} is beyond what {dtype} holds. Choose a smaller λ.")
             yield _bytes(result)
         return
     for start in range(0, n, BLOCK):
