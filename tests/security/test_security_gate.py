@@ -140,6 +140,9 @@ def test_the_operator_may_add_names_and_an_open_page_asks_for_none(serve):
         site.ask("GET", "/config", Host="lab.example")[0] == 200
         and site.ask("GET", "/config", Host="other.example")[0] == 421
     )
+    theirs = {"Host": "127.0.0.1:7860", "Origin": "https://lab.example"}  # a proxy that asks under its own address
+    assert site.ask("POST", "/mi/run", ask("p"), **theirs)[0] == 200
+    assert site.ask("POST", "/mi/run", ask("q"), **{**theirs, "Origin": "https://other.example"})[0] == 403
     opened = Site(serve(host="0.0.0.0")[0])
     assert opened.ask("GET", "/config", Host="anything.example")[0] == 200
 
