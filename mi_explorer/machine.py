@@ -1,8 +1,32 @@
-"""What this machine has: free memory in bytes, within the container's limit. Imports nothing heavy and changes nothing."""
+"""What this machine has (free memory, within the container's limit), and whether this process is ours to set up.
+
+Imports nothing heavy, and changes nothing unless `own_process` is called.
+"""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+SWITCH_INTERVAL_S = 0.0005
+_owned = False
+
+
+def own_process() -> None:
+    """For an application's `main`: set up the whole process for the engine. A library call never does that.
+
+    The engine's thread gives up the interpreter at every tensor operation and has to win it back. At Python's 5 ms a turn, a
+    reader that decodes text makes each of them wait: a sweep of the embedded pair ran at a fifth of its speed. And an engine that
+    measures its steps may choose how many threads torch takes (`engine.step_times`).
+    """
+    global _owned
+    _owned = True
+    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_INTERVAL_S))
+
+
+def owns_process() -> bool:
+    """Whether `own_process` was called."""
+    return _owned
 
 
 def free_memory(root: Path = Path("/")) -> int | None:

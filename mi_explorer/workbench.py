@@ -7,7 +7,6 @@
 Opening loads the weights of both parents; everything that configs can tell is refused before that, as a `UserError`.
 """
 
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -23,8 +22,6 @@ from mi_explorer.studies.store.store import Store
 
 if TYPE_CHECKING:
     from mi_explorer.generation.scores import Scores
-
-SWITCH_SECONDS = 0.0005
 
 __all__ = ["Ask", "Snapshot", "State", "Verdict", "Workbench", "judge"]
 
@@ -80,13 +77,10 @@ class Workbench:
         """
         from mi_explorer.checkpoints.preflight import preflight
         from mi_explorer.engine import Engine, ResidentPair
-        from mi_explorer.engine.sequence import logit_parts
+        from mi_explorer.engine.logit_blends import logit_parts
         from mi_explorer.merging.blend import bind
         from mi_explorer.pairs import get_pair
 
-        # The engine's thread gives up the interpreter at every tensor operation and has to win it back. At Python's 5 ms per
-        # turn, a reader that folds text makes each of them wait: a sweep of the embedded pair ran at a fifth of its speed.
-        sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
         pair = get_pair(pair) if isinstance(pair, str) else pair
         tell = report or (lambda *_: None)
         tell("check", 0, 0)

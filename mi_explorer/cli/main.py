@@ -18,6 +18,7 @@ from mi_explorer.cli.study import add_study
 from mi_explorer.cli.sweep import add_sweep
 from mi_explorer.cli.weights import add_weights
 from mi_explorer.errors import UserError
+from mi_explorer.machine import own_process
 
 TEXT = """Model interpolation: blend an Instruct and a Thinking checkpoint of one architecture, (1−λ)·instruct + λ·thinking,
 and see how reasoning, length and accuracy change with λ. Everything runs on the embedded pair without a download."""
@@ -47,6 +48,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    own_process()
     if argv[:1] == ["app"]:
         return run_app(argv[1:])
     try:

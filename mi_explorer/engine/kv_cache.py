@@ -1,14 +1,16 @@
-"""The KV cache: one static buffer of slots, a slot per row, each row left-aligned from position 0.
+"""The KV cache: one static buffer of slots, each left-aligned from position 0.
 
-Layout [layers, slots, 2, kv_heads, length, head_dim]: a row is one block per layer (a move is one copy), a step's new keys and
-values of a layer are one scatter. The buffer grows in length when a row needs it, up to the agreed context.
+Layout [layers, slots, 2, kv_heads, length, head_dim]: a slot is one block per layer (a move is one copy), a step's new keys and
+values of a layer are one scatter. The buffer grows in length when a sequence needs it, up to the agreed context.
 """
 
 import torch
 
+START_POSITIONS = 256  # positions that are allocated at first
 
-class Slots:
-    """`slots` rows of up to `context` positions. Bytes per slot and position: `layers · 2 · kv_heads · head_dim · itemsize`."""
+
+class KVCache:
+    """`slots` sequences of up to `context` positions; `layers · 2 · kv_heads · head_dim · itemsize` bytes for each of them."""
 
     def __init__(
         self,
@@ -19,22 +21,22 @@ class Slots:
         context: int,
         device: torch.device,
         dtype: torch.dtype,
-        start: int = 256,
+        start: int = START_POSITIONS,
     ):
         self.slots, self.context = slots, context
         self.heads, self.dim = kv_heads, head_dim
         self.length = min(start, context)
         self.kv = torch.zeros(layers, slots, 2, kv_heads, self.length, head_dim, device=device, dtype=dtype)
-        self._index()
+        self._make_views()
 
-    def _index(self) -> None:
+    def _make_views(self) -> None:
+        """What a forward pass indexes: per layer the buffer and its flat form [slots · 2 · heads · length, dim], and where each
+        slot's heads begin in the latter [slots, 2 · heads]."""
         device = self.kv.device
-        self.flat = [layer.view(-1, self.dim) for layer in self.kv.unbind(0)]
         self.layers = list(self.kv.unbind(0))
-        heads = torch.arange(2 * self.heads, device=device)
-        self.base = (
-            torch.arange(self.slots, device=device)[:, None] * (2 * self.heads) + heads
-        ) * self.length  # [slots, 2·heads]
+        self.flat_layers = [layer.view(-1, self.dim) for layer in self.layers]
+        blocks = torch.arange(self.slots * 2 * self.heads, device=device).view(self.slots, -1)
+        self.starts = blocks * self.length
         self.columns = torch.arange(self.length, device=device)
 
     def reserve(self, length: int) -> None:
@@ -45,7 +47,7 @@ class Slots:
         self.length = min(max(length, 2 * kept), self.context)
         self.kv = torch.zeros(*old.shape[:4], self.length, self.dim, device=old.device, dtype=old.dtype)
         self.kv[:, :, :, :, :kept] = old
-        self._index()
+        self._make_views()
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Fork or move: the first `length` positions of `source` into `target`."""
@@ -53,7 +55,7 @@ class Slots:
             self.kv[:, target, :, :, :length] = self.kv[:, source, :, :, :length]
 
     def swap(self, i: int, j: int, length: int) -> None:
-        """Exchange two rows."""
+        """Exchange the first `length` positions of two slots."""
         if i != j and length:
             held = self.kv[:, i, :, :, :length].clone()
             self.copy(j, i, length)

@@ -1,92 +1,96 @@
-"""Who runs next, and how: pure functions from counts and measured step times to a plan.
+"""Which recipes run next, and how: pure functions from counts and measured step times to a plan.
 
 Two ways to run a blend (row-wise, folded) are equal in result and differ in cost, so this is about time only.
 - People who wait (interactive) are all served a token before anyone gets a second one: row-wise in one batch, or folded in
-  turns of `TURN` steps, whichever takes less time for one token each. Sweeps (bulk) fill up the batch as long as that
+  turns of `TURN_STEPS`, whichever takes less time for one token each. Sweeps (bulk) fill up the batch as long as that
   slows the people down by less than half, and else get every fourth turn.
-- Bulk alone is run for throughput: the batch with the most rows per second, parked rows included.
+- Bulk alone is run for throughput: the batch with the most rows per second, parked ones included.
 """
 
 import sys
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-TURN = 16  # steps of a turn when teams take turns
-HORIZON = 48  # steps over which a fold is expected to pay for itself
-FULL = 0.8  # of a batch, to be worth starting a recipe
-STAY = 1.1  # another bulk plan must be this much better to replace the running one
-SLOWDOWN = 1.5  # how much bulk rows in the same batch may slow an interactive step
+TURN_STEPS = 16  # steps of a turn when plans take turns
+HORIZON_STEPS = 48  # steps over which a fold is expected to pay for itself
+BULK_WAIT_STEPS = 3 * TURN_STEPS  # steps without bulk, after which it gets a turn of its own beside people
+FULL_SHARE = 0.8  # of a batch, to be worth starting a recipe
+SWITCH_GAIN = 1.1  # another bulk plan must be this much better to replace the running one
+MAX_SLOWDOWN = 1.5  # how much bulk in the same batch may slow an interactive step
+MAX_REMEMBERED = 4096  # plans of which it is remembered when they ran
 
 
 @dataclass
 class Costs:
-    """Seconds of a step by number of lanes, measured: `steps[mode]` is sorted [(lanes, seconds)]; `fold` the time of a fold.
+    """Seconds of a step by its number of slots, measured: `steps[mode]` is sorted [(slots, seconds)]; `fold` the time of a fold.
 
-    A pass over prompts takes a step of one lane and `read[mode]` seconds more for every token; nothing where it is not known.
+    A pass over prompts takes a step of one slot and `read[mode]` seconds more for every token; nothing where it is not known.
     """
 
     steps: dict[str, list[tuple[int, float]]]
     fold: float = 0.0
     read: dict[str, float] = field(default_factory=dict)
 
-    def step(self, mode: str, lanes: int) -> float:
+    def step(self, mode: str, slots: int) -> float:
         """Interpolated between the measured sizes; beyond the last, in proportion to the last slope."""
         table = self.steps.get(mode)
         if not table:
             return float("inf")
-        i = bisect_left(table, (lanes,))
-        if i < len(table) and table[i][0] == lanes:
+        i = bisect_left(table, (slots,))
+        if i < len(table) and table[i][0] == slots:
             return table[i][1]
         if i == 0:
             return table[0][1]
         if i == len(table):
             if i == 1:
-                return table[0][1] * lanes / table[0][0]
+                return table[0][1] * slots / table[0][0]
             i -= 1
         (n0, t0), (n1, t1) = table[i - 1], table[i]
-        return max(t0 + (t1 - t0) * (lanes - n0) / (n1 - n0), 1e-9)
+        return max(t0 + (t1 - t0) * (slots - n0) / (n1 - n0), 1e-9)
 
-    def round(self, mode: str, lanes: int, rows: int) -> float:
-        """Time for one token of each of `lanes` lanes, in steps of at most `rows`."""
-        return self.step(mode, min(lanes, rows)) * max(1.0, lanes / rows)
+    def token_each(self, mode: str, slots: int, capacity: int) -> float:
+        """Time for one token of each of `slots` slots, in steps of at most `capacity`."""
+        return self.step(mode, min(slots, capacity)) * max(1.0, slots / capacity)
 
-    def by_fold(self, tokens: Sequence[float]) -> list[bool]:
-        """Whose prompts are read sooner by a fold of their recipe, of recipes that decode row-wise and have so many tokens to read each."""
+    def reads_by_fold(self, tokens: Sequence[float]) -> list[bool]:
+        """Which prompts are read sooner by a fold of their recipe: `tokens` to read for each recipe that decodes row-wise."""
         if len(self.read) < 2:
             return [False] * len(tokens)
-        gains = [n * self.read["rowwise"] - self._folds(n) for n in tokens]
-        every = (
-            sum(gain for gain in gains if gain <= 0) + self.step("rowwise", 1) > 0
-        )  # then nothing is left to read row-wise
-        return [every or gain > 0 for gain in gains]
+        gains = [n * self.read["rowwise"] - self._read_folded(n, 1) for n in tokens]
+        losses = sum(gain for gain in gains if gain <= 0)
+        all_folded = (
+            losses + self.step("rowwise", 1) > 0
+        )  # then nothing is left to read row-wise, and that pass is saved
+        return [all_folded or gain > 0 for gain in gains]
 
     def reading(self, mode: str, tokens: float, recipes: float = 1.0) -> float:
-        """Time to read so many tokens of prompts, of so many recipes, spread over the steps that follow."""
+        """Time a step to read so many tokens of prompts, of so many recipes, spread over the steps that follow."""
         if not tokens or mode not in self.read:
             return 0.0
         time = self.step(mode, 1) + tokens * self.read[mode]
         if mode == "rowwise" and "folded" in self.read:
-            time = min(time, self._folds(tokens, recipes))
-        return time / HORIZON
+            time = min(time, self._read_folded(tokens, recipes))
+        return time / HORIZON_STEPS
 
-    def _folds(self, tokens: float, recipes: float = 1.0) -> float:
+    def _read_folded(self, tokens: float, recipes: float) -> float:
         """Time to read so many tokens by a fold of each of so many recipes."""
         return recipes * (self.fold + self.step("folded", 1)) + tokens * self.read["folded"]
 
 
 @dataclass
-class Group:
-    """The rows of one recipe and one priority: `live` in slots, `waiting` in the queue; `lanes` slots per row.
+class RecipeGroup:
+    """The sequences of one recipe and one priority: `live` in slots, `waiting` in the queue; each takes `slots` slots.
 
-    Of those that wait, `welcome` may come in now: their users' shares of the slots are not used up. `prompt`: tokens that each of them
-    has to read (fewer than its prompt has, where several samples share one).
+    `rowwise_key`: the row-wise batch that they may join (None: none). Of those that wait, `welcome` may come in now: their users'
+    shares of the slots are not used up. `prompt`: tokens that each of them has to read (fewer than its prompt has, where several
+    samples share one).
     """
 
     key: str
-    plane: str | None
+    rowwise_key: str | None
     foldable: bool = True
-    lanes: int = 1
+    slots: int = 1
     live: int = 0
     waiting: int = 0
     lam: float = 0.0
@@ -95,21 +99,21 @@ class Group:
 
     @property
     def demand(self) -> int:
-        """Lanes that want to run, in slots or not."""
-        return (self.live + self.waiting) * self.lanes
+        """Slots that all of them want, whether they have them or not."""
+        return (self.live + self.waiting) * self.slots
 
-    def fresh(self, free: int) -> int:
-        """Lanes that could come in now."""
-        return min(self.waiting, self.welcome, free // self.lanes) * self.lanes
+    def incoming(self, free: int) -> int:
+        """Slots that could be taken now."""
+        return min(self.waiting, self.welcome, free // self.slots) * self.slots
 
-    def count(self, free: int) -> int:
-        """Lanes that could run now."""
-        return self.live * self.lanes + self.fresh(free)
+    def runnable(self, free: int) -> int:
+        """Slots that could run now."""
+        return self.live * self.slots + self.incoming(free)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """`mode` and its target: a plane (row-wise) or a recipe's key (folded). `bulk`: bulk lanes allowed beside interactive ones."""
+class StepPlan:
+    """`mode` and its target: a row-wise key or (folded) a recipe's key. `bulk`: bulk slots allowed beside interactive ones."""
 
     mode: str
     target: str
@@ -117,8 +121,17 @@ class Plan:
     bulk: int = 0
     others: bool = field(default=False, compare=False)
     """Whether somebody is left out, so that the turn must end."""
-    late: tuple[str, ...] = field(default=(), compare=False)
-    """Recipes whose waiting rows this row-wise bulk plan leaves in the queue, because a fold of their own serves them better."""
+    excluded: tuple[str, ...] = field(default=(), compare=False)
+    """Recipes whose waiting sequences this row-wise bulk plan leaves in the queue, because a fold of their own serves them better."""
+
+    def runs(self, mode: str, target: str | None) -> bool:
+        """Whether it is a plan of this mode for this target."""
+        return (self.mode, self.target) == (mode, target)
+
+    def slots(self, groups: Sequence[RecipeGroup], free: int) -> int:
+        """Slots of these groups that it could run now."""
+        mine = (g for g in groups if (g.rowwise_key if self.mode == "rowwise" else g.key) == self.target)
+        return sum(g.runnable(free) for g in mine)
 
 
 @dataclass
@@ -130,159 +143,178 @@ class Turns:
     bulk: int = 0
     last: dict[tuple[str, str], int] = field(default_factory=dict)
 
-    def ran(self, plan: Plan) -> None:
+    def ran(self, plan: StepPlan) -> None:
         """One step of this plan."""
         self.now += 1
         self.last[plan.mode, plan.target] = self.now
         if plan.priority or plan.bulk:
             self.bulk = self.now
-        if len(self.last) > 4096:
-            self.last = dict(sorted(self.last.items(), key=lambda x: x[1])[2048:])
+        if len(self.last) > MAX_REMEMBERED:
+            self.last = dict(sorted(self.last.items(), key=lambda x: x[1])[MAX_REMEMBERED // 2 :])
 
     @property
     def over(self) -> bool:
         """Whether the running plan has had its turn."""
-        return self.now - self.since >= TURN
+        return self.now - self.since >= TURN_STEPS
 
 
-def choose(
-    interactive: Sequence[Group],
-    bulk: Sequence[Group],
+def choose_plan(
+    people: Sequence[RecipeGroup],
+    bulk: Sequence[RecipeGroup],
     costs: Costs,
-    rows: int,
+    capacity: int,
     free: int,
-    now: Plan | None,
+    now: StepPlan | None,
     turns: Turns,
     only: str = "auto",
-) -> Plan | None:
-    """The next plan. `rows`: most lanes of a step; `free`: empty slots; `now`: the running plan; `only`: a forced mode."""
-    if not interactive:
+) -> StepPlan | None:
+    """The next plan, or None if nobody is there. `capacity`: most slots of a step; `free`: empty slots; `now`: the running plan;
+    `only`: "auto", or "fold" / "rowwise" to force a mode."""
+    if not bulk or not people:
         turns.bulk = turns.now
-        return best_bulk(bulk, costs, rows, free, now, only) if bulk else None
+    if not people:
+        return bulk_plan(bulk, costs, capacity, free, now, only) if bulk else None
+
+    # bulk has a turn of its own: it goes on, or begins because it waited long enough
+    if now is not None and now.priority == 1 and now.slots(bulk, free) and not turns.over:
+        return replace(now, others=True, excluded=())
+    if bulk and turns.now - turns.bulk >= BULK_WAIT_STEPS:
+        own = bulk_plan(bulk, costs, capacity, free, None, only)
+        if own is not None:
+            return replace(own, others=True, excluded=())
+
+    # people: plans that take turns, each filled up with bulk
     plans = []
-    for plan in serve_all(interactive, costs, rows, free, now, only):
-        lanes = min(rows, _lanes(plan, interactive, free))
-        beside = min(_fill(costs, plan.mode, lanes, rows), _lanes(plan, bulk, free))
-        plans.append(Plan(plan.mode, plan.target, 0, beside))
-    if not bulk:
-        turns.bulk = turns.now
-    if now is not None and now.priority == 1 and _lanes(now, bulk, free) and not turns.over:
-        return Plan(now.mode, now.target, 1, now.bulk, True)
-    if bulk and turns.now - turns.bulk >= 3 * TURN:
-        side = best_bulk(bulk, costs, rows, free, None, only)
-        if side is not None:
-            return Plan(side.mode, side.target, 1, side.bulk, True)
+    for plan in people_plans(people, costs, capacity, now, only):
+        slots = min(capacity, plan.slots(people, free))
+        beside = min(_slots_beside(costs, plan.mode, slots, capacity), plan.slots(bulk, free))
+        plans.append(replace(plan, bulk=beside))
     others = len(plans) > 1 or (bool(bulk) and not plans[0].bulk)
-    plans = [Plan(p.mode, p.target, 0, p.bulk, others) for p in plans]
+    plans = [replace(plan, others=others) for plan in plans]
     if now is not None and not turns.over:
         for plan in plans:
-            if (plan.mode, plan.target) == (now.mode, now.target):
+            if plan.runs(now.mode, now.target):
                 return plan
-    return min(plans, key=lambda p: turns.last.get((p.mode, p.target), 0))
+    return min(plans, key=lambda plan: turns.last.get((plan.mode, plan.target), 0))
 
 
-def serve_all(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, only: str) -> list[Plan]:
-    """The plans that, taken in turns, give every interactive row its token in the least time."""
-    plans: list[Plan] = []
-    planes = dict.fromkeys(g.plane for g in groups)
-    for plane in planes:
-        members = [g for g in groups if g.plane == plane]
-        fold = [g for g in members if g.foldable]
-        row_time = costs.round("rowwise", sum(g.demand for g in members), rows) if plane is not None else float("inf")
-        fold_time = float("inf")
-        if len(fold) == len(members) and costs.steps.get("folded"):
-            every = TURN if len(members) > 1 or len(planes) > 1 else HORIZON
-            fresh = [
-                g for g in members if now is None or (now.mode, now.target) != ("folded", g.key) or len(members) > 1
-            ]
-            fold_time = sum(costs.round("folded", g.demand, rows) for g in members) + len(fresh) * costs.fold / every
-        if now is not None and now.mode == "rowwise" and now.target == plane:
-            fold_time *= STAY
-        if row_time < float("inf") and (
-            only == "rowwise" or (only == "auto" and row_time <= fold_time) or len(fold) < len(members)
-        ):
-            plans.append(Plan("rowwise", str(plane), 0))
+def people_plans(
+    groups: Sequence[RecipeGroup], costs: Costs, capacity: int, now: StepPlan | None, only: str
+) -> list[StepPlan]:
+    """The plans that, taken in turns, give everybody a token in the least time."""
+    plans: list[StepPlan] = []
+    keys = list(dict.fromkeys(g.rowwise_key for g in groups))
+    for key in keys:
+        members = [g for g in groups if g.rowwise_key == key]
+        rowwise, folded = _time_rowwise(members, costs, capacity), float("inf")
+        if all(g.foldable for g in members) and costs.steps.get("folded"):
+            running = len(members) == 1 and now is not None and now.runs("folded", members[0].key)
+            folds = 0 if running else len(members)
+            every = TURN_STEPS if len(members) > 1 or len(keys) > 1 else HORIZON_STEPS
+            folded = sum(costs.token_each("folded", g.demand, capacity) for g in members) + folds * costs.fold / every
+        if now is not None and now.runs("rowwise", key):
+            folded *= SWITCH_GAIN
+        must = only == "rowwise" or not all(g.foldable for g in members)
+        if rowwise < float("inf") and (must or (only == "auto" and rowwise <= folded)):
+            plans.append(StepPlan("rowwise", str(key), 0))
         else:
-            plans += [Plan("folded", g.key, 0) for g in fold]
+            plans += [StepPlan("folded", g.key, 0) for g in members if g.foldable]
     return plans
 
 
-def best_bulk(groups: Sequence[Group], costs: Costs, rows: int, free: int, now: Plan | None, only: str) -> Plan | None:
+def _time_rowwise(members: Sequence[RecipeGroup], costs: Costs, capacity: int) -> float:
+    if members[0].rowwise_key is None:
+        return float("inf")
+    return costs.token_each("rowwise", sum(g.demand for g in members), capacity)
+
+
+def _slots_beside(costs: Costs, mode: str, slots: int, capacity: int) -> int:
+    """How many slots may be added to a step of `slots` before it gets `MAX_SLOWDOWN` times as long."""
+    limit = MAX_SLOWDOWN * costs.step(mode, max(1, slots))
+    low, high = 0, max(0, capacity - slots)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if costs.step(mode, slots + middle) <= limit:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A bulk plan: slots that it would run, tokens of prompts that these have to read, of how many recipes; the highest λ in it.
+
+    `full`: whether it starts nothing by bits.
+    """
+
+    plan: StepPlan
+    slots: int
+    tokens: float
+    recipes: int
+    lam: float
+    full: bool = True
+
+
+def bulk_plan(
+    groups: Sequence[RecipeGroup], costs: Costs, capacity: int, free: int, now: StepPlan | None, only: str
+) -> StepPlan | None:
     """The plan with the most rows per second; at equal speed the one with the higher λ (long traces first).
 
     A recipe is started only when a nearly full batch of it finds room: started by bits, every recipe would leave a tail in the
     slots and none would ever fill a step. So tails are parked while there is room for the next full batch, and run together
     (row-wise, or the longest of them folded) when there is not.
     """
-    found: list[tuple[bool, float, float, Plan]] = []
-    for plan, lanes, reads, recipes, full, lam in _candidates(groups, costs, rows, free, only):
-        time = costs.step(plan.mode, lanes) + costs.reading(plan.mode, reads, recipes)
-        running = now is not None and (plan.mode, plan.target) == (now.mode, now.target)
-        if plan.mode == "folded" and not running:
-            time += costs.fold / HORIZON
-        value = lanes / time if time < float("inf") else 0.0
+    found: list[tuple[bool, float, float, StepPlan]] = []
+    for c in (
+        *_folded_candidates(groups, capacity, free, only),
+        *_rowwise_candidates(groups, costs, capacity, free, only),
+    ):
+        running = now is not None and now.runs(c.plan.mode, c.plan.target)
+        time = costs.step(c.plan.mode, c.slots) + costs.reading(c.plan.mode, c.tokens, c.recipes)
+        if c.plan.mode == "folded" and not running:
+            time += costs.fold / HORIZON_STEPS
+        value = c.slots / time if time < float("inf") else 0.0
         if running:
-            value = float("inf") if only != "auto" else value * STAY
-        if lanes:
-            found.append((full or running, value, lam, plan))
+            value = value * SWITCH_GAIN if only == "auto" else float("inf")
+        if c.slots:
+            found.append((c.full or running, value, c.lam, c.plan))
     return max(found, key=lambda x: x[:3])[3] if found else None
 
 
-def _candidates(
-    groups: Sequence[Group], costs: Costs, rows: int, free: int, only: str
-) -> Iterable[tuple[Plan, int, float, int, bool, float]]:
-    """Plans with their lanes, the tokens of prompts that these have to read, of how many recipes, whether they start nothing by bits,
-    and their λ."""
+def _folded_candidates(groups: Sequence[RecipeGroup], capacity: int, free: int, only: str) -> Iterator[_Candidate]:
     for g in groups:
-        if g.foldable and (only != "rowwise" or g.plane is None):
-            lanes = min(rows, g.count(free))
-            reads = min(rows, g.fresh(free)) * g.prompt
-            yield (
-                Plan("folded", g.key, 1, rows),
-                lanes,
-                reads,
-                1,
-                not g.waiting or lanes >= FULL * min(rows, g.demand),
-                g.lam,
-            )
-    for plane in {g.plane for g in groups if g.plane is not None}:
-        members = [g for g in groups if g.plane == plane]
+        if g.foldable and (only != "rowwise" or g.rowwise_key is None):
+            slots = min(capacity, g.runnable(free))
+            full = not g.waiting or slots >= FULL_SHARE * min(capacity, g.demand)
+            tokens = min(capacity, g.incoming(free)) * g.prompt
+            yield _Candidate(StepPlan("folded", g.key, 1, capacity), slots, tokens, 1, g.lam, full)
+
+
+def _rowwise_candidates(
+    groups: Sequence[RecipeGroup], costs: Costs, capacity: int, free: int, only: str
+) -> Iterator[_Candidate]:
+    for key in {g.rowwise_key for g in groups if g.rowwise_key is not None}:
+        members = [g for g in groups if g.rowwise_key == key]
         if only == "fold" and all(g.foldable for g in members):
             continue
-        joining = [g for g in members if only == "rowwise" or not g.foldable or not _folds_better(g, costs, rows)]
-        live = sum(g.live * g.lanes for g in members)
-        coming = [min(g.waiting, g.welcome) * g.lanes for g in joining]
+        joining = [g for g in members if only == "rowwise" or not g.foldable or not _folds_better(g, costs, capacity)]
+        excluded = tuple(sorted(g.key for g in members if g not in joining))
+        coming = [min(g.waiting, g.welcome) * g.slots for g in joining]
         queued = min(free, sum(coming))
-        yield (
-            Plan("rowwise", plane, 1, rows, late=tuple(sorted(g.key for g in members if g not in joining))),
-            min(rows, live + queued),
-            min(rows, queued) * sum(n * g.prompt for n, g in zip(coming, joining)) / max(1, sum(coming)),
-            max(1, sum(n > 0 for n in coming)),
-            True,
-            max(g.lam for g in members),
+        mean_prompt = sum(n * g.prompt for n, g in zip(coming, joining)) / max(1, sum(coming))
+        yield _Candidate(
+            StepPlan("rowwise", key, 1, capacity, excluded=excluded),
+            slots=min(capacity, sum(g.live * g.slots for g in members) + queued),
+            tokens=min(capacity, queued) * mean_prompt,
+            recipes=max(1, sum(n > 0 for n in coming)),
+            lam=max(g.lam for g in members),
         )
 
 
-def _folds_better(g: Group, costs: Costs, rows: int) -> bool:
+def _folds_better(g: RecipeGroup, costs: Costs, capacity: int) -> bool:
     """Whether a recipe gets more rows a second by a fold of its own than in a full row-wise step, prompts included."""
-    folded = costs.round("folded", g.demand, rows) + costs.reading("folded", g.demand * g.prompt)
-    alike = max(1.0, rows / g.demand)  # recipes of a full step, if the others have as many rows
-    return g.demand / folded > rows / (costs.step("rowwise", rows) + costs.reading("rowwise", rows * g.prompt, alike))
-
-
-def _lanes(plan: Plan, groups: Sequence[Group], free: int) -> int:
-    """Lanes that a plan could run now."""
-    return sum(g.count(free) for g in groups if (g.plane if plan.mode == "rowwise" else g.key) == plan.target)
-
-
-def _fill(costs: Costs, mode: str, lanes: int, rows: int) -> int:
-    """How many lanes may be added to a step of `lanes` before it gets `SLOWDOWN` times as long."""
-    limit = SLOWDOWN * costs.step(mode, max(1, lanes))
-    low, high = 0, max(0, rows - lanes)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if costs.step(mode, lanes + middle) <= limit:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    folded = costs.token_each("folded", g.demand, capacity) + costs.reading("folded", g.demand * g.prompt)
+    alike = max(1.0, capacity / g.demand)  # recipes of a full step, if the others have as many sequences
+    rowwise = costs.step("rowwise", capacity) + costs.reading("rowwise", capacity * g.prompt, alike)
+    return g.demand / folded > capacity / rowwise

@@ -1,153 +1,149 @@
-"""The queue: rows that wait for a slot, by priority, user (stream) and recipe, so that counts and the fair next row are cheap."""
+"""The queue: sequences that wait for a slot, by priority, user (stream) and recipe, so that counts and the fair next one are cheap."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 from mi_explorer.engine.events import INTERACTIVE
-from mi_explorer.engine.policy import Group
-from mi_explorer.engine.sequence import Row
+from mi_explorer.engine.policy import RecipeGroup
+from mi_explorer.engine.sequence import Sequence
+from mi_explorer.engine.stream import EventStream
 
-AHEAD = 8  # waiting rows that are looked at to tell how long prompts are
+SAMPLED_PROMPTS = 8  # waiting sequences that are looked at to tell how long prompts are
 
 
 @dataclass
 class Shares:
-    """The slots of one priority, shared equally: `free` ones, `share` lanes for each user, `busy` lanes that each has already.
+    """The slots of one priority, shared equally: `free` ones, `share` slots for each user, `busy` slots that each has already.
 
-    A user who has none gets one row in any case.
+    A user who has none gets one sequence in any case.
     """
 
     free: int
     share: int
-    busy: dict[object, int]
+    busy: dict[EventStream, int]
 
-    def rows(self, user: object, lanes: int) -> int:
-        """How many rows of so many lanes the user may still bring in."""
-        return max(0, min(self.free, max(self.share, lanes) - self.busy.get(user, 0)) // lanes)
+    def sequences(self, user: EventStream, slots: int) -> int:
+        """How many sequences of so many slots the user may still bring in."""
+        return max(0, min(self.free, max(self.share, slots) - self.busy.get(user, 0)) // slots)
 
-    def take(self, user: object, lanes: int) -> None:
-        """Note a row that came in."""
-        self.free -= lanes
-        self.busy[user] = self.busy.get(user, 0) + lanes
-
-
-def _to_read(waiting: deque[Row]) -> float:
-    """Tokens of prompts for each of the next rows; samples of one question share its prompt (and the tuple that holds it)."""
-    prompts = [row.request.prompt for row in islice(waiting, AHEAD)]
-    return sum(map(len, {id(prompt): prompt for prompt in prompts}.values())) / len(prompts)
+    def take(self, user: EventStream, slots: int) -> None:
+        """Note a sequence that came in."""
+        self.free -= slots
+        self.busy[user] = self.busy.get(user, 0) + slots
 
 
-class Queue:
-    """Waiting rows. `pop` is fair between streams: the one with the fewest rows at work goes first."""
+class RequestQueue:
+    """Waiting sequences. `pop` is fair between users: the one with the fewest at work goes first."""
 
     def __init__(self) -> None:
-        self._streams: dict[int, dict[object, dict[str, deque[Row]]]] = {}
+        self._waiting: dict[int, dict[EventStream, dict[str, deque[Sequence]]]] = {}  # priority → user → recipe
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def add(self, row: Row) -> None:
-        """Queue a row."""
-        groups = self._streams.setdefault(row.priority, {}).setdefault(row.stream, {})
-        groups.setdefault(row.key, deque()).append(row)
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence."""
+        recipes = self._waiting.setdefault(sequence.priority, {}).setdefault(sequence.stream, {})
+        recipes.setdefault(sequence.key, deque()).append(sequence)
         self._size += 1
 
-    def streams(self, priority: int) -> list[object]:
-        """The users who wait at this priority."""
-        return list(self._streams.get(priority, ()))
+    def users(self, priority: int) -> list[EventStream]:
+        """Who waits at this priority."""
+        return list(self._waiting.get(priority, ()))
 
-    def count(self, groups: dict[str, Group], priority: int, shares: Shares) -> None:
-        """Add the waiting rows of a priority to the groups of their recipes (made where missing), and how many of them are welcome."""
-        for user, recipes in self._streams.get(priority, {}).items():
+    def count(self, groups: dict[str, RecipeGroup], priority: int, shares: Shares) -> None:
+        """Add those who wait at a priority to the groups of their recipes (made where missing), and how many of them are welcome."""
+        for user, recipes in self._waiting.get(priority, {}).items():
             for key, waiting in recipes.items():
-                row = waiting[0]
-                lanes = len(row.lanes)
-                if key not in groups:
-                    groups[key] = Group(key, row.plane, row.foldable, lanes, 0, 0, row.request.recipe.lam, 0)
-                groups[key].waiting += len(waiting)
-                groups[key].welcome += min(len(waiting), shares.rows(user, lanes))
-                groups[key].prompt = _to_read(waiting)
+                group = groups.get(key) or groups.setdefault(key, empty_group(waiting[0]))
+                group.waiting += len(waiting)
+                group.welcome += min(len(waiting), shares.sequences(user, len(waiting[0].slots)))
+                group.prompt = _tokens_to_read(waiting)
 
-    def order(self, priority: int, busy: dict[object, int]) -> list[tuple[object, int, int]]:
-        """Who waits, next in turn first: (stream, its waiting rows, rows of others that go before its next one).
+    def order(self, priority: int, busy: dict[EventStream, int]) -> list[tuple[EventStream, int, int]]:
+        """Who waits, next in turn first: (user, its waiting sequences, sequences of others that go before its next one).
 
-        By the rule of `pop` alone; which recipes the next steps run may let somebody pass.
+        By the rule of `pop` alone; which recipes the next steps run may let somebody pass. `busy`: sequences at work of each user.
         """
         waiting = [
-            (busy.get(stream, 0), sorted(row.order for rows in groups.values() for row in rows), stream)
-            for stream, groups in self._streams.get(priority, {}).items()
+            (busy.get(user, 0), sorted(sequence.order for queue in recipes.values() for sequence in queue), user)
+            for user, recipes in self._waiting.get(priority, {}).items()
         ]
+        waiting.sort(key=lambda x: (x[0], x[1][0]))
 
-        def before(at: int, first: int, b: int, orders: list[int]) -> int:
-            """Rows that another stream, with `b` at work, gets until it has `at` too; and one more if that came first."""
-            if b > at:
+        def before(at: int, first: int, other_at: int, orders: list[int]) -> int:
+            """Sequences that another user, with `other_at` at work, gets until it has `at` too; one more if that came first."""
+            if other_at > at:
                 return 0
-            level = min(len(orders), at - b)
+            level = min(len(orders), at - other_at)
             return level + (level < len(orders) and orders[level] < first)
 
-        waiting.sort(key=lambda x: (x[0], x[1][0]))
         return [
-            (
-                stream,
-                len(mine),
-                sum(before(at, mine[0], b, orders) for b, orders, other in waiting if other is not stream),
-            )
-            for at, mine, stream in waiting
+            (user, len(mine), sum(before(at, mine[0], b, orders) for b, orders, other in waiting if other is not user))
+            for at, mine, user in waiting
         ]
 
-    def pop(self, priority: int, wanted: Callable[[Row], bool], busy: dict[object, int]) -> Row | None:
-        """The next row whose recipe is `wanted`; `busy` counts the rows at work of each stream.
+    def pop(self, priority: int, wanted: Callable[[Sequence], bool], busy: dict[EventStream, int]) -> Sequence | None:
+        """The next sequence that is `wanted` (asked of the first of each recipe); `busy` counts what each user has at work.
 
-        Within a stream: first come first served for people, the highest λ first for bulk (long traces first).
+        Within a user: first come first served for people, the highest λ first for bulk (long traces first).
         """
-        best: tuple[tuple, object, str] | None = None
-        for stream, groups in self._streams.get(priority, {}).items():
-            for key, waiting in groups.items():
-                row = waiting[0]
-                if wanted(row):
-                    prior = (0.0 if priority == INTERACTIVE else -row.request.recipe.lam, row.order)
-                    rank = (busy.get(stream, 0), *prior)
-                    if best is None or rank < best[0]:
-                        best = (rank, stream, key)
-        if best is None:
-            return None
-        _, stream, key = best
-        groups = self._streams[priority][stream]
-        row = groups[key].popleft()
-        self._size -= 1
-        if not groups[key]:
-            del groups[key]
-            if not groups:
-                del self._streams[priority][stream]
-        return row
 
-    def remove(self, stream: object, wanted: Callable[[Row], bool]) -> list[Row]:
-        """Take out the rows of a stream that are `wanted` (cancelled), in their order."""
-        gone: list[Row] = []
-        for streams in list(self._streams.values()):
-            groups = streams.get(stream, {})
-            for key in list(groups):
-                gone += [row for row in groups[key] if wanted(row)]
-                groups[key] = deque(row for row in groups[key] if not wanted(row))
-                if not groups[key]:
-                    del groups[key]
-            if stream in streams and not groups:
-                del streams[stream]
+        def rank(sequence: Sequence) -> tuple[int, float, int]:
+            lam = 0.0 if priority == INTERACTIVE else -sequence.request.recipe.lam
+            return busy.get(sequence.stream, 0), lam, sequence.order
+
+        heads = (queue[0] for recipes in self._waiting.get(priority, {}).values() for queue in recipes.values())
+        best = min((head for head in heads if wanted(head)), key=rank, default=None)
+        if best is not None:
+            self._waiting[priority][best.stream][best.key].popleft()
+            self._size -= 1
+            self._drop_empty(priority, best.stream, best.key)
+        return best
+
+    def remove(self, user: EventStream, wanted: Callable[[Sequence], bool]) -> list[Sequence]:
+        """Take out the sequences of a user that are `wanted` (cancelled), in the order of their arrival."""
+        gone: list[Sequence] = []
+        for priority, users in list(self._waiting.items()):
+            recipes = users.get(user, {})
+            for key, queue in list(recipes.items()):
+                gone += filter(wanted, queue)
+                recipes[key] = deque(sequence for sequence in queue if not wanted(sequence))
+                self._drop_empty(priority, user, key)
         self._size -= len(gone)
-        return sorted(gone, key=lambda r: r.order)
+        return sorted(gone, key=lambda sequence: sequence.order)
 
-    def clear(self) -> list[Row]:
+    def clear(self) -> list[Sequence]:
         """Take out everything."""
-        gone = [
-            row
-            for streams in self._streams.values()
-            for groups in streams.values()
-            for rows in groups.values()
-            for row in rows
-        ]
-        self._streams.clear()
+        gone = list(self._all())
+        self._waiting.clear()
         self._size = 0
         return gone
+
+    def _all(self) -> Iterator[Sequence]:
+        for users in self._waiting.values():
+            for recipes in users.values():
+                for queue in recipes.values():
+                    yield from queue
+
+    def _drop_empty(self, priority: int, user: EventStream, key: str) -> None:
+        users = self._waiting[priority]
+        if not users[user][key]:
+            del users[user][key]
+            if not users[user]:
+                del users[user]
+
+
+def empty_group(sequence: Sequence) -> RecipeGroup:
+    """The group of a sequence's recipe, with nobody in it yet."""
+    lam = sequence.request.recipe.lam
+    return RecipeGroup(sequence.key, sequence.rowwise_key, sequence.foldable, len(sequence.slots), lam=lam, welcome=0)
+
+
+def _tokens_to_read(waiting: deque[Sequence]) -> float:
+    """Tokens of prompts for each of the next sequences; samples of one question share its prompt (and the tuple that holds it)."""
+    prompts = [sequence.request.prompt for sequence in islice(waiting, SAMPLED_PROMPTS)]
+    return sum(map(len, {id(prompt): prompt for prompt in prompts}.values())) / len(prompts)

@@ -12,10 +12,9 @@ import torch
 
 from mi_explorer.recipe import Decoding
 
-MANY = 256  # without top-k: candidates looked at before the whole vocabulary is sorted
-
-AHEAD = 16  # steps of noise hashed at a time
-LEAST = 1e-9  # top-p 0 keeps the likeliest token, before which nothing comes
+CANDIDATES = 256  # without top-k: tokens looked at before the whole vocabulary is sorted
+NOISE_STEPS = 16  # steps of noise hashed at a time
+LEAST_TOP_P = 1e-9  # top-p 0 keeps the likeliest token, before which nothing comes
 
 
 def noise(seeds: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -23,13 +22,15 @@ def noise(seeds: np.ndarray, steps: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):
         x = seeds.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x632BE59BD9B4E019)
         x = _mix(_mix(x) + steps.astype(np.uint64) * np.uint64(0xD1342543DE82EF95) + np.uint64(1))
-    return (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    uniform: np.ndarray = (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniform
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed
 
 
 class Sampler:
@@ -53,14 +54,14 @@ class Sampler:
         hot = [x for x in d if x.temperature > 0]
         ks = [min(x.top_k, vocab) or vocab for x in hot]
         self.k = max(ks, default=1)
-        self.open = self.k > MANY  # some row has no top-k
+        self.open = self.k > CANDIDATES  # some row has no top-k
         self.top_k = (
             column([min(x.top_k, vocab) or vocab if x.temperature > 0 else 1 for x in d])
             if len(set(ks)) > 1 or self.any_greedy
             else None
         )
         self.pure = any(x.top_p >= 1 and x.top_k == 0 for x in hot)
-        self.top_p = column([max(x.top_p, LEAST) for x in d]) if any(x.top_p < 1 for x in hot) else None
+        self.top_p = column([max(x.top_p, LEAST_TOP_P) for x in d]) if any(x.top_p < 1 for x in hot) else None
         self.min_p = column([x.min_p for x in d]) if any(x.min_p > 0 for x in hot) else None
         self.ranks = torch.arange(vocab, device=device)
         self.penalty = None
@@ -95,8 +96,8 @@ class Sampler:
         x = x * self.cold
         vocab = x.shape[1]
         total = x.logsumexp(-1, keepdim=True)
-        if not self.pure and vocab > MANY:
-            ids, complete = self._choose(x.topk(MANY, sorted=True), total, steps)
+        if not self.pure and vocab > CANDIDATES:
+            ids, complete = self._choose(x.topk(CANDIDATES, sorted=True), total, steps)
             if complete:
                 return ids
         return self._choose(x.sort(-1, descending=True), total, steps)[0]
@@ -137,7 +138,7 @@ class Sampler:
     def _uniform(self, steps: np.ndarray) -> torch.Tensor:
         """Noise of these steps [n, 1], drawn for several steps ahead: hashing in one go is cheaper than step by step."""
         start = int(steps[0])
-        if self._block is None or not 0 <= start - self._block[0] < AHEAD:
-            later = steps[None] + np.arange(AHEAD)[:, None]
+        if self._block is None or not 0 <= start - self._block[0] < NOISE_STEPS:
+            later = steps[None] + np.arange(NOISE_STEPS)[:, None]
             self._block = start, torch.from_numpy(noise(self.seeds, later)).to(self.wide).to(self.device).unsqueeze(2)
         return self._block[1][start - self._block[0]]

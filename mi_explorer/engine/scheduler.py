@@ -1,184 +1,175 @@
-"""The scheduler: turns the policy's plan into the rows of the next step, and admits from the queue. Engine thread only."""
+"""The scheduler: turns the policy's plan into the batch of the next step, and admits from the queue. Engine's thread only."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, INTERACTIVE
-from mi_explorer.engine.policy import TURN, Costs, Group, Plan, Turns, choose
-from mi_explorer.engine.request_queue import Queue, Shares
-from mi_explorer.engine.sequence import Row
+from mi_explorer.engine.policy import TURN_STEPS, Costs, RecipeGroup, StepPlan, Turns, choose_plan
+from mi_explorer.engine.request_queue import RequestQueue, Shares, empty_group
+from mi_explorer.engine.sequence import Sequence
+from mi_explorer.engine.stream import EventStream
 
-REVIEW = 4 * TURN  # steps after which a plan is looked at again although nobody came or left
+REVIEW_STEPS = 4 * TURN_STEPS  # steps after which a plan is looked at again although nobody came or left
 
 
 @dataclass
-class Team:
-    """The rows of a step: `ready` decode, `fresh` still read their prompts."""
+class ScheduledBatch:
+    """The sequences of a step: those that decode, and those that still read their prompts."""
 
     mode: str
-    ready: list[Row] = field(default_factory=list)
-    fresh: list[Row] = field(default_factory=list)
+    decode: list[Sequence] = field(default_factory=list)
+    prefill: list[Sequence] = field(default_factory=list)
 
 
 class Scheduler:
-    """`rows`: most lanes of a step. `only`: "auto", or "fold" / "rowwise" to force a mode (benchmarks, tests)."""
+    """`capacity`: most slots of a step. `only`: "auto", or "fold" / "rowwise" to force a mode (benchmarks, tests).
 
-    def __init__(self, batch: Batch, costs: Costs, rows: int, only: str = "auto"):
-        self.batch, self.costs, self.rows, self.only = batch, costs, rows, only
-        self.queue = Queue()
-        self.plan: Plan | None = None
+    Whoever adds to the queue, or knows that a sequence is further than it was, sets `changed`.
+    """
+
+    def __init__(self, batch: Batch, costs: Costs, capacity: int, only: str = "auto"):
+        self.batch, self.costs, self.capacity, self.only = batch, costs, capacity, only
+        self.queue = RequestQueue()
+        self.plan: StepPlan | None = None
         self.turns = Turns()
-        self.changed = True  # somebody came to the queue, or a row is further than it was
-        self._seen = 0  # the batch's count of changes that the team knows
-        self._regret = 0.0
-        self._team: Team | None = None
-        self._reserve = min(rows // 2, len(batch.at) // 4)  # slots that bulk leaves free for people
+        self.changed = True
+        self._seen_changes = 0  # the batch's count of changes when the last step was formed
+        self._fold_regret = 0.0  # seconds lost so far by not folding
+        self._scheduled: ScheduledBatch | None = None
+        self._reserve = min(capacity // 2, len(batch.slots) // 4)  # slots that bulk leaves free for people
 
-    def next(self) -> Team | None:
-        """The team of the next step; the same object as before as long as nothing changed."""
-        turns = self.turns
-        if self.plan is not None:
-            turns.ran(self.plan)
-            due = turns.now - turns.since >= (TURN if self.plan.others else REVIEW)
-            if not self.changed and self.batch.changes == self._seen and not due:
-                return self._team
+    def schedule(self) -> ScheduledBatch | None:
+        """The batch of the next step; the same object as before as long as nothing changed."""
+        turns, before = self.turns, self.plan
+        if before is not None:
+            turns.ran(before)
+            due = turns.now - turns.since >= (TURN_STEPS if before.others else REVIEW_STEPS)
+            if not self.changed and self.batch.changes == self._seen_changes and not due:
+                return self._scheduled
         self.changed = False
-        groups = self._groups()
-        people, bulk = list(groups[INTERACTIVE].values()), list(groups[BULK].values())
+        people, bulk = (list(self._groups(priority).values()) for priority in (INTERACTIVE, BULK))
         free = self.batch.free if people else max(0, self.batch.free - self._reserve)
-        before, self.plan = (
-            self.plan,
-            self._patience(choose(people, bulk, self.costs, self.rows, free, self.plan, turns, self.only)),
-        )
-        if (
-            before is None
-            or self.plan is None
-            or (before.mode, before.target) != (self.plan.mode, self.plan.target)
-            or turns.over
-        ):
+        plan = choose_plan(people, bulk, self.costs, self.capacity, free, before, turns, self.only)
+        self.plan = plan = self._delay_fold(plan)
+        if before is None or plan is None or not plan.runs(before.mode, before.target) or turns.over:
             turns.since = turns.now
-        self._team = None if self.plan is None else self._form(self.plan)
-        self._seen = self.batch.changes  # with the rows that came in just now
-        return self._team
+        self._scheduled = None if plan is None else self._form(plan)
+        self._seen_changes = self.batch.changes  # with those who came in just now
+        return self._scheduled
 
-    def by_fold(self, tokens: Sequence[int]) -> list[bool]:
-        """Which recipes of a row-wise team read their prompts by a fold, of so many tokens each."""
-        return self.costs.by_fold(tokens) if self.only == "auto" else [False] * len(tokens)
+    def reads_by_fold(self, tokens: list[int]) -> list[bool]:
+        """Which recipes of a row-wise batch read their prompts by a fold, of so many tokens each."""
+        return self.costs.reads_by_fold(tokens) if self.only == "auto" else [False] * len(tokens)
 
-    def _patience(self, plan: Plan | None) -> Plan | None:
+    def _delay_fold(self, plan: StepPlan | None) -> StepPlan | None:
         """A running row-wise batch of one recipe folds only when it has paid as much for waiting as the fold costs.
 
-        How long its rows will go on is not known; so the loss against the better choice stays below one fold.
+        How long its sequences will go on is not known; so the loss against the better choice stays below one fold.
         """
-        now, team = self.plan, self._team
-        if (
-            plan is None
-            or now is None
-            or team is None
-            or (now.mode, plan.mode) != ("rowwise", "folded")
-            or now.priority != plan.priority
-        ):
-            self._regret = 0.0
+        now, last = self.plan, self._scheduled
+        turns_to_fold = (
+            plan and now and (now.mode, plan.mode) == ("rowwise", "folded") and now.priority == plan.priority
+        )
+        running = [s for s in (*last.decode, *last.prefill) if s in self.batch.sequences] if last else []
+        alone = len(running) == len(self.batch.sequences) and not len(self.queue)
+        if not (plan and turns_to_fold and running and alone and all(s.key == plan.target for s in running)):
+            self._fold_regret = 0.0
             return plan
-        rows = [row for row in (*team.ready, *team.fresh) if row in self.batch.rows]
-        if (
-            not rows
-            or any(row.key != plan.target for row in rows)
-            or len(rows) < len(self.batch.rows)
-            or len(self.queue)
-        ):
-            self._regret = 0.0
-            return plan
-        self._regret += self.costs.step("rowwise", len(rows)) - self.costs.step("folded", len(rows))
-        if self._regret >= self.costs.fold:
+        self._fold_regret += self.costs.step("rowwise", len(running)) - self.costs.step("folded", len(running))
+        if self._fold_regret >= self.costs.fold:
             return plan
         self.changed = True  # look again after the next step
         return now
 
     def _shares(self, priority: int) -> Shares:
-        """What each user who has or wants rows at this priority may take of the slots.
+        """What each user who has or wants sequences at this priority may take of the slots.
 
         People share them equally; bulk takes what is there, but leaves some free for people.
         """
-        busy = dict.fromkeys(self.queue.streams(priority), 0)  # whatever the recipe
-        for row in self.batch.rows:
-            if row.priority == priority:
-                busy[row.stream] = busy.get(row.stream, 0) + len(row.lanes)
-        slots = len(self.batch.at)
+        busy: dict[EventStream, int] = dict.fromkeys(self.queue.users(priority), 0)
+        for sequence in self.batch.sequences:
+            if sequence.priority == priority:
+                busy[sequence.stream] = busy.get(sequence.stream, 0) + len(sequence.slots)
+        slots = len(self.batch.slots)
         if priority == BULK:
             return Shares(self.batch.free - self._reserve, slots, busy)
         return Shares(self.batch.free, slots // max(1, len(busy)), busy)
 
-    def _groups(self) -> dict[int, dict[str, Group]]:
-        """The rows by priority and recipe; recipes of which nothing can run now are left out."""
-        groups: dict[int, dict[str, Group]] = {INTERACTIVE: {}, BULK: {}}
-        for row in self.batch.rows:
-            mine = groups[row.priority]
-            if row.key not in mine:
-                mine[row.key] = Group(row.key, row.plane, row.foldable, len(row.lanes), 0, 0, row.request.recipe.lam, 0)
-            mine[row.key].live += 1
-        for priority, mine in groups.items():
-            self.queue.count(mine, priority, self._shares(priority))
-        return {
-            priority: {key: g for key, g in mine.items() if g.live or g.welcome} for priority, mine in groups.items()
-        }
+    def _groups(self, priority: int) -> dict[str, RecipeGroup]:
+        """The sequences of a priority by recipe; recipes of which nothing can run now are left out."""
+        groups: dict[str, RecipeGroup] = {}
+        for sequence in self.batch.sequences:
+            if sequence.priority == priority:
+                group = groups.get(sequence.key) or groups.setdefault(sequence.key, empty_group(sequence))
+                group.live += 1
+        self.queue.count(groups, priority, self._shares(priority))
+        return {key: group for key, group in groups.items() if group.live or group.welcome}
 
-    def _form(self, plan: Plan) -> Team:
-        def wanted(row: Row) -> bool:
-            return (row.plane if plan.mode == "rowwise" else row.key) == plan.target
+    def _form(self, plan: StepPlan) -> ScheduledBatch:
+        """Admit whom the plan has room for, and divide its sequences into those that read and those that decode."""
 
-        chosen: list[Row] = []
-        left = self.rows
+        def target(sequence: Sequence) -> bool:
+            return plan.runs(plan.mode, sequence.rowwise_key if plan.mode == "rowwise" else sequence.key)
+
+        chosen: list[Sequence] = []
+        left = self.capacity
+
+        # people first
         if plan.priority == INTERACTIVE:
-            left -= self._enlist(chosen, INTERACTIVE, wanted, left)
-            left = min(left, plan.bulk)
+            picked = self._pick(INTERACTIVE, target, left)
+            chosen += picked
+            left = min(left - _slots(picked), plan.bulk)
+
+        # bulk in what is left
         if left > 0:
-            self._enlist(chosen, BULK, wanted, left, plan.late)
-        team = Team(plan.mode)
-        for row in chosen:
-            (team.ready if row.ready else team.fresh).append(row)
-        return team
+            chosen += self._pick(BULK, target, left, plan.excluded)
 
-    def _enlist(self, chosen: list[Row], priority: int, wanted, limit: int, late: tuple[str, ...] = ()) -> int:  # noqa: ANN001
-        """Admit what fits, then pick up to `limit` lanes, fairly between streams; returns the lanes picked."""
+        # prefill and decode
+        return ScheduledBatch(plan.mode, [s for s in chosen if s.decodes], [s for s in chosen if not s.decodes])
+
+    def _pick(
+        self, priority: int, target: Callable[[Sequence], bool], limit: int, excluded: tuple[str, ...] = ()
+    ) -> list[Sequence]:
+        """Admit what fits, then pick up to `limit` slots, fairly between users."""
         batch, shares = self.batch, self._shares(priority)
-        live = [row for row in batch.rows if row.priority == priority and wanted(row)]
-        here: dict[object, int] = {}  # of these, the lanes in this very plan: nobody fills more than a step
-        for row in live:
-            here[row.stream] = here.get(row.stream, 0) + len(row.lanes)
+        live = [sequence for sequence in batch.sequences if sequence.priority == priority and target(sequence)]
+        mine: Counter[EventStream] = Counter()  # slots of each user in this very plan: nobody fills more than a step
+        for sequence in live:
+            mine[sequence.stream] += len(sequence.slots)
 
-        def admissible(row: Row) -> bool:
-            fits = shares.rows(row.stream, len(row.lanes)) > 0
-            return fits and here.get(row.stream, 0) < limit and wanted(row) and row.key not in late
+        def admissible(sequence: Sequence) -> bool:
+            fits = shares.sequences(sequence.stream, len(sequence.slots)) > 0
+            return fits and mine[sequence.stream] < limit and target(sequence) and sequence.key not in excluded
 
-        total = sum(here.values())
-        while shares.free > 0 and (priority == INTERACTIVE or total < limit):
+        # people come in even beyond the limit, for every user gets a share of the step; bulk only fills it
+        while shares.free > 0 and (priority == INTERACTIVE or mine.total() < limit):
             found = self.queue.pop(priority, admissible, shares.busy)
             if found is None:
                 break
             batch.admit(found)
             live.append(found)
-            shares.take(found.stream, len(found.lanes))
-            here[found.stream] = here.get(found.stream, 0) + len(found.lanes)
-            total += len(found.lanes)
-        if total <= limit:
-            chosen += live
-            return total
-        picked = 0
-        for row in self._interleave(live):
-            if picked + len(row.lanes) <= limit:
-                chosen.append(row)
-                picked += len(row.lanes)
+            shares.take(found.stream, len(found.slots))
+            mine[found.stream] += len(found.slots)
+        return live if mine.total() <= limit else self._take_turns(live, limit)
+
+    def _take_turns(self, sequences: list[Sequence], limit: int) -> list[Sequence]:
+        """Up to `limit` slots, of all users in turn; within a user those that already run come first (no KV moves)."""
+        running = {sequence: i for i, sequence in enumerate(self._scheduled.decode)} if self._scheduled else {}
+        users: dict[EventStream, list[Sequence]] = {}
+        for sequence in sequences:
+            users.setdefault(sequence.stream, []).append(sequence)
+        for mine in users.values():
+            mine.sort(key=lambda s: running.get(s, len(running) + s.order))
+        ranked = [(i, n, sequence) for n, mine in enumerate(users.values()) for i, sequence in enumerate(mine)]
+        picked: list[Sequence] = []
+        for _, _, sequence in sorted(ranked, key=lambda x: x[:2]):
+            if len(sequence.slots) <= limit:
+                picked.append(sequence)
+                limit -= len(sequence.slots)
         return picked
 
-    def _interleave(self, rows: Iterable[Row]) -> list[Row]:
-        """Rows of all streams in turn; within a stream those that already run come first (no KV moves)."""
-        before = {row: i for i, row in enumerate(self._team.ready)} if self._team else {}
-        streams: dict[object, list[Row]] = {}
-        for row in rows:
-            streams.setdefault(row.stream, []).append(row)
-        for mine in streams.values():
-            mine.sort(key=lambda r: before.get(r, len(before) + r.order))
-        ranked = [(i, n, row) for n, mine in enumerate(streams.values()) for i, row in enumerate(mine)]
-        return [row for _, _, row in sorted(ranked, key=lambda x: x[:2])]
+
+def _slots(sequences: list[Sequence]) -> int:
+    return sum(len(sequence.slots) for sequence in sequences)

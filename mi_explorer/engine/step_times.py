@@ -1,116 +1,131 @@
-"""Step times at start-up: what a step costs folded and row-wise, by number of lanes. The policy's only facts."""
+"""Step times at start-up: what a step costs folded and row-wise, by its number of slots. The policy's only facts."""
 
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 import torch
 
+from mi_explorer import machine
+from mi_explorer.engine.backend import Backend
 from mi_explorer.engine.policy import Costs
+from mi_explorer.engine.resident import Report, ResidentPair
 from mi_explorer.recipe import Recipe
 
-PATIENCE = 1.5  # seconds; sizes that would take longer are extrapolated until there is a quiet moment
-ROUNDS = 5  # how often each time is taken
-PROMPTS, PROMPT = 8, 48  # how many prompts are timed together, or one where that takes too long, and their tokens
-READING = 1.0  # seconds for that; of a model that needs more it stays unknown
-LANES, GAIN, LONG = (
-    16,
-    0.85,
-    0.3,
-)  # threads: the step that tells, what more of them must save, seconds of a step that surely wants all
-PAUSE = 0.5  # seconds that somebody who comes in a quiet moment may have to wait
-DOUBT = 3  # times that a longer one is looked at all the same, four times as long at most: it may have been disturbed
+START_S = 1.5  # seconds for the steps; sizes that would take longer are extrapolated until there is a quiet moment
+REPEATS = 5  # how often each time is taken
+PROMPTS, PROMPT_TOKENS = 8, 48  # prompts that are timed together (or one, where that takes too long), and their tokens
+READING_S = 1.0  # seconds for that; of a model that needs more it stays unknown
+WIDTH = 128  # positions that a timed step sees
+QUIET_S = 0.5  # what somebody who comes in a quiet moment may have to wait
+DOUBTED_REPEATS = (
+    3  # times that a longer one is looked at all the same, four times as long at most: it may have been disturbed
+)
+THREAD_SLOTS = 16  # slots of the step by which threads are chosen
+THREAD_GAIN = 0.85  # share of the time that a step may take with more threads, to be worth them
+LONG_STEP_S = 0.3  # seconds of a step that surely wants all threads
 
-Task = tuple[str, str, int]
-"""What is timed: ("step", mode, lanes), ("read", mode, prompts) or ("fold", "", 0)."""
+Task = tuple[Literal["step", "read", "fold"], str, int]
+"""What is timed: ("step", mode, slots), ("read", mode, prompts) or ("fold", "", 0)."""
+FOLD: Task = ("fold", "", 0)
 
 
-class Meter:
-    """Times decode steps of 1, 2, 4, … lanes in both modes on empty slots, prompts, and full folds.
+def assumed_costs(rowwise: bool) -> Costs:
+    """Step times of no particular machine, where they cannot be measured."""
+    steps = {"folded": [(1, 1.0), (64, 10.0)], "rowwise": [(1, 1.5), (64, 15.0)]}
+    return Costs(steps, 1.0) if rowwise else Costs({"folded": [(1, 1.0)]}, 1.0)
 
-    Of each the least time counts: a disturbance makes it longer, never shorter. `start` takes what a start may take; `probe` looks
-    again, one step at a time, so that a machine that was busy at start-up does not decide for good. No row may be in a slot meanwhile.
+
+class StepTimer:
+    """Times decode steps of 1, 2, 4, … slots in both modes on empty slots, prompts, and full folds.
+
+    Of each the least time counts: a disturbance makes it longer, never shorter. `start` takes what a start may take;
+    `measure_again` looks again, one time at a time, so that a machine that was busy at start-up does not decide for good. No
+    sequence may be in a slot meanwhile.
     """
 
-    def __init__(self, resident: Any, backend: Any, rows: int):
-        self.backend, self.rows = backend, rows
-        self.blends = [
-            backend.bind(r.hash, resident.blend(r)) for r in (Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4))
-        ]
-        self.modes = ["folded"] + (["rowwise"] if backend.rowwise and self.blends[0].endpoints_key is not None else [])
-        self.sizes = [*(2**i for i in range((rows - 1).bit_length())), rows]
-        self.width = min(128, backend.context)
+    def __init__(self, resident: ResidentPair, backend: Backend, slots: int):
+        self.backend, self.slots = backend, slots
+        recipes = [Recipe(resident.pair.name, lam=lam) for lam in (0.5, 0.4)]
+        self.bound = [backend.bind(recipe.hash, resident.blend(recipe)) for recipe in recipes]
+        self.modes = ["folded"] + (["rowwise"] if backend.rowwise and self.bound[0].rowwise_key is not None else [])
+        self.sizes = [*(2**i for i in range((slots - 1).bit_length())), slots]
+        self.width = min(WIDTH, backend.context)
         self.best: dict[Task, float] = {}
-        self.seen: Counter[Task] = Counter()
-        self._readers = 0
+        self.repeats: Counter[Task] = Counter()
+        self._prompts = 0  # that are timed together; 0: reading is not timed
 
-    def start(self, report: Callable[[str, int, int], None] = lambda *_: None) -> Costs:
-        """Read the weights and take the first times. `report` is told of the phases "bind" and "measure"."""
+    def start(self, report: Report | None = None) -> Costs:
+        """Read the weights and take the first times. `report` gets the phases "bind" and "measure"."""
+        report = report or (lambda *_: None)
         if len(self.modes) == 1:
-            self.backend.refold(self.blends[0])  # the first fold reads the checkpoints; a plane has read them by now
+            self.backend.fold(
+                self.bound[0]
+            )  # the first fold reads the checkpoints; row-wise weights have read them by now
         report("bind", 0, 0)
         if "rowwise" in self.modes:
-            for slot in range(self.rows):
-                self.backend.place(slot, self.blends[slot % 2])
+            for slot in range(self.slots):
+                self.backend.assign(slot, self.bound[slot % 2])
         for mode in self.modes:
             self._step(mode, 1)
-        self._choose_threads()
-        end = time.perf_counter() + PATIENCE
-        for turn in range(ROUNDS):
+        if machine.owns_process():
+            self._choose_threads()
+        self._time_steps(report)
+        self._time_reading()
+        self._time(FOLD)
+        return self.costs()
+
+    def _time_steps(self, report: Report) -> None:
+        end = time.perf_counter() + START_S
+        for turn in range(REPEATS):
             for i, n in enumerate(self.sizes):
-                report("measure", turn * len(self.sizes) + i, ROUNDS * len(self.sizes))
+                report("measure", turn * len(self.sizes) + i, REPEATS * len(self.sizes))
                 if self.best and time.perf_counter() > end and (n > 1 or len(self.best) >= len(self.modes)):
                     break
                 for mode in self.modes:
                     self._time(("step", mode, n))
-        costs = self.costs()
-        for n in (min(PROMPTS, self.rows), 1):
-            once = sum(costs.step(mode, n * PROMPT) for mode in self.modes)
-            if rounds := min(ROUNDS, int(READING / once)):
-                self._readers = n
-                for mode in self.modes * rounds:
-                    self._time(("read", mode, n))
-                break
-        self._time(("fold", "", 0))
-        return self.costs()
 
-    def probe(self) -> bool:
+    def _time_reading(self) -> None:
+        costs = self.costs()
+        for n in (min(PROMPTS, self.slots), 1):
+            once = sum(costs.step(mode, n * PROMPT_TOKENS) for mode in self.modes)
+            if repeats := min(REPEATS, int(READING_S / once)):
+                self._prompts = n
+                for mode in self.modes * repeats:
+                    self._time(("read", mode, n))
+                return
+
+    def measure_again(self) -> bool:
         """Time once more what was timed least often; False when all has been that can be in such a moment."""
         costs = self.costs()
-
-        def takes(task: Task) -> float:
-            return self.best.get(task) or costs.step(task[1], task[2])
-
         tasks: list[Task] = [("step", mode, n) for n in self.sizes for mode in self.modes]
-        tasks += [("read", mode, self._readers) for mode in self.modes if self._readers] + [("fold", "", 0)]
-        left = [
-            task
-            for task in tasks
-            if self.seen[task] < ROUNDS and takes(task) <= (PAUSE if self.seen[task] >= DOUBT else 4 * PAUSE)
-        ]
+        tasks += [("read", mode, self._prompts) for mode in self.modes if self._prompts] + [FOLD]
+
+        def worth_it(task: Task) -> bool:
+            seconds = self.best.get(task) or costs.step(task[1], task[2])
+            longest = QUIET_S if self.repeats[task] >= DOUBTED_REPEATS else 4 * QUIET_S
+            return self.repeats[task] < REPEATS and seconds <= longest
+
+        left = [task for task in tasks if worth_it(task)]
         if left:
-            self._time(min(left, key=lambda task: self.seen[task]))
+            self._time(min(left, key=lambda task: self.repeats[task]))
         return bool(left)
 
     def costs(self) -> Costs:
-        """What is known now. A step of fewer lanes is not taken to be dearer than one of more."""
+        """What is known now. A step of fewer slots is not taken to be dearer than one of more."""
         steps: dict[str, list[tuple[int, float]]] = {}
+        read: dict[str, float] = {}
         for mode in self.modes:
             least, table = float("inf"), []
             for n in reversed([n for n in self.sizes if ("step", mode, n) in self.best]):
                 least = min(least, self.best["step", mode, n])
                 table.append((n, least))
             steps[mode] = table[::-1]
-        read = {
-            mode: self.best["read", mode, self._readers]
-            for mode in self.modes
-            if ("read", mode, self._readers) in self.best
-        }
-        tokens = self._readers * min(PROMPT, self.width)
-        further = {mode: max(seconds - steps[mode][0][1], 0.0) / (tokens - 1) for mode, seconds in read.items()}
-        return Costs(steps, self.best.get(("fold", "", 0), 0.0), further)
+            if seconds := self.best.get(("read", mode, self._prompts)):
+                tokens = self._prompts * min(PROMPT_TOKENS, self.width)
+                read[mode] = max(seconds - table[-1][1], 0.0) / (tokens - 1)
+        return Costs(steps, self.best.get(FOLD, 0.0), read)
 
     def _choose_threads(self) -> None:
         """As many threads of this process as pay, unless the environment says how many.
@@ -120,54 +135,46 @@ class Meter:
         most = torch.get_num_threads()
         if self.backend.device.type != "cpu" or most == 1 or "OMP_NUM_THREADS" in os.environ:
             return
-        mode, lanes = self.modes[-1], min(LANES, self.rows)
-        if self._step(mode, lanes) > LONG:
+        mode, slots = self.modes[-1], min(THREAD_SLOTS, self.slots)
+        if self._step(mode, slots) > LONG_STEP_S:
             return
         counts = [2**i for i in range((most - 1).bit_length())] + [most]
-        took = dict.fromkeys(counts, float("inf"))
-        for _ in range(ROUNDS):
+        seconds = dict.fromkeys(counts, float("inf"))
+        for _ in range(REPEATS):
             for n in counts:
                 torch.set_num_threads(n)
-                took[n] = min(took[n], self._step(mode, lanes))
+                seconds[n] = min(seconds[n], self._step(mode, slots))
         best = counts[0]
         for n in counts[1:]:
-            if took[n] < GAIN * took[best]:
+            if seconds[n] < THREAD_GAIN * seconds[best]:
                 best = n
         torch.set_num_threads(best)
 
     def _time(self, task: Task) -> None:
         kind, mode, n = task
         if mode != "rowwise":
-            self.backend.refold(self.blends[0])  # only a fold is to be timed as one
-        took = self._step(mode, n) if kind == "step" else self._read(mode, n) if kind == "read" else self._fold()
-        self.best[task] = min(took, self.best.get(task, took))
-        self.seen[task] += 1
+            self.backend.fold(self.bound[0])  # only a fold is to be timed as one
+        seconds = self._step(mode, n) if kind == "step" else self._read(mode, n) if kind == "read" else self._fold()
+        self.best[task] = min(seconds, self.best.get(task, seconds))
+        self.repeats[task] += 1
 
     def _step(self, mode: str, n: int) -> float:
-        ids = torch.zeros(n, 1, dtype=torch.long, device=self.backend.device)
-        positions = torch.full((n, 1), self.width - 1, device=self.backend.device)
-        start = time.perf_counter()
-        float(
-            self.backend.run(self.blends[0], mode, 0, ids, positions, self.width).sum()
-        )  # waits for an asynchronous device
-        return time.perf_counter() - start
+        return self._pass(mode, torch.full((n, 1), self.width - 1, device=self.backend.device))
 
     def _read(self, mode: str, n: int) -> float:
-        positions = torch.arange(min(PROMPT, self.width), device=self.backend.device).expand(n, -1)
+        positions = torch.arange(min(PROMPT_TOKENS, self.width), device=self.backend.device)
+        return self._pass(mode, positions.expand(n, -1))
+
+    def _pass(self, mode: str, positions: torch.Tensor) -> float:
+        """Seconds of a forward pass at these positions [n, c]."""
+        n, c = positions.shape
+        width, ids = int(positions[0, -1]) + 1, torch.zeros_like(positions)
         start = time.perf_counter()
-        logits = self.backend.run(
-            self.blends[0],
-            mode,
-            0,
-            torch.zeros_like(positions),
-            positions,
-            positions.shape[1],
-            [positions.shape[1] - 1] * n,
-        )
-        float(logits.sum())
+        logits = self.backend.run(self.bound[0], mode, 0, ids, positions, width, None if c == 1 else [c - 1] * n)
+        float(logits.sum())  # waits for an asynchronous device
         return time.perf_counter() - start
 
     def _fold(self) -> float:
         start = time.perf_counter()
-        self.backend.refold(self.blends[1])
+        self.backend.fold(self.bound[1])
         return time.perf_counter() - start

@@ -3,21 +3,19 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mi_explorer.engine.events import Event, Failed, Finished
 
-if TYPE_CHECKING:
-    from mi_explorer.engine.engine import Engine
+Cancel = Callable[["EventStream", frozenset[str] | None], None]
 
 
 @dataclass(frozen=True)
-class Waits:
-    """Where a submission stands in the queue: `place` (from 1) among the `of` submissions that have rows waiting; `rows` of its own
-    and `ahead` of others that get a slot before its next one does. `seconds` until that, at the pace at which rows ended in the
-    last minute; None while too few have.
+class QueuePosition:
+    """Where a submission stands: `place` (from 1) among the `of` submissions that have requests waiting; `rows` of its own and
+    `ahead` of others that get a slot before its next one does. `seconds` until that, at the rate at which requests ended in
+    the last minute; None while too few have.
     """
 
     place: int
@@ -27,18 +25,20 @@ class Waits:
     seconds: float | None
 
 
-class Stream:
+class EventStream:
     """Events of a user's requests, in order per request. Iterating blocks and ends after every request has finished or failed.
 
-    `waits` is set by the engine while rows of people (not of sweeps) wait for a slot, and None otherwise.
+    `waits` is set by the engine while requests of people (not of sweeps) wait for a slot, and None otherwise. `cancel` is the
+    engine's function to cancel requests of a stream.
     """
 
-    def __init__(self, engine: "Engine"):
-        self.waits: Waits | None = None
-        self._engine, self._open = engine, set[str]()
+    def __init__(self, cancel: Cancel):
+        self.waits: QueuePosition | None = None
+        self._cancel = cancel
+        self._open: set[str] = set()
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()
-        self._over = threading.Event()  # every request has ended
+        self._all_ended = threading.Event()
 
     def get(self, timeout: float | None = None) -> Event | None:
         """The next event; None when there will be no more, or when none came within `timeout` seconds (None: wait)."""
@@ -54,7 +54,7 @@ class Stream:
     def drain(self, within: float = 0.0) -> list[Event]:
         """Every event that is here after `within` seconds, or when every request has ended."""
         if within:
-            self._over.wait(within)
+            self._all_ended.wait(within)
         with self._changed:
             events = list(self._events)
             self._events.clear()
@@ -67,42 +67,43 @@ class Stream:
             return not self._open and not self._events
 
     def __iter__(self) -> Iterator[Event]:
-        while batch := self._take():
+        while events := self._take_all():
             try:
-                while batch:
-                    yield batch.popleft()
+                while events:
+                    yield events.popleft()
             finally:  # whoever stops reading here finds the rest in the next loop, `get` or `drain`
-                if batch:
+                if events:
                     with self._changed:
-                        self._events.extendleft(reversed(batch))
+                        self._events.extendleft(reversed(events))
 
-    def _take(self) -> deque[Event]:
+    def _take_all(self) -> deque[Event]:
         """All events at once, waiting for the first; empty at the end. One lock for a step's events keeps the engine's thread going."""
         with self._changed:
             while not self._events and self._open:
                 self._changed.wait()
-            batch, self._events = self._events, deque()
-            return batch
+            events, self._events = self._events, deque()
+            return events
 
-    def cancel(self, ids: Sequence[str] | None = None) -> None:
+    def cancel(self, ids: Iterable[str] | None = None) -> None:
         """Cancel some requests, or all; each ends with `Finished(reason="cancelled")` within one step."""
-        self._engine.cancel(self, None if ids is None else frozenset(ids))
+        self._cancel(self, None if ids is None else frozenset(ids))
 
-    def _expect(self, ids: Iterable[str]) -> None:
-        """Requests that are coming; raises `ValueError` for an id that has not ended yet."""
+    def expect(self, ids: Iterable[str]) -> None:
+        """For the engine: requests that are coming; raises `ValueError` for an id that has not ended yet."""
         with self._changed:
             if not self._open.isdisjoint(ids):
                 raise ValueError("a request of this id is still running in this stream")
             self._open.update(ids)
             if self._open:
-                self._over.clear()
+                self._all_ended.clear()
 
-    def _put(self, events: Sequence[Event]) -> None:
+    def put(self, events: Iterable[Event]) -> None:
+        """For the engine: what happened."""
         with self._changed:
             for event in events:
                 if isinstance(event, (Finished, Failed)):
                     self._open.discard(event.id)
-            self._events.extend(events)
+                self._events.append(event)
             if not self._open:
-                self._over.set()
+                self._all_ended.set()
             self._changed.notify_all()

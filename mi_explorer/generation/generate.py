@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from mi_explorer.engine.events import INTERACTIVE, Admitted, Event, Failed, Finished, Request, Token, Verified
-from mi_explorer.engine.stream import Waits
+from mi_explorer.engine.stream import QueuePosition
 from mi_explorer.errors import UserError
 from mi_explorer.generation.traces import ThinkTags, Trace, TraceFold
 from mi_explorer.prompts import Prompt, Prompts
@@ -82,7 +82,7 @@ class Snapshot:
     mode: str = ""
     seconds: float = 0.0
     prompt_ids: tuple[int, ...] = ()
-    waits: Waits | None = None
+    waits: QueuePosition | None = None
     kept: int | None = None
 
     @property
@@ -137,7 +137,7 @@ class Row:
             self._tokens, self._logprobs = [], []
         return self._fold
 
-    def snapshot(self, now: float, waits: Waits | None = None) -> Snapshot:
+    def snapshot(self, now: float, waits: QueuePosition | None = None) -> Snapshot:
         seconds = max((self.ended or now) - self.started, 0.0) if self.started else 0.0
         return Snapshot(
             self.ask.id,

@@ -8,11 +8,12 @@ Conditional on the blend's own prefix, not causal. The head runs in chunks: 152k
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
+from mi_explorer.engine.logit_blends import logit_parts
 from mi_explorer.engine.resident import ResidentPair
-from mi_explorer.engine.sequence import logit_parts
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Recipe
 
@@ -65,10 +66,12 @@ def score(resident: ResidentPair, recipe: Recipe, prompt_ids: Sequence[int], res
     recipes = list(dict.fromkeys([*parents, *(r for r, _ in parts)]))
     mixes = [[(recipes.index(r), w) for r, w in side] for side in ([(parents[0], 1.0)], [(parents[1], 1.0)], parts)]
     chunk = max(1, CHUNK_BYTES // (4 * resident.vocab))
-    pieces: list[dict[str, list]] = []
+    pieces: list[dict[str, list[Any]]] = []
     with torch.inference_mode(), resident.lock:
         blends = {r.hash: resident.blend(r) for r in recipes}
-        for logits in resident.ready().teacher(blends, prompt + response[:-1], len(prompt) - 1, chunk):
+        for logits in resident.load_weights().teacher_forced_logits(
+            blends, prompt + response[:-1], len(prompt) - 1, chunk
+        ):
             start = sum(len(p["llr"]) for p in pieces)
             target = torch.tensor(response[start : start + len(logits[0])], device=logits[0].device)
             instruct, thinking, blend = (
@@ -80,7 +83,7 @@ def score(resident: ResidentPair, recipe: Recipe, prompt_ids: Sequence[int], res
 
 def _measures(
     instruct: torch.Tensor, thinking: torch.Tensor, blend: torch.Tensor, target: torch.Tensor
-) -> dict[str, list]:
+) -> dict[str, list[Any]]:
     """All measures of a chunk from logits [tokens, vocabulary]."""
     li, lt, lb = (x.log_softmax(-1) for x in (instruct, thinking, blend))
     pb = lb.exp()

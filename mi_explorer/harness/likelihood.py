@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from mi_explorer.engine.sequence import logit_parts
+from mi_explorer.engine.logit_blends import logit_parts
 from mi_explorer.harness.requests import HarnessError
 from mi_explorer.recipe import Recipe
 
@@ -28,7 +28,7 @@ def loglikelihood(
     total, greedy, at = 0.0, True, 0
     with torch.inference_mode(), resident.lock:
         blends = {r.hash: resident.blend(r) for r, _ in parts}
-        for logits in resident.ready().teacher(blends, ids[:-1], first, CHUNK):
+        for logits in resident.load_weights().teacher_forced_logits(blends, ids[:-1], first, CHUNK):
             mixed = sum(x * w for x, (_, w) in zip(logits, parts))
             logp = mixed.log_softmax(-1)
             target = torch.tensor(list(continuation[at : at + len(logp)]), device=logp.device)

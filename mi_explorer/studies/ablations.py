@@ -93,7 +93,7 @@ def methods(
 
     `recipe_of(method)` gives a method's recipe with its parameters; its λ is set here.
     """
-    from mi_explorer.engine.sequence import LOGIT_METHODS
+    from mi_explorer.engine.logit_blends import LOGIT_METHODS
     from mi_explorer.merging.methods import METHODS
 
     for name in names:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from mi_explorer.errors import UserError
+from mi_explorer.machine import own_process
 from mi_explorer.ui.access import settings as options
 
 
@@ -19,6 +20,7 @@ def interrupt_on_sigterm() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted (Ctrl+C, or the SIGTERM of a container or a service); 2 with a message when a setting cannot be used."""
     interrupt_on_sigterm()
+    own_process()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
         settings = options.read_settings(arguments)

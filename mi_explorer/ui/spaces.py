@@ -269,9 +269,9 @@ class SpaceBench(Workbench):
 
         from mi_explorer.checkpoints.preflight import preflight
         from mi_explorer.engine import ResidentPair
-        from mi_explorer.engine.backends import CONTEXT
+        from mi_explorer.engine.backends import DEFAULT_CONTEXT
+        from mi_explorer.engine.logit_blends import logit_parts
         from mi_explorer.engine.resident import choose_dtype
-        from mi_explorer.engine.sequence import logit_parts
         from mi_explorer.merging.blend import bind
         from mi_explorer.pairs import get_pair
         from mi_explorer.prompts import Prompts
@@ -293,7 +293,7 @@ class SpaceBench(Workbench):
             light.weight_bytes // light.dtype.itemsize * getattr(torch, kind).itemsize,
             rows,
         )
-        context = min(light.max_positions, CONTEXT)
+        context = min(light.max_positions, DEFAULT_CONTEXT)
         folders = [
             str(getattr(part, "path", named))
             for part, named in (

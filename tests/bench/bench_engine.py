@@ -24,10 +24,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token
-from mi_explorer.engine.kv_cache import Slots
+from mi_explorer.engine.kv_cache import KVCache
 from mi_explorer.engine.native.decoder import Decoder
-from mi_explorer.engine.native.endpoints import Plane
-from mi_explorer.engine.native.weights import Rows
+from mi_explorer.engine.native.endpoints import Endpoints
+from mi_explorer.engine.native.weights import RowwiseWeights
 from mi_explorer.engine.policy import Costs
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Decoding, Recipe
@@ -245,7 +245,7 @@ def first_token(resident: ResidentPair, rounds: int) -> dict:
             plain.append(time.perf_counter() - start)
             with resident.lock:
                 bound = engine.backend.bind(recipe.hash, resident.blend(recipe))
-                engine.backend.refold(bound)
+                engine.backend.fold(bound)
                 start = time.perf_counter()
                 engine.backend.run(bound, "folded", 0, ids, where, len(prompt), [len(prompt) - 1])
                 own.append(time.perf_counter() - start)
@@ -292,7 +292,7 @@ def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
                 ]
                 ours(engine, requests)
                 shares.append(1 - spent[0] / spent[1])
-            mode = engine._schedule.plan.mode if engine._schedule.plan else "?"
+            mode = engine._scheduler.plan.mode if engine._scheduler.plan else "?"
         rows.append({"rows": n, "overhead": statistics.median(shares), "target": "<= 0.15", "mode": mode})
     return rows
 
@@ -303,23 +303,22 @@ def packed_step(resident: ResidentPair, rounds: int) -> list[dict]:
     recipes = [Recipe(resident.pair.name, lam=i / 44) for i in range(44)]
     with torch.inference_mode():
         decoder = Decoder(lay, 256, resident.device, resident.dtype)
-        slots = Slots(len(lay.layers), lay.kv_heads, lay.head_dim, 44, 256, resident.device, resident.dtype)
-        slots.reserve(256)
-        banks = {
-            packed: Rows(Plane(lay, resident.blend(recipes[0]), resident.device, resident.dtype, packed), 44)
-            for packed in (False, True)
-        }
-        for bank in banks.values():
+        cache = KVCache(len(lay.layers), lay.kv_heads, lay.head_dim, 44, 256, resident.device, resident.dtype)
+        cache.reserve(256)
+        both = {}
+        for packed in (False, True):
+            ends = Endpoints(lay, resident.blend(recipes[0]), resident.device, resident.dtype, packed)
+            both[packed] = RowwiseWeights(ends, 44)
             for slot, recipe in enumerate(recipes):
-                bank.write(slot, bank.prepare(resident.blend(recipe)))
+                both[packed].write(slot, both[packed].prepare(resident.blend(recipe)))
         for n in (4, 11, 44):
             ids, where = torch.zeros(n, 1, dtype=torch.long), torch.full((n, 1), 127)
             times: dict[bool, list[float]] = {False: [], True: []}
             for i in range(rounds + 2):
-                for packed, bank in banks.items():
+                for packed, weights in both.items():
                     start = time.perf_counter()
-                    bank.use(0, n)
-                    decoder.logits(bank, decoder.forward(bank, slots, 0, ids, where, 128))
+                    weights.use(0, n)
+                    decoder.logits(weights, decoder.forward(weights, cache, 0, ids, where, 128))
                     if i >= 2:
                         times[packed].append(time.perf_counter() - start)
             out.append({"rows": n, "plain / packed": statistics.median(times[False]) / statistics.median(times[True])})
@@ -347,7 +346,7 @@ def adapter_step(resident: ResidentPair, folder: Path, rounds: int) -> dict:
                     for r in (Recipe(pair.pair.name, lam=i / n) for i in range(n))
                 ]
                 for slot, bound in enumerate(bounds):
-                    engine.backend.place(slot, bound)
+                    engine.backend.assign(slot, bound)
                 backends[name] = engine.backend, bounds[0]
         ids, where = torch.zeros(n, 1, dtype=torch.long), torch.full((n, 1), width - 1)
         runs = {"plain": ("full", "folded"), "adapter": ("adapter", "rowwise"), "full": ("full", "rowwise")}

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen3Config
 
-from mi_explorer.engine.backends import CONTEXT
-from mi_explorer.engine.memory import SHARE, MemoryNeed, grant
+from mi_explorer.engine.backends import DEFAULT_CONTEXT
+from mi_explorer.engine.memory import USABLE_SHARE, NotEnoughMemory, plan_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = re.findall(
@@ -39,10 +39,10 @@ def test_the_table_is_the_budget(name, cells):
     assert weights == pytest.approx(size, abs=0.06e9) and cache == pytest.approx(1000 * position, rel=0.01)
 
     def given(free: float):
-        return grant(size, position, 64, CONTEXT, torch.device("cpu"), budget=int(free * SHARE))
+        return plan_memory(size, position, 64, DEFAULT_CONTEXT, torch.device("cpu"), budget=int(free * USABLE_SHARE))
 
     assert (
         not given(folded + 0.06e9).rowwise and given(rowwise + 0.06e9).rowwise and not given(rowwise - 0.06e9).rowwise
     )
-    with pytest.raises(MemoryNeed):
+    with pytest.raises(NotEnoughMemory):
         given(folded - 0.06e9)

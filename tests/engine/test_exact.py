@@ -50,7 +50,7 @@ def test_logits_agree_with_transformers(labs, kind, mode):
         recipes = [lab.recipe(lam) for lam in lams]
         bounds = [backend.bind(r.hash, lab.resident.blend(r)) for r in recipes]
         for slot, bound in enumerate(bounds):
-            backend.place(1 + slot, bound)
+            backend.assign(1 + slot, bound)
         first = backend.run(bounds[0], mode, 1, ids, where, 12, [11, 11])
         next_ids = first.argmax(-1, keepdim=True)
         second = backend.run(bounds[0], mode, 1, next_ids, torch.full((2, 1), 12), 13)

@@ -53,15 +53,15 @@ def test_rows_and_folds_of_an_adapter_equal_its_merge(parents, turned, only):
     lams = (0.0, 0.4, 1.0, 1.3)
     with Engine(resident, max_rows=8, max_context=64, only=only, costs=CHEAP_ROWS) as engine:
         got = run(engine, [Request(str(lam), PROMPT, Recipe("lora", lam=lam), greedy()) for lam in lams])
-        plane = next(iter(resident.model.planes.values()))
-        assert len(plane.low) == 2 * len(resident.layout.layers), "q|k|v and down keep factors in every layer"
+        ends = next(iter(resident.model.endpoints.values()))
+        assert len(ends.low_rank) == 2 * len(resident.layout.layers), "q|k|v and down keep factors in every layer"
         full_bytes = resident.weight_bytes
         copies = (
-            sum(end.nbytes for part in plane.layout.products() for end in dict.fromkeys(plane.ends[part]))
-            if plane.packed
+            sum(end.nbytes for part in ends.layout.products() for end in dict.fromkeys(ends.ends[part]))
+            if ends.packed
             else 0
         )
-        assert plane.bytes() - copies < 1.35 * full_bytes, "no second copy of what the adapter leaves alone"
+        assert ends.bytes() - copies < 1.35 * full_bytes, "no second copy of what the adapter leaves alone"
     for lam in lams:
         out = merged(parents, 1 - lam if turned else lam).generate(
             torch.tensor([PROMPT]), max_new_tokens=24, do_sample=False, eos_token_id=None, pad_token_id=0

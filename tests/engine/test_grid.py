@@ -4,15 +4,18 @@ Never below 0.95 of the better of pure fold and pure row-wise, on λs × questio
 """
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from mi_explorer.engine.backend import BoundRecipe
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, INTERACTIVE, Finished, Request
 from mi_explorer.engine.policy import Costs
+from mi_explorer.engine.prefill import Prefill
 from mi_explorer.engine.scheduler import Scheduler
-from mi_explorer.engine.sequence import Row
+from mi_explorer.engine.sequence import Sequence
 from mi_explorer.recipe import Decoding, Recipe
 
 # Milliseconds of a step by lanes, of a fold, of a further token of a prompt: the embedded pair; 135M bf16 with matrix units, and without.
@@ -53,16 +56,12 @@ class Clock:
 
     def __init__(self, costs: Costs, slots: int):
         self.costs, self.time, self.held, self.folds = costs, 0.0, "", 0
-        self.slots = self
-        self.length = 1 << 20
-        self.__dict__["slots"] = type(
-            "S", (), {"slots": slots, "length": 1 << 20, "copy": lambda *a: None, "swap": lambda *a: None}
-        )()
+        self.cache = SimpleNamespace(slots=slots, copy=lambda *a: None, swap=lambda *a: None)
 
     def bind(self, key, blend):
-        return type("Bound", (), {"key": key, "plane": "p"})()
+        return BoundRecipe(key, blend, "p")
 
-    def place(self, slot, bound):
+    def assign(self, slot, bound):
         pass
 
     def run(self, bound, mode, first, ids, positions, width, pick=None):
@@ -83,27 +82,27 @@ def job(costs: Costs, lams: int, questions: int, spread: str, priority: int, pro
     """Virtual milliseconds until every request has ended."""
     clock = Clock(costs, 128)
     ended = []
-    batch = Batch(clock, lambda row, event: ended.append(event) if isinstance(event, Finished) else None)
-    schedule = Scheduler(batch, costs, 64, only)
+    batch = Batch(clock, lambda sequence, event: ended.append(event) if isinstance(event, Finished) else None)
+    prefill, scheduler = Prefill(batch), Scheduler(batch, costs, 64, only)
     for i, j in itertools.product(range(lams), range(questions)):
         cap = 48 if spread == "equal" else int(12 * 8 ** ((i * questions + j * 7) % 11 / 10))
         recipe = Recipe("x", lam=i / max(1, lams - 1))
-        row = Row(
+        sequence = Sequence(
             Request(f"{i} {j}", (1,) * (prompt - 1) + (j,), recipe, Decoding(temperature=0, cap=cap), (), priority),
             "user",
             i * questions + j,
         )
-        row.bind(Blends(), clock)
-        schedule.queue.add(row)
+        sequence.bind(Blends(), clock)
+        scheduler.queue.add(sequence)
     while len(ended) < lams * questions:
-        count = len(batch.rows)
-        team = schedule.next()
-        if team.ready:
-            batch.decode(team.ready, team.mode)
-        if team.fresh:
-            first = sum(len(r.lanes) for r in team.ready if r in batch.rows)
-            batch.prefill([r for r in team.fresh if not r.ready], team.mode, first, schedule.by_fold)
-        schedule.changed |= bool(team.fresh) or len(batch.rows) != count
+        count = len(batch.sequences)
+        step = scheduler.schedule()
+        if step.decode:
+            batch.decode(step.decode, step.mode)
+        if step.prefill:
+            first = sum(len(s.slots) for s in step.decode if s in batch.sequences)
+            prefill.run(step.prefill, step.mode, first, scheduler.reads_by_fold)
+        scheduler.changed |= bool(step.prefill) or len(batch.sequences) != count
     return clock.time
 
 

@@ -6,27 +6,27 @@ import torch.nn.functional as F
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.events import Request
-from mi_explorer.engine.transformers.rowwise import Batch, Line, Unclaimed
+from mi_explorer.engine.transformers.rowwise import NoRowwiseForm, RowwiseParameter, SlotCoefficients
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 
 
 @pytest.fixture
-def batch():
-    batch = Batch()
-    batch.ab = torch.tensor([[[0.7, 0.3], [0.2, 0.8]]])  # one tensor, two rows
-    return batch
+def slots():
+    slots = SlotCoefficients()
+    slots.ab = torch.tensor([[[0.7, 0.3], [0.2, 0.8]]])  # one tensor, two rows
+    return slots
 
 
-def line(batch, *shape):
+def parameter(slots, *shape):
     torch.manual_seed(len(shape))
     p, q = torch.randn(2, *shape)
-    return p, q, Line(p, q, 0, batch, len(shape) == 2)
+    return p, q, RowwiseParameter(p, q, 0, slots)
 
 
-def test_products_sums_and_norms_are_those_of_each_rows_blend(batch):
-    p, q, w = line(batch, 5, 4)
-    u, v, b = line(batch, 5)
-    g, h, scale = line(batch, 4)
+def test_products_sums_and_norms_are_those_of_each_rows_blend(slots):
+    p, q, w = parameter(slots, 5, 4)
+    u, v, b = parameter(slots, 5)
+    g, h, scale = parameter(slots, 4)
     x, ids = torch.randn(2, 3, 4), torch.tensor([[0, 4, 2], [1, 1, 3]])
     for row, (a, c) in enumerate(((0.7, 0.3), (0.2, 0.8))):
         weight, bias, gain = a * p + c * q, a * u + c * v, a * g + c * h
@@ -41,7 +41,7 @@ def test_products_sums_and_norms_are_those_of_each_rows_blend(batch):
             F.layer_norm(x, (4,), scale, scale, 1e-5)[row], F.layer_norm(x[row], (4,), gain, gain, 1e-5), **close
         )
         torch.testing.assert_close(F.rms_norm(x, (4,), scale, 1e-6)[row], F.rms_norm(x[row], (4,), gain, 1e-6), **close)
-    p, q, w = line(batch, 4, 5)
+    p, q, w = parameter(slots, 4, 5)
     for row, (a, c) in enumerate(((0.7, 0.3), (0.2, 0.8))):
         got = torch.addmm(b, x.view(6, 4), w).view(2, 3, 5)[row]
         torch.testing.assert_close(got, torch.addmm(a * u + c * v, x[row], a * p + c * q), **close)
@@ -62,10 +62,10 @@ def test_products_sums_and_norms_are_those_of_each_rows_blend(batch):
         lambda w, v, x: torch.cat([v, v]),
     ],
 )
-def test_everything_else_raises(batch, use):
-    *_, w = line(batch, 5, 4)
-    *_, v = line(batch, 5)
-    with pytest.raises(Unclaimed):
+def test_everything_else_raises(slots, use):
+    *_, w = parameter(slots, 5, 4)
+    *_, v = parameter(slots, 5)
+    with pytest.raises(NoRowwiseForm):
         use(w, v, torch.randn(2, 3, 5))
 
 
@@ -101,7 +101,7 @@ def test_a_model_spread_over_devices_runs_folded(labs, kind):
 
 
 def test_half_precision_is_chosen_by_name_and_close_to_fp32(labs):
-    """Tokens may differ between batch shapes in bf16; the distributions stay close in both modes."""
+    """Tokens may differ between slots shapes in bf16; the distributions stay close in both modes."""
     lab = labs("qwen3")
     resident = ResidentPair.load(lab.pair, dtype="bfloat16")
     ids = torch.tensor([prompt(12)])
@@ -110,7 +110,7 @@ def test_half_precision_is_chosen_by_name_and_close_to_fp32(labs):
         assert engine.status().dtype == "bfloat16"
         recipe = lab.recipe(0.6)
         bound = engine.backend.bind(recipe.hash, resident.blend(recipe))
-        engine.backend.place(0, bound)
+        engine.backend.assign(0, bound)
         for mode in ("folded", "rowwise"):
             got = engine.backend.run(bound, mode, 0, ids, torch.arange(12)[None], 12, [11])[0].log_softmax(-1)
             assert float((want.exp() * (want - got)).sum()) < 2e-3, mode

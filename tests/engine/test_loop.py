@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.engine import Engine
-from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, Admitted, Failed, Finished, Request, Token, Verified
 from mi_explorer.engine.policy import Costs
 from mi_explorer.recipe import Decoding
@@ -103,7 +102,7 @@ def test_samples_of_a_prompt_share_one_prefill_but_never_across_coefficients(lab
     assert got == want
     assert sum(n for n, c in widths if c > 1) == 2, "one prefill per λ, the other samples copy it"
     # The same run with a cache that ignores coefficients must be caught by this very comparison.
-    monkeypatch.setattr(Batch, "_share", staticmethod(lambda row: row.request.prompt))
+    monkeypatch.setattr("mi_explorer.engine.prefill.prefix_key", lambda sequence: sequence.request.prompt)
     with Engine(lab.resident, max_rows=8, max_context=128, costs=CHEAP_ROWS) as engine:
         wrong, _ = strip(engine)
     assert wrong != want
@@ -177,8 +176,8 @@ def test_a_row_that_turns_to_nan_leaves_its_companions_alone(labs, solo):
         def poisoned(bound, mode, first, ids, *rest):
             logits = whole(bound, mode, first, ids, *rest)
             for i in range(ids.shape[0]):
-                lane = engine._batch.at[first + i]
-                if lane is not None and lane.bound.key == broken and len(lane.row.tokens) >= 3:
+                slot = engine._batch.slots[first + i]
+                if slot is not None and slot.bound.key == broken and len(slot.sequence.tokens) >= 3:
                     logits[i] = float("nan")
             return logits
 
@@ -420,15 +419,15 @@ def test_a_newcomer_shares_the_next_step_with_a_full_batch(labs):
 def test_no_fault_leaves_anybody_waiting(labs, solo, monkeypatch):
     """Start-up that cannot measure, and a bug in the scheduler: requests end with a message, the next ones run."""
     lab = labs("qwen3")
-    monkeypatch.setattr("mi_explorer.engine.engine.Meter", lambda *a: 1 / 0)
+    monkeypatch.setattr("mi_explorer.engine.engine.StepTimer", lambda *a: 1 / 0)
     with Engine(lab.resident, max_rows=4, max_context=64) as engine:
         assert run(engine, [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(8))])["a"] == solo(0.3, 0, greedy(8))
         assert "could not be measured" in engine.status().notes[-1]
-        whole = engine._schedule.next
-        engine._schedule.next = lambda: {}["bug"]
+        whole = engine._scheduler.schedule
+        engine._scheduler.schedule = lambda: {}["bug"]
         events = list(engine.submit([Request(str(i), PROMPTS[0], lab.recipe(0.3), greedy(8)) for i in range(9)]))
         assert [type(e) for e in events] == [Failed] * 9 and "KeyError" in events[0].message
-        engine._schedule.next = whole
+        engine._scheduler.schedule = whole
         assert run(engine, [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(8))])["a"] == solo(0.3, 0, greedy(8))
 
 
@@ -440,12 +439,11 @@ def test_a_row_that_ends_as_another_comes_is_gone(labs, solo, after):
         step, batch, streams = engine._step, engine._batch, []
 
         def checked():
-            if len(streams) == 2 and any(len(row.tokens) == after for row in batch.rows):
+            if len(streams) == 2 and any(len(sequence.tokens) == after for sequence in batch.sequences):
                 streams.append(engine.submit([Request("2", PROMPTS[2], lab.recipe(1.0), greedy(6))]))
             step()
-            assert {lane.row for lane in batch.at if lane} == set(batch.rows) and batch.used == sum(
-                len(row.lanes) for row in batch.rows
-            )
+            assert {slot.sequence for slot in batch.slots if slot} == set(batch.sequences)
+            assert batch.used == sum(len(sequence.slots) for sequence in batch.sequences)
 
         engine._step = checked
         asks = [

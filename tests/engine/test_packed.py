@@ -5,10 +5,10 @@ import torch
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.events import Request
-from mi_explorer.engine.memory import grant
-from mi_explorer.engine.native.endpoints import Plane
-from mi_explorer.engine.native.packed import pack, packs, product
-from mi_explorer.engine.native.weights import Fold, Rows
+from mi_explorer.engine.memory import plan_memory
+from mi_explorer.engine.native.endpoints import Endpoints
+from mi_explorer.engine.native.packed import pack_weight, packed_linear, packing_works
+from mi_explorer.engine.native.weights import FoldedWeights, RowwiseWeights
 from mi_explorer.recipe import Scope
 from tests.engine.lab import CHEAP_ROWS, ROWWISE, greedy, prompt, run
 
@@ -21,20 +21,20 @@ def test_a_packed_product_is_a_product(rows):
     generator = torch.Generator().manual_seed(rows)
     weight, x = torch.randn(80, 48, generator=generator), torch.randn(rows, 1, 48, generator=generator)
     with torch.inference_mode():
-        assert torch.allclose(product(x, pack(weight)).double(), x.double() @ weight.double().T, atol=1e-5)
+        assert torch.allclose(packed_linear(x, pack_weight(weight)).double(), x.double() @ weight.double().T, atol=1e-5)
 
 
-def banks(lab, recipes):
-    """A plain and a packed bank with a row for each recipe."""
+def both_weights(lab, recipes):
+    """A plain and a packed weights_ with a row for each recipe."""
     blends = [lab.resident.blend(recipe) for recipe in recipes]
     out = []
     for packed in (False, True):
-        plane = Plane(lab.resident.layout, blends[0], CPU, torch.float32, packed)
-        bank = Rows(plane, len(recipes))
+        endpoints = Endpoints(lab.resident.layout, blends[0], CPU, torch.float32, packed)
+        weights_ = RowwiseWeights(endpoints, len(recipes))
         for slot, blend in enumerate(blends):
-            bank.write(slot, bank.prepare(blend))
-        bank.use(0, len(recipes))
-        out.append(bank)
+            weights_.write(slot, weights_.prepare(blend))
+        weights_.use(0, len(recipes))
+        out.append(weights_)
     return blends, out
 
 
@@ -48,7 +48,7 @@ def test_rows_multiply_by_their_own_blend(labs, kind, method):
     )
     recipes = [lab.recipe(lam, method=m, scope=s) for lam, m, s in zip(LAMS, methods, scopes)]
     with torch.inference_mode():
-        blends, (plain, packed) = banks(lab, recipes)
+        blends, (plain, packed) = both_weights(lab, recipes)
         layout = lab.resident.layout
         for part in layout.products():
             x = torch.randn(4, 2, part.width)
@@ -56,12 +56,12 @@ def test_rows_multiply_by_their_own_blend(labs, kind, method):
                 weight = torch.cat([blend.tensor(name).double() for name in part.names])
                 bias = torch.cat([blend.tensor(name).double() for name in part.biases]) if part.biases else 0.0
                 want = x[row].double() @ weight.T + bias
-                for bank in (plain, packed):
-                    assert torch.allclose(bank.linear(part, x)[row].double(), want, atol=1e-5), (part.names, row)
+                for weights_ in (plain, packed):
+                    assert torch.allclose(weights_.linear(part, x)[row].double(), want, atol=1e-5), (part.names, row)
         ids = torch.tensor([[3, 7]] * 4)
         assert torch.equal(plain.embed(ids), packed.embed(ids))
         assert all(
-            len(packed.plane.weights[part]) == (1 if method == "linear" else len(part.names))
+            len(packed.endpoints.weights[part]) == (1 if method == "linear" else len(part.names))
             for part in layout.products()
         )
 
@@ -71,24 +71,27 @@ def test_a_norm_s_weight_and_the_heads_ones_are_the_rows_own(labs, method):
     lab = labs("qwen3")
     recipes = [lab.recipe(lam, method=method) for lam in LAMS]
     with torch.inference_mode():
-        blends, pair = banks(lab, recipes)
+        blends, pair = both_weights(lab, recipes)
         layer = lab.resident.layout.layers[1]
         for part, norm in ((layer.qkv, layer.norm1), (layer.gate_up, layer.norm2)):
             x = torch.randn(4, 3, part.width)
             for row, blend in enumerate(blends):
                 weight = torch.cat([blend.tensor(name).double() for name in part.names])
                 want = (x[row].double() * blend.tensor(norm).double()) @ weight.T
-                fold = Fold(lab.resident.layout, CPU, torch.float32)
-                fold.to(recipes[row].hash, blend, pair[0].plane)
-                for got in (*(bank.normed(part, norm, x)[row] for bank in pair), fold.normed(part, norm, x[row])):
+                fold = FoldedWeights(lab.resident.layout, CPU, torch.float32)
+                fold.fold(recipes[row].hash, blend, pair[0].endpoints)
+                for got in (
+                    *(weights_.normed(part, norm, x)[row] for weights_ in pair),
+                    fold.normed(part, norm, x[row]),
+                ):
                     assert torch.allclose(got.double(), want, atol=1e-5), (part.names, row)
                 q, k = (blend.tensor(name) for name in layer.qk_norm)
                 for heads in (
-                    *(bank.heads(layer.qk_norm, (3, 2))[row, 0] for bank in pair),
+                    *(weights_.heads(layer.qk_norm, (3, 2))[row, 0] for weights_ in pair),
                     fold.heads(layer.qk_norm, (3, 2)),
                 ):
                     assert torch.allclose(heads, torch.stack([q, q, q, k, k]), atol=1e-6)
-                fold.to(recipes[0].hash, blends[0], pair[0].plane)
+                fold.fold(recipes[0].hash, blends[0], pair[0].endpoints)
                 assert torch.allclose(
                     fold.heads(layer.qk_norm, (1, 1))[0], blends[0].tensor(layer.qk_norm[0]), atol=1e-6
                 ), "a new blend has new ones"
@@ -99,11 +102,11 @@ def test_a_fold_is_the_same_from_either(labs, kind):
     lab = labs(kind)
     recipes = [lab.recipe(0.3), lab.recipe(0.9, scope=Scope("1-2")), lab.recipe(0.4, method="slerp")]
     with torch.inference_mode():
-        blends, pair = banks(lab, recipes)
+        blends, pair = both_weights(lab, recipes)
         for recipe, blend in zip(recipes, blends):
-            folds = [Fold(lab.resident.layout, CPU, torch.float32) for _ in pair]
-            for fold, bank in zip(folds, pair):
-                fold.to(recipe.hash, blend, bank.plane)
+            folds = [FoldedWeights(lab.resident.layout, CPU, torch.float32) for _ in pair]
+            for fold, weights_ in zip(folds, pair):
+                fold.fold(recipe.hash, blend, weights_.endpoints)
             for part in lab.resident.layout.parts():
                 assert torch.equal(folds[0].weight[part], folds[1].weight[part])
                 assert torch.equal(folds[0].weight[part], torch.cat([blend.tensor(name) for name in part.names]))
@@ -111,27 +114,27 @@ def test_a_fold_is_the_same_from_either(labs, kind):
 
 def test_what_is_held_is_counted_and_asked_for(labs):
     lab = labs("qwen3-untied")
-    _, (plain, packed) = banks(lab, [lab.recipe(0.5)])
-    products = sum(end.nbytes for part in lab.resident.layout.products() for end in plain.plane.ends[part])
-    assert packed.plane.bytes() == plain.plane.bytes() + products
+    _, (plain, packed) = both_weights(lab, [lab.recipe(0.5)])
+    products = sum(end.nbytes for part in lab.resident.layout.products() for end in plain.endpoints.ends[part])
+    assert packed.endpoints.bytes() == plain.endpoints.bytes() + products
     room = {"weights": 100, "per_position": 1, "rows": 2, "context": 64, "device": CPU}
     need = 3 * 100 + (2 * 100 + 4 * 64) * 3 // 2 + 2  # two copies more, and a cache that may grow
     assert (
-        grant(**room, budget=need).packed
-        and grant(**room, budget=need - 4).rowwise
-        and not grant(**room, budget=need - 4).packed
+        plan_memory(**room, budget=need).packed
+        and plan_memory(**room, budget=need - 4).rowwise
+        and not plan_memory(**room, budget=need - 4).packed
     )
-    assert not grant(**room, budget=250).rowwise and not grant(**room, budget=250).packed
+    assert not plan_memory(**room, budget=250).rowwise and not plan_memory(**room, budget=250).packed
 
 
 def test_an_engine_without_room_for_packed_weights_says_the_same_tokens(labs):
     lab = labs("qwen3")
-    assert packs(CPU, torch.float32)
+    assert packing_works(CPU, torch.float32)
     got = {}
     for memory, packed in ((None, True), (3 * lab.resident.weight_bytes + 300_000, False)):
         resident = ResidentPair.load(lab.pair)
         with Engine(resident, max_rows=4, max_context=128, memory=memory, only="rowwise", costs=CHEAP_ROWS) as engine:
             got[packed] = run(engine, [Request(str(lam), prompt(9), lab.recipe(lam), greedy()) for lam in LAMS])
             assert engine.status().supports_rowwise and resident.model.packed is packed
-            assert all(plane.packed is packed for plane in resident.model.planes.values())
+            assert all(ends.packed is packed for ends in resident.model.endpoints.values())
     assert got[True] == got[False] == {str(lam): lab.generate(lam, prompt(9), 24) for lam in LAMS}

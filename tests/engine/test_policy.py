@@ -12,9 +12,18 @@ from hypothesis import strategies as st
 from mi_explorer.engine import Engine, ResidentPair, step_times
 from mi_explorer.engine import engine as loop
 from mi_explorer.engine.events import BULK, INTERACTIVE, Request
-from mi_explorer.engine.memory import MemoryNeed, grant
-from mi_explorer.engine.native.native_backend import LeanBackend
-from mi_explorer.engine.policy import HORIZON, STAY, TURN, Costs, Group, Plan, Turns, choose
+from mi_explorer.engine.memory import NotEnoughMemory, plan_memory
+from mi_explorer.engine.native.native_backend import NativeBackend
+from mi_explorer.engine.policy import (
+    HORIZON_STEPS,
+    SWITCH_GAIN,
+    TURN_STEPS,
+    Costs,
+    RecipeGroup,
+    StepPlan,
+    Turns,
+    choose_plan,
+)
 from mi_explorer.engine.scheduler import Scheduler
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 
@@ -43,9 +52,9 @@ crowds = st.lists(
 )
 
 
-def groups(crowd) -> list[Group]:
+def groups(crowd) -> list[RecipeGroup]:
     return [
-        Group(f"k{i}", "p", True, 1, live, wait, lam, prompt=prompt)
+        RecipeGroup(f"k{i}", "p", True, 1, live, wait, lam, prompt=prompt)
         for i, (live, wait, lam, prompt) in enumerate(crowd)
         if live + wait
     ]
@@ -55,12 +64,12 @@ def groups(crowd) -> list[Group]:
 @given(crowds, times)
 def test_bulk_runs_at_the_best_rate_there_is(crowd, costs):
     bulk = groups(crowd)
-    plan = choose([], bulk, costs, 64, 64, None, Turns())
+    plan = choose_plan([], bulk, costs, 64, 64, None, Turns())
     if not bulk:
         assert plan is None
         return
 
-    def rate(mode: str, here: list[Group], coming: list[Group], extra: float = 0.0) -> float:
+    def rate(mode: str, here: list[RecipeGroup], coming: list[RecipeGroup], extra: float = 0.0) -> float:
         """Rows per second of a step, with the prompts of those who come in spread over the steps that a fold is spread over."""
         come = min(64, sum(g.waiting for g in coming))
         n = min(64, sum(g.live for g in here) + come)
@@ -69,14 +78,14 @@ def test_bulk_runs_at_the_best_rate_there_is(crowd, costs):
         own = costs.step(mode, 1) + tokens * costs.read[mode]
         apart = recipes * (costs.fold + costs.step("folded", 1)) + tokens * costs.read["folded"]
         read = 0.0 if not tokens else min(own, apart) if mode == "rowwise" else own
-        return n / (costs.step(mode, n) + (read + extra) / HORIZON) if n else 0.0
+        return n / (costs.step(mode, n) + (read + extra) / HORIZON_STEPS) if n else 0.0
 
-    joining = [g for g in bulk if g.key not in plan.late]
+    joining = [g for g in bulk if g.key not in plan.excluded]
     target = [g for g in bulk if g.key == plan.target]
     chosen = rate("rowwise", bulk, joining) if plan.mode == "rowwise" else rate("folded", target, target, costs.fold)
-    assert chosen >= max(rate("folded", [g], [g], costs.fold) for g in bulk) / STAY
+    assert chosen >= max(rate("folded", [g], [g], costs.fold) for g in bulk) / SWITCH_GAIN
     if not any(costs.read.values()):
-        assert chosen >= rate("rowwise", bulk, bulk) / STAY
+        assert chosen >= rate("rowwise", bulk, bulk) / SWITCH_GAIN
 
 
 @settings(max_examples=100, deadline=None)
@@ -85,20 +94,20 @@ def test_people_are_all_served_in_the_shorter_of_both_ways(crowd, costs):
     people = groups(crowd)
     if not people:
         return
-    plan = choose(people, [], costs, 1000, 1000, None, Turns())
+    plan = choose_plan(people, [], costs, 1000, 1000, None, Turns())
     row = costs.step("rowwise", sum(g.live + g.waiting for g in people))
-    every = TURN if len(people) > 1 else HORIZON
+    every = TURN_STEPS if len(people) > 1 else HORIZON_STEPS
     fold = sum(costs.step("folded", g.live + g.waiting) + costs.fold / every for g in people)
     assert plan.mode == ("rowwise" if row <= fold else "folded")
-    seen = {p.target for p in simulate(people, [], costs, TURN * (len(people) + 1), 1000)}
+    seen = {p.target for p in simulate(people, [], costs, TURN_STEPS * (len(people) + 1), 1000)}
     assert seen == ({"p"} if plan.mode == "rowwise" else {g.key for g in people}), "everybody gets a turn"
 
 
-def simulate(people, bulk, costs, steps: int, room: int = 64) -> list[Plan]:
+def simulate(people, bulk, costs, steps: int, room: int = 64) -> list[StepPlan]:
     """The plans of a run in which nobody finishes."""
     plan, turns, plans = None, Turns(), []
     for _ in range(steps):
-        after = choose(people, bulk, costs, room, room, plan, turns)
+        after = choose_plan(people, bulk, costs, room, room, plan, turns)
         if plan is None or (after.mode, after.target) != (plan.mode, plan.target) or turns.over:
             turns.since = turns.now
         plan = after
@@ -112,15 +121,15 @@ def simulate(people, bulk, costs, steps: int, room: int = 64) -> list[Plan]:
 def test_a_sweep_beside_people_neither_starves_nor_slows_them_much(crowd, sweep, costs):
     people, bulk = (
         groups(crowd),
-        [Group(f"b{g.key}", g.plane, True, 1, g.live, g.waiting, g.lam) for g in groups(sweep)],
+        [RecipeGroup(f"b{g.key}", g.rowwise_key, True, 1, g.live, g.waiting, g.lam) for g in groups(sweep)],
     )
     if not people or not bulk:
         return
-    plans = simulate(people, bulk, costs, 6 * TURN * max(4, len(people)))
+    plans = simulate(people, bulk, costs, 6 * TURN_STEPS * max(4, len(people)))
     for plan in plans:
         if plan.priority == 0 and plan.bulk:
-            lanes = min(64, sum(g.count(64) for g in people if plan.target in (g.plane, g.key)))
-            assert costs.step(plan.mode, lanes + plan.bulk) <= 1.5 * costs.step(plan.mode, lanes) + 1e-9
+            slots = min(64, sum(g.runnable(64) for g in people if plan.target in (g.rowwise_key, g.key)))
+            assert costs.step(plan.mode, slots + plan.bulk) <= 1.5 * costs.step(plan.mode, slots) + 1e-9
     assert sum(p.priority == 1 for p in plans) <= len(plans) * 0.3, "people have the engine for most of the time"
     assert any(p.priority == 1 or p.bulk for p in plans), "the sweep goes on"
     ours = {p.target for p in plans if p.priority == 0}
@@ -129,11 +138,13 @@ def test_a_sweep_beside_people_neither_starves_nor_slows_them_much(crowd, sweep,
 
 def test_rows_that_cannot_fold_or_cannot_join_get_the_mode_they_need():
     costs = Costs({"folded": table(1, 0.1), "rowwise": table(9, 9)}, 0.1)
-    logit = Group("l", "p", False, 2, 1, 0, 0.5)
-    assert choose([logit], [], costs, 64, 64, None, Turns()).mode == "rowwise"
-    assert choose([], [logit], costs, 64, 64, None, Turns()).mode == "rowwise"
-    alone = Group("k", None, True, 1, 3, 0, 0.5)
-    assert choose([alone], [], Costs({"folded": table(1, 1)}, 1), 64, 64, None, Turns()) == Plan("folded", "k", 0, 0)
+    logit = RecipeGroup("l", "p", False, 2, 1, 0, 0.5)
+    assert choose_plan([logit], [], costs, 64, 64, None, Turns()).mode == "rowwise"
+    assert choose_plan([], [logit], costs, 64, 64, None, Turns()).mode == "rowwise"
+    alone = RecipeGroup("k", None, True, 1, 3, 0, 0.5)
+    assert choose_plan([alone], [], Costs({"folded": table(1, 1)}, 1), 64, 64, None, Turns()) == StepPlan(
+        "folded", "k", 0, 0
+    )
 
 
 def test_step_times_between_and_beyond_what_was_measured():
@@ -147,35 +158,35 @@ def test_step_times_between_and_beyond_what_was_measured():
 
 def test_memory_is_granted_in_the_order_of_need():
     giga = 10**9
-    full = grant(2 * giga, 100_000, 64, 32_768, CPU, budget=500 * giga)
+    full = plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=500 * giga)
     assert (full.rowwise, full.rows, full.context, full.notes) == (True, 64, 32_768, ())
-    tight = grant(2 * giga, 100_000, 64, 32_768, CPU, budget=10 * giga)
+    tight = plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=10 * giga)
     assert tight.rowwise and tight.rows >= 8 and tight.context < 32_768
     assert tight.slots * tight.context * 100_000 * 1.5 + 3 * 2 * giga <= 10 * giga
     assert any("Context capped" in n for n in tight.notes) and any("Rows capped" in n for n in tight.notes)
-    folded = grant(2 * giga, 100_000, 64, 32_768, CPU, budget=5 * giga)
+    folded = plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=5 * giga)
     assert not folded.rowwise and "7.6 GB" in folded.why_folded and "5.0 GB" in folded.why_folded
-    with pytest.raises(MemoryNeed, match=r"at least 2\.0 GB.*1\.0 GB may be used"):
-        grant(2 * giga, 100_000, 64, 32_768, CPU, budget=giga)
+    with pytest.raises(NotEnoughMemory, match=r"at least 2\.0 GB.*1\.0 GB may be used"):
+        plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=giga)
 
 
 def test_an_engine_keeps_to_its_memory_or_refuses(labs):
     lab = labs("qwen3")
     need = lab.resident.weight_bytes
-    with pytest.raises(MemoryNeed):
+    with pytest.raises(NotEnoughMemory):
         Engine(ResidentPair.load(lab.pair), memory=need // 2)
     with Engine(ResidentPair.load(lab.pair), max_rows=64, memory=3 * need + 1_500_000, costs=CHEAP_ROWS) as engine:
         status = engine.status()
         assert status.max_rows < 64 and "Rows capped" in status.notes[-1]
-        engine.backend.slots.reserve(status.context)
-        assert engine.backend.slots.kv.nbytes <= 1_500_000
+        engine.backend.cache.reserve(status.context)
+        assert engine.backend.cache.kv.nbytes <= 1_500_000
 
 
 def test_start_up_measures_both_modes(labs):
     lab = labs("qwen3")
     with Engine(lab.resident, max_rows=8, max_context=64) as engine:
         run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])
-        costs = engine._schedule.costs
+        costs = engine._scheduler.costs
     assert [n for n, _ in costs.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in costs.steps["rowwise"]]
     assert all(t > 0 for table in costs.steps.values() for _, t in table) and costs.fold > 0
 
@@ -184,10 +195,10 @@ def test_start_up_measures_both_modes(labs):
 def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monkeypatch, pause):
     """Passes take 20 ms more until start-up is over: sizes are missing and times wrong, and quiet moments mend both."""
     lab = labs("qwen3")
-    monkeypatch.setattr(step_times, "PAUSE", pause)
-    monkeypatch.setattr(step_times, "PATIENCE", 0.1)
-    monkeypatch.setattr(loop, "REST", 0.01)
-    whole, busy, passes = LeanBackend.run, [True], []
+    monkeypatch.setattr(step_times, "QUIET_S", pause)
+    monkeypatch.setattr(step_times, "START_S", 0.1)
+    monkeypatch.setattr(loop, "IDLE_S", 0.01)
+    whole, busy, passes = NativeBackend.run, [True], []
 
     def slow(*args):
         passes.append(args[2])
@@ -195,16 +206,16 @@ def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monk
             time.sleep(0.02)
         return whole(*args)
 
-    monkeypatch.setattr(LeanBackend, "run", slow)
+    monkeypatch.setattr(NativeBackend, "run", slow)
     with Engine(lab.resident, max_rows=8, max_context=64) as engine:
         engine.wait()
-        first = engine._schedule.costs
+        first = engine._scheduler.costs
         busy.clear()
         assert min(t for table in first.steps.values() for _, t in table) > 0.02
         end = time.monotonic() + 30
-        while engine._meter is not None and time.monotonic() < end:
+        while engine._timer is not None and time.monotonic() < end:
             time.sleep(0.01)
-        better = engine._schedule.costs
+        better = engine._scheduler.costs
         assert [n for n, _ in better.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in better.steps["rowwise"]]
         assert (
             max(t for table in better.steps.values() for _, t in table) < 0.02
@@ -233,14 +244,14 @@ def test_as_many_threads_as_pay(monkeypatch, steps, most, chosen):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(torch, "get_num_threads", lambda: now[-1])
     monkeypatch.setattr(torch, "set_num_threads", now.append)
-    meter = object.__new__(step_times.Meter)
-    meter.backend, meter.modes, meter.rows = SimpleNamespace(device=CPU), ["folded", "rowwise"], 32
-    meter._step = lambda mode, lanes: steps[now[-1]] / 1000
-    meter._choose_threads()
+    timer = object.__new__(step_times.StepTimer)
+    timer.backend, timer.modes, timer.slots = SimpleNamespace(device=CPU), ["folded", "rowwise"], 32
+    timer._step = lambda mode, slots: steps[now[-1]] / 1000
+    timer._choose_threads()
     assert now[-1] == chosen
     monkeypatch.setenv("OMP_NUM_THREADS", str(most))  # whoever runs it has chosen
     before = len(now)
-    meter._choose_threads()
+    timer._choose_threads()
     assert len(now) == before
 
 
@@ -248,33 +259,33 @@ class Slots:
     """A batch of which the scheduler sees the slots alone."""
 
     def __init__(self, slots: int):
-        self.at, self.rows, self.changes = range(slots), [], 0
+        self.slots, self.sequences, self.changes = range(slots), [], 0
 
     @property
     def free(self) -> int:
-        return len(self.at) - sum(len(row.lanes) for row in self.rows)
+        return len(self.slots) - sum(len(sequence.slots) for sequence in self.sequences)
 
-    def admit(self, row) -> None:
-        self.rows.append(row)
+    def admit(self, sequence) -> None:
+        self.sequences.append(sequence)
         self.changes += 1
 
-    def release(self, row) -> None:
-        self.rows.remove(row)
+    def release(self, sequence) -> None:
+        self.sequences.remove(sequence)
         self.changes += 1
 
 
 class Made(SimpleNamespace):
-    """A row like the engine's: equal to itself alone."""
+    """A sequence like the engine's: equal to itself alone."""
 
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
 
-def row(order: int, stream: int, recipe: int, priority: int, ready: bool = True):
-    """A row; recipes 0-3 share a plane and fold, 4 has none and folds, 5 does not fold and has two lanes."""
+def sequence(order: int, stream: int, recipe: int, priority: int):
+    """A sequence; recipes 0-3 share a row-wise batch and fold, 4 folds alone, 5 does not fold and has two slots."""
     request = SimpleNamespace(recipe=SimpleNamespace(lam=recipe / 4), prompt=(0,) * (5 + 20 * recipe))
-    plane, lanes = None if recipe == 4 else "logit" if recipe == 5 else "plane", (0, 1) if recipe == 5 else (0,)
-    more = {"plane": plane, "foldable": recipe != 5, "lanes": lanes, "request": request, "ready": ready}
+    key, slots = None if recipe == 4 else "logit" if recipe == 5 else "parents", (0, 1) if recipe == 5 else (0,)
+    more = {"rowwise_key": key, "foldable": recipe != 5, "slots": slots, "request": request, "decodes": True}
     return Made(order=order, stream=stream, key=str(recipe), priority=priority, **more)
 
 
@@ -290,21 +301,21 @@ comings = st.lists(
 def test_no_step_is_empty_and_everybody_is_served(comings, costs, size, rng):
     """Whoever comes with whatever, in slots or not: every step has rows while there are any, and in the end there are none."""
     slots, orders = Slots(size), itertools.count()
-    schedule = Scheduler(slots, costs, rows=max(2, size // 2))
+    scheduler = Scheduler(slots, costs, capacity=max(2, size // 2))
     steps = idle = 0
-    while comings or slots.rows or len(schedule.queue):
-        if comings and (rng.random() < 0.1 or not (slots.rows or len(schedule.queue))):
+    while comings or slots.sequences or len(scheduler.queue):
+        if comings and (rng.random() < 0.1 or not (slots.sequences or len(scheduler.queue))):
             stream, recipe, priority, count = comings[-1]
             comings = comings[:-1]
             for _ in range(count):
-                schedule.queue.add(row(next(orders), stream, recipe, priority))
-            schedule.changed = True
-        team = schedule.next()
-        if not (team and (team.ready or team.fresh)):
+                scheduler.queue.add(sequence(next(orders), stream, recipe, priority))
+            scheduler.changed = True
+        step_ = scheduler.schedule()
+        if not (step_ and (step_.decode or step_.prefill)):
             idle += 1
-            schedule.changed = rng.random() < 0.1
-        for one in [*team.ready, *team.fresh] if team else []:
-            assert one in slots.rows, "a row that ended gets no further step"
+            scheduler.changed = rng.random() < 0.1
+        for one in [*step_.decode, *step_.prefill] if step_ else []:
+            assert one in slots.sequences, "a row that ended gets no further step"
             if rng.random() < 0.2:
                 slots.release(one)
         steps += 1

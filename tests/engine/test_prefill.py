@@ -3,10 +3,10 @@
 import pytest
 
 from mi_explorer.engine import Engine
-from mi_explorer.engine.batch import WASTE
 from mi_explorer.engine.events import Request, Token
 from mi_explorer.engine.policy import Costs
-from mi_explorer.engine.stream import Stream
+from mi_explorer.engine.prefill import PADDING_TOKENS
+from mi_explorer.engine.stream import EventStream
 from mi_explorer.recipe import Decoding
 from tests.engine.lab import CHEAP_ROWS, CLAIMED, ROWWISE, greedy, prompt, run
 
@@ -30,7 +30,7 @@ def watch(engine: Engine, note) -> None:  # noqa: ANN001
 def test_long_prompts_are_read_in_chunks(labs):
     lab, prompts = labs("qwen3"), [prompt(n, n) for n in (12, 20, 33)]
     with Engine(lab.resident, max_rows=4, max_context=128, costs=CHEAP_ROWS) as engine:
-        engine._batch.chunk, engine._batch.budget = 7, 15
+        engine._prefill.chunk, engine._prefill.budget = 7, 15
         got = run(
             engine,
             [Request(f"{lam} {i}", p, lab.recipe(lam), greedy(9)) for lam in (0.3, 1.0) for i, p in enumerate(prompts)],
@@ -55,7 +55,7 @@ def test_prompts_are_read_in_bunches_of_about_one_length(labs):
         engine.backend.run = seen
         got = run(engine, requests)
     assert sum(n for n, _ in passes) == len(prompts) and 2 <= len(passes) <= 4
-    assert sum(n * c for n, c in passes) - sum(map(len, prompts)) <= WASTE * len(passes)
+    assert sum(n * c for n, c in passes) - sum(map(len, prompts)) <= PADDING_TOKENS * len(passes)
     assert got == {r.id: lab.generate(0.3, r.prompt, 4) for r in requests}
 
 
@@ -80,7 +80,7 @@ def test_first_tokens_do_not_wait_for_the_prompts_of_others(labs):
     lab, shown = labs("qwen3"), []
     requests = [Request(str(lam), prompt(20, 1), lab.recipe(lam), greedy(4)) for lam in (0.0, 0.5, 1.0)]
     with Engine(lab.resident, max_rows=4, max_context=64, costs=READ_BY_FOLD) as engine:
-        stream = Stream(engine)
+        stream = EventStream(engine.cancel)
         watch(
             engine,
             lambda mode, ids: (

@@ -14,7 +14,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from mi_explorer.engine.sampler import MANY, Sampler, noise
+from mi_explorer.engine.sampler import CANDIDATES, Sampler, noise
 from mi_explorer.recipe import Decoding
 
 CPU = torch.device("cpu")
@@ -42,7 +42,7 @@ decodings = st.builds(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(decodings, min_size=1, max_size=5), st.sampled_from((5, 40, MANY + 244)), st.integers(0, 10_000))
+@given(st.lists(decodings, min_size=1, max_size=5), st.sampled_from((5, 40, CANDIDATES + 244)), st.integers(0, 10_000))
 def test_every_row_draws_by_inverse_cdf_from_the_distribution_of_transformers(batch, vocab, seed):
     torch.manual_seed(seed)
     logits = torch.randn(len(batch), vocab) * 3

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import deque
 from types import SimpleNamespace
 
 from hypothesis import given, settings
@@ -10,8 +9,9 @@ from hypothesis import strategies as st
 
 from mi_explorer.engine import Engine
 from mi_explorer.engine.events import INTERACTIVE, Finished, Request
-from mi_explorer.engine.request_queue import Queue
-from mi_explorer.engine.stream import Stream, Waits
+from mi_explorer.engine.queue_positions import QueuePositions
+from mi_explorer.engine.request_queue import RequestQueue
+from mi_explorer.engine.stream import EventStream, QueuePosition
 from mi_explorer.generation import generate
 from mi_explorer.generation.generate import Ask
 from mi_explorer.recipe import Recipe
@@ -19,10 +19,17 @@ from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 from tests.fakes import scripted_bench
 
 
-def row(stream, order, key="k"):
+def waiting(stream, order, key="k"):
     request = SimpleNamespace(recipe=Recipe(), prompt=(1, 2))
     return SimpleNamespace(
-        stream=stream, order=order, key=key, priority=INTERACTIVE, request=request, plane="p", foldable=True, lanes=[0]
+        stream=stream,
+        order=order,
+        key=key,
+        priority=INTERACTIVE,
+        request=request,
+        rowwise_key="p",
+        foldable=True,
+        slots=[0],
     )
 
 
@@ -33,9 +40,9 @@ def row(stream, order, key="k"):
     st.randoms(),
 )
 def test_the_order_is_the_one_in_which_slots_are_given(streams, busy, random):
-    queue = Queue()
+    queue = RequestQueue()
     for order, stream in enumerate(streams):
-        queue.add(row(stream, order, random.choice("xyz")))
+        queue.add(waiting(stream, order, random.choice("xyz")))
     told = queue.order(INTERACTIVE, busy)
     assert {s: n for s, n, _ in told} == {s: streams.count(s) for s in streams}
     busy, given_to = dict(busy), []
@@ -76,25 +83,21 @@ def test_who_waits_for_a_slot_is_told_and_who_does_not_is_not(labs):
         assert [s.waits for s in streams] == [None] * many
 
 
-def test_the_pace_is_that_of_the_rows_that_ended():
-    from mi_explorer.engine import engine as loop
-
-    engine = object.__new__(loop.Engine)
-    queue, stream = Queue(), object.__new__(loop.Stream)
-    queue.add(row(stream, 0))
-    engine._schedule = SimpleNamespace(queue=queue)
-    engine._batch = SimpleNamespace(rows=[])
+def test_the_rate_is_that_of_the_requests_that_ended():
+    queue, stream = RequestQueue(), EventStream(lambda *_: None)
+    queue.add(waiting(stream, 0))
     now = time.monotonic()
     for ends, seconds in (((100, 90), None), ((20, 10, 5, 0.0), 5.0), ((200, 30, 20, 10), 10.0)):
-        engine._ends, engine._waiting, engine._told = deque(now - t for t in ends), [], 0.0
-        engine._tell()
+        positions = QueuePositions()
+        positions.ends.extend(now - t for t in ends)
+        positions.report(queue, [])
         assert (stream.waits.place, stream.waits.of, stream.waits.seconds) == (1, 1, seconds)
 
 
 class Late:
     """A stream on which nothing happens for a while, then the only request ends."""
 
-    waits = Waits(2, 3, 1, 4, 9.0)
+    waits = QueuePosition(2, 3, 1, 4, 9.0)
 
     def __init__(self):
         self.end = time.monotonic() + 0.4
@@ -126,14 +129,14 @@ def test_a_snapshot_that_waits_says_so_and_a_quiet_run_gives_signs_of_life():
 
 
 def test_gathering_ends_with_the_last_request():
-    stream = Stream(SimpleNamespace())
-    stream._expect(["a", "b"])
+    stream = EventStream(lambda *_: None)
+    stream.expect(["a", "b"])
     ends = [Finished(name, "stop", 0) for name in "ab"]
     for delay, end in zip((0.05, 0.15), ends):
-        threading.Timer(delay, stream._put, [[end]]).start()
+        threading.Timer(delay, stream.put, [[end]]).start()
     began = time.monotonic()
     assert stream.drain(30) == ends and 0.1 < time.monotonic() - began < 10
-    stream._expect(["c"])
+    stream.expect(["c"])
     assert stream.drain(0.05) == [] and not stream.done  # open again: it waited, and nothing came
 
 

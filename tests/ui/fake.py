@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mi_explorer.engine.stream import Waits
+from mi_explorer.engine.stream import QueuePosition
 from mi_explorer.generation.generate import Ask, Snapshot, judge
 from mi_explorer.generation.traces import ThinkTags, TraceFold
 from mi_explorer.merging.methods import check_params, get_method
@@ -121,7 +121,7 @@ class FakeBench:
                 and (place := self._line.index(ticket)) >= self.slots
                 and not (stop is not None and stop.is_set())
             ):
-                waits = Waits(place - self.slots + 1, len(self._line) - self.slots, len(rows), 0, 7.0)
+                waits = QueuePosition(place - self.slots + 1, len(self._line) - self.slots, len(rows), 0, 7.0)
                 yield tuple(Snapshot(a.id, a.recipe, a.decoding, "queued", f.trace(), waits=waits) for a, f, _ in rows)
                 time.sleep(0.1)
             yield from self._rows(rows, stop, hz)

@@ -1,7 +1,7 @@
-"""The lean forward pass: a pre-norm RoPE decoder over a bank of weights and a slot cache, exact against `transformers`.
+"""The forward pass of a pre-norm RoPE decoder over blended weights and the KV cache, exact against `transformers`.
 
 Why our own: on a model of a million parameters a step through `transformers`' modules is mostly Python; here a layer is about
-twenty tensor operations, and the same code runs folded and row-wise (see `banks.py`).
+twenty tensor operations, and the same code runs folded and row-wise (see `weights`).
 """
 
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from typing import Union
 import torch
 import torch.nn.functional as F
 
-from mi_explorer.engine.kv_cache import Slots
+from mi_explorer.engine.kv_cache import KVCache
 from mi_explorer.engine.native.layout import Layout
-from mi_explorer.engine.native.weights import Fold, Rows
+from mi_explorer.engine.native.weights import FoldedWeights, RowwiseWeights
 
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": F.silu,
@@ -20,11 +20,11 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "relu": F.relu,
 }
-Bank = Union[Fold, Rows]
+Weights = Union[FoldedWeights, RowwiseWeights]
 
 
 class Decoder:
-    """Forward passes over slots. Holds no weights, only the rotary tables ([positions, 1, head_dim], in the model's dtype)."""
+    """Forward passes over slots. It holds no weights, only the rotary tables ([positions, 1, head_dim], in the model's dtype)."""
 
     def __init__(self, layout: Layout, context: int, device: torch.device, dtype: torch.dtype):
         self.layout, self.dtype = layout, dtype
@@ -38,19 +38,18 @@ class Decoder:
         self._fused = device.type != "cpu" or dtype != torch.float32
 
     def forward(
-        self, bank: Bank, slots: Slots, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int
+        self, weights: Weights, cache: KVCache, first: int, ids: torch.Tensor, positions: torch.Tensor, width: int
     ) -> torch.Tensor:
         """Hidden states [n, c, hidden] (final norm applied) of `ids` [n, c] at `positions` [n, c] in slots first..first+n−1.
 
         Their keys and values are written into the cache. `width` is 1 + the largest position; a query sees the columns up to
         its own position. Padding on the right is harmless: what it writes lies beyond the row and is overwritten later.
         """
-        lay = self.layout
         n, c = ids.shape
-        hq, hk, d = lay.heads, lay.kv_heads, lay.head_dim
+        hq, hk, d = self.layout.heads, self.layout.kv_heads, self.layout.head_dim
         group = hq // hk
-        write = slots.base[first : first + n, None] + positions[:, :, None]  # [n, c, 2·hk] rows of the flat cache
-        seen = slots.columns[:width] <= positions[:, :, None]  # [n, c, width]
+        write = cache.starts[first : first + n, None] + positions[:, :, None]  # [n, c, 2·hk] rows of the flat cache
+        seen = cache.columns[:width] <= positions[:, :, None]  # [n, c, width]
         mask = torch.zeros(n, 1, c, width, dtype=self.dtype, device=ids.device).masked_fill_(
             ~seen[:, None], float("-inf")
         )
@@ -58,16 +57,16 @@ class Decoder:
             mask = mask.repeat(1, 1, group, 1)
         cos, sin = self.cos[positions], self.sin[positions]  # [n, c, 1, d]
         heads = hq + hk
-        x = bank.embed(ids)
-        for i, layer in enumerate(lay.layers):
-            qkv = bank.normed(layer.qkv, layer.norm1, self._unit(x)).view(n, c, heads + hk, d)
+        x = weights.embed(ids)
+        for i, layer in enumerate(self.layout.layers):
+            qkv = weights.normed(layer.qkv, layer.norm1, self._unit(x)).view(n, c, heads + hk, d)
             qk = qkv[:, :, :heads]
             if layer.qk_norm:
-                torch.mul(self._unit(qk), bank.heads(layer.qk_norm, (hq, hk)), out=qk)
+                torch.mul(self._unit(qk), weights.heads(layer.qk_norm, (hq, hk)), out=qk)
             turned = qk.roll(d // 2, -1)
             qk.mul_(cos).addcmul_(turned, sin)
-            slots.flat[i][write] = qkv[:, :, hq:]
-            kv = slots.layers[i]
+            cache.flat_layers[i][write] = qkv[:, :, hq:]
+            kv = cache.layers[i]
             keys, values = kv[first : first + n, 0, :, :width], kv[first : first + n, 1, :, :width]
             if c == 1:
                 q = qkv[:, 0, :hq].view(n, hk, group, d)  # grouped heads are queries of one kv head: no repeated keys
@@ -78,10 +77,10 @@ class Decoder:
                 q = qkv[:, :, :hq].view(n, c, hk, group, d).permute(0, 2, 3, 1, 4).reshape(n, hk, group * c, d)
                 y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, scale=self.scale)
                 y = y.view(n, hk, group, c, d).permute(0, 3, 1, 2, 4).reshape(n, c, hq * d)
-            x = x + bank.linear(layer.out, y)
-            gate, up = bank.normed(layer.gate_up, layer.norm2, self._unit(x)).chunk(2, -1)
-            x = x + bank.linear(layer.down, self.act(gate).mul_(up))
-        return self._unit(x) * bank.norm(lay.norm)
+            x = x + weights.linear(layer.out, y)
+            gate, up = weights.normed(layer.gate_up, layer.norm2, self._unit(x)).chunk(2, -1)
+            x = x + weights.linear(layer.down, self.act(gate).mul_(up))
+        return self._unit(x) * weights.norm(self.layout.norm)
 
     def _unit(self, x: torch.Tensor) -> torch.Tensor:
         """x over its root mean square along the last dimension: `F.rms_norm`, in half the operations where torch has no kernel for it."""
@@ -90,6 +89,6 @@ class Decoder:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         return x * torch.addcmul(self._eps, norm, norm, value=1 / x.shape[-1]).rsqrt_()
 
-    def logits(self, bank: Bank, hidden: torch.Tensor) -> torch.Tensor:
+    def logits(self, weights: Weights, hidden: torch.Tensor) -> torch.Tensor:
         """[n, c, hidden] → [n, c, vocabulary], in the model's dtype."""
-        return bank.linear(self.layout.head, hidden)
+        return weights.linear(self.layout.head, hidden)

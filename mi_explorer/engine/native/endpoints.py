@@ -7,18 +7,18 @@ import torch
 import torch.nn.functional as F
 
 from mi_explorer.engine.native.layout import Layout, Part
-from mi_explorer.engine.native.packed import pack, product
+from mi_explorer.engine.native.packed import pack_weight, packed_linear
 from mi_explorer.merging.coefficients import Blend
 
-Count = Callable[[int, int], None]  # how many tensors have been read, of how many
+OnRead = Callable[[int, int], None]  # how many tensors have been read, of how many
 
 
-class Plane:
+class Endpoints:
     """P and Q of every tensor on the device. Memory: two checkpoints, tensors that are equal in both only once; if packed, twice that.
 
     `ends[part]` is (P, Q), each [out, K]; one and the same tensor where they are bit-equal. `weights[part]` is what activations are
-    multiplied by: one [out, 2K] (P left, Q right; [out, K] where equal), or one for each name after `split`. `vec[name]` is [2, size].
-    Where one endpoint is a LoRA adapter on the other, `ends[part]` is the full endpoint's twice, and `low[part]` keeps the factors.
+    multiplied by: one [out, 2K] (P left, Q right; [out, K] where equal), or one for each name after `split`. `vectors[name]` is [2, size].
+    Where one endpoint is a LoRA adapter on the other, `ends[part]` is the full endpoint twice, and `low_rank[part]` keeps the factors.
     """
 
     def __init__(
@@ -28,52 +28,51 @@ class Plane:
         device: torch.device,
         dtype: torch.dtype,
         packed: bool = False,
-        count: Count | None = None,
+        on_read: OnRead | None = None,
     ):
-        """Reads every tensor of the blend; `count` is told after each part. `packed`: see `packed.py`."""
+        """Reads every tensor of the blend; `on_read` is called after each part. `packed`: see `packed.py`."""
         self.layout, self.key, self.device, self.dtype, self.packed = layout, blend.endpoints_key, device, dtype, packed
         self.names = layout.names()
         self.index = {name: i for i, name in enumerate(self.names)}
         self.ends: dict[Part, tuple[torch.Tensor, torch.Tensor]] = {}
         self.weights: dict[Part, tuple[torch.Tensor, ...]] = {}
-        self.low: dict[Part, Factors] = {}
-        self.multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = product if packed else F.linear
+        self.low_rank: dict[Part, Factors] = {}
+        self.multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = packed_linear if packed else F.linear
         read, total = 0, len(self.names)
         for part in layout.parts():
-            if count is not None:
-                count(read, total)
+            if on_read is not None:
+                on_read(read, total)
             read += len(part.names)
             if factors := self._factors(blend, part):
-                self.low[part] = factors
+                self.low_rank[part] = factors
                 full = torch.cat([blend.endpoints(n)[factors.under].to(device, dtype) for n in part.names])
                 self._hold(part, full, full)
             else:
                 pairs = [self._pair(blend, name) for name in part.names]
-                p, q = (
-                    torch.cat(side) for side in zip(*pairs)
-                )  # copies: a checkpoint that is overwritten must not reach in here
+                # copies: a checkpoint that is overwritten must not reach in here
+                p, q = (torch.cat(side) for side in zip(*pairs))
                 self._hold(part, p, p if torch.equal(p, q) else q)
-        self.vec = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
-        if count is not None:
-            count(total, total)
+        self.vectors = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
+        if on_read is not None:
+            on_read(total, total)
 
     def _hold(self, part: Part, p: torch.Tensor, q: torch.Tensor) -> None:
         """Packed, the ends stay apart: contiguous ones are folded at memory speed. Else they are views of their product's weight."""
         both = p if q is p else torch.cat((p, q), 1)
         if self.packed:
             self.ends[part] = p, q
-            self.weights[part] = (pack(both),) if part in self.layout.products() else ()
+            self.weights[part] = (pack_weight(both),) if part in self.layout.products() else ()
         else:
             self.ends[part] = (both, both) if q is p else (both[:, : part.width], both[:, part.width :])
             self.weights[part] = (both,)
 
     def split(self) -> None:
-        """From now on one weight for each name: rows come whose tensors of one part have different coefficients (SLERP)."""
+        """From now on one weight for each name: recipes come whose tensors of one part have different coefficients (SLERP)."""
         for part, held in self.weights.items():
             if len(held) == 1 and len(part.names) > 1:
-                ends = [end.split(part.sizes) for end in dict.fromkeys(self.ends[part])]
-                parts = [torch.cat(sides, 1) for sides in zip(*ends)] if self.packed else held[0].split(part.sizes)
-                self.weights[part] = tuple(pack(weight) for weight in parts) if self.packed else tuple(parts)
+                ends = [part.split(end) for end in dict.fromkeys(self.ends[part])]
+                parts = [torch.cat(sides, 1) for sides in zip(*ends)] if self.packed else part.split(held[0])
+                self.weights[part] = tuple(pack_weight(weight) for weight in parts) if self.packed else tuple(parts)
 
     def _pair(self, blend: Blend, name: str) -> tuple[torch.Tensor, torch.Tensor]:
         p, q = blend.endpoints(name)
@@ -81,8 +80,7 @@ class Plane:
 
     def _factors(self, blend: Blend, part: Part) -> "Factors | None":
         """The part's factors, if every tensor of it is either low-rank or untouched by the adapter."""
-        known = getattr(blend, "factors", None)
-        found = [known(name) for name in part.names] if known is not None else []
+        found = [blend.factors(name) for name in part.names]
         if not any(found):
             return None
         sides = {s > 0 for _, _, s in filter(None, found)}
@@ -96,19 +94,20 @@ class Plane:
                 up[rows, columns] = f[1].float() * abs(f[2])
         return Factors(down, up.to(self.device, self.dtype), ranks, 0 if sides == {True} else 1)
 
-    def lines(self, blend: Blend) -> list[tuple[float, float]] | None:
-        """(a, b) per tensor in the order of `names`; None if this blend lies in another plane or a tensor has no line."""
+    def coefficients(self, blend: Blend) -> list[tuple[float, float]] | None:
+        """(a, b) per tensor in the order of `names`; None if this blend has other endpoints, or a tensor no coefficients."""
         if blend.endpoints_key != self.key:
             return None
-        lines = [blend.coefficients(name) for name in self.names]
-        return None if any(line is None for line in lines) else lines  # type: ignore[return-value]
+        found = [blend.coefficients(name) for name in self.names]
+        known = [pair for pair in found if pair is not None]
+        return known if len(known) == len(found) else None
 
     def bytes(self) -> int:
         """Memory held."""
         ends = {part: sum(end.nbytes for end in dict.fromkeys(pair)) for part, pair in self.ends.items()}
         copies = [ends[part] for part in self.layout.products() if self.packed]
-        factors = [t for f in self.low.values() for t in (f.down, f.up)]
-        return sum(ends.values()) + sum(copies) + sum(t.nbytes for t in (*self.vec.values(), *factors))
+        factors = [t for f in self.low_rank.values() for t in (f.down, f.up)]
+        return sum(ends.values()) + sum(copies) + sum(t.nbytes for t in (*self.vectors.values(), *factors))
 
 
 @dataclass(frozen=True, eq=False)

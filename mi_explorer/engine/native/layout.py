@@ -1,7 +1,7 @@
-"""The decoder that the lean forward understands: pre-norm, RoPE, GQA, gated MLP (Llama, Mistral, Qwen2, Qwen3 and their kin).
+"""The decoders that the native forward pass understands: pre-norm, RoPE, GQA, gated MLP (Llama, Mistral, Qwen2, Qwen3 and their kin).
 
 A `Layout` is read from a config and the checkpoint's tensor names. It claims every tensor by name; a model with a tensor, a
-field or a layer type that it does not understand is refused with the reason, and runs through `generic.py` instead.
+field or a layer type that it does not understand is refused with the reason, and runs through `transformers` instead.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,10 @@ class Part:
     sizes: tuple[int, ...]
     width: int
     biases: tuple[str, ...] = ()
+
+    def split(self, tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """A stacked tensor of this part as views, one for each name."""
+        return torch.split(tensor, list(self.sizes))
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ class Layout:
         return tuple(sorted({n for p in self.parts() for n in p.names} | set(self.vectors())))
 
 
-def read_layout(config: Any, names: Sequence[str]) -> Layout | str:
-    """The layout of a `transformers` config and the checkpoint's tensor names, or the reason why the lean forward does not apply."""
+def decoder_layout(config: Any, names: Sequence[str]) -> Layout | str:
+    """The layout of a `transformers` config and the checkpoint's tensor names, or the reason why the native decoder does not apply."""
     if config.model_type not in FAMILIES:
         return f"model type {config.model_type!r} is not one of {', '.join(FAMILIES)}"
     if getattr(config, "quantization_config", None):
@@ -152,7 +156,7 @@ def read_layout(config: Any, names: Sequence[str]) -> Layout | str:
     return layout
 
 
-def _frequencies(config: Any, kind: str, rope: dict) -> tuple[torch.Tensor, float]:
+def _frequencies(config: Any, kind: str, rope: dict[str, Any]) -> tuple[torch.Tensor, float]:
     dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     if kind == "default":
         return 1.0 / (rope["rope_theta"] ** (torch.arange(0, dim, 2, dtype=torch.float) / dim)), 1.0

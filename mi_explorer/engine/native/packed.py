@@ -10,23 +10,23 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 
-ROWS = 16  # the batch that the order is made for; others are served too
+PACKED_FOR_ROWS = 16  # rows that the order is made for; other numbers are served too
 
 
-def pack(weight: torch.Tensor) -> torch.Tensor:
-    """A packed copy of a plain [out, in] weight; only `product` can use it."""
-    packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+def pack_weight(weight: torch.Tensor) -> torch.Tensor:
+    """A packed copy of a plain [out, in] weight; only `packed_linear` can use it."""
+    packed: torch.Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, PACKED_FOR_ROWS)
     return packed
 
 
-def product(x: torch.Tensor, packed: torch.Tensor) -> torch.Tensor:
+def packed_linear(x: torch.Tensor, packed: torch.Tensor) -> torch.Tensor:
     """x Wᵀ for x [..., in] and a packed W: [..., out]."""
     y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], None)
     return y
 
 
 @cache
-def packs(device: torch.device, dtype: torch.dtype) -> bool:
+def packing_works(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether this build of torch has packed weights for the device and dtype, and their products are those of plain ones."""
     if device.type != "cpu" or dtype not in (torch.float32, torch.bfloat16):
         return False
@@ -38,7 +38,7 @@ def packs(device: torch.device, dtype: torch.dtype) -> bool:
             weight, x = (torch.randn(n, 96, generator=generator).to(dtype) for n in (80, 3))
             close = 1e-5 if dtype == torch.float32 else 5e-2
             return torch.allclose(
-                product(x[:, None], pack(weight))[:, 0], F.linear(x, weight), atol=96 * close, rtol=close
+                packed_linear(x[:, None], pack_weight(weight))[:, 0], F.linear(x, weight), atol=96 * close, rtol=close
             )
     except (RuntimeError, AttributeError, TypeError):
         return False

@@ -1,8 +1,8 @@
-"""The generic backends: any causal language model of `transformers`, through its own modules, folded or (see `lines.py`) row-wise.
+"""The backend for any causal language model of `transformers`, through its own modules, folded or (see `rowwise`) row-wise.
 
 `SlotCache` puts our slots behind the library's `Cache` interface (attention layers, full or sliding); a model with other states
-(convolution, state space) runs `Solo`, one row after the other with the library's own cache. Which of the two is right is not
-guessed from names: `fits_slots` compares their logits on a short sequence when the pair is loaded.
+(convolution, state space) runs one slot after the other with the library's own cache. Which of the two is right is not guessed
+from names: `fits_slots` compares their logits on a short sequence when the pair is loaded.
 """
 
 import copy
@@ -11,236 +11,219 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import DynamicCache, GenerationConfig
-from transformers.cache_utils import Cache
 
 from mi_explorer.checkpoints.model_config import model_class
-from mi_explorer.engine.transformers.rowwise import Batch, Unclaimed, row_module
+from mi_explorer.engine.backend import BoundRecipe
+from mi_explorer.engine.transformers.caches import CachePerSlot, SlotCache
+from mi_explorer.engine.transformers.rowwise import NoRowwiseForm, SlotCoefficients, rowwise_twin
 from mi_explorer.errors import UserError
 from mi_explorer.merging.coefficients import Blend
 from mi_explorer.merging.merged_weights import MergedWeights
 
-TEACHER = 256  # tokens per forward pass over a finished trace
+TEACHER_TOKENS = 256  # tokens per forward pass over a finished trace
+TOLERANCE_FP32, TOLERANCE_HALF = 1e-4, 0.1  # of two ways to the same logits, relative to the largest
 
 
 class ModuleError(UserError):
-    """A model that `transformers` cannot build or run."""
+    """A model that `transformers` cannot build or run, or whose weights cannot be blended where they are."""
 
 
-class GenericModel:
-    """A resident `transformers` model and the blend folded into it; with `lines`, a twin that runs rows at their own λ."""
+class TransformersModel:
+    """A resident `transformers` model and the blend written into it; with `twin`, a copy that runs slots at their own λ."""
 
-    def __init__(self, folder: str, config: Any, names: tuple[str, ...], device: str, dtype: torch.dtype):
-        try:
-            where = {"device_map": "auto"} if device == "auto" else {}
-            self.module = (
-                model_class(config)
-                .from_pretrained(
-                    folder,
-                    config=copy.deepcopy(config),
-                    generation_config=GenerationConfig(),  # the file may hold anything; nothing of it is used
-                    dtype=dtype,
-                    local_files_only=True,
-                    trust_remote_code=False,
-                    use_safetensors=True,
-                    **where,
-                )
-                .eval()
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise ModuleError(f"transformers cannot load this model: {str(error)[:300]}") from None
-        if device != "auto":
-            self.module.to(device)
+    def __init__(
+        self, folder: str, config: Any, names: tuple[str, ...], device: torch.device | None, dtype: torch.dtype
+    ):
+        """`names`: the checkpoint's tensors that the model loads. `device` None: spread over all accelerators."""
+        self.module = _load_module(folder, config, device, dtype)
         self.device = next(self.module.parameters()).device
         self.dtype = dtype
         self.config = self.module.config.get_text_config(decoder=True)
         self.names = names
-        self.fold = MergedWeights(self.module, names)
-        self.held: str | None = None
-        self.batch = Batch()
-        self.twin: Any = None
-        self.plane = ""
+        self._merged = MergedWeights(self.module, names)
+        self._held: str | None = None
+        self.coefficients = SlotCoefficients()
+        self.twin: nn.Module | None = None
+        self.twin_endpoints = ""
 
-    def claim(self, blend: Blend, other: Blend) -> str:
-        """Try to run rows at their own λ: build the twin on this blend's plane and compare it with two folds. "" or why not."""
+    def try_rowwise(self, blend: Blend, other: Blend) -> str:
+        """Build the twin between this blend's endpoints and compare it with two folds: "" if it agrees, else why there is none."""
         try:
-            twin = row_module(self.module, self.names, blend, self.batch)
+            twin = rowwise_twin(self.module, self.names, blend, self.coefficients)
             ids = (torch.arange(16, device=self.device).view(2, 8) * 5 + 1) % self.config.vocab_size
-            self.batch.ab = torch.stack([coefficients(b, self.names) for b in (blend, other)], 1).to(self.device)
+            self.coefficients.ab = torch.stack([coefficients(b, self.names) for b in (blend, other)], 1).to(self.device)
             rows = twin(input_ids=ids, use_cache=False).logits
             worst = 0.0
             for i, b in enumerate((blend, other)):
-                self.folded(f"claim {i}", b)
+                self.fold(f"try {i}", b)
                 plain = self.module(input_ids=ids[i : i + 1], use_cache=False).logits[0]
-                worst = max(worst, float((rows[i] - plain).abs().max()) / max(1.0, float(plain.abs().max())))
-        except Unclaimed as error:
+                worst = max(worst, _difference(rows[i], plain))
+        except NoRowwiseForm as error:
             return str(error)
         except Exception as error:  # a foreign module may trip over a tensor subclass in any way
             return f"its modules do not run with per-row parameters ({type(error).__name__})"
-        if not worst < (1e-4 if self.dtype == torch.float32 else 0.1):
+        if not worst < self._tolerance:
             return f"row-wise and folded logits differ by {worst:.1e}"
-        self.twin, self.plane = twin, blend.endpoints_key
+        self.twin, self.twin_endpoints = twin, blend.endpoints_key
         return ""
 
-    def folded(self, key: str, blend: Blend) -> None:
-        """Hold this blend."""
-        if key != self.held:
-            self.held = None
-            self.fold.to(blend)  # type: ignore[arg-type]
-            self.held = key
-
-    def forward(self, ids: torch.Tensor, cache: Any, rows: bool = False, **more: Any) -> torch.Tensor:
-        """Logits [n, c, vocabulary] as the module (or, for `rows`, its twin) computes them."""
-        return (self.twin if rows else self.module)(input_ids=ids, past_key_values=cache, use_cache=True, **more).logits
-
-    def teacher(
-        self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int
-    ) -> Iterator[list[torch.Tensor]]:
-        """Logits (fp32) after positions first… of `ids` under each blend, at most `chunk` positions at a time."""
-        tokens = torch.tensor([list(ids)], device=self.device)
-        caches = {key: DynamicCache(config=self.module.config) for key in blends}
-        for start in range(0, len(ids), TEACHER):
-            stop = min(len(ids), start + TEACHER)
-            out = []
-            for key, blend in blends.items():
-                self.folded(key, blend)
-                out.append(self.forward(tokens[:, start:stop], caches[key])[0])
-            for a in range(max(first, start), stop, chunk):
-                yield [logits[a - start : min(a + chunk, stop) - start].float() for logits in out]
-
-
-class SlotCache(Cache):
-    """Slots per layer [slots, heads, length, dim] on that layer's device, allocated at its first use; a pass sets where it writes."""
-
-    def __init__(self, slots: int, context: int, start: int = 256):
-        super().__init__(layers=[])
-        self.slots, self.context = slots, context
-        self.length = min(start, context)
-        self.pairs: dict[int, list[torch.Tensor]] = {}
-        self.first, self.width = 0, 0
-        self.positions: torch.Tensor | None = None
-
-    def at(self, first: int, positions: torch.Tensor, width: int) -> None:
-        """The next forward pass writes rows first… at `positions` [n, c] and sees the first `width` columns."""
-        self.first, self.positions, self.width = first, positions, width
-
-    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any):
-        assert self.positions is not None
-        n = key_states.shape[0]
-        if layer_idx not in self.pairs:
-            self.pairs[layer_idx] = [
-                t.new_zeros(self.slots, t.shape[1], self.length, t.shape[3]) for t in (key_states, value_states)
-            ]
-        where = self.positions.to(key_states.device)
-        rows = torch.arange(self.first, self.first + n, device=key_states.device)[:, None]
-        views = []
-        for held, new in zip(self.pairs[layer_idx], (key_states, value_states)):
-            held[rows, :, where] = new.transpose(1, 2)
-            views.append(held[self.first : self.first + n, :, : self.width])
-        return views[0], views[1]
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self.width - (self.positions.shape[1] if self.positions is not None else 0)
-
-    def get_mask_sizes(self, query_length: int, layer_idx: int = 0) -> tuple[int, int]:
-        return self.width, 0
+    def fits_slots(self) -> bool:
+        """Whether the slot cache gives this model's own logits: a chunked, padded pass over two slots against a plain one."""
+        window = getattr(self.config, "sliding_window", None) or 0
+        n = 12 + (window if window <= 64 else 0)
+        ids = (torch.arange(2 * n, device=self.device).view(2, n) * 7 + 3) % self.config.vocab_size
+        try:
+            plain = self.module(input_ids=ids).logits
+            cache = SlotCache(3, n + 4)
+            where = torch.arange(n, device=self.device).expand(2, n)
+            cache.reserve(n)
+            head = self.forward_slots(cache, 1, ids[:, :8], where[:, :8], 8)
+            tail = [self.forward_slots(cache, 1, ids[:, i : i + 1], where[:, i : i + 1], i + 1) for i in range(8, n)]
+        except Exception:  # whatever a foreign module raises, it means that this path is not for it
+            return False
+        return _difference(torch.cat((head, *tail), 1), plain) < max(self._tolerance, 1e-3)
 
     @property
-    def is_compileable(self) -> bool:
-        return False
+    def _tolerance(self) -> float:
+        return TOLERANCE_FP32 if self.dtype == torch.float32 else TOLERANCE_HALF
 
-    def reserve(self, length: int) -> None:
-        """Make room for positions 0..length−1."""
-        if length > self.length:
-            self.length = min(max(length, 2 * self.length), self.context)
-            for pair in self.pairs.values():
-                for i, old in enumerate(pair):
-                    pair[i] = old.new_zeros(*old.shape[:2], self.length, old.shape[3])
-                    pair[i][:, :, : old.shape[2]] = old
+    def fold(self, key: str, blend: Blend) -> None:
+        """Hold the blend with this recipe hash."""
+        if key != self._held:
+            self._held = None  # a fold that breaks half-way must not pass for either blend
+            self._merged.to(blend)  # type: ignore[arg-type]
+            self._held = key
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Fork or move: the first `length` positions of `source` into `target`."""
-        if source != target:
-            for pair in self.pairs.values():
-                for held in pair:
-                    held[target, :, :length] = held[source, :, :length]
+    def forward(self, ids: torch.Tensor, cache: Any, rowwise: bool = False, **more: Any) -> torch.Tensor:
+        """Logits [n, c, vocabulary] as the module (or, for `rowwise`, its twin) computes them."""
+        module = self.twin if rowwise and self.twin is not None else self.module
+        logits: torch.Tensor = module(input_ids=ids, past_key_values=cache, use_cache=True, **more).logits
+        return logits
 
-    def swap(self, i: int, j: int, length: int) -> None:
-        """Exchange two rows."""
-        for pair in self.pairs.values():
-            for held in pair:
-                one = held[i, :, :length].clone()
-                held[i, :, :length] = held[j, :, :length]
-                held[j, :, :length] = one
+    def forward_slots(
+        self,
+        cache: SlotCache,
+        first: int,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        width: int,
+        rowwise: bool = False,
+    ) -> torch.Tensor:
+        """Logits [n, c, vocabulary] of slots first…: a query sees the columns up to its position (and in a sliding layer's window)."""
+        cache.at(first, positions, width)
+        columns = torch.arange(width, device=positions.device)
+        seen = columns <= positions[:, :, None]
+        lowest = torch.finfo(self.dtype).min
+
+        def mask(visible: torch.Tensor) -> torch.Tensor:
+            zeros = torch.zeros(visible.shape, dtype=self.dtype, device=visible.device)
+            return zeros.masked_fill_(~visible, lowest)[:, None]
+
+        masks: Any = mask(seen)
+        if set(getattr(self.config, "layer_types", None) or ()) - {"full_attention"}:
+            window = getattr(self.config, "sliding_window", None) or width
+            near = seen & (columns > positions[:, :, None] - window)
+            masks = {"full_attention": masks, "sliding_attention": mask(near)}
+        return self.forward(ids, cache, rowwise, attention_mask=masks, position_ids=positions)
+
+    def teacher_forced_logits(
+        self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int
+    ) -> Iterator[list[torch.Tensor]]:
+        """As `ResidentModel` says: every blend is folded in turn for each pass."""
+        tokens = torch.tensor([list(ids)], device=self.device)
+        caches = {key: DynamicCache(config=self.module.config) for key in blends}
+        for start in range(0, len(ids), TEACHER_TOKENS):
+            stop = min(len(ids), start + TEACHER_TOKENS)
+            passes = []
+            for key, blend in blends.items():
+                self.fold(key, blend)
+                passes.append(self.forward(tokens[:, start:stop], caches[key])[0])
+            for at in range(max(first, start), stop, chunk):
+                yield [logits[at - start : min(at + chunk, stop) - start].float() for logits in passes]
 
 
-class Caches:
-    """One cache of the library's own per slot. Cannot be forked at a position, only moved."""
+def _load_module(folder: str, config: Any, device: torch.device | None, dtype: torch.dtype) -> Any:
+    """The module with Instruct's weights, every layer on a device. Raises `ModuleError` where that cannot be."""
+    spread: dict[str, Any] = {"device_map": "auto"} if device is None else {}
+    try:
+        module = model_class(config).from_pretrained(
+            folder,
+            config=copy.deepcopy(config),
+            generation_config=GenerationConfig(),  # the file may hold anything; nothing of it is used
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            **spread,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModuleError(f"transformers cannot load this model: {str(error)[:300]}") from None
+    if device is not None:
+        module.to(device)
+    away = [name for name, parameter in module.named_parameters() if parameter.device.type == "meta"]
+    if away:
+        raise ModuleError(
+            f"{len(away)} of this model's tensors do not fit on the devices and were moved away (the first is {away[0]!r}). "
+            "A blend cannot be written there, and λ would silently stay that of Instruct. Use more or larger devices, bfloat16, "
+            "or a smaller pair."
+        )
+    return module.eval()
 
-    def __init__(self, slots: int):
-        self.slots = slots
-        self.length = 1 << 62
-        self.held: list[Any] = [None] * slots
 
-    def reserve(self, length: int) -> None:
-        """Caches of the library grow by themselves."""
-
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Move."""
-        self.held[source], self.held[target] = None, self.held[source]
-
-    def swap(self, i: int, j: int, length: int) -> None:
-        """Exchange two rows."""
-        self.held[i], self.held[j] = self.held[j], self.held[i]
+def _difference(one: torch.Tensor, other: torch.Tensor) -> float:
+    """The largest difference of logits, relative to the largest logit (at least 1); infinite where one is not finite."""
+    one, other = one.float(), other.float()
+    if not bool(torch.isfinite(one).all()):
+        return float("inf")
+    return float((one - other).abs().max()) / max(1.0, float(other.abs().max()))
 
 
 @dataclass(frozen=True, eq=False)
-class Bound:
-    """A recipe made ready to run: `ab` [tensors, 2] and its plane where it may join a row-wise batch."""
+class TransformersRecipe(BoundRecipe):
+    """With the coefficients `ab` [tensors, 2] that it writes into its slot, where it may join a row-wise batch."""
 
-    key: str
-    blend: Blend
-    plane: str | None = None
     ab: torch.Tensor | None = None
 
 
 def coefficients(blend: Blend, names: Sequence[str]) -> torch.Tensor:
-    """(a, b) per tensor [tensors, 2], fp32. A blend without lines raises `Unclaimed`."""
-    lines = [blend.coefficients(name) for name in names]
-    if any(line is None for line in lines):
-        raise Unclaimed("this method is not a line in λ")
-    return torch.tensor(lines, dtype=torch.float32)
+    """(a, b) per tensor [tensors, 2], fp32. Raises `NoRowwiseForm` for a blend that has none."""
+    found = [blend.coefficients(name) for name in names]
+    if any(ab is None for ab in found):
+        raise NoRowwiseForm("this method has no coefficients per tensor")
+    return torch.tensor(found, dtype=torch.float32)
 
 
-class GenericBackend:
-    """What the loop calls, over `SlotCache` (batched) or `Caches` (one row after the other)."""
+class TransformersBackend:
+    """See `Backend`. `batched`: over a `SlotCache`; else one slot after the other, each with a cache of the library's own."""
 
-    def __init__(self, model: GenericModel, slots: int, context: int, batched: bool, why_folded: str):
+    def __init__(self, model: TransformersModel, slots: int, context: int, batched: bool, why_folded: str):
         self.model, self.device, self.dtype = model, model.device, model.dtype
-        self.context, self.vocab, self.why_folded = context, model.config.vocab_size, why_folded
-        self.batched = self.can_fork = self.can_verify = batched
-        self.slots: Any = SlotCache(slots, context) if batched else Caches(slots)
+        self.context, self.vocab, self.why_folded = context, int(model.config.vocab_size), why_folded
+        self.can_fork = self.can_verify = batched
+        self.cache: SlotCache | CachePerSlot = SlotCache(slots, context) if batched else CachePerSlot(slots)
         self.rowwise = batched and model.twin is not None
-        self.ab = torch.zeros(len(model.names), slots, 2, device=self.device)
+        self._ab = torch.zeros(len(model.names), slots, 2, device=self.device)
 
-    def bind(self, key: str, blend: Blend) -> Bound:
-        """Make a blend ready under the hash of its recipe."""
-        if not self.rowwise or blend.endpoints_key != self.model.plane:
-            return Bound(key, blend)
-        return Bound(key, blend, blend.endpoints_key, coefficients(blend, self.model.names).to(self.device))
+    def bind(self, key: str, blend: Blend) -> TransformersRecipe:
+        if not self.rowwise or blend.endpoints_key != self.model.twin_endpoints:
+            return TransformersRecipe(key, blend)
+        return TransformersRecipe(
+            key, blend, blend.endpoints_key, coefficients(blend, self.model.names).to(self.device)
+        )
 
-    def refold(self, bound: Bound) -> None:
-        """Hold this recipe in the resident model."""
-        self.model.folded(bound.key, bound.blend)
+    def fold(self, bound: BoundRecipe) -> None:
+        self.model.fold(bound.key, bound.blend)
 
-    def place(self, slot: int, bound: Bound) -> None:
-        """Give a slot its recipe."""
+    def assign(self, slot: int, bound: BoundRecipe) -> None:
+        assert isinstance(bound, TransformersRecipe)
         if bound.ab is not None:
-            self.ab[:, slot] = bound.ab
+            self._ab[:, slot] = bound.ab
 
     def run(
         self,
-        bound: Bound,
+        bound: BoundRecipe,
         mode: str,
         first: int,
         ids: torch.Tensor,
@@ -248,72 +231,26 @@ class GenericBackend:
         width: int,
         pick: Sequence[int] | None = None,
     ) -> torch.Tensor:
-        """Logits in fp32; arguments as in `LeanBackend.run`."""
         if mode == "folded":
-            self.refold(bound)
+            self.fold(bound)
         else:
-            self.model.batch.ab = self.ab[:, first : first + ids.shape[0]]
-        if not self.batched:
-            return self._solo(first, ids, positions, pick)
-        self.slots.reserve(width)
-        logits = forward_slots(self.model, self.slots, first, ids, positions, width, mode == "rowwise")
+            self.model.coefficients.ab = self._ab[:, first : first + ids.shape[0]]
+        if isinstance(self.cache, CachePerSlot):
+            return self._run_one_by_one(self.cache, first, ids, positions, pick)
+        self.cache.reserve(width)
+        logits = self.model.forward_slots(self.cache, first, ids, positions, width, mode == "rowwise")
         if pick is None:
             return logits[:, 0].float()
         return logits[torch.arange(len(pick)), torch.tensor(pick)].float() if pick else logits.float()
 
-    def _solo(self, first: int, ids: torch.Tensor, positions: torch.Tensor, pick: Sequence[int] | None) -> torch.Tensor:
-        out = []
+    def _run_one_by_one(
+        self, cache: CachePerSlot, first: int, ids: torch.Tensor, positions: torch.Tensor, pick: Sequence[int] | None
+    ) -> torch.Tensor:
+        logits = []
         for i in range(ids.shape[0]):
-            slot, n = first + i, ids.shape[1] if not pick else pick[i] + 1
-            if int(positions[i, 0]) == 0 or self.slots.held[slot] is None:
-                self.slots.held[slot] = DynamicCache(config=self.model.module.config)
-            out.append(self.model.forward(ids[i : i + 1, :n], self.slots.held[slot])[0, -1].float())
-        return torch.stack(out)
-
-
-def forward_slots(
-    model: GenericModel,
-    cache: SlotCache,
-    first: int,
-    ids: torch.Tensor,
-    positions: torch.Tensor,
-    width: int,
-    rows: bool = False,
-) -> torch.Tensor:
-    """One forward pass over slots: every query sees the columns up to its position (and within a sliding layer's window)."""
-    cache.at(first, positions, width)
-    columns = torch.arange(width, device=positions.device)
-    seen = columns <= positions[:, :, None]
-    lowest = torch.finfo(model.dtype).min
-
-    def mask(visible: torch.Tensor) -> torch.Tensor:
-        return torch.zeros(visible.shape, dtype=model.dtype, device=visible.device).masked_fill_(~visible, lowest)[
-            :, None
-        ]
-
-    kinds = set(getattr(model.config, "layer_types", None) or ())
-    masks: Any = mask(seen)
-    if kinds - {"full_attention"}:
-        window = getattr(model.config, "sliding_window", None) or width
-        masks = {"full_attention": masks, "sliding_attention": mask(seen & (columns > positions[:, :, None] - window))}
-    return model.forward(ids, cache, rows, attention_mask=masks, position_ids=positions)
-
-
-def fits_slots(model: GenericModel) -> bool:
-    """Whether the slot cache gives this model's own logits: a chunked, padded two-row pass against a plain one."""
-    window = getattr(model.config, "sliding_window", None) or 0
-    n = 12 + (window if window <= 64 else 0)
-    ids = (torch.arange(2 * n, device=model.device).view(2, n) * 7 + 3) % model.config.vocab_size
-    try:
-        plain = model.module(input_ids=ids).logits
-        cache = SlotCache(3, n + 4)
-        where = torch.arange(n, device=model.device).expand(2, n)
-        cache.reserve(n)
-        head = forward_slots(model, cache, 1, ids[:, :8], where[:, :8], 8)
-        tail = [forward_slots(model, cache, 1, ids[:, i : i + 1], where[:, i : i + 1], i + 1) for i in range(8, n)]
-    except Exception:  # whatever a foreign module raises, it means that this path is not for it
-        return False
-    found = torch.cat((head, *tail), 1).float()
-    return bool(torch.isfinite(found).all()) and float((found - plain.float()).abs().max()) < (
-        1e-3 if model.dtype == torch.float32 else 0.1
-    ) * max(1.0, float(plain.float().abs().max()))
+            n = pick[i] + 1 if pick else ids.shape[1]
+            mine = cache.held[first + i]
+            if mine is None or int(positions[i, 0]) == 0:
+                mine = cache.held[first + i] = DynamicCache(config=self.model.module.config)
+            logits.append(self.model.forward(ids[i : i + 1, :n], mine)[0, -1].float())
+        return torch.stack(logits)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mi_explorer.ui.access.limits import LimitError, Limits, Visitor
 
 if TYPE_CHECKING:
-    from mi_explorer.engine.stream import Waits
+    from mi_explorer.engine.stream import QueuePosition
 
 THROUGHPUT_WINDOW_S = 60.0
 MIN_ENDED_RUNS = 3  # fewer in the window tell no rate
@@ -109,6 +109,6 @@ def turn_wait(before: int, waiting: int, runs_per_second: float) -> dict[str, An
     return {"what": "turn", "place": before + 1, "of": waiting, "seconds": seconds}
 
 
-def slot_wait(waits: "Waits") -> dict[str, Any]:
+def slot_wait(waits: "QueuePosition") -> dict[str, Any]:
     """The wait of a run for a slot of the engine's batch."""
     return {"what": "slot", **asdict(waits)}

@@ -1,0 +1,98 @@
+"""The seam between the engine's loop and its tensors: what a backend and its cache can do."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from mi_explorer.merging.coefficients import Blend
+
+
+@dataclass(frozen=True, eq=False)
+class BoundRecipe:
+    """A blend made ready to run, under the hash of its recipe.
+
+    Recipes of one `rowwise_key` may share a row-wise pass, each with its own coefficients; None: this one can only be folded.
+    """
+
+    key: str
+    blend: Blend
+    rowwise_key: str | None = None
+
+
+class SlotCache(Protocol):
+    """The keys and values of `slots` sequences."""
+
+    slots: int
+
+    def reserve(self, length: int) -> None:
+        """Make room for positions 0..length−1 in every slot."""
+        ...
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Fork or move: the first `length` positions of slot `source` into `target`."""
+        ...
+
+    def swap(self, i: int, j: int, length: int) -> None:
+        """Exchange the first `length` positions of two slots."""
+        ...
+
+
+class Backend(Protocol):
+    """Forward passes over a contiguous range of slots, folded to one recipe or row-wise with coefficients per slot.
+
+    `context`: positions a slot holds; `rowwise`: whether it has row-wise passes, and `why_folded` if not; `can_fork`: whether a
+    slot's first positions may be copied into another; `can_verify`: whether a pass may read several tokens after the prompt.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    context: int
+    vocab: int
+    rowwise: bool
+    why_folded: str
+    can_fork: bool
+    can_verify: bool
+
+    @property
+    def cache(self) -> SlotCache: ...
+
+    def bind(self, key: str, blend: Blend) -> BoundRecipe:
+        """Make a blend ready under the hash of its recipe."""
+        ...
+
+    def assign(self, slot: int, bound: BoundRecipe) -> None:
+        """Give a slot its coefficients."""
+        ...
+
+    def fold(self, bound: BoundRecipe) -> None:
+        """Write this blend into the resident weights, unless they hold it already."""
+        ...
+
+    def run(
+        self,
+        bound: BoundRecipe,
+        mode: str,
+        first: int,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        width: int,
+        pick: Sequence[int] | None = None,
+    ) -> torch.Tensor:
+        """Logits in fp32 of `ids` [n, c] at `positions` [n, c] in slots first…first+n−1; their keys and values are cached.
+
+        `mode`: "folded" (all slots run `bound`) or "rowwise" (each by what was assigned to it). `width`: 1 + the largest position.
+        Gives [n, vocabulary] after column `pick[i]` of row i (None: c is 1); `pick=()` gives all columns [n, c, vocabulary].
+        """
+        ...
+
+
+class ResidentModel(Protocol):
+    """The weights of a pair in memory, ready for any blend of it. Use it under the pair's lock."""
+
+    def teacher_forced_logits(
+        self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int
+    ) -> Iterator[list[torch.Tensor]]:
+        """Logits (fp32) after positions first… of `ids`: for at most `chunk` positions at a time, [positions, vocabulary] for each blend."""
+        ...
