@@ -20,7 +20,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         self._action_max_length = 13  # argparse forgets the indent of sub-commands, and breaks the longest one's line
 
 
-class Parser(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """A parser that raises `UserError` for wrong words instead of ending the process."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -7,16 +7,16 @@ import os
 import sys
 from collections.abc import Sequence
 
-from mi_explorer.cli.ablate import add_ablate
-from mi_explorer.cli.app import add_app, run_app
-from mi_explorer.cli.arguments import Parser
-from mi_explorer.cli.export import add_export
-from mi_explorer.cli.lm_eval import add_lm_eval
-from mi_explorer.cli.preflight import add_preflight
-from mi_explorer.cli.run import add_run, add_strip
-from mi_explorer.cli.study import add_study
-from mi_explorer.cli.sweep import add_sweep
-from mi_explorer.cli.weights import add_weights
+from mi_explorer.cli.ablate_command import add_ablate
+from mi_explorer.cli.app_command import add_app, run_app
+from mi_explorer.cli.arguments import CommandParser
+from mi_explorer.cli.export_command import add_export
+from mi_explorer.cli.lm_eval_command import add_lm_eval
+from mi_explorer.cli.preflight_command import add_preflight
+from mi_explorer.cli.run_command import add_run, add_strip
+from mi_explorer.cli.study_command import add_study
+from mi_explorer.cli.sweep_command import add_sweep
+from mi_explorer.cli.weights_command import add_weights
 from mi_explorer.errors import UserError
 from mi_explorer.machine import own_process
 
@@ -36,9 +36,9 @@ COMMANDS = (
 )
 
 
-def parser() -> Parser:
+def parser() -> CommandParser:
     """The whole command line."""
-    top = Parser("python -m mi_explorer", description=TEXT)
+    top = CommandParser("python -m mi_explorer", description=TEXT)
     commands = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for add in COMMANDS:
         add(commands)

@@ -74,7 +74,7 @@ def questions_of(args: argparse.Namespace) -> tuple[Item, ...]:
     return items_of(load_task(args.task, args.questions, args.task_seed))
 
 
-class OpenPairs:
+class PairOpener:
     """Opens the pairs that a plan names, one at a time."""
 
     def __init__(self, args: argparse.Namespace) -> None:
@@ -106,7 +106,7 @@ def run_plan(
     cells: Sequence[Cell],
     questions: Sequence[Item],
     kind: str,
-    pairs: OpenPairs,
+    pairs: PairOpener,
     refine: int = 0,
 ) -> int:
     """Run a plan with progress on standard error, then print its table or JSON; returns the exit code."""

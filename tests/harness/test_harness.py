@@ -12,7 +12,7 @@ from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mi_explorer.cli import main
-from mi_explorer.cli.lm_eval import OWN, task_manager
+from mi_explorer.cli.lm_eval_command import OWN, task_manager
 from mi_explorer.errors import UserError
 from mi_explorer.generation.traces import trace_of_text
 from mi_explorer.harness import BlendLM, costs

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas, number_list, word_list
-from mi_explorer.cli.measure import OpenPairs, add_study_size, questions_of, run_plan
+from mi_explorer.cli.measure import PairOpener, add_study_size, questions_of, run_plan
 from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, named_pair, recipe_of
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import get_pair
@@ -57,7 +57,7 @@ def run_ablate(args: argparse.Namespace) -> int:
     decoding, pair = decoding_of(args), get_pair(named_pair(args))
     recipe = recipe_of(args, pair.name, given[0] if given else 0.4 if args.what == "decoding" else 0.8)
     questions = questions_of(args)
-    with OpenPairs(args) as pairs:
+    with PairOpener(args) as pairs:
         if args.what == "layers":
             cells = ablations.layers(recipe, decoding, pairs.get(pair.name).layers)
         elif args.what == "modules":

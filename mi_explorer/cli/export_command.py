@@ -9,7 +9,7 @@ from typing import Any
 
 from mi_explorer.cli.arguments import add_command, number_between
 from mi_explorer.cli.options import add_recipe, recipe_of
-from mi_explorer.cli.pairs import add_pair_settings, pair_of, progress_bar
+from mi_explorer.cli.parent_options import add_pair_settings, pair_of, progress_bar
 from mi_explorer.cli.terminal import byte_size, clean
 from mi_explorer.command_line import export_command
 from mi_explorer.errors import UserError

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas, whole_number, word_list
-from mi_explorer.cli.measure import OpenPairs, add_study_size, questions_of, run_plan
+from mi_explorer.cli.measure import PairOpener, add_study_size, questions_of, run_plan
 from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, named_pair, recipe_of
 from mi_explorer.pairs import get_pair
 from mi_explorer.studies.plan import Cell, grid, parse_lambdas
@@ -50,5 +50,5 @@ def run_sweep(args: argparse.Namespace) -> int:
     for method in methods:
         group = method if len(methods) > 1 else ""
         cells += grid(recipe_of(args, pair.name, method=method), lams, decoding, group)
-    with OpenPairs(args) as pairs:
+    with PairOpener(args) as pairs:
         return run_plan(args, cells, questions, "sweep", pairs, args.refine)

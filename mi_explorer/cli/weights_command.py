@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from mi_explorer.cli.arguments import add_command
-from mi_explorer.cli.pairs import add_pair_settings, add_parents, pair_of, progress_bar
+from mi_explorer.cli.parent_options import add_pair_settings, add_parents, pair_of, progress_bar
 from mi_explorer.cli.terminal import clean
 from mi_explorer.studies.report.table import Table
 

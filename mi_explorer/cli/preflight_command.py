@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from mi_explorer.cli.arguments import add_command
-from mi_explorer.cli.pairs import add_pair_settings, add_parents, pair_of
+from mi_explorer.cli.parent_options import add_pair_settings, add_parents, pair_of
 from mi_explorer.cli.terminal import byte_size, clean
 
 PREFLIGHT_EXAMPLE = """
