@@ -5,7 +5,7 @@
     recipe = mi.Recipe("mini", lam=0.8)                      # a preset, or "path/instruct|path/thinking"
     print(mi.generate("What is 14 + 3 * 6 - 9?", recipe).trace.text)
 
-The surface is what `__all__` names: values (`Pair`, `Recipe`, `Scope`, `Decoding`, `Ask`), what comes out (`Snapshot`, `Trace`,
+The surface is what `__all__` names: values (`Pair`, `Recipe`, `Scope`, `Decoding`, `GenerationRequest`), what comes out (`Snapshot`, `Trace`,
 `Summary`), a loaded pair (`Workbench`), and functions (`get_pair`, `list_pairs`, `blend`, `generate`, `strip`, `sweep`,
 `export`; see `mi_explorer.library`). Names load when they are first used, so that importing the package costs nothing.
 """
@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mi_explorer.errors import UserError
-    from mi_explorer.generation.generate import Ask, Snapshot
+    from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
     from mi_explorer.generation.traces import Trace
     from mi_explorer.library import blend, export, generate, strip, sweep
     from mi_explorer.pairs import Pair, get_pair, list_pairs
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
 
 __all__ = [
-    "Ask",
     "Decoding",
+    "GenerationRequest",
     "Pair",
     "Recipe",
     "Scope",
@@ -46,12 +46,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Ask": "generation.generate",
     "Decoding": "recipe",
+    "GenerationRequest": "generation.snapshots",
     "Pair": "pairs",
     "Recipe": "recipe",
     "Scope": "recipe",
-    "Snapshot": "generation.generate",
+    "Snapshot": "generation.snapshots",
     "Summary": "studies.stats.summary",
     "Trace": "generation.traces",
     "UserError": "errors",

@@ -6,7 +6,8 @@ closes it again; for more than one call, open it once:
     with Workbench.open("mini") as bench:
         short, long = (generate("What is 3 + 4 * 5?", Recipe(lam=lam), bench=bench) for lam in (0.2, 1))
 
-Everything that is wrong from outside is a `UserError`. No page here, and nothing heavy before a function is called.
+Everything that is wrong from outside is a `UserError`. No page here, and nothing heavy before a function is called. Nothing of the
+process is changed either; a program that sweeps for long may call `machine.own_process()` first.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Ask, Snapshot
+from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import parse_lambdas
@@ -84,14 +85,16 @@ def strip(
     recipe, decoding = recipe or Recipe(), decoding or Decoding()
     grid = lambdas(lams)
     with opened(bench, recipe.pair) as pair:
-        asks = [Ask(str(i), prompt, recipe.at(lam), decoding, gold, kind) for i, lam in enumerate(grid)]
+        requests = [
+            GenerationRequest(str(i), prompt, recipe.at(lam), decoding, gold, kind) for i, lam in enumerate(grid)
+        ]
         last: dict[str, Snapshot] = {}
-        for changed in pair.stream(asks):
+        for changed in pair.stream(requests):
             last |= {snapshot.id: snapshot for snapshot in changed}
     for snapshot in last.values():
         if snapshot.state == "failed":
             raise LibraryError(f"λ {snapshot.recipe.lam:g} could not run: {snapshot.message}")
-    return tuple(last[ask.id] for ask in asks)
+    return tuple(last[request.id] for request in requests)
 
 
 def sweep(
@@ -141,7 +144,7 @@ def sweep(
 
 
 def blend(recipe: Recipe, pair: Pair | None = None) -> "PairBlend":
-    """The blend's tensors, made when asked for: `.names()`, `.tensor(name)`, and per tensor the line `.line(name)` = (a, b).
+    """The blend's tensors, made when asked for: `.names()`, `.tensor(name)`, and per tensor `.coefficients(name)` = (a, b).
 
     `pair` where the recipe's name is not enough (a LoRA parent, an untied head).
     """
@@ -155,7 +158,7 @@ def blend(recipe: Recipe, pair: Pair | None = None) -> "PairBlend":
 def export(
     recipe: Recipe, out: str | Path, pair: Pair | None = None, *, progress: Callable[[int, int], Any] | None = None
 ) -> "Exported":
-    """Write the blend as a checkpoint folder in its parents' layout (new or empty `out`), read back and checked; see `weights.export`."""
+    """Write the blend as a checkpoint folder in its parents' layout (new or empty `out`), read back and checked; see `merging.export`."""
     from mi_explorer.merging.export import export_checkpoint
 
     return export_checkpoint(blend(recipe, pair), out, progress=progress)

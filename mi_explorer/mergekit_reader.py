@@ -268,7 +268,9 @@ def _read(method: str, s: _Slice, name: str, t: float) -> tuple[float | str, tup
 
 
 def _collect(
-    method: str, points: Mapping[tuple[str, int | None, str], tuple[float | str, tuple]], layers: int | None
+    method: str,
+    points: Mapping[tuple[str, int | None, str], tuple[float | str, tuple[tuple[str, float], ...]]],
+    layers: int | None,
 ) -> Recipe:
     """One λ and one scope out of what happens to every tensor."""
     kinds = sorted({p for p in points.values() if p[0] != "instruct"}, key=str)

@@ -1,7 +1,7 @@
 """Workbench: a resident pair, its engine and the store; what the page, the command line and the tests hold.
 
     with Workbench.open("mini") as bench:
-        for snapshots in bench.stream([Ask("a", "What is 3 + 4?", Recipe(lam=0.4), gold="7")]):
+        for snapshots in bench.stream([GenerationRequest("a", "What is 3 + 4?", Recipe(lam=0.4), gold="7")]):
             ...                                     # at most 12 tuples a second, each with what changed
 
 Opening loads the weights of both parents; everything that configs can tell is refused before that, as a `UserError`.
@@ -9,25 +9,37 @@ Opening loads the weights of both parents; everything that configs can tell is r
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from mi_explorer.checkpoints import fingerprint as identity
 from mi_explorer.engine.events import INTERACTIVE
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Ask, Asker, Snapshot, State, Verdict, judge
+from mi_explorer.generation.generate import RequestEngine, TextGenerator
+from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.generation.traces import ThinkTags
+from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.prompts import Prompts
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.store.store import Store
 
 if TYPE_CHECKING:
-    from mi_explorer.generation.scores import Scores
+    import torch
 
-__all__ = ["Ask", "Snapshot", "State", "Verdict", "Workbench", "judge"]
+    from mi_explorer.engine import ResidentPair
+    from mi_explorer.generation.scores import Scores
 
 
 class WorkbenchError(UserError):
     """A pair that cannot be opened, or a workbench that is closed."""
+
+
+class WorkbenchEngine(RequestEngine, Protocol):
+    """An engine as a workbench holds it: ours, the one behind a Space's door, or a script of the tests."""
+
+    def close(self) -> None:
+        """End what runs and release the pair."""
+        ...
 
 
 class Workbench:
@@ -35,11 +47,11 @@ class Workbench:
 
     def __init__(
         self,
-        pair: Any,
-        engine: Any,
+        pair: Pair,
+        engine: WorkbenchEngine,
         prompts: Prompts,
         *,
-        resident: Any = None,
+        resident: "ResidentPair | None" = None,
         layers: int | None = None,
         store: Store | Callable[[], Store] | None = None,
         dtype: str = "float32",
@@ -50,8 +62,11 @@ class Workbench:
     ) -> None:
         self.pair, self.engine, self.prompts, self.resident, self.layers = pair, engine, prompts, resident, layers
         self.dtype, self.device = dtype, device
-        self.tags = ThinkTags(*prompts.tags, *map(prompts.tag_id, prompts.tags))
-        self.asker = Asker(engine, prompts, self.tags, pair=pair.name, layers=layers, check_recipe=check_recipe)
+        opening, closing = prompts.tags
+        self.tags = ThinkTags(opening, closing, prompts.tag_id(opening), prompts.tag_id(closing))
+        self.generator = TextGenerator(
+            engine, prompts, self.tags, pair=pair.name, layers=layers, check_recipe=check_recipe
+        )
         self._store = store
         self._fingerprint, self._folders = fingerprint, folders
         self._lock = threading.Lock()
@@ -60,11 +75,11 @@ class Workbench:
     @classmethod
     def open(
         cls,
-        pair: str | Any = "mini",
+        pair: str | Pair = "mini",
         *,
         device: str = "cpu",
-        dtype: Any = None,
-        home: Any = None,
+        dtype: "torch.dtype | str | None" = None,
+        home: str | Path | None = None,
         max_rows: int | None = None,
         max_context: int | None = None,
         report: Callable[[str, int, int], None] | None = None,
@@ -79,7 +94,6 @@ class Workbench:
         from mi_explorer.engine import Engine, ResidentPair
         from mi_explorer.engine.logit_blends import logit_parts
         from mi_explorer.merging.blend import bind
-        from mi_explorer.pairs import get_pair
 
         pair = get_pair(pair) if isinstance(pair, str) else pair
         tell = report or (lambda *_: None)
@@ -150,26 +164,28 @@ class Workbench:
 
     def check(self, recipe: Recipe) -> None:
         """Raise a `UserError` for a recipe that this pair cannot run (other pair, layers that do not exist, no base)."""
-        self.asker.check(recipe)
+        self.generator.check(recipe)
 
     def stream(
         self,
-        asks: Sequence[Ask],
+        requests: Sequence[GenerationRequest],
         *,
         priority: int = INTERACTIVE,
         stop: threading.Event | None = None,
         hz: float = 12,
-        beat: float | None = None,
+        heartbeat: float | None = None,
     ) -> Iterator[tuple[Snapshot, ...]]:
-        """Run asks together and watch them; see `Asker.stream`."""
+        """Run requests together and watch them; see `TextGenerator.stream`."""
         if self._closed:
             raise WorkbenchError("This workbench is closed.")
-        return self.asker.stream(asks, priority=priority, stop=stop, hz=hz, beat=beat)
+        return self.generator.stream(requests, priority=priority, stop=stop, hz=hz, heartbeat=heartbeat)
 
     def score(self, snapshot: Snapshot) -> "Scores":
         """Per-token scores of a finished snapshot for the lenses: both endpoints and the blend, teacher-forced."""
         from mi_explorer.generation.scores import score
 
+        if self.resident is None:
+            raise WorkbenchError("The weights of this pair are not at hand.")
         if not snapshot.ids:
             raise WorkbenchError("There are no tokens to score yet; wait for the trace to end.")
         return score(self.resident, snapshot.recipe, snapshot.prompt_ids, snapshot.ids)
@@ -179,10 +195,8 @@ class Workbench:
         if self._closed:
             return
         self._closed = True
-        self.asker.close()
-        close = getattr(self.engine, "close", None)
-        if close is not None:
-            close()
+        self.generator.close()
+        self.engine.close()
         if isinstance(self._store, Store):
             self._store.close()
 

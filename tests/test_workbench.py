@@ -7,9 +7,10 @@ import time
 import pytest
 
 from mi_explorer.errors import UserError
+from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.prompts import Prompts
 from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.workbench import Ask, Workbench
+from mi_explorer.workbench import Workbench
 from tests import fixtures
 from tests.fakes import END, OPENS, ByteTokenizer, ScriptedEngine, scripted_bench
 
@@ -28,9 +29,9 @@ def last(stream):
 def test_snapshots_grow_and_end_with_a_verdict():
     with scripted_bench(ScriptedEngine(lambda r: SAYS, delay=0.005)) as bench:
         asks = [
-            Ask("a", "What is 3 + 4?", Recipe(lam=0.4), gold="7"),
-            Ask("b", "What is 3 + 4?", Recipe(lam=1), gold="8"),
-            Ask("c", "What is 3 + 4?", Recipe(lam=1)),
+            GenerationRequest("a", "What is 3 + 4?", Recipe(lam=0.4), gold="7"),
+            GenerationRequest("b", "What is 3 + 4?", Recipe(lam=1), gold="8"),
+            GenerationRequest("c", "What is 3 + 4?", Recipe(lam=1)),
         ]
         final, ticks = last(bench.stream(asks, hz=50))
     assert len(ticks[0]) == 3 and {s.state for s in ticks[0]} <= {
@@ -55,7 +56,7 @@ def test_snapshots_grow_and_end_with_a_verdict():
 def test_ticks_are_coalesced():
     with scripted_bench(ScriptedEngine(lambda r: "x" * 200, delay=0.002)) as bench:
         began = time.monotonic()
-        _, ticks = last(bench.stream([Ask("a", "Go", Recipe())], hz=10))
+        _, ticks = last(bench.stream([GenerationRequest("a", "Go", Recipe())], hz=10))
         took = time.monotonic() - began
     assert len(ticks) <= 10 * took + 3  # 200 tokens, but about ten tuples a second
 
@@ -64,7 +65,9 @@ def test_the_first_token_is_shown_at_once_and_later_ones_by_the_tick():
     shown = []
     with scripted_bench(ScriptedEngine(rows=1, delay=0.2)) as bench:
         began = time.monotonic()
-        for changed in bench.stream([Ask(x, "What is 2 + 2?", Recipe(), Decoding(cap=4)) for x in "ab"], hz=0.5):
+        for changed in bench.stream(
+            [GenerationRequest(x, "What is 2 + 2?", Recipe(), Decoding(cap=4)) for x in "ab"], hz=0.5
+        ):
             shown.append((time.monotonic() - began, {s.id: s.trace.tokens for s in changed if s.trace.tokens}))
     assert shown[0][1] == {"a": 1} and shown[0][0] < 0.15, "a quarter of a tick would be 0.5 s"
     assert shown[1][1] == {"a": 4, "b": 1} and 0.5 < shown[1][0] < 2, (
@@ -76,10 +79,10 @@ def test_template_policy_decides_the_prompt_and_the_open_thought():
     engine = ScriptedEngine(lambda r: "so it is 7.</think>The answer is 7.")
     with scripted_bench(engine, templates={"instruct": ByteTokenizer.chat_template, "thinking": OPENS}) as bench:
         asks = [
-            Ask("own0", "Q", Recipe(lam=0)),
-            Ask("own1", "Q", Recipe(lam=0.1)),
-            Ask("instruct", "Q", Recipe(lam=0.1, template="instruct")),
-            Ask("thinking", "Q", Recipe(lam=0, template="thinking")),
+            GenerationRequest("own0", "Q", Recipe(lam=0)),
+            GenerationRequest("own1", "Q", Recipe(lam=0.1)),
+            GenerationRequest("instruct", "Q", Recipe(lam=0.1, template="instruct")),
+            GenerationRequest("thinking", "Q", Recipe(lam=0, template="thinking")),
         ]
         final, _ = last(bench.stream(asks))
     text = {r.id: ByteTokenizer().decode(r.prompt) for r in engine.asked}
@@ -96,7 +99,7 @@ def test_template_policy_decides_the_prompt_and_the_open_thought():
 def test_stop_keeps_partial_text():
     with scripted_bench(ScriptedEngine(lambda r: "y" * 4000, delay=0.002)) as bench:
         stop, seen = threading.Event(), {}
-        for snapshots in bench.stream([Ask("a", "Go", Recipe(), gold="1")], stop=stop, hz=50):
+        for snapshots in bench.stream([GenerationRequest("a", "Go", Recipe(), gold="1")], stop=stop, hz=50):
             seen.update({s.id: s for s in snapshots})
             if seen["a"].trace.tokens > 20 and not stop.is_set():
                 stop.set()
@@ -109,7 +112,7 @@ def test_stop_keeps_partial_text():
 def test_closing_the_iterator_cancels():
     engine = ScriptedEngine(lambda r: "z" * 100_000, delay=0.001)
     with scripted_bench(engine) as bench:
-        stream = bench.stream([Ask("a", "Go", Recipe(), Decoding(cap=100_000))], hz=50)
+        stream = bench.stream([GenerationRequest("a", "Go", Recipe(), Decoding(cap=100_000))], hz=50)
         next(stream)
         next(stream)
         threads = threading.active_count()
@@ -122,14 +125,18 @@ def test_closing_the_iterator_cancels():
 
 def test_one_failure_does_not_stop_the_others():
     with scripted_bench(ScriptedEngine(lambda r: None if r.id == "bad" else "The answer is 7.")) as bench:
-        final, _ = last(bench.stream([Ask("bad", "Q", Recipe(), gold="7"), Ask("good", "Q", Recipe(), gold="7")]))
+        final, _ = last(
+            bench.stream(
+                [GenerationRequest("bad", "Q", Recipe(), gold="7"), GenerationRequest("good", "Q", Recipe(), gold="7")]
+            )
+        )
     assert (final["bad"].state, final["bad"].message) == ("failed", "scripted failure")
     assert (final["good"].state, final["good"].verdict) == ("done", "correct")
 
 
 def test_truncated_is_no_answer():
     with scripted_bench(ScriptedEngine(lambda r: "The answer is 7. The answer is 7.")) as bench:
-        final, _ = last(bench.stream([Ask("a", "Q", Recipe(), Decoding(cap=20), gold="7")]))
+        final, _ = last(bench.stream([GenerationRequest("a", "Q", Recipe(), Decoding(cap=20), gold="7")]))
     assert final["a"].trace.truncated and final["a"].verdict == "no_answer" and final["a"].trace.tokens == 20
 
 
@@ -145,7 +152,7 @@ def test_truncated_is_no_answer():
 def test_bad_prompts_are_refused_before_anything_runs(prompt, says):
     engine = ScriptedEngine()
     with scripted_bench(engine) as bench, pytest.raises(UserError, match=says):
-        bench.stream([Ask("ok", "Fine?", Recipe()), Ask("a", prompt, Recipe())])
+        bench.stream([GenerationRequest("ok", "Fine?", Recipe()), GenerationRequest("a", prompt, Recipe())])
     assert engine.asked == []
 
 
@@ -164,13 +171,13 @@ def test_a_template_that_fails_is_said_and_the_other_one_works(tmp_path):
 def test_recipes_that_do_not_fit_the_pair_are_refused():
     with scripted_bench() as bench:
         with pytest.raises(UserError, match="layers 0-5"):
-            bench.stream([Ask("a", "Q", Recipe(scope=Scope("4-9")))])
+            bench.stream([GenerationRequest("a", "Q", Recipe(scope=Scope("4-9")))])
         with pytest.raises(UserError, match="for the pair 'other'"):
-            bench.stream([Ask("a", "Q", Recipe(pair="other"))])
+            bench.stream([GenerationRequest("a", "Q", Recipe(pair="other"))])
         with pytest.raises(UserError, match="same id"):
-            bench.stream([Ask("a", "Q", Recipe()), Ask("a", "Q", Recipe())])
+            bench.stream([GenerationRequest("a", "Q", Recipe()), GenerationRequest("a", "Q", Recipe())])
     with pytest.raises(UserError, match="closed"):
-        bench.stream([Ask("a", "Q", Recipe())])
+        bench.stream([GenerationRequest("a", "Q", Recipe())])
 
 
 def test_a_real_pair_opens_streams_and_refuses_what_it_cannot_run(tmp_path):
@@ -179,7 +186,9 @@ def test_a_real_pair_opens_streams_and_refuses_what_it_cannot_run(tmp_path):
         fixtures.make_tokenizer(tmp_path / role)
     with Workbench.open(pair, home=tmp_path / "home") as bench:
         asks = [
-            Ask(str(lam), "What is 3 + 4?", Recipe(pair=pair.name, lam=lam), Decoding(cap=12, temperature=0))
+            GenerationRequest(
+                str(lam), "What is 3 + 4?", Recipe(pair=pair.name, lam=lam), Decoding(cap=12, temperature=0)
+            )
             for lam in (0, 0.5, 1)
         ]
         final, _ = last(bench.stream(asks))

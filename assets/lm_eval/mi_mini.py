@@ -2,7 +2,7 @@
 
 from datasets import Dataset
 
-from mi_explorer.harness import score
+from mi_explorer.harness import score_answers as score
 from mi_explorer.tasks import load_task
 
 __all__ = ["documents", "score"]

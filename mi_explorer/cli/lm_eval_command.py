@@ -70,7 +70,7 @@ def add_lm_eval(commands: Any) -> None:
 def run_lm_eval(args: argparse.Namespace) -> int:
     """Evaluate at each λ, then print the table or JSON."""
     try:
-        from mi_explorer.harness import BlendLM, costs
+        from mi_explorer.harness import BlendLM, mean_costs
     except ImportError as error:
         raise UserError(
             f"lm-eval is not installed here ({error.name or error} is missing): pip install 'lm-eval>=0.4.9,<0.5'"
@@ -87,7 +87,7 @@ def run_lm_eval(args: argparse.Namespace) -> int:
             blend = model.at(lam)
             found = _evaluate(blend, args, manager)
             results = {"results": _json_types(found["results"]), "n": _json_types(found["n-samples"])}
-            cells.append({"lambda": lam, "recipe": blend.recipe.hash, **results, **costs(blend.told)})
+            cells.append({"lambda": lam, "recipe": blend.recipe.hash, **results, **mean_costs(blend.costs)})
     if args.json:
         values = {"tasks": list(args.tasks), "pair": bench.pair.name, "cells": cells}
         print(json.dumps(values, ensure_ascii=False))

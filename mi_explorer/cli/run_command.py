@@ -10,7 +10,7 @@ from mi_explorer.cli.arguments import add_command, add_lambdas
 from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, open_workbench, recipe_of
 from mi_explorer.cli.terminal import amount, clean, trace_sentence
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Ask, Snapshot
+from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.studies.plan import parse_lambdas
 from mi_explorer.studies.report.table import Table
 
@@ -126,13 +126,15 @@ def _snapshots(args: argparse.Namespace, live: bool) -> Iterator[Snapshot]:
     recipe_of(args, "mini")  # a wrong option is told before anything is loaded
     with open_workbench(args) as bench:
         asks = [
-            Ask(str(i), prompt, recipe_of(args, bench.pair.name, lam), decoding, args.gold, args.kind)
+            GenerationRequest(str(i), prompt, recipe_of(args, bench.pair.name, lam), decoding, args.gold, args.kind)
             for i, lam in enumerate(lams)
         ]
         yield from _in_order(asks, bench.stream(asks), live)
 
 
-def _in_order(asks: Sequence[Ask], stream: Iterator[tuple[Snapshot, ...]], live: bool) -> Iterator[Snapshot]:
+def _in_order(
+    asks: Sequence[GenerationRequest], stream: Iterator[tuple[Snapshot, ...]], live: bool
+) -> Iterator[Snapshot]:
     latest: dict[str, Snapshot] = {}
     place = 0
     for snapshots in stream:

@@ -1,11 +1,11 @@
 """Likelihoods for lm-eval: a continuation teacher-forced under the blend."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from mi_explorer.engine.logit_blends import logit_parts
+from mi_explorer.engine.resident import ResidentPair
 from mi_explorer.harness.requests import HarnessError
 from mi_explorer.recipe import Recipe
 
@@ -13,7 +13,7 @@ CHUNK = 512  # positions whose logits are held at a time
 
 
 def loglikelihood(
-    resident: Any, recipe: Recipe, context: Sequence[int], continuation: Sequence[int]
+    resident: ResidentPair, recipe: Recipe, context: Sequence[int], continuation: Sequence[int]
 ) -> tuple[float, bool]:
     """(sum of log p in nats, whether every token is the likeliest one), teacher-forced under the blend."""
     if not continuation:

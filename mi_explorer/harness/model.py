@@ -5,12 +5,12 @@
 
 The second form is lm-eval's own command line with this model registered. What is scored is the answer: the thought is stripped,
 and a task's stop strings and `max_gen_toks` hold for the answer alone, because they were written for models that do not think.
-The thought counts in the tokens (`BlendLM.told`). A response that is cut off by `cap` or the context has no answer.
+The thought counts in the tokens (`BlendLM.costs`). A response that is cut off by `cap` or the context has no answer.
 """
 
 import logging
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from lm_eval.api.instance import Instance
@@ -18,25 +18,28 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
-from mi_explorer.generation.generate import Ask
+from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.harness.likelihood import loglikelihood
-from mi_explorer.harness.requests import HarnessError, Job, Told, answer_of, run
+from mi_explorer.harness.requests import HarnessError, HarnessJob, ResponseCost, answer_of, run_jobs
 from mi_explorer.prompts import Prompt
 from mi_explorer.prompts.think_tags import opens_thought
 from mi_explorer.prompts.token_codec import check_text
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.plan import digest, sample_seed
 
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
+
 log = logging.getLogger(__name__)
 CAP = 32_768  # tokens of a response where nothing else is said; the model's context bounds it too
-TOGETHER = 2_048  # requests in the engine's hands
+MAX_REQUESTS = 2_048  # requests in the engine's hands
 OVERRIDES = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 KNOWN = {"until", "do_sample", *OVERRIDES, *LENGTHS}
 
 
 @register_model("mi_explorer")
-class BlendLM(TemplateLM):
+class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
     """A blend as a model of lm-eval. Model arguments: pair, lam, method, layers, modules (joined by +), params (a=1+b=2), template,
     device, dtype, cap, seed; temperature, top_p, top_k, min_p replace the task's own where they are given; batch_size is the engine's rows.
     """
@@ -56,7 +59,7 @@ class BlendLM(TemplateLM):
         seed: int = 0,
         batch_size: Any = None,
         max_batch_size: Any = None,
-        bench: Any = None,
+        bench: "Workbench | None" = None,
         recipe: Recipe | None = None,
         **decoding: Any,
     ) -> None:
@@ -80,7 +83,7 @@ class BlendLM(TemplateLM):
         self.bench, self.recipe, self.seed = bench, recipe, int(seed)
         self.given = {k: v for k, v in decoding.items() if v is not None}
         self.cap = min(int(cap), CAP) if cap is not None else CAP
-        self.told: list[Told] = []
+        self.costs: list[ResponseCost] = []
 
     def at(self, lam: float) -> "BlendLM":
         """The same model at another λ, on the same loaded pair."""
@@ -141,14 +144,14 @@ class BlendLM(TemplateLM):
             seen[context] += 1
         texts: list[str] = []
         with tqdm(total=len(jobs), desc=f"λ {self.recipe.lam:g}", disable=disable_tqdm or None) as bar:
-            for start in range(0, len(jobs), TOGETHER):
-                part = jobs[start : start + TOGETHER]
-                traces = run(self.bench.asker, part, bar.update)
-                for job, request in zip(part, requests[start : start + TOGETHER]):
-                    trace = traces[job.ask.id]
+            for start in range(0, len(jobs), MAX_REQUESTS):
+                part = jobs[start : start + MAX_REQUESTS]
+                traces = run_jobs(self.bench.generator, part, bar.update)
+                for job, request in zip(part, requests[start : start + MAX_REQUESTS]):
+                    trace = traces[job.request.id]
                     text, tokens = answer_of(trace, job.until, job.budget)
-                    self.told.append(
-                        Told(
+                    self.costs.append(
+                        ResponseCost(
                             str(request.task_name),
                             int(request.doc_id or 0),
                             text,
@@ -162,7 +165,7 @@ class BlendLM(TemplateLM):
                     texts.append(text)
         return texts
 
-    def _job(self, id: str, context: str, options: dict[str, Any], number: int) -> Job:
+    def _job(self, id: str, context: str, options: dict[str, Any], number: int) -> HarnessJob:
         """A request of the harness as one of ours; `number` counts its repeats, so that each is a sample of its own."""
         prompts = self.bench.prompts
         ids = tuple(self.tok_encode(context))
@@ -180,7 +183,7 @@ class BlendLM(TemplateLM):
         opened = opens_thought(context[-200:], prompts.tags)
         prompt = Prompt(ids, context, opened, prompts.parent(self.recipe))
         stops = tuple([until] if isinstance(until, str) else until)
-        return Job(Ask(id, context, self.recipe, decoding), prompt, stops, budget)
+        return HarnessJob(GenerationRequest(id, context, self.recipe, decoding), prompt, stops, budget)
 
     # -- likelihoods ---------------------------------------------------------------------------------------------------
     def _loglikelihood_tokens(

@@ -6,13 +6,14 @@ from typing import Any
 
 from mi_explorer.engine.events import BULK
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import LIVE, Ask, Asker, Row
+from mi_explorer.generation.generate import TextGenerator
+from mi_explorer.generation.snapshots import LIVE_STATES, GenerationRequest
 from mi_explorer.generation.traces import Trace
 from mi_explorer.generation.traces.answers import final_answer
 from mi_explorer.prompts import Prompt
 from mi_explorer.tasks.verify import verify
 
-EVERY = 8  # tokens between two looks for a stop string
+LOOK_INTERVAL_TOKENS = 8  # between two looks for a stop string
 
 
 class HarnessError(UserError):
@@ -20,7 +21,7 @@ class HarnessError(UserError):
 
 
 @dataclass(frozen=True)
-class Told:
+class ResponseCost:
     """What one request cost: tokens up to where the answer ends (thought included), and how it ended."""
 
     task: str
@@ -33,10 +34,10 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Job:
+class HarnessJob:
     """A request ready to run. `budget` is the most tokens of the answer, None for no limit of the task's."""
 
-    ask: Ask
+    request: GenerationRequest
     prompt: Prompt
     until: tuple[str, ...]
     budget: int | None
@@ -61,7 +62,7 @@ def answer_of(trace: Trace, until: Sequence[str] = (), budget: int | None = None
     return text[lead:cut], last
 
 
-def ready(trace: Trace, until: Sequence[str], budget: int | None) -> bool:
+def is_answer_complete(trace: Trace, until: Sequence[str], budget: int | None) -> bool:
     """Whether the answer is complete although the response goes on: a stop string came, or the task's budget is used."""
     if trace.think_open:
         return False
@@ -70,44 +71,44 @@ def ready(trace: Trace, until: Sequence[str], budget: int | None) -> bool:
     )
 
 
-def run(asker: Asker, jobs: Sequence[Job], finished: Callable[[int], Any] = lambda n: None) -> dict[str, Trace]:
-    """Run jobs together; a row whose answer is complete is cancelled. Raises `HarnessError` where one fails."""
-    rows: dict[str, Row] = {}
-    for job in jobs:
-        rows[job.ask.id] = asker.row(job.ask, job.prompt)
-    by_id = {job.ask.id: job for job in jobs}
-    stream = asker.engine.submit([asker.request(job.ask, job.prompt, BULK) for job in jobs])
-    waiting, looked = set(rows), dict.fromkeys(rows, 0)
+def run_jobs(
+    generator: TextGenerator, jobs: Sequence[HarnessJob], finished: Callable[[int], Any] = lambda n: None
+) -> dict[str, Trace]:
+    """Run jobs together; a trace whose answer is complete is cancelled. Raises `HarnessError` where one fails."""
+    traces = {job.request.id: generator.new_trace(job.request, job.prompt) for job in jobs}
+    by_id = {job.request.id: job for job in jobs}
+    stream = generator.engine.submit([generator.engine_request(job.request, job.prompt, BULK) for job in jobs])
+    waiting, looked = set(traces), dict.fromkeys(traces, 0)
     try:
         while waiting:
             touched = set()
-            for event in asker.events(stream, 0.05):
-                row = rows[event.id]
-                if row.state in LIVE:
-                    asker.take(row, event)
+            for event in generator.next_events(stream, 0.05):
+                trace = traces[event.id]
+                if trace.state in LIVE_STATES:
+                    generator.apply(trace, event)
                     touched.add(event.id)
             done = []
             for id in touched & waiting:
-                row, job = rows[id], by_id[id]
-                if row.state == "failed":
-                    raise HarnessError(f"A request of the task could not run: {row.message}")
-                if row.reason:
+                trace, job = traces[id], by_id[id]
+                if trace.state == "failed":
+                    raise HarnessError(f"A request of the task could not run: {trace.message}")
+                if trace.reason:
                     done.append(id)
-                elif (job.until or job.budget is not None) and row.tokens >= looked[id] + EVERY:
-                    looked[id] = row.tokens
-                    if ready(row.fold.trace(), job.until, job.budget):
+                elif (job.until or job.budget is not None) and trace.tokens >= looked[id] + LOOK_INTERVAL_TOKENS:
+                    looked[id] = trace.tokens
+                    if is_answer_complete(trace.fold.trace(), job.until, job.budget):
                         stream.cancel([id])
             waiting.difference_update(done)
             finished(len(done))
     finally:
         if waiting:
             stream.cancel()
-    return {id: row.fold.trace() for id, row in rows.items()}
+    return {id: trace.fold.trace() for id, trace in traces.items()}
 
 
-def costs(told: Iterable[Told]) -> dict[str, float | int | None]:
+def mean_costs(costs: Iterable[ResponseCost]) -> dict[str, float | int | None]:
     """Means over responses: tokens, of thought, share with a closed thought, share cut off."""
-    every = list(told)
+    every = list(costs)
 
     def mean(values: Iterable[float]) -> float | None:
         return sum(values) / len(every) if every else None
@@ -121,7 +122,7 @@ def costs(told: Iterable[Told]) -> dict[str, float | int | None]:
     }
 
 
-def score(doc: dict[str, Any], results: Sequence[Any]) -> dict[str, float]:
+def score_answers(doc: dict[str, Any], results: Sequence[Any]) -> dict[str, float]:
     """`process_results` of a task whose documents are our questions: our extraction, our verifier. `acc` is a mean over repeats."""
     texts = [t for r in results for t in (r if isinstance(r, list) else [r])]
     kind = str(doc.get("kind") or "auto")

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from mi_explorer.engine.events import BULK, Admitted, Token
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import LIVE, Ask, Asker, Row, Stream
+from mi_explorer.generation.generate import Events, RunningTrace, TextGenerator
+from mi_explorer.generation.snapshots import LIVE_STATES, GenerationRequest
 from mi_explorer.prompts import Prompt, PromptError
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import Cell, Item, Plan, PlanError, Unit, units
@@ -38,7 +39,7 @@ class RunError(UserError):
 class Bench(Protocol):
     """What the runner needs of a workbench."""
 
-    asker: Asker
+    generator: TextGenerator
     dtype: str
     device: str
 
@@ -219,11 +220,11 @@ class Runner:
         bench = self.bench_for(pair)
         if pair not in self._runs:
             self._runs[pair] = self.store.begin_run(bench.device, bench.dtype, versions(), self.plan.command)
-        asker, run = bench.asker, self._runs[pair]
+        generator, run = bench.generator, self._runs[pair]
         prompts: dict[tuple[int, str], Prompt] = {}
-        rows: dict[str, tuple[Unit, Row]] = {}
+        rows: dict[str, tuple[Unit, RunningTrace]] = {}
         ended: dict[str, None] = {}  # rows whose last event came; their verdicts may still be sought
-        stream: Stream | None = None  # one for the whole run: the engine shares its slots among streams
+        stream: Events | None = None  # one for the whole run: the engine shares its slots among streams
         ticked, stopping, pausing = time.monotonic(), False, False
         left = Counter(u.cell for u in pending)
 
@@ -233,20 +234,20 @@ class Runner:
             while pending and len(rows) < self.window:
                 unit = pending.popleft()
                 cell, item = self.plan.cells[unit.cell], self.items[unit.item]
-                ask = Ask(
+                request = GenerationRequest(
                     unit.key, item.prompt, cell.recipe, cell.decoding.with_seed(unit.seed), item.answer, item.kind
                 )
-                which = (unit.item, asker.prompts.parent(cell.recipe))
+                which = (unit.item, generator.prompts.parent(cell.recipe))
                 try:
                     if which not in prompts:
-                        prompts[which] = asker.prompts.render(item.prompt, cell.recipe)
+                        prompts[which] = generator.prompts.render(item.prompt, cell.recipe)
                 except PromptError as error:  # one over-long question must not end a study
                     self._fail(unit, f"Question {item.id}: {error}")
                     continue
-                rows[unit.key] = (unit, asker.row(ask, prompts[which]))
-                batch.append(asker.request(ask, prompts[which], BULK))
+                rows[unit.key] = (unit, generator.new_trace(request, prompts[which]))
+                batch.append(generator.engine_request(request, prompts[which], BULK))
             if batch:
-                stream = asker.engine.submit(batch, stream)
+                stream = generator.engine.submit(batch, stream)
 
         try:
             while rows or (pending and not self._stop.is_set()):
@@ -265,14 +266,14 @@ class Runner:
                     if not stopping and len(rows) <= self.window // 2:
                         submit()
                 for event in self._events(stream):
-                    if event.id in rows and rows[event.id][1].state in LIVE:
-                        asker.take(rows[event.id][1], event)
+                    if event.id in rows and rows[event.id][1].state in LIVE_STATES:
+                        generator.apply(rows[event.id][1], event)
                         self._meter.token(isinstance(event, Token))
                         if not isinstance(event, Admitted | Token):
                             ended[event.id] = None
                 for key in list(ended):
                     unit, row = rows[key]
-                    if not asker.settled(row):
+                    if not generator.settle(row):
                         continue
                     del rows[key], ended[key]
                     if row.state == "cancelled":
@@ -296,9 +297,9 @@ class Runner:
                 stream.cancel()
 
     @staticmethod
-    def _events(stream: Stream | None) -> list[Any]:
+    def _events(stream: Events | None) -> list[Any]:
         """What the engine has said; waits a moment if it is silent."""
-        out = Asker.events(stream, 0.05) if stream is not None else []
+        out = TextGenerator.next_events(stream, 0.05) if stream is not None else []
         if not out:
             time.sleep(
                 0.005
@@ -323,7 +324,7 @@ class Runner:
         if self._counts["failed"] >= GIVE_UP and not self._counts["done"]:
             raise RunError(f"Nothing works: {GIVE_UP} samples failed and none succeeded. The last one said: {message}")
 
-    def _save(self, unit: Unit, row: Row, run: int) -> SampleDone:
+    def _save(self, unit: Unit, row: RunningTrace, run: int) -> SampleDone:
         """Save a finished row, then tell of it."""
         cell, item = self.plan.cells[unit.cell], self.items[unit.item]
         snapshot = row.snapshot(time.monotonic())

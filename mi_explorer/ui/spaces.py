@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from mi_explorer.engine.events import BULK, Event, Failed, Finished, Request, Token
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Snapshot
+from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
 from mi_explorer.workbench import Workbench

@@ -255,12 +255,15 @@ class ClientVisitor(Visitor):
 
 def alone(wanted: set[tuple[str, float, int]], home: Path) -> Iterator[tuple[tuple[str, float, int], tuple[str, str]]]:
     """Every (prompt, λ, seed) made anew, one at a time in an engine of its own."""
+    from mi_explorer.generation.snapshots import GenerationRequest
     from mi_explorer.recipe import Decoding, Recipe
-    from mi_explorer.workbench import Ask, Workbench
+    from mi_explorer.workbench import Workbench
 
     with Workbench.open("mini", dtype="float32", home=home) as bench:
         for prompt, lam, seed in sorted(wanted):
-            for changed in bench.stream([Ask("a", prompt, Recipe(lam=lam), Decoding(cap=CAP, seed=seed))]):
+            for changed in bench.stream(
+                [GenerationRequest("a", prompt, Recipe(lam=lam), Decoding(cap=CAP, seed=seed))]
+            ):
                 last = changed[-1]
             yield (prompt, lam, seed), (last.trace.thought, last.trace.answer_text)
 

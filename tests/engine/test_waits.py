@@ -13,7 +13,7 @@ from mi_explorer.engine.queue_positions import QueuePositions
 from mi_explorer.engine.request_queue import RequestQueue
 from mi_explorer.engine.stream import EventStream, QueuePosition
 from mi_explorer.generation import generate
-from mi_explorer.generation.generate import Ask
+from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.recipe import Recipe
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 from tests.fakes import scripted_bench
@@ -117,8 +117,8 @@ class Late:
 
 
 def test_a_snapshot_that_waits_says_so_and_a_quiet_run_gives_signs_of_life():
-    with scripted_bench(SimpleNamespace(submit=lambda requests: Late())) as bench:
-        ticks = list(bench.stream([Ask("a", "Go", Recipe())], hz=100, beat=0.1))
+    with scripted_bench(SimpleNamespace(submit=lambda requests: Late(), close=lambda: None)) as bench:
+        ticks = list(bench.stream([GenerationRequest("a", "Go", Recipe())], hz=100, heartbeat=0.1))
     assert ticks[0][0].waits == Late.waits and ticks[0][0].state == "queued"
     assert (
         ticks[1] == ()
@@ -160,6 +160,6 @@ class Ended:
 def test_a_slow_verdict_is_waited_for_at_rest(monkeypatch):
     monkeypatch.setattr(generate, "judge", lambda *_: time.sleep(0.5) or "wrong")
     stream = Ended()
-    with scripted_bench(SimpleNamespace(submit=lambda requests: stream)) as bench:
-        (*_, last) = bench.stream([Ask("a", "Go", Recipe(), gold="7")])
+    with scripted_bench(SimpleNamespace(submit=lambda requests: stream, close=lambda: None)) as bench:
+        (*_, last) = bench.stream([GenerationRequest("a", "Go", Recipe(), gold="7")])
     assert last[0].verdict == "wrong" and stream.asked <= 20

@@ -15,12 +15,12 @@ from mi_explorer.cli import main
 from mi_explorer.cli.lm_eval_command import OWN, task_manager
 from mi_explorer.errors import UserError
 from mi_explorer.generation.traces import trace_of_text
-from mi_explorer.harness import BlendLM, costs
+from mi_explorer.harness import BlendLM, mean_costs
 from mi_explorer.harness.requests import answer_of
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.tasks import load_task
-from mi_explorer.workbench import Ask, Workbench
+from mi_explorer.workbench import GenerationRequest, Workbench
 from tests.fakes import OPENS, ByteTokenizer, ScriptedEngine, scripted_bench
 
 MINI = ASSETS / "models" / "mini"
@@ -44,7 +44,7 @@ def told_by(script, options, templates=None, **more):
         model = BlendLM(bench=bench, **more)
         ask = model.apply_chat_template([{"role": "user", "content": "What is 3 + 4?"}])
         (text,) = model.generate_until([request(ask, options)], disable_tqdm=True)
-    return text, model.told[0], engine
+    return text, model.costs[0], engine
 
 
 # -- what is scored ----------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def local_task(tmp_path_factory):
     (folder / "sums.jsonl").write_text(
         "".join(json.dumps({"question": q.text, "answer": q.answer}) + "\n" for q in questions)
     )
-    (folder / "sums.py").write_text("from mi_explorer.harness import score\n")
+    (folder / "sums.py").write_text("from mi_explorer.harness import score_answers as score\n")
     (folder / "sums.yaml").write_text(
         f"task: sums\ndataset_path: json\ndataset_kwargs:\n  data_files: {json.dumps(str(folder / 'sums.jsonl'))}\n"
         "test_split: train\noutput_type: generate_until\ndoc_to_text: question\ndoc_to_target: answer\n"
@@ -225,13 +225,13 @@ def test_accuracy_and_tokens_are_our_own(bench, local_task, lam, monkeypatch):
     )
     last = {}
     for changed in bench.stream(
-        [Ask(q.text, q.text, Recipe("mini", lam=lam), GREEDY, q.gold, q.kind) for q in questions]
+        [GenerationRequest(q.text, q.text, Recipe("mini", lam=lam), GREEDY, q.gold, q.kind) for q in questions]
     ):
         last |= {s.id: s for s in changed}
     theirs = {s["doc"]["question"]: s["acc"] for s in found["samples"]["sums"]}
     assert theirs == {q: float(s.verdict == "correct") for q, s in last.items()} and len(theirs) == 12
     assert found["results"]["sums"]["acc,none"] == sum(theirs.values()) / 12
-    paid = costs(model.told)
+    paid = mean_costs(model.costs)
     assert paid["tokens"] == sum(s.trace.tokens for s in last.values()) / 12
     assert paid["think_ratio"] == sum(s.trace.think_closed for s in last.values()) / 12
 
@@ -251,11 +251,11 @@ def test_a_tight_cap_gives_the_same_accuracy_too(bench, local_task):
     decoding = Decoding(temperature=0, top_p=1, top_k=0, cap=25)
     last = {}
     for changed in bench.stream(
-        [Ask(q.text, q.text, Recipe("mini", lam=0.5), decoding, q.gold, q.kind) for q in questions]
+        [GenerationRequest(q.text, q.text, Recipe("mini", lam=0.5), decoding, q.gold, q.kind) for q in questions]
     ):
         last |= {s.id: s for s in changed}
     assert found["results"]["sums"]["acc,none"] == sum(s.verdict == "correct" for s in last.values()) / 12
-    assert costs(model.told)["truncated"] == sum(s.trace.truncated for s in last.values()) / 12 > 0
+    assert mean_costs(model.costs)["truncated"] == sum(s.trace.truncated for s in last.values()) / 12 > 0
 
 
 def test_lm_eval_finds_the_model_by_its_name(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mi_explorer.generation.generate import Ask
+from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.mini.families import problem_stream
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.workbench import Workbench
@@ -53,7 +53,7 @@ def measured(tmp_path_factory):
     }
     with Workbench.open("mini", home=tmp_path_factory.mktemp("home")) as bench:
         asks = [
-            Ask(f"{name}/{i}", p.question, recipe, Decoding(seed=i), gold=p.answer)
+            GenerationRequest(f"{name}/{i}", p.question, recipe, Decoding(seed=i), gold=p.answer)
             for name, recipe in recipes.items()
             for i, p in enumerate(problems)
         ]

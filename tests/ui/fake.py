@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mi_explorer.engine.stream import QueuePosition
-from mi_explorer.generation.generate import Ask, Snapshot, judge
+from mi_explorer.generation.snapshots import GenerationRequest, Snapshot, verdict_of
 from mi_explorer.generation.traces import ThinkTags, TraceFold
 from mi_explorer.merging.methods import check_params, get_method
 from mi_explorer.pairs import Pair
@@ -33,7 +33,7 @@ HOSTILE = (
 )
 
 
-def reply(ask: Ask) -> str:
+def reply(ask: GenerationRequest) -> str:
     """Below λ 0.45 one line, wrong below 0.2; then a thought that goes on after it was right, longer with λ.
 
     "echo: …" gives the text back as thought and answer, "words: N" as many words at every λ, "flood" a megabyte at λ 1, "break"
@@ -80,7 +80,7 @@ class FakeBench:
     """Streams `script(ask)` for every ask, one token per row and tick, `rate` ticks a second (0: as fast as can be)."""
 
     rate: float = 0.0
-    script: Callable[[Ask], str] = reply
+    script: Callable[[GenerationRequest], str] = reply
     layers: int = 6
     name: str = "mini"
     slots: int = 0
@@ -90,7 +90,7 @@ class FakeBench:
         self.pair = Pair(self.name, "instruct", "thinking", "base", title="Scripted pair")
         self.tags, self.words = ThinkTags("<think>", "</think>"), Words()
         self.prompts, self.fingerprint = self.words, "scripted"
-        self.asked: list[Ask] = []
+        self.asked: list[GenerationRequest] = []
         self.closed = False
         self._line: list[object] = []
 
@@ -102,7 +102,7 @@ class FakeBench:
         check_params(get_method(recipe.method), recipe.params)
 
     def stream(
-        self, asks: Sequence[Ask], *, stop: Any = None, hz: float = 12, **_: Any
+        self, asks: Sequence[GenerationRequest], *, stop: Any = None, hz: float = 12, **_: Any
     ) -> Iterator[tuple[Snapshot, ...]]:
         self.asked += asks
         rows = [
@@ -149,8 +149,8 @@ class FakeBench:
                 due = max(due + 1 / self.rate, time.monotonic() - 0.5)  # what took time meanwhile is caught up with
                 time.sleep(max(0.0, due - time.monotonic()))
 
-    def _snapshot(self, ask: Ask, fold: TraceFold, ids: list[int], i: int, stopped: bool) -> Snapshot:
+    def _snapshot(self, ask: GenerationRequest, fold: TraceFold, ids: list[int], i: int, stopped: bool) -> Snapshot:
         done, trace = i == len(ids), fold.trace()
         state = "done" if done else "cancelled" if stopped else "running"
-        verdict = judge(trace, ask.gold, ask.kind) if done else None
+        verdict = verdict_of(trace, ask.gold, ask.kind) if done else None
         return Snapshot(ask.id, ask.recipe, ask.decoding, state, trace, verdict, self.rate)  # type: ignore[arg-type]

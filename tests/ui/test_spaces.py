@@ -21,7 +21,7 @@ from mi_explorer.ui.access import settings
 from mi_explorer.ui.explore import demo_strip
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.spaces import GpuError, GpuJob, SpaceBench, gpu
-from mi_explorer.workbench import Ask, Workbench
+from mi_explorer.workbench import GenerationRequest, Workbench
 
 ROOT = Path(__file__).resolve().parents[2]
 ZERO = {"SPACES_ZERO_GPU": "true", "SPACE_ID": "someone/lab"}
@@ -65,7 +65,8 @@ def unloaded():
 
 def asks(lams=(0.0, 0.5, 1.0), **decoding):
     return [
-        Ask(f"{lam:g}", "What is 14 + 3 * 6 - 9?", Recipe("mini", lam=lam), Decoding(**decoding), "23") for lam in lams
+        GenerationRequest(f"{lam:g}", "What is 14 + 3 * 6 - 9?", Recipe("mini", lam=lam), Decoding(**decoding), "23")
+        for lam in lams
     ]
 
 
@@ -241,11 +242,11 @@ PAGE = """
 import json, sys
 import mi_explorer.ui.main  # what app.py imports first
 import spaces as theirs
-from mi_explorer import Ask, Decoding, Recipe
+from mi_explorer import GenerationRequest, Decoding, Recipe
 from mi_explorer.ui.spaces import SpaceBench
 with SpaceBench.open_space("mini", "cpu", "float32", sys.argv[1]) as bench:
     out = {}
-    for changed in bench.stream([Ask(str(l), "What is 14 + 3 * 6 - 9?", Recipe(lam=l), Decoding(cap=200), "23") for l in (0.0, 1.0)]):
+    for changed in bench.stream([GenerationRequest(str(l), "What is 14 + 3 * 6 - 9?", Recipe(lam=l), Decoding(cap=200), "23") for l in (0.0, 1.0)]):
         out |= {s.id: list(s.ids) for s in changed}
 print(json.dumps({"early": theirs.early, "ids": out}))
 """
@@ -262,7 +263,10 @@ def test_a_forked_worker_gives_the_same_traces(tmp_path):
     with Workbench.open("mini", home=tmp_path) as plain:
         wanted = last(
             plain.stream(
-                [Ask(str(x), "What is 14 + 3 * 6 - 9?", Recipe(lam=x), Decoding(cap=200), "23") for x in (0.0, 1.0)]
+                [
+                    GenerationRequest(str(x), "What is 14 + 3 * 6 - 9?", Recipe(lam=x), Decoding(cap=200), "23")
+                    for x in (0.0, 1.0)
+                ]
             )
         )
     assert found["ids"] == {k: list(s.ids) for k, s in wanted.items()}

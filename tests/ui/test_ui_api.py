@@ -51,7 +51,7 @@ class Site:
         self.engine = Engine(script, delay=delay)
         self.store = Store.open(home)
         self.bench = scripted_bench(self.engine, self.store)
-        self.bench.asker.check_recipe = lambda recipe: check_params(get_method(recipe.method), recipe.params)
+        self.bench.generator.check_recipe = lambda recipe: check_params(get_method(recipe.method), recipe.params)
         self.bench.pair = Pair("mini", "instruct", "thinking", "base", title="Scripted pair")
         explore = Explore(self.bench, QUESTIONS)
         self.pairs = OpenPairs(

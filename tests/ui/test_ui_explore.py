@@ -7,7 +7,7 @@ import time
 import pytest
 from fake import QUESTIONS, FakeBench
 
-from mi_explorer.generation.generate import Snapshot
+from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import ThinkTags, trace_of_text
 from mi_explorer.recipe import Decoding
 from mi_explorer.ui.explore import board

@@ -3,7 +3,7 @@
 import pytest
 
 from mi_explorer.engine.events import Request, Verified
-from mi_explorer.generation.generate import Ask, Snapshot
+from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.generation.traces import ThinkTags, TraceFold
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.tasks import load_task
@@ -102,8 +102,8 @@ def test_a_frame_made_here_starts_from_its_neighbours_tokens_and_is_the_same(ben
 
 def test_a_draft_under_another_prompt_is_not_used(bench):
     ask = {"id": "a", "prompt": "What is 2 + 2?", "recipe": Recipe(lam=0.5), "decoding": Decoding(cap=8)}
-    first = list(bench.stream([Ask(**ask)]))[-1][0]
+    first = list(bench.stream([GenerationRequest(**ask)]))[-1][0]
     ids, prompt = first.ids, first.prompt_ids
-    same = list(bench.stream([Ask(**ask, draft=ids, draft_prompt=prompt)]))[-1][0]
-    other = list(bench.stream([Ask(**ask, draft=ids, draft_prompt=prompt[1:])]))[-1][0]
+    same = list(bench.stream([GenerationRequest(**ask, draft=ids, draft_prompt=prompt)]))[-1][0]
+    other = list(bench.stream([GenerationRequest(**ask, draft=ids, draft_prompt=prompt[1:])]))[-1][0]
     assert same.kept == len(ids) and other.kept is None and same.ids == other.ids == ids

@@ -84,7 +84,7 @@ VIEWS = [
 
 
 def trace(bench, view: View) -> str:
-    asked = mi.Ask("a", view.prompt, view.recipe(), view.decoding, view.gold or None)
+    asked = mi.GenerationRequest("a", view.prompt, view.recipe(), view.decoding, view.gold or None)
     return [s for changed in bench.stream([asked]) for s in changed][-1].trace.text
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Snapshot
+from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import Mark, Running, Trace
 from mi_explorer.generation.traces.trace import Finish
 

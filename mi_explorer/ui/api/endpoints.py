@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from mi_explorer.command_line import export_command
 from mi_explorer.errors import UserError, unknown
-from mi_explorer.generation.generate import Ask, Snapshot
+from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.mergekit_yaml import to_mergekit
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding, Recipe
@@ -134,7 +134,10 @@ class Api:
         pair, recipe = made
         if len(prompt) > view.PROMPT_LIMIT:
             raise ApiError(f"The prompt has {len(prompt):,} characters; at most {view.PROMPT_LIMIT:,} are read here.")
-        asks = [Ask(str(i), prompt, recipe.at(lam), decoding, gold.strip()[:500] or None) for i, lam in enumerate(lams)]
+        asks = [
+            GenerationRequest(str(i), prompt, recipe.at(lam), decoding, gold.strip()[:500] or None)
+            for i, lam in enumerate(lams)
+        ]
         last: dict[str, Snapshot] = {}
         with pair.explore.stoppable(secrets.token_hex(16)) as stop:
             for changed in pair.bench.stream(asks, stop=stop, hz=STATES_PER_SECOND):

@@ -2,7 +2,7 @@
 
 from typing import Any, TypedDict
 
-from mi_explorer.generation.generate import Snapshot
+from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.studies.jobs import JobState
 
 

@@ -6,7 +6,7 @@ Pure functions. The page never sees a `Snapshot`; it sees frames, and a strip is
 from collections.abc import Sequence
 from typing import Any
 
-from mi_explorer.generation.generate import Snapshot
+from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import Trace
 
 STRIP_LAMBDAS = tuple(round(i / 10, 1) for i in range(11))

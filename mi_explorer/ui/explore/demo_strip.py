@@ -13,7 +13,7 @@ from typing import Any
 
 from mi_explorer import __version__
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Ask, Snapshot
+from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.generation.traces import trace_of
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding
@@ -48,7 +48,10 @@ def run_question(bench: Any, question: Any, decoding: Decoding) -> tuple[views.V
             "gold": question.gold,
         }
     )
-    asks = [Ask(board.frame_id(x), view.prompt, view.recipe(x), decoding, view.gold) for x in board.STRIP_LAMBDAS]
+    asks = [
+        GenerationRequest(board.frame_id(x), view.prompt, view.recipe(x), decoding, view.gold)
+        for x in board.STRIP_LAMBDAS
+    ]
     last: dict[str, Snapshot] = {}
     for changed in bench.stream(asks):
         last |= {s.id: s for s in changed}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Ask, Snapshot
+from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.studies.store.bundled import open_study
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.access.limits import Limits, Visitor
@@ -61,7 +61,7 @@ class RunPlan:
     """
 
     token: str
-    asks: list[Ask]
+    asks: list[GenerationRequest]
     kept: list[dict[str, Any]]
     base: Snapshot | None = None
     draft: Snapshot | None = None
@@ -119,7 +119,7 @@ class Explore:
             stop = held.enter_context(self.stoppable(token))
             last: dict[str, Snapshot] = {}
             for beat, changed in enumerate(
-                self.bench.stream(plan.asks, stop=stop, hz=STATES_PER_SECOND, beat=HEARTBEAT_S)
+                self.bench.stream(plan.asks, stop=stop, hz=STATES_PER_SECOND, heartbeat=HEARTBEAT_S)
             ):
                 for snapshot in changed:
                     self._keep(token, snapshot)
@@ -194,7 +194,10 @@ class Explore:
             draft = min(same, key=lambda t: abs(t.recipe.lam - view.lam), default=None)
         old = (draft.ids, draft.prompt_ids) if draft else ((), ())
         gold = view.gold or None
-        asks = [Ask(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, gold, "auto", *old) for x in lams]
+        asks = [
+            GenerationRequest(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, gold, "auto", *old)
+            for x in lams
+        ]
         return RunPlan(token, asks, kept, base, draft)
 
     @contextmanager

@@ -7,7 +7,7 @@ what Explore itself would have run: same question, same decoding, same seed. All
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Snapshot
+from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import Item
 from mi_explorer.studies.store.sample import Sample, trace_from

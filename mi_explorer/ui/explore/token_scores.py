@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from mi_explorer.generation.generate import Snapshot
+from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.ui.explore.board import place_in_part
 
 

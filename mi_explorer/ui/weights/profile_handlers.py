@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from mi_explorer.background import BackgroundTask, BackgroundTasks, Step
 from mi_explorer.engine.memory import available
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Ask
+from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.machine import gigabytes
 from mi_explorer.merging.block_profile import BlockProfile, find_profile
 from mi_explorer.recipe import MODULES, Decoding, Recipe
@@ -82,7 +82,7 @@ def parent_responses(
     """Prompt and greedy response of a parent to every question, as ids; those that failed are left out."""
     who = "Thinking" if lam else "Instruct"
     recipe, decoding = Recipe(bench.pair.name, lam=lam), Decoding(temperature=0, cap=RESPONSE_TOKENS)
-    asks = [Ask(f"{i}", q.text, recipe, decoding) for i, q in enumerate(questions)]
+    asks = [GenerationRequest(f"{i}", q.text, recipe, decoding) for i, q in enumerate(questions)]
     ended: dict[str, Any] = {}
     for changed in bench.stream(asks, priority=1, hz=4):
         ended |= {s.id: s for s in changed if s.state == "done"}
