@@ -28,6 +28,7 @@ from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.plan import digest, sample_seed
 
 if TYPE_CHECKING:
+    from mi_explorer.engine.resident import ResidentPair
     from mi_explorer.workbench import Workbench
 
 log = logging.getLogger(__name__)
@@ -99,9 +100,15 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         return int(self.bench.prompts.stop_ids[0])
 
     @property
+    def _resident(self) -> "ResidentPair":
+        if self.bench.resident is None:
+            raise HarnessError("Likelihoods need a pair whose weights are loaded here.")
+        return self.bench.resident
+
+    @property
     def max_length(self) -> int:
         """Positions that the model has."""
-        return int(self.bench.resident.max_positions)
+        return int(self._resident.max_positions)
 
     def get_model_info(self) -> dict[str, Any]:
         """What goes into the results' config."""
@@ -194,7 +201,7 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
 
         out = []
         for names, context, continuation in tqdm(requests, desc=f"λ {self.recipe.lam:g}", disable=disable_tqdm or None):
-            found = loglikelihood(self.bench.resident, self.recipe, context, continuation)
+            found = loglikelihood(self._resident, self.recipe, context, continuation)
             out.append(found)
             if names is not None:
                 self.cache_hook.add_partial("loglikelihood", names, found)

@@ -158,7 +158,7 @@ class Ended:
 
 
 def test_a_slow_verdict_is_waited_for_at_rest(monkeypatch):
-    monkeypatch.setattr(generate, "judge", lambda *_: time.sleep(0.5) or "wrong")
+    monkeypatch.setattr(generate, "verdict_of", lambda *_: time.sleep(0.5) or "wrong")
     stream = Ended()
     with scripted_bench(SimpleNamespace(submit=lambda requests: stream, close=lambda: None)) as bench:
         (*_, last) = bench.stream([GenerationRequest("a", "Go", Recipe(), gold="7")])
