@@ -251,7 +251,7 @@ def test_sweep_again_resumes_and_extends(scripted, capsys):
     sweep(capsys, "--lambda", "0,1", "--quiet")
     _, out, err = sweep(capsys, "--lambda", "0,0.5,1")
     assert sum(len(e.asked) for e in scripted) == 240 and "160 from the store" in err
-    rows = [line.split()[0] for line in out.splitlines() if re.match(r"[\d.]+ .*×", line)]
+    rows = [line.split()[0] for line in out.splitlines() if re.match(r"\s*[\d.]+ .*×", line)]
     assert (
         rows == ["0", "0.5", "1"]
         and "Brackets: 95 % intervals" in out
