@@ -1,5 +1,6 @@
 """Free memory by the kernel's own files, faked: no limit, cgroup v2, cgroup v1, groups within groups."""
 
+import os
 import subprocess
 import sys
 
@@ -76,3 +77,22 @@ def test_preflight_and_the_engine_ask_the_same_probe(machine, monkeypatch, tmp_p
 def test_the_probe_needs_no_torch():
     code = "import sys, mi_explorer.machine as m; assert m.free_memory(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_only_the_application_sets_up_the_process():
+    """Opening and running a pair by the library leaves switch interval and threads; `own_process` sets the interval."""
+    code = """
+import sys, torch
+torch.set_num_threads(2)
+before = sys.getswitchinterval(), torch.get_num_threads()
+from mi_explorer.workbench import Workbench
+with Workbench.open("mini", max_rows=2, max_context=64) as bench:
+    bench.engine.wait()
+assert (sys.getswitchinterval(), torch.get_num_threads()) == before
+from mi_explorer import machine
+assert not machine.owns_process()
+machine.own_process()
+assert machine.owns_process() and sys.getswitchinterval() < before[0]
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
