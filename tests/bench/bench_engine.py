@@ -22,15 +22,17 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 
-from mi_explorer.engine import Engine, ResidentPair
-from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token
-from mi_explorer.engine.kv_cache import KVCache
-from mi_explorer.engine.native.decoder import Decoder
-from mi_explorer.engine.native.endpoints import Endpoints
-from mi_explorer.engine.native.weights import RowwiseWeights
-from mi_explorer.engine.policy import Costs
-from mi_explorer.pairs import Pair, get_pair
-from mi_explorer.recipe import Decoding, Recipe
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mi_explorer.engine import Engine, ResidentPair  # noqa: E402
+from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token  # noqa: E402
+from mi_explorer.engine.kv_cache import KVCache  # noqa: E402
+from mi_explorer.engine.native.decoder import Decoder  # noqa: E402
+from mi_explorer.engine.native.endpoints import Endpoints  # noqa: E402
+from mi_explorer.engine.native.weights import RowwiseWeights  # noqa: E402
+from mi_explorer.engine.policy import Costs  # noqa: E402
+from mi_explorer.pairs import Pair, get_pair  # noqa: E402
+from mi_explorer.recipe import Decoding, Recipe  # noqa: E402
 
 LAMS = tuple(i / 10 for i in range(11))
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,7 +142,9 @@ STRIPS = """
 import json, statistics, sys, time
 sys.path.insert(0, "tests/bench")
 from bench_engine import mini_prompts, ours, strip_requests
+from mi_explorer.machine import own_process
 from mi_explorer.workbench import Workbench
+own_process()
 with Workbench.open("mini") as bench:
     bench.engine.wait()
     prompts, stops = mini_prompts(bench.resident, int(sys.argv[1]))
