@@ -18,7 +18,7 @@ import pytest
 from mi_explorer import __version__
 from mi_explorer.cli import main
 from mi_explorer.paths import ASSETS
-from mi_explorer.ui.access.settings import OPTIONS, read_settings
+from mi_explorer.ui.access.settings import OPTIONS, read_page_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 KNOWN = {"FROM", "ARG", "ENV", "WORKDIR", "COPY", "RUN", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD"}
@@ -109,8 +109,8 @@ def test_it_copies_all_that_the_app_needs(steps, tmp_path):
     code = """
 import mi_explorer.ui.page
 from mi_explorer import get_pair
-from mi_explorer.ui.access.settings import read_settings
-print(read_settings([]).host, get_pair("mini").instruct)
+from mi_explorer.ui.access.settings import read_page_settings
+print(read_page_settings([]).host, get_pair("mini").instruct)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
@@ -122,7 +122,7 @@ def test_its_settings_are_ours(steps, tmp_path):
     names = {option.variable for option in OPTIONS}
     given = {k: v for k, v in environment(steps).items() if k.startswith("MI_EXPLORER")}
     assert set(given) <= names and given["MI_EXPLORER_HOME"] in at(steps, "VOLUME")
-    settings = read_settings([], {**given, "MI_EXPLORER_HOME": str(tmp_path)})
+    settings = read_page_settings([], {**given, "MI_EXPLORER_HOME": str(tmp_path)})
     assert settings.open and (str(settings.port), settings.pairs) == (at(steps, "EXPOSE")[0], "fixed")
 
 

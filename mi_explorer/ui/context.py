@@ -8,7 +8,7 @@ import gradio as gr
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.file_jobs import FileJobs
-from mi_explorer.ui.open_pairs import OpenPairs
+from mi_explorer.ui.open_pairs import PagePairs
 
 if TYPE_CHECKING:
     from mi_explorer.ui.explore.explore_handlers import Explore
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class PageContext:
     """One page. `pair` is a gr.State with the name of the visitor's pair; it is set once, when the page is opened."""
 
-    pairs: OpenPairs
+    pairs: PagePairs
     pair: gr.State
     settings: Settings = field(default_factory=Settings)
     jobs: Jobs = field(default_factory=Jobs)

@@ -23,14 +23,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own_process()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
-        settings = options.read_settings(arguments)
+        settings = options.read_page_settings(arguments)
         options.check_port(settings.host, settings.port)
         for note in options.startup_notes(settings):
             print(note, flush=True)
         print(f"Opening the pair {settings.pair!r} …", flush=True)
-        from mi_explorer.ui.server import serve
+        from mi_explorer.ui.server import serve_page
 
-        serve(settings)
+        serve_page(settings)
     except UserError as error:
         print(f"{error}", file=sys.stderr)
         return 2

@@ -71,7 +71,7 @@ class _Load:
     error: Exception | None = None
 
 
-class OpenPairs:
+class PagePairs:
     """The pairs of one page; `first` is in memory from the start.
 
     `open_pair(pair, report)` opens another one and calls `report(phase, done, total)` meanwhile (see `Workbench.open`).

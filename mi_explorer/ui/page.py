@@ -15,7 +15,7 @@ from mi_explorer.ui.api.registration import add_endpoints
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves.curves_tab import build_curves_tab
 from mi_explorer.ui.explore.explore_tab import build_explore_tab
-from mi_explorer.ui.open_pairs import OpenPairs
+from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.takeaway.takeaway_tab import build_takeaway_tab
 from mi_explorer.ui.weights.weights_tab import build_weights_tab
 
@@ -59,7 +59,7 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build(pairs: OpenPairs, settings: Settings | None = None, jobs: Jobs | None = None) -> PageApp:
+def build(pairs: PagePairs, settings: Settings | None = None, jobs: Jobs | None = None) -> PageApp:
     """The app of these pairs; the page opens on the first one, or on the open pair that its address names."""
     with PageApp(title="MI Explorer", analytics_enabled=False, fill_width=True, delete_cache=CLEANING_S) as app:
         context = app.context = PageContext(pairs, gr.State(pairs.first), settings or Settings(), jobs or Jobs())

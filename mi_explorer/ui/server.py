@@ -23,7 +23,7 @@ from mi_explorer.ui.explore.live import LiveRuns
 from mi_explorer.ui.explore.page_setup import page_setup, pair_summary
 from mi_explorer.ui.explore.run_queue import RunQueue
 from mi_explorer.ui.gradio_patches import drop_messages_of_gone_sessions, quiet_queue, running_events
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs, ReportPhase
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs, ReportPhase
 from mi_explorer.ui.page import PageApp, build, theme
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def wait(app: PageApp) -> None:
     except KeyboardInterrupt:
         print("Interrupted: ending what runs, then closing the server.", flush=True)
     finally:
-        close(app)
+        close_server(app)
 
 
-def close(app: PageApp) -> None:
+def close_server(app: PageApp) -> None:
     """End every run with what it has, then close the server."""
     pairs = app.context.pairs
     pairs.stop_all()
@@ -118,7 +118,7 @@ def open_bench(pair: str | Pair, settings: Settings, report: ReportPhase | None 
     return Workbench.open(pair, device=settings.device, dtype=dtype, home=home, max_rows=settings.rows, report=report)
 
 
-def serve(settings: Settings) -> None:
+def serve_page(settings: Settings) -> None:
     """Open the pair and serve the page until interrupted. Raises `UserError` for what cannot be opened."""
     questions = offered_questions(settings.task)
     limits = Limits(settings.runs, settings.address_runs, settings.tokens)
@@ -128,7 +128,7 @@ def serve(settings: Settings) -> None:
         return prepared(open_bench(pair, settings, report), questions, settings.task, limits)
 
     with open_bench(settings.pair, settings) as bench:
-        pairs, jobs = OpenPairs(prepared(bench, questions, settings.task, limits), open_pair, access), Jobs()
+        pairs, jobs = PagePairs(prepared(bench, questions, settings.task, limits), open_pair, access), Jobs()
         try:
             app = build(pairs, settings, jobs)
             launch(app, settings.host, settings.port, settings, limits)

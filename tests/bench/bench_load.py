@@ -99,7 +99,7 @@ def serve(port: int, home: str, status: str) -> None:
         return bench
 
     Workbench.open = watched  # type: ignore[method-assign]
-    server.serve(Settings(port=port, home=home, dtype="float32", runs=4))
+    server.serve_page(Settings(port=port, home=home, dtype="float32", runs=4))
 
 
 class Server:

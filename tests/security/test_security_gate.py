@@ -24,7 +24,7 @@ from mi_explorer.ui.access.middleware import MAX_BODY_BYTES, MAX_PASSWORDS, secu
 from mi_explorer.ui.access.settings import Settings  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from mi_explorer.ui.page import build
 from mi_explorer.ui.server import launch  # noqa: E402
 
@@ -57,7 +57,7 @@ def serve(tmp_path_factory):
         bench = FakeBench(rate=rate)
         explore = Explore(bench, QUESTIONS, limits)
         app = build(
-            OpenPairs(OpenPair(explore, page_setup(bench, QUESTIONS, "mini", None)), lambda *a: None, "fixed"), settings
+            PagePairs(OpenPair(explore, page_setup(bench, QUESTIONS, "mini", None)), lambda *a: None, "fixed"), settings
         )
         launch(app, settings.host, settings.port, settings, limits, quiet=True)
         open_apps.append(app)

@@ -19,7 +19,7 @@ from fake import QUESTIONS, FakeBench  # noqa: E402
 from mi_explorer.ui.access.settings import Settings  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from mi_explorer.ui.page import build  # noqa: E402
 from mi_explorer.ui.server import launch  # noqa: E402
 from tests.browser.conftest import free_port  # noqa: E402
@@ -50,7 +50,7 @@ def site(tmp_path_factory):
         bench = FakeBench()
         bench.store = store
         explore = Explore(bench, QUESTIONS)
-        pairs = OpenPairs(OpenPair(explore, page_setup(bench, QUESTIONS, "mini", None)), lambda *a: None, "fixed")
+        pairs = PagePairs(OpenPair(explore, page_setup(bench, QUESTIONS, "mini", None)), lambda *a: None, "fixed")
         page_settings = Settings(port=free_port(), pairs="fixed", hub=False, folders=(str(folder),))
         app = build(pairs, page_settings)
         launch(app, page_settings.host, page_settings.port, page_settings, quiet=True)

@@ -22,7 +22,7 @@ from mi_explorer.ui.access.access_policy import AccessPolicy  # noqa: E402
 from mi_explorer.ui.access.settings import Settings  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from mi_explorer.ui.page import build
 from mi_explorer.ui.server import launch  # noqa: E402
 
@@ -38,7 +38,7 @@ def page(tmp_path, monkeypatch):
     with Store.open(tmp_path / "home") as store:
         bench = FakeBench()
         bench.store = store
-        pairs = OpenPairs(
+        pairs = PagePairs(
             OpenPair(Explore(bench, QUESTIONS), page_setup(bench, QUESTIONS, "mini", None)),
             lambda *a: None,
             AccessPolicy("fixed", False, ()),

@@ -23,7 +23,7 @@ from mi_explorer.ui import page, server  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
 from mi_explorer.ui.main import interrupt_on_sigterm  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
 
 
@@ -76,7 +76,7 @@ if __name__ == "__main__":
     given, unset = sys.argv[1:], ["7860", "60", "0", str(server.MAX_STREAMS)]
     port, rate, slots, visitors = given + unset[len(given) :]
     bench.rate, bench.slots, server.MAX_STREAMS = float(rate), int(slots), int(visitors)
-    app = page.build(OpenPairs(OpenPair(explore, fixed), make, "any"))
+    app = page.build(PagePairs(OpenPair(explore, fixed), make, "any"))
     server.launch(app, "127.0.0.1", int(port))
     interrupt_on_sigterm()
     server.wait(app)

@@ -14,7 +14,7 @@ from fake import QUESTIONS, FakeBench  # noqa: E402
 from mi_explorer.ui.explore import demo_strip  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs  # noqa: E402
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from mi_explorer.ui.page import build  # noqa: E402
 from mi_explorer.ui.server import launch, wait  # noqa: E402
 from mi_explorer.ui.spaces import gpu_error  # noqa: E402
@@ -34,6 +34,6 @@ if __name__ == "__main__":
     bench = LentBench(rate=40)
     explore = Explore(bench, QUESTIONS)
     explore.demo = demo_strip.embedded_demo()
-    app = build(OpenPairs(OpenPair(explore, page_setup(bench, QUESTIONS, "mini", None)), lambda pair, report: None))
+    app = build(PagePairs(OpenPair(explore, page_setup(bench, QUESTIONS, "mini", None)), lambda pair, report: None))
     launch(app, "127.0.0.1", int(sys.argv[1]))
     wait(app)

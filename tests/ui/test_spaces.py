@@ -89,7 +89,7 @@ def test_a_space_opens_to_its_proxy_and_keeps_its_studies(tmp_path):
     assert spaces.space_defaults({}, tmp_path) == {}
     assert spaces.space_defaults(ZERO, tmp_path) == {"host": "0.0.0.0", "home": str(tmp_path / "mi-explorer")}
     assert spaces.space_defaults(ZERO, tmp_path / "none") == {"host": "0.0.0.0"}
-    found = settings.read_settings([], ZERO)
+    found = settings.read_page_settings([], ZERO)
     assert (found.host, found.pair, found.device, found.pairs, found.hub, found.folders) == (
         "0.0.0.0",
         "mini",
@@ -99,8 +99,8 @@ def test_a_space_opens_to_its_proxy_and_keeps_its_studies(tmp_path):
         (),
     )
     assert (
-        settings.read_settings([], {**ZERO, "MI_EXPLORER_HOST": "127.0.0.1"}).host == "127.0.0.1"
-        and settings.read_settings([], {}).host == "127.0.0.1"
+        settings.read_page_settings([], {**ZERO, "MI_EXPLORER_HOST": "127.0.0.1"}).host == "127.0.0.1"
+        and settings.read_page_settings([], {}).host == "127.0.0.1"
     )
 
 

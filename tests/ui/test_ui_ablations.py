@@ -19,7 +19,7 @@ from mi_explorer.ui.ablations import ablation_rows, ablation_setup, ablations_fi
 from mi_explorer.ui.ablations.ablation_setup import AblationSetup
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from tests.fakes import ScriptedEngine, scripted_bench
 
 PAPER = ASSETS / "paper"
@@ -173,7 +173,7 @@ def task(tmp_path):
 def page(tmp_path):
     with scripted_bench(ScriptedEngine(), Store(tmp_path / "s.db")) as bench:
         bench.pair.title = "Scripted"
-        yield PageContext(OpenPairs(OpenPair(Explore(bench), {}), None, "any"), None)
+        yield PageContext(PagePairs(OpenPair(Explore(bench), {}), None, "any"), None)
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_what_cannot_be_meant_or_is_too_much_is_told(does, task):
 
 def test_a_page_without_a_store_still_shows_the_paper(tmp_path):
     does = ablations_handlers.AblationHandlers(
-        PageContext(OpenPairs(OpenPair(Explore(FakeBench()), {}), None), None), tmp_path
+        PageContext(PagePairs(OpenPair(Explore(FakeBench()), {}), None), None), tmp_path
     )
     for kind in ablations.KINDS:
         shown = does.show(kind, does.first(kind, ""), "")

@@ -22,7 +22,7 @@ from mi_explorer.ui.api.endpoints import Api
 from mi_explorer.ui.api.registration import endpoint
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.page_setup import page_setup
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from mi_explorer.ui.page import build
 from mi_explorer.ui.server import launch
 from tests.fakes import ScriptedEngine, blend_script, scripted_bench
@@ -54,7 +54,7 @@ class Site:
         self.bench.generator.check_recipe = lambda recipe: check_params(get_method(recipe.method), recipe.params)
         self.bench.pair = Pair("mini", "instruct", "thinking", "base", title="Scripted pair")
         explore = Explore(self.bench, QUESTIONS)
-        self.pairs = OpenPairs(
+        self.pairs = PagePairs(
             OpenPair(explore, page_setup(self.bench, QUESTIONS, "mini", None)), lambda pair: None, "fixed"
         )
         self.jobs = Jobs()

@@ -20,7 +20,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.curves import compare, curve, curve_sentences, curves_figures, sweep_request
 from mi_explorer.ui.curves.curves_handlers import CurvesHandlers
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from tests.fakes import ScriptedEngine, scripted_bench
 
 LAMS = tuple(i / 10 for i in range(11))
@@ -226,7 +226,7 @@ def tab(
 ) -> CurvesHandlers:
     bench = scripted_bench(engine or ScriptedEngine(), store)
     bench.pair.title = ""
-    pairs = OpenPairs(OpenPair(Explore(bench), {}), lambda pair, report: None, "any")
+    pairs = PagePairs(OpenPair(Explore(bench), {}), lambda pair, report: None, "any")
     return CurvesHandlers(pairs, jobs or Jobs(), settings, folder)
 
 

@@ -11,7 +11,7 @@ from fake import FakeBench
 
 from mi_explorer.pairs import Pair, list_pairs
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairError, OpenPairs
+from mi_explorer.ui.open_pairs import OpenPair, OpenPairError, PagePairs
 from mi_explorer.workbench import Workbench
 
 MINI = Path(__file__).resolve().parents[2] / "assets" / "models" / "mini"
@@ -32,7 +32,7 @@ def pairs(policy="any", made=None):
         (made if made is not None else []).append(bench)
         return OpenPair(Explore(bench), {"pair": {"name": pair.name}})
 
-    return OpenPairs(OpenPair(Explore(FakeBench()), {"pair": {"name": "mini"}}), make, policy)
+    return PagePairs(OpenPair(Explore(FakeBench()), {"pair": {"name": "mini"}}), make, policy)
 
 
 def spec(folder: Path) -> str:

@@ -17,7 +17,7 @@ from mi_explorer.ui.access.settings import (
     Settings,
     SettingsError,
     check_port,
-    read_settings,
+    read_page_settings,
     settings_table,
     startup_notes,
 )
@@ -27,24 +27,26 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_flags_beat_the_environment_and_the_environment_the_defaults():
-    assert read_settings([], {}) == Settings(pairs="any") and Settings().host == "127.0.0.1"
-    assert read_settings([], {"MI_EXPLORER_PORT": "7000", "MI_EXPLORER_PAIR": "x"}) == Settings(
+    assert read_page_settings([], {}) == Settings(pairs="any") and Settings().host == "127.0.0.1"
+    assert read_page_settings([], {"MI_EXPLORER_PORT": "7000", "MI_EXPLORER_PAIR": "x"}) == Settings(
         port=7000, pair="x", pairs="any"
     )
-    assert read_settings(["--port", "7001"], {"MI_EXPLORER_PORT": "7000"}).port == 7001
-    assert read_settings([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).host == "0.0.0.0"  # as in a container of a Space
+    assert read_page_settings(["--port", "7001"], {"MI_EXPLORER_PORT": "7000"}).port == 7001
+    assert read_page_settings([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).host == "0.0.0.0"  # as in a container of a Space
     assert (
-        read_settings(["--host", "0.0.0.0"], {}).pairs == "fixed"
+        read_page_settings(["--host", "0.0.0.0"], {}).pairs == "fixed"
     )  # an open page lets nobody load models unless it is told to
     with pytest.raises(SettingsError, match="pairs must be fixed, presets or any"):
-        read_settings(["--pairs", "some"], {})
+        read_page_settings(["--pairs", "some"], {})
 
 
 def test_an_open_page_starts_closed_and_says_how_to_change_it():
-    made = read_settings([], {"MI_EXPLORER_HOST": "0.0.0.0"})
+    made = read_page_settings([], {"MI_EXPLORER_HOST": "0.0.0.0"})
     assert made.open and (made.pairs, made.hub, made.folders, made.address_runs) == ("fixed", False, (), 64)
-    assert any("--auth FILE" in note for note in startup_notes(made)) and startup_notes(read_settings([], {})) == ()
-    told = read_settings(
+    assert (
+        any("--auth FILE" in note for note in startup_notes(made)) and startup_notes(read_page_settings([], {})) == ()
+    )
+    told = read_page_settings(
         ["--pairs", "presets", "--folders", "*"], {"MI_EXPLORER_HOST": "0.0.0.0", "MI_EXPLORER_AUTH": "a:b"}
     )
     assert [bool(re.search(p, " ".join(startup_notes(told)))) for p in ("--auth", "--hub yes", "--folders")] == [
@@ -52,7 +54,7 @@ def test_an_open_page_starts_closed_and_says_how_to_change_it():
         True,
         True,
     ]
-    assert "huggingface.co" in read_settings([], {"SPACE_ID": "someone/space"}).frames
+    assert "huggingface.co" in read_page_settings([], {"SPACE_ID": "someone/space"}).frames
 
 
 @pytest.mark.parametrize(
@@ -78,37 +80,37 @@ def test_an_open_page_starts_closed_and_says_how_to_change_it():
 )
 def test_what_cannot_be_meant_is_refused_at_start_by_flag_and_variable(name, wrong, said):
     with pytest.raises(SettingsError, match=said):
-        read_settings([], {f"MI_EXPLORER_{name.upper()}": wrong})
+        read_page_settings([], {f"MI_EXPLORER_{name.upper()}": wrong})
     if name != "auth":
         with pytest.raises(SettingsError, match=said):
-            read_settings(["--" + name.replace("_", "-"), wrong], {})
+            read_page_settings(["--" + name.replace("_", "-"), wrong], {})
 
 
 def test_a_home_that_cannot_be_written_is_told_at_start(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(SettingsError, match="cannot be written"):
-        read_settings(["--home", str(tmp_path / "file" / "home")], {})
-    assert read_settings(["--home", str(tmp_path / "new" / "home")], {}).home.endswith("home")
+        read_page_settings(["--home", str(tmp_path / "file" / "home")], {})
+    assert read_page_settings(["--home", str(tmp_path / "new" / "home")], {}).home.endswith("home")
 
 
 def test_users_come_from_a_file_or_the_variable_and_never_from_the_command_line(tmp_path, capsys):
     file = tmp_path / "users"
     file.write_text("# who may enter\nann:se:cret\n\nbob:word\n")
-    made = read_settings(["--auth", str(file)], {})
+    made = read_page_settings(["--auth", str(file)], {})
     assert made.auth == (("ann", "se:cret"), ("bob", "word")) and "cret" not in repr(made)
-    assert read_settings([], {"MI_EXPLORER_AUTH": str(file)}).auth == made.auth
-    assert read_settings([], {"MI_EXPLORER_AUTH": "ann:se:cret,bob:word"}).auth == made.auth
+    assert read_page_settings([], {"MI_EXPLORER_AUTH": str(file)}).auth == made.auth
+    assert read_page_settings([], {"MI_EXPLORER_AUTH": "ann:se:cret,bob:word"}).auth == made.auth
     with pytest.raises(SettingsError, match="can be read by others") as refused:
-        read_settings(["--auth", "ann:hunter2"], {})
+        read_page_settings(["--auth", "ann:hunter2"], {})
     assert "hunter2" not in str(refused.value)
     with pytest.raises(SettingsError) as refused:
-        read_settings([], {"MI_EXPLORER_AUTH": "ann:ok,onlyasecret"})
+        read_page_settings([], {"MI_EXPLORER_AUTH": "ann:ok,onlyasecret"})
     assert "onlyasecret" not in str(refused.value)
 
 
 def test_help_and_table_say_every_setting_and_no_secret(capsys):
     with pytest.raises(SystemExit):
-        read_settings(["--help"], {"MI_EXPLORER_AUTH": "ann:hunter2"})
+        read_page_settings(["--help"], {"MI_EXPLORER_AUTH": "ann:hunter2"})
     text = re.sub(r"\s", "", capsys.readouterr().out)
     assert {o.name for o in OPTIONS} == {f.name for f in fields(Settings)}
     rows = {row.split("`")[1]: row for row in settings_table().splitlines()[2:]}
@@ -119,7 +121,7 @@ def test_help_and_table_say_every_setting_and_no_secret(capsys):
 
 
 def test_the_defaults_of_the_table_are_those_of_the_code():
-    here, there = read_settings([], {}), read_settings([], {"MI_EXPLORER_HOST": "0.0.0.0"})
+    here, there = read_page_settings([], {}), read_page_settings([], {"MI_EXPLORER_HOST": "0.0.0.0"})
     words = {True: "yes", False: "no", "": "empty", (): "none", ("*",): "*"}
     for option in OPTIONS:
         if option.name in ("host", "auth"):
@@ -137,7 +139,7 @@ def test_the_operating_guide_holds_the_table_of_the_settings():
 @pytest.mark.parametrize("port", ["abc", "0", "70000", "-1", "7860.5"])
 def test_a_port_that_is_none(port):
     with pytest.raises(SettingsError, match="whole number from 1 to 65535"):
-        read_settings(["--port", port], {})
+        read_page_settings(["--port", port], {})
 
 
 def test_a_port_in_use_is_told_before_anything_is_loaded():

@@ -42,14 +42,14 @@ class AblationSetup:
         return AblationSetup(
             kind,
             Recipe(lam=lam).lam,
-            whole_number(questions, "Questions", 2_000),
-            whole_number(samples, "Samples", 64),
+            positive_integer(questions, "Questions", 2_000),
+            positive_integer(samples, "Samples", 64),
             str(task or "mini"),
             checked.cap,
         )
 
 
-def whole_number(x: Any, what: str, most: int) -> int:
+def positive_integer(x: Any, what: str, most: int) -> int:
     """x as a whole number from 1 to `most`, or an `AblationError`."""
     try:
         n = int(x)

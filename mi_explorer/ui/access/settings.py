@@ -107,7 +107,7 @@ OPTIONS = (
 GRADIO = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
 
 
-def read_settings(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+def read_page_settings(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Flags first, then `MI_EXPLORER_<NAME>`, then Gradio's server name and port, then a Space's own, then the defaults. Raises `SettingsError`."""
     parsed = vars(_parser().parse_args(arguments))
     given: dict[str, str] = {}

@@ -41,7 +41,7 @@ from mi_explorer.ui.api.values import (
 from mi_explorer.ui.explore import view
 from mi_explorer.ui.explore.explore_handlers import QuestionInfo, question_dict
 from mi_explorer.ui.explore.page_setup import method_controls
-from mi_explorer.ui.open_pairs import OpenPair, OpenPairs
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 
 MAX_LAMBDAS = 24  # frames of one strip
 STATES_PER_SECOND = 4  # while text streams
@@ -54,7 +54,7 @@ class ApiError(UserError):
 class Api:
     """The handlers, on the resident pairs of a page. `jobs` are the background runs that the page's tabs show too."""
 
-    def __init__(self, pairs: OpenPairs, settings: Settings | None = None, jobs: Jobs | None = None) -> None:
+    def __init__(self, pairs: PagePairs, settings: Settings | None = None, jobs: Jobs | None = None) -> None:
         settings = settings or Settings()
         self._pairs, self._jobs = pairs, jobs or Jobs()
         self._max_tokens, self._task = settings.tokens, settings.task

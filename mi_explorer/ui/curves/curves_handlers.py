@@ -20,7 +20,7 @@ from mi_explorer.ui.curves import curves_figures as figures
 from mi_explorer.ui.curves.curve import Curve, curves_of_summary, overlay, overlays
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
 from mi_explorer.ui.handler_errors import errors_as_dict
-from mi_explorer.ui.open_pairs import OpenPairs
+from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.study_library import StudyLibrary, study_label
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class CurvesHandlers:
     """The handlers of one page. `folder` holds the precomputed studies (default: those of the checkout)."""
 
     def __init__(
-        self, pairs: OpenPairs, jobs: Jobs, settings: Settings | None = None, folder: Path | None = None
+        self, pairs: PagePairs, jobs: Jobs, settings: Settings | None = None, folder: Path | None = None
     ) -> None:
         self.pairs, self.jobs = pairs, jobs
         self.library = StudyLibrary(lambda: pairs.at("").bench.store, folder)

@@ -21,7 +21,7 @@ from mi_explorer.ui import cost_estimate
 from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import sweep_request as sweep
-from mi_explorer.ui.open_pairs import OpenPairs
+from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.spaces import SpaceBench
 from mi_explorer.ui.study_library import StudyLibrary
 
@@ -37,7 +37,7 @@ class SweepError(UserError):
 class SweepRuns:
     """The background sweeps of one page."""
 
-    def __init__(self, pairs: OpenPairs, jobs: Jobs, library: StudyLibrary, settings: Settings | None = None) -> None:
+    def __init__(self, pairs: PagePairs, jobs: Jobs, library: StudyLibrary, settings: Settings | None = None) -> None:
         self.pairs, self.jobs, self.library = pairs, jobs, library
         self.public = bool(settings and settings.open)
         self._owners: dict[str, str] = {}

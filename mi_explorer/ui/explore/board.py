@@ -58,7 +58,7 @@ def trace_frame(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def strip_frames(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
-    """The frames of one strip; each says where it parts from λ = 0, where that can be said (see `parting`)."""
+    """The frames of one strip; each says where it parts from λ = 0, where that can be said (see `first_difference`)."""
     base = next((s for s in snapshots if s.recipe.lam == 0), None)
     return [trace_frame(s) | {"parted": first_difference(s, base) if base else None} for s in snapshots]
 

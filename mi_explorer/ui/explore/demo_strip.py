@@ -1,7 +1,7 @@
 """The strip that the page opens on: computed beforehand, labelled as such, kept in assets/strips.
 
 `python -m mi_explorer.ui.explore.demo_strip` makes the embedded pair's: it runs strips of a few held-out questions and keeps the one
-that shows the change best (`show`). The file holds token ids too, so that the lenses work on it without a run.
+that shows the change best (`demo_score`). The file holds token ids too, so that the lenses work on it without a run.
 """
 
 import argparse
@@ -133,7 +133,7 @@ def demo_snapshots(content: dict[str, Any], bench: Any) -> Iterator[Snapshot]:
         )
 
 
-def main() -> None:
+def _main() -> None:
     """Make the strip of a pair and write it."""
     parser = argparse.ArgumentParser(description="Precompute the strip that the page opens on.")
     parser.add_argument("--pair", default="mini")
@@ -154,4 +154,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

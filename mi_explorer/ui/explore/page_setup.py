@@ -1,4 +1,4 @@
-"""The page's fixed part as one dict of JSON types: pair, examples, methods, scope presets, ranges, the landing strip.
+"""The page's fixed part as one dict of JSON types: pair, examples, methods, scope presets, ranges, the strip to open on.
 
 It goes to the browser once, with the page. Text in it (task questions, pair names, findings) is text there too.
 """
@@ -93,7 +93,7 @@ def pair_summary(judged: Any, dtype: str = "", device: str = "") -> dict[str, An
         ["Vocabulary", f"{f['vocabulary']:,} tokens"],
         [
             "Memory",
-            f"{byte_size(memory['rowwise'])} for every λ at once, {byte_size(memory['fold'])} folded; {byte_size(memory['free'])} free when asked",
+            f"{size_text(memory['rowwise'])} for every λ at once, {size_text(memory['fold'])} folded; {size_text(memory['free'])} free when asked",
         ],
         ["Preflight", judged.verdict],
     ]
@@ -115,17 +115,17 @@ def parameter_count(n: float) -> str:
     return f"{n / 1e9:.1f} B" if n >= 1e9 else f"{n / 1e6:.1f} M"
 
 
-def byte_size(bytes: float) -> str:
+def size_text(bytes: float) -> str:
     """Bytes as MB or GB."""
     return f"{bytes / 1e9:.1f} GB" if bytes >= 1e9 else f"{bytes / 1e6:.1f} MB"
 
 
 def page_setup(
-    bench: Any, questions: Sequence[Any], task: str, landing: dict[str, Any] | None, words: dict[str, Any] | None = None
+    bench: Any, questions: Sequence[Any], task: str, strip: dict[str, Any] | None, summary: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The whole dict. `landing` is a precomputed strip (see `landing.py`), or None for an empty board; `words` from `about`."""
+    """The whole dict. `strip` is a precomputed one (see `demo_strip.py`), or None for an empty board; `summary` from `pair_summary`."""
     layers, pair = bench.layers or 0, bench.pair
-    words = words or {"facts": f"{layers} layers", "rows": [], "findings": [], "modules": list(MODULES)}
+    summary = summary or {"facts": f"{layers} layers", "rows": [], "findings": [], "modules": list(MODULES)}
     shown = example_questions(questions)
     first = {"q": shown[0]["q"], "gold": shown[0]["gold"]} if shown else {}
     empty = {
@@ -137,7 +137,7 @@ def page_setup(
         "bands": [],
     }
     return {
-        "pair": {"name": pair.name, "title": pair.title or pair.name, "layers": layers, **words},
+        "pair": {"name": pair.name, "title": pair.title or pair.name, "layers": layers, **summary},
         "fields": [list(f) for f in view.FIELDS],
         "version": view.VERSION,
         "linkLimit": view.LINK_LIMIT,
@@ -155,5 +155,5 @@ def page_setup(
         "decoding": DECODING,
         "task": task if questions else "",
         "examples": shown,
-        "landing": landing or empty,
+        "landing": strip or empty,
     }

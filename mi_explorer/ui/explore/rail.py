@@ -6,19 +6,21 @@ seed and token limit, on the weights that are loaded. Without one, the rail show
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Cell
 from mi_explorer.studies.stats.curve import curve_key, curves
 from mi_explorer.studies.stats.summary import summarise
-from mi_explorer.studies.store import bundled
 from mi_explorer.studies.store.store import Store, StudyInfo
 from mi_explorer.ui.explore.view import View
+from mi_explorer.ui.study_library import StudyLibrary
+
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
 
 MIN_LAMBDAS = 3  # λs that make a curve
 MAX_REMEMBERED = 64  # answers that are remembered
@@ -28,8 +30,8 @@ POINT_FIELDS = ("mean", "mean_ci", "think_ratio", "think_ratio_ci", "tokens", "q
 class Rail:
     """The studies behind the rail of one workbench; answers are remembered until a study has more samples."""
 
-    def __init__(self, bench: Any, folder: Path | None = None) -> None:
-        self.bench, self.folder = bench, folder or bundled.FOLDER
+    def __init__(self, bench: "Workbench", folder: Path | None = None) -> None:
+        self.bench, self.library = bench, StudyLibrary(lambda: bench.store, folder)
         self._known: OrderedDict[tuple[Any, ...], dict[str, Any] | None] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -38,60 +40,30 @@ class Rail:
         samples a λ, or None. `points` by λ: `lam`, `mean`, `think_ratio` (with `…_ci`), `tokens`, `questions`, `samples`.
         """
         wanted, decoding = view.recipe(0.0), _like(view.decoding)
-        found = [(info, n) for info in self._studies() if (n := _samples_a_lam(info, wanted, decoding))]
+        found = [(info, n) for info in self.library.studies() if (n := _samples_a_lam(info, wanted, decoding))]
         for info, _ in sorted(found, key=lambda x: (-x[1], -x[0].updated)):
-            if (told := self._told(info, wanted, decoding)) is not None:
-                return told
+            if (curve := self._curve(info, wanted, decoding)) is not None:
+                return curve
         return None
 
-    def _studies(self) -> Iterator[StudyInfo]:
-        own = self._own()
-        if own is not None:
-            yield from own.studies()
-        yield from bundled.shelf(self.folder)
-
-    def _own(self) -> Store | None:
-        try:
-            return self.bench.store
-        except (UserError, AttributeError):  # a workbench without a store, or one that cannot be opened: said elsewhere
-            return None
-
-    def _told(self, info: StudyInfo, wanted: Recipe, decoding: Decoding) -> dict[str, Any] | None:
+    def _curve(self, info: StudyInfo, wanted: Recipe, decoding: Decoding) -> dict[str, Any] | None:
         key = (info.name, info.origin, info.updated, info.samples, wanted, decoding)
         with self._lock:
             if key in self._known:
                 return self._known[key]
-        told = self._read(info, wanted, decoding)
+        with self.library.open(info.name) as (store, opened):
+            curve = study_curve(store, opened, wanted, decoding, self.bench.fingerprint)
         with self._lock:
-            self._known[key] = told
+            self._known[key] = curve
             while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
-        return told
-
-    def _read(self, info: StudyInfo, wanted: Recipe, decoding: Decoding) -> dict[str, Any] | None:
-        own = self._own()
-        store, info = bundled.open_study(own or _Empty(), info.name, self.folder)  # type: ignore[arg-type]  # all that is asked of it
-        try:
-            return study_curve(store, info, wanted, decoding, self.bench.fingerprint)
-        finally:
-            if store is not own:
-                store.close()
-
-
-class _Empty:
-    """A store with nothing in it."""
-
-    def find(self, name: str) -> None:
-        return None
-
-    def studies(self) -> list[StudyInfo]:
-        return []
+        return curve
 
 
 def study_curve(
     store: Store, info: StudyInfo, wanted: Recipe, decoding: Decoding, fingerprint: str
 ) -> dict[str, Any] | None:
-    """What a study says of one recipe over λ; None where fewer than `FEWEST` λs of it have samples on these weights."""
+    """What a study says of one recipe over λ; None where fewer than `MIN_LAMBDAS` λs of it have samples on these weights."""
     cells = [
         row for row in store.cells(info.id) if row.fingerprint == fingerprint and _meant(row.cell, wanted, decoding)
     ]

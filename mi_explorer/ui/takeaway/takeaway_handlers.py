@@ -6,21 +6,19 @@ No Gradio here. Every handler takes plain values from outside and gives a dict; 
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.studies.store.bundled import open_study, shelf
 from mi_explorer.studies.store.exchange import FORMATS, export_study, form_of, import_study
-from mi_explorer.studies.store.store import Store, StudyInfo
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.view import View
 from mi_explorer.ui.file_jobs import FileJobs, FileResult, ReportProgress
 from mi_explorer.ui.handler_errors import errors_as_dict
-from mi_explorer.ui.open_pairs import OpenPairs
+from mi_explorer.ui.open_pairs import PagePairs
+from mi_explorer.ui.study_library import StudyLibrary
 from mi_explorer.ui.takeaway import checkpoint_files
 from mi_explorer.ui.takeaway.recipe_forms import brief, forms, read_pasted
 from mi_explorer.workbench import Workbench
@@ -38,8 +36,9 @@ class TakeawayError(UserError):
 class TakeawayHandlers:
     """The handlers of one page: its open pairs, the operator's settings, the files in the making."""
 
-    def __init__(self, pairs: OpenPairs, settings: Settings | None = None, file_jobs: FileJobs | None = None) -> None:
+    def __init__(self, pairs: PagePairs, settings: Settings | None = None, file_jobs: FileJobs | None = None) -> None:
         self.pairs, self.settings, self.file_jobs = pairs, settings or Settings(), file_jobs or FileJobs()
+        self.library = StudyLibrary(lambda: pairs.at("").bench.store)
 
     # -- recipes -----------------------------------------------------------------------------------------------------
     def _view(self, view: Any) -> tuple[View, Workbench]:
@@ -132,7 +131,7 @@ class TakeawayHandlers:
         host = not self.settings.open  # an open page does not name the machines behind it
 
         def make(folder: Path, report: ReportProgress) -> FileResult:
-            with self._opened(name, folder) as (store, info):
+            with self.library.open(name) as (store, info):
                 out = folder / (checkpoint_files.slug(info.name) + (".html" if what == "report" else what))
                 report("Writing", 0, 0)
                 if what == "report":
@@ -155,36 +154,14 @@ class TakeawayHandlers:
         return make
 
     # -- studies -----------------------------------------------------------------------------------------------------
-    def _own(self) -> Store | None:
-        """The store of the page, if it has one."""
-        try:
-            return getattr(self.pairs.at("").bench, "store", None)
-        except UserError as error:
-            log.warning("The store cannot be opened: %s", error)
-            return None
-
     def _home(self) -> Path | None:
-        store = self._own()
+        store = self.library.own
         return Path(store.path).parent if store is not None else None
-
-    @contextmanager
-    def _opened(self, name: str, folder: Path) -> Iterator[tuple[Store, StudyInfo]]:
-        """A study of the page's store or of the shelf; a store that was opened for it is closed."""
-        own = self._own()
-        mine = own or Store(folder / "none.db")
-        store, info = open_study(mine, name)
-        try:
-            yield store, info
-        finally:
-            for opened in {id(store): store, id(mine): mine}.values():
-                if opened is not own:
-                    opened.close()
 
     @errors_as_dict
     def studies(self, _: Any = None) -> dict[str, Any]:
         """`{"columns", "rows", "files", "imports"}`: the page's own studies and the precomputed ones; `imports` says what may be brought in."""
-        own = self._own()
-        found = [*(own.studies() if own is not None else []), *shelf()]
+        found = self.library.studies()
         columns = ["study", "kind", "task", "pair", "cells", "samples", "origin", "updated"]
         rows = [[i.name, i.plan.kind, i.plan.task, ", ".join(i.plan.pairs)[:60], len(i.plan.cells), i.samples, i.origin,
                  time.strftime("%Y-%m-%d %H:%M", time.localtime(i.updated))] for i in found]  # fmt: skip
@@ -192,7 +169,7 @@ class TakeawayHandlers:
 
     def imports(self) -> str:
         """ "" if visitors may bring studies in, or why not."""
-        if self._own() is None:
+        if self.library.own is None:
             return "This page keeps no studies of its own, so none can be brought in."
         return "" if self.settings.upload else "The operator of this page takes no files."
 
@@ -201,7 +178,7 @@ class TakeawayHandlers:
         """Read an uploaded study file into the page's store under a name that is new there; `{"words", "study"}`."""
         if why := self.imports():
             raise TakeawayError(why)
-        file, own = Path(str(path)), self._own()
+        file, own = Path(str(path)), self.library.own
         if own is None or form_of(file) not in FORMATS:
             raise TakeawayError(f"A study is brought in as {', '.join(FORMATS)}.")
         if file.stat().st_size > self.settings.upload * 1_000_000:
@@ -209,7 +186,7 @@ class TakeawayHandlers:
         if self.settings.open and sum(info.origin == "imported" for info in own.studies()) >= MAX_IMPORTED:
             raise TakeawayError(f"{MAX_IMPORTED} studies were brought in already, which is all that this page keeps.")
         wanted = self._name(file)
-        taken = {info.name for info in (*own.studies(), *shelf())}
+        taken = {info.name for info in self.library.studies()}
         name = next(x for x in (wanted, *(f"{wanted} ({n})" for n in range(2, 10_000))) if x not in taken)
         _, new = import_study(own, file, name)
         samples = own.study(name).samples
