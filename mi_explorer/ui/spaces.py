@@ -100,7 +100,8 @@ def _loaded(pair: Pair, device: str, dtype: str, rows: int | None) -> tuple[Any,
     from mi_explorer.engine import Engine, ResidentPair
 
     resident = ResidentPair.load(pair, device=device, dtype=dtype)
-    return resident, Engine(resident, **({"max_rows": rows} if rows else {}))
+    limits: dict[str, Any] = {"max_rows": rows} if rows else {}
+    return resident, Engine(resident, **limits)
 
 
 def _gpu_work(job: GpuJob) -> Iterator[Any]:
