@@ -11,7 +11,7 @@ from typing import Any
 from mi_explorer.checkpoints.tensor_names import place
 from mi_explorer.mergekit_yaml import SCALED, MergekitError
 from mi_explorer.pairs import Pair, get_pair, list_pairs
-from mi_explorer.recipe import MODULES, Recipe, Scope, number, shown
+from mi_explorer.recipe import MODULES, Recipe, Scope, number, short_text
 from mi_explorer.recipe_io import from_dict, from_json, load_yaml
 
 READABLE = ("linear", "slerp", "task_arithmetic", "ties", "dare_linear", "dare_ties")
@@ -148,7 +148,7 @@ def _slices(config: Mapping[str, Any], layers: int | None) -> tuple[list[str], l
                 "The slices must follow one another from layer 0 on; a recipe keeps every layer in place."
             )
         if last > MAX_LAYERS:
-            raise MergekitError(f"A slice goes to layer {shown(last)}; at most {MAX_LAYERS:,} are read.")
+            raise MergekitError(f"A slice goes to layer {short_text(last)}; at most {MAX_LAYERS:,} are read.")
         slices.append(
             _Slice(
                 first,

@@ -21,7 +21,7 @@ class RecipeError(UserError):
     """A recipe, scope or decoding value that cannot be meant."""
 
 
-def shown(value: object) -> str:
+def short_text(value: object) -> str:
     """A wrong value as a sentence shows it: short, and in characters that every terminal and store can take."""
     return "one of so many digits" if isinstance(value, int) and abs(value) > 10**40 else ascii(value)[:40]
 
@@ -31,7 +31,7 @@ def number(value: object, what: str, low: float, high: float) -> float:
     try:
         x = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise RecipeError(f"{what} must be a number, not {shown(value)}.") from None
+        raise RecipeError(f"{what} must be a number, not {short_text(value)}.") from None
     if not math.isfinite(x) or not low <= x <= high:
         raise RecipeError(f"{what} must lie between {low:g} and {high:g}, not {x:g}.")
     return x + 0.0  # -0.0 and 0.0 are one value

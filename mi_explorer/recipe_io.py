@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 import yaml
 
 from mi_explorer.errors import unknown
-from mi_explorer.recipe import LAM_RANGE, MODULES, Recipe, RecipeError, Scope, number, shown
+from mi_explorer.recipe import LAM_RANGE, MODULES, Recipe, RecipeError, Scope, number, short_text
 
 LIMIT = 64_000  # characters; a recipe has some hundred
 MAX_PARAMS = 1_000  # a submodule profile has one for every attention and MLP block
@@ -72,7 +72,7 @@ def from_dict(data: object, whole: bool = False) -> Recipe:
 
 def _text(value: object, what: str) -> str:
     if not isinstance(value, str) or not value or len(value) > 1000 or not value.isprintable():
-        raise RecipeError(f"{what} must be a short text, not {shown(value)}.")
+        raise RecipeError(f"{what} must be a short text, not {short_text(value)}.")
     return value
 
 

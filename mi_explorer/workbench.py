@@ -26,6 +26,7 @@ from mi_explorer.studies.store.store import Store
 if TYPE_CHECKING:
     import torch
 
+    from mi_explorer.checkpoints.parents import Parents
     from mi_explorer.engine import ResidentPair
     from mi_explorer.generation.scores import Scores
 
@@ -40,6 +41,12 @@ class WorkbenchEngine(RequestEngine, Protocol):
     def close(self) -> None:
         """End what runs and release the pair."""
         ...
+
+
+def parent_folders(pair: Pair, parents: "Parents") -> list[str]:
+    """Where the files of a pair's parents lie: instruct, thinking and, where there is one, base."""
+    parts = ((parents.instruct, pair.instruct), (parents.thinking, pair.thinking), (parents.base, pair.base))
+    return [str(getattr(part, "path", named)) for part, named in parts if named]
 
 
 class Workbench:
@@ -103,18 +110,10 @@ class Workbench:
             raise WorkbenchError(" ".join(finding.text() for finding in found.findings if finding.level == "refused"))
         tell("open", 0, 0)
         resident = ResidentPair.load(pair, device=device, dtype=dtype)
-        limits = {k: v for k, v in (("max_rows", max_rows), ("max_context", max_context)) if v is not None}
-        engine = Engine(resident, **limits, report=report)
+        limits: dict[str, Any] = {"max_rows": max_rows, "max_context": max_context}
+        engine = Engine(resident, report=report, **{k: v for k, v in limits.items() if v is not None})
         parents = resident.parents
-        folders = [
-            str(getattr(part, "path", named))
-            for part, named in (
-                (parents.instruct, pair.instruct),
-                (parents.thinking, pair.thinking),
-                (parents.base, pair.base),
-            )
-            if named
-        ]
+        folders = parent_folders(pair, parents)
         try:
             prompts = Prompts.load(folders, pair, engine.status().context)
             if report is not None:

@@ -3,11 +3,13 @@
 import argparse
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 from mi_explorer.cli import study_precompute, study_report
 from mi_explorer.cli.arguments import add_command, whole_number
 from mi_explorer.cli.options import add_home
+from mi_explorer.cli.output_file import check_new, write_whole
 from mi_explorer.cli.terminal import clean, duration, study_table
 from mi_explorer.errors import UserError
 from mi_explorer.studies.plan import describe, parse_lambdas
@@ -70,7 +72,7 @@ def _study_actions(actions: Any) -> None:
     study_report.add_options(
         action("report", "a study as one HTML file: figures, tables, settings, traces", study_report.report)
     )
-    out = action("export", f"write a study to a file ({', '.join(FORMATS)})", export)
+    out = action("export", f"write a study to a file ({', '.join(FORMATS)})", export_file)
     out.add_argument("name")
     out.add_argument("file")
     out.add_argument(
@@ -182,22 +184,15 @@ def figure_study(args: argparse.Namespace) -> int:
 
     if not args.file.lower().endswith(".svg"):
         raise UserError(f"A figure is written as .svg, not {args.file[-20:]!r}.")
+    check_new(Path(args.file), args.overwrite)
     with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
         text = curves_svg(summarise(store, args.name))
-    try:
-        with open(args.file, "w" if args.overwrite else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UserError(
-            f"{args.file} is there already and was left as it was. Choose another name, or say --overwrite."
-        ) from None
-    except OSError as error:
-        raise UserError(f"{args.file} cannot be written: {error.strerror}.") from None
+    write_whole(Path(args.file), text)
     print(f"written to {args.file}")
     return 0
 
 
-def export(args: argparse.Namespace) -> int:
+def export_file(args: argparse.Namespace) -> int:
     """`study export`."""
     with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
         count = export_study(

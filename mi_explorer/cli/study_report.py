@@ -2,12 +2,11 @@
 
 import argparse
 import os
-import tempfile
 from pathlib import Path
 
+from mi_explorer.cli.output_file import check_new, write_whole
 from mi_explorer.errors import UserError
 from mi_explorer.studies.store.bundled import open_study
-from mi_explorer.studies.store.exchange import settle
 from mi_explorer.studies.store.store import Store
 
 
@@ -28,16 +27,9 @@ def report(args: argparse.Namespace) -> int:
         raise UserError(f"A report is written as .html, not {out.name[-20:]!r}.")
     if not args.out and (os.sep in args.name or "/" in args.name):
         raise UserError("The study's name is no file name; say where to write with --out FILE.")
-    if out.exists() and not args.overwrite:
-        raise UserError(f"{out} is there already and was left as it was. Choose another name, or say --overwrite.")
+    check_new(out, args.overwrite)
     with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
         page = html_report(store, args.name, host=not args.no_host)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=out.parent) as folder:
-            staged = Path(folder) / "report.html"
-            staged.write_text(page, encoding="utf-8")
-            settle(staged, out)
-    except OSError as error:
-        raise UserError(f"{out} cannot be written: {error.strerror or error}.") from None
+    write_whole(out, page)
     print(f"{out}: {out.stat().st_size / 1e3:,.0f} kB, opens in any browser without a network")
     return 0

@@ -29,7 +29,7 @@ def loglikelihood(
     with torch.inference_mode(), resident.lock:
         blends = {r.hash: resident.blend(r) for r, _ in parts}
         for logits in resident.load_weights().teacher_forced_logits(blends, ids[:-1], first, CHUNK):
-            mixed = sum(x * w for x, (_, w) in zip(logits, parts))
+            mixed = sum((x * w for x, (_, w) in zip(logits, parts)), start=torch.zeros((), dtype=logits[0].dtype))
             logp = mixed.log_softmax(-1)
             target = torch.tensor(list(continuation[at : at + len(logp)]), device=logp.device)
             at += len(target)

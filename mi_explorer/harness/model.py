@@ -186,7 +186,7 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         for name in set(options) - KNOWN:
             log.warning("generation_kwargs: %s is not known to this model and is ignored", name)
         seed = sample_seed(self.seed, digest("harness", context), number)
-        decoding = decoding_of(options, self.given, self.cap, seed)
+        decoding = task_decoding(options, self.given, self.cap, seed)
         opened = opens_thought(context[-200:], prompts.tags)
         prompt = Prompt(ids, context, opened, prompts.parent(self.recipe))
         stops = tuple([until] if isinstance(until, str) else until)
@@ -220,7 +220,7 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         return out
 
 
-def decoding_of(options: dict[str, Any], given: dict[str, Any], cap: int, seed: int) -> Decoding:
+def task_decoding(options: dict[str, Any], given: dict[str, Any], cap: int, seed: int) -> Decoding:
     """A task's generation arguments as a decoding: greedy unless it samples; what the user gave goes first."""
     temperature = float(options.get("temperature") or 0.0)
     if options.get("do_sample") is False:

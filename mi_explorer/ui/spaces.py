@@ -23,7 +23,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
-from mi_explorer.workbench import Workbench
+from mi_explorer.workbench import Workbench, parent_folders
 
 if TYPE_CHECKING:
     from mi_explorer.generation.scores import Scores
@@ -295,15 +295,7 @@ class SpaceBench(Workbench):
             rows,
         )
         context = min(light.max_positions, DEFAULT_CONTEXT)
-        folders = [
-            str(getattr(part, "path", named))
-            for part, named in (
-                (parents.instruct, pair.instruct),
-                (parents.thinking, pair.thinking),
-                (parents.base, pair.base),
-            )
-            if named
-        ]
+        folders = parent_folders(pair, parents)
 
         def check(recipe: Recipe) -> None:
             for part, _ in logit_parts(recipe):
