@@ -57,10 +57,11 @@ class Sampler:
         self.open = self.k > CANDIDATES  # some row has no top-k
         self.top_k = (
             column([min(x.top_k, vocab) or vocab if x.temperature > 0 else 1 for x in d])
-            if len(set(ks)) > 1 or self.any_greedy
+            if len(set(ks)) > 1 or self.any_greedy or CANDIDATES < self.k < vocab
             else None
         )
-        self.pure = any(x.top_p >= 1 and x.top_k == 0 for x in hot)
+        # Rows for which the best candidates do not do: nothing is cut off, or more than are looked at are summed.
+        self.needs_all = any(x.top_p >= 1 and x.top_k == 0 or CANDIDATES < x.top_k < vocab for x in hot)
         self.top_p = column([max(x.top_p, LEAST_TOP_P) for x in d]) if any(x.top_p < 1 for x in hot) else None
         self.min_p = column([x.min_p for x in d]) if any(x.min_p > 0 for x in hot) else None
         self.ranks = torch.arange(vocab, device=device)
@@ -96,7 +97,7 @@ class Sampler:
         x = x * self.cold
         vocab = x.shape[1]
         total = x.logsumexp(-1, keepdim=True)
-        if not self.pure and vocab > CANDIDATES:
+        if not self.needs_all and vocab > CANDIDATES:
             ids, complete = self._choose(x.topk(CANDIDATES, sorted=True), total, steps)
             if complete:
                 return ids

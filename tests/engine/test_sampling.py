@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import (
     LogitsProcessorList,
@@ -42,6 +42,9 @@ decodings = st.builds(
 
 
 @settings(max_examples=60, deadline=None)
+@example(
+    [Decoding(temperature=2, top_p=0.95, top_k=400, seed=5)], CANDIDATES + 244, 177
+)  # a nucleus larger than CANDIDATES
 @given(st.lists(decodings, min_size=1, max_size=5), st.sampled_from((5, 40, CANDIDATES + 244)), st.integers(0, 10_000))
 def test_every_row_draws_by_inverse_cdf_from_the_distribution_of_transformers(batch, vocab, seed):
     torch.manual_seed(seed)
