@@ -21,7 +21,7 @@ PAIR_POLICIES = (
     "presets",
     "any",
 )  # only the pair it started with; those of pairs.yaml; also folders and hub ids
-TASK_FILE_ENDINGS = (".jsonl", ".csv")
+TASK_FILE_ENDINGS = (".jsonl", ".csv", ".json", ".tsv", ".parquet")
 MAX_CHECKPOINT_FILES = 10_000  # files of a checkpoint folder that are looked at
 
 

@@ -1,4 +1,4 @@
-"""The gate on a real server: hosts, origins, sizes, files, passwords, floods, and what every answer's headers say."""
+"""The access middleware on a real server: hosts, origins, sizes, files, passwords, floods, and what every answer's headers say."""
 
 import asyncio
 import json
@@ -229,7 +229,7 @@ TARGETS = ("/etc/passwd", "../../../../../../../../etc/passwd", "....//....//etc
 def test_no_route_hands_out_files_of_this_machine(plain, route):
     mine = (
         str(ROOT / "app.py"),
-        str(ROOT / "mi_explorer" / "guard.py"),
+        str(ROOT / "mi_explorer" / "ui" / "access" / "access_policy.py"),
         "app.py",
         "../app.py",
         str(ROOT / "assets" / "pairs.yaml"),
@@ -237,7 +237,7 @@ def test_no_route_hands_out_files_of_this_machine(plain, route):
     for target in (*TARGETS, *mine):
         status, body, _ = plain.ask("GET", route + urllib.parse.quote(target, safe="/%:\\"))
         assert (
-            b"root:" not in body and b"def main" not in body and b"GuardError" not in body and b"instruct:" not in body
+            b"root:" not in body and b"def main" not in body and b"AccessError" not in body and b"instruct:" not in body
         ), (route, target)
         assert status >= 400 or body == b"" or b"<html" in body.lower(), (route, target, status)
 
