@@ -2,7 +2,7 @@
 
 import sys
 
-from mi_explorer.ui.main import main
+from mi_explorer.ui.open_page import open_page
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(open_page())

@@ -11,6 +11,6 @@ def add_app(commands: Any) -> None:
 
 def run_app(settings: Sequence[str]) -> int:
     """Serve the page until it is stopped; returns the exit code."""
-    from mi_explorer.ui.main import main
+    from mi_explorer.ui.open_page import open_page
 
-    return main(settings)
+    return open_page(settings)

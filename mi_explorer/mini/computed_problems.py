@@ -2,7 +2,7 @@
 
 import random
 
-from mi_explorer.mini.problem import Problem, Redraw, Step, step_values, structure_key
+from mi_explorer.mini.problem import Problem, Redraw, SolutionStep, step_values, structure_key
 
 PEOPLE = """
     Anna Ben Clara David Emma Felix Grace Henry Ida Jack Kate Leo Mia Noah Olga Paul Rosa Sam Tina Will
@@ -14,7 +14,7 @@ GOODS = ("pen", "book", "cake", "lamp", "cup", "hat", "ball", "kite", "map", "to
 BOXES = ("bags", "boxes", "jars", "packs")
 
 
-def finish(family: str, question: str, steps: list[Step], short: str, asks: str, key: str = "") -> Problem:
+def finish(family: str, question: str, steps: list[SolutionStep], short: str, asks: str, key: str = "") -> Problem:
     """An arithmetic problem from its steps; the last result is the answer and completes `short`."""
     done = step_values(tuple(steps))
     answer = str(done[-1][2])
@@ -35,7 +35,7 @@ def stories(rng: random.Random, level: int) -> Problem:
     who, other = rng.sample(PEOPLE, 2)
     what = rng.choice(THINGS)
     start = rng.randint(5, 60 if level < 6 else 200)
-    steps: list[Step] = []
+    steps: list[SolutionStep] = []
     text, short, now = [f"{who} has {start} {what}."], str(start), start
     last: int | str = start
     while len(steps) < level:
@@ -56,7 +56,10 @@ def stories(rng: random.Random, level: int) -> Problem:
             else:
                 text.append(f"Then {who} gives away {n} {box} of {size} {what}.")
                 sign, say = "-", f"After that {{}} {what} are left."
-            steps += [Step(n, "*", size, f"The {box} hold {{}} {what}."), Step(last, sign, f"r{len(steps)}", say)]
+            steps += [
+                SolutionStep(n, "*", size, f"The {box} hold {{}} {what}."),
+                SolutionStep(last, sign, f"r{len(steps)}", say),
+            ]
             short += f" {sign} {n} * {size}"
         elif kind == "get":
             n = rng.randint(2, 99 if level < 6 else 250)
@@ -65,22 +68,22 @@ def stories(rng: random.Random, level: int) -> Problem:
                     (f"{other} gives {who} {n} more.", f"Then {who} finds {n} {what}.", f"Then {who} buys {n} more.")
                 )
             )
-            steps.append(Step(last, "+", n, f"Now {who} has {{}} {what}."))
+            steps.append(SolutionStep(last, "+", n, f"Now {who} has {{}} {what}."))
             short += f" + {n}"
         elif kind == "give":
             n = rng.randint(2, max(2, min(now - 1, 99)))
             text.append(
                 rng.choice((f"Then {who} gives {n} to {other}.", f"{who} loses {n} of them.", f"Then {who} sells {n}."))
             )
-            steps.append(Step(last, "-", n, f"After that {{}} {what} are left."))
+            steps.append(SolutionStep(last, "-", n, f"After that {{}} {what} are left."))
             short += f" - {n}"
         elif kind == "double" and 1 < now < 200:
             text.append(f"Then the number of {what} doubles.")
-            steps.append(Step(last, "*", 2, "Doubled, that makes {}."))
+            steps.append(SolutionStep(last, "*", 2, "Doubled, that makes {}."))
             short = f"({short}) * 2" if " " in short else f"{short} * 2"
         elif kind == "half" and now % 2 == 0 and now > 3:
             text.append(f"Then {who} gives half of them to {other}.")
-            steps.append(Step(last, "/", 2, "Half of them is {}."))
+            steps.append(SolutionStep(last, "/", 2, "Half of them is {}."))
             short = f"({short}) / 2" if " " in short else f"{short} / 2"
         else:
             continue
@@ -94,16 +97,16 @@ def stories(rng: random.Random, level: int) -> Problem:
 def expressions(rng: random.Random, level: int) -> Problem:
     """Sums, differences and products with precedence and at most one bracket: 1-6 steps."""
     terms = max(2, min(level, 6) // 2 + 2) if level > 1 else 2
-    steps: list[Step] = []
+    steps: list[SolutionStep] = []
     parts: list[tuple[str, int | str]] = []
     if level > 2 and rng.random() < 0.3:  # (a ± b) * c
         a, b, op, c = rng.randint(2, 12), rng.randint(2, 12), rng.choice("+-"), rng.randint(2, 9)
-        steps += [Step(a, op, b, "The bracket is {}."), Step("r0", "*", c, "The product is {}.")]
+        steps += [SolutionStep(a, op, b, "The bracket is {}."), SolutionStep("r0", "*", c, "The product is {}.")]
         parts.append((f"({a} {op} {b}) * {c}", "r1"))
     while len(parts) < terms:
         if (level > 1 and rng.random() < 0.4) or (level == 1 and not parts and rng.random() < 0.3):
             a, b = rng.randint(2, 12), rng.randint(2, 20)
-            steps.append(Step(a, "*", b, "The product is {}."))
+            steps.append(SolutionStep(a, "*", b, "The product is {}."))
             parts.append((f"{a} * {b}", f"r{len(steps) - 1}"))
             if level == 1:
                 break
@@ -114,7 +117,7 @@ def expressions(rng: random.Random, level: int) -> Problem:
     for part, ref in parts[1:]:
         op = rng.choice("+-")
         text += f" {op} {part}"
-        steps.append(Step(last, op, ref, rng.choice(("Then {}.", "Next, {}."))))
+        steps.append(SolutionStep(last, op, ref, rng.choice(("Then {}.", "Next, {}."))))
         last = f"r{len(steps) - 1}"
     ask = rng.choice((f"What is {text}?", f"Calculate {text}.", f"How much is {text}?"))
     return finish("expressions", ask, steps, text, f"for {text}", key=text)
@@ -129,11 +132,11 @@ def shopping(rng: random.Random, level: int) -> Problem:
     for good in rng.sample(GOODS, kinds):
         n, price = rng.randint(2, 9), rng.randint(2, 12)
         listed.append(f"{n} {good}s at {price} dollars each")
-        steps.append(Step(n, "*", price, f"The {good}s cost {{}} dollars."))
+        steps.append(SolutionStep(n, "*", price, f"The {good}s cost {{}} dollars."))
         ref = f"r{len(steps) - 1}"
         parts.append(f"{n} * {price}")
         if total:
-            steps.append(Step(total, "+", ref, "Together that is {} dollars."))
+            steps.append(SolutionStep(total, "+", ref, "Together that is {} dollars."))
             ref = f"r{len(steps) - 1}"
         total = ref
     cost, short = step_values(tuple(steps))[-1][2], " + ".join(parts)
@@ -141,11 +144,11 @@ def shopping(rng: random.Random, level: int) -> Problem:
     if level % 2 == 0 and cost > 12:
         off = rng.randint(2, 10)
         text += f" A voucher takes {off} dollars off."
-        steps.append(Step(total, "-", off, "With the voucher it is {} dollars."))
+        steps.append(SolutionStep(total, "-", off, "With the voucher it is {} dollars."))
         total, cost, short = f"r{len(steps) - 1}", cost - off, f"{short} - {off}"
     if rng.random() < 0.7:
         note = rng.choice([n for n in (20, 50, 100, 200, 500) if n > cost])
-        steps.append(Step(note, "-", total, "The change is {} dollars."))
+        steps.append(SolutionStep(note, "-", total, "The change is {} dollars."))
         short = f"{note} - ({short})" if " " in short else f"{note} - {short}"
         return finish(
             "shopping",
@@ -161,7 +164,7 @@ def comparing(rng: random.Random, level: int) -> Problem:
     """Two people, each with a small computation; how many more one has: 3-5 steps, 1 at the lowest level."""
     a, b = rng.sample(PEOPLE, 2)
     what = rng.choice(THINGS)
-    steps: list[Step] = []
+    steps: list[SolutionStep] = []
 
     def holding(who: str, hard: bool) -> tuple[str, str, int | str]:
         if level == 1:
@@ -170,15 +173,15 @@ def comparing(rng: random.Random, level: int) -> Problem:
         n, size, extra = rng.randint(2, 9), rng.randint(2, 12), rng.randint(2, 60)
         if rng.random() < 0.5:
             box = rng.choice(BOXES)
-            steps.append(Step(n, "*", size, f"{who} has {{}} {what}."))
+            steps.append(SolutionStep(n, "*", size, f"{who} has {{}} {what}."))
             text, short = f"{who} has {n} {box} of {size} {what}", f"{n} * {size}"
             if hard:
-                steps.append(Step(f"r{len(steps) - 1}", "+", extra, f"With the others {who} has {{}}."))
+                steps.append(SolutionStep(f"r{len(steps) - 1}", "+", extra, f"With the others {who} has {{}}."))
                 text, short = f"{text} and {extra} more", f"{short} + {extra}"
         else:
             first, op = rng.randint(20, 99), rng.choice("+-")
             second = rng.randint(2, min(first - 2, 60))
-            steps.append(Step(first, op, second, f"{who} has {{}} {what}."))
+            steps.append(SolutionStep(first, op, second, f"{who} has {{}} {what}."))
             text, short = (
                 f"{who} had {first} {what} and {'got' if op == '+' else 'lost'} {second}",
                 f"{first} {op} {second}",
@@ -191,7 +194,7 @@ def comparing(rng: random.Random, level: int) -> Problem:
     if x == y:
         raise Redraw
     more, less, big, small = (a, b, left, right) if x > y else (b, a, right, left)
-    steps.append(Step(big[2], "-", small[2], f"{more} has more, by {{}}."))
+    steps.append(SolutionStep(big[2], "-", small[2], f"{more} has more, by {{}}."))
     minus = f"({small[1]})" if " " in small[1] else small[1]
     ask = rng.choice(
         ("Who has more, and how many more? Give the number.", f"How many more {what} does {more} have than {less}?")
@@ -212,38 +215,38 @@ def sequences(rng: random.Random, level: int) -> Problem:
         op, size = ("+", d) if d > 0 else ("-", -d)
         pair = (2, 1, 3, 2) if d > 0 else (1, 2, 2, 3)
         steps = [
-            Step(shown[pair[0]], "-", shown[pair[1]], "{}."),
-            Step(shown[pair[2]], "-", shown[pair[3]], "{}, the same step."),
-            Step(shown[3], op, size, "The next one is {}."),
+            SolutionStep(shown[pair[0]], "-", shown[pair[1]], "{}."),
+            SolutionStep(shown[pair[2]], "-", shown[pair[3]], "{}, the same step."),
+            SolutionStep(shown[3], op, size, "The next one is {}."),
         ]
         short = f"{shown[3]} {op} {size}"
     elif kind == "growing":
         e = rng.randint(1, 6)
         shown = [start + i * d + e * i * (i - 1) // 2 for i in range(4)]
         steps = [
-            Step(shown[2], "-", shown[1], "{}."),
-            Step(shown[3], "-", shown[2], "{}, another step."),
-            Step("r1", "-", "r0", "The step grows by {}."),
-            Step("r1", "+", "r2", "The next step is {}."),
-            Step(shown[3], "+", "r3", "The next one is {}."),
+            SolutionStep(shown[2], "-", shown[1], "{}."),
+            SolutionStep(shown[3], "-", shown[2], "{}, another step."),
+            SolutionStep("r1", "-", "r0", "The step grows by {}."),
+            SolutionStep("r1", "+", "r2", "The next step is {}."),
+            SolutionStep(shown[3], "+", "r3", "The next one is {}."),
         ]
         short = f"{shown[3]} + {shown[3] - shown[2] + e}"
     elif kind == "doubling":
         start = rng.randint(1, 25)
         shown = [start * 2**i for i in range(4)]
         steps = [
-            Step(shown[2], "-", shown[1], "{}."),
-            Step(shown[3], "-", shown[2], "{}, so it doubles."),
-            Step(shown[3], "*", 2, "The next one is {}."),
+            SolutionStep(shown[2], "-", shown[1], "{}."),
+            SolutionStep(shown[3], "-", shown[2], "{}, so it doubles."),
+            SolutionStep(shown[3], "*", 2, "The next one is {}."),
         ]
         short = f"{shown[3]} * 2"
     elif kind == "far":
         d, n = rng.randint(2, 12), rng.randint(6, 12)
         shown = [start + i * d for i in range(3)]
         steps = [
-            Step(shown[2], "-", shown[1], "The step is {}."),
-            Step(n - 1, "*", "r0", f"Up to number {n} there are {n - 1} steps: {{}}."),
-            Step(start, "+", "r1", "So it is {}."),
+            SolutionStep(shown[2], "-", shown[1], "The step is {}."),
+            SolutionStep(n - 1, "*", "r0", f"Up to number {n} there are {n - 1} steps: {{}}."),
+            SolutionStep(start, "+", "r1", "So it is {}."),
         ]
         text = f"A row of numbers begins {', '.join(map(str, shown))}. What is number {n} in the row?"
         return finish("sequences", text, steps, f"{start} + {n - 1} * {d}", f"for number {n}")
@@ -251,10 +254,10 @@ def sequences(rng: random.Random, level: int) -> Problem:
         e = rng.randint(2, 20)
         shown = [start, start + d, start + d + e, start + 2 * d + e, start + 2 * d + 2 * e]
         steps = [
-            Step(shown[1], "-", shown[0], "{}."),
-            Step(shown[2], "-", shown[1], "{}."),
-            Step(shown[3], "-", shown[2], "{}, so the steps take turns."),
-            Step(shown[4], "+", "r0", "The next one is {}."),
+            SolutionStep(shown[1], "-", shown[0], "{}."),
+            SolutionStep(shown[2], "-", shown[1], "{}."),
+            SolutionStep(shown[3], "-", shown[2], "{}, so the steps take turns."),
+            SolutionStep(shown[4], "+", "r0", "The next one is {}."),
         ]
         short = f"{shown[4]} + {d}"
     listed = ", ".join(map(str, shown))
@@ -277,18 +280,18 @@ def unit_conversion(rng: random.Random, level: int) -> Problem:
     big, small, factor, most = rng.choice(UNITS)
     n, rest = rng.randint(2, most), rng.randint(1, factor - 1)
     steps = [
-        Step(n, "*", factor, f"{n} {big} are {{}} {small}."),
-        Step("r0", "+", rest, f"With the rest it is {{}} {small}."),
+        SolutionStep(n, "*", factor, f"{n} {big} are {{}} {small}."),
+        SolutionStep("r0", "+", rest, f"With the rest it is {{}} {small}."),
     ]
     short = f"{n} * {factor} + {rest}"
     if level <= 3:
         return finish("units", f"How many {small} are {n} {big} and {rest} {small}?", steps, short, f"how many {small}")
     part = rng.randint(2, min(99, n * factor + rest - 1))
-    steps.append(Step("r1", "-", part, f"Without the part it is {{}} {small}."))
+    steps.append(SolutionStep("r1", "-", part, f"Without the part it is {{}} {small}."))
     short = f"{short} - {part}"
     text = f"From {n} {big} and {rest} {small} we take away {part} {small}."
     if level > 6:
         more = rng.randint(2, 99)
-        steps.append(Step("r2", "+", more, f"With the new part it is {{}} {small}."))
+        steps.append(SolutionStep("r2", "+", more, f"With the new part it is {{}} {small}."))
         text, short = f"{text} Then we add {more} {small}.", f"{short} + {more}"
     return finish("units", f"{text} How many {small} is that?", steps, short, f"how many {small}")

@@ -21,7 +21,7 @@ LIMIT = 999  # no number of a problem or of its solution is larger
 
 
 @dataclass(frozen=True)
-class Step:
+class SolutionStep:
     """One arithmetic step: `say` is a sentence with one `{}` for "a op b = c"; operands are numbers or earlier results."""
 
     a: int | Ref
@@ -45,7 +45,7 @@ class Problem:
     key: str
     short: str
     asks: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[SolutionStep, ...] = ()
     lines: tuple[str, ...] = ()
     trials: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Redraw(Exception):
     """Raised by a family when the drawn numbers make no good problem; the caller draws again."""
 
 
-def step_values(steps: tuple[Step, ...], slip: tuple[int, int] | None = None) -> list[tuple[int, int, int]]:
+def step_values(steps: tuple[SolutionStep, ...], slip: tuple[int, int] | None = None) -> list[tuple[int, int, int]]:
     """(a, b, result) of every step; `slip` = (index, wrong result) plants one error, which later steps carry on.
 
     Raises `Redraw` where a result leaves 0..999, a division has a remainder, or a divisor is 0.
@@ -84,6 +84,6 @@ def step_values(steps: tuple[Step, ...], slip: tuple[int, int] | None = None) ->
     return done
 
 
-def structure_key(steps: tuple[Step, ...]) -> str:
+def structure_key(steps: tuple[SolutionStep, ...]) -> str:
     """The key text of arithmetic steps: operands and operators, no words."""
     return ";".join(f"{s.a}{s.op}{s.b}" for s in steps)

@@ -112,10 +112,10 @@ def _end() -> None:
         _process = None
 
 
-def close() -> None:
+def close_renderer() -> None:
     """End the rendering process, if there is one."""
     with _lock:
         _end()
 
 
-atexit.register(close)
+atexit.register(close_renderer)

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from mi_explorer.mini.families import FAMILIES, SEARCH, distinct_problems, problem_stream
-from mi_explorer.mini.problem import LIMIT, Step, step_values
+from mi_explorer.mini.problem import LIMIT, SolutionStep, step_values
 from mi_explorer.mini.render import Style, applicable, facts, plant, redo, render_solution, short, thought, worked
 from mi_explorer.mini.tokenizer import train_tokenizer
 
@@ -155,8 +155,8 @@ def test_a_planted_slip_changes_the_first_pass_is_not_learned_and_is_mended():
 
 def test_styles_are_what_they_say():
     rng = random.Random(1)
-    p = Step(2, "+", 3)
-    assert step_values((p, Step("r0", "*", 4))) == [(2, 3, 5), (5, 4, 20)]
+    p = SolutionStep(2, "+", 3)
+    assert step_values((p, SolutionStep("r0", "*", 4))) == [(2, 3, 5), (5, 4, 20)]
     for q in sample(300):
         assert short(q)[0][0].startswith("So ") and "<think>" not in worked(q)[0][0]
         assert len(applicable(q)) >= 2

@@ -22,7 +22,7 @@ from mi_explorer.tasks import Question  # noqa: E402
 from mi_explorer.ui import page, server  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.main import interrupt_on_sigterm  # noqa: E402
+from mi_explorer.ui.open_page import interrupt_on_sigterm  # noqa: E402
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
 

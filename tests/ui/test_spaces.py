@@ -240,7 +240,7 @@ def GPU(duration):
 '''
 PAGE = """
 import json, sys
-import mi_explorer.ui.main  # what app.py imports first
+import mi_explorer.ui.open_page  # what app.py imports first
 import spaces as theirs
 from mi_explorer import GenerationRequest, Decoding, Recipe
 from mi_explorer.ui.spaces import SpaceBench

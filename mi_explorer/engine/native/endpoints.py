@@ -36,7 +36,7 @@ class Endpoints:
         self.index = {name: i for i, name in enumerate(self.names)}
         self.ends: dict[Part, tuple[torch.Tensor, torch.Tensor]] = {}
         self.weights: dict[Part, tuple[torch.Tensor, ...]] = {}
-        self.low_rank: dict[Part, Factors] = {}
+        self.low_rank: dict[Part, LowRankPart] = {}
         self.multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = packed_linear if packed else F.linear
         read, total = 0, len(self.names)
         for part in layout.parts():
@@ -78,7 +78,7 @@ class Endpoints:
         p, q = blend.endpoints(name)
         return p.to(self.device, self.dtype), q.to(self.device, self.dtype)
 
-    def _factors(self, blend: Blend, part: Part) -> "Factors | None":
+    def _factors(self, blend: Blend, part: Part) -> "LowRankPart | None":
         """The part's factors, if every tensor of it is either low-rank or untouched by the adapter."""
         found = [blend.factors(name) for name in part.names]
         if not any(found):
@@ -92,7 +92,7 @@ class Endpoints:
         for rows, columns, f in zip(_spans(part.sizes), _spans(ranks), found):
             if f:
                 up[rows, columns] = f[1].float() * abs(f[2])
-        return Factors(down, up.to(self.device, self.dtype), ranks, 0 if sides == {True} else 1)
+        return LowRankPart(down, up.to(self.device, self.dtype), ranks, 0 if sides == {True} else 1)
 
     def coefficients(self, blend: Blend) -> list[tuple[float, float]] | None:
         """(a, b) per tensor in the order of `names`; None if this blend has other endpoints, or a tensor no coefficients."""
@@ -111,7 +111,7 @@ class Endpoints:
 
 
 @dataclass(frozen=True, eq=False)
-class Factors:
+class LowRankPart:
     """An adapter on a fused part: other = W + `up` [out, R] · `down` [R, K], scale folded in; `ranks` per tensor; `under`: W is P (0) or Q (1)."""
 
     down: torch.Tensor

@@ -9,7 +9,7 @@ from transformers.cache_utils import Cache
 from mi_explorer.engine.kv_cache import START_POSITIONS
 
 
-class SlotCache(Cache):
+class ModuleSlotCache(Cache):
     """Keys and values per layer [slots, heads, length, dim] on that layer's device, allocated at its first use.
 
     `at` says before each forward pass where it writes and how much it sees.

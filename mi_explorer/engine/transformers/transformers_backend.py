@@ -1,6 +1,6 @@
 """The backend for any causal language model of `transformers`, through its own modules, folded or (see `rowwise`) row-wise.
 
-`SlotCache` puts our slots behind the library's `Cache` interface (attention layers, full or sliding); a model with other states
+`ModuleSlotCache` puts our slots behind the library's `Cache` interface (attention layers, full or sliding); a model with other states
 (convolution, state space) runs one slot after the other with the library's own cache. Which of the two is right is not guessed
 from names: `fits_slots` compares their logits on a short sequence when the pair is loaded.
 """
@@ -16,7 +16,7 @@ from transformers import DynamicCache, GenerationConfig
 
 from mi_explorer.checkpoints.model_config import model_class
 from mi_explorer.engine.backend import BoundRecipe
-from mi_explorer.engine.transformers.caches import CachePerSlot, SlotCache
+from mi_explorer.engine.transformers.caches import CachePerSlot, ModuleSlotCache
 from mi_explorer.engine.transformers.rowwise import NoRowwiseForm, SlotCoefficients, rowwise_twin
 from mi_explorer.errors import UserError
 from mi_explorer.merging.coefficients import Blend
@@ -76,7 +76,7 @@ class TransformersModel:
         ids = (torch.arange(2 * n, device=self.device).view(2, n) * 7 + 3) % self.config.vocab_size
         try:
             plain = self.module(input_ids=ids).logits
-            cache = SlotCache(3, n + 4)
+            cache = ModuleSlotCache(3, n + 4)
             where = torch.arange(n, device=self.device).expand(2, n)
             cache.reserve(n)
             head = self.forward_slots(cache, 1, ids[:, :8], where[:, :8], 8)
@@ -104,7 +104,7 @@ class TransformersModel:
 
     def forward_slots(
         self,
-        cache: SlotCache,
+        cache: ModuleSlotCache,
         first: int,
         ids: torch.Tensor,
         positions: torch.Tensor,
@@ -196,13 +196,13 @@ def coefficients(blend: Blend, names: Sequence[str]) -> torch.Tensor:
 
 
 class TransformersBackend:
-    """See `Backend`. `batched`: over a `SlotCache`; else one slot after the other, each with a cache of the library's own."""
+    """See `Backend`. `batched`: over a `ModuleSlotCache`; else one slot after the other, each with a cache of the library's own."""
 
     def __init__(self, model: TransformersModel, slots: int, context: int, batched: bool, why_folded: str):
         self.model, self.device, self.dtype = model, model.device, model.dtype
         self.context, self.vocab, self.why_folded = context, int(model.config.vocab_size), why_folded
         self.can_fork = self.can_verify = batched
-        self.cache: SlotCache | CachePerSlot = SlotCache(slots, context) if batched else CachePerSlot(slots)
+        self.cache: ModuleSlotCache | CachePerSlot = ModuleSlotCache(slots, context) if batched else CachePerSlot(slots)
         self.rowwise = batched and model.twin is not None
         self._ab = torch.zeros(len(model.names), slots, 2, device=self.device)
 

@@ -17,7 +17,7 @@ def interrupt_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def open_page(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted (Ctrl+C, or the SIGTERM of a container or a service); 2 with a message when a setting cannot be used."""
     interrupt_on_sigterm()
     own_process()
