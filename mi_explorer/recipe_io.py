@@ -141,7 +141,8 @@ def load_yaml(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # a SafeLoader
     except Exception as error:  # noqa: BLE001 - PyYAML fails on odd scalars in many ways: IndexError, KeyError, AttributeError, …
-        raise RecipeError(f"This is not valid YAML: {' '.join(ascii(error).split())[:200]}.") from None
+        why = " ".join(str(error).encode("ascii", "backslashreplace").decode().split())[:200]
+        raise RecipeError(f"This is not valid YAML: {why.rstrip('.')}.") from None
 
 
 def to_yaml(recipe: Recipe) -> str:
