@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mi_explorer.prompts.chat_template import TemplateFault, close, render_template
+from mi_explorer.prompts.chat_template import TemplateFault, close_renderer, render_template
 
 TURN = [{"role": "user", "content": "Hi"}]
 HOSTILE = {
@@ -47,5 +47,5 @@ def test_ordinary_templates_are_fast():
 
 
 def test_a_process_that_died_is_replaced():
-    close()
+    close_renderer()
     assert render_template("{{ bos_token }}", TURN, {"bos_token": "<s>"}) == "<s>"
