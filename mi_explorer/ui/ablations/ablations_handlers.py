@@ -92,7 +92,7 @@ class AblationHandlers:
     def start(self, pair: str, setup: AblationSetup) -> str:
         """Run it in the background; the study's name. What the study has already is not made again. Raises `UserError`."""
         bench = self.page.bench(pair)
-        if not hasattr(bench, "asker"):
+        if not hasattr(bench, "generator"):
             raise AblationError("This page serves a scripted pair; there is nothing to measure.")
         plan, items = self.plan(pair, setup)
         self._check_size(plan)

@@ -119,7 +119,7 @@ class SweepRuns:
         bench = self.pairs.at(pair).bench
         if bench.pair.name != pair:
             raise SweepError(f"The pair {pair[:80]!r} is not loaded here. Load it in Explore, then go on.")
-        if isinstance(bench, SpaceBench) or not hasattr(bench, "asker"):
+        if isinstance(bench, SpaceBench) or not hasattr(bench, "generator"):
             raise SweepError("Sweeps need a device of their own, and this page only borrows one for the time of an answer. Run the sweep on "
                              "the command line, and import its file here.")  # fmt: skip
         return bench
