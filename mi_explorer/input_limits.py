@@ -18,7 +18,7 @@ FREE = 64 << 20  # bytes that any file may unpack to, however small it is
 MAX_RATIO = 200  # unpacked to packed above that
 MAX_ROWS = 2_000_000
 MAX_CELL = 64 << 20  # bytes of one value
-BATCH = 64
+BATCH = 1024  # rows of a Parquet file that are unpacked together
 
 
 class InputLimitError(UserError):
@@ -134,4 +134,13 @@ def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[d
                     budget.spend(pc.sum(pc.take(lengths, column.indices)).as_py() or 0)
                 else:
                     budget.spend(column.nbytes)
-            yield from batch.to_pylist()
+            values = [_values(column) for column in batch.columns]
+            yield from (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's values; one that repeats is made once."""
+    if not hasattr(column, "dictionary"):
+        return list(column.to_pylist())
+    words = column.dictionary.to_pylist()
+    return [None if i is None else words[i] for i in column.indices.to_pylist()]

@@ -9,15 +9,15 @@ from typing import Any
 from mi_explorer.cli import study_precompute, study_report
 from mi_explorer.cli.arguments import add_command, whole_number
 from mi_explorer.cli.options import add_home
-from mi_explorer.cli.output_file import check_new, write_whole
 from mi_explorer.cli.terminal import clean, duration, study_table
 from mi_explorer.errors import UserError
 from mi_explorer.studies.plan import describe, parse_lambdas
 from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.stats.summary import Summary
-from mi_explorer.studies.store.bundled import open_study, shelf
+from mi_explorer.studies.store.bundled import bundled_studies, open_study
 from mi_explorer.studies.store.exchange import FORMATS, export_study, import_study, merge_studies
 from mi_explorer.studies.store.store import Store, StudyInfo
+from mi_explorer.studies.store.whole_files import whole_file
 
 LISTED = ("study", "kind", "task", "pair", "cells", "samples", "of", "origin", "updated")
 STUDY_TEXT = """Studies that were saved: list, show, report, export, import, merge, remove."""
@@ -28,8 +28,8 @@ STUDY_EXAMPLE = """
   python -m mi_explorer study table mini-mini-linear-1a2b3c --by family --lambda 0,0.3,0.6,1
   python -m mi_explorer study figure mini-mini-linear-1a2b3c sweep.svg
   python -m mi_explorer study report mini-mini-linear-1a2b3c --out report.html
-  python -m mi_explorer study export mini-mini-linear-1a2b3c sweep.mistudy
-  python -m mi_explorer study merge all shard1.mistudy shard2.mistudy
+  python -m mi_explorer study export mini-mini-linear-1a2b3c sweep.parquet
+  python -m mi_explorer study merge all shard1.parquet shard2.parquet
 """
 
 
@@ -42,7 +42,7 @@ def add_study(commands: Any) -> None:
 
 def _study_actions(actions: Any) -> None:
     def action(name: str, help: str, handler: Any, home: bool = True) -> argparse.ArgumentParser:
-        parser = actions.add_parser(
+        parser: argparse.ArgumentParser = actions.add_parser(
             name,
             help=help,
             description=help[:1].upper() + help[1:] + ".",
@@ -85,13 +85,13 @@ def _study_actions(actions: Any) -> None:
         "--text-questions", type=whole_number(0), metavar="N", help="and of N questions only (default: of all)"
     )
     out.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
-    into = action("import", "read a study from a file", import_)
+    into = action("import", "read a study from a .parquet file, or from another home's studies.db", import_)
     into.add_argument("file")
     into.add_argument("--name", help="name here (default: its own)")
     merge = action("merge", "bring shards together: files, other homes' studies.db, or studies of this store", merge_)
     merge.add_argument("name", help="the study that receives them (made if it is not there)")
     merge.add_argument("sources", nargs="+")
-    precomputed = "make the studies that come with the checkout, and seal them into small files"
+    precomputed = "make the studies that come with the checkout, each as a small file"
     study_precompute.add_options(action("precompute", precomputed, study_precompute.precompute, home=False))
     gone = action("rm", "delete studies, and the samples that no other study uses", remove)
     gone.add_argument("names", nargs="+", metavar="name")
@@ -99,8 +99,8 @@ def _study_actions(actions: Any) -> None:
 
 def list_studies(args: argparse.Namespace) -> int:
     """`study list`."""
-    with Store.open(args.home) as store:
-        studies = [*store.studies(), *shelf()]
+    with Store.open_to_read(args.home) as store:
+        studies = [*store.studies(), *bundled_studies()]
         if args.json:
             print(json.dumps([_described(info) for info in studies]))
         elif not studies:
@@ -122,7 +122,7 @@ def show_study(args: argparse.Namespace) -> int:
     """`study show`."""
     from mi_explorer.studies.stats.summary import summarise
 
-    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
+    with Store.open_to_read(args.home) as own, open_study(own, args.name)[0] as store:
         summary = summarise(store, args.name)
         runs = store.runs(summary.info.id)
         if args.json:
@@ -148,7 +148,7 @@ def table_study(args: argparse.Namespace) -> int:
     from mi_explorer.studies.report.results import paper_table, parts_table
     from mi_explorer.studies.stats.summary import summarise
 
-    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
+    with Store.open_to_read(args.home) as own, open_study(own, args.name)[0] as store:
         summary = summarise(store, args.name)
         if args.by:
             parts = {item.key: getattr(item, args.by) for item in store.items(summary.info.id)}
@@ -184,17 +184,17 @@ def figure_study(args: argparse.Namespace) -> int:
 
     if not args.file.lower().endswith(".svg"):
         raise UserError(f"A figure is written as .svg, not {args.file[-20:]!r}.")
-    check_new(Path(args.file), args.overwrite)
-    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
-        text = curves_svg(summarise(store, args.name))
-    write_whole(Path(args.file), text)
+    with whole_file(Path(args.file), args.overwrite) as staged:
+        with Store.open_to_read(args.home) as own, open_study(own, args.name)[0] as store:
+            text = curves_svg(summarise(store, args.name))
+        staged.write_text(text, encoding="utf-8", errors="replace")
     print(f"written to {args.file}")
     return 0
 
 
 def export_file(args: argparse.Namespace) -> int:
     """`study export`."""
-    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
+    with Store.open_to_read(args.home) as own, open_study(own, args.name)[0] as store:
         count = export_study(
             store,
             args.name,

@@ -2,7 +2,7 @@
 
 Every study is a plain `sweep` or `ablate` command that anyone may type; several run side by side in processes of their own,
 the largest in shards. All of them save into one store of their own, named by weights and questions: the same command goes
-on where it was stopped, and retrained weights begin anew. At the end each study is sealed into a small file.
+on where it was stopped, and retrained weights begin anew. At the end each study is written to a small file.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from mi_explorer.studies.plan import digest
 from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.runner import items_of
 from mi_explorer.studies.store.exchange import export_study
-from mi_explorer.studies.store.schema import SUFFIX
 from mi_explorer.studies.store.store import Store
+from mi_explorer.studies.store.study_file import SUFFIX
 from mi_explorer.tasks.task import load_task
 
 LOOK = 2.0  # seconds between two looks at the store

@@ -4,10 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
-from mi_explorer.cli.output_file import check_new, write_whole
 from mi_explorer.errors import UserError
 from mi_explorer.studies.store.bundled import open_study
 from mi_explorer.studies.store.store import Store
+from mi_explorer.studies.store.whole_files import whole_file
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +27,9 @@ def report(args: argparse.Namespace) -> int:
         raise UserError(f"A report is written as .html, not {out.name[-20:]!r}.")
     if not args.out and (os.sep in args.name or "/" in args.name):
         raise UserError("The study's name is no file name; say where to write with --out FILE.")
-    check_new(out, args.overwrite)
-    with Store.open(args.home) as own, open_study(own, args.name)[0] as store:
-        page = html_report(store, args.name, host=not args.no_host)
-    write_whole(out, page)
+    with whole_file(out, args.overwrite) as staged:
+        with Store.open_to_read(args.home) as own, open_study(own, args.name)[0] as store:
+            page = html_report(store, args.name, host=not args.no_host)
+        staged.write_text(page, encoding="utf-8", errors="replace")
     print(f"{out}: {out.stat().st_size / 1e3:,.0f} kB, opens in any browser without a network")
     return 0

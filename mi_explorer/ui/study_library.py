@@ -40,7 +40,7 @@ class StudyLibrary:
         own = self.own
         mine = sorted(own.studies(), key=lambda info: -info.updated) if own else []
         names = {info.name for info in mine}
-        return [*mine, *(s for s in bundled.shelf(self.folder) if s.name not in names)]
+        return [*mine, *(s for s in bundled.bundled_studies(self.folder) if s.name not in names)]
 
     def curves(self) -> list[StudyInfo]:
         """The studies with a curve (two λs of one recipe)."""

@@ -1,4 +1,4 @@
-"""What the study half costs: the runner against the bare engine, saving, resuming, showing, sealing, intervals.
+"""What the study half costs: the runner against the bare engine, saving, resuming, showing, exporting, intervals.
 
     python -m tests.bench.bench_study            # on the embedded pair
     python -m tests.bench.bench_study --quick    # small sizes, to see that it works; its figures mean nothing
@@ -103,16 +103,16 @@ def store_costs(folder: Path, questions: int, samples: int) -> dict[str, Any]:
         showing = time.perf_counter() - began
         assert found == total == sum(cell["total"] for cell in shown.cells) and study
         began = time.perf_counter()
-        export_study(store, "big", folder / "big.mistudy", texts=1)
-        sealing = time.perf_counter() - began
+        export_study(store, "big", folder / "big.parquet", texts=1)
+        exporting = time.perf_counter() - began
         began = time.perf_counter()
-        with Store(folder / "big.mistudy", readonly=True) as sealed:
-            opened = sealed.samples(study)
+        with Store(folder / "big.parquet", readonly=True) as file:
+            opened = file.samples(study)
             opening = time.perf_counter() - began
             began = time.perf_counter()
-            assert sealed.body(opened[0].key) == store.body(opened[0].key)
+            assert file.body(opened[0].key) == store.body(opened[0].key)
             trace = time.perf_counter() - began
-        return {"sealing s": round(sealing, 2), "opening sealed s": round(opening, 2), "first sealed trace ms": round(1000 * trace, 1),
+        return {"export s": round(exporting, 2), "open file s": round(opening, 2), "first trace ms": round(1000 * trace, 1),
                 "samples": total, "saved per second": round(total / saving), "resume look-up s": round(looking, 2),
                 "table with intervals s": round(showing, 2), "bytes per sample": round(store.size() / total)}  # fmt: skip
 

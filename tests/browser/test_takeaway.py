@@ -161,14 +161,14 @@ def test_a_report_opens_offline_and_shows_its_figures(app, visit, chromium, tmp_
 def test_a_study_leaves_and_comes_back(app, visit, tmp_path):
     page = taken(visit, app[0])
     row = page.locator(f"tr[data-study='sums {EVIL}']")
-    for form in ("mistudy", "csv"):
+    for form in ("parquet", "csv"):
         with page.expect_download() as waiting:
             row.locator(f"text='{form}'").click()
         waiting.value.save_as(tmp_path / f"again.{form}")
     assert (tmp_path / "again.csv").read_text(encoding="utf-8").count("\n") >= 25
     with page.expect_file_chooser() as waiting:
         page.click("text=Bring in a study")
-    waiting.value.set_files(tmp_path / "again.mistudy")
+    waiting.value.set_files(tmp_path / "again.parquet")
     expect(page.locator(".mi-take-taken")).to_contain_text("24 samples (24 of them were here already)")
     expect(page.locator(f"tr[data-study='sums {EVIL} (2)']")).to_contain_text("imported")
     assert page.evaluate("window.pwned") is None

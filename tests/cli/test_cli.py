@@ -241,8 +241,8 @@ def test_tables_and_figures_for_a_readme(scripted, capsys, tmp_path):
 
 def test_exports_keep_the_texts_of_some_questions(scripted, capsys, tmp_path):
     sweep(capsys, "--lambda", "0", "--quiet")
-    assert call(capsys, "study", "export", "s", "slim.mistudy", "--texts", 1, "--text-questions", 3)[0] == 0
-    with Store(tmp_path / "slim.mistudy", readonly=True) as store:
+    assert call(capsys, "study", "export", "s", "slim.parquet", "--texts", 1, "--text-questions", 3)[0] == 0
+    with Store(tmp_path / "slim.parquet", readonly=True) as store:
         samples = store.samples(1)
         assert len(samples) == 80 and sum(store.body(s.key) is not None for s in samples) == 3
 
@@ -285,9 +285,9 @@ def test_shards_merge_on_the_command_line(scripted, capsys, tmp_path):
         assert (
             sweep(capsys, "--lambda", "0,0.5,1", "--shard", f"{i}/2", "--quiet", "--home", tmp_path / f"h{i}")[0] == 0
         )
-    assert call(capsys, "study", "export", "s", "two.mistudy", "--home", tmp_path / "h2")[0] == 0
+    assert call(capsys, "study", "export", "s", "two.parquet", "--home", tmp_path / "h2")[0] == 0
     code, out, _ = call(
-        capsys, "study", "merge", "s", tmp_path / "h1" / "studies.db", "two.mistudy", "--home", tmp_path / "h3"
+        capsys, "study", "merge", "s", tmp_path / "h1" / "studies.db", "two.parquet", "--home", tmp_path / "h3"
     )
     assert (code, out) == (0, "study s: 240 new samples\n")
     merged = json.loads(call(capsys, "study", "show", "s", "--json", "--home", tmp_path / "h3")[1])
@@ -340,9 +340,11 @@ def test_study_commands(scripted, capsys, monkeypatch):
     assert json.loads(call(capsys, "study", "list", "--json")[1])[0]["samples"] == 160
     out = call(capsys, "study", "show", "s")[1]
     assert "command: python -m mi_explorer" in out and "160 samples, cpu float32" in out and "mean@2 %" in out
-    assert call(capsys, "study", "export", "s", "out.csv", "--texts", 0)[1] == "160 samples written to out.csv\n"
-    assert call(capsys, "study", "export", "s", "out.csv")[0] == 2
-    assert call(capsys, "study", "import", "out.csv", "--name", "again")[1] == "study again: 0 new samples\n"
+    assert (
+        call(capsys, "study", "export", "s", "out.parquet", "--texts", 0)[1] == "160 samples written to out.parquet\n"
+    )
+    assert call(capsys, "study", "export", "s", "out.parquet")[0] == 2
+    assert call(capsys, "study", "import", "out.parquet", "--name", "again")[1] == "study again: 0 new samples\n"
     assert call(capsys, "study", "rm", "again", "nosuch")[0] == 2 and len(Store.open().studies()) == 2
     assert call(capsys, "study", "rm", "again")[1] == "study again deleted, 0 samples with it\n"
     assert call(capsys, "study", "rm", "s")[1] == "study s deleted, 160 samples with it\n"
@@ -350,10 +352,10 @@ def test_study_commands(scripted, capsys, monkeypatch):
 
 def test_precomputed_studies_are_listed_shown_and_exported(scripted, capsys, monkeypatch, tmp_path):
     sweep(capsys, "--lambda", "0,1", "--quiet")
-    call(capsys, "study", "export", "s", "shelf.mistudy")
+    call(capsys, "study", "export", "s", "bundled.parquet")
     call(capsys, "study", "rm", "s")
     monkeypatch.setattr(
-        "mi_explorer.studies.store.bundled.precomputed", lambda folder=None: (tmp_path / "shelf.mistudy",)
+        "mi_explorer.studies.store.bundled.precomputed", lambda folder=None: (tmp_path / "bundled.parquet",)
     )
     assert [(s["name"], s["origin"], s["samples"]) for s in json.loads(call(capsys, "study", "list", "--json")[1])] == [
         ("s", "precomputed, made with other weights", 160)  # the scripted pair is not the embedded one
@@ -365,7 +367,7 @@ def test_precomputed_studies_are_listed_shown_and_exported(scripted, capsys, mon
     )
     assert call(capsys, "study", "export", "s", "again.csv")[1] == "160 samples written to again.csv\n"
     assert "Did you mean 's'" in call(capsys, "study", "show", "ss")[2]
-    assert call(capsys, "study", "rm", "s")[0] == 2 and (tmp_path / "shelf.mistudy").exists()
+    assert call(capsys, "study", "rm", "s")[0] == 2 and (tmp_path / "bundled.parquet").exists()
 
 
 def test_help_reads_without_loading_torch():

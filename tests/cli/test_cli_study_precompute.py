@@ -88,8 +88,8 @@ def test_a_toy_run_is_sealed_and_a_second_one_makes_nothing_again(capsys, tmp_pa
     assert main.main(words) == 0
     out = capsys.readouterr().out
     files = {p.name: p.read_bytes() for p in (tmp_path / "o").iterdir()}
-    assert set(files) == {"mini-layers.mistudy", "mini-backbone.mistudy"} and "MB in" in out
-    with Store(tmp_path / "o" / "mini-layers.mistudy", readonly=True) as store:
+    assert set(files) == {"mini-layers.parquet", "mini-backbone.parquet"} and "MB in" in out
+    with Store(tmp_path / "o" / "mini-layers.parquet", readonly=True) as store:
         info = store.study("mini-layers")
         assert (info.samples, info.units, info.plan.kind) == (18, 18, "layers")
         assert all(store.body(s.key)["text"] for s in store.samples(info.id))

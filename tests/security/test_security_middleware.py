@@ -191,7 +191,7 @@ def test_a_body_that_does_not_say_its_length_is_counted(plain):
 
 
 def form(size):
-    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="../../x.mistudy"\r\nContent-Type: application/octet-stream\r\n\r\n'
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="../../x.parquet"\r\nContent-Type: application/octet-stream\r\n\r\n'
     return head + b"0" * size + b"\r\n--b--\r\n", {"Content-Type": "multipart/form-data; boundary=b"}
 
 
@@ -203,7 +203,7 @@ def test_uploads_have_the_operators_limit_and_keep_no_path_of_the_visitor(serve,
     status, answer, _ = small.ask("POST", "/gradio_api/upload", form(1000)[0], **kind)
     (path,) = json.loads(answer)
     assert status == 200 and ".." not in path and Path(path).resolve().is_relative_to(Path(path).parents[1].resolve())
-    assert Path(path).name == "x.mistudy"
+    assert Path(path).name == "x.parquet"
 
 
 def test_the_state_of_sessions_is_bounded(serve, monkeypatch):

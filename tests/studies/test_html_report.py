@@ -227,9 +227,9 @@ def test_the_command_writes_one_whole_file_or_none(tmp_path, capsys, monkeypatch
     from mi_explorer.studies.store.exchange import export_study, import_study
 
     monkeypatch.chdir(tmp_path)
-    export_study(store, "modules", tmp_path / "m.mistudy")
+    export_study(store, "modules", tmp_path / "m.parquet")
     with Store.open(tmp_path / "home") as home:
-        import_study(home, tmp_path / "m.mistudy", "modules")
+        import_study(home, tmp_path / "m.parquet", "modules")
     ask = ["study", "report", "modules", "--home", str(tmp_path / "home")]
     assert main.main([*ask, "--out", "r.html"]) == 0 and "opens in any browser" in capsys.readouterr().out
     parts = Parts((tmp_path / "r.html").read_text(encoding="utf-8"))
@@ -244,4 +244,4 @@ def test_the_command_writes_one_whole_file_or_none(tmp_path, capsys, monkeypatch
     assert (tmp_path / "r.html").read_bytes() == before
     assert main.main([*ask, "--out", "r.html", "--overwrite", "--no-host"]) == 0
     assert main.main(["study", "report", "nowhere", "--home", str(tmp_path / "home"), "--out", "x.html"]) == 2
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "m.mistudy", "r.html"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["home", "m.parquet", "r.html"]

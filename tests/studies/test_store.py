@@ -1,7 +1,7 @@
 """The store's file: processes, migrations, faults; studies out and in. Real SQLite throughout."""
 
 import csv
-import json
+import gzip
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mi_explorer.errors import UserError
@@ -36,7 +38,7 @@ from tests.fakes import ByteTokenizer, ScriptedEngine, scripted_bench
 
 ROOT = Path(__file__).resolve().parents[2]
 ITEMS = tuple(Item("sums", f"q{i}", f"What is {i} + 4?", str(i + 4), family="add", level=i) for i in range(4))
-FORMATS = (".mistudy", ".jsonl", ".jsonl.gz", ".csv", ".parquet")
+FORMATS = (".parquet", ".jsonl", ".jsonl.gz", ".csv")
 
 
 def filled(path, lams=(0, 0.5, 1), samples=2, items=ITEMS, name="s", script=None, shard=(1, 1)):
@@ -235,8 +237,8 @@ def test_a_stored_trace_is_the_trace(tmp_path):
         assert trace_from(sample, body, item.answer) == want and row.cell.group == "g"
 
 
-@pytest.mark.parametrize("form", FORMATS)
-def test_a_study_survives_the_journey_to_another_machine(tmp_path, form):
+def test_a_study_survives_the_journey_to_another_machine(tmp_path):
+    form = ".parquet"
     store = filled(tmp_path / "s.db")
     assert export_study(store, "s", tmp_path / f"out{form}") == 24
     other = Store(tmp_path / "elsewhere" / "s.db")
@@ -244,10 +246,8 @@ def test_a_study_survives_the_journey_to_another_machine(tmp_path, form):
     assert content(other) == content(store)
     assert other.study("s").plan.cells == store.study("s").plan.cells and other.study("s").origin == "imported"
     assert import_study(other, tmp_path / f"out{form}") == ("s", 0)  # a second time changes nothing
-    if form == ".mistudy":
-        assert [r["versions"] for r in other.runs(1)] == [r["versions"] for r in store.runs(1)] and store.runs(1)[0][
-            "samples"
-        ] == 24
+    assert [r["versions"] for r in other.runs(1)] == [r["versions"] for r in store.runs(1)]
+    assert store.runs(1)[0]["samples"] == 24
     bench = scripted_bench(engine := ScriptedEngine())
     plan = other.study("s").plan
     assert list(Runner(other, plan, ITEMS, lambda pair: bench, name="s").run())[-1].reused == 24 and engine.asked == []
@@ -269,15 +269,15 @@ def test_tables_open_in_a_table_program(tmp_path):
 
 def test_slim_exports_keep_figures_and_some_texts(tmp_path):
     store = filled(tmp_path / "s.db")
-    export_study(store, "s", tmp_path / "all.mistudy")
-    export_study(store, "s", tmp_path / "one.mistudy", texts=1)
+    export_study(store, "s", tmp_path / "all.parquet")
+    export_study(store, "s", tmp_path / "one.parquet", texts=1)
     other = Store(tmp_path / "o.db")
-    import_study(other, tmp_path / "one.mistudy")
+    import_study(other, tmp_path / "one.parquet")
     samples = other.samples(1)
     assert samples == store.samples(1) and [other.body(s.key) is not None for s in samples] == [
         s.number == 0 for s in samples
     ]
-    import_study(other, tmp_path / "all.mistudy")  # the texts come in later
+    import_study(other, tmp_path / "all.parquet")  # the texts come in later
     assert content(other) == content(store)
 
 
@@ -287,10 +287,11 @@ def test_gated_questions_never_leave(tmp_path):
     for form in FORMATS:
         export_study(store, "s", tmp_path / f"out{form}")
         data = (tmp_path / f"out{form}").read_bytes()
+        assert b"SECRET" not in (gzip.decompress(data) if form.endswith("gz") else data)
+        if form != ".parquet":
+            continue
         other = Store(tmp_path / f"o{form}.db")
         assert import_study(other, tmp_path / f"out{form}") == ("s", 24)
-        if form in (".csv", ".jsonl", ".mistudy"):
-            assert b"SECRET" not in data
         assert not any("SECRET" in str(part) for part in content(other).values())
         assert [(s.tokens, s.verdict, s.number) for s in other.samples(1)] == [
             (s.tokens, s.verdict, s.number) for s in store.samples(1)
@@ -302,7 +303,7 @@ def test_an_export_never_overwrites_and_leaves_nothing_half_done(tmp_path, monke
     target = tmp_path / "out" / "s.csv"
     target.parent.mkdir()
     target.write_text("mine")
-    with pytest.raises(ExchangeError, match="was left as it was"):
+    with pytest.raises(UserError, match="was left as it was"):
         export_study(store, "s", target)
     with pytest.raises(ExchangeError, match="ends in none"):
         export_study(store, "s", tmp_path / "s.xlsx")
@@ -312,21 +313,26 @@ def test_an_export_never_overwrites_and_leaves_nothing_half_done(tmp_path, monke
 
     with monkeypatch.context() as m:
         m.setattr(csv.DictWriter, "writerow", full)
-        with pytest.raises(ExchangeError, match="No space left on device. Nothing was left half done"):
+        with pytest.raises(UserError, match="No space left on device. Nothing was left half done"):
             export_study(store, "s", target, overwrite=True)
     assert target.read_text() == "mine" and [p.name for p in target.parent.iterdir()] == ["s.csv"]
 
 
 def changed(tmp_path, **values):
-    """A JSONL export whose third row has other values."""
+    """A Parquet export whose third row has other values, as text where they are of another kind."""
     store = filled(tmp_path / "s.db")
-    export_study(store, "s", tmp_path / "s.jsonl")
-    rows = [json.loads(line) for line in (tmp_path / "s.jsonl").read_text().splitlines()]
-    rows[2].update(values)
-    (tmp_path / "s.jsonl").write_text(
-        "\n".join(json.dumps({k: v for k, v in row.items() if v != "DROP"}) for row in rows)
-    )
-    return tmp_path / "s.jsonl"
+    export_study(store, "s", tmp_path / "s.parquet")
+    table = pq.read_table(tmp_path / "s.parquet")
+    for name, value in values.items():
+        if value == "DROP":
+            table = table.drop_columns([name])
+            continue
+        column = table[name].to_pylist()
+        column[2] = value
+        array = pa.array(column if type(value) is type(column[0]) else [str(v) for v in column])
+        table = table.set_column(table.schema.get_field_index(name), name, array)
+    pq.write_table(table, tmp_path / "s.parquet")
+    return tmp_path / "s.parquet"
 
 
 @pytest.mark.parametrize(
@@ -351,28 +357,55 @@ def test_rows_that_cannot_be_are_refused_whole(tmp_path, values, says):
     assert other.studies() == []
 
 
-def test_a_study_file_of_the_first_format_that_was_changed_is_refused(tmp_path):
-    for sql, says in (
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
         ("UPDATE samples SET number = 1 - number", "does not fit its content"),
         ("UPDATE samples SET tokens = 'many'", "cannot be right"),
         ("UPDATE cells SET recipe = replace(recipe, 'linear', 'slerp')", "does not fit its recipe"),
         ("UPDATE bodies SET body = zeroblob(40)", "damaged"),
-    ):
-        path = tmp_path / "x.mistudy"
-        path.unlink(missing_ok=True)
-        with filled(path) as store:  # format 1 was a store
-            store.seal()
-        db = sqlite3.connect(path)
+        ("UPDATE items SET prompt = CAST(x'ff41' AS TEXT)", "damaged"),
+        ("UPDATE studies SET name = CAST(x'ff41' AS TEXT)", "damaged"),
+        ("UPDATE runs SET versions = '{'", "damaged"),
+        ("UPDATE cells SET decoding = '[]'", "damaged"),
+    ],
+)
+def test_another_home_s_store_that_was_changed_is_refused(tmp_path, sql, says):
+    filled(tmp_path / "x.db").close()
+    with sqlite3.connect(tmp_path / "x.db") as db:
         db.execute(sql)
-        db.commit()
-        db.close()
-        other = Store(tmp_path / "o.db")
+    db.close()
+    with Store(tmp_path / "o.db") as other:
         with pytest.raises(UserError, match=says):
-            import_study(other, path)
+            import_study(other, tmp_path / "x.db")
         assert other.studies() == []
-    path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(StoreError):
-        import_study(other, path)
+
+
+def test_homes_that_cannot_be_are_told(tmp_path):
+    for home in (tmp_path / ("h" * 300), tmp_path / "a\0b"):
+        with pytest.raises(StoreError, match="MI_EXPLORER_HOME"):
+            Store.open(home)
+
+
+def test_a_home_that_may_not_be_written_is_read(tmp_path, monkeypatch):
+    with filled(tmp_path / "studies.db") as store:
+        want = content(store)
+    before = sorted(p.name for p in tmp_path.iterdir())
+    monkeypatch.setattr(schema.os, "access", lambda path, mode: mode == schema.os.R_OK)  # root may write everywhere
+
+    def refuse(db):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(schema, "_log_ahead", refuse)
+    monkeypatch.setattr(schema, "_fault_name", lambda error: "SQLITE_READONLY")
+    with Store.open_to_read(tmp_path) as store:
+        assert store.readonly and content(store) == want
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_half_a_character_is_told(tmp_path):
+    with Store(tmp_path / "s.db") as store, pytest.raises(StoreError, match="surrogate"):
+        store.put_study("s", Plan("t", grid(Recipe(), (0,), Decoding()), 1, 1), [], [Item("t", "1", "\ud800", "7")])
 
 
 def test_a_packed_bomb_is_not_unpacked(monkeypatch):
@@ -386,16 +419,16 @@ def test_shards_on_several_machines_merge_into_the_whole(tmp_path):
     whole = filled(tmp_path / "whole.db")
     for i in (1, 2):
         part = filled(tmp_path / f"home{i}" / "studies.db", shard=(i, 2))
-        export_study(part, "s", tmp_path / f"{i}.mistudy")
+        export_study(part, "s", tmp_path / f"{i}.parquet")
         assert 0 < part.study("s").samples < 24
     target = Store(tmp_path / "t.db")
-    assert merge_studies(target, "s", [str(tmp_path / "1.mistudy"), str(tmp_path / "home2" / "studies.db")]) == 24
+    assert merge_studies(target, "s", [str(tmp_path / "1.parquet"), str(tmp_path / "home2" / "studies.db")]) == 24
     timeless = [
         {k: (c, i, replace(s, seconds=0, finished=0), b) for k, (c, i, s, b) in content(x).items()}
         for x in (target, whole)
     ]
     assert timeless[0] == timeless[1]
-    assert merge_studies(target, "s", [str(tmp_path / "2.mistudy")]) == 0
+    assert merge_studies(target, "s", [str(tmp_path / "2.parquet")]) == 0
 
 
 def test_merge_refuses_another_task_and_unknown_names(tmp_path):
@@ -405,20 +438,20 @@ def test_merge_refuses_another_task_and_unknown_names(tmp_path):
     with pytest.raises(UserError, match="asks riddles"):
         merge_studies(store, "riddles", ["s"])
     with pytest.raises(UserError, match="Did you mean 's'|neither a file nor a study"):
-        merge_studies(store, "s", ["nosuch.mistudy"])
+        merge_studies(store, "s", ["nosuch.parquet"])
 
 
 def test_a_study_in_a_folder_that_is_read_only_opens(tmp_path):
     store = filled(tmp_path / "s.db")
     (tmp_path / "assets").mkdir()
-    export_study(store, "s", tmp_path / "assets" / "s.mistudy")
-    shutil.copy(tmp_path / "assets" / "s.mistudy", tmp_path / "copy.mistudy")
-    with Store(tmp_path / "assets" / "s.mistudy", readonly=True) as sealed:
+    export_study(store, "s", tmp_path / "assets" / "s.parquet")
+    shutil.copy(tmp_path / "assets" / "s.parquet", tmp_path / "copy.parquet")
+    with Store(tmp_path / "assets" / "s.parquet", readonly=True) as sealed:
         assert content(sealed) == content(store)
         with pytest.raises(StoreError, match="reading only"):
             sealed.rename("s", "t")
-    assert [p.name for p in (tmp_path / "assets").iterdir()] == ["s.mistudy"]
-    assert (tmp_path / "assets" / "s.mistudy").read_bytes() == (tmp_path / "copy.mistudy").read_bytes()
+    assert [p.name for p in (tmp_path / "assets").iterdir()] == ["s.parquet"]
+    assert (tmp_path / "assets" / "s.parquet").read_bytes() == (tmp_path / "copy.parquet").read_bytes()
 
 
 def test_names(tmp_path):

@@ -178,8 +178,8 @@ def page(tmp_path):
 
 @pytest.fixture
 def does(page, tmp_path):
-    (tmp_path / "shelf").mkdir()
-    yield ablations_handlers.AblationHandlers(page, tmp_path / "shelf")
+    (tmp_path / "bundled").mkdir()
+    yield ablations_handlers.AblationHandlers(page, tmp_path / "bundled")
     page.jobs.close()
 
 
@@ -265,7 +265,7 @@ def test_a_run_is_watched_stopped_and_goes_on(does, task):
 def test_precomputed_studies_are_there_on_first_open_and_labelled(does, task, tmp_path):
     name = does.start("mini", AblationSetup.of("modules", 0.8, 4, 1, task, 200))
     made(does, name)
-    export_study(does.page.bench().store, name, tmp_path / "shelf" / "modules.mistudy")
+    export_study(does.page.bench().store, name, tmp_path / "bundled" / "modules.parquet")
     does.page.bench().store.delete(name)
     does.page.jobs._jobs.clear()
     (label, first), nothing = does.choices("modules", "mini")

@@ -248,7 +248,7 @@ def test_studies_are_listed_and_shown(measured, tmp_path):
 def test_precomputed_studies_are_there_and_labelled(measured, tmp_path):
     from mi_explorer.studies.store.exchange import export_study
 
-    export_study(measured, "a", tmp_path / "shipped.mistudy")
+    export_study(measured, "a", tmp_path / "shipped.parquet")
     handlers = tab(Store(tmp_path / "own.db"), tmp_path)
     ((label, name),) = handlers.choices()
     assert name == "a" and "precomputed" in label and handlers.first([])[0] == ["a"]

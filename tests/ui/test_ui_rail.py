@@ -73,7 +73,7 @@ def test_a_scope_finds_its_own_study(studied, tmp_path):
     assert told["name"] == "scoped" and [p["lam"] for p in told["points"]] == [0, 0.5, 1]
 
 
-def test_other_weights_and_an_empty_shelf_have_none(studied, tmp_path):
+def test_other_weights_and_no_study_have_none(studied, tmp_path):
     store, _ = studied
     other = scripted_bench(ScriptedEngine(), store)
     other._fingerprint = "retrained"

@@ -42,7 +42,7 @@ def curves_svg(summary: Summary) -> str:
     height = bottom + 64
 
     def x(lam: float) -> float:
-        return LEFT + (lam - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+        return float(LEFT + (lam - low) / (high - low) * (WIDTH - LEFT - RIGHT))
 
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" {FONT} font-size="13">',

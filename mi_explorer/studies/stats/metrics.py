@@ -256,7 +256,9 @@ def _sums(grid: Grid, metric: str, k: int | None) -> tuple[np.ndarray, np.ndarra
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    return np.divide(top, bottom, out=np.full(np.broadcast(top, bottom).shape, np.nan), where=np.asarray(bottom) != 0)
+    return np.asarray(
+        np.divide(top, bottom, out=np.full(np.broadcast(top, bottom).shape, np.nan), where=np.asarray(bottom) != 0)
+    )
 
 
 def _plain(x: float) -> float | None:

@@ -1,4 +1,4 @@
-"""A study as flat rows, one per sample, and back: the common form of CSV, JSONL and Parquet.
+"""A study as flat rows, one per sample, and (from Parquet) back: the common form of Parquet, CSV and JSONL.
 
 Every row stands on its own (recipe, decoding, question, result, text), so that a table program can read it and `unflat` can
 rebuild the study from it. Keys are made anew from the content, never believed. Items of gated data sets are left out.
@@ -7,22 +7,24 @@ rebuild the study from it. Keys are made anew from the content, never believed. 
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
 from mi_explorer.recipe_io import from_dict, to_key_dict
 from mi_explorer.studies.plan import Cell, Item, Plan, digest
+from mi_explorer.studies.store.reader import CellRow, Reader, StudyInfo
 from mi_explorer.studies.store.sample import COLUMNS, Sample, pack, unpack
-from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 
 RESULT = tuple(name for name in COLUMNS if name not in ("key", "cell", "item"))
 WHOLE = ("number", "seed", "tokens", "think_tokens", "answer_tokens", "flips")
 MAYBE_WHOLE = ("first_correct", "stable_from")
 FLAGS = ("think_closed", "think_lenient", "truncated", "looped")
 MOST = 2**62  # what SQLite keeps as a whole number
+CELL_COLUMNS = ("recipe", "decoding", "label", "group", "fingerprint", "dtype")
+ITEM_COLUMNS = ("task", "item", "question", "gold", "answer_kind", "family", "level", "private")
 REASONS = ("stop", "cap", "context")
 VERDICTS = (None, "correct", "wrong", "no_answer")
 COLUMN_ORDER = (
@@ -67,17 +69,35 @@ def keeper(items: Sequence[Item], texts: int | None = None, questions: int | Non
     return lambda s: s.item in allowed and (texts is None or s.number < texts)
 
 
+@dataclass(frozen=True)
+class FlatStudy:
+    """What rows say of a study. `samples` are (sample, packed body or None), `runs` the run's number in the file, if known."""
+
+    name: str
+    plan: Plan
+    cells: list[CellRow]
+    items: list[Item]
+    samples: list[tuple[Sample, bytes | None]]
+    runs: list[int | None]
+
+
 def flat(
-    store: Store, info: StudyInfo, texts: int | None = None, questions: int | None = None
+    store: Reader,
+    info: StudyInfo,
+    texts: int | None = None,
+    questions: int | None = None,
+    runs: Mapping[int, int] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """All samples of a study as flat rows; which keep their text: see `keeper`."""
+    """All samples of a study as flat rows; which keep their text: see `keeper`. `runs`: numbers in the file by id of the store's."""
     cells = {row.key: row for row in store.cells(info.id)}
     items = {item.key: item for item in store.items(info.id)}
     keeps = keeper(list(items.values()), texts, questions)
-    samples = store.samples(info.id)
-    for part in chunks(samples):
+    for part in chunks(store.samples(info.id)):
         bodies = dict(store.bodies(s.key for s in part if keeps(s)))
-        yield from (_flat(info, s, cells[s.cell], items[s.item], bodies.get(s.key)) for s in part)
+        made_by = store.run_of(s.key for s in part) if runs is not None else {}
+        for s in part:
+            row = _flat(info, s, cells[s.cell], items[s.item], bodies.get(s.key))
+            yield row | ({"run": runs.get(made_by.get(s.key, -1))} if runs is not None else {})
 
 
 def _flat(info: StudyInfo, s: Sample, row: CellRow, item: Item, packed: bytes | None) -> dict[str, Any]:
@@ -108,7 +128,7 @@ def _flat(info: StudyInfo, s: Sample, row: CellRow, item: Item, packed: bytes | 
         "level": item.level,
         "private": item.private,
         **{name: getattr(s, name) for name in RESULT},
-        "answer": shown(s.answer, item.private),
+        "answer": public_answer(s.answer, item.private),
         "text": text,
         "marks": json.dumps(body, ensure_ascii=False, separators=(",", ":")) if body else "",
     }
@@ -119,7 +139,7 @@ def chunks(samples: Sequence[Sample], size: int = 500) -> Iterator[Sequence[Samp
     return (samples[i : i + size] for i in range(0, len(samples), size))
 
 
-def shown(answer: str | None, private: bool) -> str | None:
+def public_answer(answer: str | None, private: bool) -> str | None:
     """An extracted answer as it may leave this machine: of a gated item only a letter, else a digest that still votes."""
     if answer is None or not private or re.fullmatch(r"\W*[A-Za-z]\W*", answer):
         return answer
@@ -133,45 +153,63 @@ def redact(item: Item) -> Item:
     )
 
 
-def unflat(
-    rows: Iterable[dict[str, Any]], where: str
-) -> tuple[Plan, list[CellRow], list[Item], list[tuple[Sample, bytes | None]]]:
+def unflat(rows: Iterable[Mapping[str, Any]], where: str) -> FlatStudy:
     """Rebuild a study from flat rows. Raises `RowError` naming the first row that cannot be right."""
-    cells: dict[str, CellRow] = {}
-    items: dict[str, Item] = {}
+    cells: dict[tuple[Any, ...], CellRow] = {}
+    items: dict[tuple[Any, ...], Item] = {}
     samples: list[tuple[Sample, bytes | None]] = []
+    runs: list[int | None] = []
+    keys: dict[int, str] = {}  # of an item, by its identity: a key is a hash
     head: dict[str, Any] = {}
     for place, row in enumerate(rows, 1):
         try:
-            head = head or {"task": str(row["task"]), "kind": str(row["kind"]), "task_seed": int(row["task_seed"])}
-            recipe, decoding = from_dict(json.loads(row["recipe"]), whole=True), Decoding(**json.loads(row["decoding"]))
-            cell = Cell(recipe, decoding, _text(row["label"]), _text(row["group"]))
-            key = cell.key(str(row["fingerprint"]), str(row["dtype"]))
-            cells.setdefault(key, CellRow(key, cell, str(row["fingerprint"]), str(row["dtype"])))
-            item = redact(
-                Item(
-                    str(row["task"]),
-                    str(row["item"]),
-                    _text(row["question"]),
-                    _text(row["gold"]),
-                    str(row["answer_kind"]),
-                    _text(row["family"]),
-                    int(row["level"]),
-                    _flag(row["private"]),
-                )
-            )
-            items.setdefault(item.key, item)
-            samples.append((_sample(row, key, item.key), _body(row)))
+            head = head or {
+                "task": str(row["task"]), "kind": str(row["kind"]), "task_seed": int(row["task_seed"]), "name": row.get("study")
+            }  # fmt: skip
+            cell_id = tuple(row[name] for name in CELL_COLUMNS)
+            if cell_id not in cells:
+                cells[cell_id] = _cell_row(row)
+            item_id = tuple(row[name] for name in ITEM_COLUMNS)
+            if item_id not in items:
+                items[item_id] = item = _item(row)
+                keys[id(item)] = item.key
+            samples.append((_sample(row, cells[cell_id].key, keys[id(items[item_id])]), _body(row)))
+            runs.append(row.get("run"))
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError, AttributeError) as error:
             what = f"the column {error} is missing" if isinstance(error, KeyError) else str(error)
             raise RowError(
-                f"{where}, row {place}: {what}. This is not a study exported from here, or it was changed."
+                f"{where}, row {place}: {what[:200]}. This is not a study exported from here, or it was changed."
             ) from None
     if not samples:
         raise RowError(f"{where} holds no samples.")
     number = max(s.number for s, _ in samples) + 1
-    plan = Plan(cells=tuple(row.cell for row in cells.values()), questions=len(items), samples=number, **head)
-    return plan, list(cells.values()), list(items.values()), samples
+    distinct_cells = list({row.key: row for row in cells.values()}.values())
+    distinct_items = list({item.key: item for item in items.values()}.values())
+    name = _text(head.pop("name")) or where.rpartition(".")[0]
+    plan = Plan(cells=tuple(row.cell for row in distinct_cells), questions=len(distinct_items), samples=number, **head)
+    return FlatStudy(name, plan, distinct_cells, distinct_items, samples, runs)
+
+
+def _cell_row(row: Mapping[str, Any]) -> CellRow:
+    recipe, decoding = from_dict(json.loads(row["recipe"]), whole=True), Decoding(**json.loads(row["decoding"]))
+    cell = Cell(recipe, decoding, _text(row["label"]), _text(row["group"]))
+    fingerprint, dtype = str(row["fingerprint"]), str(row["dtype"])
+    return CellRow(cell.key(fingerprint, dtype), cell, fingerprint, dtype)
+
+
+def _item(row: Mapping[str, Any]) -> Item:
+    return redact(
+        Item(
+            str(row["task"]),
+            str(row["item"]),
+            _text(row["question"]),
+            _text(row["gold"]),
+            str(row["answer_kind"]),
+            _text(row["family"]),
+            int(row["level"]),
+            _flag(row["private"]),
+        )
+    )
 
 
 def check(sample: Sample) -> Sample:
@@ -205,7 +243,7 @@ def sample_key(cell: str, item: str, number: int) -> str:
     return digest("sample", cell, item, number)
 
 
-def _sample(row: dict[str, Any], cell: str, item: str) -> Sample:
+def _sample(row: Mapping[str, Any], cell: str, item: str) -> Sample:
     values: dict[str, Any] = {
         "cell": cell,
         "item": item,
@@ -221,7 +259,7 @@ def _sample(row: dict[str, Any], cell: str, item: str) -> Sample:
     return check(Sample(key=sample_key(cell, item, values["number"]), **values))
 
 
-def _body(row: dict[str, Any]) -> bytes | None:
+def _body(row: Mapping[str, Any]) -> bytes | None:
     text, marks = _text(row.get("text")), _text(row.get("marks"))
     if not marks:
         return None

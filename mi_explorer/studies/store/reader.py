@@ -1,25 +1,28 @@
 """Reading a store: what studies there are, and their cells, questions, samples, texts and runs.
 
-`Reader` is the half of `store.Store` that changes nothing. It needs an open database, a lock, and the sealed file if the
-rows come from one.
+`Reader` is the half of `store.Store` that changes nothing. It needs an open database, a lock, and the study file if the rows
+come from one.
 """
 
 import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.studies.plan import Cell, Item, Plan
-from mi_explorer.studies.store.archive import Sealed
 from mi_explorer.studies.store.sample import COLUMNS, Sample, pack, unpack
-from mi_explorer.studies.store.schema import faults
+from mi_explorer.studies.store.schema import damage_as_corrupt, faults
 
 CHUNK = 500
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound="Reader")
 FOREIGN = "made with other weights"
 
 
@@ -61,6 +64,23 @@ class CellRow:
     dtype: str
 
 
+def _sound(read: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """A reading method whose faults mean that the file is damaged."""
+
+    @wraps(read)
+    def checked(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with damage_as_corrupt(self.path):
+            return read(self, *args, **kwargs)
+
+    return checked
+
+
+class BodyFile(Protocol):
+    """Where the texts of samples are, if not in the database."""
+
+    def body(self, key: str) -> dict[str, Any] | None: ...
+
+
 class Reader:
     """See the module; `origin`: what every study of this file is said to be, whatever it was where it was made."""
 
@@ -68,7 +88,7 @@ class Reader:
     origin: str | None
     _db: sqlite3.Connection
     _lock: threading.RLock
-    _sealed: Sealed | None
+    _file: BodyFile | None
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         with self._lock, faults(self.path):
@@ -111,6 +131,7 @@ class Reader:
             count,
         )
 
+    @_sound
     def cells(self, study: int) -> list[CellRow]:
         """The study's cells in the plan's order."""
         rows = self._rows(
@@ -135,6 +156,7 @@ class Reader:
             for row in rows
         ]
 
+    @_sound
     def items(self, study: int) -> list[Item]:
         """The study's questions in the plan's order."""
         rows = self._rows(
@@ -165,6 +187,7 @@ class Reader:
             found.update(row["key"] for row in self._rows(f"SELECT key FROM samples WHERE key IN ({marks})", part))
         return found
 
+    @_sound
     def samples(self, study: int, cell: str | None = None, item: str | None = None) -> list[Sample]:
         """Finished samples of a study (of one cell, of one question), without bodies, in a stable order."""
         plan = Plan.of(self._rows("SELECT plan FROM studies WHERE id = ?", (study,))[0]["plan"])
@@ -192,9 +215,9 @@ class Reader:
 
     def body(self, key: str) -> dict[str, Any] | None:
         """Text and token marks of one sample; None if it was stored without (a slim export)."""
-        if self._sealed is not None:
+        if self._file is not None:
             with self._lock:
-                return self._sealed.body(key)
+                return self._file.body(key)
         rows = self._rows("SELECT body FROM bodies WHERE key = ?", (key,))
         return unpack(rows[0]["body"]) if rows else None
 
@@ -210,7 +233,7 @@ class Reader:
     def bodies(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Packed bodies of many samples, a chunk at a time."""
         keys = list(keys)
-        if self._sealed is not None:
+        if self._file is not None:
             yield from ((key, pack(body)) for key in keys if (body := self.body(key)) is not None)
             return
         for start in range(0, len(keys), CHUNK):
@@ -218,6 +241,7 @@ class Reader:
             for row in self._rows(f"SELECT key, body FROM bodies WHERE key IN ({','.join('?' * len(part))})", part):
                 yield row["key"], row["body"]
 
+    @_sound
     def runs(self, study: int) -> list[dict[str, Any]]:
         """Who made the study's samples: machine, device, dtype, versions, and how many samples and seconds each."""
         rows = self._rows(

@@ -5,6 +5,7 @@ go forward and run in one transaction; a file from a newer version is refused an
 """
 
 import os
+import re
 import sqlite3
 import sys
 import time
@@ -17,7 +18,6 @@ from mi_explorer.errors import UserError
 APPLICATION = 0x4D494558  # "MIEX"
 BUSY_SECONDS = 20.0
 FILE_NAME = "studies.db"
-SUFFIX = ".mistudy"  # a study as one file: sealed (`study.sealed`), or a store with one study in it as of format 1
 MEMORY = ":memory:"  # in place of a path: a store that is gone with its process
 
 MIGRATIONS = (
@@ -85,13 +85,17 @@ def home_folder(home: str | Path | None = None) -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mi-explorer"
 
 
+def _fault_name(error: sqlite3.Error) -> str:
+    return str(getattr(error, "sqlite_errorname", ""))
+
+
 @contextmanager
 def faults(path: str | Path) -> Iterator[None]:
     """Turn SQLite's errors into ours, with what, why and what to do."""
     try:
         yield
     except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "")
+        name = _fault_name(error)
         if name == "SQLITE_FULL":
             raise StoreFull(
                 f"No room to write {path}: the disk or a quota is full. Finished samples are safe; free some space "
@@ -112,12 +116,30 @@ def faults(path: str | Path) -> Iterator[None]:
                 f"{path} cannot be opened for writing. Check the folder's permissions or set MI_EXPLORER_HOME to "
                 "a folder of your own."
             ) from None
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "no such" in str(error):
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or re.search("no such|decode to UTF-8", str(error)):
             raise StoreCorrupt(
                 f"{path} is damaged or not a store of MI Explorer ({error}). It was left as it is: move it aside "
                 "(a new one is made), and import what you exported."
             ) from None
         raise
+    except UnicodeEncodeError:
+        raise StoreError(
+            "A text holds half of a character (a lone surrogate), which no file can keep. Take it out and try again."
+        ) from None
+
+
+@contextmanager
+def damage_as_corrupt(path: str | Path) -> Iterator[None]:
+    """Values that were read but cannot be ours mean that the file is damaged: `StoreCorrupt`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreCorrupt(
+            f"{path} is damaged ({type(error).__name__}: {str(error)[:80]}). It was left as it is: move it aside (a new one "
+            "is made), and import what you exported."
+        ) from None
 
 
 def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
@@ -131,19 +153,25 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
         db.row_factory = sqlite3.Row
         _migrate(db)
         return db
-    fresh = not path.exists()
+    try:
+        fresh = not path.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, or none
+        raise StoreLocked(
+            f"{str(path)[:80]!r}… cannot be opened ({getattr(error, 'strerror', None) or error}). Set MI_EXPLORER_HOME to another folder."
+        ) from None
     if readonly and fresh:
         raise StoreError(f"There is no file {path}.")
     if not readonly:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise StoreLocked(
-                f"The folder {path.parent} cannot be made ({error.strerror}). Set MI_EXPLORER_HOME to a folder of your own."
+                f"The folder {path.parent} cannot be made ({getattr(error, 'strerror', error)}). Set MI_EXPLORER_HOME to a folder of your own."
             ) from None
     with faults(path):
-        # A study file is sealed: read as it stands, so that nothing is made beside it. A store may be written at this moment.
-        mode = ("mode=ro&immutable=1" if path.suffix == SUFFIX else "mode=ro") if readonly else "mode=rwc"
+        mode = "mode=ro" if readonly else "mode=rwc"
+        if readonly and not os.access(path.parent, os.W_OK) and not _has_log(path):
+            mode += "&immutable=1"  # SQLite would make a file beside it
         uri = f"{path.resolve().as_uri()}?{mode}"
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -163,6 +191,12 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
             db.close()
             raise
         return db
+
+
+def _has_log(path: Path) -> bool:
+    """Whether a write-ahead log with content lies beside the file."""
+    log = Path(f"{path}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _log_ahead(db: sqlite3.Connection) -> None:

@@ -5,12 +5,13 @@ and processes may read and write. Every write is one transaction: after kill −
 """
 
 import json
+import os
 import platform
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
@@ -20,27 +21,27 @@ from typing import Any, Self
 from mi_explorer.errors import UserError
 from mi_explorer.recipe_io import to_key_dict
 from mi_explorer.studies.plan import Item, Plan
-from mi_explorer.studies.store.archive import Sealed, is_sealed, read_as_ours
 from mi_explorer.studies.store.reader import FOREIGN, CellRow, Reader, StudyInfo
 from mi_explorer.studies.store.sample import COLUMNS, Sample
-from mi_explorer.studies.store.schema import FILE_NAME, MEMORY, StoreError, connect, faults, home_folder
+from mi_explorer.studies.store.schema import FILE_NAME, MEMORY, StoreError, StoreLocked, connect, faults, home_folder
+from mi_explorer.studies.store.study_file import StudyFile, is_study_file, read_as_ours
 
 __all__ = ["FOREIGN", "CellRow", "Reader", "Store", "StudyInfo"]
-_UNSEALING = threading.Lock()
+_OPENING = threading.Lock()
 
 
 class Store(Reader):
     """One store file. Use `Store.open` (home folder) or `Store(path)`; close it, or use it as a context manager.
 
-    With `readonly` also a sealed study (`study.sealed`), which then reads like any other store.
+    With `readonly` also a study file (see `study_file`), which then reads like any other store.
     """
 
     def __init__(self, path: str | Path, readonly: bool = False, origin: str | None = None) -> None:
         """`origin`: what every study of this file is said to be, whatever it was where it was made."""
         self.path, self.readonly, self.origin = Path(path), readonly, origin
-        self._sealed = None
-        if readonly and is_sealed(self.path):
-            self._sealed, shared = _unsealed(self.path)
+        self._file: StudyFile | None = None
+        if readonly and is_study_file(self.path):
+            self._file, shared = _opened(self.path)
             self._db, self._lock = shared._db, shared._lock
         else:
             self._db = connect(self.path, readonly)
@@ -51,8 +52,19 @@ class Store(Reader):
         """The store of a home folder (default: see `schema.home_folder`), made if it is not there."""
         return cls(home_folder(home) / FILE_NAME)
 
+    @classmethod
+    def open_to_read(cls, home: str | Path | None = None) -> "Store":
+        """The store of a home folder for a command that only reads; also where the folder may not be written."""
+        path = home_folder(home) / FILE_NAME
+        try:
+            return cls(path)
+        except StoreLocked:
+            if not os.access(path, os.R_OK):
+                raise
+            return cls(path, readonly=True)
+
     def close(self) -> None:
-        if self._sealed is None:  # a sealed file's rows are shared by all who have it open
+        if self._file is None:  # a study file's rows are shared by all who have it open
             with self._lock:
                 self._db.close()
 
@@ -100,7 +112,7 @@ class Store(Reader):
             }
         )
 
-    def put_run(self, run: dict[str, Any]) -> int:
+    def put_run(self, run: Mapping[str, Any]) -> int:
         """Note a run (of this machine, or from an import); returns its id here. Known tokens are not noted twice."""
         self._write(
             (
@@ -116,7 +128,7 @@ class Store(Reader):
                 ),
             )
         )
-        return self._rows("SELECT id FROM runs WHERE token = ?", (str(run["token"]),))[0]["id"]
+        return int(self._rows("SELECT id FROM runs WHERE token = ?", (str(run["token"]),))[0]["id"])
 
     def put_study(
         self,
@@ -216,7 +228,7 @@ class Store(Reader):
                 for table in ("cell", "item")
             ),
         )
-        return gone
+        return int(gone)
 
     def add(self, sample: Sample, body: bytes | None, run: int | None = None) -> bool:
         """Save a finished sample in one transaction; False if it was already there (made by another process)."""
@@ -235,36 +247,38 @@ class Store(Reader):
                     bodies += db.execute("INSERT OR IGNORE INTO bodies VALUES(?,?)", (sample.key, body)).rowcount
             return db.total_changes - before - bodies
 
-    def seal(self) -> None:
-        """Pack the file for travel: no write-ahead log beside it, no free pages in it."""
-        with self._lock, faults(self.path):
-            self._db.execute("PRAGMA journal_mode = DELETE")
-            self._db.execute("VACUUM")
+    def add_by_run(self, samples: Iterable[tuple[Sample, bytes | None]], runs: Mapping[str, Mapping[str, Any]]) -> int:
+        """Save samples, grouped by the run that made them (by sample key, where it is known); returns how many were new."""
+        ids: dict[str, int] = {}
+        grouped: dict[int | None, list[tuple[Sample, bytes | None]]] = {}
+        for sample, body in samples:
+            run = runs.get(sample.key)
+            if run is not None and run["token"] not in ids:
+                ids[run["token"]] = self.put_run(run)
+            grouped.setdefault(ids[run["token"]] if run is not None else None, []).append((sample, body))
+        return sum(self.add_many(some, run) for run, some in grouped.items())
 
 
-def _unsealed(path: Path) -> tuple[Sealed, "Store"]:
-    """A sealed study as rows in memory, made once per state of the file and shared by all who open it."""
+def _opened(path: Path) -> tuple[StudyFile, Store]:
+    """A study file with its samples as rows in memory, made once per state of the file and shared by all who open it."""
     try:
         state = path.stat()
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}.") from None
-    with _UNSEALING, read_as_ours(path):
-        return _unseal(path.resolve(), state.st_mtime_ns, state.st_size)
+    with _OPENING, read_as_ours(path):
+        return _rows_of_file(path.resolve(), state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=16)
-def _unseal(path: Path, changed: int, size: int) -> tuple[Sealed, "Store"]:
-    file = Sealed(path)
-    samples, made_by = file.samples()
-    rows = [CellRow(cell.key(fingerprint, dtype), cell, fingerprint, dtype) for cell, fingerprint, dtype in file.cells]
-    head = file.head
-    store = Store(MEMORY)
-    store.put_study(head["name"], file.plan, rows, file.items, head["origin"], head["note"])
-    store._write(("UPDATE studies SET created = ?, updated = ?", (head["created"], head["updated"])))
-    runs = [store.put_run(run) for run in head["runs"]]
-    by_run: dict[int | None, list[tuple[Sample, bytes | None]]] = {}
-    for sample, place in zip(samples, made_by, strict=True):
-        by_run.setdefault(None if place is None else runs[place], []).append((sample, None))
-    for run, some in by_run.items():
-        store.add_many(some, run)
+def _rows_of_file(path: Path, changed: int, size: int) -> tuple[StudyFile, Store]:
+    file, store = StudyFile(path), Store(MEMORY)
+    found, head = file.read(texts=False), file.head
+    if head is None:
+        store.put_study(found.name, found.plan, found.cells, found.items, "imported")
+        store.add_by_run(found.samples, {})
+        return file, store
+    store.put_study(head.name, head.plan, head.cells, head.items, head.origin, head.note)
+    store._write(("UPDATE studies SET created = ?, updated = ?", (head.created, head.updated)))
+    places = zip(found.samples, found.runs, strict=True)
+    store.add_by_run(found.samples, {sample.key: head.runs[run] for (sample, _), run in places if run is not None})
     return file, store

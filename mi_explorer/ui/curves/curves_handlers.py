@@ -53,9 +53,9 @@ class CurvesHandlers:
         running = [job.state.name for job in self.jobs.all() if job.state.running and job.state.name in names]
         filled = [i for i in studies if i.samples]
         own = [i.name for i in filled if i.origin == "live"]
-        shelf = [i for i in filled if i.origin != "live"]
-        shelf.sort(key=lambda i: (pair not in i.plan.pairs, i.foreign, i.plan.kind != "sweep", -i.samples))
-        return [*running, *own, *(i.name for i in shelf)][:1], messages
+        others = [i for i in filled if i.origin != "live"]
+        others.sort(key=lambda i: (pair not in i.plan.pairs, i.foreign, i.plan.kind != "sweep", -i.samples))
+        return [*running, *own, *(i.name for i in others)][:1], messages
 
     def opening(
         self, studies: Sequence[str], published: Sequence[str], pair: str = ""

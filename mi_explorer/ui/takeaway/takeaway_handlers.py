@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.studies.store.exchange import FORMATS, export_study, form_of, import_study
+from mi_explorer.studies.store.exchange import export_study, import_study, study_name
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.view import View
@@ -24,7 +24,7 @@ from mi_explorer.ui.takeaway.recipe_forms import brief, forms, read_pasted
 from mi_explorer.workbench import Workbench
 
 log = logging.getLogger(__name__)
-STUDY_FILES = (".mistudy", ".csv", ".parquet", ".jsonl", ".json")  # the last holds the figures, the others the samples
+STUDY_FILES = (".parquet", ".csv", ".jsonl", ".json")  # the last holds the figures, the others the samples
 MAX_IMPORTED = 50  # studies that visitors of an open page may have brought in
 MAX_REPORT_FRAMES = 12  # traces of Explore that a report may hold
 
@@ -179,28 +179,16 @@ class TakeawayHandlers:
         if why := self.imports():
             raise TakeawayError(why)
         file, own = Path(str(path)), self.library.own
-        if own is None or form_of(file) not in FORMATS:
-            raise TakeawayError(f"A study is brought in as {', '.join(FORMATS)}.")
+        if own is None or file.suffix.lower() != ".parquet":
+            raise TakeawayError("A study is brought in as .parquet.")
         if file.stat().st_size > self.settings.upload * 1_000_000:
             raise TakeawayError(f"This file is larger than {self.settings.upload} MB.")
         if self.settings.open and sum(info.origin == "imported" for info in own.studies()) >= MAX_IMPORTED:
             raise TakeawayError(f"{MAX_IMPORTED} studies were brought in already, which is all that this page keeps.")
-        wanted = self._name(file)
+        wanted = study_name(file)
         taken = {info.name for info in self.library.studies()}
         name = next(x for x in (wanted, *(f"{wanted} ({n})" for n in range(2, 10_000))) if x not in taken)
         _, new = import_study(own, file, name)
         samples = own.study(name).samples
         known = "" if new == samples else f" ({samples - new:,} of them were here already)"
         return {"words": f"“{name}” is here: {samples:,} samples{known}.", "study": name}
-
-    @staticmethod
-    def _name(file: Path) -> str:
-        """What a study file calls itself, else its file name."""
-        from mi_explorer.studies.store.archive import Sealed, is_sealed
-
-        try:
-            if form_of(file) == ".mistudy" and is_sealed(file):
-                return str(Sealed(file).head["name"])[:200] or file.stem
-        except (UserError, KeyError):
-            pass
-        return file.name[: -len(form_of(file))][:200] or "imported"

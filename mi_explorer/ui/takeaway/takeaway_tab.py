@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from mi_explorer.studies.store.exchange import FORMATS
+from mi_explorer.studies.store.study_file import SUFFIX
 from mi_explorer.ui.components import script_component
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.static_files import on_load
@@ -44,6 +44,6 @@ def build_takeaway_tab(page: PageContext) -> None:
     )
     if handlers.imports() == "":
         upload = gr.UploadButton(
-            "Bring in a study…", file_types=list(FORMATS), file_count="single", size="sm", elem_id="take-upload"
+            "Bring in a study…", file_types=[SUFFIX], file_count="single", size="sm", elem_id="take-upload"
         )
         upload.upload(bring, upload, board, show_progress="minimal", api_visibility="private", concurrency_limit=2)

@@ -1,4 +1,4 @@
-"""Files of commands: whole or not at all."""
+"""Files of ours are written whole or not at all."""
 
 import resource
 import subprocess
@@ -6,19 +6,19 @@ import sys
 
 import pytest
 
-from mi_explorer.cli.output_file import check_new, write_whole
-from mi_explorer.errors import UserError
+from mi_explorer.studies.store.whole_files import FileWriteError, whole_file
 
 
 def test_a_file_is_written_and_replaced_only_on_demand(tmp_path):
     out = tmp_path / "figure.svg"
-    check_new(out, overwrite=False)
-    write_whole(out, "<svg/>")
+    with whole_file(out) as staged:
+        staged.write_text("<svg/>")
+        assert not out.exists()
     assert out.read_text() == "<svg/>"
-    with pytest.raises(UserError, match="overwrite"):
-        check_new(out, overwrite=False)
-    check_new(out, overwrite=True)
-    write_whole(out, "λ")
+    with pytest.raises(FileWriteError, match="overwrite"), whole_file(out):
+        pass
+    with whole_file(out, overwrite=True) as staged:
+        staged.write_text("λ", encoding="utf-8")
     assert out.read_text(encoding="utf-8") == "λ" and [p.name for p in tmp_path.iterdir()] == ["figure.svg"]
 
 
@@ -30,11 +30,11 @@ def test_a_disk_that_is_full_leaves_what_was_there(tmp_path, there):
         out.write_text(there)
     code = f"""
 from pathlib import Path
-from mi_explorer.cli.output_file import write_whole
-from mi_explorer.errors import UserError
+from mi_explorer.studies.store.whole_files import FileWriteError, whole_file
 try:
-    write_whole(Path({str(out)!r}), "x" * 100_000)
-except UserError as error:
+    with whole_file(Path({str(out)!r}), overwrite=True) as staged:
+        staged.write_text("x" * 100_000)
+except FileWriteError as error:
     print(error)
 """
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # noqa: E731
@@ -43,6 +43,7 @@ except UserError as error:
     assert {p.name: p.read_text() for p in tmp_path.iterdir()} == ({"figure.svg": there} if there else {})
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match="cannot be written"):
-        write_whole(tmp_path / "no" / "figure.svg", "x")
+@pytest.mark.parametrize("name", ["no/figure.svg", "f" * 300, "a\0b"])
+def test_places_where_nothing_can_be(tmp_path, name):
+    with pytest.raises(FileWriteError, match="cannot be written"), whole_file(tmp_path / name) as staged:
+        staged.write_text("x")
