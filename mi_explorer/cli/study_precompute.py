@@ -33,7 +33,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.study_file import SUFFIX
 from mi_explorer.tasks.task import load_task
 
-LOOK = 2.0  # seconds between two looks at the store
+LOOK_EVERY_S = 2.0  # seconds between two looks at the store
 EXAMPLE = """
   python -m mi_explorer study precompute
   python -m mi_explorer study precompute --only sweep,layers --questions 20 --samples 2 --out try
@@ -224,7 +224,7 @@ def _watched(home: Path, names: Sequence[str], quiet: bool) -> Iterator[Callable
 
     def look() -> None:
         nonlocal last
-        if quiet or time.monotonic() < last + (LOOK if sys.stderr.isatty() else 10 * LOOK):
+        if quiet or time.monotonic() < last + (LOOK_EVERY_S if sys.stderr.isatty() else 10 * LOOK_EVERY_S):
             return
         last = time.monotonic()
         with Store.open(home) as store:

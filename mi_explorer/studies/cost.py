@@ -13,8 +13,8 @@ from mi_explorer.recipe import Recipe, Scope
 from mi_explorer.studies.plan import Plan
 from mi_explorer.studies.store.sample import Sample
 
-IDLE = 5.0  # seconds without a sample that count as a pause, not as pace
-FEW = 10  # samples that tell no pace
+MAX_GAP_S = 5.0  # without a sample: longer is a pause
+MIN_TIMED_SAMPLES = 10  # samples from which on a throughput is told
 Lengths = dict[Recipe, tuple[int, int]]  # responses and their tokens in all
 
 
@@ -78,12 +78,12 @@ def _lengths(recipes: Sequence[Recipe], known: Lengths) -> list[float] | None:
     return [known[r][1] / known[r][0] if r in known else float(np.interp(r.lam, lams, means)) for r in recipes]
 
 
-def pace(samples: Sequence[Sample]) -> float | None:
+def throughput(samples: Sequence[Sample]) -> float | None:
     """Tokens a second at which samples came in, pauses left out; None from fewer than ten of them."""
     timed = sorted((s.finished, s.tokens) for s in samples if s.finished)
-    if len(timed) < FEW:
+    if len(timed) < MIN_TIMED_SAMPLES:
         return None
-    busy = sum(min(b - a, IDLE) for (a, _), (b, _) in zip(timed, timed[1:], strict=False))
+    busy = sum(min(b - a, MAX_GAP_S) for (a, _), (b, _) in zip(timed, timed[1:], strict=False))
     return sum(tokens for _, tokens in timed[1:]) / busy if busy > 0 else None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-WINDOW = 30.0  # seconds over which the rate is taken
+RATE_WINDOW_S = 30.0  # seconds over which the rate is taken
 
 RunState = Literal["running", "paused", "stopped", "done"]
 
@@ -37,7 +37,7 @@ class Progress:
         return self.total - self.done - self.reused - self.failed
 
 
-class Meter:
+class RunMeter:
     """Counts for one run. `lams[i]` is cell i's λ, `left[i]` its units still to make, `seen[i]` = (samples, tokens) of before."""
 
     def __init__(
@@ -64,10 +64,10 @@ class Meter:
         self.left[cell] -= 1
 
     def rate(self, now: float) -> float:
-        """Tokens per second over the last `WINDOW` seconds."""
+        """Tokens per second over the last `RATE_WINDOW_S` seconds."""
         if now - self._marks[-1][0] >= 0.25:
             self._marks.append((now, self.tokens))
-        while len(self._marks) > 2 and self._marks[1][0] < now - WINDOW:
+        while len(self._marks) > 2 and self._marks[1][0] < now - RATE_WINDOW_S:
             self._marks.popleft()
         start, count = self._marks[0]
         return (self.tokens - count) / (now - start) if now > start else 0.0

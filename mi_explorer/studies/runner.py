@@ -20,16 +20,18 @@ from mi_explorer.generation.snapshots import LIVE_STATES, GenerationRequest
 from mi_explorer.prompts import Prompt, PromptError
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import Cell, Item, Plan, PlanError, Unit, units
-from mi_explorer.studies.progress import Meter, Progress, RunState
+from mi_explorer.studies.progress import Progress, RunMeter, RunState
 from mi_explorer.studies.refine import NextCells, Refined
 from mi_explorer.studies.store.sample import Sample, body_of, pack, sample_of
 from mi_explorer.studies.store.store import CellRow, Store
 from mi_explorer.studies.versions import versions
 from mi_explorer.tasks.task import Task
 
-WINDOW = 512  # units in the engine's hands: enough for it to choose what runs together, few enough to pause soon
-TICK = 0.5  # seconds between two progress events
-GIVE_UP = 50  # failures without one success
+MAX_UNITS_IN_ENGINE = (
+    512  # units in the engine's hands: enough for it to choose what runs together, few enough to pause soon
+)
+PROGRESS_EVERY_S = 0.5  # seconds between two progress events
+MAX_FAILURES = 50  # failures without one success
 
 
 class RunError(UserError):
@@ -95,7 +97,7 @@ class Runner:
         shard: tuple[int, int] = (1, 1),
         refine: int = 0,
         next_cells: NextCells | None = None,
-        window: int = WINDOW,
+        window: int = MAX_UNITS_IN_ENGINE,
     ) -> None:
         if refine and shard != (1, 1):
             raise RunError(
@@ -111,7 +113,7 @@ class Runner:
         self._counts: Counter[str] = Counter()
         self._runs: dict[str, int] = {}  # by pair: the run of the store that its samples belong to
         self._message = ""
-        self._meter = Meter([], [], {}, 0.0)
+        self._meter = RunMeter([], [], {}, 0.0)
         self._total = 0
 
     # -- control -----------------------------------------------------------------------------------------------------
@@ -208,7 +210,7 @@ class Runner:
         left = Counter(u.cell for u in todo)
         known = self.store.tokens(study)
         seen = {i: known[key] for i, key in enumerate(keys) if key in known}
-        meter = Meter(
+        meter = RunMeter(
             [c.recipe.lam for c in self.plan.cells], [left[i] for i in range(len(keys))], seen, time.monotonic()
         )
         meter.tokens, self._meter = self._meter.tokens, meter
@@ -287,7 +289,7 @@ class Runner:
                     yield self._save(unit, row, run)
                     if left[unit.cell] == 0:  # a cell with a failure stays open
                         yield CellDone(self.name, self.cells[unit.cell].key, self.plan.cells[unit.cell])
-                if time.monotonic() >= ticked + TICK:
+                if time.monotonic() >= ticked + PROGRESS_EVERY_S:
                     ticked = time.monotonic()
                     if pausing and not rows:
                         self._meter.paused(ticked)
@@ -321,8 +323,10 @@ class Runner:
         self._counts["failed"] += 1
         self._message = message
         self._meter.dropped(unit.cell)
-        if self._counts["failed"] >= GIVE_UP and not self._counts["done"]:
-            raise RunError(f"Nothing works: {GIVE_UP} samples failed and none succeeded. The last one said: {message}")
+        if self._counts["failed"] >= MAX_FAILURES and not self._counts["done"]:
+            raise RunError(
+                f"Nothing works: {MAX_FAILURES} samples failed and none succeeded. The last one said: {message}"
+            )
 
     def _save(self, unit: Unit, row: RunningTrace, run: int) -> SampleDone:
         """Save a finished row, then tell of it."""

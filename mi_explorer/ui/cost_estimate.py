@@ -9,7 +9,7 @@ from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.plan import Item, Plan, units
 from mi_explorer.ui.study_library import StudyLibrary
 
-RATE_SAMPLES = 2000  # samples of a study that tell the pace
+RATE_SAMPLES = 2000  # samples of a study that tell the throughput
 ENOUGH = 500, 1.0  # tokens and seconds of a run that tell its rate
 
 
@@ -43,7 +43,7 @@ def _rate(plan: Plan, bench: Any, library: StudyLibrary, jobs: Jobs) -> float | 
     own = library.own
     mine = sorted(own.studies(), key=lambda i: -i.updated) if own is not None else []
     for info in [i for i in mine if i.origin == "live" and i.plan.pairs == plan.pairs and i.samples]:
-        if own is not None and (found := cost.pace(own.samples(info.id)[-RATE_SAMPLES:])):
+        if own is not None and (found := cost.throughput(own.samples(info.id)[-RATE_SAMPLES:])):
             return found
     rate = getattr(getattr(bench, "engine", None), "rate", None)
     return (rate() or None) if callable(rate) else None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.studies.cost import Cost, amount, estimate, learn, pace, roughly
+from mi_explorer.studies.cost import Cost, amount, estimate, learn, roughly, throughput
 from mi_explorer.studies.plan import Plan, grid
 from mi_explorer.studies.store.sample import Sample
 
@@ -60,8 +60,8 @@ def test_the_words():
 
 def test_the_pace_leaves_pauses_out():
     at = [replace(SAMPLE, tokens=100, finished=1000.0 + i + (3600 if i >= 10 else 0)) for i in range(20)]
-    assert pace(at) == pytest.approx(19 * 100 / (18 + 5))  # an hour's pause counts as five seconds
-    assert pace(at[:9]) is None and pace([replace(s, finished=1.0) for s in at]) is None
+    assert throughput(at) == pytest.approx(19 * 100 / (18 + 5))  # an hour's pause counts as five seconds
+    assert throughput(at[:9]) is None and throughput([replace(s, finished=1.0) for s in at]) is None
 
 
 MEASURED = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 50), st.integers(0, 5000)), max_size=8)

@@ -14,7 +14,7 @@ import pytest
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.plan import Item, Plan, grid
-from mi_explorer.studies.progress import Meter, Progress
+from mi_explorer.studies.progress import Progress, RunMeter
 from mi_explorer.studies.refine import Refined
 from mi_explorer.studies.runner import CellDone, Runner, SampleDone
 from mi_explorer.studies.store.store import Store
@@ -317,7 +317,7 @@ def test_kill_9_loses_no_finished_sample_and_repeats_none(tmp_path):
 
 
 def test_eta_is_expected_tokens_over_rate():
-    meter = Meter([0.0, 0.5, 1.0], [4, 4, 4], {}, now=0.0)
+    meter = RunMeter([0.0, 0.5, 1.0], [4, 4, 4], {}, now=0.0)
     assert meter.eta(0.0) is None
     for _ in range(2):
         meter.token(10)
