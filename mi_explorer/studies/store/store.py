@@ -279,6 +279,10 @@ def _rows_of_file(path: Path, changed: int, size: int) -> tuple[StudyFile, Store
         return file, store
     store.put_study(head.name, head.plan, head.cells, head.items, head.origin, head.note)
     store._write(("UPDATE studies SET created = ?, updated = ?", (head.created, head.updated)))
+    for run in head.runs:
+        store.put_run(run)
     places = zip(found.samples, found.runs, strict=True)
-    store.add_by_run(found.samples, {sample.key: head.runs[run] for (sample, _), run in places if run is not None})
+    store.add_by_run(
+        found.samples, {sample.key: head.runs[place] for (sample, _), place in places if place is not None}
+    )
     return file, store
