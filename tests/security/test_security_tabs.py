@@ -53,8 +53,8 @@ def page(tmp_path, monkeypatch):
 def study(tmp_path):
     """A study file somewhere on this machine that no visitor may have read."""
     with filled(tmp_path / "theirs.db") as source:
-        export_study(source, "s", tmp_path / "secret.jsonl")
-    return tmp_path / "secret.jsonl"
+        export_study(source, "s", tmp_path / "secret.parquet")
+    return tmp_path / "secret.parquet"
 
 
 def bring(site, data):
@@ -67,7 +67,7 @@ def bring(site, data):
     return site.ask("GET", "/gradio_api/queue/data?session_hash=v")[1].decode()
 
 
-def uploaded(site, content, name="mine.jsonl"):
+def uploaded(site, content, name="mine.parquet"):
     head = f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\nContent-Type: application/octet-stream\r\n\r\n'
     status, text, _ = site.ask(
         "POST",
@@ -91,13 +91,13 @@ def test_a_forged_path_brings_nothing_in(page, study, tmp_path):
     forged = [
         str(study),
         f"file://{study}",
-        f"{link}/../secret.jsonl",
+        f"{link}/../secret.parquet",
         "/etc/passwd",
         str(tmp_path / "home" / "studies.db"),
-        "secret.jsonl",
+        "secret.parquet",
     ]
     for path in forged:
-        for value in ({"path": path, "meta": {"_type": "gradio.FileData"}}, {"path": path, "url": path, "orig_name": "x.jsonl", "meta": {"_type": "gradio.FileData"}},
+        for value in ({"path": path, "meta": {"_type": "gradio.FileData"}}, {"path": path, "url": path, "orig_name": "x.parquet", "meta": {"_type": "gradio.FileData"}},
                       path, [path], {"url": f"file://{path}", "meta": {"_type": "gradio.FileData"}}):  # fmt: skip
             said = bring(site, value)
             assert "is here" not in said and "root:" not in said and store.studies() == [], value
@@ -106,7 +106,7 @@ def test_a_forged_path_brings_nothing_in(page, study, tmp_path):
 def test_a_hostile_study_is_refused_in_words_over_the_wire(page):
     site, store = page
     for content in (b"", b"{}", b"\xff" * 100, json.dumps({"study": HOSTILE[0]}).encode()):
-        said = bring(site, uploaded(site, content, "x.jsonl"))
+        said = bring(site, uploaded(site, content, "x.parquet"))
         assert "Traceback" not in said and "error" in said and store.studies() == []
 
 
