@@ -99,7 +99,7 @@ def _same_expressions(gold: Any, answer: Any) -> bool:
 
 
 def _is_finite(value: Any) -> bool:
-    return not (value.has(sympy.zoo, sympy.oo, sympy.nan) or value.free_symbols)
+    return not (value.has(sympy.zoo, sympy.oo, sympy.nan, -sympy.oo) or value.free_symbols)
 
 
 def _close(a: Any, b: Any) -> bool:

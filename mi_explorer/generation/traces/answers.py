@@ -17,7 +17,7 @@ MAX_RESPONSE = 20_000  # characters at the end of a response that are looked at
 SHORT_CHARACTERS, SHORT_WORDS = 60, 6  # a response as short as this is its own answer
 
 _STATED = re.compile(
-    r"(?:\banswers?\b\W{0,6}(?:to\s[^.\n]{0,80}?)?\s*(?:(?:is|are|would be|must be|should be|equals)\b|[:=])|^\s*####|\s####(?=\s)|答案\s*[:：是]|^A\s*:)"
+    r"(?:\banswers?\b\W{0,6}(?:to\s[^.\n]{0,80}?)?\s*(?:(?:is|are|would be|must be|should be|equals)\b|[:=])|^\s*####|\s####(?=\s)|答案\s*(?:是|为)?\s*[:：]?(?=\s*[^\s:：])|^A\s*:|\b(?:solutions?|roots?)\s+(?:is|are)\b|\b(?:Antwort\s+(?:ist|lautet)|réponse\s+est|respuesta\s+es)\b)"
     r"[ \t]*[:*]*[ \t]*(?=(?P<answer>[^\n]{0,400}))",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -41,12 +41,16 @@ _CONCLUDED = re.compile(
     re.IGNORECASE,
 )
 _BOX = re.compile(r"\\?\b(?:boxed|fbox|framebox)\s*(?=[{\\\d])|\\(?:boxed|fbox|framebox)\s*(?=[{\\\d])")
-_BOX_JOIN = re.compile(r"^[\s$.]*(?:,|;|and|or|\\text\{\s*(?:and|or)\s*\})?[\s$]*(?:and|or)?[\s$]*$", re.IGNORECASE)
+_BOX_JOIN = re.compile(
+    r"^[\s$.]*(?:,|;|and|or|(?:and|or)\s+\$?[a-z]\s*=|\\text\{\s*(?:and|or)\s*\})?[\s$]*(?:and|or)?[\s$]*$",
+    re.IGNORECASE,
+)
 _TAGGED = re.compile(r"<(answer|final_answer)>(.{0,4000}?)(?:</\1>|$)", re.IGNORECASE | re.DOTALL)
 _END_TOKENS = re.compile(r"(?:\s*(?:<\\?\|[^|<>\s]{1,30}\\?\|>|</s>|<eos>|<end_of_turn>))+\s*$")
 _DISPLAY = re.compile(r"^\s*(?:\\\[|\$\$|\\\(|\$)\s*(.+?)\s*(?:\\\]|\$\$|\\\)|\$)", re.DOTALL)
 _REJECTED = re.compile(
-    r"\b(?:wrong|incorrect|false|not|isn't|cannot|can't|eliminated?|ruled out|excluded?)\b", re.IGNORECASE
+    r"\b(?:wrong|incorrect|false|not|isn't|cannot|can't|eliminated?|rule[sd]? out|ruling out|excluded?)\b",
+    re.IGNORECASE,
 )
 
 
@@ -116,7 +120,9 @@ def stated_answer(text: str, kind: str = "auto") -> FoundAnswer | None:
     if kind == "choice":
         every = sorted([*every, *_CHOSEN.finditer(text)], key=lambda match: match.start())
     for match in reversed(every):
-        if raw := match["answer"].strip(" \t*:_"):
+        if raw := match["answer"].strip(" \t*:_："):
+            if re.match(r"not\s", raw) and not re.search(r"\bbut\b", first_sentence(raw)):
+                continue  # what the answer is not
             start = match.start("answer")
             return _statement(raw, match.start(), start + len(match["answer"]), kind, first_sentence(raw))
         if found := _next_lines(text, match.end("answer"), match.start(), kind):
@@ -150,6 +156,7 @@ def _said(raw: str, sentence: str, kind: str) -> str:
         marked = inner[1]
         if not (marked.startswith("$") and re.search(r"[-+=,]\s*\$$|because|which", marked)):
             return marked.strip("*") if not marked.startswith("**$") else marked
+    sentence = re.sub(r"\s*\((?:not|and not|rather than)\b[^()]*\)", "", sentence)
     sentence = re.split(
         r",?\s+(?:so|because|since|which|as|while|where|when)\s|,\s+(?:not|rather than|and not)\s|\s+(?:not|rather than|instead of)\s",
         sentence, maxsplit=1,
@@ -157,7 +164,7 @@ def _said(raw: str, sentence: str, kind: str) -> str:
     left, equals, right = sentence.rpartition("=")
     if equals and re.search(r"\d", left) and not re.search(r"\\[a-z]|\^", sentence):
         sentence = right
-    return sentence.strip().strip("*").strip()
+    return re.sub(r"[\s*_✅✔✓🎉]+$", "", sentence.strip().strip("*").strip())
 
 
 def _next_lines(text: str, at: int, start: int, kind: str) -> FoundAnswer | None:
@@ -205,6 +212,8 @@ def final_answer(text: str, kind: str = "auto") -> str | None:
     if kind in WHOLE:
         return text.strip() or None
     tail = _END_TOKENS.sub("", text[-MAX_RESPONSE:])
+    if marked := re.findall(r"<\|begin_of_box\|>(.{1,400}?)(?:<\|end_of_box\|>|$)", text[-MAX_RESPONSE:], re.DOTALL):
+        return str(marked[-1]).strip()
     if tagged := [inner.strip() for _, inner in _TAGGED.findall(tail) if inner.strip()]:
         return _answer_in(tagged[-1], kind) or tagged[-1]
     return _json_answer(tail) or _answer_in(tail, kind)
@@ -233,9 +242,11 @@ def _answer_in(text: str, kind: str) -> str | None:
         return _choice_in(text, box, said)
     if found := box or said:
         return found.answer
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip().removeprefix("> ") for line in text.splitlines() if line.strip()]
     if not lines:
         return None
+    if (word := re.match(r"(yes|no|true|false)\b\s*(?:[,.;]|$)", lines[0], re.IGNORECASE)) and kind in ("auto", "text"):
+        return word[1]
     last = last_sentence(lines[-1])
     if several := _named_equation(last):
         return several
@@ -267,8 +278,10 @@ def _choice_in(text: str, box: FoundAnswer | None, said: FoundAnswer | None) -> 
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return None
-    if option_letter(lines[0]) and (
-        len(lines[0].strip("*()[]. ")) == 1 or len(lines) == 1 and len(lines[0].split()) <= SHORT_WORDS
+    if (
+        not _REJECTED.search(lines[0])
+        and option_letter(lines[0])
+        and (len(lines[0].strip("*()[]. ")) == 1 or len(lines) == 1 and len(lines[0].split()) <= SHORT_WORDS)
     ):
         return option_letter(lines[0])
     if len(lines) == 1 and len(lines[0].split()) <= 2 and len(lines[0]) <= SHORT_CHARACTERS:

@@ -5,9 +5,13 @@ import re
 from mi_explorer.tasks.grammar.spelling import plain_words, unwrap
 
 _LETTER = re.compile(r"(?<![\w'\\])([A-Za-z])(?![\w'])")
-_NEGATION = re.compile(r"\b(?:not|none|neither|nor|never|cannot|can't|isn't|except)\b", re.IGNORECASE)
+_NEGATION = re.compile(
+    r"\b(?:not|none|neither|nor|never|cannot|can't|isn't|except|rule out|ruled out)\b",
+    re.IGNORECASE,
+)
 _LEAD = re.compile(
-    r"^\W*(?:the\s+)?(?:(?:correct|right|best|final)\s+)?(?:option|choice|answer)\b(?:\s+is)?\W*", re.IGNORECASE
+    r"^\W*(?:the\s+)?(?:(?:correct|right|best|final)\s+)?(?:option|choice|answer)\b(?:\s+is\b(?!n't))?\W*",
+    re.IGNORECASE,
 )
 _MARKUP = re.compile(r"\\(?:text|textbf|mathbf|mathrm|mbox|boxed|bf|rm)\s*\{([^{}]*)\}|\\(?:ensuremath|[ ,;!])|[*$]")
 

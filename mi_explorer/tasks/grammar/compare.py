@@ -94,9 +94,20 @@ def _equations(gold: Value, answer: Value) -> bool | None:
 
 
 def _unions(gold: Value, answer: Value) -> bool | None:
-    if not (isinstance(gold, Union) and isinstance(answer, Union)):
-        return False
-    return _unordered(gold.parts, answer.parts)
+    ours, theirs = _union_parts(gold), _union_parts(answer)
+    return _unordered(ours, theirs) if ours and theirs else False
+
+
+def _union_parts(value: Value) -> tuple[Value, ...]:
+    """The parts of a union; `x < 1 or x > 2` is one too."""
+    if isinstance(value, Union):
+        return value.parts
+    intervals = (
+        isinstance(value, Collection)
+        and value.kind == "list"
+        and all(isinstance(item, Collection) and item.kind == "interval" for item in value.items)
+    )
+    return value.items if intervals and isinstance(value, Collection) else ()
 
 
 def _collections(gold: Collection, answer: Collection) -> bool | None:

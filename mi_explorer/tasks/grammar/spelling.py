@@ -17,7 +17,7 @@ GREEK = {
 }  # fmt: skip
 WRAPPERS = re.compile(
     r"^(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|__(.*)__|`(.*)`"
-    r"|\\(?:boxed|fbox|framebox|text|textbf|textit|textrm|mathrm|mathbf|mbox|bm|boldsymbol|ensuremath)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+    r"|\\(?:boxed|fbox|framebox|text|textbf|textit|textrm|mathrm|mathbf|mbox|bm|boldsymbol|ensuremath|underline)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
     r"|\\boxed\s*(\d))$",
     re.DOTALL,
 )
@@ -49,6 +49,10 @@ def unwrap(text: str) -> str:
 
 def one_spelling(text: str) -> str:
     """The text with one sign for one meaning; layout commands are gone, thousands are joined."""
+    text = re.sub(r"^\s*(?:\\(?:therefore|implies|Rightarrow)\s*|=\s*)+", "", text)
+    text = re.sub(r"\\text\s*\{\s*(?:minus|negative)\s*\}", "-", text)
+    text = re.sub(r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}", text)
+    text = re.sub(r"(?<=\d)\s+factorial\b", "!", text)
     text = re.sub(r"(\d)\s*([¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])", r"\1 \2", text)
     for sign, plain in FRACTIONS.items():
         text = text.replace(sign, plain)

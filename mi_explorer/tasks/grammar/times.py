@@ -33,11 +33,17 @@ def time_of(text: str) -> Time | None:
         hour += 12
     elif half in ("am", "midnight") and hour == 12:
         hour = 0
-    return Time(hour * 3600 + minute * 60 + second, "half" if half else "hour" if hour > 12 or hour == 0 else "")
+    return Time(
+        hour * 3600 + minute * 60 + second,
+        "half" if half else "hour" if hour > 12 or hour == 0 or match[1].startswith("0") else "",
+    )
 
 
 def same_time(gold: Time, answer: Time) -> bool:
     """Equal times; a gold answer that leaves the half of the day open is met by am and pm alike."""
-    if gold.told_by or answer.told_by != "half":
-        return gold.seconds == answer.seconds and bool(gold.told_by) == bool(answer.told_by)
-    return gold.seconds % 43_200 == answer.seconds % 43_200
+    if gold.told_by:
+        morning = gold.told_by == "hour" and gold.seconds < 43_200  # 09:05 may be written 9:05
+        return gold.seconds == answer.seconds and (bool(answer.told_by) or morning)
+    if answer.told_by == "half":
+        return gold.seconds % 43_200 == answer.seconds % 43_200
+    return gold.seconds == answer.seconds

@@ -28,6 +28,8 @@ FORBIDDEN = frozenset("""
     choose mod modulo power factorial point remainder ratio if unless only wrong incorrect false undefined variable zero one two three four five
     six seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety hundreds thousands millions dozens
     and versus vs to through but anything nothing everything
+    january february march april may june july august september october november december
+    monday tuesday wednesday thursday friday saturday sunday
 """.split())  # fmt: skip
 MAX_WORDS = 8
 _CURRENCY_BEFORE = re.compile(

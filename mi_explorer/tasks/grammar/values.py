@@ -181,6 +181,8 @@ def _relation(text: str) -> Value | None:
     if not all(side.strip() for side in sides):
         raise NotInGrammar
     left, *others = (side.strip() for side in sides)
+    if len(others) == 1 and _NAME.match(others[0]) and not _NAME.match(left):
+        left, others = others[0], [left]
     values = [_value(side) for side in others]
     if _NAME.match(left):
         right = _agreed(values)
