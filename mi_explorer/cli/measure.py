@@ -17,7 +17,7 @@ from mi_explorer.studies.progress import Progress
 from mi_explorer.studies.refine import Refined
 from mi_explorer.studies.runner import Runner, items_of
 from mi_explorer.studies.store.store import Store
-from mi_explorer.tasks.task import load_task
+from mi_explorer.tasks.registry import load_task
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench

@@ -69,7 +69,7 @@ def _study_actions(actions: Any) -> None:
     picture.add_argument("name")
     picture.add_argument("file", help="an .svg file")
     picture.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
-    study_report.add_options(
+    study_report.add_report_options(
         action("report", "a study as one HTML file: figures, tables, settings, traces", study_report.report)
     )
     out = action("export", f"write a study to a file ({', '.join(FORMATS)})", export_file)
@@ -92,7 +92,7 @@ def _study_actions(actions: Any) -> None:
     merge.add_argument("name", help="the study that receives them (made if it is not there)")
     merge.add_argument("sources", nargs="+")
     precomputed = "make the studies that come with the checkout, each as a small file"
-    study_precompute.add_options(action("precompute", precomputed, study_precompute.precompute, home=False))
+    study_precompute.add_precompute_options(action("precompute", precomputed, study_precompute.precompute, home=False))
     gone = action("rm", "delete studies, and the samples that no other study uses", remove)
     gone.add_argument("names", nargs="+", metavar="name")
 

@@ -31,7 +31,7 @@ from mi_explorer.studies.runner import items_of
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.study_file import SUFFIX
-from mi_explorer.tasks.task import load_task
+from mi_explorer.tasks.registry import load_task
 
 LOOK_EVERY_S = 2.0  # seconds between two looks at the store
 EXAMPLE = """
@@ -63,7 +63,7 @@ STUDIES = (
 )
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_precompute_options(parser: argparse.ArgumentParser) -> None:
     """The options of `study precompute`."""
     parser.epilog = "examples:\n" + EXAMPLE.strip("\n")
     parser.add_argument(

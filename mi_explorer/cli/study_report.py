@@ -10,7 +10,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.whole_files import whole_file
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_report_options(parser: argparse.ArgumentParser) -> None:
     """The options of `study report`."""
     parser.add_argument("name")
     parser.add_argument("--out", metavar="FILE", help="an .html file (default: NAME.html here)")

@@ -8,7 +8,7 @@ from mi_explorer.tasks.task import BOXED, Question, Task
 SOURCE = Source("math-ai/aime25", "test", ("problem", "answer"), "as its card says; the problems are those of the MAA")
 
 
-def load(seed: int = 0, path: str | Path | None = None) -> Task:
+def load_aime25(seed: int = 0, path: str | Path | None = None) -> Task:
     """All thirty problems."""
     questions = tuple(
         Question(f"aime25-{row.get('id', i)}", str(row["problem"]).strip(), str(row["answer"]).strip(), kind="math")

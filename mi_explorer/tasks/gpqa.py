@@ -13,7 +13,7 @@ SOURCE = Source(
 )
 
 
-def load(seed: int = 0, path: str | Path | None = None) -> Task:
+def load_gpqa(seed: int = 0, path: str | Path | None = None) -> Task:
     """Every question, its options shuffled by (seed, question): the right letter does not depend on other questions."""
     questions = []
     for i, row in enumerate(SOURCE.rows(path)):

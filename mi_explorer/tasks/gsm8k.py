@@ -8,7 +8,7 @@ from mi_explorer.tasks.task import BOXED, Question, Task, TaskError
 SOURCE = Source("openai/gsm8k", "test", ("question", "answer"), "MIT", config="main")
 
 
-def load(seed: int = 0, path: str | Path | None = None) -> Task:
+def load_gsm8k(seed: int = 0, path: str | Path | None = None) -> Task:
     """The 1,319 test problems."""
     questions = []
     for i, row in enumerate(SOURCE.rows(path)):

@@ -30,7 +30,7 @@ FROZEN = (
 FROZEN_SEED, FROZEN_EACH = 20_250, 12
 
 
-def frozen(seed: int = 0, path: str | Path | None = None) -> Task:
+def load_frozen(seed: int = 0, path: str | Path | None = None) -> Task:
     """The sample that ships with the package: tasks with one right answer each, so that no extra is needed to score them."""
     task = from_file(
         Path(path) if path else ASSETS / "reasoning_gym.jsonl",
@@ -40,7 +40,7 @@ def frozen(seed: int = 0, path: str | Path | None = None) -> Task:
     return replace(task, suffix=SUFFIX, licence=LICENCE, source="reasoning-gym 0.1.25")
 
 
-def load(name: str, seed: int = 0, size: int | None = None) -> Task:
+def load_generated(name: str, seed: int = 0, size: int | None = None) -> Task:
     """`size` fresh items of one reasoning-gym task. The gold answer names the item; the scorer makes it again."""
     base = (seed + 1) * SPREAD
     questions = []
@@ -68,7 +68,7 @@ def _items(name: str, seed: int, size: int) -> Iterator[dict[str, Any]]:
     return (data[i] for i in range(size))
 
 
-def checker() -> Callable[[str, str], bool]:
+def gym_checker() -> Callable[[str, str], bool]:
     """In the judge's process: (gold, answer) -> full credit by the task's own scorer."""
     try:
         from reasoning_gym import create_dataset

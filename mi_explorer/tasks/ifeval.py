@@ -19,7 +19,7 @@ PUNKT = "This IFEval instruction counts sentences and needs NLTK's data: python 
 NEEDS_PUNKT = ("length_constraints:number_sentences",)
 
 
-def load(seed: int = 0, path: str | Path | None = None, loose: bool = False) -> Task:
+def load_ifeval(seed: int = 0, path: str | Path | None = None, loose: bool = False) -> Task:
     """The 541 prompts. The gold answer of a question is the JSON of its instructions; a `loose` task forgives more."""
     kind = "ifeval_loose" if loose else "ifeval"
     questions = []
@@ -53,7 +53,7 @@ def _ready(ids: set[str]) -> None:
             raise TaskError(PUNKT) from None
 
 
-def checker(loose: bool) -> Callable[[str, str], bool]:
+def ifeval_checker(loose: bool) -> Callable[[str, str], bool]:
     """In the judge's process: (gold, response) -> whether every instruction is followed. Raises `JudgeError` without the extra."""
     try:
         import langdetect

@@ -1,16 +1,15 @@
 """Slow or risky checks in a process of their own, with limits that hold from any thread.
 
 `ask(kind, gold, answer)` starts the process when first needed and keeps it; a check that runs out of time costs its process,
-and the next one starts a fresh one. Symbolic algebra, IFEval's checkers and reasoning-gym's scorers run in the child only. `python -m mi_explorer.tasks.judge` is the child.
+and the next one starts a fresh one. Symbolic algebra, IFEval's checkers and reasoning-gym's scorers
+run in the child only, `mi_explorer.tasks.check_server`.
 """
 
 import atexit
-import logging
 import threading
-from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.limited_process import LimitedProcess, OutOfTime, processor_time, serve
+from mi_explorer.limited_process import LimitedProcess
 
 SOFT_LIMIT, LIMIT = 2.0, 3.0  # seconds of processor time: a check is interrupted, then its process is ended. Not by the
 # clock, because a busy machine must not turn right answers wrong; a call into C notices only the second.
@@ -37,7 +36,7 @@ def ask(kind: str, gold: str, answer: str, limit: float = WALL_LIMIT) -> bool:
     with _lock:
         try:
             if _child is None or not _child.ours:
-                _child = LimitedProcess("mi_explorer.tasks.judge")
+                _child = LimitedProcess("mi_explorer.tasks.check_server")
                 _ready.clear()
             if kind not in _ready:
                 reply = _child.call({"kind": kind}, START_LIMIT)
@@ -70,61 +69,3 @@ def close() -> None:
 
 
 atexit.register(close)
-
-
-def _prepare(kind: str) -> Any:
-    """In the child: the function (gold, answer) -> bool for this kind, with everything it needs imported."""
-    if kind == "math":
-        from mi_explorer.tasks.symbolic import same_texts
-
-        same_texts("\\frac{1}{2}x+1", "\\sqrt{2}")  # what the first use imports is not part of any check
-        return same_texts
-    if kind == "latex":
-        from math_verify import parse, verify
-
-        logging.disable(logging.WARNING)  # it warns at every call that its own timeouts, by the clock, are off
-
-        def latex(gold: str, answer: str) -> bool:
-            golds, answers = (
-                parse(t if "$" in t or "\\boxed" in t else f"${t}$", parsing_timeout=None) for t in (gold, answer)
-            )
-            return bool(golds and answers and verify(golds, answers, timeout_seconds=None))
-
-        latex("\\frac{1}{2}x+1", "\\sqrt{2}")  # the first parse builds its tables, which is not part of any check
-        return latex
-    if kind in ("ifeval", "ifeval_loose"):
-        from mi_explorer.tasks.ifeval import checker
-
-        return checker(loose=kind == "ifeval_loose")
-    if kind == "reasoning_gym":
-        from mi_explorer.tasks.gym import checker as gym_checker
-
-        return gym_checker()
-    raise UserError(f"There is no check of the kind {kind!r}.")
-
-
-def main() -> None:
-    """The child: requests on standard input, one reply each on what was standard output."""
-    checks: dict[str, Any] = {}
-
-    def answer(request: dict[str, Any]) -> dict[str, Any]:
-        kind = request["kind"]
-        try:
-            if kind not in checks:
-                checks[kind] = _prepare(kind)
-            if "gold" not in request:
-                return {"ok": True}
-            with processor_time(SOFT_LIMIT, LIMIT):
-                return {"ok": bool(checks[kind](request["gold"], request["answer"]))}
-        except UserError as error:
-            return {"error": str(error)}
-        except ImportError as error:
-            return {"error": f"The check {kind!r} needs a package that is not here: {error}."}
-        except (Exception, OutOfTime):  # noqa: BLE001 - whatever an answer does to a checker, it is not right
-            return {"ok": False}
-
-    serve(answer, MEMORY)
-
-
-if __name__ == "__main__":
-    main()

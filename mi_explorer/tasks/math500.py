@@ -13,7 +13,7 @@ SOURCE = Source(
 )
 
 
-def load(seed: int = 0, path: str | Path | None = None) -> Task:
+def load_math500(seed: int = 0, path: str | Path | None = None) -> Task:
     """The 500 problems, by subject (family) and level 1-5."""
     questions = tuple(
         Question(

@@ -7,7 +7,7 @@ from mi_explorer.errors import unknown
 from mi_explorer.tasks.task import ASSETS, Task, from_file
 
 
-def load(seed: int = 0, path: str | Path | None = None, part: str = "") -> Task:
+def load_mini(seed: int = 0, path: str | Path | None = None, part: str = "") -> Task:
     """Every held-out problem that ships with the package; no prompt suffix, the models know their format.
 
     `part` keeps a family (`stories`) or a level (`3`). Raises `UserError` for a part that there is not.

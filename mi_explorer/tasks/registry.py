@@ -1,21 +1,23 @@
 """The tasks by name: an explicit dict, one entry a benchmark. To add one, write its file with a `load` and name it here."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from mi_explorer.errors import unknown
 from mi_explorer.tasks import aime25, gpqa, gsm8k, gym, ifeval, math500, mini
-from mi_explorer.tasks.task import Task, TaskError
+from mi_explorer.tasks.task import Task, TaskError, choose, from_file
 
 TASKS: dict[str, Callable[..., Task]] = {
-    "mini": mini.load,
-    "gsm8k": gsm8k.load,
-    "math500": math500.load,
-    "aime25": aime25.load,
-    "gpqa": gpqa.load,
-    "ifeval": ifeval.load,
-    "ifeval-loose": partial(ifeval.load, loose=True),
-    "reasoning_gym": gym.frozen,
+    "mini": mini.load_mini,
+    "gsm8k": gsm8k.load_gsm8k,
+    "math500": math500.load_math500,
+    "aime25": aime25.load_aime25,
+    "gpqa": gpqa.load_gpqa,
+    "ifeval": ifeval.load_ifeval,
+    "ifeval-loose": partial(ifeval.load_ifeval, loose=True),
+    "reasoning_gym": gym.load_frozen,
 }
 
 SPLITS = {
@@ -58,12 +60,26 @@ def find(name: str, seed: int, limit: int | None = None) -> Task:
     `seed` shuffles options and draws generated items; `limit` says how many to generate where they are generated.
     """
     if name.startswith(gym.PREFIX):
-        return gym.load(name.removeprefix(gym.PREFIX), seed, limit)
+        return gym.load_generated(name.removeprefix(gym.PREFIX), seed, limit)
     if name.startswith("mini:"):
-        return mini.load(seed, part=name.removeprefix("mini:"))
+        return mini.load_mini(seed, part=name.removeprefix("mini:"))
     name, at, path = name.partition("@")
     if name not in TASKS:
         raise unknown("task", name, TASKS)
     if at and not path:
         raise TaskError(f"Write {name}@PATH with the file that holds the data set.")
     return TASKS[name](seed, path) if at else TASKS[name](seed)
+
+
+def load_task(name: str | Path, limit: int | None = None, seed: int = 0) -> Task:
+    """The task of that name (see `names()`), a user's file (.jsonl, .csv), `NAME@PATH`, or `reasoning_gym:NAME`.
+
+    `limit` questions are drawn by `seed`. Raises `TaskError` where it cannot be had, with the id, the licence and the way.
+    """
+    text = str(name)
+    path = Path(text)
+    if path.suffix.lower() in (".jsonl", ".csv") and "@" not in text:
+        task = from_file(path)
+    else:
+        task = find(text, seed, limit)
+    return replace(task, questions=choose(task.questions, limit, seed))

@@ -1,4 +1,4 @@
-"""Task: questions, how they are asked, and how answers are judged. `load_task(name_or_path)` is the way in."""
+"""Task: questions, how they are asked, and how answers are judged. `registry.load_task(name_or_path)` is the way in."""
 
 import csv
 import hashlib
@@ -89,23 +89,6 @@ def choose(questions: Iterable[Question], limit: int | None, seed: int) -> tuple
         raise TaskError(f"A task needs at least one question, not {limit}.")
     ranked = sorted(questions, key=lambda q: hashlib.sha256(f"{seed}:{q.id}".encode()).digest())
     return tuple(ranked[:limit])
-
-
-def load_task(name: str | Path, limit: int | None = None, seed: int = 0) -> Task:
-    """The task of that name (see `registry.names()`), a user's file (.jsonl, .csv), `NAME@PATH`, or `reasoning_gym:NAME`.
-
-    `limit` questions are drawn by `seed`. Raises `TaskError` where it cannot be had, with the id, the licence and the way.
-    """
-    text = str(name)
-    path = Path(text)
-    if path.suffix.lower() in (".jsonl", ".csv") and "@" not in text:
-        task = from_file(path)
-    else:
-        # Imported here because the benchmarks are built on this module.
-        from mi_explorer.tasks.registry import find
-
-        task = find(text, seed, limit)
-    return replace(task, questions=choose(task.questions, limit, seed))
 
 
 def from_file(path: Path, **about: Any) -> Task:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from mi_explorer.generation.traces import answers, loops
 from mi_explorer.generation.traces.detokenizer import Decode, Detokenizer
 from mi_explorer.generation.traces.markers import MarkerScan
+from mi_explorer.generation.traces.response_trace import Finish, Running, Trace
 from mi_explorer.generation.traces.tags import ThinkTags
-from mi_explorer.generation.traces.trace import Finish, Running, Trace
 from mi_explorer.tasks.verify import WHOLE, canonical, same
 
 # A sentence ends at a newline, or at white space after a full stop with up to two closing quotes or brackets.

@@ -8,7 +8,7 @@ from typing import Any, cast
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import Mark, Running, Trace
-from mi_explorer.generation.traces.trace import Finish
+from mi_explorer.generation.traces.response_trace import Finish
 
 MAX_BODY = 64 << 20  # a body that grows beyond this when unpacked is a bomb, not a trace
 

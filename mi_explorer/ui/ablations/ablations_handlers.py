@@ -43,7 +43,7 @@ class AblationHandlers:
     # -- planning ----------------------------------------------------------------------------------------------------
     def plan(self, pair: str, setup: AblationSetup) -> tuple[Plan, Any]:
         """The plan and its questions. Raises `UserError` for a pair without layers or base, or a task that cannot be had."""
-        from mi_explorer.tasks.task import load_task
+        from mi_explorer.tasks.registry import load_task
 
         bench = self.page.bench(pair)
         name = bench.pair.name
