@@ -15,7 +15,7 @@ from mi_explorer.engine.events import INTERACTIVE, Admitted, Event, Failed, Fini
 from mi_explorer.engine.stream import QueuePosition
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import LIVE_STATES, GenerationRequest, Snapshot, State, Verdict, verdict_of
-from mi_explorer.generation.traces import ThinkTags, TraceFold
+from mi_explorer.generation.traces import ThinkTags, TraceBuilder
 from mi_explorer.prompts import Prompt, Prompts
 from mi_explorer.recipe import Recipe
 
@@ -43,11 +43,11 @@ class RequestEngine(Protocol):
 
 
 class RunningTrace:
-    """One request while it runs: its tokens, its clock, its verdict. Tokens are folded into the trace when somebody looks at it."""
+    """One request while it runs: its tokens, its clock, its verdict. Tokens go to the trace's builder when somebody looks."""
 
-    def __init__(self, request: GenerationRequest, prompt: Prompt, fold: TraceFold) -> None:
-        self.request, self.prompt, self._fold = request, prompt, fold
-        self._tokens: list[int] = []  # not folded yet
+    def __init__(self, request: GenerationRequest, prompt: Prompt, builder: TraceBuilder) -> None:
+        self.request, self.prompt, self._builder = request, prompt, builder
+        self._tokens: list[int] = []  # not in the builder yet
         self._logprobs: list[float] = []
         self.state: State = "queued"
         self.tokens = 0
@@ -65,12 +65,12 @@ class RunningTrace:
         self._logprobs.append(logprob)
 
     @property
-    def fold(self) -> TraceFold:
-        """The trace of all tokens so far."""
+    def builder(self) -> TraceBuilder:
+        """The builder of the trace, with all tokens so far."""
         if self._tokens:
-            self._fold.extend(self._tokens, self._logprobs)
+            self._builder.extend(self._tokens, self._logprobs)
             self._tokens, self._logprobs = [], []
-        return self._fold
+        return self._builder
 
     def snapshot(self, now: float, waits: QueuePosition | None = None) -> Snapshot:
         """The state at `now` (monotonic seconds); `waits` is its run's place in the queue."""
@@ -80,7 +80,7 @@ class RunningTrace:
             self.request.recipe,
             self.request.decoding,
             self.state,
-            self.fold.trace(),
+            self.builder.trace(),
             self.verdict,
             self.tokens / seconds if seconds > 0 else 0.0,
             self.message,
@@ -155,8 +155,8 @@ class TextGenerator:
     def new_trace(self, request: GenerationRequest, prompt: Prompt) -> RunningTrace:
         """A trace that waits for its first event."""
         codec = self.prompts.codec_for(prompt.parent)
-        fold = TraceFold(self.tags_for(prompt), codec.decode, request.gold, request.kind)
-        return RunningTrace(request, prompt, fold)
+        builder = TraceBuilder(self.tags_for(prompt), codec.decode, request.gold, request.kind)
+        return RunningTrace(request, prompt, builder)
 
     def tags_for(self, prompt: Prompt) -> ThinkTags:
         """The think tags of a response: with the ids that they have in the tokenizer of its prompt, where it has them."""
@@ -237,12 +237,12 @@ class TextGenerator:
             trace.kept = event.kept
         elif isinstance(event, Finished):
             trace.ended, trace.reason = time.monotonic(), event.reason
-            trace.fold.finish(event.reason)
+            trace.builder.finish(event.reason)
             gold, kind = trace.request.gold, trace.request.kind
-            trace.verifying = self._verifiers.submit(verdict_of, trace.fold.trace(), gold, kind)
+            trace.verifying = self._verifiers.submit(verdict_of, trace.builder.trace(), gold, kind)
         elif isinstance(event, Failed):
             trace.ended, trace.state, trace.message = time.monotonic(), "failed", event.message
-            trace.fold.finish("failed")
+            trace.builder.finish("failed")
 
     @staticmethod
     def settle(trace: RunningTrace) -> bool:

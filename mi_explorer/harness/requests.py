@@ -96,14 +96,14 @@ def run_jobs(
                     done.append(id)
                 elif (job.until or job.budget is not None) and trace.tokens >= looked[id] + LOOK_INTERVAL_TOKENS:
                     looked[id] = trace.tokens
-                    if is_answer_complete(trace.fold.trace(), job.until, job.budget):
+                    if is_answer_complete(trace.builder.trace(), job.until, job.budget):
                         stream.cancel([id])
             waiting.difference_update(done)
             finished(len(done))
     finally:
         if waiting:
             stream.cancel()
-    return {id: trace.fold.trace() for id, trace in traces.items()}
+    return {id: trace.builder.trace() for id, trace in traces.items()}
 
 
 def mean_costs(costs: Iterable[ResponseCost]) -> dict[str, float | int | None]:

@@ -1,11 +1,11 @@
-"""The child of `judge`: makes checks that may be slow or risky, one request a line, within limits of time and memory."""
+"""The child of `check_process`: makes checks that may be slow or risky, one request a line, within limits of time and memory."""
 
 import logging
 from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.limited_process import OutOfTime, processor_time, serve
-from mi_explorer.tasks.judge import LIMIT, MEMORY, SOFT_LIMIT
+from mi_explorer.tasks.check_process import LIMIT, MEMORY, SOFT_LIMIT
 
 
 def _prepare(kind: str) -> Any:

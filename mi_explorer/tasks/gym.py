@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import unknown
-from mi_explorer.tasks.judge import JudgeError
+from mi_explorer.tasks.check_process import CheckUnavailable
 from mi_explorer.tasks.task import ASSETS, Question, Task, TaskError, from_file
 from mi_explorer.tasks.verify import kind_of
 
@@ -69,11 +69,11 @@ def _items(name: str, seed: int, size: int) -> Iterator[dict[str, Any]]:
 
 
 def gym_checker() -> Callable[[str, str], bool]:
-    """In the judge's process: (gold, answer) -> full credit by the task's own scorer."""
+    """In the check process: (gold, answer) -> full credit by the task's own scorer."""
     try:
         from reasoning_gym import create_dataset
     except ImportError:
-        raise JudgeError(EXTRA) from None
+        raise CheckUnavailable(EXTRA) from None
 
     def check(gold: str, answer: str) -> bool:
         item = json.loads(gold)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mi_explorer.tasks.judge import JudgeError
+from mi_explorer.tasks.check_process import CheckUnavailable
 from mi_explorer.tasks.sources import Source
 from mi_explorer.tasks.task import Question, Task, TaskError
 
@@ -54,7 +54,7 @@ def _ready(ids: set[str]) -> None:
 
 
 def ifeval_checker(loose: bool) -> Callable[[str, str], bool]:
-    """In the judge's process: (gold, response) -> whether every instruction is followed. Raises `JudgeError` without the extra."""
+    """In the check process: (gold, response) -> whether every instruction is followed. Raises `CheckUnavailable` without the extra."""
     try:
         import langdetect
         import nltk
@@ -64,7 +64,7 @@ def ifeval_checker(loose: bool) -> Callable[[str, str], bool]:
         )  # lm-eval downloads at import; a check must not reach for the network
         from lm_eval.tasks.ifeval import utils
     except ImportError:
-        raise JudgeError(EXTRA) from None
+        raise CheckUnavailable(EXTRA) from None
     langdetect.DetectorFactory.seed = 0  # it draws at random otherwise
     test: Any = utils.test_instruction_following_loose if loose else utils.test_instruction_following_strict
 
@@ -75,7 +75,7 @@ def ifeval_checker(loose: bool) -> Callable[[str, str], bool]:
             return bool(test(example, response).follow_all_instructions)
         except LookupError as error:
             if set(item["ids"]) & set(NEEDS_PUNKT) or "punkt" in str(error):
-                raise JudgeError(PUNKT) from None
+                raise CheckUnavailable(PUNKT) from None
             raise
 
     return check

@@ -17,12 +17,12 @@ from mi_explorer.tasks.grammar.values import Collection, Equation, Quantity, Uni
 DIGITS, AGREE = 60, sympy.Float("1e-40", 60)
 POINTS = 6
 MAX_EXPONENT = 20_000
-FUNCTIONS = {
-    "ln": sympy.log, "lg": lambda x: sympy.log(x, 10), "abs": sympy.Abs, "floor": sympy.floor, "ceil": sympy.ceiling, "binom": sympy.binomial,
-    "gcd": sympy.gcd, "lcm": sympy.lcm, "max": sympy.Max, "min": sympy.Min, "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan,
-    **{name: getattr(sympy, name) for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "asin", "acos", "atan", "log", "exp")},
+SYMPY_FUNCTIONS: dict[str, Any] = {
+    **{name: getattr(sympy, name) for name in "sin cos tan cot sec csc sinh cosh tanh asin acos atan log exp gcd lcm floor".split()},
+    "ln": sympy.log, "lg": lambda x: sympy.log(x, 10), "abs": sympy.Abs, "ceil": sympy.ceiling, "binom": sympy.binomial,
+    "max": sympy.Max, "min": sympy.Min, "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan,
 }  # fmt: skip
-SYMBOLS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "oo": sympy.oo}
+SYMPY_CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "oo": sympy.oo}
 
 
 def same_by_algebra(gold: Value, answer: Value) -> bool:
@@ -136,7 +136,7 @@ def to_sympy(e: Expression) -> Any:
         return sympy.Rational(value.numerator, value.denominator)
     if kind == "sym":
         name = str(e[1])
-        return SYMBOLS[name] if name in SYMBOLS else sympy.Symbol(name, real=True)
+        return SYMPY_CONSTANTS[name] if name in SYMPY_CONSTANTS else sympy.Symbol(name, real=True)
     parts = [to_sympy(x) for x in e[1:] if isinstance(x, tuple)]
     if kind == "add":
         return sympy.Add(*parts)
@@ -152,6 +152,6 @@ def to_sympy(e: Expression) -> Any:
             raise NotInGrammar
         return base**exponent
     name = str(e[1])
-    if name not in FUNCTIONS:
+    if name not in SYMPY_FUNCTIONS:
         return sympy.Function(name)(*parts)
-    return FUNCTIONS[name](*parts)
+    return SYMPY_FUNCTIONS[name](*parts)

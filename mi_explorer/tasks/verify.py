@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from mi_explorer.errors import unknown
-from mi_explorer.tasks import judge
+from mi_explorer.tasks import check_process
 from mi_explorer.tasks.grammar.choices import option_letter, plain_choice, same_option
 from mi_explorer.tasks.grammar.compare import canonical_value, equal
 from mi_explorer.tasks.grammar.expression import Expression
@@ -106,18 +106,18 @@ def kind_of(gold: str) -> str:
 def verify(gold: str, answer: str | None, kind: str = "auto") -> bool:
     """Whether `answer` is right. No answer and an over-long one are wrong; so is one whose check does not end in time.
 
-    Raises `JudgeError` where a check needs an extra that is not installed.
+    Raises `CheckUnavailable` where a check needs an extra that is not installed.
     """
     if kind not in KINDS:
         raise unknown("kind of answer", kind, KINDS)
     if answer is None or len(answer) > (MAX_WHOLE if kind in WHOLE else MAX_ANSWER):
         return False
     if kind in WHOLE or kind == "reasoning_gym":
-        return judge.ask(kind, gold, answer)
+        return check_process.ask(kind, gold, answer)
     decided = _quick(gold, answer, kind)
     if decided is not None:
         return decided or _outside_grammar(gold, answer, kind)
-    return judge.ask("math", gold, answer)
+    return check_process.ask("math", gold, answer)
 
 
 def _outside_grammar(gold: str, answer: str, kind: str) -> bool:
@@ -134,4 +134,4 @@ def _outside_grammar(gold: str, answer: str, kind: str) -> bool:
         or any(map(_DROPPED.search, texts))
     ):
         return False
-    return judge.ask("latex", gold, answer)
+    return check_process.ask("latex", gold, answer)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mi_explorer.tasks import TaskError, load_task, verify
-from mi_explorer.tasks.judge import JudgeError
+from mi_explorer.tasks.check_process import CheckUnavailable
 
 ROW = {
     "key": 1000, "prompt": "Write five words or more without commas.",
@@ -65,7 +65,7 @@ def test_a_check_without_its_data_says_so_instead_of_wrong():
     )
     try:
         assert verify(gold, "One here. Two here. Three here.", "ifeval") is True
-    except JudgeError as error:  # where the machine has no punkt data
+    except CheckUnavailable as error:  # where the machine has no punkt data
         assert "nltk.downloader punkt_tab" in str(error)
 
 

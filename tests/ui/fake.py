@@ -8,7 +8,7 @@ from typing import Any
 
 from mi_explorer.engine.stream import QueuePosition
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot, verdict_of
-from mi_explorer.generation.traces import ThinkTags, TraceFold
+from mi_explorer.generation.traces import ThinkTags, TraceBuilder
 from mi_explorer.merging.methods import check_params, get_method
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
@@ -108,7 +108,7 @@ class FakeBench:
         rows = [
             (
                 a,
-                TraceFold(self.tags, self.words.decode, a.gold, a.kind),
+                TraceBuilder(self.tags, self.words.decode, a.gold, a.kind),
                 self.words.encode(self.script(a)),
             )
             for a in asks
@@ -134,11 +134,11 @@ class FakeBench:
             if i == 20 and rows[0][0].prompt.startswith("break"):
                 raise RuntimeError("device on fire")
             ended = {a.id for a, _, ids in rows if i == len(ids)}
-            for _, fold, ids in rows:
+            for _, builder, ids in rows:
                 if i < len(ids):
-                    fold.add(ids[i], -0.5)
+                    builder.add(ids[i], -0.5)
                 elif i == len(ids):
-                    fold.finish("stop")
+                    builder.finish("stop")
             stopped = stop is not None and stop.is_set()
             if ended or stopped or time.monotonic() - last > 1 / hz or not self.rate:
                 last = time.monotonic()
@@ -149,8 +149,10 @@ class FakeBench:
                 due = max(due + 1 / self.rate, time.monotonic() - 0.5)  # what took time meanwhile is caught up with
                 time.sleep(max(0.0, due - time.monotonic()))
 
-    def _snapshot(self, ask: GenerationRequest, fold: TraceFold, ids: list[int], i: int, stopped: bool) -> Snapshot:
-        done, trace = i == len(ids), fold.trace()
+    def _snapshot(
+        self, ask: GenerationRequest, builder: TraceBuilder, ids: list[int], i: int, stopped: bool
+    ) -> Snapshot:
+        done, trace = i == len(ids), builder.trace()
         state = "done" if done else "cancelled" if stopped else "running"
         verdict = verdict_of(trace, ask.gold, ask.kind) if done else None
         return Snapshot(ask.id, ask.recipe, ask.decoding, state, trace, verdict, self.rate)  # type: ignore[arg-type]

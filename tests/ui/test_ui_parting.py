@@ -4,7 +4,7 @@ import pytest
 
 from mi_explorer.engine.events import Request, Verified
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
-from mi_explorer.generation.traces import ThinkTags, TraceFold
+from mi_explorer.generation.traces import ThinkTags, TraceBuilder
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.tasks import load_task
 from mi_explorer.ui.explore import board
@@ -15,12 +15,14 @@ WORDS = ("Two ", "and ", "three ", "is ", "five", "<think>", "Hmm ", "</think>",
 
 
 def snapshot(ids, lam=0.5, state="done", prompt=(1, 2), seed=3):
-    fold = TraceFold(ThinkTags("<think>", "</think>", 5, 7), lambda ids: "".join(WORDS[i] for i in ids), None)
+    builder = TraceBuilder(ThinkTags("<think>", "</think>", 5, 7), lambda ids: "".join(WORDS[i] for i in ids), None)
     for i in ids:
-        fold.add(i, -0.1)
+        builder.add(i, -0.1)
     if state == "done":
-        fold.finish("stop")
-    return Snapshot(board.frame_id(lam), Recipe(lam=lam), Decoding(seed=seed), state, fold.trace(), prompt_ids=prompt)
+        builder.finish("stop")
+    return Snapshot(
+        board.frame_id(lam), Recipe(lam=lam), Decoding(seed=seed), state, builder.trace(), prompt_ids=prompt
+    )
 
 
 BASE = snapshot((0, 1, 2, 3, 4), 0)

@@ -17,7 +17,9 @@ MAX_RESPONSE = 20_000  # characters at the end of a response that are looked at
 SHORT_CHARACTERS, SHORT_WORDS = 60, 6  # a response as short as this is its own answer
 
 _STATED = re.compile(
-    r"(?:\banswers?\b\W{0,6}(?:to\s[^.\n]{0,80}?)?\s*(?:(?:is|are|would be|must be|should be|equals)\b|[:=])|^\s*####|\s####(?=\s)|答案\s*(?:是|为)?\s*[:：]?(?=\s*[^\s:：])|^A\s*:|\b(?:solutions?|roots?)\s+(?:is|are)\b|\b(?:Antwort\s+(?:ist|lautet)|réponse\s+est|respuesta\s+es)\b)"
+    r"(?:\banswers?\b\W{0,6}(?:to\s[^.\n]{0,80}?)?\s*(?:(?:is|are|would be|must be|should be|equals)\b|[:=])|^\s*####|\s####(?=\s)"
+    r"|答案\s*(?:是|为)?\s*[:：]?(?=\s*[^\s:：])|^A\s*:|\b(?:solutions?|roots?)\s+(?:is|are)\b"
+    r"|\b(?:Antwort\s+(?:ist|lautet)|réponse\s+est|respuesta\s+es)\b)"
     r"[ \t]*[:*]*[ \t]*(?=(?P<answer>[^\n]{0,400}))",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -25,19 +27,22 @@ _HEADING = re.compile(
     r"^[\s>]*(?:#{1,6}\s*)?[*_✅ ]*(?:final\s+|the\s+)?answer[*_ ]*:?[*_ ]*$", re.IGNORECASE | re.MULTILINE
 )
 _CHOSEN = re.compile(
-    r"\b(?:(?:option|choice|answer)\s+(?:is|must be|should be|would be)|i(?:\s+would|'d|\s+will)?\s+(?:choose|pick|select|go with))\s+(?=(?P<answer>[^\n]{1,200}))",
+    r"\b(?:(?:option|choice|answer)\s+(?:is|must be|should be|would be)"
+    r"|i(?:\s+would|'d|\s+will)?\s+(?:choose|pick|select|go with))\s+(?=(?P<answer>[^\n]{1,200}))",
     re.IGNORECASE,
 )
 _QUANTITY = r"[-+−]?\s?[$€£]?\d+(?:,\d{3})*(?:\.\d+)?(?:\s?/\s?\d+)?\s?%?"
 _EQUATION = re.compile(
-    rf"=\s*(?:\$|\\\(|\*\*)?\s*(?P<answer>{_QUANTITY}|-?\\[dt]?frac\{{\d+\}}\{{\d+\}})(?P<rest>(?:\s+[^\W\d_]{{1,20}}){{0,2}}\s*(?:\$|\\\)|\*\*)?\s*[.!?;,]?\s*)$"
+    rf"=\s*(?:\$|\\\(|\*\*)?\s*(?P<answer>{_QUANTITY}|-?\\[dt]?frac\{{\d+\}}\{{\d+\}})"
+    r"(?P<rest>(?:\s+[^\W\d_]{1,20}){0,2}\s*(?:\$|\\\)|\*\*)?\s*[.!?;,]?\s*)$"
 )
 _LAST_EQUATION = re.compile(
     r"=\s*(?P<answer>(?:\$|\\\(|\*\*)?\s*[-+−]?\s?[$€£]?\d[^=\n]{0,80})$"
 )  # what a last line may end with: a quantity in any spelling
 _CONCLUDED = re.compile(
-    rf"\b(?:is|are|was|were|be|equals?|takes?|makes?|gives?|get|gets|has|have|costs?|needs?|earns?|pays?|totals?|left with|total of|at)\s+(?:only\s+|exactly\s+)?"
-    rf"(?P<answer>\*\*[^*\n]{{1,60}}\*\*|\$[^$\n]{{1,80}}\$|{_QUANTITY}(?:\s*:\s*\d\d)?(?:\s+[\w.]{{1,20}}){{0,4}})\s*[.!]?\s*$",
+    r"\b(?:is|are|was|were|be|equals?|takes?|makes?|gives?|get|gets|has|have|costs?|needs?|earns?|pays?|totals?|left with|total of|at)"
+    rf"\s+(?:only\s+|exactly\s+)?(?P<answer>\*\*[^*\n]{{1,60}}\*\*|\$[^$\n]{{1,80}}\$"
+    rf"|{_QUANTITY}(?:\s*:\s*\d\d)?(?:\s+[\w.]{{1,20}}){{0,4}})\s*[.!]?\s*$",
     re.IGNORECASE,
 )
 _BOX = re.compile(r"\\?\b(?:boxed|fbox|framebox)\s*(?=[{\\\d])|\\(?:boxed|fbox|framebox)\s*(?=[{\\\d])")

@@ -32,7 +32,10 @@ class Mark(NamedTuple):
 
 
 class MarkerScan:
-    """A fold over text: `feed` pieces in any cut, `marks` are those of the whole. The open line is rescanned when asked."""
+    """Markers of a text that comes in pieces: `feed` them in any cut, `marks` are those of the whole.
+
+    The open line is scanned again when asked.
+    """
 
     def __init__(self) -> None:
         self._marks: list[Mark] = []

@@ -11,7 +11,7 @@ Finish = Literal["stop", "cap", "context", "cancelled", "failed"]
 CUT = ("cap", "context")  # the model would have gone on
 
 
-class Running(NamedTuple):
+class RunningAnswer(NamedTuple):
     """An answer that the response gave on its way, complete with token number `token` (1-based: tokens used up to it)."""
 
     token: int
@@ -43,7 +43,7 @@ class Trace:
     answer: str | None = None
     finish: Finish | None = None
     marks: tuple[Mark, ...] = ()
-    running_answers: tuple[Running, ...] = ()
+    running_answers: tuple[RunningAnswer, ...] = ()
     first_correct: int | None = None  # tokens up to the first running answer that equals gold
     stable_from: int | None = None  # tokens up to the running answer that never changed again
     flips: int = 0  # how often the running answer changed

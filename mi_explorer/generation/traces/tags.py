@@ -42,7 +42,8 @@ class ThinkTags:
     def named_at(self, text: str, start: int, end: int) -> bool:
         """Whether the tag at characters [start, end) is spoken of ("closed by `</think>` tags") and closes nothing."""
         before, after = text[:start][-2:], text[end:][:2]
-        quoted = before[-1:] in QUOTES and after[:1] in QUOTES and before[-1:] != ""
+        # An opening quote follows no word and a closing one precedes none: `a`</think>`b` quotes nothing.
+        quoted = re.fullmatch(rf"[^\w{QUOTES}]?[{QUOTES}]", before) and re.match(rf"[{QUOTES}](?!\w)", after)
         inline = re.fullmatch(r"[\w,;] ", before) and re.fullmatch(r"( [a-z(]|[.,;:!?)]).*", after, re.DOTALL)
         return bool(quoted or inline)
 

@@ -1,4 +1,6 @@
-"""TraceFold: tokens in, a `Trace` at any moment. What it gives depends neither on how the text was cut into tokens, nor on how many came at once.
+"""TraceBuilder: tokens in, a `Trace` at any moment.
+
+What it gives depends neither on how the text was cut into tokens, nor on how many came at once.
 
 Every step is O(1), amortised: decoding looks at a short window, tags and sentence ends are sought in the new piece and a
 few characters before it, and the loop check runs at growing lengths.
@@ -11,7 +13,7 @@ from collections.abc import Callable, Sequence
 from mi_explorer.generation.traces import answers, loops
 from mi_explorer.generation.traces.detokenizer import Decode, Detokenizer
 from mi_explorer.generation.traces.markers import MarkerScan
-from mi_explorer.generation.traces.response_trace import Finish, Running, Trace
+from mi_explorer.generation.traces.response_trace import Finish, RunningAnswer, Trace
 from mi_explorer.generation.traces.tags import ThinkTags
 from mi_explorer.tasks.verify import WHOLE, canonical, same
 
@@ -21,7 +23,7 @@ _LOOKBACK = 3
 _FIRST_LOOP_CHECK = 64
 
 
-class TraceFold:
+class TraceBuilder:
     """One response as it comes. `decode` turns ids into text and keeps special tokens; `gold` and `kind` turn verdicts on.
 
     `verify(gold, answer, kind)` judges running answers; it must be quick, the default compares canonical forms.
@@ -60,7 +62,7 @@ class TraceFold:
         self._markers = MarkerScan()
         self._sentence: list[str] = []
         self._sentence_start = 0
-        self._running: list[Running] = []
+        self._running: list[RunningAnswer] = []
         self._key = ""  # the last running answer's canonical form
         self._stable_from: int | None = None
         self._flips = 0
@@ -150,7 +152,7 @@ class TraceFold:
         return self._pieces[0] if self._pieces else ""
 
     def _take(self, piece: str) -> None:
-        """Fold a piece of text that became certain with the latest tokens."""
+        """Take in a piece of text that became certain with the latest tokens."""
         if not piece:
             return
         start = self._length
@@ -239,7 +241,7 @@ class TraceFold:
         if not self._running or key != self._key:
             self._flips += bool(self._running)
             self._key, self._stable_from = key, token
-        self._running.append(Running(token, found.answer, found.sign, self._judge(found.answer)))
+        self._running.append(RunningAnswer(token, found.answer, found.sign, self._judge(found.answer)))
 
     def _judge(self, answer: str) -> bool | None:
         if self.gold is None:
@@ -259,10 +261,10 @@ def trace_of(
     logprobs: Sequence[float] = (),
 ) -> Trace:
     """The trace of a complete response."""
-    fold = TraceFold(tags, decode, gold, kind)
-    fold.extend(ids, [*logprobs[: len(ids)], *[0.0] * (len(ids) - len(logprobs))])
-    fold.finish(finish)
-    return fold.trace()
+    builder = TraceBuilder(tags, decode, gold, kind)
+    builder.extend(ids, [*logprobs[: len(ids)], *[0.0] * (len(ids) - len(logprobs))])
+    builder.finish(finish)
+    return builder.trace()
 
 
 def trace_of_text(

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import Snapshot
-from mi_explorer.generation.traces import Mark, Running, Trace
+from mi_explorer.generation.traces import Mark, RunningAnswer, Trace
 from mi_explorer.generation.traces.response_trace import Finish
 
 MAX_BODY = 64 << 20  # a body that grows beyond this when unpacked is a bomb, not a trace
@@ -128,7 +128,7 @@ def trace_from(sample: Sample, body: dict[str, Any], gold: str | None = None) ->
             sample.answer,
             cast(Finish, sample.reason),
             tuple(Mark(*m) for m in body["marks"]),
-            tuple(Running(*r) for r in body["running"]),
+            tuple(RunningAnswer(*r) for r in body["running"]),
             sample.first_correct,
             sample.stable_from,
             sample.flips,

@@ -2,11 +2,12 @@
 
 from fractions import Fraction
 
-from mi_explorer.tasks.grammar.expression import Expression, expression_key, rational_text, symbols_of
+from mi_explorer.tasks.grammar.expression import CONSTANTS, Expression, symbols_of
+from mi_explorer.tasks.grammar.keys import expression_key, rational_text
 from mi_explorer.tasks.grammar.times import Time, same_time
 from mi_explorer.tasks.grammar.values import Based, Collection, Equation, Quantity, Union, Value, Words
 
-CONSTANTS = {"pi", "e", "i", "oo"}
+CONSTANT_SYMBOLS = frozenset(CONSTANTS.values())
 
 
 def equal(gold: Value, answer: Value) -> bool | None:
@@ -49,7 +50,7 @@ def _quantities(gold: Quantity, answer: Quantity) -> bool | None:
     if not _distinguishes_case(ours) and not _distinguishes_case(theirs):
         if expression_key(_lower(gold.expression)) == expression_key(_lower(answer.expression)):
             return True
-    if {n.lower() for n in ours - CONSTANTS} != {n.lower() for n in theirs - CONSTANTS} and (
+    if {n.lower() for n in ours - CONSTANT_SYMBOLS} != {n.lower() for n in theirs - CONSTANT_SYMBOLS} and (
         gold.number is not None or answer.number is not None
     ):
         return False  # a number is no formula

@@ -6,18 +6,21 @@ import unicodedata
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
 FRACTIONS = {c: unicodedata.normalize("NFKC", c).replace("\u2044", "/") for c in "¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒"}
 SIGNS = str.maketrans({
-    **dict.fromkeys("−–—‐‑－﹣", "-"), **dict.fromkeys("×⋅·∙∗✕", "*"), "÷": "/", "∕": "/", "⁄": "/", "≤": r"\le ", "⩽": r"\le ",
-    "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap ",
-    "∈": r"\in ", "∅": r"\emptyset ", "°": r"\degree ", "′": "'", "’": "'", "“": '"', "”": '"', "：": ":", "，": ",", "。": ".",
-    "！": "!", "（": "(", "）": ")", "％": "%", "＝": "=", "\u00a0": " ", "\u2009": " ", "\u202f": " ", "ℝ": r"\mathbb{R}", "￥": "¥",
+    **dict.fromkeys("−–—‐‑－﹣", "-"), **dict.fromkeys("×⋅·∙∗✕", "*"), **dict.fromkeys("÷∕⁄", "/"), **dict.fromkeys("≤⩽", r"\le "),
+    **dict.fromkeys("≥⩾", r"\ge "), "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap ",
+    "∈": r"\in ", "∅": r"\emptyset ", "°": r"\degree ", **dict.fromkeys("′’", "'"), **dict.fromkeys("“”", '"'), "：": ":",
+    "，": ",", "。": ".", "！": "!", "（": "(", "）": ")", "％": "%", "＝": "=", **dict.fromkeys("\u00a0\u2009\u202f", " "),
+    "ℝ": r"\mathbb{R}", "￥": "¥",
 })  # fmt: skip
+_GREEK_NAMES = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega"
 GREEK = {
-    name: unicodedata.lookup(f"GREEK SMALL LETTER {word.upper()}")
-    for name, word in {**{n: n for n in "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega".split()}, "lambda": "lamda"}.items()
-}  # fmt: skip
+    unicodedata.lookup(f"GREEK SMALL LETTER {name.upper().replace('LAMBDA', 'LAMDA')}"): f"\\{name} "
+    for name in _GREEK_NAMES.split()
+}
 WRAPPERS = re.compile(
     r"^(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|__(.*)__|`(.*)`"
-    r"|\\(?:boxed|fbox|framebox|text|textbf|textit|textrm|mathrm|mathbf|mbox|bm|boldsymbol|ensuremath|underline)\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+    r"|\\(?:boxed|fbox|framebox|text|textbf|textit|textrm|mathrm|mathbf|mbox|bm|boldsymbol|ensuremath|underline)"
+    r"\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
     r"|\\boxed\s*(\d))$",
     re.DOTALL,
 )
@@ -79,9 +82,8 @@ def _ascii(c: str) -> str:
         return c
     if c.isdigit() and (digit := unicodedata.digit(c, -1)) >= 0 and unicodedata.category(c) == "Nd":
         return str(digit)
-    for name, letter in GREEK.items():
-        if c == letter:
-            return f"\\{name} "
+    if c in GREEK:
+        return GREEK[c]
     plain = unicodedata.normalize("NFKC", c)
     return plain if plain.isascii() else c
 

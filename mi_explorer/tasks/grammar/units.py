@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-from mi_explorer.tasks.grammar.expression import FUNCTIONS, NotInGrammar
+from mi_explorer.tasks.grammar.expression import FUNCTION_NAMES, NotInGrammar
 
 MAGNITUDES = {
     "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12, "lakh": 10**5,
@@ -12,28 +12,30 @@ MAGNITUDES = {
 # Each unit under one name; what is not here is a name ("apples") and says nothing about the value.
 _UNITS = {
     "mm": "mm millimeter millimetre", "cm": "cm centimeter centimetre", "m": "m meter metre", "km": "km kilometer kilometre",
-    "in": "in inch inche", "ft": "ft foot feet", "yd": "yd yard", "mi": "mi mile", "mg": "mg milligram", "g": "g gram", "kg": "kg kilogram",
-    "lb": "lb pound", "oz": "oz ounce", "l": "l L liter litre", "ml": "ml mL milliliter millilitre", "gal": "gal gallon", "s": "s sec second",
-    "min": "min minute", "h": "h hr hour", "day": "day", "week": "week", "month": "month", "year": "year yr", "km/h": "km/h kph kmh kmph",
-    "mph": "mph mi/h", "m/s": "m/s", "deg": "degree deg °C °F", "%": "% percent percentage", "$": "$ dollar usd buck", "cent": "cent ¢", "€": "€ euro eur",
-    "£": "£ gbp", "¥": "¥ yen yuan jpy cny", "unit": "unit", "J": "J joule", "N": "N newton", "W": "W watt", "V": "V volt", "A": "A amp ampere",
+    "in": "in inch inche", "ft": "ft foot feet", "yd": "yd yard", "mi": "mi mile", "mg": "mg milligram", "g": "g gram",
+    "kg": "kg kilogram", "lb": "lb pound", "oz": "oz ounce", "l": "l L liter litre", "ml": "ml mL milliliter millilitre",
+    "gal": "gal gallon", "s": "s sec second", "min": "min minute", "h": "h hr hour", "day": "day", "week": "week", "month": "month",
+    "year": "year yr", "km/h": "km/h kph kmh kmph", "mph": "mph mi/h", "m/s": "m/s", "deg": "degree deg °C °F",
+    "%": "% percent percentage", "$": "$ dollar usd buck", "cent": "cent ¢", "€": "€ euro eur", "£": "£ gbp",
+    "¥": "¥ yen yuan jpy cny", "unit": "unit", "J": "J joule", "N": "N newton", "W": "W watt", "V": "V volt", "A": "A amp ampere",
     "Hz": "Hz hertz", "Pa": "Pa pascal", "mol": "mol mole", "rad": "rad radian",
 }  # fmt: skip
 UNITS = {name: unit for unit, names in _UNITS.items() for name in names.split()}
 SINGLE = frozenset(n for n in UNITS if len(n) == 1 and n.isalpha())
 FORBIDDEN = frozenset("""
-    not no never neither nor none non isn't isnt aren't wasn't cannot can't except without unlike other minus plus negative positive
-    least most than more less fewer over under above below between beyond exceed exceeds exceeding up maximum minimum max min within
-    or either both any every all each times divided multiplied squared cubed square-root root cube half twice double triple quadruple third quarter
-    choose mod modulo power factorial point remainder ratio if unless only wrong incorrect false undefined variable zero one two three four five
-    six seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety hundreds thousands millions dozens
-    and versus vs to through but anything nothing everything
-    january february march april may june july august september october november december
-    monday tuesday wednesday thursday friday saturday sunday
+    not no never neither nor none non isn't isnt aren't wasn't cannot can't except without unlike other minus plus
+    negative positive least most than more less fewer over under above below between beyond exceed exceeds exceeding
+    up maximum minimum max min within or either both any every all each times divided multiplied squared cubed
+    square-root root cube half twice double triple quadruple third quarter choose mod modulo power factorial point
+    remainder ratio if unless only wrong incorrect false undefined variable zero one two three four five six seven
+    eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty ninety hundreds thousands millions
+    dozens and versus vs to through but anything nothing everything january february march april may june july august
+    september october november december monday tuesday wednesday thursday friday saturday sunday
 """.split())  # fmt: skip
 MAX_WORDS = 8
 _CURRENCY_BEFORE = re.compile(
-    r"^([-+]?)\s*(?:(US|USD|CAD|AUD|EUR|GBP|Rs\.?|INR|U\.S\.|HK)\s*)?(?:\\?([$€£¥])|(?<=[A-Z.])\s)\s*(?=[-+.\d{\\(])|^([-+]?)\s*(USD|EUR|GBP|Rs\.?|INR|CAD|AUD)\s+(?=[-+.\d])|^([-+]?)\s*U\.?\s?S\.?\s+(?=[\d.])"
+    r"^([-+]?)\s*(?:(US|USD|CAD|AUD|EUR|GBP|Rs\.?|INR|U\.S\.|HK)\s*)?(?:\\?([$€£¥])|(?<=[A-Z.])\s)\s*(?=[-+.\d{\\(])"
+    r"|^([-+]?)\s*(USD|EUR|GBP|Rs\.?|INR|CAD|AUD)\s+(?=[-+.\d])|^([-+]?)\s*U\.?\s?S\.?\s+(?=[\d.])"
 )
 _TEXT = r"\\(?:text|mathrm|mbox|textrm|textbf|mathbf|rm|operatorname|textit)\s*\{([^{}]*)\}"
 _TEXT_AFTER = re.compile(
@@ -92,7 +94,7 @@ def _split_words(text: str) -> tuple[str, str, str]:
     if re.search(r"[\\^_=<>{}()\[\]|]", marks):
         return text, "", ""
     words = re.findall(r"[^\W\d_]+", before + " " + after)
-    if not words or any(w.lower() in FUNCTIONS | {"pi", "infinity", "infty"} for w in words):
+    if not words or any(w.lower() in FUNCTION_NAMES | {"pi", "infinity", "infty"} for w in words):
         return text, "", ""
     attached = after[:1].isalpha()
     if attached and not (_known_unit(after) and len(after.strip()) > 1) and after.strip().lower() not in MAGNITUDES:

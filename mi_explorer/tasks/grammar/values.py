@@ -5,14 +5,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from mi_explorer.tasks.grammar.expression import (
-    Expression,
-    NotInGrammar,
-    expression_key,
-    parse_expression,
-    rational,
-    symbols_of,
-)
+from mi_explorer.tasks.grammar.exact import rational
+from mi_explorer.tasks.grammar.expression import Expression, NotInGrammar, symbols_of
+from mi_explorer.tasks.grammar.keys import expression_key
+from mi_explorer.tasks.grammar.parser import parse_expression
 from mi_explorer.tasks.grammar.spelling import one_spelling, plain_words, unwrap
 from mi_explorer.tasks.grammar.times import Time, time_of
 from mi_explorer.tasks.grammar.units import split_unit

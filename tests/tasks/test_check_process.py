@@ -1,4 +1,4 @@
-"""The judge's process: hostile answers end in "wrong" within the limit, from any thread, and the next check is fine."""
+"""The check process: hostile answers end in "wrong" within the limit, from any thread, and the next check is fine."""
 
 import os
 import subprocess
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mi_explorer.tasks import judge
-from mi_explorer.tasks.judge import WALL_LIMIT, JudgeError
+from mi_explorer.tasks import check_process
+from mi_explorer.tasks.check_process import WALL_LIMIT, CheckUnavailable
 from mi_explorer.tasks.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ HOSTILE = [
 def warm():
     assert verify("x+1", "1+x", "math")  # imports are not part of the limit
     yield
-    judge.close()
+    check_process.close()
 
 
 @pytest.mark.parametrize("answer", HOSTILE, ids=lambda a: ascii(a[:16]))
@@ -56,27 +56,27 @@ def test_from_many_threads():
 
 
 def test_a_check_out_of_time_costs_its_process_and_no_more():
-    assert judge.ask("latex", "x", "x")
-    before = judge._child.process
+    assert check_process.ask("latex", "x", "x")
+    before = check_process._child.process
     start = time.monotonic()
-    assert judge.ask("latex", "x", "((((" * 400 + "x", limit=0.05) is False
+    assert check_process.ask("latex", "x", "((((" * 400 + "x", limit=0.05) is False
     assert time.monotonic() - start < WALL_LIMIT
     assert before.poll() is not None
-    assert judge.ask("math", "x+y", "y+x") is True
-    assert judge._child.process.pid != before.pid
+    assert check_process.ask("math", "x+y", "y+x") is True
+    assert check_process._child.process.pid != before.pid
 
 
 def test_a_child_that_dies_is_replaced():
-    judge.ask("math", "x", "x")
-    judge._child.process.kill()
-    judge._child.process.wait()
-    assert judge.ask("math", "x", "x") is False
-    assert judge.ask("math", "x", "x") is True
+    check_process.ask("math", "x", "x")
+    check_process._child.process.kill()
+    check_process._child.process.wait()
+    assert check_process.ask("math", "x", "x") is False
+    assert check_process.ask("math", "x", "x") is True
 
 
 def test_an_unknown_check_is_an_error_of_ours_not_of_the_answer():
-    with pytest.raises(JudgeError, match="no check of the kind"):
-        judge.ask("astrology", "x", "x")
+    with pytest.raises(CheckUnavailable, match="no check of the kind"):
+        check_process.ask("astrology", "x", "x")
 
 
 def test_works_without_a_main_guard(tmp_path):

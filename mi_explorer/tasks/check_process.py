@@ -18,7 +18,7 @@ START_LIMIT = 120.0  # seconds until the child has imported what a kind needs; n
 MEMORY = 8 * 2**30  # bytes of address space for the child
 
 
-class JudgeError(UserError):
+class CheckUnavailable(UserError):
     """A check that cannot be made here (an extra is not installed, its data is missing): says nothing about the answer."""
 
 
@@ -30,7 +30,7 @@ _ready: set[str] = set()  # kinds whose imports the child has done
 def ask(kind: str, gold: str, answer: str, limit: float = WALL_LIMIT) -> bool:
     """Whether the answer is right by the child's check of this kind; one that ends badly or not in time is wrong.
 
-    Calls from several threads take turns. Raises `JudgeError` where the check itself is not available.
+    Calls from several threads take turns. Raises `CheckUnavailable` where the check itself is not available.
     """
     global _child
     with _lock:
@@ -41,16 +41,16 @@ def ask(kind: str, gold: str, answer: str, limit: float = WALL_LIMIT) -> bool:
             if kind not in _ready:
                 reply = _child.call({"kind": kind}, START_LIMIT)
                 if "error" in reply:
-                    raise JudgeError(reply["error"])
+                    raise CheckUnavailable(reply["error"])
                 _ready.add(kind)
             reply = _child.call({"kind": kind, "gold": gold, "answer": answer}, limit)
         except (TimeoutError, EOFError, ValueError) as error:
-            if isinstance(error, JudgeError):
+            if isinstance(error, CheckUnavailable):
                 raise
             close_now()
             return False
     if "error" in reply:
-        raise JudgeError(reply["error"])
+        raise CheckUnavailable(reply["error"])
     return reply.get("ok") is True
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mi_explorer.generation.traces import ThinkTags, TraceFold, trace_of
+from mi_explorer.generation.traces import ThinkTags, TraceBuilder, trace_of
 
 TAGS = ThinkTags()
 PIECES = [
@@ -63,12 +63,12 @@ def test_the_cut_into_tokens_does_not_matter(text, places, others, prefilled):
 def test_looking_in_between_changes_nothing_and_counts_grow(text, places, reason):
     tokens = cut(text, places)
     plain = trace_of(range(len(tokens)), by_bytes(tokens), TAGS, reason, gold="23")
-    fold, seen = TraceFold(TAGS, by_bytes(tokens), gold="23"), []
+    builder, seen = TraceBuilder(TAGS, by_bytes(tokens), gold="23"), []
     for i in range(len(tokens)):
-        fold.add(i, -0.5)
-        seen.append(fold.trace())
-    fold.finish(reason)
-    final = fold.trace()
+        builder.add(i, -0.5)
+        seen.append(builder.trace())
+    builder.finish(reason)
+    final = builder.trace()
     assert measures(final) == measures(plain)
     assert final.ends == plain.ends and final.think_tokens == plain.think_tokens
     for i, trace in enumerate(seen):
@@ -89,7 +89,7 @@ spelled = st.tuples(texts, st.lists(st.integers(0, 10_000), max_size=60)).map(la
 def test_tokens_that_come_at_once_give_what_they_give_one_by_one(tokens, sizes, prefilled, open_id, close_id, times):
     tags, decode = ThinkTags(prefilled=prefilled, open_id=open_id, close_id=close_id), by_bytes(tokens)
     ids = list(range(len(tokens))) * times  # repeated: loops are looked for at lengths of their own
-    one, many = TraceFold(tags, decode, gold="23"), TraceFold(tags, decode, gold="23")
+    one, many = TraceBuilder(tags, decode, gold="23"), TraceBuilder(tags, decode, gold="23")
     while ids:
         some, ids = ids[: (size := sizes.pop() if sizes else 7)], ids[size:]
         for token in some:
@@ -120,7 +120,8 @@ def test_parts_against_a_parser_of_the_whole(text, places):
         elif m[0] != "<tool_call>":
             closes, any_close = [*closes, (m.end(), False)], True
     spoken_of = r"[\w,;] (</think>|</thinking>|<tool_call>)( [a-z(]|[.,;:!?)])"  # in the middle of a sentence
-    named = {m.end(1) for m in re.finditer(rf"(?={spoken_of})", text)}
+    quoted = r"(?<![\w`])`(</think>|</thinking>|<tool_call>)`(?!\w)"
+    named = {m.end(1) for form in (spoken_of, quoted) for m in re.finditer(rf"(?={form})", text)}
     rest = lambda end: re.sub(r"\s|</think>|</thinking>|<tool_call>", "", text[end:])  # noqa: E731
     while closes and not closes[-1][1] and (closes[-1][0] in named or not rest(closes[-1][0])):
         closes.pop()  # a tag that is spoken of, or that ends the response, closes no thought
@@ -143,12 +144,12 @@ def test_parts_against_a_parser_of_the_whole(text, places):
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_give_the_text_of_the_whole(tokens):
     decode = by_bytes(tokens)
-    fold = TraceFold(TAGS, decode)
+    builder = TraceBuilder(TAGS, decode)
     for i in range(len(tokens)):
-        fold.add(i)
-        assert len(fold.trace().ends) == i + 1
-    fold.finish("stop")
-    trace = fold.trace()
+        builder.add(i)
+        assert len(builder.trace().ends) == i + 1
+    builder.finish("stop")
+    trace = builder.trace()
     assert trace.text == decode(range(len(tokens)))
     assert list(trace.ends) == sorted(trace.ends) and (not tokens or trace.ends[-1] == len(trace.text))
 
@@ -201,12 +202,12 @@ class Counting:
 def test_decoding_costs_a_bounded_window_per_token(token):
     count = 3000
     decode = Counting([token])
-    fold = TraceFold(TAGS, decode)
+    builder = TraceBuilder(TAGS, decode)
     for _ in range(count):
-        fold.add(0)
-    fold.finish("cap")
+        builder.add(0)
+    builder.finish("cap")
     assert decode.ids <= 60 * count
-    assert fold.trace().text == (token * count).decode("utf-8", "replace")
+    assert builder.trace().text == (token * count).decode("utf-8", "replace")
 
 
 @pytest.mark.parametrize("token", [b"word ", b"x", b"A sentence = 4. ", b"wait\n", b"<", b"\\boxed{", b" answer is "])
@@ -214,10 +215,10 @@ def test_time_grows_with_the_number_of_tokens_and_no_faster(token):
     def seconds(count):
         best = float("inf")
         for _ in range(3):
-            fold = TraceFold(TAGS, by_bytes([token]), gold="4")
+            builder = TraceBuilder(TAGS, by_bytes([token]), gold="4")
             start = time.process_time()
             for _ in range(count):
-                fold.add(0)
+                builder.add(0)
             best = min(best, time.process_time() - start)
         return best
 
@@ -225,7 +226,7 @@ def test_time_grows_with_the_number_of_tokens_and_no_faster(token):
 
 
 def test_nothing_comes_after_the_end():
-    fold = TraceFold(TAGS, by_bytes([b"a"]))
-    fold.finish("stop")
+    builder = TraceBuilder(TAGS, by_bytes([b"a"]))
+    builder.finish("stop")
     with pytest.raises(RuntimeError):
-        fold.add(0)
+        builder.add(0)
