@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.sources import BenchmarkSource
 from mi_explorer.tasks.task import BOXED, Question, Task
 
-SOURCE = Source("math-ai/aime25", "test", ("problem", "answer"), "as its card says; the problems are those of the MAA")
+SOURCE = BenchmarkSource(
+    "math-ai/aime25", "test", ("problem", "answer"), "as its card says; the problems are those of the MAA"
+)
 
 
 def load_aime25(seed: int = 0, path: str | Path | None = None) -> Task:

@@ -4,11 +4,11 @@ import hashlib
 import random
 from pathlib import Path
 
-from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.sources import BenchmarkSource
 from mi_explorer.tasks.task import LETTER, LETTERS, Question, Task
 
 RIGHT, WRONG = "Correct Answer", ("Incorrect Answer 1", "Incorrect Answer 2", "Incorrect Answer 3")
-SOURCE = Source(
+SOURCE = BenchmarkSource(
     "Idavidrein/gpqa", "train", ("Question", RIGHT, *WRONG), "CC-BY-4.0, gated", config="gpqa_diamond", gated=True
 )
 

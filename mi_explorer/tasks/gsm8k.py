@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.sources import BenchmarkSource
 from mi_explorer.tasks.task import BOXED, Question, Task, TaskError
 
-SOURCE = Source("openai/gsm8k", "test", ("question", "answer"), "MIT", config="main")
+SOURCE = BenchmarkSource("openai/gsm8k", "test", ("question", "answer"), "MIT", config="main")
 
 
 def load_gsm8k(seed: int = 0, path: str | Path | None = None) -> Task:

@@ -12,7 +12,8 @@ from typing import Any
 
 from mi_explorer.errors import unknown
 from mi_explorer.tasks.check_process import CheckUnavailable
-from mi_explorer.tasks.task import ASSETS, Question, Task, TaskError, from_file
+from mi_explorer.tasks.task import ASSETS, Question, Task, TaskError
+from mi_explorer.tasks.task_files import from_file
 from mi_explorer.tasks.verify import kind_of
 
 PREFIX = "reasoning_gym:"

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.tasks.check_process import CheckUnavailable
-from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.sources import BenchmarkSource
 from mi_explorer.tasks.task import Question, Task, TaskError
 
-SOURCE = Source("google/IFEval", "train", ("prompt", "instruction_id_list", "kwargs"), "Apache-2.0")
+SOURCE = BenchmarkSource("google/IFEval", "train", ("prompt", "instruction_id_list", "kwargs"), "Apache-2.0")
 EXTRA = "IFEval's checks come with an extra that is not installed: pip install 'lm-eval[ifeval]>=0.4.9'."
 PUNKT = "This IFEval instruction counts sentences and needs NLTK's data: python -m nltk.downloader punkt_tab."
 NEEDS_PUNKT = ("length_constraints:number_sentences",)

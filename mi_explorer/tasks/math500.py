@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.sources import BenchmarkSource
 from mi_explorer.tasks.task import BOXED, Question, Task
 
-SOURCE = Source(
+SOURCE = BenchmarkSource(
     "HuggingFaceH4/MATH-500",
     "test",
     ("problem", "answer", "level"),

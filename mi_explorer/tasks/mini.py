@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from mi_explorer.errors import unknown
-from mi_explorer.tasks.task import ASSETS, Task, from_file
+from mi_explorer.tasks.task import ASSETS, Task
+from mi_explorer.tasks.task_files import from_file
 
 
 def load_mini(seed: int = 0, path: str | Path | None = None, part: str = "") -> Task:

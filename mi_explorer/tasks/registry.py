@@ -7,7 +7,9 @@ from pathlib import Path
 
 from mi_explorer.errors import unknown
 from mi_explorer.tasks import aime25, gpqa, gsm8k, gym, ifeval, math500, mini
-from mi_explorer.tasks.task import Task, TaskError, choose, from_file
+from mi_explorer.tasks.rows import ENDINGS
+from mi_explorer.tasks.task import Task, TaskError, choose
+from mi_explorer.tasks.task_files import from_file
 
 TASKS: dict[str, Callable[..., Task]] = {
     "mini": mini.load_mini,
@@ -72,13 +74,13 @@ def find(name: str, seed: int, limit: int | None = None) -> Task:
 
 
 def load_task(name: str | Path, limit: int | None = None, seed: int = 0) -> Task:
-    """The task of that name (see `names()`), a user's file (.jsonl, .csv), `NAME@PATH`, or `reasoning_gym:NAME`.
+    """The task of that name (see `names()`), a user's file (see `rows.ENDINGS`), `NAME@PATH`, or `reasoning_gym:NAME`.
 
     `limit` questions are drawn by `seed`. Raises `TaskError` where it cannot be had, with the id, the licence and the way.
     """
     text = str(name)
     path = Path(text)
-    if path.suffix.lower() in (".jsonl", ".json", ".csv", ".tsv") and "@" not in text:
+    if path.suffix.lower() in ENDINGS and "@" not in text:
         task = from_file(path)
     else:
         task = find(text, seed, limit)

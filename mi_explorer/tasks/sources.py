@@ -1,7 +1,5 @@
 """Where a benchmark's rows come from: a data set on a hub by its id, or the same columns in a local file."""
 
-import csv
-import json
 import os
 import socket
 from collections.abc import Callable
@@ -10,15 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mi_explorer.errors import UserError
-from mi_explorer.input_limits import parquet_rows, regular_size
-from mi_explorer.tasks.task import MAX_FILE, TaskError
+from mi_explorer.tasks.rows import ENDINGS, check_objects, first_line, read_rows
+from mi_explorer.tasks.task import TaskError
 
 Loader = Callable[..., Any]
 
 
 @dataclass(frozen=True)
-class Source:
+class BenchmarkSource:
     """One split of a data set. `columns` are those that are needed; `gated`: the hub asks for the user's own token."""
 
     id: str
@@ -29,7 +26,7 @@ class Source:
     gated: bool = False
 
     def rows(self, path: str | Path | None = None, loader: Loader | None = None) -> list[dict[str, Any]]:
-        """Every row, from `path` (.jsonl, .csv or .parquet, or a folder that holds one) or from the hub.
+        """Every row, from `path` (a file in any form of `read_rows`, or a folder that holds one) or from the hub.
 
         Raises `TaskError` with the id, the licence and the ways to get it. `loader` stands in for `datasets.load_dataset`.
         """
@@ -43,7 +40,7 @@ class Source:
         try:
             return [dict(row) for row in (loader or _load_dataset)(self.id, self.config, split=self.split)]
         except Exception as error:  # noqa: BLE001 - datasets, its hub client and its file readers raise dozens of types
-            raise TaskError(f"{self.id} could not be loaded ({_short(error)}). {self.how()}") from None
+            raise TaskError(f"{self.id} could not be loaded ({first_line(error)}). {self.how()}") from None
 
     def how(self) -> str:
         """How to get this data set, in two sentences."""
@@ -85,40 +82,16 @@ def _reachable(url: str) -> bool:
 
 def _local(path: Path, split: str) -> list[dict[str, Any]]:
     """The rows of a local file, or of the one file of a folder that fits the split."""
-    kinds = (".jsonl", ".json", ".csv", ".parquet")
     if path.is_dir():
-        files = sorted(f for f in path.rglob("*") if f.suffix in kinds)
+        files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS)
         files = [f for f in files if split in f.name] or files
         if len(files) != 1:
             raise TaskError(
                 f"The folder {path.name} holds {len(files)} data files for the split {split!r}; name one file."
             )
         path = files[0]
-    if not path.is_file():
+    if not path.exists():
         raise TaskError(f"There is no file {str(path)!r}.")
-    if regular_size(path) > MAX_FILE:
-        raise TaskError(f"{path.name} is larger than {MAX_FILE >> 20} MB.")
-    try:
-        if path.suffix == ".parquet":
-            return list(parquet_rows(path))
-        if path.suffix == ".csv":
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                return list(csv.DictReader(file))
-        text = path.read_text(encoding="utf-8-sig").strip()
-        rows = (
-            json.loads(text)
-            if text.startswith("[")
-            else [json.loads(line) for line in text.split("\n") if line.strip()]
-        )
-    except UserError:
-        raise
-    except (ValueError, OSError, RecursionError, csv.Error) as error:
-        raise TaskError(f"{path.name} cannot be read as {path.suffix[1:]}: {_short(error)}.") from None
-    if not all(isinstance(row, dict) for row in rows):
-        raise TaskError(f"{path.name} must hold one object a row.")
+    rows = read_rows(path, decimals=float)
+    check_objects(path.name, rows)
     return rows
-
-
-def _short(error: Exception) -> str:
-    """The kind of an error and its first line, cut to what fits into a message."""
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]}".rstrip(": ")

@@ -25,7 +25,7 @@ from mi_explorer.studies.store.exchange import export_study, import_study
 from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.study_file import HEAD_KEY
 from mi_explorer.tasks import load_task
-from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.sources import BenchmarkSource
 from mi_explorer.tasks.task import TaskError
 from tests.studies.test_store import filled
 
@@ -244,7 +244,7 @@ def test_parquet_that_repeats_a_long_value_is_not_unpacked(store, tmp_path):
     assert (tmp_path / "bomb.parquet").stat().st_size < 2 << 20
     refused(store, tmp_path / "bomb.parquet")
     with modest(), pytest.raises(UserError):
-        Source("a/b", "test", ("text",), "none").rows(tmp_path / "bomb.parquet")
+        BenchmarkSource("a/b", "test", ("text",), "none").rows(tmp_path / "bomb.parquet")
 
 
 def test_devices_pipes_and_folders_are_not_read(store, tmp_path):

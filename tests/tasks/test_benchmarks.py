@@ -7,7 +7,7 @@ import pytest
 
 from mi_explorer.tasks import TaskError, gpqa, load_task
 from mi_explorer.tasks.registry import names
-from mi_explorer.tasks.sources import Source
+from mi_explorer.tasks.sources import BenchmarkSource
 
 
 def jsonl(path, rows):
@@ -102,7 +102,7 @@ def test_a_hub_is_asked_for_the_right_split():
         asked.append((id, config, split))
         return [{"question": "x", "answer": "#### 1"}]
 
-    source = Source("openai/gsm8k", "test", ("question", "answer"), "MIT", config="main")
+    source = BenchmarkSource("openai/gsm8k", "test", ("question", "answer"), "MIT", config="main")
     assert source.rows(loader=loader) == [{"question": "x", "answer": "#### 1"}]
     assert asked == [("openai/gsm8k", "main", "test")]
 

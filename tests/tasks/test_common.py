@@ -1,10 +1,8 @@
-"""Users' own questions: JSONL and CSV, what is accepted, and what is said about what is not."""
+"""Tasks and users' own questions as JSONL and CSV: what is accepted, and what is said about what is not."""
 
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from mi_explorer.errors import UserError
 from mi_explorer.tasks import Question, Task, TaskError, load_task
@@ -117,46 +115,3 @@ def test_choosing_is_nested_repeatable_and_depends_on_the_seed():
 def test_where():
     task = Task("t", tuple(Question(str(i), "?", "1", level=i) for i in range(5)))
     assert [q.id for q in task.where(lambda q: q.level > 2).questions] == ["3", "4"]
-
-
-FORMS = {  # one question, "2 + 2?" with the answer 4, in the forms that people have
-    "a.csv": "question;answer\n2 + 2?;4\n",
-    "b.csv": "Problem,Target\n2 + 2?,4\n",
-    "c.tsv": "prompt\tanswer\n2 + 2?\t4\n",
-    "d.json": '[{"question": "2 + 2?", "answer": 4}]',
-    "e.jsonl": '{"question": "2 + 2?", "answer": "It is 2 and 2.\\n#### 4", "id": 0}\n',
-}
-
-
-@pytest.mark.parametrize("name", FORMS)
-def test_forms_of_task_files(tmp_path, name):
-    (tmp_path / name).write_text(FORMS[name], encoding="utf-8")
-    (question,) = load_task(tmp_path / name).questions
-    assert (question.text, question.answer) == ("2 + 2?", "4")
-    assert question.id == "0"
-
-
-def test_rows_end_at_line_feeds_and_decimals_stay(tmp_path):
-    text = "a\u2028b\u0085c"
-    row = json.dumps({"question": text, "answer": 0}, ensure_ascii=False).replace("0}", "0.00005}")
-    (tmp_path / "a.jsonl").write_text(row + "\n", encoding="utf-8")
-    (question,) = load_task(tmp_path / "a.jsonl").questions
-    assert (question.text, question.answer) == (text, "0.00005")
-
-
-def test_labelled_choices(tmp_path):
-    choices = [{"label": "A", "text": "red"}, {"label": "B", "text": "blue"}]
-    (tmp_path / "a.jsonl").write_text(json.dumps({"question": "Which?", "answer": "B", "choices": choices}) + "\n")
-    task = load_task(tmp_path / "a.jsonl")
-    assert task.questions[0].gold == "B) blue" and "A) red" in task.prompt(task.questions[0])
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.text(max_size=200), st.sampled_from([".jsonl", ".json", ".csv", ".tsv"]))
-def test_any_text_is_a_task_or_a_sentence(tmp_path, text, ending):
-    path = tmp_path / f"a{ending}"
-    path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    try:
-        assert load_task(path).questions
-    except UserError:
-        pass
