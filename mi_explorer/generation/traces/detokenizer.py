@@ -1,8 +1,15 @@
 """Token ids to text, a token at a time, such that the pieces joined are what the tokenizer makes of the whole.
 
 A token may hold half a character (byte-level BPE) and its text may depend on its left neighbour (sentence-piece spaces). So
-each step decodes a short window, last piece + pending ids, and keeps back an unfinished
-character at its end. Work per token is bounded by the window.
+each step decodes a short window, last piece + pending ids, and keeps back an unfinished character at its end. Work per token is
+bounded by the window.
+
+`tokenizers.decoders.DecodeStream` is not used: it raises "Invalid prefix" where byte-fallback tokens become invalid UTF-8 (in
+Llama-2's vocabulary `<0x0A>` `<0xC3>` `a`), never gives out a character that is unfinished at the end of a response, and
+takes no other decoder than a fast tokenizer's.
+
+The one difference to a decoder of the whole: byte-fallback decoders turn all of a run of byte tokens into U+FFFD where one of them
+is invalid, so that text which was shown already would change; here only what is invalid is replaced.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,8 +34,11 @@ class Detokenizer:
         if not self._pending and not self._given:  # nearly always: a token whose text is whole characters
             text = self._decode((*self._left, token))[len(self._left_text) :]
             if not text.endswith(UNFINISHED):
-                self._left, self._left_text = [token], self._decode((token,))
-                return text
+                if text:
+                    self._left, self._left_text = [token], self._decode((token,))
+                elif not self._left_text and len(self._left) < MAX_PENDING:
+                    self._left.append(token)  # "▁" at the beginning shows nothing, but the next token's space
+                return text  # a token without text (a hidden special one) leaves the context as it is
         self._pending.append(token)
         text = self._tail(self._pending)
         if not text.endswith(UNFINISHED):
