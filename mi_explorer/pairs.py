@@ -5,6 +5,7 @@ each a folder or a hub id. Settings may follow, as in a URL: `"instruct|thinking
 a PEFT LoRA adapter folder; `adapter_on` says on what it sits. No weights here.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -73,7 +74,7 @@ class Pair:
     @property
     def local(self) -> bool:
         """Whether every parent is an existing folder, so that nothing needs the network."""
-        return all(Path(p).is_dir() for p in (self.instruct, self.thinking, self.base) if p)
+        return all(os.path.isdir(p) for p in (self.instruct, self.thinking, self.base) if p)
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Pair) if field.name in SETTINGS}

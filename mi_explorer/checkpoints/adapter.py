@@ -6,6 +6,7 @@ W = W₀ + s·(B·A − B₀·A₀). Fully saved modules (`modules_to_save`, tra
 `PeftModel.from_pretrained`; what cannot be the same is refused by name (see `adapter_settings`).
 """
 
+import os
 import re
 import threading
 from dataclasses import dataclass, replace
@@ -331,10 +332,10 @@ def same_checkpoint(named: str, where: str) -> bool:
     if not named or named == where:
         return bool(named)
     a, b = Path(named), Path(where)
-    if a.exists() and b.exists():
+    if os.path.exists(a) and os.path.exists(b):
         return a.resolve() == b.resolve()
     cached = "models--" + named.replace("/", "--")
-    return b.is_dir() and (cached in b.resolve().parts or named.count("/") == 1 and b.resolve().name == a.name)
+    return os.path.isdir(b) and (cached in b.resolve().parts or named.count("/") == 1 and b.resolve().name == a.name)
 
 
 def open_adapter(where: str, role: str, pair: Pair, others: dict[str, Checkpoint]) -> AdapterCheckpoint:

@@ -5,6 +5,7 @@ of weight files the header and 32 evenly spread windows. Retraining changes all 
 """
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterable
 from functools import lru_cache
@@ -22,7 +23,7 @@ def fingerprint(folders: Iterable[str | Path]) -> str:
     total = hashlib.sha256()
     for place in folders:
         folder = Path(place)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             total.update(f"\0name\0{place}".encode())
             continue
         for path in sorted(folder.iterdir()):
@@ -36,7 +37,7 @@ def fingerprint(folders: Iterable[str | Path]) -> str:
 def pair_fingerprint(pair: Any) -> str | None:
     """The fingerprint that an opened pair has, from its folders; None if some part of it is not a folder here."""
     folders = tuple(part for part in (pair.instruct, pair.thinking, pair.base) if part)
-    if not all(Path(folder).is_dir() for folder in folders):
+    if not all(os.path.isdir(folder) for folder in folders):
         return None
     state = [
         (str(p), p.stat().st_mtime_ns, p.stat().st_size)

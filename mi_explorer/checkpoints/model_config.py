@@ -16,9 +16,9 @@ from torch.overrides import TorchFunctionMode
 from mi_explorer.checkpoints.source import CheckpointError
 
 LARGEST_NUMBER = 1 << 40  # no whole number in a real config is larger
-LARGEST_COUNT = 10_000  # layers, heads, experts, blocks: far above every real model
+LARGEST_COUNT = 10_000  # layers, heads, experts, blocks, labels: far above every real language model
 LARGEST_POSITION = 1 << 28  # far above every real context
-COUNTS = re.compile(r"^(num|n|encoder|decoder)_(\w+_)?(layer|head|expert|block|group|stage)s?$|^depths?$")
+COUNTS = re.compile(r"^(num|n|encoder|decoder)_(\w+_)?(layer|head|expert|block|group|stage|label)s?$|^depths?$")
 POSITIONS = ("max_position_embeddings", "n_positions", "sliding_window")
 CREATED_PER_TENSOR = 40  # real models create 3 to 4 tensors while they are built for each one that their files hold
 
@@ -36,7 +36,7 @@ def read_config(raw: Mapping[str, Any]) -> Any:
             f"Model type {str(kind)[:60]!r} is not known to the installed transformers. A newer version may know it."
         )
     try:
-        _check_numbers(raw)
+        check_numbers(raw)
         plain = json.loads(json.dumps({k: v for k, v in raw.items() if k != "quantization_config"}))
         if isinstance(plain.get("text_config"), dict):
             plain["text_config"].pop("quantization_config", None)
@@ -47,14 +47,14 @@ def read_config(raw: Mapping[str, Any]) -> Any:
     return config
 
 
-def _check_numbers(value: Any, key: str = "") -> None:
+def check_numbers(value: Any, key: str = "") -> None:
     """`ValueError` for a whole number that no model has: some of them would be counted up to before anything else fails."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
-            _check_numbers(inner, str(name))
+            check_numbers(inner, str(name))
     elif isinstance(value, list):
         for inner in value:
-            _check_numbers(inner)
+            check_numbers(inner)
     elif isinstance(value, int) and abs(value) > (LARGEST_COUNT if COUNTS.match(key) else LARGEST_NUMBER):
         raise ValueError(f"{key} is {str(value)[:24]}, which no model has")
 

@@ -48,7 +48,7 @@ class Folder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.label = str(path)
-        if not self.label or not self.path.is_dir():
+        if not self.label or not os.path.isdir(self.path):
             raise CheckpointError(
                 f"There is no checkpoint folder {self.label!r}. Check the path, or give a hub id such as "
                 "'Qwen/Qwen3-4B-Instruct-2507'."

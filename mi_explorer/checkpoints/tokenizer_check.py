@@ -3,10 +3,12 @@
 So a field that breaks a tokenizer is found by preflight, whatever the field is. Small files only, from a folder or a hub.
 """
 
+import json
 import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from mi_explorer.checkpoints.model_config import check_numbers
 from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource, Folder
 from mi_explorer.errors import UserError
 from mi_explorer.prompts.token_codec import TOKENIZER_FILES, load_tokenizer
@@ -22,6 +24,8 @@ def check_tokenizer(source: CheckpointSource) -> None:
     tables = [name for name in TOKENIZER_FILES if name in files][:1] + ["merges.txt"] * ("tokenizer.json" not in files)
     if not any(name in TOKENIZER_FILES for name in tables):
         return
+    if "config.json" in files:
+        _check_config(source)
     if isinstance(source, Folder):
         stamps = tuple(
             (name, *_stamp(source.path / name)) for name in sorted(files) if name.endswith((".json", ".txt"))
@@ -32,6 +36,14 @@ def check_tokenizer(source: CheckpointSource) -> None:
         fault = _hub_fault(tuple((name, source.read(name)) for name in names))
     if fault:
         raise CheckpointError(f"{source.label}: {fault}")
+
+
+def _check_config(source: CheckpointSource) -> None:
+    """`CheckpointError` for numbers in config.json that would keep the library busy: it reads that file for a tokenizer, too."""
+    try:
+        check_numbers(json.loads(source.read("config.json")))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{source.label}: config.json describes no model: {str(error)[:200]}.") from None
 
 
 def _stamp(path: Path) -> tuple[int, int]:

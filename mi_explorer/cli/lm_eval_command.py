@@ -2,8 +2,8 @@
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas, number_between, whole_number, word_list
@@ -131,10 +131,10 @@ def task_manager(names: Sequence[str], include: Sequence[str] = ()) -> Any:
     if not names:
         raise UserError("Name at least one task: --tasks mi_mini")
     for name in names:
-        if name.endswith((".yaml", ".yml")) and not Path(name).is_file():
+        if name.endswith((".yaml", ".yml")) and not os.path.isfile(name):
             raise UserError(f"There is no task file {name!r}.")
     for folder in include:
-        if not Path(folder).is_dir():
+        if not os.path.isdir(folder):
             raise UserError(f"There is no folder {folder!r} of task files.")
     wanted = [name for name in names if not name.endswith((".yaml", ".yml"))]
     folders = [str(OWN), *include]

@@ -17,7 +17,7 @@ from mi_explorer.cli.run_command import add_run, add_strip
 from mi_explorer.cli.study_command import add_study
 from mi_explorer.cli.sweep_command import add_sweep
 from mi_explorer.cli.weights_command import add_weights
-from mi_explorer.errors import UserError
+from mi_explorer.errors import UserError, end_with_sentence
 from mi_explorer.machine import own_process
 
 TEXT = """Model interpolation: blend an Instruct and a Thinking checkpoint of one architecture, (1−λ)·instruct + λ·thinking,
@@ -46,20 +46,32 @@ def parser() -> CommandParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code. Every error ends as a sentence here."""
     argv = sys.argv[1:] if argv is None else list(argv)
     own_process()
-    if argv[:1] == ["app"]:
-        return run_app(argv[1:])
     try:
+        _check_words(argv)
+        if argv[:1] == ["app"]:
+            return run_app(argv[1:])
         args = parser().parse_args(argv)
         return int(args.handler(args) or 0)
-    except UserError as error:
-        print(f"mi_explorer {argv[0] if argv else ''}: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader (head, less) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        return end_with_sentence(error, f"mi_explorer {argv[0] if argv else ''}".strip())
+
+
+def _check_words(words: Sequence[str]) -> None:
+    """Refuse words that no command can mean: bytes that are no text, and "--" as a value, which argparse drops."""
+    for word in words:
+        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in word):
+            shown = word[:80].encode("utf-8", "backslashreplace").decode()
+            raise UserError(f"The word '{shown}' is not UTF-8 text. Write it again, or rename the file.")
+        if word.endswith("=--"):
+            raise UserError(f"{word[:40]} names no value.")
+    if words.count("--") > 1:
+        raise UserError("'--' stands at most once, before words that begin with a dash.")

@@ -277,13 +277,13 @@ class Staging:
 
     def __enter__(self) -> Path:
         out = self.out
-        if out.is_symlink() or (out.exists() and not out.is_dir()):
+        if os.path.lexists(out) and (out.is_symlink() or not out.is_dir()):
             raise ExportError(f"{out} is a file or a link; choose a new folder.")
-        if out.is_dir() and any(out.iterdir()):
+        if os.path.isdir(out) and any(out.iterdir()):
             raise ExportError(
                 f"{out} is not empty; nothing there is overwritten. Choose a new folder or empty it first."
             )
-        existing = next(p for p in (out.parent, *out.parents) if p.exists())
+        existing = next(p for p in (out.parent, *out.parents) if os.path.exists(p))
         free = shutil.disk_usage(existing).free
         need = int(self.need * 1.01) + SPARE_BYTES
         if free < need:

@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -52,7 +53,7 @@ def read_template(names: Collection[str], read: Callable[[str], bytes]) -> str |
 
 def folder_template(folder: Path) -> str | None:
     """The chat template in a local folder's files, additional ones included; None for what is no folder."""
-    names = {p.name for p in folder.iterdir() if p.is_file()} if folder.is_dir() else set()
+    names = {p.name for p in folder.iterdir() if p.is_file()} if os.path.isdir(folder) else set()
     names |= {FOLDER + p.name for p in (folder / FOLDER).glob("*.jinja") if p.is_file()}
     return read_template(names, lambda name: (folder / name).read_bytes()[:LARGEST])
 

@@ -1,6 +1,7 @@
 """One parent's tokenizer: text to ids and back, its special tokens, and the ids that end a response."""
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -93,7 +94,7 @@ def check_text(text: str) -> None:
 def has_tokenizer(place: str) -> bool:
     """Whether a folder has tokenizer files; True for a hub id, which is not looked at here."""
     folder = Path(place)
-    return not folder.is_dir() or any((folder / name).exists() for name in TOKENIZER_FILES)
+    return not os.path.isdir(folder) or any(os.path.exists(folder / name) for name in TOKENIZER_FILES)
 
 
 def load_tokenizer(place: str) -> Any:
@@ -101,7 +102,7 @@ def load_tokenizer(place: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=Path(place).is_dir())
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, local_files_only=os.path.isdir(place))
     except Exception as error:  # noqa: BLE001 - transformers raises many types for broken files; all of them mean the same to a user
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise PromptError(

@@ -82,7 +82,7 @@ def _reachable(url: str) -> bool:
 
 def _local(path: Path, split: str) -> list[dict[str, Any]]:
     """The rows of a local file, or of the one file of a folder that fits the split."""
-    if path.is_dir():
+    if os.path.isdir(path):
         files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS)
         files = [f for f in files if split in f.name] or files
         if len(files) != 1:
@@ -90,7 +90,7 @@ def _local(path: Path, split: str) -> list[dict[str, Any]]:
                 f"The folder {path.name} holds {len(files)} data files for the split {split!r}; name one file."
             )
         path = files[0]
-    if not path.exists():
+    if not os.path.exists(path):
         raise TaskError(f"There is no file {str(path)!r}.")
     rows = read_rows(path, decimals=float)
     check_objects(path.name, rows)

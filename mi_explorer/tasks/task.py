@@ -14,6 +14,7 @@ ASSETS = paths.ASSETS / "tasks"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 BOXED = "\n\nPlease reason step by step, and put your final answer within \\boxed{}."
 LETTER = '\n\nPlease reason step by step, and end with the letter of your choice: "The answer is (X)".'
+MAX_LEVEL = 1_000_000
 
 
 class TaskError(UserError):
@@ -32,6 +33,17 @@ class Question:
     choices: tuple[str, ...] = ()
     kind: str = "auto"
     meta: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what no store can keep, whatever file it came from."""
+        try:
+            "".join((self.id, self.text, self.answer, self.family, *self.choices)).encode()
+        except UnicodeEncodeError:
+            raise TaskError(
+                f"The question {self.id[:60]!r} holds half a character (a lone surrogate). Save the file again as UTF-8."
+            ) from None
+        if abs(self.level) > MAX_LEVEL:
+            raise TaskError(f"The question {self.id[:60]!r}: the level is larger than {MAX_LEVEL:,}.")
 
     @property
     def gold(self) -> str:

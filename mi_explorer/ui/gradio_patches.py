@@ -5,11 +5,15 @@ Elsewhere the page uses Gradio's public interface only. Look here first when Gra
 
 import functools
 import logging
+import sys
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import gradio.queueing
+import gradio.routes
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -102,6 +106,18 @@ def is_signed_in(request: Request) -> bool:
     )
 
 
+def quiet_request_faults() -> None:
+    """Let a value that Gradio cannot read for a component be one line of the log. It prints a traceback with the whole value."""
+    for module in (gradio.queueing, gradio.routes):
+        module.traceback = SimpleNamespace(**{**vars(traceback), "print_exc": _print_fault})  # type: ignore[attr-defined]
+
+
+def _print_fault() -> None:
+    error = sys.exc_info()[1]
+    if not isinstance(error, Exception) or request_fault(error) is None:
+        traceback.print_exc()
+
+
 def request_fault(error: Exception) -> tuple[int, str] | None:
     """Status and sentence where Gradio stumbled over a request before it called code of ours; None for a fault of ours.
 
@@ -115,6 +131,6 @@ def request_fault(error: Exception) -> tuple[int, str] | None:
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     ours = [path for path in files if OURS in path.parents and path.name not in PASSED_THROUGH]
     if not ours and any({"gradio", "starlette"} & set(path.parts) for path in files):
-        log.warning("A request could not be read: %r", error)
+        log.warning("A request could not be read: %s", repr(error)[:200])
         return 400, "This request cannot be read."
     return None

@@ -2,11 +2,10 @@
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 
-from mi_explorer.errors import UserError
+from mi_explorer.errors import end_with_sentence
 from mi_explorer.machine import own_process
 from mi_explorer.ui.access import settings as options
 
@@ -31,9 +30,8 @@ def open_page(arguments: Sequence[str] | None = None) -> int:
         from mi_explorer.ui.server import serve_page
 
         serve_page(settings)
-    except UserError as error:
-        print(f"{error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:  # before the page was there
         return 130
+    except Exception as error:
+        return end_with_sentence(error, "mi_explorer app")
     return 0

@@ -22,7 +22,12 @@ from mi_explorer.ui.explore.explore_tab import MAX_STREAMS
 from mi_explorer.ui.explore.live import LiveRuns
 from mi_explorer.ui.explore.page_setup import page_setup, pair_summary
 from mi_explorer.ui.explore.run_queue import RunQueue
-from mi_explorer.ui.gradio_patches import drop_messages_of_gone_sessions, quiet_queue, running_events
+from mi_explorer.ui.gradio_patches import (
+    drop_messages_of_gone_sessions,
+    quiet_queue,
+    quiet_request_faults,
+    running_events,
+)
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs, ReportPhase
 from mi_explorer.ui.page import PageApp, build, theme
 
@@ -48,6 +53,7 @@ def launch(
     app.queue(default_concurrency_limit=MAX_STREAMS, max_size=settings.queue, api_open=False)
     quiet_queue(app)
     drop_messages_of_gone_sessions(app)
+    quiet_request_faults()
     guarded = middleware.launch_options(app, settings, limits)
     guarded["app_kwargs"]["middleware"].append(Middleware(static_files.EarlyLinks))
     run_queue = RunQueue(MAX_STREAMS, settings.queue, limits, context.pairs.runs_per_second)

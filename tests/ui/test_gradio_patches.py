@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import gradio as gr
+import gradio.queueing
+import gradio.routes
 import pytest
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Queue
@@ -15,6 +17,7 @@ from starlette.responses import JSONResponse
 
 from mi_explorer.ui import gradio_patches as patches
 from mi_explorer.ui.access.limits import MAX_WAITING_REQUESTS, Limits
+from mi_explorer.ui.api.registration import checked
 
 
 def apart(work):
@@ -140,3 +143,28 @@ def test_a_fault_of_ours_is_none_of_the_request():
     assert fault(lambda: Recipe("mini", lam="x")) is None
     assert fault(lambda: JSONResponse("\ud800"))[0] == 400
     assert fault(lambda: 1 / 0) is None
+
+
+def test_a_value_that_gradio_cannot_read_is_one_line_of_the_log(monkeypatch, capsys, caplog):
+    def fault(work):
+        try:
+            work()
+        except Exception as error:
+            if not isinstance(error, gr.Error) or error.print_exception:  # as Gradio has it at each place
+                gradio.queueing.traceback.print_exc()
+
+    for module in (gradio.queueing, gradio.routes):
+        monkeypatch.setattr(module, "traceback", module.traceback)
+        assert "print_exc()" in inspect.getsource(module) and "traceback.print_exception" not in inspect.getsource(
+            module
+        )
+    patches.quiet_request_faults()
+
+    def ours():
+        checked("lam", {}, set, 1)  # a kind that no endpoint has
+
+    fault(lambda: gr.Radio(["a"]).preprocess("x" * 5000))
+    assert "Traceback" not in capsys.readouterr().err
+    assert len(caplog.records) == 1 and len(caplog.records[0].getMessage()) < 400
+    fault(lambda: ours())  # a fault of ours is shown
+    assert "Traceback" in capsys.readouterr().err

@@ -152,7 +152,9 @@ def _legend(names: Sequence[str], at: int) -> list[str]:
 
 def ticks_of(low: float, high: float, most: int = 4) -> list[float]:
     """Round numbers from at or below `low` to at or above `high`, about `most` steps."""
-    span = max(high - low, 1e-9)
+    if high - low < 1e-9:  # one value: an axis has a length all the same
+        high = low + 1.0
+    span = high - low
     unit = 10.0 ** math.floor(math.log10(span / most))
     step = next(unit * m for m in (1, 2, 2.5, 5, 10) if unit * m * most >= span - 1e-9)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

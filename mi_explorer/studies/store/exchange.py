@@ -7,6 +7,7 @@ are made anew. An import that was cut short (a full disk) can be repeated.
 import csv
 import gzip
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,8 @@ def import_study(store: Store, path: str | Path, name: str | None = None, origin
     A study of that name in the store grows by it if both ask the same task; a `UserError` says so if not.
     """
     path = Path(path)
-    try:
-        if not path.is_file():
-            raise ExchangeError(f"There is no file {path}.")
-    except (OSError, ValueError) as error:
-        raise ExchangeError(f"{str(path)[:80]!r} names no file ({getattr(error, 'strerror', error)}).") from None
+    if not os.path.isfile(path):
+        raise ExchangeError(f"There is no file {str(path)[-120:]!r}.")
     suffix = path.suffix.lower()
     if suffix == OLD_SUFFIX:
         raise ExchangeError(
@@ -182,7 +180,7 @@ def merge_studies(store: Store, name: str, sources: Sequence[str]) -> int:
     """Bring files and studies of this store together under `name`; returns the samples that were new there."""
     before = info.samples if (info := store.find(name)) else 0
     for source in sources:
-        if Path(source).is_file():
+        if os.path.isfile(source):
             import_study(store, source, name)
         elif store.find(source):
             other = store.study(source)
@@ -190,7 +188,7 @@ def merge_studies(store: Store, name: str, sources: Sequence[str]) -> int:
                 _register(store, name, other.plan, store.cells(other.id), store.items(other.id), "live")
         else:
             raise ExchangeError(
-                f"{source!r} is neither a file nor a study of this store. "
+                f"{source[:120]!r} is neither a file nor a study of this store. "
                 f"{unknown('study', source, [s.name for s in store.studies()])}"
             )
     return store.study(name).samples - before

@@ -131,7 +131,7 @@ class AccessPolicy:
 
     def _links(self, folder: Path) -> None:
         """Raise if a file of a checkpoint folder is a link that leaves the allowed folders (the hub's own cache may be pointed into)."""
-        if ANYWHERE in self.folders or not folder.is_dir():
+        if ANYWHERE in self.folders or not os.path.isdir(folder):
             return
         cache = os.path.realpath(_hub_cache())
         for place, entry in enumerate(os.scandir(folder)):

@@ -113,7 +113,7 @@ def read_page_settings(arguments: Sequence[str] | None = None, environment: Mapp
     given: dict[str, str] = {}
     for option in OPTIONS:
         flag = parsed[option.name]
-        if option.name == "auth" and flag and not Path(flag).is_file():
+        if option.name == "auth" and flag and not os.path.isfile(flag):
             raise SettingsError(
                 f"--auth takes a file with user:password lines, and {flag.partition(':')[0][:40]!r} is none. A password on the command line "
                 f"can be read by others on this machine; put it into a file or into {option.variable}."
@@ -194,8 +194,8 @@ def _pairs(option: Option, text: str) -> str:
 
 def _folder(option: Option, text: str) -> str:
     path = Path(text).expanduser()
-    existing = next((p for p in (path, *path.parents) if p.exists()), Path("/"))
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
+    existing = next((p for p in (path, *path.parents) if os.path.exists(p)), Path("/"))
+    if not os.path.isdir(existing) or not os.access(existing, os.W_OK):
         raise SettingsError(
             f"The {option.name} {text[:200]!r} cannot be written to: it is read-only or another user's. Choose a folder of your own."
         )
@@ -210,14 +210,14 @@ def _folders(option: Option, text: str) -> tuple[str, ...]:
     found = []
     for part in filter(None, (p.strip() for p in text.split(os.pathsep))):
         path = Path(part).expanduser()
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise SettingsError(f"folders: there is no folder {part[:200]!r}. Make it first, or leave it out.")
         found.append(str(path.resolve()))
     return tuple(found)
 
 
 def _auth(option: Option, text: str) -> tuple[tuple[str, str], ...]:
-    if "\n" not in text and Path(text).is_file():
+    if "\n" not in text and os.path.isfile(text):
         try:
             lines = Path(text).read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:

@@ -6,6 +6,7 @@ same progress, and a closed tab ends nothing. Results are kept in memory and, wh
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,7 @@ def _file(bench: "Workbench", id: str) -> Path | None:
 
 
 def _read(path: Path | None) -> Distances | None:
-    if path is None or not path.is_file():
+    if path is None or not os.path.isfile(path):
         return None
     try:
         return Distances.of(json.loads(path.read_text(encoding="utf-8")))
