@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT))
 
 HEAD = """# Command line
 
-Generated from `--help` by `make docs`; do not edit. Exit codes: 0 done, 1 something failed on the way, 2 bad input (one paragraph on standard
-error), 130 interrupted. The page's own flags are in the [operating](operating.md#settings).
+Generated from `--help` by `make docs`; do not edit. Exit codes: 0 done, 1 something failed on the way, 2 bad input (one paragraph on
+standard error), 130 interrupted. The page's own flags are in the [operating](operating.md#settings).
 """
 
 

@@ -5,9 +5,9 @@
     recipe = mi.Recipe("mini", lam=0.8)                      # a preset, or "path/instruct|path/thinking"
     print(mi.generate("What is 14 + 3 * 6 - 9?", recipe).trace.text)
 
-The surface is what `__all__` names: values (`Pair`, `Recipe`, `Scope`, `Decoding`, `GenerationRequest`), what comes out (`Snapshot`, `Trace`,
-`Summary`), a loaded pair (`Workbench`), and functions (`get_pair`, `list_pairs`, `blend`, `generate`, `strip`, `sweep`,
-`export`; see `mi_explorer.library`). Names load when they are first used, so that importing the package costs nothing.
+The surface is what `__all__` names: values (`Pair`, `Recipe`, `Scope`, `Decoding`, `GenerationRequest`), what comes out
+(`Snapshot`, `Trace`, `Summary`), a loaded pair (`Workbench`), and functions (`get_pair`, `list_pairs`, `blend`, `generate`,
+`strip`, `sweep`, `export`; see `mi_explorer.library`). Names load when they are first used, so that importing the package costs nothing.
 """
 
 from importlib import import_module

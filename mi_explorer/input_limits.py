@@ -26,7 +26,10 @@ class InputLimitError(UserError):
 
 
 def regular_size(path: Path, most: int = MAX_FILE) -> int:
-    """The size of a regular file in bytes. Raises `InputLimitError` for another kind of file or a larger one, `OSError` if there is none."""
+    """The size of a regular file in bytes.
+
+    Raises `InputLimitError` for another kind of file or a larger one, `OSError` if there is none.
+    """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise InputLimitError(f"{path.name} is no regular file; it is not read.")

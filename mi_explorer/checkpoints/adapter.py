@@ -312,7 +312,10 @@ class _Matcher:
 
 
 def under_role(role: str, adapter_on: str, full: dict[str, str], source: CheckpointSource) -> str:
-    """On which full checkpoint (role → path or id) the adapter `role` sits: what the pair says, else its own config, the other end, the base."""
+    """On which full checkpoint (role → path or id) the adapter `role` sits.
+
+    What the pair says counts first, then the adapter's own config, the other end, the base.
+    """
     on = adapter_on
     if on == "auto":
         named = read_settings(source).named_base

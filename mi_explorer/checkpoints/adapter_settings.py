@@ -38,10 +38,38 @@ REFUSED = {
 }
 # Settings that are read below, or that do not change what a finished adapter computes.
 KNOWN = frozenset(
-    "peft_type task_type auto_mapping base_model_name_or_path revision inference_mode peft_version r lora_alpha lora_dropout "
-    "target_modules exclude_modules fan_in_fan_out bias use_rslora modules_to_save init_lora_weights layers_to_transform "
-    "layers_pattern rank_pattern alpha_pattern megatron_core loftq_config eva_config corda_config lora_ga_config runtime_config "
-    "qalora_group_size ensure_weight_tying _custom_modules".split()
+    [
+        "peft_type",
+        "task_type",
+        "auto_mapping",
+        "base_model_name_or_path",
+        "revision",
+        "inference_mode",
+        "peft_version",
+        "r",
+        "lora_alpha",
+        "lora_dropout",
+        "target_modules",
+        "exclude_modules",
+        "fan_in_fan_out",
+        "bias",
+        "use_rslora",
+        "modules_to_save",
+        "init_lora_weights",
+        "layers_to_transform",
+        "layers_pattern",
+        "rank_pattern",
+        "alpha_pattern",
+        "megatron_core",
+        "loftq_config",
+        "eva_config",
+        "corda_config",
+        "lora_ga_config",
+        "runtime_config",
+        "qalora_group_size",
+        "ensure_weight_tying",
+        "_custom_modules",
+    ]
 )
 Number = TypeVar("Number", int, float)
 PATTERN_SECONDS, PATTERN_CHARACTERS = 1.0, 10_000

@@ -14,18 +14,69 @@ from mi_explorer.pairs import Pair
 
 # Fields without effect on the computation of a forward pass, or that another check covers.
 HARMLESS = frozenset(
-    """_name_or_path architectures transformers_version torch_dtype dtype use_cache eos_token_id bos_token_id pad_token_id
-    unk_token_id auto_map initializer_range attention_dropout hidden_dropout resid_pdrop embd_pdrop attn_pdrop
-    output_router_logits router_aux_loss_coef tie_word_embeddings vocab_size quantization_config _attn_implementation
-    _attn_implementation_autoset chunk_size_feed_forward gradient_checkpointing problem_type task_specific_params id2label
-    label2id return_dict torchscript output_attentions output_hidden_states pretraining_tp unsloth_version unsloth_fixed
-    name_or_path text_config sub_configs summary_type summary_use_proj summary_activation summary_proj_to_labels
-    summary_first_dropout embedding_dropout mlp_dropout num_nextn_predict_layers model_type""".split()
+    [
+        "_name_or_path",
+        "architectures",
+        "transformers_version",
+        "torch_dtype",
+        "dtype",
+        "use_cache",
+        "eos_token_id",
+        "bos_token_id",
+        "pad_token_id",
+        "unk_token_id",
+        "auto_map",
+        "initializer_range",
+        "attention_dropout",
+        "hidden_dropout",
+        "resid_pdrop",
+        "embd_pdrop",
+        "attn_pdrop",
+        "output_router_logits",
+        "router_aux_loss_coef",
+        "tie_word_embeddings",
+        "vocab_size",
+        "quantization_config",
+        "_attn_implementation",
+        "_attn_implementation_autoset",
+        "chunk_size_feed_forward",
+        "gradient_checkpointing",
+        "problem_type",
+        "task_specific_params",
+        "id2label",
+        "label2id",
+        "return_dict",
+        "torchscript",
+        "output_attentions",
+        "output_hidden_states",
+        "pretraining_tp",
+        "unsloth_version",
+        "unsloth_fixed",
+        "name_or_path",
+        "text_config",
+        "sub_configs",
+        "summary_type",
+        "summary_use_proj",
+        "summary_activation",
+        "summary_proj_to_labels",
+        "summary_first_dropout",
+        "embedding_dropout",
+        "mlp_dropout",
+        "num_nextn_predict_layers",
+        "model_type",
+    ]
 )
 # Fields that change how far positions reach, not what a weight means: Instruct's config is kept, and said.
 REACH = frozenset(
-    """max_position_embeddings n_positions rope_scaling sliding_window use_sliding_window max_window_layers
-    original_max_position_embeddings""".split()
+    [
+        "max_position_embeddings",
+        "n_positions",
+        "rope_scaling",
+        "sliding_window",
+        "use_sliding_window",
+        "max_window_layers",
+        "original_max_position_embeddings",
+    ]
 )
 BY_LENGTH = ("default", "dynamic")  # rotary scalings that leave the positions of a short context alone
 # Of one architecture and size, but not of one lineage: R1-Distill descends from Qwen2.5-Math (relative L2 to these is over 100 %).

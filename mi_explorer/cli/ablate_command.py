@@ -59,7 +59,9 @@ def run_ablate(args: argparse.Namespace) -> int:
     questions = questions_of(args)
     with PairOpener(args) as pairs:
         if args.what == "layers":
-            cells = ablations.layers(recipe, decoding, pairs.get(pair.name).layers)
+            layers = pairs.get(pair.name).layers
+            assert layers is not None  # a pair that was opened here knows its layers
+            cells = ablations.layers(recipe, decoding, layers)
         elif args.what == "modules":
             cells = ablations.modules(recipe, decoding)
         elif args.what == "decoding":

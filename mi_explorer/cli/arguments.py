@@ -32,8 +32,10 @@ class CommandParser(argparse.ArgumentParser):
 
 def add_command(commands: Any, name: str, help: str, text: str, example: str) -> argparse.ArgumentParser:
     """A command with a description and examples, in an argparse group of commands."""
-    parser = commands.add_parser(name, help=help, description=text, epilog="examples:\n" + example.strip("\n"))
-    return parser  # type: ignore[no-any-return]  # argparse has no public type for the group
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=help, description=text, epilog="examples:\n" + example.strip("\n")
+    )
+    return made  # noqa: RET504 (argparse has no public type for the group)
 
 
 def argument(read: Callable[[str], Value]) -> Callable[[str], Value]:

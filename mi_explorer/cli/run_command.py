@@ -8,7 +8,7 @@ from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas
 from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, open_workbench, recipe_of
-from mi_explorer.cli.terminal import amount, clean, trace_sentence
+from mi_explorer.cli.terminal import clean, tokens_text, trace_sentence
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.studies.plan import parse_lambdas
@@ -92,8 +92,8 @@ def _strip_row(snapshot: Snapshot) -> list[str]:
     trace = snapshot.trace
     return [
         f"{snapshot.recipe.lam:g}",
-        amount(trace.tokens),
-        amount(trace.think_tokens),
+        tokens_text(trace.tokens),
+        tokens_text(trace.think_tokens),
         "yes" if trace.think_closed else "no",
         "" if trace.overthinking is None else f"{100 * trace.overthinking:.0f} %",
         "" if snapshot.verdict is None else "✓" if snapshot.verdict == "correct" else "✗",

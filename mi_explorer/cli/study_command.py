@@ -114,8 +114,17 @@ def list_studies(args: argparse.Namespace) -> int:
 def _described(info: StudyInfo) -> dict[str, Any]:
     """A study as JSON values, in the order of the table's columns."""
     updated = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.updated))
-    return {"name": info.name, "kind": info.plan.kind, "task": info.plan.task, "pair": ", ".join(info.plan.pairs)[:60],
-            "cells": len(info.plan.cells), "samples": info.samples, "units": info.units, "origin": info.origin, "updated": updated}  # fmt: skip
+    return {
+        "name": info.name,
+        "kind": info.plan.kind,
+        "task": info.plan.task,
+        "pair": ", ".join(info.plan.pairs)[:60],
+        "cells": len(info.plan.cells),
+        "samples": info.samples,
+        "units": info.units,
+        "origin": info.origin,
+        "updated": updated,
+    }
 
 
 def show_study(args: argparse.Namespace) -> int:
@@ -136,7 +145,8 @@ def show_study(args: argparse.Namespace) -> int:
             v = run["versions"]
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(run["started"]))
             print(
-                f"run of {when}{' on ' + clean(run['host']) if run['host'] else ''}: {run['samples']:,} samples, {run['device']} {run['dtype']}, "
+                f"run of {when}{' on ' + clean(run['host']) if run['host'] else ''}: "
+                f"{run['samples']:,} samples, {run['device']} {run['dtype']}, "
                 f"{duration(run['seconds'] / max(1, run['samples']))} a sample (many side by side), torch {v.get('torch', '?')}, "
                 f"mi_explorer {v.get('mi_explorer', '?')} {v.get('commit', '')}".rstrip()
             )
@@ -172,8 +182,8 @@ def caption(summary: Summary) -> str:
     split = f", split {settings['split']}" if settings["split"] else ""
     made = "" if summary.info.origin == "live" else f" ({summary.info.origin})"
     return clean(
-        f"Task {settings['task']}{split}: {settings['questions']} questions × {settings['samples']} samples, {how}; brackets: 95 % intervals, "
-        f"bootstrap over questions{made}. `{settings['command']}`"
+        f"Task {settings['task']}{split}: {settings['questions']} questions × {settings['samples']} samples, {how}; "
+        f"brackets: 95 % intervals, bootstrap over questions{made}. `{settings['command']}`"
     )
 
 

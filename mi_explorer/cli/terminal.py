@@ -26,7 +26,7 @@ def percent(value: float | None, ci: Sequence[float | None] | None = None) -> st
     return "–" if value is None else f"{100 * value:.1f}" + _interval(ci, 100)
 
 
-def amount(value: float | None, ci: Sequence[float | None] | None = None) -> str:
+def tokens_text(value: float | None, ci: Sequence[float | None] | None = None) -> str:
     """Tokens, with their interval where there is one."""
     return "–" if value is None else f"{value:,.{0 if value >= 1000 else 1}f}" + _interval(ci, 1)
 
@@ -66,7 +66,7 @@ def study_table(summary: Summary) -> str:
             [
                 name,
                 *shares[:3],
-                amount(cell["tokens"], cell["tokens_ci"]),
+                tokens_text(cell["tokens"], cell["tokens_ci"]),
                 *shares[3:],
                 f"{cell['questions']}×{cell['samples']}",
             ]

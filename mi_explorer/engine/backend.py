@@ -94,5 +94,5 @@ class ResidentModel(Protocol):
     def teacher_forced_logits(
         self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int
     ) -> Iterator[list[torch.Tensor]]:
-        """Logits (fp32) after positions first… of `ids`: for at most `chunk` positions at a time, [positions, vocabulary] for each blend."""
+        """Logits (fp32) after positions first… of `ids`, [positions, vocabulary] for each blend, at most `chunk` positions at a time."""
         ...

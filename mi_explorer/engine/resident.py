@@ -26,7 +26,7 @@ DEFAULT_POSITIONS = 4096  # of a config that does not say how long a sequence ma
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 Report = Callable[[str, int, int], None]
-"""Called while a pair is loaded: the phase ("check", "open", "read", "bind", "measure"), how much of it is done, of how much (0: unknown)."""
+"""Called while a pair is loaded: phase ("check", "open", "read", "bind", "measure"), how much is done, of how much (0: unknown)."""
 
 
 class LoadError(UserError):
@@ -50,7 +50,7 @@ class ResidentPair:
         )
         self.report: Report | None = None
         self.lock = threading.RLock()
-        self.model: Union["NativeModel", "TransformersModel", None] = None
+        self.model: Union[NativeModel, TransformersModel, None] = None
         self._blends: OrderedDict[str, Blend] = OrderedDict()
 
     @classmethod

@@ -66,7 +66,9 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
     ) -> None:
         super().__init__()
         if unknown := set(decoding) - set(OVERRIDES):
-            raise HarnessError(f"Unknown model argument {sorted(unknown)[0]!r}. Known: pair, lam, method, layers, modules, params, template, device, "
+            raise HarnessError(
+                f"Unknown model argument {sorted(unknown)[0]!r}. "
+                "Known: pair, lam, method, layers, modules, params, template, device, "
                                f"dtype, cap, seed, {', '.join(OVERRIDES)}.")  # fmt: skip
         if bench is None:
             from mi_explorer.workbench import Workbench
@@ -196,7 +198,10 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
     def _loglikelihood_tokens(
         self, requests: Any, disable_tqdm: bool = False, **kwargs: Any
     ) -> list[tuple[float, bool]]:
-        """(log p(continuation | context), whether greedy decoding would give it) per request, in nats; over-long contexts lose their start."""
+        """(log p(continuation | context) in nats, whether greedy decoding would give it) per request.
+
+        Over-long contexts lose their start.
+        """
         from tqdm import tqdm
 
         out = []

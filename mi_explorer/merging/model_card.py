@@ -50,6 +50,8 @@ def model_card(blend: PairBlend, command: str = "") -> str:
             f"layers {recipe.scope.layers}; modules {', '.join(recipe.scope.modules) or 'none'}; Instruct, bit for bit, elsewhere"
         )
     )
+    own_instruct = recipe.template == "own" and recipe.lam == 0
+    template = "Instruct" if recipe.template == "instruct" or own_instruct else "Thinking"
     lines = "\n".join(f"- {role}: `{label}`" for role, label in roles.items())
     return f"""---
 {yaml.safe_dump(front, sort_keys=False).strip()}
@@ -60,7 +62,7 @@ def model_card(blend: PairBlend, command: str = "") -> str:
 
 {lines}
 - blended: {scope}
-- tokenizer and chat template: {"Instruct" if recipe.template == "instruct" or (recipe.template == "own" and recipe.lam == 0) else "Thinking"}'s
+- tokenizer and chat template: {template}'s
 - arithmetic: fp32, rounded once to {", ".join(sorted(dtype))}
 - recipe hash: `{blend.recipe.hash}` (MI Explorer {__version__})
 

@@ -4,12 +4,42 @@ import random
 
 from mi_explorer.mini.problem import Problem, Redraw, SolutionStep, step_values, structure_key
 
-PEOPLE = """
-    Anna Ben Clara David Emma Felix Grace Henry Ida Jack Kate Leo Mia Noah Olga Paul Rosa Sam Tina Will
-""".split()
-THINGS = """
-    apples books coins cards shells stamps pens marbles cookies plums stickers nuts
-""".split()
+PEOPLE = [
+    "Anna",
+    "Ben",
+    "Clara",
+    "David",
+    "Emma",
+    "Felix",
+    "Grace",
+    "Henry",
+    "Ida",
+    "Jack",
+    "Kate",
+    "Leo",
+    "Mia",
+    "Noah",
+    "Olga",
+    "Paul",
+    "Rosa",
+    "Sam",
+    "Tina",
+    "Will",
+]
+THINGS = [
+    "apples",
+    "books",
+    "coins",
+    "cards",
+    "shells",
+    "stamps",
+    "pens",
+    "marbles",
+    "cookies",
+    "plums",
+    "stickers",
+    "nuts",
+]
 GOODS = ("pen", "book", "cake", "lamp", "cup", "hat", "ball", "kite", "map", "toy")
 BOXES = ("bags", "boxes", "jars", "packs")
 

@@ -40,9 +40,12 @@ class Cost:
         if not self.missing:
             return f"{self.units:,} samples, all of them made."
         each = self.tokens / self.missing
-        size = f"about {amount(self.tokens)} tokens ({each:,.0f} a sample, as in the studies so far)"
+        size = f"about {token_count(self.tokens)} tokens ({each:,.0f} a sample, as in the studies so far)"
         if not self.measured:
-            size = f"at most {amount(self.tokens)} tokens ({each:,.0f} a sample, the token limit: no study of this pair and task tells more)"
+            size = (
+                f"at most {token_count(self.tokens)} tokens ({each:,.0f} a sample, the token limit: "
+                "no study of this pair and task tells more)"
+            )
         time = f", about {roughly(self.seconds)} at {self.rate:,.0f} tokens/s" if self.seconds is not None else ""
         return f"{self.units:,} samples{made}; {size}{time}."
 
@@ -87,7 +90,7 @@ def throughput(samples: Sequence[Sample]) -> float | None:
     return sum(tokens for _, tokens in timed[1:]) / busy if busy > 0 else None
 
 
-def amount(n: float) -> str:
+def token_count(n: float) -> str:
     """A count of tokens: 830, 12 thousand, 3.1 million."""
     return f"{n / 1e6:.1f} million" if n >= 1e6 else f"{n / 1e3:,.0f} thousand" if n >= 1e4 else f"{n:,.0f}"
 

@@ -38,7 +38,7 @@ class RunError(UserError):
     """A run that cannot go on: everything fails, or the shard was asked to refine."""
 
 
-class Bench(Protocol):
+class RunnerWorkbench(Protocol):
     """What the runner needs of a workbench."""
 
     generator: TextGenerator
@@ -91,7 +91,7 @@ class Runner:
         store: Store,
         plan: Plan,
         items: Sequence[Item],
-        bench_for: Callable[[str], Bench],
+        bench_for: Callable[[str], RunnerWorkbench],
         *,
         name: str | None = None,
         shard: tuple[int, int] = (1, 1),

@@ -18,7 +18,7 @@ DIGITS, AGREE = 60, sympy.Float("1e-40", 60)
 POINTS = 6
 MAX_EXPONENT = 20_000
 SYMPY_FUNCTIONS: dict[str, Any] = {
-    **{name: getattr(sympy, name) for name in "sin cos tan cot sec csc sinh cosh tanh asin acos atan log exp gcd lcm floor".split()},
+    **{name: getattr(sympy, name) for name in ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "asin", "acos", "atan", "log", "exp", "gcd", "lcm", "floor"]},
     "ln": sympy.log, "lg": lambda x: sympy.log(x, 10), "abs": sympy.Abs, "ceil": sympy.ceiling, "binom": sympy.binomial,
     "max": sympy.Max, "min": sympy.Min, "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan,
 }  # fmt: skip

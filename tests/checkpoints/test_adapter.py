@@ -239,10 +239,14 @@ def test_other_kinds_of_adapters_are_refused_by_name(kind, base, tmp_path):
 @pytest.mark.parametrize(("change", "word"), [
     ({"init_lora_weights": "corda"}, "data"), ({"init_lora_weights": "loftq"}, "quantised"), ({"init_lora_weights": "newer"}, "newer"),
     ({"megatron_config": {"a": 1}}, "Megatron"), ({"some_new_option": 3}, "some_new_option"), ({"peft_type": None}, "peft_type"),
-    ({"r": 8}, "rank"), ({"r": "x"}, "ranks"), ({"r": True}, "ranks"), ({"lora_alpha": "6"}, "scales"), ({"lora_alpha": float("nan")}, "scales"),
-    ({"rank_pattern": [4]}, "rank_pattern"), ({"alpha_pattern": {"q_proj": None}}, "scales"), ({"alpha_pattern": {"(.+)" * 14 + r"\14\13\12": 1}}, "pattern"), ({"alpha_pattern": {"(": 1}}, "pattern"), ({"rank_pattern": {"x" * 20_000: 1}}, "pattern"),
+    ({"r": 8}, "rank"), ({"r": "x"}, "ranks"), ({"r": True}, "ranks"), ({"lora_alpha": "6"}, "scales"),
+    ({"lora_alpha": float("nan")}, "scales"),
+    ({"rank_pattern": [4]}, "rank_pattern"), ({"alpha_pattern": {"q_proj": None}}, "scales"),
+    ({"alpha_pattern": {"(.+)" * 14 + r"\14\13\12": 1}}, "pattern"), ({"alpha_pattern": {"(": 1}}, "pattern"),
+     ({"rank_pattern": {"x" * 20_000: 1}}, "pattern"),
     ({"target_modules": ["v_proj"]}, "target"), ({"target_modules": None}, "target_modules"), ({"target_modules": [3]}, "target_modules"),
-    ({"exclude_modules": ["q_proj"]}, "target"), ({"layers_to_transform": [0]}, "target"), ({"modules_to_save": ["self_attn"]}, "target")])  # fmt: skip
+    ({"exclude_modules": ["q_proj"]}, "target"), ({"layers_to_transform": [0]}, "target"),
+    ({"modules_to_save": ["self_attn"]}, "target")])  # fmt: skip
 def test_settings_that_peft_reads_otherwise_than_the_file_are_refused(change, word, base, tmp_path):
     folder = edit(make_adapter(base, tmp_path / "lora", target_modules=["q_proj"]), **change)
     with pytest.raises(CheckpointError, match=word):
@@ -251,7 +255,8 @@ def test_settings_that_peft_reads_otherwise_than_the_file_are_refused(change, wo
 
 @given(values=st.dictionaries(
     st.sampled_from(sorted(KNOWN)),
-    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9), lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3)),
+    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+        lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3)),
     max_size=4,
 ))  # fmt: skip
 @settings(max_examples=150, deadline=None)

@@ -31,7 +31,8 @@ def test_every_size_is_there():
 def test_the_table_is_the_budget(name, cells):
     weights, cache, folded, rowwise = (float(cell.replace("GB", "")) * 1e9 for cell in cells.split("|"))
     hidden, inner, layers, heads, tied = SHAPES[name]
-    config = Qwen3Config(vocab_size=151_936, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads,
+    config = Qwen3Config(vocab_size=151_936, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
+        num_attention_heads=heads,
                          num_key_value_heads=8, head_dim=128, tie_word_embeddings=tied)  # fmt: skip
     with torch.device("meta"):
         size = 2 * sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())

@@ -165,7 +165,8 @@ def test_thinking_without_a_template_borrows_both_template_and_tokenizer(tmp_pat
 
 
 @pytest.mark.parametrize(("switch", "recipe", "ends"), [
-    ("auto", THINKING, "[A]<think>"), ("auto", INSTRUCT, "[A]</think>"), ("on", INSTRUCT, "[A]<think>"), ("off", THINKING, "[A]</think>")])  # fmt: skip
+    ("auto", THINKING, "[A]<think>"), ("auto", INSTRUCT, "[A]</think>"), ("on", INSTRUCT, "[A]<think>"),
+    ("off", THINKING, "[A]</think>")])  # fmt: skip
 def test_a_thinking_switch_that_is_off_by_default_can_be_turned_on(switch, recipe, ends, tmp_path):
     both = {**DISTILL, "template": HYBRID}
     found = load(tmp_path, both, both, Pair("x", "i", "t", thinking_switch=switch)).render("Hi", recipe)
@@ -197,7 +198,8 @@ def test_a_template_that_loses_the_question_is_refused(template, tmp_path):
 
 
 @pytest.mark.parametrize(("end", "opened"), [
-    ("<think>", True), ("<think>\n", True), ("<think>\nOkay, ", True), ("<think>\n\n</think>\n\n", False), ("", False), ("<thinking>\n", True),
+    ("<think>", True), ("<think>\n", True), ("<think>\nOkay, ", True), ("<think>\n\n</think>\n\n", False), ("", False),
+    ("<thinking>\n", True),
     ("</think>", False), ("<think></think><think>", True)])  # fmt: skip
 def test_a_thought_that_the_template_opened_is_seen(end, opened, tmp_path):
     prompts = load(
@@ -219,7 +221,8 @@ def test_a_thought_that_the_template_opened_is_seen(end, opened, tmp_path):
     ({"tokenizer_config.json": {"chat_template": [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]}}, "D"),
     ({"tokenizer_config.json": {"chat_template": [{"name": "tool_use", "template": "T"}, {"name": "thinking", "template": "H"}]}}, "H"),
     ({"additional_chat_templates/rag.jinja": "R", "additional_chat_templates/chat.jinja": "K"}, "K"),
-    ({"tokenizer_config.json": {"chat_template": 5}}, None), ({"tokenizer_config.json": {"chat_template": [5, {"name": {}}]}}, None), ({}, None)])  # fmt: skip
+    ({"tokenizer_config.json": {"chat_template": 5}}, None), ({"tokenizer_config.json": {"chat_template": [5, {"name": {}}]}}, None),
+    ({}, None)])  # fmt: skip
 def test_every_place_where_a_template_may_lie(files, want):
     raw = {
         name: (text if isinstance(text, str) and name.endswith("jinja") else json.dumps(text)).encode()

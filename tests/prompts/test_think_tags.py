@@ -35,7 +35,9 @@ def test_named_tags_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize(("text", "opened"), [
-    ("assistant\n<think>", True), ("assistant\n<think>\nOkay, ", True), ("<think>\n\n</think>\n", False), ("assistant\n", False), ("", False),
-    ("<|channel|>analysis<|message|>", True), ("<|channel|>final<|message|>", False), ("<plan>\n", True), ("<plan></plan>", False)])  # fmt: skip
+    ("assistant\n<think>", True), ("assistant\n<think>\nOkay, ", True), ("<think>\n\n</think>\n", False), ("assistant\n", False),
+    ("", False),
+    ("<|channel|>analysis<|message|>", True), ("<|channel|>final<|message|>", False), ("<plan>\n", True),
+    ("<plan></plan>", False)])  # fmt: skip
 def test_whether_a_text_ends_inside_a_thought(text, opened):
     assert opens_thought(text, TagPair("<plan>", "</plan>")) is opened

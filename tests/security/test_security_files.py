@@ -111,8 +111,10 @@ def test_a_study_file_that_is_a_bomb_is_not_unpacked(study, store):
 
 @pytest.mark.parametrize(
     "lie",
-    [{"samples": 10**12}, {"samples": -1}, {"samples": "x"}, {"cells": []}, {"cells": [[{}, "", ""]]}, {"items": [[1]]}, {"items": [[None] * 8]},
-     {"plan": "{}"}, {"plan": DEEP}, {"plan": 5}, {"runs": [{}]}, {"runs": [{"token": []}]}, {"name": None}, {"name": "x" * 10**6}, {"created": "never"}],
+    [{"samples": 10**12}, {"samples": -1}, {"samples": "x"}, {"cells": []}, {"cells": [[{}, "", ""]]}, {"items": [[1]]},
+     {"items": [[None] * 8]},
+     {"plan": "{}"}, {"plan": DEEP}, {"plan": 5}, {"runs": [{}]}, {"runs": [{"token": []}]}, {"name": None}, {"name": "x" * 10**6},
+     {"created": "never"}],
 )  # fmt: skip
 def test_a_head_that_lies_is_refused_or_harmless(study, store, lie):
     path = rewritten(study, "lie.parquet", lie)
@@ -176,10 +178,14 @@ def test_a_schema_that_is_not_ours_is_refused(study, store, sql):
 
 @pytest.mark.parametrize(
     "sql",
-    ["UPDATE samples SET tokens = 'many'", "UPDATE samples SET tokens = -5", "UPDATE samples SET tokens = 1e300", "UPDATE samples SET flips = x'00ff'",
-     "UPDATE samples SET number = 'x'", "UPDATE samples SET reason = 'magic'", "UPDATE samples SET seconds = 9e999", "UPDATE samples SET key = 'k' || key",
-     "UPDATE studies SET plan = '{}'", "UPDATE studies SET plan = x'ff'", "UPDATE studies SET name = x'ff00'", "UPDATE cells SET recipe = '[]'",
-     "UPDATE cells SET decoding = '{\"cap\": 1e400}'", "UPDATE items SET level = 'high'", "UPDATE items SET prompt = x'ff'", "UPDATE bodies SET body = x'00'",
+    ["UPDATE samples SET tokens = 'many'", "UPDATE samples SET tokens = -5", "UPDATE samples SET tokens = 1e300",
+     "UPDATE samples SET flips = x'00ff'",
+     "UPDATE samples SET number = 'x'", "UPDATE samples SET reason = 'magic'", "UPDATE samples SET seconds = 9e999",
+     "UPDATE samples SET key = 'k' || key",
+     "UPDATE studies SET plan = '{}'", "UPDATE studies SET plan = x'ff'", "UPDATE studies SET name = x'ff00'",
+     "UPDATE cells SET recipe = '[]'",
+     "UPDATE cells SET decoding = '{\"cap\": 1e400}'", "UPDATE items SET level = 'high'", "UPDATE items SET prompt = x'ff'",
+     "UPDATE bodies SET body = x'00'",
      "UPDATE bodies SET body = 'text'", "UPDATE runs SET versions = 'x'", "DELETE FROM cells", "DELETE FROM items", "DELETE FROM studies",
      "UPDATE samples SET first_correct = 9e18", "UPDATE runs SET started = 'then'"],
 )  # fmt: skip
@@ -208,7 +214,8 @@ def test_packed_traces_that_are_bombs_are_not_unpacked(study, store):
 @pytest.mark.parametrize(
     "change",
     [{"tokens": 2**63 - 1}, {"tokens": "1e999"}, {"number": -1}, {"number": "\u0663\u0663x"}, {"first_correct": "inf"}, {"recipe": DEEP},
-     {"recipe": "[]"}, {"recipe": "null"}, {"decoding": '{"temperature": "hot"}'}, {"decoding": '{"__class__": 1}'}, {"marks": DEEP}, {"marks": "[1]"},
+     {"recipe": "[]"}, {"recipe": "null"}, {"decoding": '{"temperature": "hot"}'}, {"decoding": '{"__class__": 1}'}, {"marks": DEEP},
+     {"marks": "[1]"},
      {"seconds": "nan"}, {"finished": "x"}, {"private": "maybe"}, {"level": "{}"}, {"fingerprint": None}, {"reason": "magic"}, {"run": 99}],
 )  # fmt: skip
 def test_a_row_that_lies_is_refused_whole_or_read_as_ours(study, store, change):
@@ -262,10 +269,12 @@ def test_devices_pipes_and_folders_are_not_read(store, tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    [DEEP, '{"question": "q", "answer": "a", "level": Infinity}', '{"question": "q", "answer": "a", "level": 1e400}', '{"question": {"x": 1}, "answer": "a"}',
+    [DEEP, '{"question": "q", "answer": "a", "level": Infinity}', '{"question": "q", "answer": "a", "level": 1e400}',
+     '{"question": {"x": 1}, "answer": "a"}',
      '{"question": "q", "answer": ["a"]}', '{"question": "q", "answer": "a", "choices": "' + "[" * 5000 + '"}',
      '{"question": "q", "answer": "a", "choices": {"0": "a", "1": "b"}}', '{"question": "q", "answer": "a", "kind": "__import__"}',
-     '{"question": "' + "q" * 200_000 + '", "answer": "a"}', '{"question": "q", "answer": "' + "9" * 2_000_000 + '"}', '{"question": "q"', "null", "7"],
+     '{"question": "' + "q" * 200_000 + '", "answer": "a"}', '{"question": "q", "answer": "' + "9" * 2_000_000 + '"}', '{"question": "q"',
+         "null", "7"],
 )  # fmt: skip
 def test_hostile_questions_are_refused_in_words(tmp_path, line):
     (tmp_path / "t.jsonl").write_text(line)
@@ -295,9 +304,12 @@ def test_a_task_of_a_million_questions_is_refused(tmp_path):
 BILLION = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8)
 )
-YAMLS = (BILLION, "!!python/object/apply:os.system ['true']", "!!python/name:os.system", "pair: !!binary AAAA", "[" * 30_000, "{" * 30_000, "? " * 20_000,
-         "\n".join(f"k{i}: 1" for i in range(8_000)), "lambda: 0.5\nlambda: 0.6", "lambda: .nan", "lambda: 0x7fffffffffffffffffffffff", "lambda: 1_0:59:59",
-         "pair: " + "x" * 70_000, "- " * 30_000, "%YAML 9.9\n---\npair: mini", "pair: [mini]", "\x00", "layers: " + "1," * 20_000, "modules: [{}]",
+YAMLS = (BILLION, "!!python/object/apply:os.system ['true']", "!!python/name:os.system", "pair: !!binary AAAA", "[" * 30_000,
+    "{" * 30_000, "? " * 20_000,
+         "\n".join(f"k{i}: 1" for i in range(8_000)), "lambda: 0.5\nlambda: 0.6", "lambda: .nan", "lambda: 0x7fffffffffffffffffffffff",
+         "lambda: 1_0:59:59",
+         "pair: " + "x" * 70_000, "- " * 30_000, "%YAML 9.9\n---\npair: mini", "pair: [mini]", "\x00", "layers: " + "1," * 20_000,
+         "modules: [{}]",
          "params: {density: .inf}", "&a [*a]", "<<: {pair: x}", "---\npair: a\n---\npair: b", "lambda: true", "# nothing", "'")  # fmt: skip
 
 
@@ -326,8 +338,10 @@ def test_nothing_of_a_hostile_recipe_is_run(tmp_path):
 
 # -- checkpoints ----------------------------------------------------------------------------------------------------------
 
-JSONS = (b"", b"null", b"[]", b"7", DEEP.encode(), b'{"a":' * 40_000, b"\xff\xfe", b'{"hidden_size": 1e400}', b'{"num_hidden_layers": -1, "vocab_size": "many"}',
-         b'{"architectures": [[["x"]]], "torch_dtype": {}, "tie_word_embeddings": "yes"}', b'{"auto_map": {"AutoModelForCausalLM": "evil.Model"}}')  # fmt: skip
+JSONS = (b"", b"null", b"[]", b"7", DEEP.encode(), b'{"a":' * 40_000, b"\xff\xfe", b'{"hidden_size": 1e400}',
+    b'{"num_hidden_layers": -1, "vocab_size": "many"}',
+         b'{"architectures": [[["x"]]], "torch_dtype": {}, "tie_word_embeddings": "yes"}',
+         b'{"auto_map": {"AutoModelForCausalLM": "evil.Model"}}')  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -405,7 +419,8 @@ def test_no_code_and_no_pickle_of_a_model_is_run(tmp_path):
 
 
 @pytest.mark.parametrize("template", ["{{ ''.__class__.__mro__[1].__subclasses__() }}", "{{ cycler.__init__.__globals__.os.system('true') }}", "{% include '/etc/passwd' %}",
-                                      "{{ raise_exception('no') }}", "{% for i in range(10**9) %}x{% endfor %}", "{{ 'x' * 10**16 }}"])  # fmt: skip
+                                      "{{ raise_exception('no') }}", "{% for i in range(10**9) %}x{% endfor %}",
+                                      "{{ 'x' * 10**16 }}"])  # fmt: skip
 def test_hostile_chat_templates_end_in_words(template):
     from mi_explorer.prompts import PromptError, Prompts
     from mi_explorer.recipe import Recipe

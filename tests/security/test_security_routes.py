@@ -141,7 +141,7 @@ def test_names_in_paths(site, first, second):
 @FUZZ
 @given(name=HEADERS, field=HEADERS, content=st.binary(max_size=30))
 def test_uploads(site, name, field, content):
-    form = 'Content-Disposition: form-data; name="{}"; filename="{}"\r\n\r\n'.format(field, name).encode("latin-1")
+    form = f'Content-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'.encode("latin-1")
     body = b"--x\r\n" + form + content + b"\r\n--x--\r\n"
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     judge(site, *site.ask("POST", "/gradio_api/upload", body, **kind)[:2])

@@ -97,7 +97,8 @@ def test_a_forged_path_brings_nothing_in(page, study, tmp_path):
         "secret.parquet",
     ]
     for path in forged:
-        for value in ({"path": path, "meta": {"_type": "gradio.FileData"}}, {"path": path, "url": path, "orig_name": "x.parquet", "meta": {"_type": "gradio.FileData"}},
+        for value in ({"path": path, "meta": {"_type": "gradio.FileData"}},
+            {"path": path, "url": path, "orig_name": "x.parquet", "meta": {"_type": "gradio.FileData"}},
                       path, [path], {"url": f"file://{path}", "meta": {"_type": "gradio.FileData"}}):  # fmt: skip
             said = bring(site, value)
             assert "is here" not in said and "root:" not in said and store.studies() == [], value
@@ -135,8 +136,10 @@ def test_an_open_page_writes_no_folder_and_hands_out_no_weights(page):
         )
         return json.loads(text) if status == 200 else {"error": text.decode()}
 
-    for request in ({"what": "folder", "folder": "/etc/cron.d/x", "view": {}}, {"what": "folder", "folder": "~/x", "view": {}}, {"what": "zip", "view": {}},
-                    {"what": "../../x", "study": "s"}, {"what": "report", "study": "../../../etc/passwd"}, {"what": ".csv", "study": HOSTILE[0]}, None, [], "x"):  # fmt: skip
+    for request in ({"what": "folder", "folder": "/etc/cron.d/x", "view": {}}, {"what": "folder", "folder": "~/x", "view": {}},
+        {"what": "zip", "view": {}},
+                    {"what": "../../x", "study": "s"}, {"what": "report", "study": "../../../etc/passwd"},
+                    {"what": ".csv", "study": HOSTILE[0]}, None, [], "x"):  # fmt: skip
         made = call("make", request)
         if "token" in made:
             for _ in range(100):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mi_explorer.recipe import Decoding, Recipe, Scope
-from mi_explorer.studies.cost import Cost, amount, estimate, learn, roughly, throughput
+from mi_explorer.studies.cost import Cost, estimate, learn, roughly, throughput, token_count
 from mi_explorer.studies.plan import Plan, grid
 from mi_explorer.studies.store.sample import Sample
 
@@ -55,7 +55,7 @@ def test_the_words():
     )
     assert Cost(20, 0, 0, True, 900.0).text == "20 samples, all of them made."
     assert roughly(0.2) == "1 s" and roughly(3) == "3 s" and roughly(200) == "3 min" and roughly(9000) == "2.5 h"
-    assert amount(830) == "830" and amount(12_400) == "12 thousand" and amount(3.1e6) == "3.1 million"
+    assert token_count(830) == "830" and token_count(12_400) == "12 thousand" and token_count(3.1e6) == "3.1 million"
 
 
 def test_the_pace_leaves_pauses_out():

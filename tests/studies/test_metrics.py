@@ -95,7 +95,8 @@ def naive(rows, metric):
         return sum(top) / sum(bottom) if sum(bottom) else math.nan
 
     return {
-        "mean": lambda: mean(right), "tokens": lambda: mean(lambda r: r["tokens"]), "think_tokens": lambda: mean(lambda r: r["think_tokens"]),
+        "mean": lambda: mean(right), "tokens": lambda: mean(lambda r: r["tokens"]),
+        "think_tokens": lambda: mean(lambda r: r["think_tokens"]),
         "answer_tokens": lambda: mean(lambda r: r["tokens"] - r["think_tokens"]), "think_ratio": lambda: mean(lambda r: r["think_closed"]),
         "think_lenient": lambda: mean(lambda r: r["think_lenient"]), "truncated": lambda: mean(lambda r: r["truncated"]),
         "looped": lambda: mean(lambda r: r["looped"]), "flips": lambda: mean(lambda r: r["flips"]),
@@ -108,7 +109,8 @@ def naive(rows, metric):
 
 
 samples_of_a_cell = st.lists(
-    st.tuples(st.integers(0, 4), st.booleans(), st.sampled_from([None, "1", "2"]), st.integers(1, 40), *[st.booleans()] * 2, st.integers(0, 5)),
+    st.tuples(st.integers(0, 4), st.booleans(), st.sampled_from([None, "1", "2"]), st.integers(1, 40), *[st.booleans()] * 2,
+        st.integers(0, 5)),
     min_size=1, max_size=25,
 )  # fmt: skip
 
@@ -117,7 +119,8 @@ samples_of_a_cell = st.lists(
 @settings(max_examples=60, deadline=None)
 def test_every_measure_against_its_definition(data):
     rows = [
-        sample(item=f"q{q}", number=i, correct=c, answer=a, tokens=t, think_tokens=t // 2, think_closed=x, think_lenient=x or y, truncated=y,
+        sample(item=f"q{q}", number=i, correct=c, answer=a, tokens=t, think_tokens=t // 2, think_closed=x, think_lenient=x or y,
+            truncated=y,
                looped=x and y, first_correct=max(1, t - f) if c or f % 2 else None, flips=f)
         for i, (q, c, a, t, x, y, f) in enumerate(data)
     ]  # fmt: skip

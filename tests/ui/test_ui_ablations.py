@@ -34,7 +34,8 @@ def measured(cells: tuple[Cell, ...], values) -> list[dict]:
             "lambda": c.recipe.lam, "method": c.recipe.method, "label": c.label, "group": c.group,
             "scope": {"layers": c.recipe.scope.layers, "modules": list(c.recipe.scope.modules)},
             "temperature": c.decoding.temperature, "top_p": c.decoding.top_p, "key": f"k{i}", "questions": 10, "samples": 4,
-            "mean": mean, "mean_ci": [mean - 0.1, mean + 0.05], "pass": None, "pass_ci": [None, None], "vote": None, "vote_ci": [None, None],
+            "mean": mean, "mean_ci": [mean - 0.1, mean + 0.05], "pass": None, "pass_ci": [None, None], "vote": None,
+            "vote_ci": [None, None],
             "think_ratio": think, "think_ratio_ci": [None, None], "tokens": tokens, "tokens_ci": [tokens - 5, tokens + 5],
         })  # fmt: skip
     return out

@@ -171,7 +171,8 @@ async def asked(runs, line, body, headers=JSON, leave=None, auth=None, cookie=b"
     """What the route sends, message by message as it comes; the visitor hangs up after `leave` of them."""
     app = Starlette(routes=[LiveRuns(runs.begin, runs.stop, line).route()])
     app.auth, app.tokens, app.cookie_id = auth, {"secret": "ann"}, "c"
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": RUN_ROUTE, "raw_path": RUN_ROUTE.encode(),
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": RUN_ROUTE,
+        "raw_path": RUN_ROUTE.encode(),
              "scheme": "http", "query_string": b"", "root_path": "", "headers": [*headers, (b"cookie", cookie)], "client": ("10.0.0.1", 1),
              "server": ("x", 1)}  # fmt: skip
     got, gone, first = [], asyncio.Event(), True

@@ -112,7 +112,10 @@ class Endpoints:
 
 @dataclass(frozen=True, eq=False)
 class LowRankPart:
-    """An adapter on a fused part: other = W + `up` [out, R] · `down` [R, K], scale folded in; `ranks` per tensor; `under`: W is P (0) or Q (1)."""
+    """An adapter on a fused part: other = W + `up` [out, R] · `down` [R, K], scale included.
+
+    `ranks` per tensor; `under`: W is P (0) or Q (1).
+    """
 
     down: torch.Tensor
     up: torch.Tensor

@@ -39,7 +39,7 @@ class Param:
 class Method:
     """One merge method. `zero` and `one` say in words what λ = 0 and λ = 1 give.
 
-    With `blocks` it takes a number per block besides its `params` (see `submodule`), and `coefficients` is told the tensor's own as `share`.
+    With `blocks` it takes a number per block besides its `params` (see `submodule`); `coefficients` gets the tensor's own as `share`.
     """
 
     name: str

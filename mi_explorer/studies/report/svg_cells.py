@@ -87,9 +87,8 @@ def pareto_svg(summary: Summary) -> str:
     out.append(label((LEFT + WIDTH - RIGHT) / 2, bottom + 36, "tokens per response", SOFT, anchor="middle"))
     front = sorted((cell["tokens"], 100 * cell["mean"]) for cell, _, row in cells if row["pareto"])
     if len(front) > 1:
-        out.append(
-            f'<polyline points="{" ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in front)}" fill="none" stroke="{SOFT}" stroke-dasharray="3 4"/>'
-        )
+        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in front)
+        out.append(f'<polyline points="{points}" fill="none" stroke="{SOFT}" stroke-dasharray="3 4"/>')
     taken: list[tuple[float, float]] = []
     for cell, name, row in cells:
         a, b, fill = x(cell["tokens"]), y(100 * cell["mean"]), lambda_colour(cell["lambda"])
@@ -126,7 +125,8 @@ def _star(a: float, b: float, fill: str) -> str:
 
 def _begin(summary: Summary, height: int) -> list[str]:
     return [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" {FONT} font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'role="img" {FONT} font-size="13">',
         f"<title>{escaped(heading(summary))}</title>",
         f'<rect width="{WIDTH}" height="{height}" rx="8" fill="{PAPER}"/>',
         label(24, 24, heading(summary), INK, size=15, weight=700),

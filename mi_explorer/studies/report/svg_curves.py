@@ -45,7 +45,8 @@ def curves_svg(summary: Summary) -> str:
         return float(LEFT + (lam - low) / (high - low) * (WIDTH - LEFT - RIGHT))
 
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" {FONT} font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+        f'role="img" {FONT} font-size="13">',
         f"<title>{escaped(heading(summary))}</title>",
         f"<desc>{escaped(' '.join(found['message'] for found in summary.stages.values()))}</desc>",
         f'<rect width="{WIDTH}" height="{height}" rx="8" fill="{PAPER}"/>',
@@ -70,8 +71,9 @@ def curves_svg(summary: Summary) -> str:
         out += [label(LEFT - 8, y(t) + 4, f"{t:g}", SOFT, anchor="end") for t in ticks]
         out.append(label(LEFT, y0 - 7, name, SOFT))
         for i, cells in enumerate(groups.values()):
-            out += _curve([c for c in cells if c[measure] is not None], measure, scale, x, y, CURVES[i % len(CURVES)] if len(groups) > 1 else colour,
-                          DASHES[i % len(DASHES)])  # fmt: skip
+            ink = CURVES[i % len(CURVES)] if len(groups) > 1 else colour
+            known = [c for c in cells if c[measure] is not None]
+            out += _curve(known, measure, scale, x, y, ink, DASHES[i % len(DASHES)])
     out += [
         label(x(t), bottom + 20, f"{t:g}", SOFT, anchor="middle")
         for t in ticks_of(low, high, 10)
@@ -186,7 +188,8 @@ def conditions(summary: Summary) -> str:
 def label(
     x: float, y: float, text: str, colour: str, *, anchor: str = "start", size: int = 12, weight: int = 400
 ) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}">{escaped(text)}</text>'
+    look = f'fill="{colour}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {look}>{escaped(text)}</text>'
 
 
 def escaped(text: str) -> str:

@@ -299,8 +299,9 @@ def end_of_useful_stage_3(measures: Measures, lams: Sequence[float], found: Tran
             points, tokens = measures.paired(j, i, "mean"), measures.paired(j, i, "tokens")
             return UsefulEnd(
                 lams[i], gain,
-                f"From λ {lams[i]:g} on, more tokens buy no certain accuracy: {tokens.value:+.0f} tokens and {100 * points.value:+.1f} points "
-                f"up to λ {lams[j]:g} (95 %: {100 * points.low:+.1f} to {100 * points.high:+.1f}, n = {gain.questions}).",
+                f"From λ {lams[i]:g} on, more tokens buy no certain accuracy: {tokens.value:+.0f} tokens "
+                f"and {100 * points.value:+.1f} points up to λ {lams[j]:g} "
+                f"(95 %: {100 * points.low:+.1f} to {100 * points.high:+.1f}, n = {gain.questions}).",
                 lams[j],
             )  # fmt: skip
     return UsefulEnd(None, None, f"Accuracy still rises with tokens up to λ {lams[order[-1]]:g}.")

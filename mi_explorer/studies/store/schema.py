@@ -166,7 +166,8 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
             path.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             raise StoreLocked(
-                f"The folder {path.parent} cannot be made ({getattr(error, 'strerror', error)}). Set MI_EXPLORER_HOME to a folder of your own."
+                f"The folder {path.parent} cannot be made ({getattr(error, 'strerror', error)}). "
+                "Set MI_EXPLORER_HOME to a folder of your own."
             ) from None
     with faults(path):
         mode = "mode=ro" if readonly else "mode=rwc"

@@ -9,8 +9,29 @@ from typing import Any
 Expression = tuple[Any, ...]
 CONSTANTS = {"pi": "pi", "infty": "oo", "infinity": "oo", "inf": "oo", "e": "e", "i": "i"}  # as written: as a symbol
 FUNCTION_NAMES = frozenset(
-    "sin cos tan cot sec csc sinh cosh tanh arcsin arccos arctan asin acos atan log ln lg exp sqrt".split()
-    + "det gcd lcm max min floor ceil abs binom root".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "asin",
+        "acos",
+        "atan",
+        "log",
+        "ln",
+        "lg",
+        "exp",
+        "sqrt",
+    ]
+    + ["det", "gcd", "lcm", "max", "min", "floor", "ceil", "abs", "binom", "root"]
 )
 
 

@@ -6,10 +6,36 @@ from mi_explorer.tasks.grammar.expression import CONSTANTS, FUNCTION_NAMES, Expr
 from mi_explorer.tasks.grammar.keys import expression_key
 from mi_explorer.tasks.grammar.tokens import number_of, tokens
 
-NOT_FACTORS = frozenset(f"\\{name}" for name in "cup cap in le ge ne pm mp approx degree rfloor rceil".split()) | {
-    "\\%"
-}
-SHORT_WORDS = frozenset("an at as us up am pm by my sq st dry sky try cry spy pry sty wry nth std yrs hrs".split())
+NOT_FACTORS = frozenset(
+    f"\\{name}" for name in ["cup", "cap", "in", "le", "ge", "ne", "pm", "mp", "approx", "degree", "rfloor", "rceil"]
+) | {"\\%"}
+SHORT_WORDS = frozenset(
+    [
+        "an",
+        "at",
+        "as",
+        "us",
+        "up",
+        "am",
+        "pm",
+        "by",
+        "my",
+        "sq",
+        "st",
+        "dry",
+        "sky",
+        "try",
+        "cry",
+        "spy",
+        "pry",
+        "sty",
+        "wry",
+        "nth",
+        "std",
+        "yrs",
+        "hrs",
+    ]
+)
 MAX_DEPTH = 40  # nesting of an expression that is read
 
 

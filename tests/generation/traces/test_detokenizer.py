@@ -50,7 +50,27 @@ def metaspace():
 
 @cache
 def word_piece():
-    pieces = "[UNK] the answer ##s ##ing is 2 ##3 . , ' s don t ##' 日 ##本 n't !".split()
+    pieces = [
+        "[UNK]",
+        "the",
+        "answer",
+        "##s",
+        "##ing",
+        "is",
+        "2",
+        "##3",
+        ".",
+        ",",
+        "'",
+        "s",
+        "don",
+        "t",
+        "##'",
+        "日",
+        "##本",
+        "n't",
+        "!",
+    ]
     vocabulary = {piece: i for i, piece in enumerate(pieces)}
     tokenizer = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.BertPreTokenizer(), decoders.WordPiece()

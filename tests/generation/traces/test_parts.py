@@ -64,19 +64,27 @@ HARMONY = ThinkTags("<|channel|>analysis<|message|>", "<|end|><|start|>assistant
 
 @pytest.mark.parametrize(("text", "tags", "thought", "answer"), [
     ("The answer is 5.</think>", ThinkTags(), "", "5"), ("The answer is 5.\n</think>\n", ThinkTags(), "", "5"),
-    ("<think>a</think>The answer is 5.</think>", ThinkTags(), "a", "5"), ("<think>a</think>The answer is 5.</think>\n</think>", ThinkTags(), "a", "5"),
-    ("a</think>The answer is 5.</think>", ThinkTags(prefilled=True), "a", "5"), ("a</think>The answer is 5.\n</think>", ThinkTags(), "a", "5"),
+    ("<think>a</think>The answer is 5.</think>", ThinkTags(), "a", "5"),
+    ("<think>a</think>The answer is 5.</think>\n</think>", ThinkTags(), "a", "5"),
+    ("a</think>The answer is 5.</think>", ThinkTags(prefilled=True), "a", "5"),
+    ("a</think>The answer is 5.\n</think>", ThinkTags(), "a", "5"),
     ("<think>a</think>4</think>\nThe answer is 5.", ThinkTags(), "a</think>4", "5"),  # what follows a tag is the answer, if anything does
-    ("The answer is 5.\n<tool_call>{}</tool_call>", ThinkTags(), "", "5"), ("<think>a</think>The answer is 5.<tool_call>", ThinkTags(), "a", "5"),
-    ("The answer is 5. The tag `</think>` ends a thought.", ThinkTags(), "", "5"), ("The answer is 5. Close it with </think> tags.", ThinkTags(), "", "5"),
+    ("The answer is 5.\n<tool_call>{}</tool_call>", ThinkTags(), "", "5"),
+    ("<think>a</think>The answer is 5.<tool_call>", ThinkTags(), "a", "5"),
+    ("The answer is 5. The tag `</think>` ends a thought.", ThinkTags(), "", "5"),
+    ("The answer is 5. Close it with </think> tags.", ThinkTags(), "", "5"),
     ("<think>a</think>The answer is 5. I closed with \"</think>\".", ThinkTags(), "a", "5"),
     ("<think>I end with `</think>` later. 4</think>The answer is 5.", ThinkTags(), "I end with `</think>` later. 4", "5"),
     ("<seed:think>a 4</seed:think>The answer is 5.", ThinkTags("<seed:think>", "</seed:think>"), "a 4", "5"),
     ("<seed:think>a 4</seed:think>The answer is 5.", ThinkTags(), "a 4", "5"),
-    ("<|channel|>analysis<|message|>It is 4?<|end|><|start|>assistant<|channel|>final<|message|>The answer is 5.", HARMONY, "It is 4?", "5"),
-    ("<|channel|>final<|message|>The answer is 5.", HARMONY, "", "5"), ("<|channel|>analysis<|message|>It is 4.", HARMONY, "It is 4.", None),
-    ("[THINK]4[/THINK]The answer is 5.", ThinkTags("[THINK]", "[/THINK]"), "4", "5"), ("◁think▷4◁/think▷The answer is 5.", ThinkTags(), "4", "5"),
-    ("Okay, 4</think>The answer is 5.", ThinkTags(prefilled=True), "Okay, 4", "5"), ("<think>a</think>", ThinkTags(), "a", None)])  # fmt: skip
+    ("<|channel|>analysis<|message|>It is 4?<|end|><|start|>assistant<|channel|>final<|message|>The answer is 5.", HARMONY, "It is 4?",
+     "5"),
+    ("<|channel|>final<|message|>The answer is 5.", HARMONY, "", "5"),
+    ("<|channel|>analysis<|message|>It is 4.", HARMONY, "It is 4.", None),
+    ("[THINK]4[/THINK]The answer is 5.", ThinkTags("[THINK]", "[/THINK]"), "4", "5"),
+    ("◁think▷4◁/think▷The answer is 5.", ThinkTags(), "4", "5"),
+    ("Okay, 4</think>The answer is 5.", ThinkTags(prefilled=True), "Okay, 4", "5"),
+    ("<think>a</think>", ThinkTags(), "a", None)])  # fmt: skip
 def test_a_tag_that_closes_nothing_does_not_swallow_the_answer(text, tags, thought, answer):
     for tokens in ([text], list(text)):
         trace = trace_of(range(len(tokens)), lambda ids, t=tokens: "".join(t[i] for i in ids), tags, gold="5")

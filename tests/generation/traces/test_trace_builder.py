@@ -12,7 +12,8 @@ from mi_explorer.generation.traces import ThinkTags, TraceBuilder, trace_of
 
 TAGS = ThinkTags()
 PIECES = [
-    "<think>", "</think>", "</thinking>", "<tool_call>", "<thi", "nk>", "</", "think", "\n", "\n\n", " ", ". ", "? ", ".\n", "Wait, ", "hmm",
+    "<think>", "</think>", "</thinking>", "<tool_call>", "<thi", "nk>", "</", "think", "\n", "\n\n", " ", ". ", "? ", ".\n", "Wait, ",
+    "hmm",
     "let me check", " again", "However, ", "double-check", "another way", "`wait`", "```\nwait\n```", "$x = wait$", "$5 and ", "$$", "\\[",
     "3 * 6 = 18", " = 23", "So the answer is 23", "The answer is 7.", "\\boxed{23}", "\\boxed{\\frac{1}{2}}", "#### 9", "é", "日本", "👩‍🔬",
     "\u200b", "…", "(yes.) ", "x" * 50,
@@ -83,7 +84,8 @@ spelled = st.tuples(texts, st.lists(st.integers(0, 10_000), max_size=60)).map(la
 
 @given(
     st.one_of(spelled, st.lists(st.binary(min_size=1, max_size=4), max_size=90)),
-    st.lists(st.integers(1, 30), max_size=30), st.booleans(), st.none() | st.integers(0, 30), st.none() | st.integers(0, 30), st.integers(1, 4),
+    st.lists(st.integers(1, 30), max_size=30), st.booleans(), st.none() | st.integers(0, 30), st.none() | st.integers(0, 30),
+    st.integers(1, 4),
 )  # fmt: skip
 @settings(max_examples=300, deadline=None)
 def test_tokens_that_come_at_once_give_what_they_give_one_by_one(tokens, sizes, prefilled, open_id, close_id, times):
