@@ -27,7 +27,7 @@ from mi_explorer.studies.store.study_file import HEAD_KEY
 from mi_explorer.tasks import load_task
 from mi_explorer.tasks.sources import BenchmarkSource
 from mi_explorer.tasks.task import TaskError
-from tests.studies.test_store import filled
+from tests.studies.filled_store import filled
 
 MINI = ASSETS / "models" / "mini"
 MODEST = 500 << 20  # bytes that refusing may take beyond what is there

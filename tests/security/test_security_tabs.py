@@ -11,7 +11,7 @@ import pytest
 
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.store import Store
-from tests.studies.test_store import filled
+from tests.studies.filled_store import filled
 from tests.visitors import Site
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests

@@ -10,7 +10,7 @@ from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ScriptedEngine, scripted_bench
-from tests.studies.test_run import ITEMS, plan
+from tests.studies.runs import ITEMS, plan
 
 
 def runner(store, delay=0.0, **more):

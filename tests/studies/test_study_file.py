@@ -21,7 +21,7 @@ from mi_explorer.studies.store.sample import Sample, body_of, pack, trace_from, 
 from mi_explorer.studies.store.schema import StoreCorrupt, StoreError, StoreNewer
 from mi_explorer.studies.store.store import CellRow, Store
 from tests.fakes import ByteTokenizer
-from tests.studies.test_store import content, filled
+from tests.studies.filled_store import content, filled
 
 MODEST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WORDS = st.text(st.characters(codec=None), max_size=8)  # also lone surrogates and control characters
