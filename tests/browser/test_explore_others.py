@@ -3,8 +3,9 @@
 import re
 
 from conftest import lam, pane, set_lam
-from fake import HOSTILE
 from playwright.sync_api import expect
+
+from tests.ui.fake import HOSTILE
 
 SHOW = "([view, content]) => explore.show(view, content)"
 

@@ -5,8 +5,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 from conftest import pane, set_lam
-from fake import HOSTILE
 from playwright.sync_api import expect
+
+from tests.ui.fake import HOSTILE
 
 
 def harmless(page) -> None:

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from conftest import ROOT, free_port, start, stop, until
+from conftest import free_port, start, stop, until
 from playwright.sync_api import expect
-
-sys.path.insert(0, str(ROOT))
 
 EVIL = "<img src=x onerror=window.pwned=1>"
 AXE = next(Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")

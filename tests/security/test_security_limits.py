@@ -1,19 +1,14 @@
 """Limits per visitor: who holds too much is told so, nobody else notices, and every way to end gives the place back."""
 
-import sys
 import threading
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests
-
-from fake import FakeBench  # noqa: E402
-
-from mi_explorer.recipe import Decoding  # noqa: E402
-from mi_explorer.ui.access.limits import LimitError, Limits, Visitor  # noqa: E402
-from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
+from mi_explorer.recipe import Decoding
+from mi_explorer.ui.access.limits import LimitError, Limits, Visitor
+from mi_explorer.ui.explore.explore_handlers import Explore
+from tests.ui.fake import FakeBench
 
 ANN, BOB, NEAR = Visitor("ann", "10.0.0.1"), Visitor("bob", "10.0.0.2"), Visitor("near", "10.0.0.1")
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import socket
-import sys
 import time
 import urllib.parse
 from collections.abc import Coroutine
@@ -13,20 +12,16 @@ from typing import Any
 
 import pytest
 
-from tests.visitors import QueuedRun, Run, Site
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests
-
-from fake import QUESTIONS, FakeBench  # noqa: E402
-
-from mi_explorer.ui.access.limits import Limits  # noqa: E402
-from mi_explorer.ui.access.middleware import MAX_BODY_BYTES, MAX_PASSWORDS, security_headers  # noqa: E402
-from mi_explorer.ui.access.settings import Settings  # noqa: E402
-from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
-from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
+from mi_explorer.ui.access.limits import Limits
+from mi_explorer.ui.access.middleware import MAX_BODY_BYTES, MAX_PASSWORDS, security_headers
+from mi_explorer.ui.access.settings import Settings
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.explore.page_setup import page_setup
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from mi_explorer.ui.page import build
-from mi_explorer.ui.server import launch  # noqa: E402
+from mi_explorer.ui.server import launch
+from tests.ui.fake import QUESTIONS, FakeBench
+from tests.visitors import QueuedRun, Run, Site
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,8 +1,6 @@
 """Every route with what nobody meant: bodies, headers and names drawn at random end in a status below 500, and the page lives."""
 
 import json
-import sys
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -10,19 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.studies.store.store import Store
+from mi_explorer.ui.access.settings import Settings
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.explore.page_setup import page_setup
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs
+from mi_explorer.ui.page import build
+from mi_explorer.ui.server import launch
+from tests.browser.conftest import free_port
+from tests.ui.fake import QUESTIONS, FakeBench
 from tests.visitors import QueuedRun, Site
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests
-
-from fake import QUESTIONS, FakeBench  # noqa: E402
-
-from mi_explorer.ui.access.settings import Settings  # noqa: E402
-from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
-from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
-from mi_explorer.ui.page import build  # noqa: E402
-from mi_explorer.ui.server import launch  # noqa: E402
-from tests.browser.conftest import free_port  # noqa: E402
 
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 TEXTS = st.text(max_size=20) | st.sampled_from(

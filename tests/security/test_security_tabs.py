@@ -3,7 +3,6 @@
 
 import json
 import socket
-import sys
 import time
 from pathlib import Path
 
@@ -11,20 +10,16 @@ import pytest
 
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.store import Store
-from tests.studies.filled_store import filled
-from tests.visitors import Site
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ui"))  # the scripted workbench of the page's tests
-
-from fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
-
-from mi_explorer.ui.access.access_policy import AccessPolicy  # noqa: E402
-from mi_explorer.ui.access.settings import Settings  # noqa: E402
-from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
-from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
+from mi_explorer.ui.access.access_policy import AccessPolicy
+from mi_explorer.ui.access.settings import Settings
+from mi_explorer.ui.explore.explore_handlers import Explore
+from mi_explorer.ui.explore.page_setup import page_setup
+from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from mi_explorer.ui.page import build
-from mi_explorer.ui.server import launch  # noqa: E402
+from mi_explorer.ui.server import launch
+from tests.studies.filled_store import filled
+from tests.ui.fake import HOSTILE, QUESTIONS, FakeBench
+from tests.visitors import Site
 
 
 @pytest.fixture

@@ -9,9 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
-from fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mi_explorer.pairs import Pair  # noqa: E402
 from mi_explorer.recipe import Decoding, Recipe, Scope  # noqa: E402
@@ -25,6 +23,7 @@ from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
 from mi_explorer.ui.open_page import interrupt_on_sigterm  # noqa: E402
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
+from tests.ui.fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
 
 def landing(explore: Explore) -> dict:

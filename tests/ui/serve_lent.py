@@ -7,9 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-
-from fake import QUESTIONS, FakeBench  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mi_explorer.ui.explore import demo_strip  # noqa: E402
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
@@ -18,6 +16,7 @@ from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from mi_explorer.ui.page import build  # noqa: E402
 from mi_explorer.ui.server import launch, wait  # noqa: E402
 from mi_explorer.ui.spaces import gpu_error  # noqa: E402
+from tests.ui.fake import QUESTIONS, FakeBench  # noqa: E402
 
 
 class LentBench(FakeBench):

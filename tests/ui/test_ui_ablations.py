@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from fake import FakeBench
 
 from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
@@ -21,6 +20,7 @@ from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from tests.fakes import ScriptedEngine, scripted_bench
+from tests.ui.fake import FakeBench
 
 PAPER = ASSETS / "paper"
 

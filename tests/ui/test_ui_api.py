@@ -6,7 +6,6 @@ import time
 import urllib.request
 
 import pytest
-from fake import QUESTIONS
 from gradio.queueing import Queue
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -26,6 +25,7 @@ from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from mi_explorer.ui.page import build
 from mi_explorer.ui.server import launch
 from tests.fakes import ScriptedEngine, blend_script, scripted_bench
+from tests.ui.fake import QUESTIONS
 
 NAMES = {"pairs", "questions", "recipe", "generate", "strip", "sweep", "sweep_status", "sweep_stop"}
 LONG = "<think>" + "Let me see. " * 40 + "</think>The answer is 7."

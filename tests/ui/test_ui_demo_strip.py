@@ -5,13 +5,13 @@ import math
 from types import SimpleNamespace
 
 import pytest
-from fake import QUESTIONS, FakeBench
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
 from mi_explorer.ui.explore import demo_strip
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.token_scores import token_scores
+from tests.ui.fake import QUESTIONS, FakeBench
 
 
 @pytest.fixture

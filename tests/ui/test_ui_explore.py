@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-from fake import QUESTIONS, FakeBench
 
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import ThinkTags, trace_of_text
@@ -14,6 +13,7 @@ from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.explore_tab import gradio_state
 from mi_explorer.ui.explore.view import View
+from tests.ui.fake import QUESTIONS, FakeBench
 
 TOKEN = "0123456789abcdef"
 

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from fake import FakeBench
 
 from mi_explorer.pairs import Pair, list_pairs
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.open_pairs import OpenPair, OpenPairError, PagePairs
 from mi_explorer.workbench import Workbench
+from tests.ui.fake import FakeBench
 
 MINI = Path(__file__).resolve().parents[2] / "assets" / "models" / "mini"
 

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from fake import QUESTIONS, FakeBench
 
 from mi_explorer.errors import UserError
 from mi_explorer.merging.block_profile import BlockProfile, BlockShare
@@ -11,6 +10,7 @@ from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.weights import profile_handlers
 from mi_explorer.workbench import Workbench
 from tests.fakes import scripted_bench
+from tests.ui.fake import QUESTIONS, FakeBench
 
 FOUND = BlockProfile(
     "mini",

@@ -3,10 +3,9 @@
 import threading
 import time
 
-from fake import FakeBench
-
 from mi_explorer.ui.explore import run_queue
 from mi_explorer.ui.explore.explore_handlers import Explore
+from tests.ui.fake import FakeBench
 
 
 def request(token, **view):

@@ -8,7 +8,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from fake import QUESTIONS, FakeBench
 
 from mi_explorer.merging.methods import METHODS
 from mi_explorer.recipe import MODULES, Scope
@@ -22,6 +21,7 @@ from mi_explorer.ui.access.settings import (
     startup_notes,
 )
 from mi_explorer.ui.explore.page_setup import example_questions, method_controls, page_setup, scope_presets
+from tests.ui.fake import QUESTIONS, FakeBench
 
 ROOT = Path(__file__).resolve().parents[2]
 

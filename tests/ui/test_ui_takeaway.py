@@ -435,7 +435,7 @@ def test_what_is_no_study_is_refused(take, tmp_path, bench):
 
 
 def test_a_scripted_page_without_store_and_weights_still_answers():
-    from fake import FakeBench
+    from tests.ui.fake import FakeBench
 
     take = TakeawayHandlers(OnePair(FakeBench()))
     shown = take.recipe(wire(lam=0.4))

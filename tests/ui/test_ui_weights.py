@@ -5,13 +5,13 @@ import threading
 
 import numpy as np
 import pytest
-from fake import FakeBench
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.merging import distances
 from mi_explorer.recipe import Scope
 from mi_explorer.ui.weights import weights_figures, weights_handlers
 from tests.fixtures import make_pair
+from tests.ui.fake import FakeBench
 
 
 class Bench:
