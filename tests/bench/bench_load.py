@@ -33,6 +33,7 @@ sys.path[:0] = [str(ROOT)]
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from mi_explorer.ui.server import MAX_SESSIONS  # noqa: E402
+from tests.servers import free_port  # noqa: E402
 from tests.visitors import Run, Site  # noqa: E402
 
 CAP = 320
@@ -106,11 +107,7 @@ class Server:
     """The server as a process of its own, and what the system says of it."""
 
     def __init__(self, folder: Path) -> None:
-        import socket
-
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         self.url, self.status, self.log = f"http://127.0.0.1:{self.port}", folder / "status.json", folder / "server.log"
         env = {
             **os.environ,

@@ -5,7 +5,6 @@ Every page fixture fails its test when the page asks anything of another host, o
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,9 +16,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.servers import ROOT, free_port
+
 expect.set_options(timeout=20_000)  # a loaded machine is slow, not wrong
 
-ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -39,12 +39,6 @@ EXPOSE = """addEventListener("DOMContentLoaded", async () => {
   const { openTab } = await import(link.href.replace("explore_link.js", "tabs.js"));
   window.explore = { patch: patchView, show: showInExplore, view: currentView, openTab, get app() { return exploreApp(); } };
 });"""
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def start(command: list[str], port: int, folder: Path, wait: float = 180) -> subprocess.Popen:

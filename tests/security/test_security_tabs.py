@@ -2,7 +2,6 @@
 """The tabs' own doors: a study that is brought in comes from an upload and from nowhere else; files are their holder's alone."""
 
 import json
-import socket
 import time
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from mi_explorer.ui.explore.page_setup import page_setup
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from mi_explorer.ui.page import build
 from mi_explorer.ui.server import launch
+from tests.servers import free_port
 from tests.studies.filled_store import filled
 from tests.ui.fake import HOSTILE, QUESTIONS, FakeBench
 from tests.visitors import Site
@@ -26,10 +26,7 @@ from tests.visitors import Site
 def page(tmp_path, monkeypatch):
     """(site, store) of a page that is open to the network and keeps studies."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    settings = Settings(host="0.0.0.0", port=port, pairs="fixed", hub=False, folders=(), upload=2)
+    settings = Settings(host="0.0.0.0", port=free_port(), pairs="fixed", hub=False, folders=(), upload=2)
     with Store.open(tmp_path / "home") as store:
         bench = FakeBench()
         bench.store = store
@@ -39,8 +36,8 @@ def page(tmp_path, monkeypatch):
             AccessPolicy("fixed", False, ()),
         )
         app = build(pairs, settings)
-        launch(app, settings.host, port, settings, quiet=True)
-        yield Site(f"http://127.0.0.1:{port}"), store
+        launch(app, settings.host, settings.port, settings, quiet=True)
+        yield Site(f"http://127.0.0.1:{settings.port}"), store
         app.close()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 import time
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import gradio as gr
@@ -18,12 +17,7 @@ from starlette.responses import JSONResponse
 from mi_explorer.ui import gradio_patches as patches
 from mi_explorer.ui.access.limits import MAX_WAITING_REQUESTS, Limits
 from mi_explorer.ui.api.registration import checked
-
-
-def apart(work):
-    """Run it in a loop of its own thread: other tests may have left a running one in this."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+from tests.servers import apart
 
 
 @pytest.fixture

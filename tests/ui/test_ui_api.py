@@ -1,7 +1,6 @@
 """The endpoints: handlers called directly, and `gradio_client` against a real server on the loopback address."""
 
 import json
-import socket
 import time
 import urllib.request
 
@@ -25,6 +24,7 @@ from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from mi_explorer.ui.page import build
 from mi_explorer.ui.server import launch
 from tests.fakes import ScriptedEngine, blend_script, scripted_bench
+from tests.servers import free_port
 from tests.ui.fake import QUESTIONS
 
 NAMES = {"pairs", "questions", "recipe", "generate", "strip", "sweep", "sweep_status", "sweep_stop"}
@@ -77,9 +77,7 @@ def site(tmp_path):
 def served(tmp_path_factory):
     """(site, client) of a running server."""
     site = Site(tmp_path_factory.mktemp("home"), delay=0.002)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     app = build(site.pairs, None, site.jobs)
     launch(app, "127.0.0.1", port, quiet=True)
     yield site, Client(f"http://127.0.0.1:{port}", verbose=False)
