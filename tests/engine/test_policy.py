@@ -1,19 +1,12 @@
-"""The policy as a pure function: never the dearer mode, nobody left out. And the memory's arithmetic."""
+"""The policy as a pure function: never the dearer mode, nobody left out, no step empty."""
 
 import itertools
-import time
 from types import SimpleNamespace
 
-import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mi_explorer.engine import Engine, ResidentPair, step_times
-from mi_explorer.engine import engine as loop
-from mi_explorer.engine.events import BULK, INTERACTIVE, Request
-from mi_explorer.engine.memory import NotEnoughMemory, plan_memory
-from mi_explorer.engine.native.native_backend import NativeBackend
+from mi_explorer.engine.events import BULK, INTERACTIVE
 from mi_explorer.engine.policy import (
     HORIZON_STEPS,
     SWITCH_GAIN,
@@ -25,9 +18,6 @@ from mi_explorer.engine.policy import (
     choose_plan,
 )
 from mi_explorer.engine.scheduler import Scheduler
-from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
-
-CPU = torch.device("cpu")
 
 
 def table(first: float, slope: float) -> list[tuple[int, float]]:
@@ -145,114 +135,6 @@ def test_rows_that_cannot_fold_or_cannot_join_get_the_mode_they_need():
     assert choose_plan([alone], [], Costs({"folded": table(1, 1)}, 1), 64, 64, None, Turns()) == StepPlan(
         "folded", "k", 0, 0
     )
-
-
-def test_step_times_between_and_beyond_what_was_measured():
-    costs = Costs({"folded": [(1, 1.0), (4, 4.0), (16, 8.0)]})
-    assert costs.step("folded", 1) == 1.0
-    assert costs.step("folded", 10) == pytest.approx(6.0)
-    assert costs.step("folded", 28) == pytest.approx(12.0)
-    assert costs.step("rowwise", 4) == float("inf")
-    assert Costs({"folded": [(1, 2.0)]}).step("folded", 3) == pytest.approx(6.0)
-
-
-def test_memory_is_granted_in_the_order_of_need():
-    giga = 10**9
-    full = plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=500 * giga)
-    assert (full.rowwise, full.rows, full.context, full.notes) == (True, 64, 32_768, ())
-    tight = plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=10 * giga)
-    assert tight.rowwise and tight.rows >= 8 and tight.context < 32_768
-    assert tight.slots * tight.context * 100_000 * 1.5 + 3 * 2 * giga <= 10 * giga
-    assert any("Context capped" in n for n in tight.notes) and any("Rows capped" in n for n in tight.notes)
-    folded = plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=5 * giga)
-    assert not folded.rowwise and "7.6 GB" in folded.why_folded and "5.0 GB" in folded.why_folded
-    with pytest.raises(NotEnoughMemory, match=r"at least 2\.0 GB.*1\.0 GB may be used"):
-        plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=giga)
-
-
-def test_an_engine_keeps_to_its_memory_or_refuses(labs):
-    lab = labs("qwen3")
-    need = lab.resident.weight_bytes
-    with pytest.raises(NotEnoughMemory):
-        Engine(ResidentPair.load(lab.pair), memory=need // 2)
-    with Engine(ResidentPair.load(lab.pair), max_rows=64, memory=3 * need + 1_500_000, costs=CHEAP_ROWS) as engine:
-        status = engine.status()
-        assert status.max_rows < 64 and "Rows capped" in status.notes[-1]
-        engine.backend.cache.reserve(status.context)
-        assert engine.backend.cache.kv.nbytes <= 1_500_000
-
-
-def test_start_up_measures_both_modes(labs):
-    lab = labs("qwen3")
-    with Engine(lab.resident, max_rows=8, max_context=64) as engine:
-        run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])
-        costs = engine._scheduler.costs
-    assert [n for n, _ in costs.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in costs.steps["rowwise"]]
-    assert all(t > 0 for table in costs.steps.values() for _, t in table) and costs.fold > 0
-
-
-@pytest.mark.parametrize("pause", [0.5, 0.015])  # also where the wrong times are longer than a quiet moment may be
-def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monkeypatch, pause):
-    """Passes take 20 ms more until start-up is over: sizes are missing and times wrong, and quiet moments mend both."""
-    lab = labs("qwen3")
-    monkeypatch.setattr(step_times, "QUIET_S", pause)
-    monkeypatch.setattr(step_times, "START_S", 0.1)
-    monkeypatch.setattr(loop, "IDLE_S", 0.01)
-    whole, busy, passes = NativeBackend.run, [True], []
-
-    def slow(*args):
-        passes.append(args[2])
-        if busy:
-            time.sleep(0.02)
-        return whole(*args)
-
-    monkeypatch.setattr(NativeBackend, "run", slow)
-    with Engine(lab.resident, max_rows=8, max_context=64) as engine:
-        engine.wait()
-        first = engine._scheduler.costs
-        busy.clear()
-        assert min(t for table in first.steps.values() for _, t in table) > 0.02
-        end = time.monotonic() + 30
-        while engine._timer is not None and time.monotonic() < end:
-            time.sleep(0.01)
-        better = engine._scheduler.costs
-        assert [n for n, _ in better.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in better.steps["rowwise"]]
-        assert (
-            max(t for table in better.steps.values() for _, t in table) < 0.02
-            and better.fold > 0
-            and min(better.read.values()) > 0
-        )
-        quiet = len(passes)
-        time.sleep(0.1)
-        assert len(passes) == quiet, "then it rests"
-        assert run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])["a"] == lab.generate(
-            0.5, prompt(5), 3
-        )
-
-
-@pytest.mark.parametrize(
-    ("steps", "most", "chosen"),
-    [
-        ({1: 4.0, 2: 7.0}, 2, 1),  # a small model
-        ({1: 4.0, 2: 3.6}, 2, 1),  # hardly a gain
-        ({1: 100.0, 2: 60.0, 4: 40.0, 6: 38.0}, 6, 4),
-        ({1: 350.0, 2: 340.0, 4: 335.0}, 4, 4),  # a step that long is a large model's: all of them
-    ],
-)
-def test_as_many_threads_as_pay(monkeypatch, steps, most, chosen):
-    now = [most]
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: now[-1])
-    monkeypatch.setattr(torch, "set_num_threads", now.append)
-    timer = object.__new__(step_times.StepTimer)
-    timer.backend, timer.modes, timer.slots = SimpleNamespace(device=CPU), ["folded", "rowwise"], 32
-    timer._step = lambda mode, slots: steps[now[-1]] / 1000
-    timer._choose_threads()
-    assert now[-1] == chosen
-    monkeypatch.setenv("OMP_NUM_THREADS", str(most))  # whoever runs it has chosen
-    before = len(now)
-    timer._choose_threads()
-    assert len(now) == before
 
 
 class Slots:

@@ -1,4 +1,4 @@
-"""The embedded pair, and Take away on it."""
+"""What several files of the page's tests open: the embedded pair, Take away on it, two measured studies, a task."""
 
 import json
 
@@ -27,7 +27,7 @@ def take(bench):
     made.file_jobs.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def measured(tmp_path_factory):
     """A store with two studies: "a", and "b", which asks other questions in part and twice as many samples."""
     store = Store(tmp_path_factory.mktemp("curves") / "s.db")
@@ -36,12 +36,12 @@ def measured(tmp_path_factory):
     return store
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def a(measured) -> curve.Curve:
     return curve.curves_of_summary(summarise(measured, "a"))[0]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def rows_of_a(measured) -> dict[float, list]:
     """The samples of "a" by λ."""
     info = measured.study("a")
