@@ -1,9 +1,7 @@
-"""Export: the numbers of the blend in the parents' layout; nothing half-written is ever left, nothing of the user's is touched."""
+"""Export: the numbers of the blend in the parents' layout, tokenizer, template and card beside them, in little memory."""
 
-import errno
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,28 +10,20 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from mi_explorer.checkpoints.parents import Parents
-from mi_explorer.checkpoints.source import CheckpointError
 from mi_explorer.command_line import export_command
 from mi_explorer.merging import export as module
 from mi_explorer.merging.blend import bind
-from mi_explorer.merging.export import ExportError, export_checkpoint
+from mi_explorer.merging.export import export_checkpoint
 from mi_explorer.merging.merged_weights import MergedWeights
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe, Scope
 from mi_explorer.recipe_io import from_yaml
 from tests.fixtures import KINDS, make, make_pair, make_tokenizer, reshard
-
-
-def tensors_of(folder):
-    return {k: v for f in sorted(Path(folder).glob("*.safetensors")) for k, v in load_file(f).items()}
-
-
-def left_over(folder):
-    return sorted(p.name for p in Path(folder).iterdir() if "partial" in p.name)
+from tests.merging.checkpoint_files import left_over, tensors_of
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -151,120 +141,6 @@ def test_the_card_says_how_to_make_it_again(tmp_path):
     assert config["merge_method"] == "ties" and recipe.hash in card
     export_checkpoint(bind(Recipe(method="topk_override"), Parents.open(pair)), tmp_path / "out2")
     assert "There is no mergekit equivalent" in (tmp_path / "out2/README.md").read_text()
-
-
-# What goes wrong -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def blend(tmp_path):
-    return bind(
-        Recipe(lam=0.4), Parents.open(make_pair("qwen3", tmp_path / "pair", base=False, shards=("20KB", "50GB")))
-    )
-
-
-def test_nothing_of_the_users_is_overwritten(blend, tmp_path):
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full/mine.txt").write_text("mine")
-    (tmp_path / "file").write_text("mine")
-    os.symlink(tmp_path / "full", tmp_path / "link")
-    for name, says in (
-        ("full", "is not empty; nothing there is overwritten"),
-        ("file", "is a file or a link"),
-        ("link", "is a file or a link"),
-    ):
-        with pytest.raises(ExportError, match=says):
-            export_checkpoint(blend, tmp_path / name)
-    with pytest.raises(ExportError, match="is a file or a link|Cannot write beside"):
-        export_checkpoint(blend, tmp_path / "file" / "below")
-    assert (tmp_path / "full/mine.txt").read_text() == (tmp_path / "file").read_text() == "mine"
-    (tmp_path / "empty").mkdir()
-    export_checkpoint(blend, tmp_path / "empty")
-    export_checkpoint(blend, tmp_path / "new" / "deep")
-    assert (
-        (tmp_path / "empty/config.json").exists()
-        and (tmp_path / "new/deep/config.json").exists()
-        and left_over(tmp_path) == []
-    )
-
-
-def test_a_target_filled_meanwhile_is_kept(blend, tmp_path):
-    def fill(done, total):
-        (tmp_path / "out").mkdir(exist_ok=True)
-        (tmp_path / "out/mine.txt").write_text("mine")
-
-    with pytest.raises(ExportError, match="something was written there meanwhile"):
-        export_checkpoint(blend, tmp_path / "out", progress=fill)
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"] and left_over(tmp_path) == []
-
-
-def test_a_disk_that_is_too_small_or_fills_up(blend, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
-        with pytest.raises(ExportError, match="needs 16.9 MB, and .* has 0.0 MB free"):
-            export_checkpoint(blend, tmp_path / "out")
-    written, real = [], module._write
-
-    def full(file, data):
-        written.append(len(data))
-        if sum(written) > 60_000:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(file, data)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "_write", full)
-        with pytest.raises(ExportError, match="The disk is full while exporting to .*; nothing was kept"):
-            export_checkpoint(blend, tmp_path / "out")
-    assert not (tmp_path / "out").exists() and left_over(tmp_path) == []
-
-
-def test_parents_that_break_or_change_stop_the_export(blend, tmp_path):
-    victim = Path(blend.parents.thinking.path) / "model.safetensors"
-    data = victim.read_bytes()
-
-    def cut(done, total):
-        if done > total // 3:
-            victim.write_bytes(data[: len(data) // 2])
-
-    with pytest.raises(
-        CheckpointError, match="changed on disk while it was in use.* The export was stopped and nothing was kept"
-    ):
-        export_checkpoint(blend, tmp_path / "out", progress=cut)
-    victim.write_bytes(data)
-    assert not (tmp_path / "out").exists() and left_over(tmp_path) == []
-
-    def rewrite(done, total):
-        if done == total:
-            victim.write_bytes(data)  # the same bytes, but written again: a training run saves over its checkpoint
-
-    again = bind(Recipe(lam=0.4), Parents.open(blend.parents.pair))
-    with pytest.raises(CheckpointError, match="changed on disk"):
-        export_checkpoint(again, tmp_path / "out", progress=rewrite)
-    assert not (tmp_path / "out").exists()
-
-
-def test_an_interrupt_leaves_nothing(blend, tmp_path):
-    def stop(done, total):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        export_checkpoint(blend, tmp_path / "out", progress=stop)
-    assert [p.name for p in tmp_path.iterdir()] == ["pair"]
-
-
-def test_what_does_not_read_back_is_not_kept(blend, tmp_path, monkeypatch):
-    real = module.tensor_bytes
-
-    def flip(blend_, name, scratch):
-        for piece in real(blend_, name, scratch):
-            data = bytearray(piece)
-            data[0] ^= 1
-            yield memoryview(data)
-
-    monkeypatch.setattr(module, "tensor_bytes", flip)
-    with pytest.raises(ExportError, match="does not read back as it was computed"):
-        export_checkpoint(blend, tmp_path / "out")
-    assert [p.name for p in tmp_path.iterdir()] == ["pair"]
 
 
 MEASURE = """

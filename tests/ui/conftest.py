@@ -10,6 +10,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.curves import curve
 from mi_explorer.ui.takeaway.takeaway_handlers import TakeawayHandlers
 from mi_explorer.workbench import Workbench
+from tests.ui.api_site import Site
 from tests.ui.curve_studies import LAMS, swept
 from tests.ui.taking import OnePair
 
@@ -55,3 +56,10 @@ def task(tmp_path):
         "".join(json.dumps({"question": f"What is {i} + 4?", "answer": str(i + 4)}) + "\n" for i in range(20))
     )
     return str(path)
+
+
+@pytest.fixture()
+def site(tmp_path):
+    site = Site(tmp_path)
+    yield site
+    site.close()
