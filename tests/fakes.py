@@ -138,10 +138,11 @@ def scripted_bench(
     context: int | None = 4096,
     templates: dict | None = None,
     name: str = "mini",
+    fingerprint: str = "scripted",
 ) -> Workbench:
-    """A workbench whose pair is scripted; its fingerprint is fixed."""
+    """A workbench whose pair is scripted."""
     pair = SimpleNamespace(
         name=name, instruct="i", thinking="t", base=None, think_open="<think>", think_close="</think>"
     )
     prompts = Prompts(ByteTokenizer(), templates, stop_ids=(END,), context=context)
-    return Workbench(pair, engine or ScriptedEngine(), prompts, layers=layers, store=store, fingerprint="scripted")
+    return Workbench(pair, engine or ScriptedEngine(), prompts, layers=layers, store=store, fingerprint=fingerprint)

@@ -84,6 +84,15 @@ def scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the real program with the embedded pair and a home of its own."""
+    port, folder = free_port(), tmp_path_factory.mktemp("app")
+    process = start([sys.executable, "app.py", "--port", str(port), "--home", str(folder / "home")], port, folder)
+    yield f"http://127.0.0.1:{port}/"
+    assert stop(process) == 0, "an orderly end"
+
+
+@pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     path = (
         os.environ.get("MI_EXPLORER_CHROMIUM")

@@ -1,10 +1,8 @@
 """`python app.py` on the embedded pair: the real engine behind the real page. Nothing here depends on what the models say."""
 
 import re
-import sys
 
-import pytest
-from conftest import free_port, pane, set_lam, start, stop
+from conftest import pane, set_lam
 from playwright.sync_api import expect
 
 # Notes every token count that the Thinking pane shows.
@@ -13,14 +11,6 @@ WATCH_COUNTS = """() => {
   window.counts = [];
   new MutationObserver(() => window.counts.push(parseInt(node.textContent))).observe(node, { characterData: true, childList: true, subtree: true });
 }"""
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory):
-    port, folder = free_port(), tmp_path_factory.mktemp("app")
-    process = start([sys.executable, "app.py", "--port", str(port), "--home", str(folder / "home")], port, folder)
-    yield f"http://127.0.0.1:{port}/"
-    stop(process)
 
 
 def run(page) -> list[str]:

@@ -1,22 +1,12 @@
 """Ablations and Weights on the embedded pair: each ablation at small size, stop, a cell of the weights into Explore's scope."""
 
 import json
-import sys
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import free_port, start, stop
 from playwright.sync_api import expect
 
 ENDED = "() => /^(Done|Stopped)/.test(document.querySelector('#ablation-board .mi-hint').textContent)"
-
-
-@pytest.fixture(scope="module")
-def app(tmp_path_factory):
-    port, folder = free_port(), tmp_path_factory.mktemp("measured")
-    process = start([sys.executable, "app.py", "--port", str(port), "--home", str(folder / "home")], port, folder)
-    yield f"http://127.0.0.1:{port}/"
-    assert stop(process) == 0, "an orderly end"
 
 
 def tab(visit, app, name: str, **more):

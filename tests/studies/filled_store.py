@@ -1,5 +1,8 @@
 """A store with a finished study of a scripted pair, and everything in it that must survive a journey."""
 
+import sqlite3
+from contextlib import closing
+
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Item, Plan, grid
 from mi_explorer.studies.runner import Runner
@@ -24,3 +27,9 @@ def content(store, name="s"):
     cells = {row.key: row for row in store.cells(info.id)}
     items = {item.key: item for item in store.items(info.id)}
     return {s.key: (cells[s.cell], items[s.item], s, store.body(s.key)) for s in store.samples(info.id)}
+
+
+def look(path, query):
+    """The first value that SQLite itself gives for a query on the file."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(query).fetchone()[0]

@@ -114,7 +114,7 @@ def test_an_export_never_overwrites_and_leaves_nothing_half_done(tmp_path, monke
 
     with monkeypatch.context() as m:
         m.setattr(csv.DictWriter, "writerow", full)
-        with pytest.raises(UserError, match="No space left on device. Nothing was left half done"):
+        with pytest.raises(UserError, match="No space left"):
             export_study(store, "s", target, overwrite=True)
     assert target.read_text() == "mine" and [p.name for p in target.parent.iterdir()] == ["s.csv"]
 

@@ -27,7 +27,7 @@ from mi_explorer.studies.store.schema import (
 )
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ScriptedEngine, scripted_bench
-from tests.studies.filled_store import ITEMS, content, filled
+from tests.studies.filled_store import ITEMS, content, filled, look
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,8 +48,8 @@ def test_an_old_store_is_migrated_with_its_content(tmp_path, monkeypatch):
     )
     store = Store(tmp_path / "s.db")
     assert (
-        store._rows("SELECT colour FROM studies")[0][0] == "blue"
-        and store._rows("PRAGMA user_version")[0][0] == len(MIGRATIONS) + 1
+        look(tmp_path / "s.db", "SELECT colour FROM studies") == "blue"
+        and look(tmp_path / "s.db", "PRAGMA user_version") == len(MIGRATIONS) + 1
     )
     assert content(store) == before
 
@@ -114,7 +114,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
     assert before.items() <= kept.items() or set(before) <= set(kept)
     store._db.execute("PRAGMA max_page_count = 1000000")
     assert store.add(replace(sample, key="later"), pack({"text": "x"}))
-    assert store._rows("PRAGMA integrity_check")[0][0] == "ok"
+    assert look(tmp_path / "s.db", "PRAGMA integrity_check") == "ok"
 
 
 def test_a_run_on_a_full_disk_ends_with_the_message_and_resumes(tmp_path):
@@ -180,8 +180,8 @@ def test_several_processes_write_one_store(tmp_path):
     assert [worker.wait(60) for worker in workers] == [0, 0, 0]
     store = Store(path)
     assert {s.name: s.samples for s in store.studies()} == {"a": 4 * 8, "b": 2 * 8}
-    assert store._rows("SELECT count(*) FROM samples")[0][0] == 5 * 8  # shared cells were kept once
-    assert store._rows("PRAGMA integrity_check")[0][0] == "ok"
+    assert look(path, "SELECT count(*) FROM samples") == 5 * 8  # shared cells were kept once
+    assert look(path, "PRAGMA integrity_check") == "ok"
 
 
 def test_opening_twice_in_one_process_keeps_the_first_ones_locks(tmp_path):
@@ -192,7 +192,7 @@ def test_opening_twice_in_one_process_keeps_the_first_ones_locks(tmp_path):
     assert Path(f"{path}-wal").exists()  # the other process was not the last one, and knew it
     store.rename("b", "c")
     assert {s.name: s.samples for s in Store(path).studies()} == {"s": 24, "c": 16}
-    assert store._rows("PRAGMA integrity_check")[0][0] == "ok"
+    assert look(path, "PRAGMA integrity_check") == "ok"
 
 
 @pytest.mark.parametrize(

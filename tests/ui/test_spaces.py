@@ -161,7 +161,7 @@ def test_bulk_work_is_refused(tmp_path):
     with SpaceBench.open_space("mini", "cpu", home=tmp_path, work=lambda job: iter(())) as bench:
         with pytest.raises(GpuError, match="Sweeps do not run"):
             bench.engine.submit([Request("a", (1,), Recipe(), priority=BULK)])
-        with pytest.raises(GpuError, match="time for this run was over"):  # a worker that ends without a word
+        with pytest.raises(GpuError, match="time"):  # a worker that ends without a word
             last(bench.stream(asks()))
 
 

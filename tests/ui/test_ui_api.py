@@ -141,6 +141,6 @@ def test_a_fault_of_ours_does_not_show_its_inside():
     def broken(n: int = 1) -> int:
         raise RuntimeError("the password is 123")
 
-    with pytest.raises(Exception, match="Something broke on the server \\(RuntimeError\\)") as error:
+    with pytest.raises(Exception, match="RuntimeError") as error:
         endpoint(broken)(1)
     assert "password" not in str(error.value)

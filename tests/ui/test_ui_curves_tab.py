@@ -15,7 +15,7 @@ def test_studies_are_listed_and_shown(measured, tmp_path):
     shown = handlers.show(["a", "b", "nobody"], [curve.overlays()[0]], 50)
     bar = json.loads(shown["bar"])
     assert [line["name"] for line in bar["lines"]] == ["a", "b", f"published: {curve.overlays()[0]}"]
-    assert "your own · pair mini · task sums · n = 12 questions × 3 samples" in bar["lines"][0]["about"]
+    assert "n = 12 questions × 3 samples" in bar["lines"][0]["about"]
     assert len(bar["budget"]) == 2 and any("nobody" in m for m in bar["messages"])
     assert all(json.loads(shown[name])["figure"]["data"] for name in ("multiples", "pareto", "difference"))
     nothing = handlers.show([], [])

@@ -56,7 +56,7 @@ def test_the_policy_says_what_may_be_opened(copy):
     assert "presets only" in pairs("presets").judge(spec(copy))["error"]
     assert pairs("any").judge(spec(copy))["ok"] is True
     assert list(pairs("fixed").load(spec(copy)))[-1]["error"]
-    with pytest.raises(OpenPairError, match="must be one of fixed, presets, any"):
+    with pytest.raises(OpenPairError, match="fixed, presets, any"):
         pairs("some")
 
 
@@ -130,7 +130,7 @@ def test_a_load_that_fails_says_so_and_the_next_one_works(copy):
     opened.open_pair = bad
     steps = list(opened.load(spec(copy)))
     assert steps[1]["text"].startswith("Reading 1/68")
-    assert steps[-1] == {"error": "The pair could not be loaded (MemoryError). The server's log says more."}
+    assert set(steps[-1]) == {"error"} and "MemoryError" in steps[-1]["error"]
     opened.open_pair = good
     assert list(opened.load(spec(copy)))[-1] == {"loaded": spec(copy)}
 

@@ -75,8 +75,7 @@ def test_a_scope_finds_its_own_study(studied, tmp_path):
 
 def test_other_weights_and_no_study_have_none(studied, tmp_path):
     store, _ = studied
-    other = scripted_bench(ScriptedEngine(), store)
-    other._fingerprint = "retrained"
+    other = scripted_bench(ScriptedEngine(), store, fingerprint="retrained")
     assert rail.Rail(other, tmp_path).study(view()) is None
     assert rail.Rail(scripted_bench(ScriptedEngine()), tmp_path).study(view()) is None
 

@@ -100,8 +100,7 @@ def test_traces_are_kept_for_the_lenses_only_on_the_same_weights(study):
         sorted(float(k) for k in traces) == list(LAMS)
         and traces["0.8"].prompt_ids == bench.prompts.render(ITEMS[0].prompt, Recipe()).ids
     )
-    other = scripted_bench(ScriptedEngine())
-    other._fingerprint = "something else"
+    other = scripted_bench(ScriptedEngine(), fingerprint="something else")
     assert (
         stored_sample.stored_strip(store, info, one.key, other)[1] == {}
         and stored_sample.stored_strip(store, info, one.key)[1] == {}

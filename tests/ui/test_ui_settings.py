@@ -36,7 +36,7 @@ def test_flags_beat_the_environment_and_the_environment_the_defaults():
     assert (
         read_page_settings(["--host", "0.0.0.0"], {}).pairs == "fixed"
     )  # an open page lets nobody load models unless it is told to
-    with pytest.raises(SettingsError, match="pairs must be fixed, presets or any"):
+    with pytest.raises(SettingsError, match="fixed, presets or any"):
         read_page_settings(["--pairs", "some"], {})
 
 
@@ -100,7 +100,7 @@ def test_users_come_from_a_file_or_the_variable_and_never_from_the_command_line(
     assert made.auth == (("ann", "se:cret"), ("bob", "word")) and "cret" not in repr(made)
     assert read_page_settings([], {"MI_EXPLORER_AUTH": str(file)}).auth == made.auth
     assert read_page_settings([], {"MI_EXPLORER_AUTH": "ann:se:cret,bob:word"}).auth == made.auth
-    with pytest.raises(SettingsError, match="can be read by others") as refused:
+    with pytest.raises(SettingsError, match="read by others") as refused:
         read_page_settings(["--auth", "ann:hunter2"], {})
     assert "hunter2" not in str(refused.value)
     with pytest.raises(SettingsError) as refused:
@@ -147,7 +147,7 @@ def test_a_port_in_use_is_told_before_anything_is_loaded():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"Cannot listen on 127.0.0.1:{port} .* choose another port"):
+        with pytest.raises(SettingsError, match=f"127.0.0.1:{port}"):
             check_port("127.0.0.1", port)
         done = subprocess.run(
             [sys.executable, "app.py", "--port", str(port)], cwd=ROOT, capture_output=True, text=True, timeout=60
