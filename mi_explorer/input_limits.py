@@ -5,6 +5,7 @@ A small file that unpacks to much more than any real one is a bomb; the error sa
 
 import gzip
 import io
+import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -38,22 +39,28 @@ def regular_size(path: Path, most: int = MAX_FILE) -> int:
     return found.st_size
 
 
-def read_text(path: Path, most: int) -> str:
-    """The UTF-8 text of a small regular file of at most `most` bytes. Raises `UserError` for anything else, and never waits."""
+def read_bytes(path: Path, most: int) -> bytes:
+    """A small regular file of at most `most` bytes, whole. Raises `UserError` for anything else, and never waits."""
     try:
         regular_size(path, most)
-        with path.open("rb") as file:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             data = file.read(most + 1)  # a file under /proc says that it is empty
-        if len(data) > most:
-            raise InputLimitError(f"{path.name} is larger than {most:,} bytes; it is not read.")
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UserError(f"{path.name[:80]!r} cannot be read: it is not UTF-8 text.") from None
     except (OSError, ValueError) as error:
         if isinstance(error, UserError):
             raise
         reason = getattr(error, "strerror", None) or "no such path"
         raise UserError(f"{path.name[:80]!r} cannot be read ({reason}).") from None
+    if len(data) > most:
+        raise InputLimitError(f"{path.name} is larger than {most:,} bytes; it is not read.")
+    return data
+
+
+def read_text(path: Path, most: int) -> str:
+    """The same as UTF-8 text."""
+    try:
+        return read_bytes(path, most).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{path.name[:80]!r} cannot be read: it is not UTF-8 text.") from None
 
 
 def allowance(size: int) -> int:

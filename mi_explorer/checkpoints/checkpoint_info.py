@@ -12,6 +12,7 @@ from mi_explorer.checkpoints.headers import TensorEntry, read_headers
 from mi_explorer.checkpoints.model_tensors import ModelTensors, read_tensors
 from mi_explorer.checkpoints.source import SMALL, CheckpointError, CheckpointSource, Folder
 from mi_explorer.checkpoints.tokenizer_check import check_tokenizer
+from mi_explorer.errors import UserError
 from mi_explorer.prompts.chat_template import folder_template, read_template
 
 # Small files that some reader of a checkpoint opens; they are checked here, so that nobody meets a damaged one later.
@@ -115,12 +116,15 @@ def read_tokenizer(source: CheckpointSource, info: CheckpointInfo) -> None:
             info.tokenizer, info.cutting, info.vocab, info.added = _vocabulary(source.read("tokenizer.json"))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
             raise CheckpointError(f"{source.label}: tokenizer.json is damaged. Download it again.") from None
+    try:
+        if isinstance(source, Folder):
+            info.template = folder_template(source.path)
+        else:
+            info.template = read_template(files, source.read)
+    except UserError as error:
+        raise CheckpointError(f"{source.label}: the chat template cannot be used: {error}") from None
     check_tokenizer(source)
     _check_generation(objects.get("generation_config.json", {}), source.label)
-    if isinstance(source, Folder):
-        info.template = folder_template(source.path)
-    else:
-        info.template = read_template(files, source.read)
 
 
 @lru_cache(maxsize=4)

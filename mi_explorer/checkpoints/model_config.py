@@ -5,6 +5,7 @@ A config comes from outside. Everything that it can do wrong (wrong types, impos
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -68,9 +69,29 @@ def _check_sizes(text: Any) -> None:
         value = getattr(text, key, None)
         if isinstance(value, int | float) and not 1 <= value <= LARGEST_POSITION:
             raise ValueError(f"{key} is {value!r}")
+    for key, value in vars(text).items():
+        if key.endswith(("_eps", "epsilon")) and isinstance(value, int | float) and not 0 <= value < 1:
+            raise ValueError(f"{key} is {value!r}")
+    _check_rotations(text)
     pad = getattr(text, "pad_token_id", None)
     if isinstance(pad, int) and not -vocab <= pad < vocab:
         raise ValueError(f"pad_token_id is {pad}, outside the vocabulary of {vocab}")
+
+
+def _check_rotations(text: Any) -> None:
+    """`ValueError` where rotary settings turn positions by what is no finite number: every response would be lost."""
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    rope = getattr(text, "rope_parameters", None)
+    if not isinstance(rope, dict):
+        return
+    by_layer = {kind: found for kind, found in rope.items() if isinstance(found, dict)}
+    for kind, found in (by_layer or {None: rope}).items():
+        theta = 1.0 if found.get("rope_theta") is None else found["rope_theta"]
+        angles = ROPE_INIT_FUNCTIONS.get(found.get("rope_type", "default"))
+        made = angles(text, "cpu", layer_type=kind) if angles else (torch.zeros(1), 1.0)
+        if not (0 < theta < math.inf and bool(torch.isfinite(made[0]).all()) and math.isfinite(made[1])):
+            raise ValueError(f"rope_parameters turn positions by no finite number ({found})")
 
 
 def _reason(error: Exception) -> str:

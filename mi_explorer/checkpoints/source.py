@@ -62,9 +62,13 @@ class Folder:
                     status = entry.stat()
                 except FileNotFoundError:  # a link to nowhere: as if it were not there
                     continue
+                except OSError as error:
+                    raise CheckpointError(
+                        f"{self.label}: {entry.name[:80]} cannot be read ({error.strerror})."
+                    ) from None
                 if stat.S_ISREG(status.st_mode):
                     found[entry.name] = status.st_size
-                elif not stat.S_ISDIR(status.st_mode) and entry.name.endswith(READ_SUFFIXES):
+                elif entry.name.endswith(READ_SUFFIXES):
                     raise CheckpointError(  # a pipe would block whoever opens it, a device never ends
                         f"{self.label}: {entry.name[:80]} is no regular file; nothing is read there. Replace it."
                     )

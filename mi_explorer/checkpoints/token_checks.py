@@ -6,7 +6,7 @@ from typing import Any
 from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo
 from mi_explorer.checkpoints.findings import Finding, note, refused, shorten
 from mi_explorer.pairs import Pair
-from mi_explorer.prompts.chat_template import PROBE, TemplateFault, render_template, switches_of
+from mi_explorer.prompts.chat_template import FORMS, PROBE, TemplateFault, question_turns, render_template, switches_of
 from mi_explorer.prompts.think_tags import TagPair, opens_thought, recognise_tags
 
 
@@ -147,10 +147,15 @@ def _end_of_prompt(info: CheckpointInfo, pair: Pair, switch: bool | None = None)
     options: dict[str, Any] = {}
     if pair.thinking_switch != "auto" or info.role == "thinking":
         options = dict.fromkeys(switches_of(template), on if switch is None else switch)
-    turns = [{"role": "user", "content": PROBE}], [{"role": "user", "content": [{"type": "text", "text": PROBE}]}]
-    try:
-        return render_template(template, turns[0], options).rpartition(PROBE)[2]
-    except TemplateFault as fault:
-        if fault.hopeless:
-            raise
-        return render_template(template, turns[1], options).rpartition(PROBE)[2]
+    fault = TemplateFault("it does not write the question")
+    for form in range(FORMS):
+        try:
+            text = render_template(template, question_turns(PROBE, form), options)
+        except TemplateFault as error:
+            if error.hopeless:
+                raise
+            fault = error
+        else:
+            if PROBE in text:
+                return text.rpartition(PROBE)[2]
+    raise fault

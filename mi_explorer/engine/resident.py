@@ -62,8 +62,8 @@ class ResidentPair:
         device = str(device)
         parents = Parents.open(pair)
         try:
-            torch.empty(0, device="cpu" if device == "auto" else device)
-        except (RuntimeError, AssertionError) as error:
+            torch.ones(1, device="cpu" if device == "auto" else device).item()  # "meta" is a device without values
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise LoadError(
                 f"Device {device[:40]!r} is not available here: {str(error).splitlines()[0][:120]}"
             ) from None

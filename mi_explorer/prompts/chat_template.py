@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.input_limits import read_bytes
 from mi_explorer.limited_process import LimitedProcess
 
 WALL_LIMIT_S = 20.0  # by the clock, whatever the rendering process waits for
-LARGEST = 64 << 20  # bytes of a template file that are read
+LARGEST, LARGEST_TEMPLATE = 64 << 20, 4 << 20  # bytes of a JSON file, and of a template file, that are read
+FORMS = 4  # in which a question is put to a template (`question_turns`)
 PROBE = "Q7x1"  # stands for a text whose place in a rendered conversation is sought
 TEMPLATE_FILE, FOLDER = "chat_template.jinja", "additional_chat_templates/"
 NOT_FOR_CHAT = ("tool_use", "tool", "tools", "rag")  # named templates for other uses
@@ -52,10 +54,17 @@ def read_template(names: Collection[str], read: Callable[[str], bytes]) -> str |
 
 
 def folder_template(folder: Path) -> str | None:
-    """The chat template in a local folder's files, additional ones included; None for what is no folder."""
-    names = {p.name for p in folder.iterdir() if p.is_file()} if os.path.isdir(folder) else set()
-    names |= {FOLDER + p.name for p in (folder / FOLDER).glob("*.jinja") if p.is_file()}
-    return read_template(names, lambda name: (folder / name).read_bytes()[:LARGEST])
+    """The chat template in a local folder's files, additional ones included; None for what is no folder.
+
+    Raises `UserError` for a template that is no regular file or larger than any real one: the library would read it whole, too.
+    """
+    if not os.path.isdir(folder):
+        return None
+    names = {name for name in os.listdir(folder) if os.path.exists(folder / name)}  # without links to nowhere
+    names |= {FOLDER + p.name for p in (folder / FOLDER).glob("*.jinja")}
+    return read_template(
+        names, lambda name: read_bytes(folder / name, LARGEST if name.endswith(".json") else LARGEST_TEMPLATE)
+    )
 
 
 def _json(raw: bytes) -> Any:
@@ -72,6 +81,12 @@ def _named(content: Any) -> dict[str, str]:
         template = {str(t.get("name")): t.get("template") for t in template if isinstance(t, dict)}
     named = template if isinstance(template, dict) else {"default": template}
     return {str(name): text for name, text in named.items() if isinstance(text, str) and text}
+
+
+def question_turns(question: str, form: int) -> list[Message]:
+    """A question as messages: plain; after an empty system turn (some templates take the first message for it); in parts."""
+    content = question if form < 2 else [{"type": "text", "text": question}]
+    return [*([{"role": "system", "content": ""}] if form % 2 else []), {"role": "user", "content": content}]
 
 
 def switches_of(template: str) -> tuple[str, ...]:

@@ -16,10 +16,12 @@ from typing import Any
 
 from mi_explorer.pairs import Pair
 from mi_explorer.prompts.chat_template import (
+    FORMS,
     PROBE,
     Message,
     TemplateFault,
     folder_template,
+    question_turns,
     render_template,
     switches_of,
 )
@@ -38,7 +40,6 @@ from mi_explorer.recipe import Recipe
 
 MAX_CHARACTERS = 1_000_000  # beyond this nobody means it, and a tokenizer would be busy for seconds
 PARENTS = ("instruct", "thinking")
-FORMS = 4
 
 
 class BrokenTemplate(PromptError):
@@ -247,12 +248,6 @@ class Prompts:
             return render_template(template, messages, options, generation)
         except TemplateFault as fault:
             raise BrokenTemplate(str(self._unusable(parent, f"fails ({fault})")), fault.hopeless) from None
-
-
-def question_turns(question: str, form: int) -> list[Message]:
-    """A question as messages: plain; after an empty system turn (some templates take the first message for it); in parts."""
-    content = question if form < 2 else [{"type": "text", "text": question}]
-    return [*([{"role": "system", "content": ""}] if form % 2 else []), {"role": "user", "content": content}]
 
 
 def holds(text: str, prompt: str) -> bool:

@@ -165,7 +165,7 @@ def test_tokenizers_tags_and_templates(pair, tmp_path):
     make_tokenizer(
         pair.thinking,
         extra=("<tool>",),
-        template="{% if add_generation_prompt %}<|im_start|>assistant <think>\n{% endif %}",
+        template="{{ messages[0]['content'] }}{% if add_generation_prompt %}<|im_start|>assistant <think>\n{% endif %}",
     )
     result, topics = found(pair)
     assert result.verdict == "ok with notes"
