@@ -65,8 +65,22 @@ def read_json(source: CheckpointSource, name: str) -> dict[str, Any]:
     return value
 
 
-def read_info(source: CheckpointSource, role: str) -> CheckpointInfo:
-    """Read a full checkpoint's small files and headers."""
+def read_info(source: CheckpointSource, role: str, label: str = "") -> CheckpointInfo:
+    """Read a full checkpoint's small files and headers. What a folder says is kept while its files stay as they are: preflight
+    and `Parents` share it. Nobody may change the result."""
+    if isinstance(source, Folder):
+        return _folder_info(str(source.path), role, label or source.label, source.state())
+    return _read_info(source, role)
+
+
+@lru_cache(maxsize=6)
+def _folder_info(folder: str, role: str, label: str, state: tuple[Any, ...]) -> CheckpointInfo:
+    source = Folder(folder)
+    source.label = label
+    return _read_info(source, role)
+
+
+def _read_info(source: CheckpointSource, role: str) -> CheckpointInfo:
     files = source.files()
     if "config.json" not in files:
         raise CheckpointError(f"{source.label}: there is no config.json; this is not a checkpoint in hub layout.")

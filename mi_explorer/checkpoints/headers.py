@@ -8,10 +8,12 @@ import json
 import math
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import torch
 
-from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource
+from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource, Folder
 
 DTYPES = {
     "F64": torch.float64,
@@ -155,7 +157,20 @@ def _read_index(source: CheckpointSource) -> dict[str, str]:
 
 
 def read_headers(source: CheckpointSource) -> tuple[dict[str, TensorEntry], dict[str, bytes]]:
-    """All tensors over all shards by name, and each shard's raw header in file order. Reads the index and headers only."""
+    """All tensors over all shards by name, and each shard's raw header in file order. Reads the index and headers only.
+
+    The headers of a folder are kept as long as its files stay as they are: opening a pair asks for them more than once. Nobody
+    may change the result.
+    """
+    return _folder_headers(str(source.path), source.state()) if isinstance(source, Folder) else _read_headers(source)
+
+
+@lru_cache(maxsize=6)
+def _folder_headers(folder: str, state: tuple[Any, ...]) -> tuple[dict[str, TensorEntry], dict[str, bytes]]:
+    return _read_headers(Folder(folder))
+
+
+def _read_headers(source: CheckpointSource) -> tuple[dict[str, TensorEntry], dict[str, bytes]]:
     files = source.files()
     weight_map, shards = weight_files(source)
     entries: dict[str, TensorEntry] = {}

@@ -10,7 +10,7 @@ import torch
 
 from mi_explorer.checkpoints.adapter import AdapterCheckpoint, is_adapter, open_adapter
 from mi_explorer.checkpoints.checkpoint import Checkpoint
-from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo, read_adapter_info, read_tokenizer
+from mi_explorer.checkpoints.checkpoint_info import read_adapter_info, read_info
 from mi_explorer.checkpoints.headers import TensorEntry
 from mi_explorer.checkpoints.model_config import read_config
 from mi_explorer.checkpoints.pair_reading import ROLES, MismatchError, read_pair
@@ -38,7 +38,11 @@ class Parents:
 
     def __post_init__(self) -> None:
         parts = {role: self.part(role) for role in self.roles}
-        infos = {r: _info(part, r) for r, part in parts.items() if not isinstance(part, AdapterCheckpoint)}
+        infos = {
+            role: read_info(part.folder, role, part.label)
+            for role, part in parts.items()
+            if not isinstance(part, AdapterCheckpoint)
+        }
         for role, part in parts.items():
             if isinstance(part, AdapterCheckpoint):
                 on = next(r for r, other in parts.items() if other is part.under)
@@ -183,11 +187,3 @@ class Parents:
 def finite(values: torch.Tensor) -> bool:
     """Whether every number is finite. The sum of finite numbers nearly always is, and costs one pass; else each is looked at."""
     return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
-
-
-def _info(part: Checkpoint, role: str) -> CheckpointInfo:
-    """What preflight reads of a checkpoint, of one that is open."""
-    size = sum(size for size, *_ in part.stamp.values())
-    info = CheckpointInfo(role, part.label, part.config, part.entries, tuple(part.stamp), size)
-    read_tokenizer(part.folder, info)
-    return info

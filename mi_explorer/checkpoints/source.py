@@ -15,6 +15,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.pairs import HUB_ID
 
 SMALL = 64 << 20  # bytes; no config, index or tokenizer file is larger, and a weight file is never read whole here
+TEMPLATE_FOLDER = "additional_chat_templates"
 READ_SUFFIXES = (".safetensors", ".json", ".jinja", ".model", ".txt")  # files that some reader of a checkpoint opens
 
 Answer = TypeVar("Answer")
@@ -75,6 +76,18 @@ class Folder:
         except OSError as error:
             raise CheckpointError(f"{self.label}: cannot list the folder ({error.strerror}).") from None
         return found
+
+    def state(self) -> tuple[tuple[str, int, int, int], ...]:
+        """(name, size, time of change in ns, inode) of every file that a reader opens: equal as long as nothing changed."""
+        found = []
+        for path in [*self.path.iterdir(), *(self.path / TEMPLATE_FOLDER).glob("*.jinja")]:
+            if path.name.endswith(READ_SUFFIXES):
+                try:
+                    status = path.stat()
+                except OSError:  # a link to nowhere
+                    continue
+                found.append((str(path.relative_to(self.path)), status.st_size, status.st_mtime_ns, status.st_ino))
+        return tuple(sorted(found))
 
     def file(self, name: str) -> Path:
         """The path of a plain file name inside this folder; anything that would leave it is refused."""

@@ -6,6 +6,7 @@ q_a ∝ exp((1−a)·ℓ_I + a·ℓ_T) has the blend's mean of d = ℓ_T − ℓ
 Conditional on the blend's own prefix, not causal. The head runs in chunks: 152k words × 4,000 tokens stay under 1 GB.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.recipe import Recipe
 
 CLIP = 5.0
-CHUNK_BYTES = 32 << 20  # fp32 logits of one model and chunk; about a dozen such tensors live at once
+CHUNK_BYTES = 32 << 20  # fp32 logits of one model and chunk; at most eight such tensors live at once
 LAMBDA_RANGE = (-1.0, 2.0)
 ARGMAX = ("both", "instruct", "thinking", "neither")
 
@@ -74,23 +75,37 @@ def score(resident: ResidentPair, recipe: Recipe, prompt_ids: Sequence[int], res
         ):
             start = sum(len(p["llr"]) for p in pieces)
             target = torch.tensor(response[start : start + len(logits[0])], device=logits[0].device)
-            instruct, thinking, blend = (
-                sum((logits[i] * w for i, w in mix[1:]), logits[mix[0][0]] * mix[0][1]) for mix in mixes
-            )
-            pieces.append(_measures(instruct, thinking, blend, target))
+            pieces.append(_measures(logits, mixes, target))
     return Scores(**{name: tuple(x for piece in pieces for x in piece[name]) for name in pieces[0]})
 
 
+def _mix(logits: Sequence[torch.Tensor], parts: Sequence[tuple[int, float]]) -> torch.Tensor:
+    """Σ weight · logits; no copy of a part that stands alone with the weight 1."""
+    if len(parts) == 1 and parts[0][1] == 1.0:
+        return logits[parts[0][0]]
+    mix = logits[parts[0][0]] * parts[0][1]
+    for i, weight in parts[1:]:
+        mix.add_(logits[i], alpha=weight)
+    return mix
+
+
+def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """KL(p ‖ q) per row of log-probabilities, with two tensors beside them at a time."""
+    return (p - q).mul_(p.exp()).sum(-1)
+
+
 def _measures(
-    instruct: torch.Tensor, thinking: torch.Tensor, blend: torch.Tensor, target: torch.Tensor
+    logits: list[torch.Tensor], mixes: Sequence[Sequence[tuple[int, float]]], target: torch.Tensor
 ) -> dict[str, list[Any]]:
-    """All measures of a chunk from logits [tokens, vocabulary]."""
-    li, lt, lb = (x.log_softmax(-1) for x in (instruct, thinking, blend))
-    pb = lb.exp()
+    """All measures of a chunk from logits [tokens, vocabulary]: `mixes` are Instruct, Thinking and the blend. Empties `logits`."""
+    li, lt, lb = (_mix(logits, mix).log_softmax(-1) for mix in mixes)
+    logits.clear()  # the list is its generator's, which would hold the tensors meanwhile
     own, own_i, own_t = (x.gather(1, target[:, None])[:, 0] for x in (lb, li, lt))
-    middle = torch.logaddexp(li, lt) - torch.log(torch.tensor(2.0))
-    js = 0.5 * ((li.exp() * (li - middle)).sum(-1) + (lt.exp() * (lt - middle)).sum(-1))
-    kl_i, kl_t = (pb * (lb - li)).sum(-1), (pb * (lb - lt)).sum(-1)
+    middle = torch.logaddexp(li, lt).sub_(math.log(2.0))
+    js = 0.5 * (_kl(li, middle) + _kl(lt, middle))
+    del middle
+    kl_i, kl_t = _kl(lb, li), _kl(lb, lt)
+    entropy = -lb.exp().mul_(lb).sum(-1)
     is_i, is_t = li.argmax(-1) == target, lt.argmax(-1) == target
     classes = [
         ("both" if t else "instruct") if i else ("thinking" if t else "neither")
@@ -107,7 +122,7 @@ def _measures(
         "kl_instruct": kl_i.clamp_min(0).tolist(),
         "kl_thinking": kl_t.clamp_min(0).tolist(),
         "js": js.clamp_min(0).tolist(),
-        "entropy": (-(pb * lb).sum(-1)).clamp_min(0).tolist(),
+        "entropy": entropy.clamp_min(0).tolist(),
         "argmax": classes,
         "lam_hat": lam,
         "residual": residual,
@@ -123,17 +138,18 @@ def effective_lambda(
     """λ̂ and the residual KL per row of log-probabilities [tokens, vocabulary], by bisection on a in [−1, 2]."""
     d = lt - li
     spread = d.amax(-1) - d.amin(-1)
-    goal = (lb.exp() * d).sum(-1)
+    goal = lb.exp().mul_(d).sum(-1)
     low = torch.full_like(goal, LAMBDA_RANGE[0])
     high = torch.full_like(goal, LAMBDA_RANGE[1])
+    mix, q = torch.empty_like(d), torch.empty_like(d)  # written again in every step
     for _ in range(steps):
         middle = (low + high) / 2
-        q = (li + middle[:, None] * d).softmax(-1)
+        torch.softmax(torch.addcmul(li, middle[:, None], d, out=mix), -1, out=q)
         below = q.mul_(d).sum(-1) < goal
         low, high = torch.where(below, middle, low), torch.where(below, high, middle)
     a = (low + high) / 2
-    mix = (li + a[:, None] * d).log_softmax(-1)
-    residual = (lb.exp() * (lb - mix)).sum(-1).clamp_min(0)
+    torch.log_softmax(torch.addcmul(li, a[:, None], d, out=mix), -1, out=q)
+    residual = _kl(lb, q).clamp_min(0)
     known = (spread > 1e-4).tolist()
     return [x if k else None for x, k in zip(a.tolist(), known)], [
         x if k else None for x, k in zip(residual.tolist(), known)
