@@ -9,6 +9,7 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from mi_explorer.errors import UserError
 
@@ -103,7 +104,8 @@ class Scope:
 class Decoding:
     """How tokens are drawn: temperature 0 is greedy; top_k 0, top_p 1, min_p 0 and repetition_penalty 1 are off.
 
-    `cap` is the most tokens a response may have; `seed` the base seed from which samples derive theirs.
+    `cap` is the most tokens a response may have; `seed` the base seed from which samples derive theirs. `think_budget`: a thought
+    that is still open after so many tokens of the response is closed there by its closing tag (None: it may go on).
     """
 
     temperature: float = 0.6
@@ -113,6 +115,7 @@ class Decoding:
     repetition_penalty: float = 1.0
     cap: int = 512
     seed: int = 0
+    think_budget: int | None = None
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -127,14 +130,36 @@ class Decoding:
             if x != int(x):
                 raise RecipeError(f"{name} must be a whole number, not {x:g}.")
             object.__setattr__(self, name, int(x))
+        if self.think_budget is not None:
+            object.__setattr__(self, "think_budget", _checked_budget(self.think_budget))
 
     def with_seed(self, seed: int) -> "Decoding":
         return replace(self, seed=seed)
 
+    def plain(self) -> dict[str, Any]:
+        """As plain values, which keys are hashed from and stores hold. A thought budget is among them only where there is one,
+        so that what was stored before there were any keeps its key."""
+        return {name: value for name, value in asdict(self).items() if name != "think_budget" or value is not None}
+
+
+def _checked_budget(value: object) -> int:
+    """A thought budget as a whole number of tokens, at least 1."""
+    tokens = number(value, "The thought budget", -1e12, 1e12)
+    if tokens != int(tokens) or not 1 <= tokens <= 1_000_000:
+        raise RecipeError(
+            f"The thought budget must be a whole number of tokens from 1 to 1,000,000, not {tokens:g}. Leave it out for a "
+            "thought of any length; λ = 0 answers without one."
+        )
+    return int(tokens)
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """One blend: θ = (1−λ)·instruct + λ·thinking for `method="linear"`, within `scope`, Instruct elsewhere."""
+    """One blend: θ = (1−λ)·instruct + λ·thinking for `method="linear"`, within `scope`, Instruct elsewhere.
+
+    `answer_lam`: the λ from the end of the thought on, where it is another one (None: `lam` throughout). A response that closes no
+    thought stays at `lam`.
+    """
 
     pair: str = "mini"
     method: str = "linear"
@@ -142,9 +167,12 @@ class Recipe:
     scope: Scope = field(default_factory=Scope)
     params: tuple[tuple[str, float], ...] = ()
     template: str = "own"
+    answer_lam: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lam", number(self.lam, "λ", *LAM_RANGE))
+        if self.answer_lam is not None:
+            object.__setattr__(self, "answer_lam", number(self.answer_lam, "The answer's λ", *LAM_RANGE))
         if self.template not in TEMPLATES:
             raise RecipeError(f"Template policy must be one of {', '.join(TEMPLATES)}, not {self.template!r}.")
         object.__setattr__(
@@ -158,7 +186,20 @@ class Recipe:
         return replace(self, lam=lam)
 
     @property
+    def for_thought(self) -> "Recipe":
+        """The blend that a response begins with."""
+        return self if self.answer_lam is None else replace(self, answer_lam=None)
+
+    @property
+    def for_answer(self) -> "Recipe":
+        """The blend that writes after the end of the thought."""
+        return self if self.answer_lam is None else replace(self, lam=self.answer_lam, answer_lam=None)
+
+    @property
     def hash(self) -> str:
         """16 hex digits that stay the same across processes, machines and versions of this package."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        values = asdict(self)
+        if self.answer_lam is None:  # hashes from before there was one stay what they were
+            del values["answer_lam"]
+        text = json.dumps(values, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -18,6 +18,7 @@ from mi_explorer.recipe import LAM_RANGE, MODULES, Recipe, RecipeError, Scope, n
 LIMIT = 64_000  # characters; a recipe has some hundred
 MAX_PARAMS = 1_000  # a submodule profile has one for every attention and MLP block
 KEYS = ("pair", "method", "lambda", "layers", "modules", "params", "template")
+ANSWER_KEY = "answer_lambda"  # only where the answer has a λ of its own
 QUERY_VERSION = "1"
 QUERY_KEYS = ("pair", "lam", "method", "params", "layers", "modules", "template")  # in the order of the address
 DEFAULT = Recipe()
@@ -27,8 +28,11 @@ DEFAULT = Recipe()
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
-    """Plain values, every key present: `{"pair", "method", "lambda", "layers", "modules", "params", "template"}`."""
-    return {
+    """Plain values, every key present: `{"pair", "method", "lambda", "layers", "modules", "params", "template"}`.
+
+    `"answer_lambda"` is among them where the answer has a λ of its own.
+    """
+    plain = {
         "pair": recipe.pair,
         "method": recipe.method,
         "lambda": recipe.lam,
@@ -37,12 +41,13 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
         "params": dict(recipe.params),
         "template": recipe.template,
     }
+    return plain | _with_answer(recipe, ANSWER_KEY)
 
 
 def from_dict(data: object, whole: bool = False) -> Recipe:
     """The recipe of a mapping; missing keys take their defaults. `modules` may be a list, or a text: "all" or names with commas.
 
-    Also reads the form in which stores hold recipes: `lam` for `lambda`, and `scope` with `layers` and `modules` in it. With `whole`
+    Also reads the form in which stores hold recipes: `lam` for `lambda`, `answer_lam` for `answer_lambda`, and `scope` with `layers` and `modules` in it. With `whole`
     no key may be missing.
     """
     if not isinstance(data, Mapping):
@@ -52,14 +57,17 @@ def from_dict(data: object, whole: bool = False) -> Recipe:
         given |= given.pop("scope")
     if "lam" in given and "lambda" not in given:
         given["lambda"] = given.pop("lam")
+    if "answer_lam" in given and ANSWER_KEY not in given:
+        given[ANSWER_KEY] = given.pop("answer_lam")
     for key in given:
-        if key not in KEYS:
-            raise RecipeError(str(unknown("recipe key", str(key)[:80], KEYS)))
+        if key not in (*KEYS, ANSWER_KEY):
+            raise RecipeError(str(unknown("recipe key", str(key)[:80], (*KEYS, ANSWER_KEY))))
     if whole and (missing := [key for key in KEYS if key not in given]):
         raise RecipeError(f"A stored recipe cannot be read: it has no {missing[0]!r}.")
     params = given.get("params") or {}
     if not isinstance(params, Mapping) or len(params) > MAX_PARAMS:
         raise RecipeError(f"params must map names to numbers, at most {MAX_PARAMS} of them.")
+    answer = given.get(ANSWER_KEY)
     return Recipe(
         pair=_text(given.get("pair", DEFAULT.pair), "pair"),
         method=_text(given.get("method", DEFAULT.method), "method"),
@@ -67,7 +75,12 @@ def from_dict(data: object, whole: bool = False) -> Recipe:
         scope=Scope(_layers(given.get("layers", "all")), _modules(given.get("modules", "all"))),
         params=tuple((_text(k, "a parameter's name"), _number(v, f"parameter {k[:40]}")) for k, v in params.items()),
         template=_text(given.get("template", DEFAULT.template), "template"),
+        answer_lam=None if answer is None else _number(answer, "The answer's λ", *LAM_RANGE),
     )
+
+
+def _with_answer(recipe: Recipe, key: str) -> dict[str, Any]:
+    return {} if recipe.answer_lam is None else {key: recipe.answer_lam}
 
 
 def _text(value: object, what: str) -> str:
@@ -100,7 +113,7 @@ def _number(value: object, what: str, low: float = -1e12, high: float = 1e12) ->
 def to_key_dict(recipe: Recipe) -> dict[str, Any]:
     """The form that the keys of stored samples are hashed from, and that stores hold. It never changes; `from_dict` reads it."""
     scope = {"layers": recipe.scope.layers, "modules": recipe.scope.modules}
-    return {
+    plain = {
         "pair": recipe.pair,
         "method": recipe.method,
         "lam": recipe.lam,
@@ -108,6 +121,7 @@ def to_key_dict(recipe: Recipe) -> dict[str, Any]:
         "params": dict(recipe.params),
         "template": recipe.template,
     }
+    return plain | _with_answer(recipe, "answer_lam")
 
 
 # YAML ---------------------------------------------------------------------------------------------------------------
@@ -197,10 +211,11 @@ def query_items(recipe: Recipe) -> list[tuple[str, str]]:
         "layers": recipe.scope.layers,
         "modules": ",".join(recipe.scope.modules) or "none",
         "template": recipe.template,
+        "answer_lam": "" if recipe.answer_lam is None else digits(recipe.answer_lam),
     }
-    default = {**to_dict(DEFAULT), "lam": DEFAULT.lam}
-    here = {**to_dict(recipe), "lam": recipe.lam}
-    return [(key, texts[key]) for key in QUERY_KEYS if here[key] != default[key]]
+    default = {**to_dict(DEFAULT), "lam": DEFAULT.lam, "answer_lam": None}
+    here = {**to_dict(recipe), "lam": recipe.lam, "answer_lam": recipe.answer_lam}
+    return [(key, texts[key]) for key in (*QUERY_KEYS, "answer_lam") if here[key] != default[key]]
 
 
 def digits(x: float) -> str:

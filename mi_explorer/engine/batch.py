@@ -9,9 +9,20 @@ from collections.abc import Callable
 import torch
 
 from mi_explorer.engine.backend import Backend
-from mi_explorer.engine.events import Event, Failed, Finished, FinishReason, Token, Verified
+from mi_explorer.engine.events import (
+    Cause,
+    Change,
+    Changed,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Token,
+    Verified,
+)
 from mi_explorer.engine.sampling_pass import SamplingPass
 from mi_explorer.engine.sequence import Sequence, Slot
+from mi_explorer.recipe import Recipe
 
 Emit = Callable[[Sequence, Event], None]
 
@@ -130,11 +141,64 @@ class Batch:
         request, index = sequence.request, len(sequence.tokens)
         sequence.tokens.append(token)
         self.emit(sequence, Token(request.id, index, token, logprob))
-        if index + 1 >= request.decoding.cap:
+        return self.may_go_on(sequence) and self.make_changes(sequence)
+
+    def may_go_on(self, sequence: Sequence) -> bool:
+        """Whether there is room for another token; if not, the sequence ends."""
+        if len(sequence.tokens) >= sequence.request.decoding.cap:
             return self._end(sequence, "cap")
-        if sequence.length >= self.backend.context:
+        if len(sequence.request.prompt) + len(sequence.tokens) > self.backend.context:
             return self._end(sequence, "context")
         return True
+
+    # ---- changes ----
+
+    def make_changes(self, sequence: Sequence) -> bool:
+        """Make what is due before the next token is drawn; False if the sequence ended with it."""
+        while (due := sequence.next_change()) is not None:
+            if not self.change(sequence, *due):
+                return False
+        return True
+
+    def change(self, sequence: Sequence, change: Change, cause: Cause) -> bool:
+        """Make a change at the end of what a sequence has; False if the sequence ended with it.
+
+        The sequence need not be in the batch. Its bindings know the recipe. A blend that writes already is no change, and neither is
+        the closing of a thought that is not open.
+        """
+        at, tokens = len(sequence.tokens), change.insert
+        if change.recipe is not None and change.recipe != sequence.recipe:
+            self._take(sequence, change.recipe)
+            self.emit(sequence, Changed(sequence.request.id, at, cause, change.recipe))
+        if change.close and sequence.thought is not None:
+            sequence.thought.follow(sequence.tokens)
+            tokens = sequence.thought.tags.closing(sequence.tokens) if sequence.thought.is_open else ()
+        if tokens:
+            room = self.backend.context - len(sequence.request.prompt)
+            fitting = tokens[: min(sequence.request.decoding.cap, room) - at]
+            self.end_draft(sequence)
+            self._was_changed()
+            sequence.insert(fitting, self.backend.can_verify)
+            self.emit(sequence, Changed(sequence.request.id, at, cause, None, fitting))
+            if change.close and sequence.thought is not None:
+                sequence.thought.close(sequence.tokens)
+            return self.may_go_on(sequence) and (fitting == tokens or self._end(sequence, "context"))
+        return True
+
+    def _take(self, sequence: Sequence, recipe: Recipe) -> None:
+        """Another blend, in the slots that the sequence has."""
+        self.end_draft(sequence)
+        self._was_changed()
+        indices = [slot.index for slot in sequence.slots]
+        sequence.take(recipe)
+        for slot, index in zip(sequence.slots, indices, strict=True):
+            if index >= 0:
+                self._put(slot, index)
+
+    def _was_changed(self) -> None:
+        """The next step is formed anew: somebody has something to read again."""
+        self.changes += 1
+        self.reset_pass()
 
     def _end(self, sequence: Sequence, reason: FinishReason) -> bool:
         self.end_draft(sequence)

@@ -12,12 +12,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 
 from mi_explorer.engine.backends import make_backend
 from mi_explorer.engine.batch import Batch
-from mi_explorer.engine.events import Event, Failed, Finished, Request
+from mi_explorer.engine.events import Change, Changed, Event, Failed, Finished, Request
+from mi_explorer.engine.interventions import Interventions, request_refusal
 from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.prefill import Prefill
 from mi_explorer.engine.queue_positions import QueuePositions
@@ -76,6 +78,7 @@ class Engine:
         self._batch = Batch(self.backend, self._emit)
         self._prefill = Prefill(self._batch, self._flush)
         self._scheduler = Scheduler(self._batch, costs or Costs({}), self.memory.rows, only)
+        self._interventions = Interventions(resident, self._batch, self._scheduler.queue)
         self._positions = QueuePositions()
         self._measures = costs is None
         self._timer: StepTimer | None = None  # as long as step times may get better
@@ -101,7 +104,7 @@ class Engine:
         ids = [request.id for request in requests]
         if len(set(ids)) != len(ids):
             raise ValueError("request ids must be unique within one submission")
-        stream = stream or EventStream(self.cancel)
+        stream = stream or EventStream(self.cancel, self.intervene)
         stream.expect(ids)
         if not self._command(partial(self._queue, stream, requests)):
             stream.put(Failed(i, "The engine is closed.") for i in ids)
@@ -110,6 +113,10 @@ class Engine:
     def cancel(self, stream: EventStream, ids: frozenset[str] | None = None) -> None:
         """Cancel requests of a stream (None: all); takes effect within one step."""
         self._command(partial(self._cancel, stream, ids))
+
+    def intervene(self, stream: EventStream, id: str, what: Change | Literal["pause", "resume"]) -> None:
+        """Change a response that is under way, pause or resume it; takes effect within one step. See `EventStream.change`."""
+        self._command(partial(self._interventions.make, stream, id, what))
 
     def status(self) -> Status:
         """A snapshot; cheap."""
@@ -247,18 +254,26 @@ class Engine:
             sequence = Sequence(request, stream, next(self._orders))
             if refusal := self._refusal(sequence):
                 self._emit(sequence, Failed(request.id, refusal))
-            else:
+                continue
+            if request.given:
+                self._emit(sequence, Changed(request.id, 0, "given", None, request.given))
+            if self._batch.make_changes(sequence):
                 self._scheduler.queue.add(sequence)
 
     def _refusal(self, sequence: Sequence) -> str:
         """Why a request cannot run; "" if it can, and then its recipe is bound."""
-        prompt, context = sequence.request.prompt, self.backend.context
+        request, context = sequence.request, self.backend.context
+        prompt = request.prompt
         if not prompt:
             return "The prompt is empty."
         if len(prompt) >= context:
             return f"The prompt has {len(prompt)} tokens, and {context} fit with its response. Shorten the prompt."
         if min(prompt) < 0 or max(prompt) >= self.backend.vocab:
             return f"The prompt holds a token id outside 0–{self.backend.vocab - 1}."
+        if len(prompt) + len(request.given) >= context:
+            return f"The prompt and the given tokens are {len(prompt) + len(request.given)}, and {context} fit with what follows."
+        if refusal := request_refusal(request, self.backend.vocab):
+            return refusal
         try:
             sequence.bind(self.resident, self.backend)
         except UserError as error:
@@ -272,15 +287,16 @@ class Engine:
         def meant(sequence: Sequence) -> bool:
             return sequence.stream is stream and (ids is None or sequence.request.id in ids)
 
-        queued = self._scheduler.queue.remove(stream, meant)
-        for sequence in [*filter(meant, list(self._batch.sequences)), *queued]:
+        waiting = [*self._scheduler.queue.remove(stream, meant), *self._interventions.take_paused(stream, ids)]
+        for sequence in [*filter(meant, list(self._batch.sequences)), *waiting]:
             self._batch.finish(sequence, "cancelled")
 
     def _end_all(self, failure: str = "") -> None:
         """End everybody, as cancelled or with a failure."""
         self._scheduler.changed = True
         self._batch.reset_pass()
-        for sequence in [*self._batch.sequences, *self._scheduler.queue.clear()]:
+        paused, self._interventions.paused = self._interventions.paused, {}
+        for sequence in [*self._batch.sequences, *self._scheduler.queue.clear(), *paused]:
             if failure:
                 self._batch.fail(sequence, failure)
             else:

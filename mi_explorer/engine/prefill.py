@@ -1,4 +1,4 @@
-"""Reading prompts into the cache: who reads in this step, who copies a prefix instead, in which mode, in which passes."""
+"""Reading prompts, and responses so far, into the cache: who reads in this step, who copies a prefix instead, in which mode, in which passes."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ ReadsByFold = Callable[[list[int]], list[bool]]
 
 
 def prefix_key(sequence: Sequence) -> tuple[str, tuple[int, ...]]:
-    """What two sequences must have in common to share keys and values: the recipe and the prompt."""
+    """What two sequences must have in common to share keys and values: the recipe that is at work, and the prompt."""
     return sequence.key, sequence.request.prompt
 
 
@@ -34,12 +34,12 @@ class Prefill:
         self.chunk, self.budget = CHUNK_TOKENS, STEP_TOKENS
 
     def run(self, sequences: list[Sequence], mode: str, first: int, reads_by_fold: ReadsByFold | None = None) -> None:
-        """Read the next tokens of these prompts, in slots from `first`; a sequence whose prompt is complete gets its first token.
+        """Read the next tokens of these sequences, in slots from `first`; one that has read everything gets its next token.
 
         A sequence with a draft has a step to itself, once its prompt is read. `mode` is how the sequences will decode.
         """
         for sequence in sequences:
-            if sequence.draft and sequence.length >= len(sequence.request.prompt):
+            if sequence.draft and sequence.length >= sequence.to_read:
                 verify_draft(self.batch, sequence, mode, first, self.chunk)
                 return
         for how, readers in self._by_mode(self._readers(sequences), mode, reads_by_fold):
@@ -50,23 +50,16 @@ class Prefill:
     def _readers(self, sequences: list[Sequence]) -> list[Sequence]:
         """Those that read now, within the budget of tokens.
 
-        Whoever finds its prefix in another slot copies that and reads its last token only; whoever finds it being read in this
-        very step sits the step out.
+        Whoever finds the beginning of what it reads in another slot copies that; whoever finds it being read in this very step sits
+        the step out. So samples of one prompt share its prefill, and probes of one response that of the response: the longest
+        reads, the others copy.
         """
         readers: list[Sequence] = []
         reading = {sequence for sequence in sequences if sequence.length > 0}
         tokens = 0
-        for sequence in sequences:
-            if sequence.length == 0 and self.backend.can_fork:
-                same = [s for s in self.batch.sequences if s is not sequence and prefix_key(s) == prefix_key(sequence)]
-                prefix = len(sequence.request.prompt) - 1
-                source = next((other for other in same if other.length >= prefix), None)
-                if source is not None:
-                    sequence.length = prefix
-                    for mine, theirs in zip(sequence.slots, source.slots):
-                        self.backend.cache.copy(theirs.index, mine.index, prefix)
-                elif not reading.isdisjoint(same):
-                    continue
+        for sequence in sorted(sequences, key=lambda s: -len(s.tokens)):
+            if sequence.length == 0 and self.backend.can_fork and self._waits_for_prefix(sequence, reading):
+                continue
             reading.add(sequence)
             cost = self._left(sequence) * len(sequence.slots)
             if readers and tokens + cost > self.budget:
@@ -74,6 +67,22 @@ class Prefill:
             readers.append(sequence)
             tokens += cost
         return readers
+
+    def _waits_for_prefix(self, sequence: Sequence, reading: set[Sequence]) -> bool:
+        """Copy the longest beginning that is in another slot; True (and no copy) if more of it is being read in this step."""
+        mine = prefix_key(sequence)
+        same = [other for other in self.batch.sequences if other is not sequence and prefix_key(other) == mine]
+        shared = {other: min(sequence.shared(other), sequence.to_read - 1) for other in same}
+        source = max(same, key=lambda other: min(other.length, shared[other]), default=None)
+        if source is None:
+            return False
+        here = min(source.length, shared[source])
+        if any(min(other.to_read, shared[other]) > here for other in same if other in reading):
+            return True
+        for slot, theirs in zip(sequence.slots, source.slots):
+            self.backend.cache.copy(theirs.index, slot.index, here)
+        sequence.length = here
+        return False
 
     def _by_mode(
         self, readers: list[Sequence], mode: str, reads_by_fold: ReadsByFold | None
@@ -102,8 +111,8 @@ class Prefill:
         return groups
 
     def _left(self, sequence: Sequence) -> int:
-        """Tokens of the prompt that a sequence reads in its next pass."""
-        return min(self.chunk, len(sequence.request.prompt) - sequence.length)
+        """Tokens that a sequence reads in its next pass."""
+        return min(self.chunk, sequence.to_read - sequence.length)
 
     def _read(self, sequences: list[Sequence], mode: str, first: int, decode_mode: str) -> int:
         """One pass over the next tokens of these prompts, in slots from `first`; how many slots that took."""
@@ -120,15 +129,17 @@ class Prefill:
         for sequence in sequences:
             sequence.length += left[sequence.slots[0].index - first]
             sequence.mode = sequence.mode or decode_mode
-        self._first_tokens([s for s in sequences if s.length >= len(s.request.prompt)], slots, logits)
+        self._draw([s for s in sequences if s.length >= s.to_read], slots, logits)
         return len(slots)
 
-    def _first_tokens(self, complete: list[Sequence], slots: list[Slot], logits: torch.Tensor) -> None:
-        """The first token of those whose prompt has been read, from the logits after its last one [slots, vocabulary]."""
+    def _draw(self, complete: list[Sequence], slots: list[Slot], logits: torch.Tensor) -> None:
+        """The next token of those who have read everything, from the logits after its last one [slots, vocabulary]."""
         if not complete:
             return
         for sequence in complete:
-            self.batch.emit(sequence, Admitted(sequence.request.id, sequence.mode))
+            if not sequence.admitted:
+                sequence.admitted = True
+                self.batch.emit(sequence, Admitted(sequence.request.id, sequence.mode))
         draw = SamplingPass(slots, self.backend, complete)
         self.batch.add_tokens(draw.sequences, *draw.sample(logits))
         for sequence in complete:
@@ -137,5 +148,4 @@ class Prefill:
 
 
 def _padded(sequence: Sequence, n: int, longest: int) -> list[int]:
-    start = sequence.length
-    return [*sequence.request.prompt[start : start + n], *[0] * (longest - n)]
+    return [*sequence.ids(sequence.length, sequence.length + n), *[0] * (longest - n)]

@@ -144,6 +144,11 @@ def empty_group(sequence: Sequence) -> RecipeGroup:
 
 
 def _tokens_to_read(waiting: deque[Sequence]) -> float:
-    """Tokens of prompts for each of the next sequences; samples of one question share its prompt (and the tuple that holds it)."""
-    prompts = [sequence.request.prompt for sequence in islice(waiting, SAMPLED_PROMPTS)]
-    return sum(map(len, {id(prompt): prompt for prompt in prompts}.values())) / len(prompts)
+    """Tokens that each of the next sequences reads; those of one question share its prompt (and the tuple that holds it) and what
+    they begin with."""
+    longest: dict[int, int] = {}
+    next_ones = list(islice(waiting, SAMPLED_PROMPTS))
+    for sequence in next_ones:
+        prompt = id(sequence.request.prompt)
+        longest[prompt] = max(longest.get(prompt, 0), sequence.to_read)
+    return sum(longest.values()) / len(next_ones)

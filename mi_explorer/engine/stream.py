@@ -5,10 +5,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from mi_explorer.engine.events import Event, Failed, Finished
+from mi_explorer.engine.events import Change, Event, Failed, Finished
+from mi_explorer.recipe import Recipe
 
 Cancel = Callable[["EventStream", frozenset[str] | None], None]
+Intervene = Callable[["EventStream", str, Change | Literal["pause", "resume"]], None]
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,12 @@ class EventStream:
     """Events of a user's requests, in order per request. Iterating blocks and ends after every request has finished or failed.
 
     `waits` is set by the engine while requests of people (not of sweeps) wait for a slot, and None otherwise. `cancel` is the
-    engine's function to cancel requests of a stream.
+    engine's function to cancel requests of a stream, `intervene` the one to change a response that is under way.
     """
 
-    def __init__(self, cancel: Cancel):
+    def __init__(self, cancel: Cancel, intervene: Intervene | None = None):
         self.waits: QueuePosition | None = None
-        self._cancel = cancel
+        self._cancel, self._intervene = cancel, intervene
         self._open: set[str] = set()
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()
@@ -87,6 +90,23 @@ class EventStream:
     def cancel(self, ids: Iterable[str] | None = None) -> None:
         """Cancel some requests, or all; each ends with `Finished(reason="cancelled")` within one step."""
         self._cancel(self, None if ids is None else frozenset(ids))
+
+    def change(self, id: str, recipe: Recipe | None = None, insert: tuple[int, ...] = (), close: bool = False) -> None:
+        """Change a response within one step: from its next token on it is another blend's, tokens are put there, or its thought is
+        closed (see `Change`). `Changed` says where; `Refused` why it cannot be. Nothing happens if the request has ended.
+        """
+        if self._intervene is not None:
+            self._intervene(self, id, Change(0, recipe, insert, close))
+
+    def pause(self, id: str) -> None:
+        """Take a response out of its slot until `resume`; `Paused` says that it is out. It keeps its tokens, and may be changed."""
+        if self._intervene is not None:
+            self._intervene(self, id, "pause")
+
+    def resume(self, id: str) -> None:
+        """Let a paused response wait for a slot again, where it reads what it has so far."""
+        if self._intervene is not None:
+            self._intervene(self, id, "resume")
 
     def expect(self, ids: Iterable[str]) -> None:
         """For the engine: requests that are coming; raises `ValueError` for an id that has not ended yet."""

@@ -109,13 +109,13 @@ class Cell:
 
     def key(self, fingerprint: str, dtype: str) -> str:
         """The cell's key; label and group are only words and do not count."""
-        return digest("cell", fingerprint, dtype, to_key_dict(self.recipe), asdict(self.decoding))
+        return digest("cell", fingerprint, dtype, to_key_dict(self.recipe), self.decoding.plain())
 
     def plain(self) -> dict[str, Any]:
         """As plain JSON values; `of` is the inverse."""
         return {
             "recipe": to_key_dict(self.recipe),
-            "decoding": asdict(self.decoding),
+            "decoding": self.decoding.plain(),
             "label": self.label,
             "group": self.group,
         }
@@ -166,7 +166,7 @@ class Plan:
     def name(self) -> str:
         """A name that stays the same while λs, questions and samples are added: the same command extends the same study."""
         kinds = sorted(
-            {json.dumps([{**to_key_dict(c.recipe), "lam": 0}, asdict(c.decoding)], sort_keys=True) for c in self.cells}
+            {json.dumps([{**to_key_dict(c.recipe), "lam": 0}, c.decoding.plain()], sort_keys=True) for c in self.cells}
         )
         method = "-".join(dict.fromkeys(c.recipe.method for c in self.cells)) if self.kind == "sweep" else self.kind
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{_short(self.pairs[0])}-{_short(self.task)}-{method}").strip("-")[:48]

@@ -69,10 +69,12 @@ class Lab:
         return self.plain
 
     def generate(self, lam: float, prompt: Sequence[int], tokens: int, **more) -> list[int]:
-        """Greedy `generate` of `transformers`."""
+        """Greedy `generate` of `transformers`, which would take an id 0 in the prompt for padding without a mask."""
+        ids = torch.tensor([list(prompt)])
         with torch.no_grad():
             out = self.fold(lam, **more).generate(
-                torch.tensor([list(prompt)]),
+                ids,
+                attention_mask=torch.ones_like(ids),
                 max_new_tokens=tokens,
                 do_sample=False,
                 eos_token_id=None,

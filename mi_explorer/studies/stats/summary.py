@@ -79,7 +79,7 @@ class Summary:
             "task_seed": plan.task_seed,
             "questions": max((cell["questions"] for cell in self.cells), default=0),
             "samples": max((cell["samples"] for cell in self.cells), default=0),
-            "decoding": _one([asdict(decoding) for decoding in decodings]),
+            "decoding": _one([decoding.plain() for decoding in decodings]),
             "seed": _one([decoding.seed for decoding in decodings]),
             "dtype": _one([row.dtype for row in self.rows]),
             "versions": {name: _one(found) for name, found in versions.items()},

@@ -8,7 +8,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mi_explorer.errors import UserError
@@ -117,7 +117,7 @@ def _flat(info: StudyInfo, s: Sample, row: CellRow, item: Item, packed: bytes | 
         "label": row.cell.label,
         "group": row.cell.group,
         "recipe": json.dumps(to_key_dict(recipe), sort_keys=True),
-        "decoding": json.dumps(asdict(row.cell.decoding), sort_keys=True),
+        "decoding": json.dumps(row.cell.decoding.plain(), sort_keys=True),
         "fingerprint": row.fingerprint,
         "dtype": row.dtype,
         "item": item.id,

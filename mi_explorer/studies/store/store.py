@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -164,7 +163,7 @@ class Store(Reader):
                         recipe.method,
                         recipe.lam,
                         json.dumps(to_key_dict(recipe), sort_keys=True),
-                        json.dumps(asdict(row.cell.decoding), sort_keys=True),
+                        json.dumps(row.cell.decoding.plain(), sort_keys=True),
                     ),
                 )
             )
