@@ -47,8 +47,8 @@ def to_dict(recipe: Recipe) -> dict[str, Any]:
 def from_dict(data: object, whole: bool = False) -> Recipe:
     """The recipe of a mapping; missing keys take their defaults. `modules` may be a list, or a text: "all" or names with commas.
 
-    Also reads the form in which stores hold recipes: `lam` for `lambda`, `answer_lam` for `answer_lambda`, and `scope` with `layers` and `modules` in it. With `whole`
-    no key may be missing.
+    Also reads the form in which stores hold recipes: `lam` for `lambda`, `answer_lam` for `answer_lambda`, and `scope` with `layers`
+    and `modules` in it. With `whole` no key may be missing.
     """
     if not isinstance(data, Mapping):
         raise RecipeError(f"A recipe is a set of 'key: value' lines ({', '.join(KEYS)}), not {type(data).__name__}.")

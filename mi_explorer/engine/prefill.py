@@ -1,4 +1,4 @@
-"""Reading prompts, and responses so far, into the cache: who reads in this step, who copies a prefix instead, in which mode, in which passes."""
+"""Reading prompts, and responses so far, into the cache: who reads in this step, who copies a prefix, in which mode and passes."""
 
 from collections.abc import Callable
 

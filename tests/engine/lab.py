@@ -86,6 +86,7 @@ class Lab:
 
 def other_pair(kind: str, folder: Path) -> Pair:
     """Two random models of an architecture that the shared fixtures do not have."""
+    torch.manual_seed(7)
     model = AutoModelForCausalLM.from_config(OTHERS[kind], dtype=torch.float32)
     for seed, role in enumerate(("instruct", "thinking")):
         torch.manual_seed(seed)
