@@ -22,6 +22,17 @@ from mi_explorer.paths import ASSETS
 SETTINGS = ("adapter_on", "untie", "think_open", "think_close", "thinking_switch")  # what may follow a name or spec
 ADAPTER_ON = ("auto", "instruct", "thinking", "base")
 THINKING_SWITCH = ("auto", "on", "off")
+SWITCH = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]{0,60})\s*=\s*([^\s=][^\n=]*)")
+NO_SWITCHES = (
+    "messages",
+    "add_generation_prompt",
+    "tools",
+    "documents",
+    "bos_token",
+    "eos_token",
+    "pad_token",
+    "unk_token",
+)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
@@ -36,7 +47,7 @@ class Pair:
     `adapter_on` matters only for LoRA parents: "auto" follows the adapter's own config, else the other endpoint, else the base.
     `think_open` and `think_close` name the tags of a thought; left at `<think>`, they are recognised from Thinking's template and
     tokenizer. `thinking_switch` is for templates with a variable that switches thinking: "auto" is on in Thinking's template and
-    as it stands in Instruct's. `untie` lets a tied and an untied parent meet (the tied one's embedding serves
+    as it stands in Instruct's; `NAME=VALUE` sets one by its name (`reasoning_effort=high`). `untie` lets a tied and an untied parent meet (the tied one's embedding serves
     as its lm_head; the result is untied).
     """
 
@@ -60,9 +71,10 @@ class Pair:
             )
         if self.adapter_on not in ADAPTER_ON:
             raise PairError(f"adapter_on must be one of {', '.join(ADAPTER_ON)}, not {self.adapter_on!r}.")
-        if self.thinking_switch not in THINKING_SWITCH:
+        if self.thinking_switch not in THINKING_SWITCH and not _switches(self.thinking_switch):
             raise PairError(
-                f"thinking_switch must be one of {', '.join(THINKING_SWITCH)}, not {self.thinking_switch!r}."
+                f"thinking_switch is {', '.join(THINKING_SWITCH)} or NAME=VALUE (with commas for several), where NAME is a "
+                f"variable of the chat template, such as reasoning_effort=high; not {self.thinking_switch[:80]!r}."
             )
         if not self.think_open.strip() or not self.think_close.strip() or self.think_open == self.think_close:
             raise PairError("A think tag is a text, and the closing one is another than the opening one.")
@@ -76,6 +88,12 @@ class Pair:
     def local(self) -> bool:
         """Whether every parent is an existing folder, so that nothing needs the network."""
         return all(os.path.isdir(p) for p in (self.instruct, self.thinking, self.base) if p)
+
+
+def _switches(setting: str) -> bool:
+    """Whether a text is `NAME=VALUE[,NAME=VALUE]`, with names that a template may be given."""
+    parts = setting.split(",")
+    return len(setting) <= 400 and all((m := SWITCH.fullmatch(part)) and m[1] not in NO_SWITCHES for part in parts)
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Pair) if field.name in SETTINGS}

@@ -9,7 +9,13 @@ from mi_explorer.pairs import ADAPTER_ON, THINKING_SWITCH, PairError, get_pair, 
 tags = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12).filter(lambda t: t.strip())
 
 
-@given(st.sampled_from(ADAPTER_ON), st.booleans(), tags, tags, st.sampled_from(THINKING_SWITCH))
+@given(
+    st.sampled_from(ADAPTER_ON),
+    st.booleans(),
+    tags,
+    tags,
+    st.sampled_from([*THINKING_SWITCH, "reasoning_effort=high", "thinking_budget=512,a=x y|z&?"]),
+)
 def test_settings_survive_a_spec(adapter_on, untie, think_open, think_close, switch):
     if think_open == think_close:
         return

@@ -1,13 +1,13 @@
 """What tokenizers, think tags and chat templates of a pair say: do ids mean the same tokens, whose template opens a thought."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo
 from mi_explorer.checkpoints.findings import Finding, note, refused, shorten
 from mi_explorer.pairs import Pair
-from mi_explorer.prompts.chat_template import FORMS, PROBE, TemplateFault, question_turns, render_template, switches_of
+from mi_explorer.prompts.chat_template import FORMS, PROBE, TemplateFault, question_turns, render_template
 from mi_explorer.prompts.think_tags import TagPair, opens_thought, recognise_tags
+from mi_explorer.prompts.thinking_switches import grades_of, mentions, named_values, switch_values, switches_of
 
 
 def row_findings(info: CheckpointInfo) -> Iterator[Finding]:
@@ -131,22 +131,43 @@ def template_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> I
             why,
             "Choose it by the template policy: instruct, thinking or own.",
         )
-    if pair.thinking_switch == "auto" and ends[1] != _end_of_prompt(two, pair, switch=False):
+    yield from _switch_findings(one, two, pair, ends[1])
+
+
+def _switch_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair, end: str) -> Iterator[Finding]:
+    """Which switches of thinking the templates know, and whether those that the pair names are among them."""
+    templates = [one.template or "", two.template or ""]
+    known = [n for n in dict.fromkeys(n for t in templates for n in (*switches_of(t), *grades_of(t)))]
+    for name in named_values(pair.thinking_switch):
+        if not any(mentions(template, name) for template in templates):
+            yield note(
+                "thinking switch",
+                f"No chat template of this pair reads a variable {name!r}.",
+                "Setting it changes nothing.",
+                f"They know {', '.join(known)}." if known else "They know no switch of thinking.",
+            )
+    if pair.thinking_switch != "auto":
+        return
+    if end != _end_of_prompt(two, pair, "off"):
         yield note(
             "template",
-            f"Thinking's template switches thinking by a variable ({', '.join(switches_of(two.template))}).",
+            f"Thinking's template switches thinking by a variable ({', '.join(switches_of(templates[1])) or known[0]}).",
             "It is turned on.",
             "Say --thinking-switch off to leave it off.",
         )
+    if grades := grades_of(templates[1]):
+        yield note(
+            "thinking switch",
+            f"Thinking's template takes a value for thinking ({', '.join(grades)}).",
+            "It is left at its default.",
+            f"Say --thinking-switch {grades[0]}=VALUE to set it.",
+        )
 
 
-def _end_of_prompt(info: CheckpointInfo, pair: Pair, switch: bool | None = None) -> str:
-    """What the template of a parent writes at the end of a prompt; `switch` overrides what the pair says of thinking."""
-    on = info.role == "thinking" if pair.thinking_switch == "auto" else pair.thinking_switch == "on"
+def _end_of_prompt(info: CheckpointInfo, pair: Pair, setting: str = "") -> str:
+    """What the template of a parent writes at the end of a prompt; `setting` stands for the pair's `thinking_switch`."""
     template = info.template or ""
-    options: dict[str, Any] = {}
-    if pair.thinking_switch != "auto" or info.role == "thinking":
-        options = dict.fromkeys(switches_of(template), on if switch is None else switch)
+    options = switch_values(template, setting or pair.thinking_switch, info.role == "thinking")
     fault = TemplateFault("it does not write the question")
     for form in range(FORMS):
         try:

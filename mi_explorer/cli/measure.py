@@ -30,7 +30,7 @@ def add_study_size(parser: argparse.ArgumentParser, questions: int, samples: int
         "--task",
         default="mini",
         metavar="NAME",
-        help="a task by name, or a .jsonl or .csv file with question and answer (default: mini)",
+        help="a task by name, or a file with question and answer (.jsonl, .json, .csv, .tsv, .parquet) (default: mini)",
     )
     add(
         "--questions",

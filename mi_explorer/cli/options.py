@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mi_explorer.cli.arguments import whole_number
 from mi_explorer.errors import UserError
-from mi_explorer.pairs import ADAPTER_ON, SETTINGS, THINKING_SWITCH, Pair, with_settings
+from mi_explorer.pairs import ADAPTER_ON, SETTINGS, Pair, with_settings
 from mi_explorer.recipe import MODULES, TEMPLATES, Decoding, Recipe, Scope
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def add_pair_details(parser: "argparse.ArgumentParser | argparse._ArgumentGroup"
     parser.add_argument("--think-close", default=Pair.think_close, metavar="TAG", help="what ends a thought")
     parser.add_argument(
         "--thinking-switch",
-        choices=THINKING_SWITCH,
         default="auto",
-        help="a template's variable that switches thinking (default: on in Thinking's)",
+        metavar="auto|on|off|NAME=VALUE",
+        help="a template's variable that switches thinking, or one by name, such as reasoning_effort=high (default: on in Thinking's)",
     )
 
 

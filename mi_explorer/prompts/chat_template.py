@@ -3,7 +3,6 @@
 import atexit
 import json
 import os
-import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -19,11 +18,6 @@ FORMS = 4  # in which a question is put to a template (`question_turns`)
 PROBE = "Q7x1"  # stands for a text whose place in a rendered conversation is sought
 TEMPLATE_FILE, FOLDER = "chat_template.jinja", "additional_chat_templates/"
 NOT_FOR_CHAT = ("tool_use", "tool", "tools", "rag")  # named templates for other uses
-# Boolean variables with which templates of hybrid models switch thinking.
-SWITCHES = (
-    "enable_thinking", "thinking", "think", "enable_reasoning", "reasoning", "use_thinking", "enable_think", "is_thinking",
-    "with_thinking", "force_thinking", "force_reasoning", "use_reasoning",
-)  # fmt: skip
 Message = Mapping[str, Any]
 
 
@@ -87,12 +81,6 @@ def question_turns(question: str, form: int) -> list[Message]:
     """A question as messages: plain; after an empty system turn (some templates take the first message for it); in parts."""
     content = question if form < 2 else [{"type": "text", "text": question}]
     return [*([{"role": "system", "content": ""}] if form % 2 else []), {"role": "user", "content": content}]
-
-
-def switches_of(template: str) -> tuple[str, ...]:
-    """The variables of a template that may switch thinking on or off."""
-    code = " ".join(re.findall(r"\{[%{].*?[%}]\}", template[:2_000_000], re.DOTALL))
-    return tuple(name for name in SWITCHES if re.search(rf"(?<![\w.'\"\[]){name}(?![\w'\"(])", code))
 
 
 _lock = threading.Lock()

@@ -23,9 +23,9 @@ from mi_explorer.prompts.chat_template import (
     folder_template,
     question_turns,
     render_template,
-    switches_of,
 )
 from mi_explorer.prompts.think_tags import DEFAULT, TagPair, opens_thought, recognise_tags
+from mi_explorer.prompts.thinking_switches import switch_values
 from mi_explorer.prompts.token_codec import (
     PromptError,
     TokenCodec,
@@ -241,9 +241,7 @@ class Prompts:
     def _render(
         self, template: str, codec: TokenCodec, parent: str, messages: Sequence[Message], generation: bool = True
     ) -> str:
-        options: dict[str, Any] = codec.special_tokens()
-        if self.switch != "auto" or parent == "thinking":
-            options |= dict.fromkeys(switches_of(template), self.switch != "off")
+        options = {**codec.special_tokens(), **switch_values(template, self.switch, parent == "thinking")}
         try:
             return render_template(template, messages, options, generation)
         except TemplateFault as fault:

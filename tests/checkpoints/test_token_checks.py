@@ -64,3 +64,11 @@ def test_a_template_that_opens_the_thought_or_switches_it(pair):
     save_tokenizer(pair.thinking, SPECIAL, PLAIN + "{% if enable_thinking %}<think>{% endif %}")
     assert "enable_thinking" in said(pair, "template")
     assert Prompts.load([pair.instruct, pair.thinking], pair).render("Hi", Recipe(lam=1)).opened
+
+
+def test_the_switches_that_a_template_knows_are_named(pair):
+    save_tokenizer(pair.thinking, SPECIAL, "{{ reasoning_effort or '' }}" + PLAIN)
+    assert "reasoning_effort" in said(pair, "thinking switch")
+    for setting, known in (("reasoning_effort=high", True), ("enable_thinking=false", False)):
+        named = Pair("x", pair.instruct, pair.thinking, thinking_switch=setting)
+        assert ("changes nothing" in said(named, "thinking switch")) is not known

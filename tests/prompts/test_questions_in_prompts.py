@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 from mi_explorer.prompts import Prompts
-from mi_explorer.prompts.chat_template import read_template, switches_of
+from mi_explorer.prompts.chat_template import read_template
+from mi_explorer.prompts.thinking_switches import named_values, switch_values, switches_of
 from tests.prompts.templates import CACHE, DISTILL, HYBRID, INSTRUCT, QWEN, THINKING, load
 
 PARTS = "{% for m in messages %}{{ m.role }}:{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %};{% endfor %}"
@@ -126,3 +127,43 @@ def test_any_text_is_rendered_or_refused_in_words(text, tmp_path_factory):
             assert not text.strip() or any(0xD800 <= ord(c) < 0xE000 for c in text), error
         else:
             assert text in found.text and prompts.codec(recipe).decode(found.ids) == found.text
+
+
+# What published templates do with a value for thinking: gpt-oss, Seed-OSS, DeepSeek-V3.1, Granite and Qwen3, in one line each.
+GRADED = {
+    "reasoning_effort": "Reasoning: {{ reasoning_effort if reasoning_effort is defined else 'medium' }};",
+    "thinking_budget": "{% if thinking_budget is defined %}Budget {{ thinking_budget + 0 }};{% endif %}",
+    "thinking": "{% if thinking %}Think.{% else %}Do not.{% endif %}",
+    "enable_thinking": "{% if enable_thinking is defined and enable_thinking is false %}No thought.{% endif %}",
+}
+
+
+@pytest.mark.parametrize(("setting", "thinking", "instruct"), [
+    ("auto", "Reasoning: medium;Think.", "Reasoning: medium;Do not."),
+    ("reasoning_effort=high", "Reasoning: high;Think.", "Reasoning: high;Do not."),
+    ("thinking_budget=512", "Reasoning: medium;Budget 512;Think.", "Reasoning: medium;Budget 512;Do not."),
+    ("thinking_budget=512,reasoning_effort=low", "Reasoning: low;Budget 512;Think.", "Reasoning: low;Budget 512;Do not."),
+    ("thinking=false", "Reasoning: medium;Do not.", "Reasoning: medium;Do not."),
+    ("enable_thinking=False,thinking=true", "Reasoning: medium;Think.No thought.", "Reasoning: medium;Think.No thought."),
+    ("off", "Reasoning: medium;Budget 0;Do not.No thought.", "Reasoning: medium;Budget 0;Do not.No thought."),
+    ("on", "Reasoning: medium;Think.", "Reasoning: medium;Think."),
+    ("unknown=1", "Reasoning: medium;Think.", "Reasoning: medium;Do not.")])  # fmt: skip
+def test_switches_take_texts_and_numbers(setting, thinking, instruct, tmp_path):
+    template = "".join(GRADED.values()) + "{% for m in messages %}{{ m.content }}{% endfor %}"
+    both = {**QWEN, "template": template}
+    prompts = load(tmp_path, both, both, Pair("x", "i", "t", thinking_switch=setting))
+    assert [prompts.render("|Hi", recipe).text.split("|")[0] for recipe in (THINKING, INSTRUCT)] == [thinking, instruct]
+
+
+def test_values_of_switches():
+    found = named_values("a=true, b=-3,c=0.5,d=high,e= x y ,f=1e5")
+    assert found == {"a": True, "b": -3, "c": 0.5, "d": "high", "e": "x y", "f": "1e5"} and found["a"] is True
+    assert named_values("auto") == {} and switch_values(GRADED["reasoning_effort"], "off", True) == {}
+
+
+@pytest.mark.parametrize(
+    "setting", ["high", "", "=1", "a=", "a b=1", "messages=1", "a=1,tools=x", "a=1,", "__class__=1", "a=" + "x" * 500]
+)
+def test_switches_that_cannot_be_meant(setting):
+    with pytest.raises(UserError, match="NAME=VALUE"):
+        Pair("x", "i", "t", thinking_switch=setting)

@@ -84,7 +84,7 @@ OPTIONS = (
     Option("host", "text", "address to listen on; 0.0.0.0 opens the page to the network", "127.0.0.1"),
     Option("port", "number", "port to listen on", "7860", 1, 65535),
     Option("pair", "text", "preset of assets/pairs.yaml, or 'instruct|thinking[|base]' with folders or hub ids", "mini"),
-    Option("task", "text", "task whose questions are offered: a name, a .jsonl or a .csv", "mini"),
+    Option("task", "text", "task whose questions are offered: a name, or a file (.jsonl, .json, .csv, .tsv, .parquet)", "mini"),
     Option("device", "text", "torch device of the pair, for example cpu, cuda, mps", "cpu"),
     Option("dtype", "dtype", "float32, bfloat16 or float16; the engine's own choice when empty", "empty"),
     Option("home", "folder", "folder of the store of studies; the user's data folder when empty", "empty"),
