@@ -93,6 +93,14 @@ class Item:
     level: int = 0
     private: bool = False
 
+    def __post_init__(self) -> None:
+        """Items come from files, too: `TypeError` for what is no question."""
+        texts = (self.task, self.id, self.prompt, self.answer, self.kind, self.family)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("a question is made of texts")
+        if not isinstance(self.level, int) or not isinstance(self.private, bool):
+            raise TypeError("a question's level is a whole number, and it is private or not")
+
     @property
     def key(self) -> str:
         return digest("item", self.task, self.id, self.prompt, self.answer, self.kind)

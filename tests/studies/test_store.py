@@ -1,14 +1,17 @@
 """The store's file: where it lies, processes that share it, migrations, faults. Real SQLite throughout."""
 
+import os
 import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from mi_explorer.cli.main import main
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Plan, grid
@@ -199,7 +202,7 @@ def test_opening_twice_in_one_process_keeps_the_first_ones_locks(tmp_path):
     ("sql", "says"),
     [
         ("UPDATE samples SET number = 1 - number", "does not fit its content"),
-        ("UPDATE samples SET tokens = 'many'", "cannot be right"),
+        ("UPDATE samples SET tokens = 'many'", "damaged"),
         ("UPDATE cells SET recipe = replace(recipe, 'linear', 'slerp')", "does not fit its recipe"),
         ("UPDATE bodies SET body = zeroblob(40)", "damaged"),
         ("UPDATE items SET prompt = CAST(x'ff41' AS TEXT)", "damaged"),
@@ -250,3 +253,31 @@ def test_names(tmp_path):
         store.study("twoo")
     store.rename("two", "zwei", note="hello")
     assert (store.study("zwei").note, store.study("zwei").samples) == ("hello", 8)
+
+
+def test_a_damaged_question_or_sample_is_said_whoever_reads(tmp_path):
+    """SQLite keeps any type in any column, and a key whatever its content has become."""
+    for place, sql in enumerate((
+        "UPDATE items SET prompt = 'another'", "UPDATE items SET level = 'x'", "UPDATE samples SET think_closed = x'00'",
+        "UPDATE samples SET cell = cell, flips = 'many'", "UPDATE cells SET recipe = '{'", "UPDATE studies SET plan = '[]'",
+    )):  # fmt: skip
+        path = tmp_path / str(place) / "studies.db"
+        path.parent.mkdir()
+        filled(path).close()
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
+            db.execute(sql)
+        for words in (["export", "s", str(tmp_path / "x.jsonl"), "--overwrite"], ["table", "s"]):
+            done = main(["study", *words, "--home", str(path.parent)])
+            assert done == 2, (sql, words)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "folder", "loop"])
+def test_a_store_that_is_no_file(tmp_path, kind, capsys):
+    path = tmp_path / "studies.db"
+    {
+        "fifo": os.mkfifo, "device": lambda p: p.symlink_to("/dev/zero"), "folder": Path.mkdir, "loop": lambda p: p.symlink_to(p),
+    }[kind](path)  # fmt: skip
+    for words in (["list"], ["rm", "x"]):
+        code = main(["study", *words, "--home", str(tmp_path)])
+        said = capsys.readouterr().err
+        assert code == 2 and "studies.db" in said and "fault" not in said

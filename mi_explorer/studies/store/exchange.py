@@ -206,6 +206,9 @@ def _put(
     runs: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> int:
     """Register a study and save its samples; returns how many were new. `runs`: who made a sample, by its key."""
+    known = {c.key for c in cells}, {i.key for i in items}
+    if any(s.cell not in known[0] or s.item not in known[1] for s, _ in samples):
+        raise ExchangeError("A sample of this file belongs to no cell or question of its study. Nothing was read.")
     _register(store, name, plan, cells, items, origin, note)
     return store.add_by_run(samples, runs or {})
 

@@ -94,10 +94,12 @@ class Reader:
         with self._lock, faults(self.path):
             return self._db.execute(sql, values).fetchall()
 
+    @_sound
     def studies(self) -> list[StudyInfo]:
         """All studies, newest first."""
         return [self._info(row) for row in self._rows("SELECT * FROM studies ORDER BY updated DESC, id DESC")]
 
+    @_sound
     def study(self, name: str) -> StudyInfo:
         """The study of this name; raises `UserError` with a suggestion if there is none."""
         rows = self._rows("SELECT * FROM studies WHERE name = ?", (name,))
@@ -110,6 +112,7 @@ class Reader:
             )
         return self._info(rows[0])
 
+    @_sound
     def find(self, name: str) -> StudyInfo | None:
         """The study of this name, or None."""
         rows = self._rows("SELECT * FROM studies WHERE name = ?", (name,))
@@ -163,19 +166,7 @@ class Reader:
             "SELECT i.* FROM study_items si JOIN items i ON i.key = si.item WHERE si.study = ? ORDER BY si.position",
             (study,),
         )
-        return [
-            Item(
-                row["task"],
-                row["id"],
-                row["prompt"],
-                row["answer"],
-                row["kind"],
-                row["family"],
-                row["level"],
-                bool(row["private"]),
-            )
-            for row in rows
-        ]
+        return [_item(row) for row in rows]
 
     def have(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` whose samples are finished."""
@@ -208,11 +199,13 @@ class Reader:
         )
         return {row["cell"]: (row["n"], row["tokens"]) for row in rows}
 
+    @_sound
     def sample(self, key: str) -> Sample | None:
         """One sample by its key."""
         rows = self._rows("SELECT * FROM samples WHERE key = ?", (key,))
         return _sample(rows[0]) if rows else None
 
+    @_sound
     def body(self, key: str) -> dict[str, Any] | None:
         """Text and token marks of one sample; None if it was stored without (a slim export)."""
         if self._file is not None:
@@ -256,14 +249,27 @@ class Reader:
         return sum(os.path.getsize(p) for p in (self.path, Path(f"{self.path}-wal")) if p.exists())
 
 
+TEXT_COLUMNS = ("key", "cell", "item", "reason", "verdict", "answer")
+TEXTS, NUMBERS = (str,), (int, float)
 _OF_STUDY = (
     "SELECT {columns} FROM study_cells sc JOIN samples s ON s.cell = sc.cell "
     "JOIN study_items si ON si.study = sc.study AND si.item = s.item WHERE sc.study = ? AND s.number < ?"
 )
 
 
+def _item(row: sqlite3.Row) -> Item:
+    names = ("task", "id", "prompt", "answer", "kind", "family", "level")
+    item = Item(*(row[name] for name in names), bool(row["private"]))  # type: ignore[misc]
+    if item.key != row["key"]:
+        raise ValueError("a question is not the one that was asked")
+    return item
+
+
 def _sample(row: sqlite3.Row) -> Sample:
     values = {name: row[name] for name in COLUMNS}
+    for name, value in values.items():  # SQLite keeps any type in any column
+        if value is not None and not isinstance(value, TEXTS if name in TEXT_COLUMNS else NUMBERS):
+            raise ValueError(f"{name} of a sample is {type(value).__name__}")
     for name in ("think_closed", "think_lenient", "truncated", "looped"):
         values[name] = bool(values[name])
     return Sample(**values)

@@ -10,7 +10,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mi_explorer.errors import UserError
@@ -122,6 +122,10 @@ def faults(path: str | Path) -> Iterator[None]:
                 "(a new one is made), and import what you exported."
             ) from None
         raise
+    except UnicodeDecodeError:  # SQLite quotes damaged bytes in its message
+        raise StoreCorrupt(
+            f"{path} is damaged. It was left as it is: move it aside (a new one is made), and import what you exported."
+        ) from None
     except UnicodeEncodeError:
         raise StoreError(
             "A text holds half of a character (a lone surrogate), which no file can keep. Take it out and try again."
@@ -155,10 +159,13 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
         return db
     try:
         fresh = not path.exists()
-    except (OSError, ValueError) as error:  # a name that is too long, or none
+        odd = not fresh and not path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # a name that is too long, or a circle of links
         raise StoreLocked(
             f"{str(path)[:80]!r}… cannot be opened ({getattr(error, 'strerror', None) or error}). Set MI_EXPLORER_HOME to another folder."
         ) from None
+    if odd:  # a pipe would block whoever opens it, a device never ends
+        raise StoreCorrupt(f"{path} is no regular file, so it is no store. Move it aside.")
     if readonly and fresh:
         raise StoreError(f"There is no file {path}.")
     if not readonly:
@@ -173,7 +180,7 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
         mode = "mode=ro" if readonly else "mode=rwc"
         if readonly and not os.access(path.parent, os.W_OK) and not _has_log(path):
             mode += "&immutable=1"  # SQLite would make a file beside it
-        uri = f"{path.resolve().as_uri()}?{mode}"
+        uri = f"{Path(os.path.realpath(path)).as_uri()}?{mode}"
         db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             db.row_factory = sqlite3.Row
@@ -263,5 +270,6 @@ def _migrate(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # what went wrong may have ended the transaction
+            db.execute("ROLLBACK")
         raise
