@@ -8,15 +8,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mi_explorer.studies.report.palette import lambda_colour
 from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.metrics import Estimate, Measures
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.ui.curves.curve import Curve
-from mi_explorer.ui.curves.curves_figures import CURVE_COLOURS, DASHES, SYMBOLS, Figure, lambda_axis, transparent
+from mi_explorer.ui.curves.curve_marks import (
+    CURVE_COLOURS,
+    DASHES,
+    SYMBOLS,
+    Figure,
+    band,
+    lambda_axis,
+    legend_above,
+    line,
+)
 from mi_explorer.ui.plotly_component import label_text
 
 METRICS = ("mean", "think_ratio", "tokens")
+COLUMNS = (
+    *("Curve", "Minus", "λ", "Δ accuracy (points)", "Accuracy low", "Accuracy high", "Δ think ratio (points)"),
+    *("Think low", "Think high", "Δ tokens", "Tokens low", "Tokens high", "Shared questions"),
+)
 PANELS = (("mean", "Δ accuracy (points)", 100.0), ("tokens", "Δ tokens", 1.0))
 
 
@@ -82,36 +94,34 @@ def difference_figure(found: Sequence[Difference]) -> Figure | None:
         for panel, (metric, _, scale) in enumerate(PANELS):
             axis = f"y{panel + 1}" if panel else "y"
             points = [p for p in d.points if p[metric].value == p[metric].value]
-            lams = [p["lambda"] for p in points]
-            sure = [p for p in points if p[metric].low == p[metric].low]
-            xs = [p["lambda"] for p in sure]
-            data.append({
-                "type": "scatter", "x": [*xs, *reversed(xs)], "yaxis": axis, "fill": "toself", "mode": "lines", "line": {"width": 0},
-                "y": [*(scale * p[metric].high for p in sure), *(scale * p[metric].low for p in reversed(sure))],
-                "fillcolor": transparent(colour, 0.16), "hoverinfo": "skip", "showlegend": False, "legendgroup": name,
-            })  # fmt: skip
-            data.append({
-                "type": "scatter", "x": lams, "y": [scale * p[metric].value for p in points], "yaxis": axis, "mode": "lines+markers", "name": name,
-                "legendgroup": name, "showlegend": not panel, "line": {"color": colour, "width": 2, "dash": DASHES[look]},
-                "marker": {"color": [lambda_colour(x) for x in lams], "size": 8, "symbol": SYMBOLS[look], "line": {"color": colour, "width": 1}},
-                "hovertext": [f"<b>λ {p['lambda']:g}</b> · {name}<br>{_words(p[metric], scale)}" for p in points], "hoverinfo": "text",
-            })  # fmt: skip
+            spans = [(p["lambda"], scale * p[metric].low, scale * p[metric].high) for p in points]
+            values = [(p["lambda"], scale * p[metric].value) for p in points]
+            hovers = [f"<b>λ {p['lambda']:g}</b> · {name}<br>{_words(p[metric], scale)}" for p in points]
+            drawn = line(values, name, colour, axis, DASHES[look], SYMBOLS[look])
+            data.append(band([s for s in spans if s[1] == s[1]], name, colour, axis))
+            data.append({**drawn, "showlegend": not panel, "hovertext": hovers})
     reference = label_text(found[0].reference.name)
+    axis_line = {"anchor": "x", "zeroline": True, "zerolinewidth": 2}
     layout = {
         "title": {"text": f"Minus “{reference}”, paired", "font": {"size": 14}},
         "xaxis": {"title": {"text": "λ"}, "anchor": "y2", **lambda_axis([d.curve for d in found])},
-        "yaxis": {"title": {"text": PANELS[0][1]}, "domain": [0.54, 1], "anchor": "x", "zeroline": True, "zerolinewidth": 2},
-        "yaxis2": {"title": {"text": PANELS[1][1]}, "domain": [0, 0.48], "anchor": "x", "zeroline": True, "zerolinewidth": 2},
-        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0}, "margin": {"l": 62, "r": 16, "t": 70, "b": 46},
-    }  # fmt: skip
-    columns = ["Curve", "Minus", "λ", "Δ accuracy (points)", "Accuracy low", "Accuracy high", "Δ think ratio (points)", "Think low", "Think high",
-               "Δ tokens", "Tokens low", "Tokens high", "Shared questions"]  # fmt: skip
+        "yaxis": {"title": {"text": PANELS[0][1]}, "domain": [0.54, 1], **axis_line},
+        "yaxis2": {"title": {"text": PANELS[1][1]}, "domain": [0, 0.48], **axis_line},
+        "legend": legend_above(1.0),
+        "margin": {"l": 62, "r": 16, "t": 70, "b": 46},
+    }
     rows = [
-        [d.curve.name, d.reference.name, p["lambda"], *_cells(p["mean"], 100), *_cells(p["think_ratio"], 100), *_cells(p["tokens"], 1),
-         p["tokens"].questions]
-        for d in found for p in d.points
-    ]  # fmt: skip
-    return {"data": data, "layout": layout}, columns, rows
+        [
+            *(d.curve.name, d.reference.name, p["lambda"]),
+            *_cells(p["mean"], 100),
+            *_cells(p["think_ratio"], 100),
+            *_cells(p["tokens"], 1),
+            p["tokens"].questions,
+        ]
+        for d in found
+        for p in d.points
+    ]
+    return {"data": data, "layout": layout}, list(COLUMNS), rows
 
 
 def _words(e: Estimate, scale: float) -> str:

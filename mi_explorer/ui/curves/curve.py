@@ -55,9 +55,20 @@ class Curve:
         """Mean tokens at λ = 1, the measure of relative tokens; None if that was not measured."""
         return next((p["tokens"] for p in self.points if p["lambda"] == 1 and p["tokens"]), None)
 
+    def drawn(self, metric: str, value: float | None, relative: bool) -> float | None:
+        """A value as it is drawn: where tokens have no common scale (`relative`), they are a share of those at λ = 1."""
+        if metric != "tokens" or not relative or value is None:
+            return value
+        return value / self.full if self.full else None
+
     def at(self, lam: float) -> int | None:
         """The point at this λ."""
         return next((i for i, p in enumerate(self.points) if abs(p["lambda"] - lam) < 1e-9), None)
+
+
+def needs_relative_tokens(curves: Sequence[Curve]) -> bool:
+    """Whether tokens must be shown relative to λ = 1: several pairs, tasks or papers have no common scale."""
+    return len({curve.what for curve in curves}) > 1
 
 
 def curves_of_summary(summary: Summary) -> tuple[Curve, ...]:

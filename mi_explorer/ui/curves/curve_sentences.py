@@ -3,7 +3,7 @@
 from mi_explorer.studies.stats.efficiency import best_within
 from mi_explorer.studies.stats.metrics import Measures
 from mi_explorer.ui.curves.curve import Curve
-from mi_explorer.ui.curves.curves_figures import sample_sizes, value_text
+from mi_explorer.ui.curves.curve_table import sample_sizes, value_text
 
 
 def part(curve: Curve) -> Measures:

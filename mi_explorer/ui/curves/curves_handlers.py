@@ -13,14 +13,15 @@ from typing import Any
 from mi_explorer.errors import UserError
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.store.sample import Sample
-from mi_explorer.ui import plotly_component
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import compare, curve_sentences, point_samples
-from mi_explorer.ui.curves import curves_figures as figures
-from mi_explorer.ui.curves.curve import Curve, curves_of_summary, overlay, overlays
+from mi_explorer.ui.curves.curve import Curve, curves_of_summary, needs_relative_tokens, overlay, overlays
+from mi_explorer.ui.curves.panels_figure import panels_figure
+from mi_explorer.ui.curves.pareto_figure import pareto_figure
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
 from mi_explorer.ui.handler_errors import errors_as_dict
 from mi_explorer.ui.open_pairs import PagePairs
+from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.study_library import StudyLibrary, study_label
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class CurvesHandlers:
                 shown.append(overlay(name))
             except UserError as error:
                 messages.append(str(error))
-        if figures.needs_relative_tokens(shown) and any(c.full is None for c in shown):
+        if needs_relative_tokens(shown) and any(c.full is None for c in shown):
             missing = ", ".join(c.name for c in shown if c.full is None)
             messages.append(f"Tokens are shown relative to λ = 1, which was not measured for {missing}.")
         apart = self._apart(own)
@@ -100,9 +101,9 @@ class CurvesHandlers:
         if limit is None and own:
             limit = curve_sentences.default_budget(own[0])
         return {
-            "multiples": _content(figures.panels_figure(shown), "curves") if shown else "",
-            "pareto": _content(figures.pareto_figure(shown), "pareto") if shown else "",
-            "difference": _content(drawn, "difference") if drawn else "",
+            "multiples": figure_content(*panels_figure(shown), "curves") if shown else "",
+            "pareto": figure_content(*pareto_figure(shown), "pareto") if shown else "",
+            "difference": figure_content(*drawn, "difference") if drawn else "",
             "budget": limit,
             "bar": json.dumps(
                 {
@@ -181,10 +182,6 @@ def _line(c: Curve, claims: Mapping[str, str]) -> dict[str, Any]:
         "useful": str(c.stages.get("useful") or ""),
         "claims": claims.pop(c.study, "") if isinstance(claims, dict) else "",
     }
-
-
-def _content(drawn: figures.Figure, name: str) -> str:
-    return plotly_component.figure_content(*drawn, name)
 
 
 def _amount(value: Any) -> float | None:

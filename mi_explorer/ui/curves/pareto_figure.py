@@ -1,0 +1,121 @@
+"""Accuracy against tokens, λ by λ. Pure: values in, `(figure, columns, rows)` out; points carry what `panels_figure` gives them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mi_explorer.studies.report.palette import GREEN, GREY, lambda_colour
+from mi_explorer.studies.stats.efficiency import pareto
+from mi_explorer.ui.curves.curve import Curve, needs_relative_tokens
+from mi_explorer.ui.curves.curve_marks import CURVE_COLOURS, DASHES, SYMBOLS, Figure, legend_above
+from mi_explorer.ui.curves.curve_table import interval_cells, point_title, rounded, sample_sizes, value_text
+from mi_explorer.ui.plotly_component import label_text
+
+LIKELY, SURE = 0.5, 0.95  # shares of the bootstrap draws from which an improvement gets a ring, and a bold one
+PARENTS = (("improves_instruct", "Instruct"), ("improves_thinking", "Thinking"))
+COLUMNS = (
+    *("Curve", "Origin", "λ", "Tokens", "Tokens low", "Tokens high", "Mean (%)", "Mean low", "Mean high"),
+    *("On the Pareto front", "P(improves on Instruct)", "P(improves on Thinking)", "Questions", "Samples (k)"),
+)
+
+
+def pareto_figure(curves: Sequence[Curve]) -> Figure:
+    """A ring marks what improves on a parent (fewer tokens and more right answers) in at least one half of the bootstrap
+    draws, a bold one in 95 %; the label gives the larger probability.
+    """
+    relative, several = needs_relative_tokens(curves), len(curves) > 1
+    data = [trace for i, curve in enumerate(curves) if (trace := _trace(curve, i % len(DASHES), relative, several))]
+    layout = {
+        "xaxis": {"title": {"text": "tokens ÷ tokens at λ 1" if relative else "mean tokens"}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "accuracy (mean)"}, "tickformat": ".0%"},
+        "legend": legend_above(1.01),
+        "margin": {"l": 62, "r": 16, "t": 40, "b": 46},
+    }
+    return {"data": data, "layout": layout}, list(COLUMNS), [row for curve in curves for row in _rows(curve)]
+
+
+def _trace(curve: Curve, look: int, relative: bool, several: bool) -> dict[str, Any] | None:
+    points = [p for p in curve.points if p.get("mean") is not None]
+    points = [p for p in points if curve.drawn("tokens", p["tokens"], relative) is not None]
+    if not points:
+        return None
+    chances = [_chance(p) for p in points]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers+text",
+        "name": label_text(curve.name),
+        "showlegend": several,
+        "x": [curve.drawn("tokens", p["tokens"], relative) for p in points],
+        "y": [p["mean"] for p in points],
+        "text": [_label(p, chance) for p, chance in zip(points, chances, strict=True)],
+        "textposition": "top center",
+        "textfont": {"size": 11},
+        "line": {
+            "color": CURVE_COLOURS[look] if several and not curve.published else GREY,
+            "width": 1,
+            "dash": DASHES[look],
+        },
+        "marker": {
+            "color": [lambda_colour(p["lambda"]) for p in points],
+            "size": [13 if c >= LIKELY else 9 for c in chances],
+            "symbol": SYMBOLS[look] + ("-open" if curve.published else ""),
+            "line": {"color": GREEN, "width": [4 if c >= SURE else 2 if c >= LIKELY else 0 for c in chances]},
+        },
+        "error_x": _bars(curve, points, "tokens", relative),
+        "error_y": _bars(curve, points, "mean", False),
+        "customdata": [None if curve.published else [curve.study, p["key"]] for p in points],
+        "hovertext": [_hover(curve, p) for p in points],
+        "hoverinfo": "text",
+        "cliponaxis": False,
+    }
+
+
+def _rows(curve: Curve) -> list[list[Any]]:
+    nan = float("nan")
+    tokens = [p["tokens"] or nan for p in curve.points]
+    front = set(pareto(tokens, [nan if p["mean"] is None else p["mean"] for p in curve.points]))
+    return [
+        [
+            *(curve.name, curve.origin, p["lambda"]),
+            *interval_cells(p, "tokens", 1),
+            *interval_cells(p, "mean"),
+            "yes" if i in front else "no",
+            *(rounded(p.get(key), 1) for key, _ in PARENTS),
+            *(p.get("questions"), p.get("samples")),
+        ]
+        for i, p in enumerate(curve.points)
+    ]
+
+
+def _chance(point: Mapping[str, Any]) -> float:
+    """The larger probability to improve on a parent; 0 where none is known."""
+    return max(point.get(key) or 0.0 for key, _ in PARENTS)
+
+
+def _label(point: Mapping[str, Any], chance: float) -> str:
+    percent = 100 if chance == 1 else min(round(100 * chance), 99)
+    return f"{point['lambda']:g}" + (f" ▲{percent} %" if chance >= LIKELY else "")
+
+
+def _hover(curve: Curve, point: Mapping[str, Any]) -> str:
+    accuracy, tokens = value_text(point, "mean"), value_text(point, "tokens", False)
+    lines = [point_title(curve, point), f"accuracy: {accuracy}", f"tokens: {tokens}"]
+    if curve.published:
+        return "<br>".join([*lines, label_text(curve.about)])
+    for key, parent in PARENTS:
+        if point.get(key) is not None:
+            lines.append(f"improves on {parent} (more right, fewer tokens): {100 * point[key]:.1f} % of draws")
+    return "<br>".join([*lines, sample_sizes(point)])
+
+
+def _bars(curve: Curve, points: Sequence[Mapping[str, Any]], metric: str, relative: bool) -> dict[str, Any]:
+    """Interval bars, asymmetric; none where a point has no interval."""
+
+    def reach(p: Mapping[str, Any], end: int) -> float:
+        ci = p.get(f"{metric}_ci") or (None, None)
+        if ci[end] is None:
+            return 0.0
+        a, b = (curve.drawn(metric, x, relative) or 0.0 for x in (p[metric], ci[end]))
+        return max(b - a if end else a - b, 0.0)
+
+    ends = {"array": [reach(p, 1) for p in points], "arrayminus": [reach(p, 0) for p in points]}
+    return {"type": "data", "symmetric": False, **ends, "thickness": 1, "width": 0, "color": "rgba(138,143,155,.55)"}
