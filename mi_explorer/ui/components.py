@@ -1,5 +1,6 @@
 """Components of ours in Gradio: an empty element, and a script of `assets/web` that fills it with text nodes."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,9 +15,26 @@ def script_component(
 ) -> gr.HTML:
     """`script` (from `static_files.on_load`) runs when the element is there.
 
-    `functions` are what the script may call on the server; `properties` are what it is told (JSON types), and may be updated.
+    `functions` (methods too) are what the script may call on the server, by their names; `properties` are its values (JSON types),
+    and may be updated.
     """
     return gr.HTML(
-        value=None, html_template="<div></div>", js_on_load=script, apply_default_css=False, padding=False,
-        elem_id=elem_id, server_functions=list(functions) or None, **properties,
-    )  # fmt: skip
+        value=None,
+        html_template="<div></div>",
+        js_on_load=script,
+        apply_default_css=False,
+        padding=False,
+        elem_id=elem_id,
+        server_functions=[_plain(function) for function in functions] or None,
+        **properties,
+    )
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function around a handler: Gradio marks what it serves, which it cannot do with a method."""
+
+    @functools.wraps(function)
+    def call(*args: Any) -> Any:
+        return function(*args)
+
+    return call

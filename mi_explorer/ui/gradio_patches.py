@@ -99,7 +99,7 @@ def event_payload(event: gr.EventData) -> dict[str, Any]:
 
 
 def is_signed_in(request: Request) -> bool:
-    """Whether the page asks for no password, or has got this visitor's. Gradio checks its own routes only; it keeps who signed in by cookie."""
+    """Whether the page asks for no password, or has this visitor's (Gradio checks its own routes only, by its cookie)."""
     app = request.app
     return app.auth is None or any(
         request.cookies.get(f"access-token{kind}-{app.cookie_id}") in app.tokens for kind in ("", "-unsecure")

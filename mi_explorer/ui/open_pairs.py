@@ -115,21 +115,22 @@ class PagePairs:
         if load is not None and token and load.token == token:
             load.stop.set()
             return True
-        return any([pair.explore.stop(token) for pair in self.all()])
+        stopped = [pair.explore.runs.stop(token) for pair in self.all()]  # each of them notes the token
+        return any(stopped)
 
     def stop_all(self) -> None:
         """Stop every run and load; what is there is kept. For the end of the server."""
         if (load := self._load) is not None:
             load.stop.set()
         for pair in self.all():
-            pair.explore.stop_all()
+            pair.explore.runs.stop_all()
 
     def is_running(self, token: Any) -> bool:
-        return any(pair.explore.is_running(token) for pair in self.all())
+        return any(pair.explore.runs.is_running(token) for pair in self.all())
 
     def runs_per_second(self) -> float:
         """How many runs ended in a second of late, over all pairs; 0 while that is unknown."""
-        return sum(pair.explore.throughput.per_second() for pair in self.all())
+        return sum(pair.explore.runs.throughput.per_second() for pair in self.all())
 
     # -- choosing and loading ----------------------------------------------------------------------------------------
     def offered(self) -> list[dict[str, str]]:
@@ -204,7 +205,7 @@ class PagePairs:
     def _close_others(self) -> None:
         with self._lock:
             others = [name for name in self._open if name != self.first]
-            busy = [name for name in others if self._open[name].explore.is_busy() or self.in_use(name)]
+            busy = [name for name in others if self._open[name].explore.runs.is_busy() or self.in_use(name)]
             if busy:
                 raise OpenPairError(f"{busy[0]!r} is loaded and something runs on it. Try again when it is idle.")
             gone = [self._open.pop(name) for name in others]

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 from mi_explorer.studies.jobs import Jobs
-from mi_explorer.ui import plotly_component, spaces, static_files
+from mi_explorer.ui import plotly_component, static_files
 from mi_explorer.ui.access import middleware
 from mi_explorer.ui.access.access_policy import AccessPolicy
 from mi_explorer.ui.access.limits import Limits
@@ -30,6 +30,8 @@ from mi_explorer.ui.gradio_patches import (
 )
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs, ReportPhase
 from mi_explorer.ui.page import PageApp, build, theme
+from mi_explorer.ui.spaces.environment import on_zero
+from mi_explorer.ui.spaces.space_bench import SpaceBench
 
 if TYPE_CHECKING:
     from mi_explorer.tasks.task import Question
@@ -97,7 +99,7 @@ def close_server(app: PageApp) -> None:
     pairs = app.context.pairs
     pairs.stop_all()
     end = time.monotonic() + DRAIN_S
-    while time.monotonic() < end and (running_events(app) or any(pair.explore.is_busy() for pair in pairs.all())):
+    while time.monotonic() < end and (running_events(app) or any(pair.explore.runs.is_busy() for pair in pairs.all())):
         time.sleep(0.02)
     app.context.file_jobs.close()
     app.close(verbose=False)
@@ -119,8 +121,8 @@ def open_bench(pair: str | Pair, settings: Settings, report: ReportPhase | None 
     from mi_explorer.workbench import Workbench
 
     home, dtype = settings.home or None, settings.dtype or None
-    if spaces.on_zero() and settings.device != "cpu":
-        return spaces.SpaceBench.open_space(pair, settings.device, dtype, home, settings.rows)
+    if on_zero() and settings.device != "cpu":
+        return SpaceBench.open_space(pair, settings.device, dtype, home, settings.rows)
     return Workbench.open(pair, device=settings.device, dtype=dtype, home=home, max_rows=settings.rows, report=report)
 
 
@@ -153,7 +155,8 @@ def prepared(bench: "Workbench", questions: "Sequence[Question]", task: str, lim
     strip = None
     if content:
         strip = demo_strip.demo_state(content, bench.fingerprint)
-        explore.keep_traces(demo_strip.DEMO_TOKEN, {s.id: s for s in demo_strip.demo_snapshots(content, bench)})
+        for trace in demo_strip.demo_snapshots(content, bench):
+            explore.traces.keep(demo_strip.DEMO_TOKEN, trace)
     explore.demo = strip or demo_strip.embedded_demo()
     summary = pair_summary(preflight(bench.pair), bench.dtype, bench.device)
     return OpenPair(explore, page_setup(bench, questions, task, strip, summary))

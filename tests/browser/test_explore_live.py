@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 RUN, LONG = ".mi-primary", "echo: " + "日本 👩‍🔬 é\u200b three " * 300
 RUNS = "**/mi/run"
-OVER = "async (token) => (await explore.app.server.alive(token)) === false"
+OVER = "async (token) => (await explore.app.server.is_running(token)) === false"
 
 
 @pytest.fixture
@@ -165,6 +165,6 @@ def test_a_tab_that_is_closed_ends_its_run(mortal, visit):
     page.click(RUN)
     expect(page.locator(".mi-source")).to_have_text("Live")
     token = page.evaluate("() => explore.app.strips.current().token")
-    assert other.evaluate("token => explore.app.server.alive(token)", token) is True
+    assert other.evaluate("token => explore.app.server.is_running(token)", token) is True
     page.close()
     until(other, OVER, token)

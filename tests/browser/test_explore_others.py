@@ -13,7 +13,7 @@ SHOW = "([view, content]) => explore.show(view, content)"
 def content(**more):
     """A strip of two frames as `samples.content` makes it, from a study with a hostile name."""
     frame = {
-        "state": "done", "message": "", "said": "12", "closed": True, "lenient": True, "truncated": False, "looped": False, "first": 3,
+        "state": "done", "message": "", "closed": True, "lenient": True, "truncated": False, "looped": False, "first": 3,
         "mark": {"part": "thought", "at": 4}, "spots": {"thought": [[0, 4, "reflect"]], "answer": []}, "markers": {"reflect": 1}, "tps": 0,
         "finish": "stop",
         "thought": "Wait, 5 + 7 is 12. " + HOSTILE[0], "answer": "The answer is 12.", "verdict": "correct", "tokens": 9, "think": 6,
@@ -96,7 +96,7 @@ def test_the_strip_before_comes_back_with_its_settings(scripted, visit):
         page.locator(".mi-source"),
         page.locator(".mi-prompt"),
     )
-    landing, asked = source.inner_text(), prompt.input_value()
+    label, asked = source.inner_text(), prompt.input_value()
     expect(swap).to_be_hidden()
     page.click(".mi-example >> nth=1")
     question = prompt.input_value()
@@ -105,7 +105,7 @@ def test_the_strip_before_comes_back_with_its_settings(scripted, visit):
     expect(page.locator(".mi-stop")).to_be_hidden()
     mine = source.inner_text()
     swap.click()
-    expect(source).to_have_text(landing)
+    expect(source).to_have_text(label)
     assert prompt.input_value() == asked != question and page.locator(".mi-warn").count() == 0
     swap.click()
     expect(source).to_have_text(mine)

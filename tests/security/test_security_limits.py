@@ -50,7 +50,7 @@ def test_every_way_to_end_gives_the_place_back(end):
         run.close()
     else:
         if end == "stopped":
-            explore.stop("a" * 16)
+            explore.runs.stop("a" * 16)
         list(run)
     assert limits.going(ANN) == 0
     assert next(explore.run(ask("b"), ANN))["message"] == ""

@@ -155,7 +155,7 @@ def test_the_faults_that_were_found(site):
         judge(site, *site.ask("POST", "/gradio_api/upload", body, **kind)[:2])
     assert site.ask("POST", "/mi/run", {}, Origin="http://[")[0] == 403
     for component, name in functions(site):
-        if name in ("stop_run", "resume_run"):
+        if name in ("stop_sweep", "resume_sweep"):
             asked = {"data": "x", "component_id": component, "fn_name": name, "session_hash": "s"}
             status, answer, _ = site.ask("POST", "/gradio_api/component_server", asked)
             assert status == 200 and json.loads(answer) != {}

@@ -26,7 +26,7 @@ from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
 from tests.ui.fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
 
-def landing(explore: Explore) -> dict:
+def strip(explore: Explore) -> dict:
     """A strip of the scripted bench, made the way a run makes it."""
     view = {"q": QUESTIONS[0].text, "gold": QUESTIONS[0].gold}
     last = list(explore.run({"token": "a" * 16, "kind": "strip", "view": view}))[-1]
@@ -71,7 +71,7 @@ if __name__ == "__main__":
     )  # a task file is untrusted too
     bench.store = studied()
     explore = Explore(bench, questions)
-    fixed = page_setup(bench, questions, "mini", landing(explore))
+    fixed = page_setup(bench, questions, "mini", strip(explore))
     given, unset = sys.argv[1:], ["7860", "60", "0", str(server.MAX_STREAMS)]
     port, rate, slots, visitors = given + unset[len(given) :]
     bench.rate, bench.slots, server.MAX_STREAMS = float(rate), int(slots), int(visitors)

@@ -15,12 +15,14 @@ import pytest
 import yaml
 
 from mi_explorer.engine.events import BULK, Admitted, Request, Token
+from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Decoding, Recipe
-from mi_explorer.ui import spaces
 from mi_explorer.ui.access import settings
 from mi_explorer.ui.explore import demo_strip
 from mi_explorer.ui.explore.explore_handlers import Explore
-from mi_explorer.ui.spaces import GpuError, GpuJob, SpaceBench, gpu
+from mi_explorer.ui.spaces import environment, gpu_work
+from mi_explorer.ui.spaces.gpu_work import GpuError, GpuJob, gpu
+from mi_explorer.ui.spaces.space_bench import SpaceBench
 from mi_explorer.workbench import GenerationRequest, Workbench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,14 +55,14 @@ def door(monkeypatch, **options):
     """(the fake, the decorated door)."""
     fake = FakeSpaces(**options)
     monkeypatch.setitem(sys.modules, "spaces", fake)
-    return fake, gpu(spaces._gpu_work, spaces.gpu_seconds, ZERO)
+    return fake, gpu(gpu_work._gpu_work, gpu_work.gpu_seconds, ZERO)
 
 
 @pytest.fixture()
 def unloaded():
     yield
-    if spaces._loaded.cache_info().currsize:
-        spaces._loaded.cache_clear()
+    if gpu_work._loaded.cache_info().currsize:
+        gpu_work._loaded.cache_clear()
 
 
 def asks(lams=(0.0, 0.5, 1.0), **decoding):
@@ -81,14 +83,17 @@ def last(stream):
 
 
 def test_the_door_is_plain_elsewhere():
-    assert gpu(spaces._gpu_work, spaces.gpu_seconds, {}) is spaces._gpu_work and spaces.gpu_work is spaces._gpu_work
-    assert not spaces.on_zero({"SPACES_ZERO_GPU": "false"}) and spaces.on_zero({"SPACES_ZERO_GPU": "1"})
+    assert (
+        gpu(gpu_work._gpu_work, gpu_work.gpu_seconds, {}) is gpu_work._gpu_work
+        and gpu_work.gpu_work is gpu_work._gpu_work
+    )
+    assert not environment.on_zero({"SPACES_ZERO_GPU": "false"}) and environment.on_zero({"SPACES_ZERO_GPU": "1"})
 
 
 def test_a_space_opens_to_its_proxy_and_keeps_its_studies(tmp_path):
-    assert spaces.space_defaults({}, tmp_path) == {}
-    assert spaces.space_defaults(ZERO, tmp_path) == {"host": "0.0.0.0", "home": str(tmp_path / "mi-explorer")}
-    assert spaces.space_defaults(ZERO, tmp_path / "none") == {"host": "0.0.0.0"}
+    assert environment.space_defaults({}, tmp_path) == {}
+    assert environment.space_defaults(ZERO, tmp_path) == {"host": "0.0.0.0", "home": str(tmp_path / "mi-explorer")}
+    assert environment.space_defaults(ZERO, tmp_path / "none") == {"host": "0.0.0.0"}
     found = settings.read_page_settings([], ZERO)
     assert (found.host, found.pair, found.device, found.pairs, found.hub, found.folders) == (
         "0.0.0.0",
@@ -110,7 +115,7 @@ def test_only_one_function_is_decorated_for_the_gpu():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr == "GPU":
                 calls.append(path.name)
-    assert calls == ["spaces.py"]
+    assert calls == ["gpu_work.py"]
 
 
 def test_front_matter_of_the_readme():
@@ -151,10 +156,10 @@ def test_traces_through_the_door_are_the_engines_own(monkeypatch, tmp_path, unlo
 def test_seconds_grow_with_the_work_and_are_bounded():
     def job(cap, count=1, size=8_000_000_000):
         requests = tuple(Request(str(i), (1,), Recipe(), Decoding(cap=cap)) for i in range(count))
-        return GpuJob("stream", spaces.Pair("p", "a", "b"), "cuda", "bfloat16", size, 16, requests)
+        return GpuJob("stream", Pair("p", "a", "b"), "cuda", "bfloat16", size, 16, requests)
 
-    assert spaces.gpu_seconds(job(10, size=1000)) == 15 and spaces.gpu_seconds(job(100_000)) == 120
-    assert spaces.gpu_seconds(job(300)) < spaces.gpu_seconds(job(600)) < spaces.gpu_seconds(job(600, count=17))
+    assert gpu_work.gpu_seconds(job(10, size=1000)) == 15 and gpu_work.gpu_seconds(job(100_000)) == 120
+    assert gpu_work.gpu_seconds(job(300)) < gpu_work.gpu_seconds(job(600)) < gpu_work.gpu_seconds(job(600, count=17))
 
 
 def test_bulk_work_is_refused(tmp_path):
@@ -243,7 +248,7 @@ import json, sys
 import mi_explorer.ui.open_page  # what app.py imports first
 import spaces as theirs
 from mi_explorer import GenerationRequest, Decoding, Recipe
-from mi_explorer.ui.spaces import SpaceBench
+from mi_explorer.ui.spaces.space_bench import SpaceBench
 with SpaceBench.open_space("mini", "cpu", "float32", sys.argv[1]) as bench:
     out = {}
     for changed in bench.stream([GenerationRequest(str(l), "What is 14 + 3 * 6 - 9?", Recipe(lam=l), Decoding(cap=200), "23") for l in (0.0, 1.0)]):

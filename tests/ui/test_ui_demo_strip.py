@@ -79,7 +79,8 @@ def test_kept_traces_can_be_scored_token_by_token(made):
     bench, content = made
     explore = Explore(bench)
     kept = {s.id: s for s in demo_strip.demo_snapshots(content, bench)}
-    explore.keep_traces(demo_strip.DEMO_TOKEN, kept)
+    for trace in kept.values():
+        explore.traces.keep(demo_strip.DEMO_TOKEN, trace)
     one = kept["1"]
     assert one.trace.tokens == 108 and one.trace.thought.strip() == content["frames"][10]["thought"]
     n, top = one.trace.tokens, ((0, math.log(0.75)), (1, math.log(0.25)))
@@ -107,6 +108,7 @@ def test_kept_traces_can_be_scored_token_by_token(made):
 def test_a_broken_scorer_is_said_and_not_thrown(made):
     bench, content = made
     explore = Explore(bench)
-    explore.keep_traces(demo_strip.DEMO_TOKEN, {s.id: s for s in demo_strip.demo_snapshots(content, bench)})
+    for trace in demo_strip.demo_snapshots(content, bench):
+        explore.traces.keep(demo_strip.DEMO_TOKEN, trace)
     bench.score = lambda snapshot: 1 / 0
     assert "ZeroDivisionError" in explore.score({"token": demo_strip.DEMO_TOKEN, "id": "1"})["error"]

@@ -28,11 +28,11 @@ frames = st.fixed_dictionaries({"tokens": st.integers(0, 3), "mark": marks, "tho
 def test_pieces_put_together_are_the_states(steps):
     """Texts grow in some steps and are others in the next, as a text is whose end was not certain."""
     pieces, there, state, sent = StateDeltas(), {}, {"frames": {}}, b""
-    for beat, step in enumerate(steps):
+    for heartbeat, step in enumerate(steps):
         for name, (frame, grows) in step.items():
             old = there.get(name, {"thought": "", "answer": ""})
             there[name] = {**frame, **{part: old[part] + frame[part] for part in ("thought", "answer") if grows}}
-        whole = {"token": TOKEN, "beat": beat, "frames": dict(there)}
+        whole = {"token": TOKEN, "heartbeat": heartbeat, "frames": dict(there)}
         sent = server_sent_event(pieces.of(whole))
         assert sent.isascii() and sent.count(b"\n") == 2 and sent.endswith(b"\n\n")
         state = joined(state, json.loads(sent[6:]))

@@ -72,7 +72,7 @@ def test_the_page_tells_what_the_engine_verifies(bench, t):
     question, explore = load_task("mini", 1, 5).questions[0].text, Explore(bench)
     strip = list(explore.run(request("a", q=question, t=t)))[-1]
     frames = [strip["frames"][k] | {"run": "a" * 16} for k in strip["frames"]]
-    held = {f["lam"]: explore._traces["a" * 16, f["id"]] for f in frames}
+    held = {f["lam"]: explore.traces.get("a" * 16, f["id"]) for f in frames}
     told = {f["lam"]: f["parted"] for f in frames}
     assert told[0] is None
     for lam in (0.3, 1.0):  # the engine itself, with the trace of λ 0 as a draft

@@ -52,7 +52,7 @@ def test_a_run_that_waits_for_a_slot_says_its_place_and_then_runs():
 
 def test_a_run_stopped_while_it_waits_in_line_ends_when_its_turn_comes():
     explore = Explore(FakeBench(rate=50))
-    assert explore.stop("a" * 16) is False
+    assert explore.runs.stop("a" * 16) is False
     began = time.monotonic()
     last = list(explore.run(request("a")))[-1]
     assert last["state"] == "stopped" and last["frames"]["1"]["tokens"] <= 1 and time.monotonic() - began < 2

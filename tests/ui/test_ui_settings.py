@@ -11,10 +11,10 @@ import pytest
 
 from mi_explorer.merging.methods import METHODS
 from mi_explorer.recipe import MODULES, Scope
+from mi_explorer.ui.access.setting_checks import SettingsError
 from mi_explorer.ui.access.settings import (
     OPTIONS,
     Settings,
-    SettingsError,
     check_port,
     read_page_settings,
     settings_table,
@@ -190,6 +190,6 @@ def test_without_questions_and_a_strip_the_page_still_has_its_parts():
     assert (
         made["task"] == ""
         and made["examples"] == []
-        and made["landing"]["frames"] == {}
+        and made["strip"]["frames"] == {}
         and made["modules"] == list(MODULES)
     )

@@ -45,7 +45,7 @@ export function openPointSamples(element, { props, server, watch }) {
   async function ask(part) {
     asked = { ...asked, ...part };
     const call = ++lastCall;
-    const found = await answerOf(server.list_samples(asked));
+    const found = await answerOf(server.samples(asked));
     if (call !== lastCall) return;
     hint.hidden = true;
     box.hidden = false;
@@ -73,7 +73,7 @@ export function openPointSamples(element, { props, server, watch }) {
   }
   async function openSample(key) {
     setText(note, "Opening the trace …");
-    const strip = await answerOf(server.open_sample({ study: asked.study, key }));
+    const strip = await answerOf(server.sample({ study: asked.study, key }));
     setText(note, strip.error || "");
     if (!strip.error) showInExplore({}, strip);
   }

@@ -23,12 +23,12 @@ export function sweepList({ trigger, server, owner }) {
       const problem = await answerOr(NO_ANSWER, server[what]({ study, owner }));
       setText(status, problem || "");
       await poll();
-      if (what === "resume_run" && !problem && !isShown(study)) actions.show(study);
+      if (what === "resume_sweep" && !problem && !isShown(study)) actions.show(study);
     },
   };
 
   async function poll() {
-    const found = await answerOr(null, server.stands(owner));
+    const found = await answerOr(null, server.sweep_states(owner));
     if (!found) return;
     for (const sweep of found) {
       if (!items.has(sweep.study)) items.set(sweep.study, sweepItem(sweep.study, actions));
@@ -78,8 +78,8 @@ function sweepItem(study, actions) {
   const progress = h("span.mi-num.mi-curve-progress");
   const message = h("p.mi-curve-message");
   const show = smallButton("Show", () => actions.show(study));
-  const stop = smallButton("Stop", () => actions.steer("stop_run", study));
-  const resume = smallButton("Go on", () => actions.steer("resume_run", study));
+  const stop = smallButton("Stop", () => actions.steer("stop_sweep", study));
+  const resume = smallButton("Go on", () => actions.steer("resume_sweep", study));
   const buttons = h("span.mi-curve-acts", show, stop, resume);
   const node = h("li", { "data-run": study }, h("b", study), bar, progress, buttons, message);
   function update(sweep) {

@@ -98,7 +98,7 @@ export function traceBoard(app) {
       scores.set(key, null);
       const request = { pair: app.view.get().pair, token: frame.run || token, id };
       const answer = await answerOf(app.server.score(request));
-      if (answer.error) app.say(answer.error, "error");
+      if (answer.error) app.showStatus(answer.error, "error");
       else scores.set(key, answer);
       update();
     }

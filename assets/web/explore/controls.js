@@ -119,7 +119,7 @@ function numberField(app, { label, help, value, low, high }, set) {
     const x = typedNumber(input.value);
     const isWrong = !(x >= low && x <= high);
     input.setAttribute("aria-invalid", String(isWrong));
-    app.say(isWrong ? `${label} must be a number from ${low} to ${high}.` : "", "error");
+    app.showStatus(isWrong ? `${label} must be a number from ${low} to ${high}.` : "", "error");
     if (!isWrong) set(x);
   });
   return labelled(label, input);

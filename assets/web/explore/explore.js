@@ -37,8 +37,8 @@ export async function openExplore(element, api) {
 function exploreIn(element, { trigger, props, server, watch }) {
   const setup = JSON.parse(props.setup);
   setLamScale(setup.palette);
-  const view = observable({ ...setup.defaults, ...setup.landing.view });
-  const strips = new Strips(setup.landing, view, (token) => app.board.forget(token));
+  const view = observable({ ...setup.defaults, ...setup.strip.view });
+  const strips = new Strips(setup.strip, view, (token) => app.board.forget(token));
   const writeAddress = addressWriter(setup);
   const app = {
     view,
@@ -49,7 +49,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
     isRunning: () => run.isRunning(),
     start: (kind) => run.start(kind),
     stop: () => run.stop(),
-    say,
+    showStatus,
     redraw,
     redrawSoon,
     drawBar,
@@ -74,14 +74,14 @@ function exploreIn(element, { trigger, props, server, watch }) {
   const parts = [pageHeader(app, setup), app.question.node, bar, app.board.node, app.rail.node];
   element.replaceChildren(h("div.mi", parts, app.rail.study.words, app.bars.node, app.help));
 
-  function say(words, kind = "") {
+  function showStatus(words, kind = "") {
     setText(status, words);
     status.dataset.kind = words ? kind : "";
   }
   function togglePin() {
     const { lam, pins } = view.get();
     if (pins.includes(lam)) view.set({ pins: pins.filter((x) => x !== lam) });
-    else if (pins.length >= setup.mostPins) say(`At most ${setup.mostPins} pins.`, "error");
+    else if (pins.length >= setup.mostPins) showStatus(`At most ${setup.mostPins} pins.`, "error");
     else view.set({ pins: [...pins, lam].sort((a, b) => a - b) });
   }
   function swapStrips() {
@@ -89,7 +89,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
     app.rail.stop();
     patch(strips.swap());
     redraw();
-    say("");
+    showStatus("");
   }
 
   // -- drawing --
@@ -154,7 +154,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
     const { view: asked, given, messages } = JSON.parse(props.opened);
     element.dataset.opened = "1";
     view.set(Object.fromEntries(Object.entries(asked).filter(([key]) => given.includes(key))));
-    if (messages.length) say(messages.join(" "), "error");
+    if (messages.length) showStatus(messages.join(" "), "error");
   }
   const patchable = new Set(setup.fields.map(([key]) => key).filter((key) => key !== "pair"));
   function patch(part) {
@@ -164,7 +164,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
   function show(part, strip) {
     if (!app.isVisible()) openTab("explore");
     if (strip?.error) {
-      say(strip.error, "error");
+      showStatus(strip.error, "error");
       return;
     }
     const wasRunning = Boolean(strip) && run.leave();
@@ -172,7 +172,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
     patch(part);
     if (strip) {
       redraw();
-      say(wasRunning ? "The run was stopped to open this." : "");
+      showStatus(wasRunning ? "The run was stopped to open this." : "");
     }
     app.board.reveal();
     app.rail.leaders.draw();

@@ -22,7 +22,7 @@ export function pageHeader(app, setup) {
       ? "The link to this view is on the clipboard."
       : "The address bar holds the link to this view.";
     const isCut = view.q.length > setup.linkLimit;
-    app.say(where + (isCut ? " The question is too long for a link and is not in it." : ""));
+    app.showStatus(where + (isCut ? " The question is too long for a link and is not in it." : ""));
   }
 }
 

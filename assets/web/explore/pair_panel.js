@@ -2,9 +2,10 @@
 
 import { viewQuery } from "../shared/address.js";
 import { closeOnPressOutside, h, option, setText, showProgress, smallButton, terms, textField } from "../shared/dom.js";
+import { pairOptions } from "./pair_options.js";
 import { answerOf, answerOr, newToken } from "../shared/server.js";
 
-const PLACEHOLDER = "or: instruct | thinking  (folders or hub ids; ?adapter_on=base may follow)";
+const PLACEHOLDER = "or: instruct | thinking | base (folders or hub ids; the base may be left out)";
 
 const summaryOf = ({ rows, findings }) => [
   rows.length ? h("dl.mi-about", terms(rows)) : null,
@@ -38,21 +39,26 @@ export function pairPanel(app, setup) {
   };
 }
 
-function pairPicker(app, { pair, pairs, policy }, result, loading) {
+function pairPicker(app, setup, result, loading) {
+  const { pair, pairs } = setup;
+  const isFree = setup.policy === "any"; // any name or spec may be given, not only presets
   const options = pairs.map(({ name, title, size }) => option([name, title + (size ? ` · ${size}` : "")]));
   const choice = h("select.mi-field", { "aria-label": "Pair" }, options);
   choice.value = pairs.some(({ name }) => name === pair.name) ? pair.name : pairs[0].name;
   const own = textField("Own pair: instruct | thinking", { placeholder: PLACEHOLDER, maxlength: "1000" });
   own.addEventListener("keydown", (event) => event.key === "Enter" && !event.ctrlKey && judge());
   const check = smallButton("Check", judge);
-  return [h("h3", "Another pair"), h("div.mi-row", choice, policy === "any" ? own : null, check), result];
+  const details = pairOptions(setup.pairOptions);
+  return [h("h3", "Another pair"), h("div.mi-row", choice, isFree && own, check), isFree && details.node, result];
 
   async function judge() {
-    const spec = own.value.trim() || choice.value;
+    const name = own.value.trim() || choice.value;
+    const spec = isFree ? details.specWith(name) : name;
     check.disabled = true;
     result.replaceChildren(h("p.mi-hint", "Reading configs and headers…"));
     const about = await answerOf(app.server.judge(spec));
     check.disabled = false;
+    if (about.adapter) details.open();
     result.replaceChildren(...(about.error ? [refusal(about.error)] : judged(about, spec)));
   }
   function judged(about, spec) {
@@ -86,7 +92,7 @@ function pairLoading(app, setup, result) {
   }
   function showPhase(step) {
     const text = `${step.phase} of ${step.of}: ${step.text}…`;
-    if (phase !== step.phase) app.say(`Loading the pair, ${text}`); // spoken once a phase, not at every tensor
+    if (phase !== step.phase) app.showStatus(`Loading the pair, ${text}`); // spoken once a phase, not at every tensor
     phase = step.phase;
     showProgress(bar, step.done, step.total);
     setText(words, text);
@@ -104,7 +110,7 @@ function pairLoading(app, setup, result) {
     else {
       phase = 0;
       result.replaceChildren(refusal(step.error));
-      app.say(step.error, "error");
+      app.showStatus(step.error, "error");
     }
   }
   return { begin, show };

@@ -36,7 +36,7 @@ export function questionForm(app, setup) {
   }
   async function takeRandom() {
     const answer = await answerOf(app.server.draw(setup.pair.name));
-    if (answer.error) app.say(answer.error, "error");
+    if (answer.error) app.showStatus(answer.error, "error");
     else take(answer);
   }
   function takeQuestion() {

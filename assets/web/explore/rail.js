@@ -57,10 +57,10 @@ export function lamRail(app) {
     box.setAttribute("aria-invalid", String(isWrong));
     if (isWrong) {
       const kept = `It stays at ${lamText(app.view.get().lam)}.`;
-      app.say(`λ must be a number from −1 to 2, not “${box.value.trim().slice(0, 20)}”. ${kept}`, "error");
+      app.showStatus(`λ must be a number from −1 to 2, not “${box.value.trim().slice(0, 20)}”. ${kept}`, "error");
       return;
     }
-    app.say("");
+    app.showStatus("");
     app.view.set({ lam: roundLam(lam) });
   }
   function step(direction) {

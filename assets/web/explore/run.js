@@ -78,7 +78,7 @@ export class Run {
 
   // Whether the server still runs it; null where it does not answer.
   isAlive() {
-    return answerOr(null, this.server.alive(this.token));
+    return answerOr(null, this.server.is_running(this.token));
   }
 
   // The server gives signs of life; when they end, the run has ended too.
@@ -96,7 +96,7 @@ export class Run {
   }
 
   async lookIntoQueue() {
-    const turn = await answerOr(null, this.server.line(this.token));
+    const turn = await answerOr(null, this.server.queue_place(this.token));
     if (this.over) return;
     if (turn) this.lastSign = Date.now();
     if (!this.begun) this.on.wait(turn);

@@ -16,7 +16,7 @@ export function questionProblem({ q, gold }, { promptLimit, goldLimit }) {
   return gold.length > goldLimit ? `The known answer may have at most ${goldLimit} characters.` : null;
 }
 
-// `app` gives view, board (the strips), say, redraw, redrawSoon, question and rail; `link` is what a `Run` needs.
+// `app` gives view, board (the strips), showStatus, redraw, redrawSoon, question and rail; `link` is what a `Run` needs.
 export function runControl(app, setup, link) {
   const { strips } = app;
   let active = null; // the run that goes on: { run, kind, key, before, stopping, hasTokens, turn, turnKey }
@@ -27,7 +27,7 @@ export function runControl(app, setup, link) {
     const view = app.view.get();
     const problem = questionProblem(view, setup);
     if (problem) {
-      app.say(problem, "error");
+      app.showStatus(problem, "error");
       if (!view.q.trim()) app.question.focus();
       return;
     }
@@ -38,7 +38,7 @@ export function runControl(app, setup, link) {
     const request = { token: newToken(), kind: here ? "here" : "strip", view, kept };
     active = { kind: request.kind, key: viewKey(view), before, turn: "", turnKey: "" };
     active.run = new Run(request, link, { state: onState, wait: onWait, lost: onLost });
-    app.say(here ? `Running at λ ${lamText(view.lam)}.` : "Running the strip.");
+    app.showStatus(here ? `Running at λ ${lamText(view.lam)}.` : "Running the strip.");
     app.rail.drawLam();
     app.drawBar(); // the traces change with the first state, not yet
   }
@@ -49,7 +49,7 @@ export function runControl(app, setup, link) {
     app.redraw();
     if (!(await active.run.stop())) return;
     active = null;
-    app.say("Stopped before it began.");
+    app.showStatus("Stopped before it began.");
     app.redraw();
   }
 
@@ -65,7 +65,7 @@ export function runControl(app, setup, link) {
   function onWait(turn) {
     active.turn = turn ? turnWords(turn) : "";
     const key = turn ? turn.what + placeWords(turn) : "";
-    if (key !== active.turnKey) app.say(turn ? waitSentence(turn, active.turn) : "");
+    if (key !== active.turnKey) app.showStatus(turn ? waitSentence(turn, active.turn) : "");
     active.turnKey = key;
     app.drawBar();
   }
@@ -95,7 +95,7 @@ export function runControl(app, setup, link) {
   function finish(state) {
     const duration = ((Date.now() - active.run.began) / 1000).toFixed(1);
     active = null;
-    app.say(endWords(state, duration), state.state === "failed" ? "error" : "");
+    app.showStatus(endWords(state, duration), state.state === "failed" ? "error" : "");
   }
 
   return {

@@ -38,7 +38,7 @@ export function scopeGrid(app, setup) {
   function takeTyped() {
     const on = layersOf(text.value, layers);
     text.setAttribute("aria-invalid", String(on === null));
-    app.say(on ? "" : `Layers look like “0-3,5”, “all” or “none”, from 0 to ${layers - 1}.`, "error");
+    app.showStatus(on ? "" : `Layers look like “0-3,5”, “all” or “none”, from 0 to ${layers - 1}.`, "error");
     if (on) app.view.set({ layers: layersText(on, layers) });
   }
   function draw(view) {

@@ -35,7 +35,7 @@ export function openProfile(element, { trigger, props, watch }) {
     setTexts([
       [status, shown.text],
       [error, shown.error],
-      [result, shown.said],
+      [result, shown.sentence],
     ]);
     make.disabled = Boolean(shown.text);
     use.hidden = !patch;

@@ -72,7 +72,8 @@ def dots_figure(kind: str, lines: Sequence[AblationRow], cite: str, narrow: bool
             marker={"size": 10, "color": [lambda_colour(m[1].lam or 0.0) for m in mine]},
             error_x={
                 "type": "data", "symmetric": False, "thickness": 1.5, "width": 3, "color": GREY,
-                "array": [0 if m[4] is None else m[4] - m[2] for m in mine], "arrayminus": [0 if m[3] is None else m[2] - m[3] for m in mine],
+                "array": [0 if m[4] is None else m[4] - m[2] for m in mine],
+                "arrayminus": [0 if m[3] is None else m[2] - m[3] for m in mine],
             },
             text=[_hover(m[1], metric, m[2:]) for m in mine], hovertemplate="%{text}<extra>measured here</extra>", **at(column),
         )  # fmt: skip
@@ -85,7 +86,8 @@ def dots_figure(kind: str, lines: Sequence[AblationRow], cite: str, narrow: bool
             x=[t[1] for t in theirs], y=[t[0] for t in theirs], mode="markers",
             name="published", legendgroup="theirs", showlegend=column == 1, cliponaxis=False,
             marker={"size": 11, "symbol": "diamond-open", "color": GREY, "line": {"width": 1.6}},
-            hovertemplate=f"%{{y}}<br><b>{title.split(',')[0]} %{{x:.1f}} %</b><br>{label_text(cite)}<extra>published</extra>", **at(column),
+            hovertemplate=f"%{{y}}<br><b>{title.split(',')[0]} %{{x:.1f}} %</b><br>{label_text(cite)}<extra>published</extra>",
+            **at(column),
         )  # fmt: skip
         drawn.update_xaxes(rangemode="tozero", ticksuffix=" %", **at(column))
     drawn.update_yaxes(

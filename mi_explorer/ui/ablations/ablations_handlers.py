@@ -249,5 +249,6 @@ def measured_caption(summary: Summary) -> str:
     dtype = s["dtype"] if isinstance(s["dtype"], str) else ", ".join(s["dtype"] or ())
     whose = "measured here" if summary.info.origin == "live" else summary.info.origin
     split = f" ({s['split']} split)" if s["split"] else ""
-    return (f"{plan.pairs[0]}{lam} on {plan.task}{split} · {s['questions']} questions × {s['samples']} samples · {decoding} · {dtype} · {whose} · "
-            "brackets and bars are 95 % intervals by question bootstrap")  # fmt: skip
+    size = f"{s['questions']} questions × {s['samples']} samples"
+    parts = [f"{plan.pairs[0]}{lam} on {plan.task}{split}", size, decoding, dtype, whose]
+    return " · ".join([*parts, "brackets and bars are 95 % intervals by question bootstrap"])

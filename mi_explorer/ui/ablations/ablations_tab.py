@@ -1,4 +1,4 @@
-"""The Ablations tab in Gradio: which ablation, its size and cost, run and stop, and what there is. Wiring only; see `ablations_handlers.py`.
+"""The Ablations tab in Gradio: which ablation, its size and cost, run and stop, and what there is. Wiring of `ablations_handlers.py`.
 
 A run is watched by a timer that asks for the state of the study shown; the timer rests while nothing runs.
 """
@@ -71,9 +71,13 @@ def build_ablations_tab(page: PageContext) -> None:
         values = (which, usual.lam, usual.questions, usual.samples, usual.task, usual.cap)
         chosen, papers = handlers.first(which, pair), list(BESIDE[which])
         return [
-            gr.Number(usual.lam, visible=which != "methods"), usual.questions, usual.samples, usual.task, usual.cap, price(pair, *values),
-            gr.Dropdown(handlers.choices(which, pair), value=chosen), gr.Dropdown(papers, value=papers[0]), *updates(handlers.show(which, chosen, papers[0])),
-        ]  # fmt: skip
+            gr.Number(usual.lam, visible=which != "methods"),
+            *(usual.questions, usual.samples, usual.task, usual.cap),
+            price(pair, *values),
+            gr.Dropdown(handlers.choices(which, pair), value=chosen),
+            gr.Dropdown(papers, value=papers[0]),
+            *updates(handlers.show(which, chosen, papers[0])),
+        ]
 
     def show(which: str, name: str, paper: str) -> list[Any]:
         return updates(handlers.show(which, name or "", paper))

@@ -105,14 +105,14 @@ class AccessPolicy:
         return text
 
     def path(self, text: object, what: str = "a file") -> Path:
-        """The real path (links followed) of a visitor's text, inside an allowed folder. Raises `GuardError` otherwise.
+        """The real path (links followed) of a visitor's text, inside an allowed folder. Raises `AccessError` otherwise.
 
         The shipped assets may always be read; use `target` for what is written.
         """
         return self._inside(text, what, (str(ASSETS.resolve()),))
 
     def target(self, text: object, what: str = "an export") -> Path:
-        """The real path into which a visitor may have something written. Raises `GuardError` otherwise."""
+        """The real path into which a visitor may have something written. Raises `AccessError` otherwise."""
         return self._inside(text, what, ())
 
     def _inside(self, text: object, what: str, more: Sequence[str]) -> Path:

@@ -29,11 +29,9 @@ CONTENT_POLICY = (
     "base-uri 'self'; form-action 'self'"
 )
 MAX_PASSWORDS, PASSWORD_WINDOW_S = 20, 60.0  # passwords that one network address may send, and the seconds in which
-MAX_CALLS_PER_ADDRESS = 32  # calls of server functions (scores, preflights, …) of one network address at a time, where addresses are limited
-DISCARD_BYTES, DISCARD_S = (
-    16_000_000,
-    2.0,
-)  # bytes and seconds of a refused body that are still taken in, and thrown away
+# calls of server functions (scores, preflights, …) at a time, of one network address, where addresses are limited
+MAX_CALLS_PER_ADDRESS = 32
+DISCARD_BYTES, DISCARD_S = 16_000_000, 2.0  # of a refused body that are still taken in, and thrown away
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

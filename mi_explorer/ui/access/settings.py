@@ -1,29 +1,23 @@
 """What an operator may set: flags of `python app.py`, each with an environment variable of the same meaning.
 
-`OPTIONS` is the one source of `--help`, of the checks at start, and of the table in docs/operating.md (`python -m mi_explorer.ui.access.settings`).
+`OPTIONS` is the one source of `--help`, of the checks at start (`setting_checks.py`), and of the table in docs/operating.md
+(`python -m mi_explorer.ui.access.settings`).
 On the loopback address a visitor is the operator and may do everything; an address open to the network starts closed.
 """
 
 import argparse
 import os
-import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from mi_explorer.errors import UserError
-from mi_explorer.ui import spaces
-from mi_explorer.ui.access.access_policy import ANYWHERE, PAIR_POLICIES
+from mi_explorer.ui.access.access_policy import ANYWHERE
+from mi_explorer.ui.access.setting_checks import CHECKS, Option, SettingsError
+from mi_explorer.ui.spaces.environment import on_space, space_defaults
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SPACE_FRAMES = "https://huggingface.co https://*.hf.space"
-ORIGIN = re.compile(r"https?://[\w*.:-]+")
-
-
-class SettingsError(UserError):
-    """A setting that cannot be used; says which and what to do."""
 
 
 @dataclass(frozen=True)
@@ -60,26 +54,6 @@ class Settings:
         return self.host not in LOOPBACK
 
 
-@dataclass(frozen=True)
-class Option:
-    """One setting: its flag `--name` and variable `MI_EXPLORER_NAME`. `default` is how the table writes it."""
-
-    name: str
-    kind: str
-    text: str
-    default: str
-    low: int = 0
-    high: int = 0
-
-    @property
-    def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        return f"MI_EXPLORER_{self.name.upper()}"
-
-
 OPTIONS = (
     Option("host", "text", "address to listen on; 0.0.0.0 opens the page to the network", "127.0.0.1"),
     Option("port", "number", "port to listen on", "7860", 1, 65535),
@@ -89,34 +63,39 @@ OPTIONS = (
     Option("dtype", "dtype", "float32, bfloat16 or float16; the engine's own choice when empty", "empty"),
     Option("home", "folder", "folder of the store of studies; the user's data folder when empty", "empty"),
     Option("rows", "number", "most sequences in one batch", "64", 1, 4096),
-    Option("pairs", "pairs", "pairs that visitors may open: fixed (the loaded one), presets, names of presets with commas, or any", "any / fixed"),
+    Option("pairs", "pairs", "pairs that visitors may open: fixed (the loaded one), presets, names of presets with commas, or any",
+           "any / fixed"),
     Option("hub", "yes", "whether visitors may have pairs and tasks fetched from the hub: yes or no", "yes / no"),
     Option("folders", "folders", "folders from which visitors may name models and tasks and into which they may export, separated by : "
            "(; on Windows); * is anywhere, none is none", "* / none"),
     Option("tokens", "number", "most tokens that a response may be asked for", "32768", 1, 1_000_000),
     Option("queue", "number", "most requests that may wait; more are turned away with a message", "200", 1, 10_000),
     Option("runs", "number", "runs that one visitor may have going or waiting at a time", "4", 1, 1000),
-    Option("address_runs", "number", "the same for one network address, whatever number of visitors it has; 0 is no limit", "0 / 64", 0, 100_000),
+    Option("address_runs", "number", "the same for one network address, whatever number of visitors it has; 0 is no limit", "0 / 64",
+           0, 100_000),
     Option("upload", "number", "largest file that may be uploaded, in MB; 0 takes none", "64", 0, 10_240),
     Option("auth", "auth", "who may enter: a file with user:password lines (the variable may also hold such lines, or commas between them)",
            "everybody"),
     Option("frames", "frames", "pages that may show this one in a frame: self, none, * or origins such as https://example.org", "self"),
-    Option("hosts", "hosts", "further names by which the page is reached while it listens on the loopback address (behind a proxy); * is any",
-           "none"),
+    Option("hosts", "hosts", "further names by which the page is reached while it listens on the loopback address (behind a proxy); "
+           "* is any", "none"),
 )  # fmt: skip
 GRADIO = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT"}
 
 
 def read_page_settings(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """Flags first, then `MI_EXPLORER_<NAME>`, then Gradio's server name and port, then a Space's own, then the defaults. Raises `SettingsError`."""
+    """Flags first, then `MI_EXPLORER_<NAME>`, then Gradio's server name and port, then a Space's own, then the defaults.
+
+    Raises `SettingsError`.
+    """
     parsed = vars(_parser().parse_args(arguments))
     given: dict[str, str] = {}
     for option in OPTIONS:
         flag = parsed[option.name]
         if option.name == "auth" and flag and not os.path.isfile(flag):
             raise SettingsError(
-                f"--auth takes a file with user:password lines, and {flag.partition(':')[0][:40]!r} is none. A password on the command line "
-                f"can be read by others on this machine; put it into a file or into {option.variable}."
+                f"--auth takes a file with user:password lines, and {flag.partition(':')[0][:40]!r} is none. A password on the "
+                f"command line can be read by others on this machine; put it into a file or into {option.variable}."
             )
         text = (
             flag
@@ -125,11 +104,11 @@ def read_page_settings(arguments: Sequence[str] | None = None, environment: Mapp
         )
         if text is not None and text.strip():
             given[option.name] = text.strip()
-    given = {**spaces.space_defaults(environment), **given}
+    given = {**space_defaults(environment), **given}
     here = given.get("host", "127.0.0.1") in LOOPBACK
     if not here:  # an open page starts closed: nobody loads models or names folders unless it is told so
         given = {"pairs": "fixed", "hub": "no", "folders": "none", "address_runs": "64", **given}
-    if environment.get("SPACE_ID"):
+    if on_space(environment):
         given.setdefault("frames", SPACE_FRAMES)
     return Settings(
         **{option.name: CHECKS[option.kind](option, given[option.name]) for option in OPTIONS if option.name in given}
@@ -151,120 +130,6 @@ def _parser() -> argparse.ArgumentParser:
             help=f"{option.text} (default: {option.default})",
         )
     return parser
-
-
-# -- checks: text of one option → its value -----------------------------------------------------------------------------
-
-
-def _number(option: Option, text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not option.low <= int(text) <= option.high:
-        name = option.name.replace("_", "-")
-        raise SettingsError(f"The {name} must be a whole number from {option.low} to {option.high}, not {text[:40]!r}.")
-    return int(text)
-
-
-def _yes(option: Option, text: str) -> bool:
-    words = {"yes": True, "true": True, "1": True, "on": True, "no": False, "false": False, "0": False, "off": False}
-    if text.lower() not in words:
-        raise SettingsError(f"{option.name} must be yes or no, not {text[:40]!r}.")
-    return words[text.lower()]
-
-
-def _dtype(option: Option, text: str) -> str:
-    if text not in ("float32", "bfloat16", "float16"):
-        raise SettingsError(f"dtype must be float32, bfloat16 or float16, not {text[:40]!r}.")
-    return text
-
-
-def _pairs(option: Option, text: str) -> str:
-    if text in PAIR_POLICIES:
-        return text
-    from mi_explorer.pairs import list_pairs
-
-    known = {p.name for p in list_pairs()}
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    wrong = [name for name in names if name not in known]
-    if wrong or not names:
-        bad = (wrong or [text])[0][:40]
-        raise SettingsError(
-            f"pairs must be fixed, presets or any, or names of presets ({', '.join(sorted(known))}), not {bad!r}."
-        )
-    return ",".join(names)
-
-
-def _folder(option: Option, text: str) -> str:
-    path = Path(text).expanduser()
-    existing = next((p for p in (path, *path.parents) if os.path.exists(p)), Path("/"))
-    if not os.path.isdir(existing) or not os.access(existing, os.W_OK):
-        raise SettingsError(
-            f"The {option.name} {text[:200]!r} cannot be written to: it is read-only or another user's. Choose a folder of your own."
-        )
-    return text
-
-
-def _folders(option: Option, text: str) -> tuple[str, ...]:
-    if text == "none":
-        return ()
-    if text == ANYWHERE:
-        return (ANYWHERE,)
-    found = []
-    for part in filter(None, (p.strip() for p in text.split(os.pathsep))):
-        path = Path(part).expanduser()
-        if not os.path.isdir(path):
-            raise SettingsError(f"folders: there is no folder {part[:200]!r}. Make it first, or leave it out.")
-        found.append(str(path.resolve()))
-    return tuple(found)
-
-
-def _auth(option: Option, text: str) -> tuple[tuple[str, str], ...]:
-    if "\n" not in text and os.path.isfile(text):
-        try:
-            lines = Path(text).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"auth: the file {text[:200]!r} cannot be read ({type(error).__name__}).") from None
-    else:
-        lines = re.split(r"[\n,]", text)
-    users: dict[str, str] = {}
-    for place, line in enumerate((x.strip() for x in lines), 1):
-        if not line or line.startswith("#"):
-            continue
-        user, colon, password = line.partition(":")
-        if not colon or not user or not password:  # the line itself may be a secret and is not repeated
-            raise SettingsError(f"auth: entry {place} is not user:password. Nothing is served until it is.")
-        if user in users:
-            raise SettingsError(f"auth: the user {user[:40]!r} is there twice.")
-        users[user] = password
-    if not users:
-        raise SettingsError("auth: there is no user in it. Give user:password lines, or leave it out.")
-    return tuple(users.items())
-
-
-def _frames(option: Option, text: str) -> str:
-    parts = text.replace(",", " ").split()
-    if parts not in (["self"], ["none"], ["*"]) and not all(ORIGIN.fullmatch(p) for p in parts):
-        raise SettingsError(f"frames must be self, none, * or origins such as https://example.org, not {text[:80]!r}.")
-    return " ".join(parts)
-
-
-def _hosts(option: Option, text: str) -> tuple[str, ...]:
-    names = tuple(x.strip().lower() for x in text.split(",") if x.strip())
-    if not all(name == ANYWHERE or re.fullmatch(r"[\w.-]+|\[[0-9a-f:]+\]", name) for name in names):
-        raise SettingsError(f"hosts must be names such as lab.example.org, separated by commas, not {text[:80]!r}.")
-    return names
-
-
-CHECKS: Mapping[str, Any] = {
-    "text": lambda option, text: text,
-    "number": _number,
-    "yes": _yes,
-    "dtype": _dtype,
-    "pairs": _pairs,
-    "folder": _folder,
-    "folders": _folders,
-    "auth": _auth,
-    "frames": _frames,
-    "hosts": _hosts,
-}
 
 
 # -- what the operator is told ------------------------------------------------------------------------------------------

@@ -139,16 +139,16 @@ class Api:
             for i, lam in enumerate(lams)
         ]
         last: dict[str, Snapshot] = {}
-        with pair.explore.stoppable(secrets.token_hex(16)) as stop:
+        with pair.explore.runs.stoppable(secrets.token_hex(16)) as stop:
             for changed in pair.bench.stream(asks, stop=stop, hz=STATES_PER_SECOND):
                 last |= {snapshot.id: snapshot for snapshot in changed}
                 yield [response_frame(last[ask.id]) for ask in asks]
 
     # -- sweeps ------------------------------------------------------------------------------------------------------
     def sweep(
-        self, lams: str = "0:1:0.1", questions: int = 20, samples: int = 2, method: str = "linear", layers: str = "all", modules: str = "all",
-        params: dict[str, float] | None = None, template: str = "own", temperature: float = 0.6, top_p: float = 0.95, top_k: int = 20,
-        cap: int = 512, seed: int = 0, refine: int = 0, pair: str = "",
+        self, lams: str = "0:1:0.1", questions: int = 20, samples: int = 2, method: str = "linear", layers: str = "all",
+        modules: str = "all", params: dict[str, float] | None = None, template: str = "own", temperature: float = 0.6,
+        top_p: float = 0.95, top_k: int = 20, cap: int = 512, seed: int = 0, refine: int = 0, pair: str = "",
     ) -> SweepInfo:  # fmt: skip
         """Start (or extend, or go on with) a sweep of the page's task in the background; `/sweep_status` says how it stands."""
         if not self._task:
@@ -177,11 +177,11 @@ class Api:
             self._started[token] = runner.name
             while len(self._started) > 1000:
                 self._started.popitem(last=False)
-        return {**self._stands(runner.name, job), "token": token}
+        return {**self._sweep_status(runner.name, job), "token": token}
 
     def sweep_status(self, study: str) -> SweepInfo:
         """How a study stands, with the figures of the cells that have samples: a running sweep, a saved one, or a precomputed one."""
-        return self._stands(study, self._jobs.get(study))
+        return self._sweep_status(study, self._jobs.get(study))
 
     def sweep_stop(self, token: str) -> bool:
         """Stop the sweep that this token was given for. What is finished is saved; false if it runs no more."""
@@ -191,7 +191,7 @@ class Api:
         job.runner.stop()
         return True
 
-    def _stands(self, name: str, job: Job | None) -> SweepInfo:
+    def _sweep_status(self, name: str, job: Job | None) -> SweepInfo:
         own = self._pairs.at("").bench.store if job is None else job.runner.store
         state = job.state if job is not None else None
         if state is not None and own.find(name) is None:  # the first moment of a run: nothing is written yet

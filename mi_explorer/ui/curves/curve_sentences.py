@@ -20,30 +20,34 @@ def default_budget(curve: Curve) -> int | None:
 
 def budget_sentence(curve: Curve, tokens: float) -> str:
     """The most accurate λ of at most `tokens` mean tokens against λ = 1 with the paired interval, or that none can be told apart."""
-    if curve.published:
-        return ""
-    measures = part(curve)
+    return "" if curve.published else f"{curve.name}: {_best_within(curve, part(curve), tokens)}"
+
+
+def _best_within(curve: Curve, measures: Measures, tokens: float) -> str:
     if not measures.grid.judged:
-        return f"{curve.name}: these questions have no known answers, so no λ can be called best."
+        return "these questions have no known answers, so no λ can be called best."
     thinking = curve.at(1.0)
     best, gap = best_within(measures, tokens, thinking)
     if best is None:
         least = min(curve.points, key=lambda p: p["tokens"])
-        return f"{curve.name}: no measured λ stays within {tokens:,.0f} tokens; the cheapest, λ {least['lambda']:g}, takes {least['tokens']:,.1f}."
+        cheapest = f"the cheapest, λ {least['lambda']:g}, takes {least['tokens']:,.1f}"
+        return f"no measured λ stays within {tokens:,.0f} tokens; {cheapest}."
     at = curve.points[best]
     found = f"λ {at['lambda']:g}: {value_text(at, 'mean')} right with {value_text(at, 'tokens', False)}"
     if thinking is None or gap is None:
-        return f"{curve.name}: best within {tokens:,.0f} tokens is {found} ({sample_sizes(at)}). λ = 1 was not measured, so nothing is compared with it."
+        sizes = f"({sample_sizes(at)}). λ = 1 was not measured, so nothing is compared with it"
+        return f"best within {tokens:,.0f} tokens is {found} {sizes}."
     if best == thinking:
-        return f"{curve.name}: within {tokens:,.0f} tokens nothing beats λ 1 itself: {value_text(at, 'mean')} right ({sample_sizes(at)})."
+        right = f"{value_text(at, 'mean')} right ({sample_sizes(at)})"
+        return f"within {tokens:,.0f} tokens nothing beats λ 1 itself: {right}."
+    interval = f"{100 * gap.value:+.1f} points [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
+    paired = f"{interval} against λ = 1, paired over {gap.questions:,} questions"
     able = [i for i, p in enumerate(curve.points) if p["tokens"] <= tokens and i != thinking and p["mean"] is not None]
-    gaps = {i: measures.paired(i, thinking, "mean") for i in able}
-    paired = f"{100 * gap.value:+.1f} points [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}] against λ = 1, paired over {gap.questions:,} questions"
-    if all(g.low <= 0 <= g.high for g in gaps.values()):
-        least = curve.points[min(able, key=lambda i: curve.points[i]["tokens"])]
-        cheap = (
-            "" if least is at else f"; the cheapest of them is λ {least['lambda']:g} with {least['tokens']:,.1f} tokens"
-        )
-        return f"{curve.name}: no λ within {tokens:,.0f} tokens is distinguishable from λ = 1 in accuracy. Highest is {found}, {paired}{cheap}."
-    told = "" if gap.low > 0 or gap.high < 0 else ", not distinguishable from it"
-    return f"{curve.name}: best within {tokens:,.0f} tokens is {found}; {paired}{told}."
+    gaps = [measures.paired(i, thinking, "mean") for i in able]
+    if all(g.low <= 0 <= g.high for g in gaps):
+        least = min((curve.points[i] for i in able), key=lambda p: p["tokens"])
+        cheapest = f"; the cheapest of them is λ {least['lambda']:g} with {least['tokens']:,.1f} tokens"
+        none = f"no λ within {tokens:,.0f} tokens is distinguishable from λ = 1 in accuracy"
+        return f"{none}. Highest is {found}, {paired}{'' if least is at else cheapest}."
+    unsure = "" if gap.low > 0 or gap.high < 0 else ", not distinguishable from it"
+    return f"best within {tokens:,.0f} tokens is {found}; {paired}{unsure}."

@@ -131,8 +131,8 @@ class CurvesHandlers:
         return compare.differences(curves, samples, kinds)
 
     # -- sweeps ------------------------------------------------------------------------------------------------------
-    def stands(self, owner: Any = "") -> list[dict[str, Any]]:
-        """How every sweep stands (see `Runs.states`); [] where the store cannot be read, which the next action says."""
+    def sweep_states(self, owner: Any = "") -> list[dict[str, Any]]:
+        """The state of every sweep (see `SweepRuns.states`); [] where the store cannot be read, which the next action reports."""
         try:
             return self.runs.states(str(owner or ""))
         except UserError:
@@ -148,8 +148,15 @@ class CurvesHandlers:
             log.exception("%s failed", action)
             return None, f"Something broke on the server ({type(error).__name__}). What was finished is saved."
 
-    def steer_run(self, action: str, asked: Any) -> str:
-        """Stop or resume the run of a request (`study`, `owner`); "" or what went wrong."""
+    def stop_sweep(self, asked: Any) -> str:
+        """Stop the sweep of a request (`study`, `owner`); "" or what went wrong."""
+        return self._steer("stop", asked)
+
+    def resume_sweep(self, asked: Any) -> str:
+        """Go on with the sweep of a request; "" or what went wrong."""
+        return self._steer("resume", asked)
+
+    def _steer(self, action: str, asked: Any) -> str:
         asked = asked if isinstance(asked, dict) else {}
         return self.act(action, str(asked.get("study") or ""), str(asked.get("owner") or ""))[1]
 

@@ -1,7 +1,7 @@
-"""The Curves tab as Gradio components and their wiring; what they do is in `handlers`, what they draw in `figures`.
+"""The Curves tab as Gradio components and their wiring; what they do is in `curves_handlers.py`.
 
-The bar (assets/web/curves.js) opens the tab, holds the address and watches background runs; the picked samples are listed
-by assets/web/curves_samples.js. Both show text through text nodes only.
+The bar (assets/web/curves/curves.js) opens the tab, holds the address and watches background runs; the picked samples are listed
+by point_samples.js. Both show text through text nodes only.
 """
 
 import json
@@ -25,21 +25,6 @@ def build_curves_tab(page: PageContext) -> None:
     """Build the tab inside the current Gradio context."""
     handlers = CurvesHandlers(page.pairs, page.jobs, page.settings)
 
-    def list_samples(asked: Any) -> dict[str, Any]:
-        return handlers.samples(asked)
-
-    def open_sample(asked: Any) -> dict[str, Any]:
-        return handlers.sample(asked)
-
-    def stands(asked: Any) -> list[dict[str, Any]]:
-        return handlers.stands(asked)
-
-    def stop_run(asked: Any) -> str:
-        return handlers.steer_run("stop", asked)
-
-    def resume_run(asked: Any) -> str:
-        return handlers.steer_run("resume", asked)
-
     owner = gr.State("")
     with gr.Row(equal_height=True):
         studies = gr.Dropdown(
@@ -59,7 +44,7 @@ def build_curves_tab(page: PageContext) -> None:
     bar = script_component(
         on_load("curves/curves.js", "openCurves", "opened", "refresh", "look"),
         "curves-bar",
-        [stands, stop_run, resume_run],
+        [handlers.sweep_states, handlers.stop_sweep, handlers.resume_sweep],
         **HOST,
     )
     setup = sweep_form.sweep_fields(page, handlers)
@@ -74,7 +59,7 @@ def build_curves_tab(page: PageContext) -> None:
             samples = script_component(
                 on_load("curves/point_samples.js", "openPointSamples"),
                 "curves-samples",
-                [list_samples, open_sample],
+                [handlers.samples, handlers.sample],
                 **HOST,
             )
             difference = plotly_component.figure_component(

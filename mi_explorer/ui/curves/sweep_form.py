@@ -14,8 +14,10 @@ from mi_explorer.ui.curves.curves_handlers import CurvesHandlers
 from mi_explorer.ui.explore.page_setup import TEMPLATES, method_controls
 
 FIELD_KEYS = tuple(sweep.DEFAULTS)
-NUMBER_FIELDS = (("temperature", "Temperature", None), ("top_p", "Top-p", None), ("top_k", "Top-k", 0), ("cap", "Token limit", 0), ("seed", "Seed", 0),
-           ("task_seed", "Draw of the questions", 0))  # fmt: skip
+NUMBER_FIELDS = (  # key, label, digits after the point
+    *(("temperature", "Temperature", None), ("top_p", "Top-p", None), ("top_k", "Top-k", 0), ("cap", "Token limit", 0)),
+    *(("seed", "Seed", 0), ("task_seed", "Draw of the questions", 0)),
+)
 CONFIRM_DELETE = """(studies, published, who, sure) =>
     [studies, published, who, studies.length > 0 && confirm(`Delete “${studies[0]}” and its samples for good?`)]"""
 

@@ -22,7 +22,7 @@ from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import sweep_request as sweep
 from mi_explorer.ui.open_pairs import PagePairs
-from mi_explorer.ui.spaces import SpaceBench
+from mi_explorer.ui.spaces.space_bench import SpaceBench
 from mi_explorer.ui.study_library import StudyLibrary
 
 log = logging.getLogger(__name__)
@@ -120,8 +120,10 @@ class SweepRuns:
         if bench.pair.name != pair:
             raise SweepError(f"The pair {pair[:80]!r} is not loaded here. Load it in Explore, then go on.")
         if isinstance(bench, SpaceBench) or not hasattr(bench, "generator"):
-            raise SweepError("Sweeps need a device of their own, and this page only borrows one for the time of an answer. Run the sweep on "
-                             "the command line, and import its file here.")  # fmt: skip
+            raise SweepError(
+                "Sweeps need a device of their own, and this page only borrows one for the time of an answer. "
+                "Run the sweep on the command line, and import its file here."
+            )
         return bench
 
     @property

@@ -39,7 +39,6 @@ def trace_frame(snapshot: Snapshot) -> dict[str, Any]:
         "message": snapshot.message,
         "thought": trace.thought.strip(),  # what only separates the parts from their tags is not shown
         "answer": trace.answer_text.strip(),
-        "said": trace.answer,
         "tokens": trace.tokens,
         "think": trace.think_tokens,
         "closed": trace.think_closed,

@@ -22,7 +22,7 @@ from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
 
 STRIPS_FOLDER = ASSETS / "strips"
-DEMO_TOKEN = "landing0"
+DEMO_TOKEN = "demostrip"
 log = logging.getLogger(__name__)
 
 

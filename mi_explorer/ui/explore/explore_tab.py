@@ -6,13 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from mi_explorer.ui import spaces
 from mi_explorer.ui.access.limits import visitor_of
 from mi_explorer.ui.components import QUIET, script_component
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.explore.live import RUN_ROUTE, TEXT_FIELDS
 from mi_explorer.ui.explore.run_queue import turn_wait
 from mi_explorer.ui.gradio_patches import event_payload, place_in_queue
+from mi_explorer.ui.spaces.environment import on_zero
 from mi_explorer.ui.static_files import on_load
 
 MAX_STREAMS = 40  # runs that stream at once; more wait, and the engine shares its batch among them
@@ -24,17 +24,11 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
     pairs = page.pairs
 
     def setup_of(fixed: dict[str, Any]) -> str:
-        route = "" if spaces.on_zero() else RUN_ROUTE
+        route = "" if on_zero() else RUN_ROUTE
         return compact_json({**fixed, "pairs": pairs.offered(), "policy": pairs.access.policy, "live": route})
 
     # -- functions that scripts call, by these names -----------------------------------------------------------------
-    def stop(token: Any) -> bool:
-        return pairs.stop(token)
-
-    def alive(token: Any) -> bool:
-        return pairs.is_running(token)
-
-    def line(token: Any) -> dict[str, Any] | None:
+    def queue_place(token: Any) -> dict[str, Any] | None:
         place = place_in_queue(app, str(token))
         return place and turn_wait(*place, pairs.runs_per_second())
 
@@ -46,9 +40,6 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
 
     def score(request: Any) -> dict[str, Any]:
         return pairs.at(request.get("pair") if isinstance(request, dict) else "").explore.score(request)
-
-    def judge(spec: Any) -> dict[str, Any]:
-        return pairs.judge(spec)
 
     # -- events ------------------------------------------------------------------------------------------------------
     def run(event: gr.EventData, who: gr.Request) -> Iterator[dict[str, Any]]:
@@ -64,7 +55,7 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
         pair = pairs.at(query.get("pair"))
         return gr.HTML(opened=compact_json(pair.explore.open(query)), setup=setup_of(pair.setup)), pair.name
 
-    functions = [stop, alive, line, curve, draw, score, judge]
+    functions = [pairs.stop, pairs.is_running, queue_place, curve, draw, score, pairs.judge]
     setup = setup_of(pairs.at(pairs.first).setup)
     script = on_load("explore/explore.js", "openExplore", "run", "openpair")
     board = script_component(script, "explore", functions, setup=setup, opened="")

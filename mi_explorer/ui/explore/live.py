@@ -17,7 +17,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from mi_explorer.ui.access.limits import LimitError, Visitor, visitor_of
-from mi_explorer.ui.explore.explore_handlers import run_token
+from mi_explorer.ui.explore.explore_handlers import NO_RESULT
+from mi_explorer.ui.explore.run_plan import run_token
 from mi_explorer.ui.explore.run_queue import RunQueue
 from mi_explorer.ui.gradio_patches import is_signed_in
 
@@ -108,15 +109,8 @@ class LiveRuns:
                         return
                     yield server_sent_event(deltas.of(state))
         except LimitError as error:
-            refused: State = {
-                "state": "failed",
-                "message": str(error),
-                "sentence": "",
-                "bands": [],
-                "frames": {},
-                "waits": None,
-            }
-            yield server_sent_event({"token": token, **refused})
+            refused = {**NO_RESULT, "message": str(error), "frames": {}, "waits": None}
+            yield server_sent_event({"token": token, "state": "failed", **refused})
         finally:
             if states is not None and step is not None:
                 self._leave(token, states, step)

@@ -3,9 +3,10 @@
 It goes to the browser once, with the page. Text in it (task questions, pair names, findings) is text there too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mi_explorer.pairs import ADAPTER_ON, THINKING_SWITCH, Pair
 from mi_explorer.recipe import MODULES
 from mi_explorer.studies.report.palette import LAMBDA_SCALE
 from mi_explorer.ui.explore import view
@@ -21,6 +22,17 @@ DECODING = [
     {"key": "cap", "label": "Token limit", "low": 1, "high": 1_000_000, "about": "the most tokens a response may have"},
     {"key": "seed", "label": "Seed", "low": 0, "high": 2**53, "about": "the same seed gives the same trace"},
 ]
+
+# What may follow a pair's name as in a URL: key, label, default, values (none: a text), what it is for.
+PAIR_OPTIONS = [
+    ("adapter_on", "Adapter sits on", Pair.adapter_on, ADAPTER_ON, "the checkpoint that a LoRA adapter belongs to; auto: what its "
+     "own config names, else the other parent, else the base"),
+    ("untie", "Untie embeddings", "false", ("false", "true"), "lets a parent with tied embeddings meet one without; the blend is untied"),
+    ("thinking_switch", "Thinking switch", Pair.thinking_switch, THINKING_SWITCH, "of chat templates that switch thinking; auto: on in "
+     "Thinking's, and as it stands in Instruct's"),
+    ("think_open", "Opening think tag", Pair.think_open, (), "what begins a thought; left as it is, the tags are recognised"),
+    ("think_close", "Closing think tag", Pair.think_close, (), "what ends a thought"),
+]  # fmt: skip
 
 
 def scope_presets(layers: int) -> list[dict[str, Any]]:
@@ -78,36 +90,45 @@ def example_questions(questions: Sequence[Any], most: int = 10) -> list[dict[str
 
 
 def pair_summary(judged: Any, dtype: str = "", device: str = "") -> dict[str, Any]:
-    """A pair in words, from its preflight: `facts` (one line), `rows` (name, value), `findings` (kind, text), `modules` it has."""
-    f = judged.facts
+    """A pair in words, from its preflight: `facts` (one line), `rows` (name, value), `findings` (kind, text), `modules` it has.
+
+    `adapter`: whether a parent is a LoRA adapter, or is refused as one.
+    """
+    f, findings = judged.facts, [{"kind": x.level, "text": x.text()} for x in judged.findings]
+    adapter = bool(f.get("adapter")) or any("adapter" in x["text"] for x in findings)
     if "parameters" not in f:
-        return {"facts": judged.verdict, "rows": [], "findings": _findings(judged), "modules": list(MODULES)}
+        return {
+            "facts": judged.verdict,
+            "rows": [],
+            "findings": findings,
+            "modules": list(MODULES),
+            "adapter": adapter,
+        }
     parameters = parameter_count(f["parameters"])
     memory = f["memory"]
+    tied = "tied" if f["tied"] else "untied"
+    rowwise, fold, free = (size_text(memory[key]) for key in ("rowwise", "fold", "free"))
     rows = [
-        [
-            "Architecture",
-            f"{f['architecture']}, {f['layers']} layers, width {f['hidden']}, {'tied' if f['tied'] else 'untied'} embeddings",
-        ],
+        ["Architecture", f"{f['architecture']}, {f['layers']} layers, width {f['hidden']}, {tied} embeddings"],
         ["Size", f"{parameters} parameters in {f['tensors']} tensors, {'/'.join(f['dtype'])} on disk"],
         ["Vocabulary", f"{f['vocabulary']:,} tokens"],
-        [
-            "Memory",
-            f"{size_text(memory['rowwise'])} for every λ at once, {size_text(memory['fold'])} folded; {size_text(memory['free'])} free when asked",
-        ],
+        ["Memory", f"{rowwise} for every λ at once, {fold} folded; {free} free when asked"],
+        *(["Adapter", adapter_text(role, about)] for role, about in f["adapter"].items()),
         ["Preflight", judged.verdict],
     ]
     runs = f" · {dtype} on {device}" if dtype else ""
     return {
         "facts": f"{f['layers']} layers · {parameters} parameters{runs}",
         "rows": rows,
-        "findings": _findings(judged),
+        "findings": findings,
         "modules": [m for m in MODULES if f["modules"].get(m)],
+        "adapter": adapter,
     }
 
 
-def _findings(judged: Any) -> list[dict[str, str]]:
-    return [{"kind": f.level, "text": f.text()} for f in judged.findings]
+def adapter_text(role: str, about: Mapping[str, Any]) -> str:
+    """An adapter parent in words: which, its rank, and what it sits on."""
+    return f"{role.capitalize()} is a LoRA adapter of rank {about['rank']} on {about['on'].capitalize()}"
 
 
 def parameter_count(n: float) -> str:
@@ -152,8 +173,9 @@ def page_setup(
         "presets": scope_presets(layers),
         "methods": method_controls(bool(pair.base)),
         "templates": TEMPLATES,
+        "pairOptions": [list(option) for option in PAIR_OPTIONS],
         "decoding": DECODING,
         "task": task if questions else "",
         "examples": shown,
-        "landing": strip or empty,
+        "strip": strip or empty,
     }

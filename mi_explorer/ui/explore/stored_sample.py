@@ -59,9 +59,10 @@ def stored_strip(
         item.answer,
     )
     where = "the study" if info.origin == "live" else f"the study ({info.origin})"
+    which = f"sample {sample.number + 1} of this question"
     made = {
         "token": f"study{sample.key}",
-        "label": f"From {where} “{info.name}” · sample {sample.number + 1} of this question · T {decoding.temperature:g} · seed {sample.seed}",
+        "label": f"From {where} “{info.name}” · {which} · T {decoding.temperature:g} · seed {sample.seed}",
         "view": views.view_dict(view),
         "frames": {f["id"]: f for f in shown},
         "sentence": strip_sentence(shown),

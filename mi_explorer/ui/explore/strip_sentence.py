@@ -1,7 +1,7 @@
 """One computed paragraph that says what happened on a strip: where thought appears, what it costs, when it was enough.
 
 Pure: frames are the dicts that `board.frame` makes; only finished ones count. Nothing canned: a clause whose figures
-are not there is not said.
+are not there is left out.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,8 @@ def _thought(done: list[Frame]) -> str:
         return f"Thought appears between λ {_lam(plain[-1])} and {_lam(thinks[0])}."
     if thinks[-1] < plain[0]:
         return f"Thought is there up to λ {_lam(thinks[-1])} and gone from {_lam(plain[0])} on."
-    return f"Thought comes and goes between λ {_lam(min(thinks[0], plain[0]))} and {_lam(max(thinks[-1], plain[-1]))}: it is there at λ {_list(thinks)}."
+    low, high = _lam(min(thinks[0], plain[0])), _lam(max(thinks[-1], plain[-1]))
+    return f"Thought comes and goes between λ {low} and {high}: it is there at λ {_list(thinks)}."
 
 
 def _list(lams: list[float]) -> str:
@@ -79,7 +80,8 @@ def _verdicts(done: list[Frame]) -> str:
     if not right:
         return f"None of the {len(judged)} answers is right."
     cheapest = min((f for f in judged if f["verdict"] == "correct"), key=lambda f: f["tokens"])
-    return f"{len(right)} of {len(judged)} answers are right, the shortest of them at λ {_lam(cheapest['lam'])} with {cheapest['tokens']:,} tokens."
+    shortest = f"the shortest of them at λ {_lam(cheapest['lam'])} with {cheapest['tokens']:,} tokens"
+    return f"{len(right)} of {len(judged)} answers are right, {shortest}."
 
 
 def _tokens(done: list[Frame]) -> str:

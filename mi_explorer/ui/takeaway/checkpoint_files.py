@@ -41,8 +41,9 @@ def export_bytes(parents: Parents) -> int:
 def export_places(
     recipe: Recipe, pair: Pair, bytes: int, access: AccessPolicy, home: Path | None, open_page: bool
 ) -> dict[str, Any]:
-    """Where this visitor may have it: `{"name", "bytes", "folder", "download", "why"}`; `folder` is a suggestion, "" where none may be named.
+    """Where this visitor may have it: `{"name", "bytes", "folder", "download", "why"}`.
 
+    `folder` is a suggestion, "" where none may be named.
     A page that is open to the network hands out only blends of the shipped models: weights that an operator loaded are theirs.
     """
     name = export_name(recipe, pair)
@@ -57,7 +58,8 @@ def export_places(
         why.append("The operator of this page allows no folders to export into.")
     if not small:
         why.append(
-            f"A download may have at most {MAX_ZIP_BYTES >> 20} MB, and this checkpoint has {bytes / 1e6:,.0f} MB; write it into a folder instead."
+            f"A download may have at most {MAX_ZIP_BYTES >> 20} MB, and this checkpoint has {bytes / 1e6:,.0f} MB; "
+            "write it into a folder instead."
         )
     elif not free:
         why.append("This page is open to others, so it hands out only blends of the models that come with it.")

@@ -91,7 +91,7 @@ class TakeawayHandlers:
     # -- files -------------------------------------------------------------------------------------------------------
     @errors_as_dict
     def make(self, request: Any) -> dict[str, Any]:
-        """Begin a file; `{"token"}` for `look`. `request["what"]` is "folder", "zip", "report", or an ending of `FILES`."""
+        """Begin a file; `{"token"}` for `FileJobs.look`. `request["what"]` is "folder", "zip", "report", or an ending of `FILES`."""
         request = request if isinstance(request, dict) else {}
         what = str(request.get("what"))
         if what in ("folder", "zip"):
@@ -99,14 +99,6 @@ class TakeawayHandlers:
         if what == "report" or what in STUDY_FILES:
             return {"token": self.file_jobs.start(self._study(str(request.get("study") or ""), what, request))}
         raise TakeawayError("This is nothing that can be made here.")
-
-    def look(self, token: Any) -> dict[str, Any]:
-        """How far a file is, and where it is (see `FileJobs.look`)."""
-        return self.file_jobs.look(token)
-
-    def stop(self, token: Any) -> bool:
-        """Stop making a file."""
-        return self.file_jobs.stop(token)
 
     def _checkpoint(self, request: dict[str, Any], into_folder: bool) -> Callable[[Path, ReportProgress], FileResult]:
         given, bench = self._view(request.get("view"))
@@ -160,7 +152,7 @@ class TakeawayHandlers:
 
     @errors_as_dict
     def studies(self, _: Any = None) -> dict[str, Any]:
-        """`{"columns", "rows", "files", "imports"}`: the page's own studies and the precomputed ones; `imports` says what may be brought in."""
+        """`{"columns", "rows", "files"}`: the page's own studies and the precomputed ones; `files` are the forms to save one in."""
         found = self.library.studies()
         columns = ["study", "kind", "task", "pair", "cells", "samples", "origin", "updated"]
         rows = [[i.name, i.plan.kind, i.plan.task, ", ".join(i.plan.pairs)[:60], len(i.plan.cells), i.samples, i.origin,

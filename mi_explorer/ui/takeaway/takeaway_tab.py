@@ -1,4 +1,4 @@
-"""The tab Take away: one component of ours (assets/web/takeaway.js) on the handlers, and Gradio's upload for study files."""
+"""The tab Take away: one component of ours (assets/web/takeaway) on the handlers, and Gradio's upload for study files."""
 
 import json
 from typing import Any
@@ -16,29 +16,11 @@ def build_takeaway_tab(page: PageContext) -> None:
     """Build the tab. The view of Explore travels with each request; nothing of a visitor is kept here but file jobs, by token."""
     handlers = TakeawayHandlers(page.pairs, page.settings, page.file_jobs)
 
-    # Functions that the script calls, by these names; Gradio marks them, which it cannot do with methods.
-    def recipe(view: Any) -> dict[str, Any]:
-        return handlers.recipe(view)
-
-    def read(request: Any) -> dict[str, Any]:
-        return handlers.read(request)
-
-    def make(request: Any) -> dict[str, Any]:
-        return handlers.make(request)
-
-    def look(token: Any) -> dict[str, Any]:
-        return handlers.look(token)
-
-    def stop(token: Any) -> bool:
-        return handlers.stop(token)
-
-    def studies(nothing: Any) -> dict[str, Any]:
-        return handlers.studies(nothing)
-
     def bring(path: Any) -> gr.HTML:
         return gr.HTML(news=json.dumps(handlers.take_in(path), ensure_ascii=False))
 
-    functions = [recipe, read, make, look, stop, studies]
+    files = page.file_jobs
+    functions = [handlers.recipe, handlers.read, handlers.make, files.look, files.stop, handlers.studies]
     board = script_component(
         on_load("takeaway/takeaway.js", "openTakeaway"), "takeaway", functions, files=json.dumps(STUDY_FILES), news=""
     )

@@ -20,7 +20,7 @@ from mi_explorer.recipe import MODULES, Decoding, Recipe
 from mi_explorer.studies.report.palette import INSTRUCT, PURPLE, THINKING
 from mi_explorer.tasks.task import Question
 from mi_explorer.ui.plotly_component import figure_content
-from mi_explorer.ui.weights.weights_handlers import PROGRESS_INTERVAL_S, parents_of
+from mi_explorer.ui.weights.weights_handlers import PROGRESS_INTERVAL_S, parents_of, resident_of
 from mi_explorer.workbench import Workbench
 
 MAX_QUESTIONS = 32
@@ -52,12 +52,12 @@ def evenly_chosen(questions: Sequence[Question], most: int = MAX_QUESTIONS) -> S
 
 def check_profile(bench: Workbench, questions: Sequence[Question]) -> None:
     """Raise a `UserError` where no profile can be made here."""
-    parents_of(bench)
+    resident = resident_of(bench)
     if type(bench) is not Workbench or bench.device == "auto":
         raise UserError("A profile needs both parents in this process, on one device; this page keeps them elsewhere.")
     if not questions:
         raise UserError("This page has no task whose questions the parents could answer. Start it with --task.")
-    need, free = 2 * bench.resident.weight_bytes, available(bench.resident.device)
+    need, free = 2 * resident.weight_bytes, available(resident.device)
     if free is not None and need * 1.2 > free:
         raise UserError(
             f"A profile holds both parents in memory once more: {gigabytes(need)}, and {gigabytes(free)} are free. Use a larger machine."
@@ -71,7 +71,7 @@ def _profile(publish: Publish, bench: Workbench, questions: Sequence[Question]) 
         publish(Step(f"Comparing blocks: {done} of {total} responses", done, total))
 
     publish(Step("Reading both parents…"))
-    resident = bench.resident
+    resident = resident_of(bench)
     device = str(bench.device)
     return find_profile(resident.parents, instruct, thinking, device=device, dtype=resident.dtype, progress=report)
 
@@ -121,7 +121,7 @@ def profile_board(state: dict[str, Any]) -> str:
         }
         sentence = profile_sentence(found)
     return json.dumps(
-        {"text": state["text"], "error": state["error"], "said": sentence, "patch": patch}, ensure_ascii=False
+        {"text": state["text"], "error": state["error"], "sentence": sentence, "patch": patch}, ensure_ascii=False
     )
 
 
@@ -146,8 +146,8 @@ def profile_figure(found: BlockProfile) -> str:
     for module in dict.fromkeys(b.module for b in found.blocks):
         mine = [b for b in found.blocks if b.module == module and b.lam is not None]
         drawn.add_bar(
-            x=[str(b.layer) for b in mine], y=[b.lam for b in mine], name="MLP" if module == "mlp" else module, marker_color=MODULE_COLOURS[module],
-            customdata=[f"{module}|{b.layer}" for b in mine],
+            x=[str(b.layer) for b in mine], y=[b.lam for b in mine], customdata=[f"{module}|{b.layer}" for b in mine],
+            name="MLP" if module == "mlp" else module, marker_color=MODULE_COLOURS[module],
             hovertemplate=f"{module}, layer %{{x}}<br><b>λ* %{{y:.3f}}</b><br>{found.responses} responses of each parent<extra></extra>",
         )  # fmt: skip
     drawn.add_hline(y=found.mean, line={"dash": "dot", "width": 1, "color": "#767c89"})

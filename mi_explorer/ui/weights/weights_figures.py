@@ -266,15 +266,11 @@ def slerp_note(found: Distances) -> str:
     if not s.tensors:
         return ""
     if s.linear == s.tensors:
-        return (f"SLERP would change nothing here: the widest angle between the parents is {s.angle:.2f}° ({s.name}), and below 1.81° SLERP "
-                "itself blends linearly.")  # fmt: skip
-    verdict = (
-        "less than rounding to bf16 changes a number"
-        if s.longer < BF16
-        else "more than rounding to bf16 changes a number"
-    )
+        widest = f"the widest angle between the parents is {s.angle:.2f}° ({s.name})"
+        return f"SLERP would change nothing here: {widest}, and below 1.81° SLERP itself blends linearly."
+    verdict = f"{'less' if s.longer < BF16 else 'more'} than rounding to bf16 changes a number"
     return (
-        f"SLERP would change {s.tensors - s.linear} of {s.tensors} tensors; the others are nearly parallel, and SLERP itself blends them "
-        f"linearly. The widest angle is {s.angle:.1f}° ({s.name}). There a coefficient differs from linear's by at most {s.coefficient:.4f}, "
-        f"and at λ 0.5 the blend is {100 * s.longer:.2f} % longer: {verdict} ({100 * BF16:.2f} %)."
+        f"SLERP would change {s.tensors - s.linear} of {s.tensors} tensors; the others are nearly parallel, and SLERP itself "
+        f"blends them linearly. The widest angle is {s.angle:.1f}° ({s.name}). There a coefficient differs from linear's by at "
+        f"most {s.coefficient:.4f}, and at λ 0.5 the blend is {100 * s.longer:.2f} % longer: {verdict} ({100 * BF16:.2f} %)."
     )

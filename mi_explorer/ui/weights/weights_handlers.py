@@ -19,6 +19,7 @@ from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.weights import weights_figures
 
 if TYPE_CHECKING:
+    from mi_explorer.engine import ResidentPair
     from mi_explorer.workbench import Workbench
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,15 @@ HINT = "Click a cell or a tensor to blend only that in Explore. The final norm g
 
 def parents_of(bench: "Workbench") -> Parents:
     """The open checkpoints of a workbench. Raises `UserError` where it has none (a scripted one)."""
-    parents = getattr(getattr(bench, "resident", None), "parents", None)
-    if parents is None:
+    return resident_of(bench).parents
+
+
+def resident_of(bench: "Workbench") -> "ResidentPair":
+    """The weights of a workbench. Raises `UserError` where it has none (a scripted one)."""
+    resident = getattr(bench, "resident", None)
+    if resident is None:
         raise UserError("The weights of this pair are not at hand here, so there is nothing to measure.")
-    return parents
+    return resident
 
 
 def compared_numbers(parents: Parents) -> int:

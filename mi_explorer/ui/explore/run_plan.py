@@ -1,0 +1,69 @@
+"""A run as the page asks for it → what is generated, checked before anything runs."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mi_explorer.errors import UserError
+from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
+from mi_explorer.ui.access.limits import Limits
+from mi_explorer.ui.explore import board
+from mi_explorer.ui.explore import view as views
+from mi_explorer.ui.explore.active_runs import FinishedTraces
+
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
+
+
+class RunRequestError(UserError):
+    """A request of the page that is not one."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run makes: `asks`, beside finished frames that the page has (`kept`), and the traces that help.
+
+    `base` is the page's trace at λ = 0 of the same recipe; `draft` is the one nearest in λ, whose tokens are verified first.
+    """
+
+    token: str
+    asks: list[GenerationRequest]
+    kept: list[dict[str, Any]]
+    base: Snapshot | None = None
+    draft: Snapshot | None = None
+
+
+def run_token(request: Any) -> str:
+    """The token of a run that is asked for; "" where the request is none."""
+    token = request.get("token") if isinstance(request, dict) else None
+    valid = isinstance(token, str) and 8 <= len(token) <= 64 and token.isascii() and token.isalnum()
+    return str(token) if valid else ""
+
+
+def plan_run(request: Any, bench: "Workbench", limits: Limits, traces: FinishedTraces) -> RunPlan:
+    """The run of a request, checked. Raises `UserError`."""
+    token = run_token(request)
+    if not token:
+        raise RunRequestError("This request is not a run.")
+    asked, sent = request.get("view"), request.get("kept")
+    view = views.view_of_dict(asked if isinstance(asked, dict) else {})
+    if not view.prompt.strip():
+        raise RunRequestError("There is no question yet. Write one, or take an example.")
+    recipe = view.recipe()
+    bench.check(recipe)
+    limits.check(view.decoding)
+    one = request.get("kind") == "here"
+    lams = (view.lam,) if one else board.strip_lambdas(view.lam, view.pins)
+    known = [f for f in sent if isinstance(f, dict)][: board.MAX_FRAMES * 4] if isinstance(sent, list) else []
+    kept = [f for f in map(board.frame_summary, known) if f and f["lam"] not in lams]
+    base = draft = None
+    if one:
+        held = [trace for f in known if (trace := traces.get(f.get("run"), f.get("id")))]
+        same = [t for t in held if t.decoding == view.decoding and t.recipe.at(view.lam) == recipe]
+        base = next((t for t in same if t.recipe.lam == 0), None)
+        draft = min(same, key=lambda t: abs(t.recipe.lam - view.lam), default=None)
+    old = (draft.ids, draft.prompt_ids) if draft else ((), ())
+    gold = view.gold or None
+    asks = [
+        GenerationRequest(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, gold, "auto", *old) for x in lams
+    ]
+    return RunPlan(token, asks, kept, base, draft)
