@@ -17,6 +17,7 @@ from mi_explorer.ui.access.access_policy import PAIR_POLICIES, AccessPolicy
 from mi_explorer.ui.access.limits import Visitor
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.page_setup import pair_summary
+from mi_explorer.ui.handler_errors import errors_as_dict
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
@@ -142,15 +143,13 @@ class PagePairs:
         text = str(spec).strip()[:1000]
         return self.at(text).bench.pair if text == self.first else self.access.pair(text)
 
+    @errors_as_dict
     def judge(self, spec: Any) -> dict[str, Any]:
         """Preflight in words: `{"name", "title", "ok", "facts", "rows", "findings"}`, or `{"error"}`."""
         from mi_explorer.checkpoints.preflight import preflight
 
-        try:
-            pair = self._allowed(spec)
-            judged = preflight(pair)
-        except UserError as error:
-            return {"error": str(error)}
+        pair = self._allowed(spec)
+        judged = preflight(pair)
         return {"name": pair.name, "title": pair.title or pair.name, "ok": judged.ok, **pair_summary(judged)}
 
     def load(self, spec: Any, token: str = "") -> Iterator[dict[str, Any]]:

@@ -16,7 +16,9 @@ def test_the_base_of_an_adapter_is_chosen_by_keyboard(scripted, visit, tmp_path)
     own.fill(f"{MINI}/instruct | {adapter} | {MINI}/base")
     own.press("Enter")
     judged = page.locator(".mi-judged")
-    expect(judged).to_contain_text("rank 4 on Instruct")
+    expect(judged).to_contain_text(
+        "rank 4 on Instruct", timeout=60_000
+    )  # the first check of a server imports what it needs
     expect(options).to_have_attribute("open", "")  # an adapter is there: its options are shown
     page.keyboard.press("Tab")  # to Check
     page.keyboard.press("Tab")  # to the disclosure

@@ -99,6 +99,9 @@ def test_the_pareto_chart_marks_improvements_with_their_probability(a):
     (line,) = chart["data"]
     assert line["x"] == [p["tokens"] for p in points] and line["y"] == [p["mean"] for p in points]
     assert line["text"][8] == "0.8 ▲98 %" and line["text"][6] == "0.6 ▲62 %" and line["text"][0] == "0"
+    crowded = [{**p, "tokens": 100 + i, "mean": 0.5} for i, p in enumerate(points)]
+    (near,) = pareto_figure([replace(a, points=tuple(crowded))])[0]["data"]
+    assert [text for text in near["text"] if text] == ["0", "0.6 ▲62 %", "0.8 ▲98 %"]  # the others would lie on them
     rings = line["marker"]["line"]["width"]
     assert (rings[8], rings[6], rings[0]) == (4, 2, 0)
     assert "97.6 %" in line["hovertext"][8]

@@ -28,7 +28,7 @@ PAPER = [
 def test_the_whole_story_of_a_strip():
     assert strip_sentence(PAPER) == (
         "Thought appears between λ 0.4 and 0.5. 3 of 4 answers are right, the shortest of them at λ 0.4 with 30 tokens. "
-        "λ 1 writes 8.0 times the 25 tokens of λ 0. From λ 0.5 on, 71% of the tokens come after the answer was first right."
+        "λ 1 writes 8.0 times the 25 tokens of λ 0. From λ 0.5 on, 71 % of the tokens come after the answer was first right."
     )  # (70 + 150) / 310 = 0.7097
 
 
@@ -60,7 +60,7 @@ def test_verdicts_in_full():
 
 def test_length_and_cuts():
     assert "hardly" in strip_sentence([frame(0, 20), frame(1, 22)])
-    assert "50% of the 20 tokens" in strip_sentence([frame(0, 20), frame(1, 10)])
+    assert "50 % of the 20 tokens" in strip_sentence([frame(0, 20), frame(1, 10)])
     assert strip_sentence([frame(0), frame(0.9) | {"truncated": True}, frame(1) | {"truncated": True}]).endswith(
         "Cut short by the token limit at λ 0.9 and 1."
     )

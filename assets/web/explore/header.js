@@ -1,7 +1,7 @@
 // The page's header: its name, the formula, the pair, and the tools.
 
 import { linkOf, viewQuery } from "../shared/address.js";
-import { h, smallButton } from "../shared/dom.js";
+import { copyText, h, smallButton } from "../shared/dom.js";
 
 export function pageHeader(app, setup) {
   const ends = [h("span.mi-end-instruct", "Instruct"), h("span.mi-end-thinking", "Thinking")];
@@ -23,15 +23,5 @@ export function pageHeader(app, setup) {
       : "The address bar holds the link to this view.";
     const isCut = view.q.length > setup.linkLimit;
     app.showStatus(where + (isCut ? " The question is too long for a link and is not in it." : ""));
-  }
-}
-
-// Whether the text is on the clipboard: browsers refuse it without a secure origin.
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return false;
   }
 }

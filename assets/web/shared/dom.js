@@ -41,11 +41,17 @@ export const option = ([value, text]) => h("option", { value }, text);
 // Terms and what is said of them, as the children of a <dl>.
 export const terms = (pairs) => pairs.map(([term, text]) => [h("dt", term), h("dd", text)]);
 
-// A button that copies what `text()` gives, and says so for a moment.
+// Puts a text on the clipboard; whether it is there: browsers refuse without a secure origin.
+export const copyText = (text) =>
+  Promise.resolve(navigator.clipboard?.writeText(text)).then(
+    () => Boolean(navigator.clipboard),
+    () => false,
+  );
+
+// A button that copies what `text()` gives, and shows for a moment whether it did.
 export function copyButton(text) {
   const button = smallButton("Copy", async () => {
-    await navigator.clipboard.writeText(text());
-    setText(button, "Copied");
+    setText(button, (await copyText(text())) ? "Copied" : "Refused by the browser");
     setTimeout(() => setText(button, "Copy"), 1500);
   });
   return button;

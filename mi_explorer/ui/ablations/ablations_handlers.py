@@ -20,8 +20,7 @@ from mi_explorer.studies.plan import Cell, Plan, describe
 from mi_explorer.studies.runner import Runner, items_of
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui import cost_estimate, plotly_component
-from mi_explorer.ui.ablations import ablation_rows as lines
-from mi_explorer.ui.ablations import ablations_figures
+from mi_explorer.ui.ablations import ablation_rows, ablations_figures
 from mi_explorer.ui.ablations.ablation_setup import ABOUT, AblationError, AblationSetup, ablation_command
 from mi_explorer.ui.ablations.workbenches import BackboneBenches
 from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
@@ -155,15 +154,15 @@ class AblationHandlers:
         except Exception as fault:
             log.exception("A study could not be read")
             error = error or f"The study could not be read ({type(fault).__name__})."
-        beside = beside if beside in lines.BESIDE[kind] else lines.BESIDE[kind][0]
+        beside = beside if beside in ablation_rows.BESIDE[kind] else ablation_rows.BESIDE[kind][0]
         cells = summary.cells if summary and summary.info.plan.kind == kind else ()
-        found = lines.ablation_rows(kind, cells, beside)
+        found = ablation_rows.ablation_rows(kind, cells, beside)
         columns, rows = ablations_figures.ablation_table(kind, found)
         file = f"{kind}-{summary.info.name}" if summary else f"{kind}-published"
         drawn, narrow = (
             decoding_figure(found, small)
             if kind == "decoding"
-            else ablations_figures.dots_figure(kind, found, lines.citation_of(kind, beside), small)
+            else ablations_figures.dots_figure(kind, found, ablation_rows.citation_of(kind, beside), small)
             for small in (False, True)
         )
         status, job = self._status(name)
@@ -211,14 +210,14 @@ class AblationHandlers:
         return f"Running: {made}, {p.tokens_per_second:,.0f} tokens/s{eta}. It goes on when this tab is closed.", job
 
 
-def decoding_figure(found: Sequence[lines.AblationRow], narrow: bool = False) -> Any:
+def decoding_figure(found: Sequence[ablation_rows.AblationRow], narrow: bool = False) -> Any:
     """Our grid between both published ones, whatever stands beside it in the table."""
-    names = lines.BESIDE["decoding"]
-    papers = {name: lines.ablation_rows("decoding", (), name) for name in names}
+    names = ablation_rows.BESIDE["decoding"]
+    papers = {name: ablation_rows.ablation_rows("decoding", (), name) for name in names}
     return ablations_figures.grid_figure(
         [line for line in found if line.ours],
         papers,
-        {name: lines.citation_of("decoding", name) for name in names},
+        {name: ablation_rows.citation_of("decoding", name) for name in names},
         narrow,
     )
 
@@ -231,7 +230,7 @@ def citation_sentence(kind: str, beside: str) -> str:
         if kind == "methods"
         else ""
     )
-    return f"{lines.citation_of(kind, beside)}. {shape}{same}"
+    return f"{ablation_rows.citation_of(kind, beside)}. {shape}{same}"
 
 
 def measured_caption(summary: Summary) -> str:

@@ -37,14 +37,16 @@ def build_ablations_tab(page: PageContext) -> None:
         )
         task = gr.Dropdown(tasks, value="mini", label="Task", min_width=140, elem_id="ablation-task")
         cap = gr.Number(first.cap, label="Token limit", precision=0, minimum=1, min_width=110, elem_id="ablation-cap")
-        run = gr.Button("Run", variant="primary", min_width=120, elem_id="ablation-run")
-        stop = gr.Button("Stop", interactive=False, min_width=90, elem_id="ablation-stop")
+        run = gr.Button("Run", variant="primary", scale=0, min_width=120, elem_id="ablation-run")
+        stop = gr.Button("Stop", scale=0, interactive=False, min_width=120, elem_id="ablation-stop")
     cost = gr.Textbox(
         "", show_label=False, container=False, interactive=False, lines=1, max_lines=3, elem_id="ablation-cost"
     )
     with gr.Row():
-        study = gr.Dropdown([], label="Shown", scale=3, elem_id="ablation-study")
-        beside = gr.Dropdown(list(BESIDE["layers"]), label="Published beside it", scale=2, elem_id="ablation-beside")
+        study = gr.Dropdown([], label="Study", scale=3, min_width=320, elem_id="ablation-study")
+        beside = gr.Dropdown(
+            list(BESIDE["layers"]), label="Published beside it", scale=2, min_width=320, elem_id="ablation-beside"
+        )
     chart = plotly_component.figure_component("An ablation, ours beside the published", 430, elem_id="ablation-figure")
     board = script_component(on_load("ablations/ablations.js", "openAblation", "begin"), "ablation-board", content="")
     timer = gr.Timer(POLL_INTERVAL_S, active=False)

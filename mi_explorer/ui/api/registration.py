@@ -18,6 +18,7 @@ from mi_explorer.ui.api.endpoints import Api, ApiError
 from mi_explorer.ui.api.values import ResponseFrame
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.explore.explore_tab import MAX_STREAMS
+from mi_explorer.ui.handler_errors import broken
 
 log = logging.getLogger(__name__)
 WORDS = {str: "text", int: "a whole number", float: "a number", dict: "names with numbers"}
@@ -34,7 +35,7 @@ def shown_errors() -> Iterator[None]:
         raise
     except Exception as error:
         log.exception("An endpoint failed")
-        raise gr.Error(f"Something broke on the server ({type(error).__name__}).", print_exception=False) from None
+        raise gr.Error(broken(error), print_exception=False) from None
 
 
 def current_visitor() -> Visitor:

@@ -108,7 +108,7 @@ def difference_figure(found: Sequence[Difference]) -> Figure | None:
         "yaxis": {"title": {"text": PANELS[0][1]}, "domain": [0.54, 1], **axis_line},
         "yaxis2": {"title": {"text": PANELS[1][1]}, "domain": [0, 0.48], **axis_line},
         "legend": legend_above(1.0),
-        "margin": {"l": 62, "r": 16, "t": 70, "b": 46},
+        "margin": {"l": 62, "r": 16, "t": 70, "b": 54},
     }
     rows = [
         [

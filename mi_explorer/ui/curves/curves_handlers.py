@@ -19,7 +19,7 @@ from mi_explorer.ui.curves.curve import Curve, curves_of_summary, needs_relative
 from mi_explorer.ui.curves.panels_figure import panels_figure
 from mi_explorer.ui.curves.pareto_figure import pareto_figure
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
-from mi_explorer.ui.handler_errors import errors_as_dict
+from mi_explorer.ui.handler_errors import broken, errors_as_dict
 from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.study_library import StudyLibrary, study_label
@@ -146,7 +146,7 @@ class CurvesHandlers:
             return None, str(error)
         except Exception as error:
             log.exception("%s failed", action)
-            return None, f"Something broke on the server ({type(error).__name__}). What was finished is saved."
+            return None, f"{broken(error)} What was finished is saved."
 
     def stop_sweep(self, asked: Any) -> str:
         """Stop the sweep of a request (`study`, `owner`); "" or what went wrong."""

@@ -28,7 +28,13 @@ def build_curves_tab(page: PageContext) -> None:
     owner = gr.State("")
     with gr.Row(equal_height=True):
         studies = gr.Dropdown(
-            [], multiselect=True, max_choices=MAX_SHOWN, label="Studies", scale=4, elem_id="curves-studies"
+            [],
+            multiselect=True,
+            max_choices=MAX_SHOWN,
+            label="Studies",
+            scale=4,
+            min_width=320,
+            elem_id="curves-studies",
         )
         overlays = gr.Dropdown(
             list(curve.overlays()),
@@ -36,6 +42,7 @@ def build_curves_tab(page: PageContext) -> None:
             max_choices=MAX_SHOWN,
             label="Published curves",
             scale=3,
+            min_width=320,
             elem_id="curves-published",
         )
         budget = gr.Number(

@@ -45,7 +45,7 @@ def panels_figure(curves: Sequence[Curve]) -> Figure:
             **lambda_axis(curves),
         },
         "legend": legend_above(1.03),
-        "margin": {"l": 62, "r": 16, "t": 64, "b": 46},
+        "margin": {"l": 62, "r": 16, "t": 64, "b": 54},
         **_stages(curves),
     }
     height = (1 - PANEL_GAP * (len(panels) - 1)) / max(len(panels), 1)

@@ -11,6 +11,7 @@ from mi_explorer.ui.curves.curve_table import interval_cells, point_title, round
 from mi_explorer.ui.plotly_component import label_text
 
 LIKELY, SURE = 0.5, 0.95  # shares of the bootstrap draws from which an improvement gets a ring, and a bold one
+LABEL_WIDTH, LABEL_HEIGHT = 0.08, 0.04  # the room of a label: a share of the most tokens, and of accuracy
 PARENTS = (("improves_instruct", "Instruct"), ("improves_thinking", "Thinking"))
 COLUMNS = (
     *("Curve", "Origin", "λ", "Tokens", "Tokens low", "Tokens high", "Mean (%)", "Mean low", "Mean high"),
@@ -28,7 +29,7 @@ def pareto_figure(curves: Sequence[Curve]) -> Figure:
         "xaxis": {"title": {"text": "tokens ÷ tokens at λ 1" if relative else "mean tokens"}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": "accuracy (mean)"}, "tickformat": ".0%"},
         "legend": legend_above(1.01),
-        "margin": {"l": 62, "r": 16, "t": 40, "b": 46},
+        "margin": {"l": 62, "r": 16, "t": 40, "b": 54},
     }
     return {"data": data, "layout": layout}, list(COLUMNS), [row for curve in curves for row in _rows(curve)]
 
@@ -46,7 +47,7 @@ def _trace(curve: Curve, look: int, relative: bool, several: bool) -> dict[str, 
         "showlegend": several,
         "x": [curve.drawn("tokens", p["tokens"], relative) for p in points],
         "y": [p["mean"] for p in points],
-        "text": [_label(p, chance) for p, chance in zip(points, chances, strict=True)],
+        "text": _labels(points, chances),
         "textposition": "top center",
         "textfont": {"size": 11},
         "line": {
@@ -91,9 +92,24 @@ def _chance(point: Mapping[str, Any]) -> float:
     return max(point.get(key) or 0.0 for key, _ in PARENTS)
 
 
-def _label(point: Mapping[str, Any], chance: float) -> str:
-    percent = 100 if chance == 1 else min(round(100 * chance), 99)
-    return f"{point['lambda']:g}" + (f" ▲{percent} %" if chance >= LIKELY else "")
+def _labels(points: Sequence[Mapping[str, Any]], chances: Sequence[float]) -> list[str]:
+    """λ at each point, "" where it would lie on the label before it; what improves on a parent keeps its own."""
+    most = max(p["tokens"] for p in points)
+    labels: list[str] = []
+    last = None
+    for p, chance in zip(points, chances, strict=True):
+        hidden = (
+            last
+            and abs(p["tokens"] - last["tokens"]) < LABEL_WIDTH * most
+            and abs(p["mean"] - last["mean"]) < LABEL_HEIGHT
+        )
+        if chance >= LIKELY:
+            percent = 100 if chance == 1 else min(round(100 * chance), 99)
+            labels.append(f"{p['lambda']:g} ▲{percent} %")
+        else:
+            labels.append("" if hidden else f"{p['lambda']:g}")
+        last = p if labels[-1] else last
+    return labels
 
 
 def _hover(curve: Curve, point: Mapping[str, Any]) -> str:

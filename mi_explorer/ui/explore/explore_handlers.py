@@ -23,7 +23,7 @@ from mi_explorer.ui.explore.run_plan import RunPlan, RunRequestError, plan_run, 
 from mi_explorer.ui.explore.run_queue import slot_wait
 from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
 from mi_explorer.ui.explore.token_scores import token_scores
-from mi_explorer.ui.handler_errors import errors_as_dict
+from mi_explorer.ui.handler_errors import broken, errors_as_dict
 from mi_explorer.ui.spaces.gpu_work import GpuError
 
 if TYPE_CHECKING:
@@ -110,10 +110,7 @@ class Explore:
                 end["instead"] = {**self.demo, "label": label}
         except Exception as error:
             log.exception("A run failed")
-            end["message"] = (
-                f"Something broke on the server ({type(error).__name__}). What was written so far is kept; "
-                "running again usually helps."
-            )
+            end["message"] = f"{broken(error)} What was written so far is kept; running again usually helps."
         finally:  # also when the tab was closed
             held.close()
         yield {

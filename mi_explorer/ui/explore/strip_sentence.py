@@ -93,7 +93,7 @@ def _tokens(done: list[Frame]) -> str:
         return f"Length hardly changes: {first['tokens']:,} tokens at λ {_lam(first['lam'])}, {last['tokens']:,} at λ {_lam(last['lam'])}."
     factor = f"{ratio:.1f} times" if ratio < 10 else f"{ratio:.0f} times"
     if ratio < 1:
-        factor = f"{ratio:.0%} of"
+        factor = f"{100 * ratio:.0f} % of"
     return f"λ {_lam(last['lam'])} writes {factor} the {first['tokens']:,} tokens of λ {_lam(first['lam'])}."
 
 
@@ -106,7 +106,7 @@ def _overthinking(done: list[Frame]) -> str:
     if share < 0.1:
         return ""
     which = f"From λ {_lam(start)} on" if len(tail) > 1 else f"At λ {_lam(start)}"
-    return f"{which}, {share:.0%} of the tokens come after the answer was first right."
+    return f"{which}, {100 * share:.0f} % of the tokens come after the answer was first right."
 
 
 def _cut(done: list[Frame]) -> str:

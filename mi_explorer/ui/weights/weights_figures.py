@@ -220,7 +220,7 @@ def gauge_figure(found: Distances, name: str) -> tuple[go.Figure, list[str], lis
             "ticktext": ticks,
         },
         yaxis={"type": "category", "showgrid": False},
-        margin={"l": 80, "r": 16, "t": 8, "b": 44},
+        margin={"l": 80, "r": 16, "t": 8, "b": 54},
     )
     rows: list[list[Any]] = [[name, round(mine, 4), "measured here"]]
     rows += [
