@@ -71,7 +71,7 @@ def test_a_fault_on_the_server_is_said_and_the_partial_text_stays(scripted, visi
     page.click(RUN)
     finished(page)
     expect(page.locator(".mi-status")).to_contain_text(
-        "Something broke on the server (RuntimeError). What was written so far is kept"
+        "(RuntimeError). Its log says more. What was written so far is kept"
     )
     expect(page.locator(".mi-status")).to_have_attribute("data-kind", "error")
     expect(pane(page, "thinking").locator(".mi-chip")).to_have_text("◼ stopped")

@@ -15,7 +15,7 @@ from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from mi_explorer.ui.page import build  # noqa: E402
 from mi_explorer.ui.server import launch, wait  # noqa: E402
-from mi_explorer.ui.spaces import gpu_error  # noqa: E402
+from mi_explorer.ui.spaces.gpu_work import gpu_error  # noqa: E402
 from tests.ui.fake import QUESTIONS, FakeBench  # noqa: E402
 
 

@@ -72,7 +72,7 @@ def test_a_stopped_export_leaves_nothing(take, tmp_path, monkeypatch):
         def slow(folder, tell):
             def heard(text, done=0, total=0):
                 if done and tokens:
-                    take.stop(tokens[0])
+                    take.file_jobs.stop(tokens[0])
                 elif done:
                     time.sleep(0.2)
                 tell(text, done, total)

@@ -9,7 +9,9 @@ import pytest
 from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
 from mi_explorer.studies.stats.summary import summarise
-from mi_explorer.ui.curves import compare, curve, curve_sentences, curves_figures
+from mi_explorer.ui.curves import compare, curve, curve_sentences
+from mi_explorer.ui.curves.panels_figure import panels_figure
+from mi_explorer.ui.curves.pareto_figure import pareto_figure
 from tests.ui.curve_studies import LAMS, item
 
 
@@ -18,7 +20,7 @@ def traces(figure: dict, axis: str) -> list[dict]:
 
 
 def test_the_small_multiples_show_what_was_measured(a, rows_of_a):
-    figure, columns, rows = curves_figures.panels_figure([a])
+    figure, columns, rows = panels_figure([a])
     mean, passed, vote = traces(figure, "y")
     assert mean["x"] == list(LAMS) and [mean["name"], passed["name"], vote["name"]] == ["mean", "pass@k", "vote@k"]
     assert mean["y"] == pytest.approx([np.mean([s.verdict == "correct" for s in rows_of_a[lam]]) for lam in LAMS])
@@ -50,7 +52,7 @@ def test_the_small_multiples_show_what_was_measured(a, rows_of_a):
 
 
 def test_bands_are_the_intervals_and_stages_are_painted(a):
-    figure, *_ = curves_figures.panels_figure([a])
+    figure, *_ = panels_figure([a])
     band = next(t for t in figure["data"] if t.get("fill") == "toself")
     n = len(LAMS)
     assert band["x"] == [*LAMS, *reversed(LAMS)]
@@ -78,7 +80,7 @@ def test_a_published_curve_is_the_paper_s_and_says_so(a):
         assert p["mean"] == pytest.approx(float(row["mean_at_k"]) / 100) and p["tokens"] == float(row["tokens"])
         assert p["think_ratio"] == pytest.approx(float(row["think_ratio"]) / 100)
     assert paper.name.startswith("published: ") and "arXiv 2510.10977" in paper.about
-    figure, columns, rows = curves_figures.panels_figure([a, paper])
+    figure, columns, rows = panels_figure([a, paper])
     tokens = traces(figure, "y3")
     assert (
         figure["layout"]["yaxis3"]["title"]["text"] == "tokens ÷ tokens at λ 1"
@@ -95,7 +97,7 @@ def test_the_pareto_chart_marks_improvements_with_their_probability(a):
     points = list(a.points)
     points[8] = {**points[8], "improves_instruct": 0.31, "improves_thinking": 0.976}
     points[6] = {**points[6], "improves_instruct": 0.62, "improves_thinking": 0.1}
-    chart, columns, rows = curves_figures.pareto_figure([replace(a, points=tuple(points))])
+    chart, columns, rows = pareto_figure([replace(a, points=tuple(points))])
     (line,) = chart["data"]
     assert line["x"] == [p["tokens"] for p in points] and line["y"] == [p["mean"] for p in points]
     assert line["text"][8] == "0.8 ▲98 %" and line["text"][6] == "0.6 ▲62 %" and line["text"][0] == "0"
@@ -121,7 +123,7 @@ def test_the_pareto_chart_marks_improvements_with_their_probability(a):
 
 def test_a_hostile_name_is_text(a):
     bad = "<img src=x onerror=alert(1)>&amp;"
-    figure, _, rows = curves_figures.panels_figure([replace(a, name=bad), replace(a, name="b")])
+    figure, _, rows = panels_figure([replace(a, name=bad), replace(a, name="b")])
     names = {t.get("name") for t in figure["data"]} | {h for t in figure["data"] for h in t.get("hovertext", ())}
     assert not any("<img" in str(n) for n in names) and any(
         "&lt;img src=x onerror=alert(1)&gt;&amp;amp;" in str(n) for n in names

@@ -36,7 +36,7 @@ def test_precomputed_studies_are_there_and_labelled(measured, tmp_path):
 
 def test_a_page_without_a_store_still_says_something(tmp_path):
     handlers = tab(None, tmp_path)
-    assert handlers.choices() == [] and handlers.first([], "mini") == ([], []) and handlers.stands() == []
+    assert handlers.choices() == [] and handlers.first([], "mini") == ([], []) and handlers.sweep_states() == []
     names, published, messages = handlers.opening(
         [], [], "mini"
     )  # nothing measured: a published curve, which says that it is one

@@ -47,7 +47,7 @@ def test_a_run_that_waits_for_a_slot_says_its_place_and_then_runs():
         assert states[-1]["state"] == "done" and states[-1]["waits"] is None
     waits = [(s["waits"] is None, s["frames"]["1"]["state"]) for s in out["c"]]
     assert (False, "queued") in waits and (False, "running") not in waits
-    assert explore.throughput.per_second() > 0
+    assert explore.runs.throughput.per_second() > 0
 
 
 def test_a_run_stopped_while_it_waits_in_line_ends_when_its_turn_comes():

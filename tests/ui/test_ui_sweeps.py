@@ -79,22 +79,22 @@ def test_a_sweep_runs_stops_goes_on_after_a_restart_and_grows(task, tmp_path):
     job = jobs.get("mine")
     while job.state.progress.done < 3:
         job.wait(job.state.version, 5)
-    (now,) = handlers.stands()
+    (now,) = handlers.sweep_states()
     assert now["state"] == "running" and now["total"] == 50 and now["done"] >= 3 and now["cells"] == 5 and now["mine"]
     assert handlers.act("stop", "mine")[0] is True
     job.join(20)
     kept = store.study("mine").samples
-    assert 3 <= kept < 50 and handlers.stands()[0]["state"] == "stopped"
+    assert 3 <= kept < 50 and handlers.sweep_states()[0]["state"] == "stopped"
 
     engine = ScriptedEngine()  # another server on the same store
     jobs = Jobs()
     handlers = tab(Store(tmp_path / "s.db"), tmp_path, jobs, engine)
-    (now,) = handlers.stands()
+    (now,) = handlers.sweep_states()
     assert (now["state"], now["done"], now["total"]) == ("unfinished", kept, 50)
     assert handlers.act("resume", "mine") == ("mine", "")
     assert jobs.get("mine").join(30).progress.state == "done" and store.study("mine").samples == 50
     assert len(engine.asked) == 50 - kept  # nothing that was there is made again
-    assert handlers.stands()[0]["state"] == "done"
+    assert handlers.sweep_states()[0]["state"] == "done"
     assert handlers.runs.cost(form(task), "mini") == "50 samples, all of them made."
     assert "80 samples, 30 of them" in handlers.runs.cost(form(task, questions=8), "mini")
 

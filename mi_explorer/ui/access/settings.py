@@ -10,7 +10,6 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mi_explorer.ui.access.access_policy import ANYWHERE
 from mi_explorer.ui.access.setting_checks import CHECKS, Option, SettingsError
