@@ -17,6 +17,7 @@ from mi_explorer.engine.events import INTERACTIVE
 from mi_explorer.errors import UserError
 from mi_explorer.generation.generate import RequestEngine, TextGenerator
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
+from mi_explorer.generation.steering import Steering
 from mi_explorer.generation.traces import ThinkTags
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.prompts import Prompts
@@ -173,11 +174,14 @@ class Workbench:
         stop: threading.Event | None = None,
         hz: float = 12,
         heartbeat: float | None = None,
+        steering: Steering | None = None,
     ) -> Iterator[tuple[Snapshot, ...]]:
         """Run requests together and watch them; see `TextGenerator.stream`."""
         if self._closed:
             raise WorkbenchError("This workbench is closed.")
-        return self.generator.stream(requests, priority=priority, stop=stop, hz=hz, heartbeat=heartbeat)
+        return self.generator.stream(
+            requests, priority=priority, stop=stop, hz=hz, heartbeat=heartbeat, steering=steering
+        )
 
     def score(self, snapshot: Snapshot) -> "Scores":
         """Per-token scores of a finished snapshot for the lenses: both endpoints and the blend, teacher-forced."""

@@ -11,11 +11,37 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any, Protocol
 
-from mi_explorer.engine.events import INTERACTIVE, Admitted, Event, Failed, Finished, Request, Token, Verified
+from mi_explorer.engine.events import (
+    INTERACTIVE,
+    Admitted,
+    Change,
+    Changed,
+    Event,
+    Failed,
+    Finished,
+    Paused,
+    Refused,
+    Request,
+    Resumed,
+    Token,
+    Verified,
+)
 from mi_explorer.engine.stream import QueuePosition
 from mi_explorer.errors import UserError
-from mi_explorer.generation.snapshots import LIVE_STATES, GenerationRequest, Snapshot, State, Verdict, verdict_of
+from mi_explorer.generation.schedule import ScheduleStep, check_schedule
+from mi_explorer.generation.snapshots import (
+    LIVE_STATES,
+    AppliedChange,
+    GenerationRequest,
+    Snapshot,
+    State,
+    Verdict,
+    verdict_of,
+)
+from mi_explorer.generation.steering import SteeredResponse, Steering, hint_ids
+from mi_explorer.generation.thought_tags import ResponseTags
 from mi_explorer.generation.traces import ThinkTags, TraceBuilder
+from mi_explorer.generation.traces.detokenizer import Decode
 from mi_explorer.prompts import Prompt, Prompts
 from mi_explorer.recipe import Recipe
 
@@ -57,6 +83,25 @@ class RunningTrace:
         self.kept: int | None = None
         self.verdict: Verdict | None = None
         self.verifying: Future[Verdict | None] | None = None
+        self.changes: list[AppliedChange] = []
+        self.schedule: list[ScheduleStep] = []
+        self.hints: dict[tuple[int, ...], str] = {}  # what hints were, by their tokens
+
+    def change(self, event: Changed, decode: Decode) -> None:
+        """A change of the blend, or tokens that nobody drew; their log-probability is not known and stands as 0."""
+        lam = None if event.recipe is None else event.recipe.lam
+        self.changes.append(AppliedChange(event.at, event.cause, lam, len(event.tokens)))
+        for token in event.tokens:
+            self.add(token, 0.0)
+        if event.cause == "lam":
+            if self.schedule and self.schedule[-1].at == event.at and self.schedule[-1].lam is not None:
+                self.schedule.pop()  # nothing was written under it
+                self.changes.pop(-2)
+            self.schedule.append(ScheduleStep(event.at, lam))
+        elif event.cause == "hint":
+            self.schedule.append(ScheduleStep(event.at, hint=self.hints.get(event.tokens) or decode(event.tokens)))
+        elif event.cause == "stop":
+            self.schedule.append(ScheduleStep(event.at, close=True))
 
     def add(self, token: int, logprob: float) -> None:
         """The next token."""
@@ -89,6 +134,8 @@ class RunningTrace:
             self.prompt.ids,
             waits if self.state == "queued" else None,
             self.kept,
+            tuple(self.changes),
+            tuple(self.schedule),
         )
 
 
@@ -130,33 +177,83 @@ class TextGenerator:
         stop: threading.Event | None = None,
         hz: float = 12,
         heartbeat: float | None = None,
+        steering: Steering | None = None,
     ) -> Iterator[tuple[Snapshot, ...]]:
         """Run all requests together; yields the snapshots that changed, `hz` times a second (first tokens sooner), until all have ended.
 
         The first tuple has all of them. With `heartbeat`, an empty tuple comes after that many seconds in which nothing changed.
         Raises a `UserError` at once, before anything runs, if one of the requests cannot be run. `stop` (or closing the iterator)
-        cancels what is left; partial text stays in the last snapshots.
+        cancels what is left; partial text stays in the last snapshots. `steering` gives other threads a hold on what runs.
         """
         requests = tuple(requests)
         if len({request.id for request in requests}) < len(requests):
             raise GenerationError("Two requests of one call have the same id.")
         for request in requests:
-            self.check(request.recipe)
+            self.check_request(request)
         traces = {r.id: self.new_trace(r, self.prompts.render(r.prompt, r.recipe)) for r in requests}
         submitted = [self.engine_request(r, traces[r.id].prompt, priority) for r in requests]
-        return self._run(traces, submitted, stop, 1.0 / hz, heartbeat)
+        return self._run(traces, submitted, stop, 1.0 / hz, heartbeat, steering)
+
+    def check_request(self, request: GenerationRequest) -> None:
+        """Raise a `UserError` for a request that cannot run: its recipe, its schedule, or tags that it needs and nobody knows."""
+        recipe = request.recipe
+        self.check(recipe.for_thought)
+        if recipe.answer_lam is not None:
+            self.check(recipe.for_answer)
+        for step in request.schedule:
+            if step.lam is not None:
+                self.check(recipe.for_thought.at(step.lam))
+        check_schedule(request.schedule, len(request.given))
+        closes = any(step.close for step in request.schedule)
+        if closes or recipe.answer_lam is not None or request.decoding.think_budget is not None:
+            self.check_tags()
+
+    def check_tags(self) -> None:
+        """Raise a `UserError` if the pair's think tags are not known, so that no thought can be closed."""
+        if not self.prompts.tags_known and self.tags.close_id is None:
+            raise GenerationError(
+                f"The pair {self.pair!r} has no think tags that are known, so a thought can be neither stopped nor probed. Name them "
+                "with --think-open and --think-close (or in the pair's settings)."
+            )
 
     def engine_request(self, request: GenerationRequest, prompt: Prompt, priority: int) -> Request:
         """The engine's request. A draft of another prompt (another template) is left out: its tokens say nothing here."""
-        draft = request.draft if request.draft_prompt == prompt.ids else ()
-        stop_ids = self.prompts.stop_ids
-        return Request(request.id, prompt.ids, request.recipe, request.decoding, stop_ids, priority, draft)
+        recipe = request.recipe
+        return Request(
+            request.id,
+            prompt.ids,
+            recipe,
+            request.decoding,
+            self.prompts.stop_ids,
+            priority,
+            draft=request.draft if request.draft_prompt == prompt.ids else (),
+            given=request.given,
+            schedule=tuple(self._change(step, recipe, prompt) for step in request.schedule),
+            thought=self.thought_tags(prompt),
+        )
+
+    def _change(self, step: ScheduleStep, recipe: Recipe, prompt: Prompt) -> Change:
+        if step.lam is not None:
+            return Change(step.at, recipe.for_thought.at(step.lam))
+        if step.close:
+            return Change(step.at, close=True)
+        return Change(step.at, insert=hint_ids(step.hint, self.prompts, prompt))
+
+    def thought_tags(self, prompt: Prompt) -> ResponseTags | None:
+        """How the engine finds and closes the thoughts of responses to this prompt; None where no closing tag is known."""
+        if not self.prompts.tags_known and self.tags.close_id is None:
+            return None
+        tags, codec = self.tags_for(prompt), self.prompts.codec_for(prompt.parent)
+        close = (tags.close_id,) if tags.close_id is not None else codec.encode(tags.close)
+        return ResponseTags(tags, codec, close)
 
     def new_trace(self, request: GenerationRequest, prompt: Prompt) -> RunningTrace:
         """A trace that waits for its first event."""
         codec = self.prompts.codec_for(prompt.parent)
         builder = TraceBuilder(self.tags_for(prompt), codec.decode, request.gold, request.kind)
-        return RunningTrace(request, prompt, builder)
+        trace = RunningTrace(request, prompt, builder)
+        trace.hints |= {hint_ids(s.hint, self.prompts, prompt): s.hint for s in request.schedule if s.hint}
+        return trace
 
     def tags_for(self, prompt: Prompt) -> ThinkTags:
         """The think tags of a response: with the ids that they have in the tokenizer of its prompt, where it has them."""
@@ -170,10 +267,14 @@ class TextGenerator:
         stop: threading.Event | None,
         tick: float,
         heartbeat: float | None,
+        steering: Steering | None,
     ) -> Iterator[tuple[Snapshot, ...]]:
         if not requests:
             return
         stream = self.engine.submit(requests)
+        if steering is not None:
+            running = {name: SteeredResponse(t.request.recipe, t.prompt, t.hints) for name, t in traces.items()}
+            steering.attach(stream, running, self)
         waiting, changed, stopped = set(traces), dict.fromkeys(traces), False
         began = first = False  # any token came; a request's first one, which is shown sooner than the next tick
         yielded = spoke = time.monotonic()
@@ -215,6 +316,8 @@ class TextGenerator:
         finally:
             if waiting:
                 stream.cancel()
+            if steering is not None:
+                steering.detach()
 
     @staticmethod
     def next_events(stream: Events, timeout: float, more: float = 0.0) -> list[Event]:
@@ -233,6 +336,14 @@ class TextGenerator:
             trace.add(event.token, event.logprob)
         elif isinstance(event, Admitted):
             trace.state, trace.mode, trace.started = "running", event.mode, time.monotonic()
+        elif isinstance(event, Changed):
+            trace.change(event, self.prompts.codec_for(trace.prompt.parent).decode)
+        elif isinstance(event, Paused):
+            trace.state = "paused"
+        elif isinstance(event, Resumed):
+            trace.state = "queued"
+        elif isinstance(event, Refused):
+            trace.message = event.message
         elif isinstance(event, Verified):
             trace.kept = event.kept
         elif isinstance(event, Finished):

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mi_explorer.engine.events import Cause
 from mi_explorer.engine.stream import QueuePosition
+from mi_explorer.generation.schedule import ScheduleStep
 from mi_explorer.generation.traces import Trace
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.tasks.verify import verify
 
-State = Literal["queued", "running", "done", "cancelled", "failed"]
+State = Literal["queued", "running", "paused", "done", "cancelled", "failed"]
 Verdict = Literal["correct", "wrong", "no_answer"]
-LIVE_STATES = ("queued", "running")
+LIVE_STATES = ("queued", "running", "paused")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,20 @@ class GenerationRequest:
     kind: str = "auto"
     draft: tuple[int, ...] = ()
     draft_prompt: tuple[int, ...] = ()
+    given: tuple[int, ...] = ()
+    """Tokens with which the response begins, read under the recipe's own coefficients, whoever wrote them."""
+    schedule: tuple[ScheduleStep, ...] = ()
+    """What changes on the way, in the order of its tokens."""
+
+
+@dataclass(frozen=True)
+class AppliedChange:
+    """What happened to a response at token number `at`: from there on λ is `lam`, or `tokens` many tokens were put there."""
+
+    at: int
+    cause: Cause
+    lam: float | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,24 @@ class Snapshot:
     prompt_ids: tuple[int, ...] = ()
     waits: QueuePosition | None = None
     kept: int | None = None
+    changes: tuple[AppliedChange, ...] = ()
+    """All that happened on the way, in order: what was given, forced, put in, and which λ wrote from where on."""
+    schedule: tuple[ScheduleStep, ...] = ()
+    """What of it somebody asked for. With the same recipe, decoding and `given` it makes the same response again."""
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """The tokens with which the response was made to begin."""
+        first = self.changes[0] if self.changes else None
+        return self.ids[: first.tokens] if first is not None and first.cause == "given" else ()
+
+    @property
+    def lambdas(self) -> tuple[tuple[int, float], ...]:
+        """(token, λ): which λ wrote from which token on, the first from what is given on."""
+        return (
+            (len(self.given), self.recipe.lam),
+            *((change.at, change.lam) for change in self.changes if change.lam is not None),
+        )
 
     @property
     def ids(self) -> tuple[int, ...]:

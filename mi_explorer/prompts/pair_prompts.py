@@ -83,7 +83,7 @@ class Prompts:
         self.templates = templates or {}
         self.switch = pair.thinking_switch if pair else "auto"
         named = TagPair(pair.think_open, pair.think_close) if pair else DEFAULT
-        self.tags, _ = recognise_tags(named, self._template("thinking")[0], thinking.added_tokens())
+        self.tags, self.tags_known = recognise_tags(named, self._template("thinking")[0], thinking.added_tokens())
         self.stop_ids = tuple(dict.fromkeys(int(i) for i in stop_ids))
         self.context = context
         # a strip asks one question at eleven λ, of one or two templates
