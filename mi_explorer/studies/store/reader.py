@@ -259,7 +259,7 @@ _OF_STUDY = (
 
 def _item(row: sqlite3.Row) -> Item:
     names = ("task", "id", "prompt", "answer", "kind", "family", "level")
-    item = Item(*(row[name] for name in names), bool(row["private"]))  # type: ignore[misc]
+    item = Item(**{name: row[name] for name in names}, private=bool(row["private"]))
     if item.key != row["key"]:
         raise ValueError("a question is not the one that was asked")
     return item
