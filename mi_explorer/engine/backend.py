@@ -6,6 +6,7 @@ from typing import Protocol
 
 import torch
 
+from mi_explorer.engine.kv_blocks import BlockTable
 from mi_explorer.merging.coefficients import Blend
 
 
@@ -22,27 +23,37 @@ class BoundRecipe:
 
 
 class SlotCache(Protocol):
-    """The keys and values of `slots` sequences."""
+    """The keys and values of `slots` sequences, in `blocks` of one pool."""
 
     slots: int
+    blocks: BlockTable
 
-    def reserve(self, length: int) -> None:
-        """Make room for positions 0..length−1 in every slot."""
+    def take(self, slot: int, length: int) -> bool:
+        """Let a slot hold positions 0..length−1; False, and nothing changes, where too few blocks are free."""
         ...
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Fork or move: the first `length` positions of slot `source` into `target`."""
+    def release(self, slot: int) -> None:
+        """Give back what a slot holds."""
+        ...
+
+    def fork(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` positions of slot `source` into `target`, which has taken them."""
+        ...
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """A slot's sequence of `length` positions goes to a free slot."""
         ...
 
     def swap(self, i: int, j: int, length: int) -> None:
-        """Exchange the first `length` positions of two slots."""
+        """Two slots change places; `length`: the most positions that one of them holds."""
         ...
 
 
 class Backend(Protocol):
     """Forward passes over a contiguous range of slots, folded to one recipe or row-wise with coefficients per slot.
 
-    `context`: positions a slot holds; `rowwise`: whether it has row-wise passes, and `why_folded` if not; `can_fork`: whether a
+    `context`: positions a slot holds; `rowwise`: whether it has row-wise passes, and `why_folded` if not; `merged`: whether there is
+    memory for merged weights beside what row-wise passes need (else a fold takes its place for a while); `can_fork`: whether a
     slot's first positions may be copied into another; `can_verify`: whether a pass may read several tokens after the prompt.
     """
 
@@ -51,6 +62,7 @@ class Backend(Protocol):
     context: int
     vocab: int
     rowwise: bool
+    merged: bool
     why_folded: str
     can_fork: bool
     can_verify: bool

@@ -30,8 +30,9 @@ Emit = Callable[[Sequence, Event], None]
 class Batch:
     """The sequences of one backend. `used`: slots that are taken; `changes`: how many sequences came or left so far."""
 
-    def __init__(self, backend: Backend, emit: Emit):
-        self.backend, self.emit = backend, emit
+    def __init__(self, backend: Backend, emit: Emit, at_end: FinishReason = "context"):
+        """`at_end`: why a sequence ends that fills its context: the model's or the caller's limit, or memory."""
+        self.backend, self.emit, self.at_end = backend, emit, at_end
         self.slots: list[Slot | None] = [None] * backend.cache.slots
         self.sequences: dict[Sequence, None] = {}  # in the order of admission
         self.used = self.changes = 0
@@ -53,12 +54,15 @@ class Batch:
         for slot, index in zip(sequence.slots, free):
             self.used += 1
             self._put(slot, index)
+            self.backend.cache.release(index)  # what a pass without a sequence left there
+            self.backend.cache.take(index, sequence.to_read + len(sequence.draft) + 1)
 
     def release(self, sequence: Sequence) -> None:
         """Take a sequence out; its slots are free at once."""
         self.changes += 1
         for slot in sequence.slots:
             if slot.index >= 0:
+                self.backend.cache.release(slot.index)
                 self.slots[slot.index] = None
                 slot.index = -1
                 self.used -= 1
@@ -93,7 +97,7 @@ class Batch:
         """To a free index, or in exchange with the slot that is there."""
         source, other = slot.index, self.slots[target]
         if other is None:
-            self.backend.cache.copy(source, target, slot.sequence.length)
+            self.backend.cache.move(source, target, slot.sequence.length)
             self.slots[source] = None
         else:
             self.backend.cache.swap(source, target, max(slot.sequence.length, other.sequence.length))
@@ -148,7 +152,7 @@ class Batch:
         if len(sequence.tokens) >= sequence.request.decoding.cap:
             return self._end(sequence, "cap")
         if len(sequence.request.prompt) + len(sequence.tokens) > self.backend.context:
-            return self._end(sequence, "context")
+            return self._end(sequence, self.at_end)
         return True
 
     # ---- changes ----
@@ -182,7 +186,7 @@ class Batch:
             self.emit(sequence, Changed(sequence.request.id, at, cause, None, fitting))
             if change.close and sequence.thought is not None:
                 sequence.thought.close(sequence.tokens)
-            return self.may_go_on(sequence) and (fitting == tokens or self._end(sequence, "context"))
+            return self.may_go_on(sequence) and (fitting == tokens or self._end(sequence, self.at_end))
         return True
 
     def _take(self, sequence: Sequence, recipe: Recipe) -> None:

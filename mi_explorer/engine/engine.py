@@ -18,6 +18,7 @@ import torch
 
 from mi_explorer.engine.backends import make_backend
 from mi_explorer.engine.batch import Batch
+from mi_explorer.engine.block_room import BlockRoom
 from mi_explorer.engine.events import Change, Changed, Event, Failed, Finished, Request
 from mi_explorer.engine.interventions import Interventions, request_refusal
 from mi_explorer.engine.policy import Costs
@@ -74,10 +75,12 @@ class Engine:
     ):
         """`report` gets the phases of loading, from this thread and the engine's; `wait` returns when they are over."""
         self.resident, resident.report = resident, report
-        self.backend, self.memory = make_backend(resident, max_rows, max_context, memory)
-        self._batch = Batch(self.backend, self._emit)
+        self.backend, self.memory = make_backend(resident, max_rows, max_context, memory, only)
+        plan = self.memory
+        self._batch = Batch(self.backend, self._emit, "memory" if plan.context < plan.wanted else "context")
         self._prefill = Prefill(self._batch, self._flush)
-        self._scheduler = Scheduler(self._batch, costs or Costs({}), self.memory.rows, only)
+        self._room = BlockRoom(self._batch)
+        self._scheduler = Scheduler(self._batch, costs or Costs({}), self.memory.rows, only, self._room.admits)
         self._interventions = Interventions(resident, self._batch, self._scheduler.queue)
         self._positions = QueuePositions()
         self._measures = costs is None
@@ -222,6 +225,9 @@ class Engine:
         if scheduled is None:
             return
         self._mode = scheduled.mode
+        if not self._room.grow(scheduled, scheduler.queue):
+            scheduler.changed = True
+            return
         try:
             if scheduled.decode:
                 batch.decode(scheduled.decode, scheduled.mode)

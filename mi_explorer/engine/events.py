@@ -7,7 +7,7 @@ from mi_explorer.engine.thoughts import ThoughtTags
 from mi_explorer.recipe import Decoding, Recipe
 
 Cause = Literal["given", "lam", "hint", "stop", "budget", "answer"]
-FinishReason = Literal["stop", "cap", "context", "cancelled"]
+FinishReason = Literal["stop", "cap", "context", "memory", "cancelled"]
 INTERACTIVE, BULK = 0, 1  # priorities: a person who waits goes before a sweep
 
 

@@ -1,16 +1,121 @@
-"""The KV cache: one static buffer of slots, each left-aligned from position 0.
+"""The KV cache: blocks of one pool (see `kv_blocks`), and what a forward pass reads and writes of them.
 
-Layout [layers, slots, 2, kv_heads, length, head_dim]: a slot is one block per layer (a move is one copy), a step's new keys and
-values of a layer are one scatter. The buffer grows in length when a sequence needs it, up to the agreed context.
+Layout of a store: [heads, positions of the pool, head_dim], one for all layers of the native decoder. The last block of a store
+belongs to nobody: padding is written there. A pass sees a strided view where all blocks are at home, and a copy of the blocks of its
+slots where they are not. Memory of a CPU's pool is taken from the system only as blocks are written.
 """
 
+import numpy as np
 import torch
 
-START_POSITIONS = 256  # positions that are allocated at first
+from mi_explorer.engine.kv_blocks import BlockTable
+from mi_explorer.engine.memory_plan import BLOCK_TOKENS, GATHERED_TOKENS
 
 
-class KVCache:
-    """`slots` sequences of up to `context` positions; `layers · 2 · kv_heads · head_dim · itemsize` bytes for each of them."""
+class BlockCache:
+    """The KV of slots over stores of any shape […, heads, positions, dim]; see `SlotCache` for what the engine calls."""
+
+    def __init__(self, slots: int, context: int, blocks: int | None = None, block: int = BLOCK_TOKENS):
+        self.slots, self.context = slots, context
+        self.blocks = BlockTable(slots, context, block, blocks)
+        self.positions = (self.blocks.blocks + 1) * self.blocks.block
+        self._tables: dict[torch.device, tuple[int, torch.Tensor]] = {}
+
+    def stores(self) -> list[torch.Tensor]:
+        """Every store that there is."""
+        raise NotImplementedError
+
+    # ---- for the engine ----
+
+    def take(self, slot: int, length: int) -> bool:
+        """Let a slot hold positions 0…length−1; False where too few blocks are free."""
+        return self.blocks.take(slot, length)
+
+    def cover(self, first: int, n: int, width: int) -> None:
+        """Let slots first… that hold nothing yet (nobody was admitted to them: step times, tests) hold `width` positions."""
+        for slot in range(first, first + n):
+            if not self.blocks.taken[slot]:
+                self.take(slot, width)
+
+    def release(self, slot: int) -> None:
+        """Give back what a slot holds."""
+        self.blocks.release(slot)
+
+    def fork(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` positions of `source` into the blocks that `target` has taken."""
+        table, block = self.blocks.table, self.blocks.block
+        for number in range(self.blocks.blocks_for(length)):
+            p, q, n = int(table[source, number]), int(table[target, number]), min(block, length - number * block)
+            for store in self.stores():
+                store[..., q * block : q * block + n, :] = store[..., p * block : p * block + n, :]
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """A slot's sequence of `length` positions goes to a free one."""
+        # at home they stay at home: views are quicker than copies of blocks in every step
+        if self.blocks.at_home and length and self.take(target, self.blocks.room(source)):
+            self.fork(source, target, length)
+            self.release(source)
+        else:
+            self.blocks.exchange(source, target)
+
+    def swap(self, i: int, j: int, length: int) -> None:
+        """Two slots change places; `length`: the most positions that one of them holds."""
+        blocks = self.blocks
+        if not (blocks.at_home and length):
+            blocks.exchange(i, j)
+            return
+        if i == j:
+            return
+        rooms, run = (blocks.room(i), blocks.room(j)), blocks.home * blocks.block
+        for store in self.stores():
+            one, other = (store[..., slot * run : slot * run + min(length, run), :] for slot in (i, j))
+            held = one.clone()
+            one.copy_(other)
+            other.copy_(held)
+        for slot in (i, j):
+            blocks.release(slot)
+        for slot, room in zip((j, i), rooms):
+            self.take(slot, room)
+
+    # ---- for a forward pass ----
+
+    def table(self, device: torch.device) -> torch.Tensor:
+        """The block table on a device [slots, blocks a slot]."""
+        version, table = self._tables.get(device, (-1, torch.empty(0)))
+        if version != self.blocks.version:
+            table = torch.from_numpy(self.blocks.table.copy()).to(device)
+            self._tables[device] = self.blocks.version, table
+        return table
+
+    def places(self, first: int, positions: torch.Tensor) -> torch.Tensor:
+        """Where in a store the `positions` [n, c] of slots first… are written; where a slot has no block for one, in nobody's."""
+        block = self.blocks.block
+        table = self.table(positions.device)[first : first + positions.shape[0]]
+        return table.gather(1, positions // block) * block + positions % block
+
+    def seen(self, store: torch.Tensor, first: int, n: int, width: int) -> torch.Tensor:
+        """The first `width` positions of slots first…first+n−1 of a store [heads, positions, dim]: [n, heads, width, dim]."""
+        heads, _, dim = store.shape
+        block = self.blocks.block
+        if self.is_view(width):
+            run = self.blocks.home * block
+            return store[:, first * run : (first + n) * run].view(heads, n, run, dim).transpose(0, 1)[:, :, :width]
+        number = self.blocks.blocks_for(width)
+        wanted = self.table(store.device)[first : first + n, :number].reshape(-1)
+        found = store.view(heads, -1, block, dim).index_select(1, wanted).view(heads, n, number * block, dim)
+        return found.transpose(0, 1)[:, :, :width]
+
+    def is_view(self, width: int) -> bool:
+        """Whether `seen` gives views of so many positions."""
+        return self.blocks.at_home and width <= self.blocks.home * self.blocks.block
+
+    def at_a_time(self, n: int, width: int) -> int:
+        """Slots whose keys and values are looked at together: all `n`, or as many as may be copied at a time."""
+        return n if self.is_view(width) else max(1, min(n, GATHERED_TOKENS // width))
+
+
+class KVCache(BlockCache):
+    """Of the native decoder: `layers · 2 · kv_heads · head_dim · itemsize` bytes for each position of the pool."""
 
     def __init__(
         self,
@@ -21,42 +126,28 @@ class KVCache:
         context: int,
         device: torch.device,
         dtype: torch.dtype,
-        start: int = START_POSITIONS,
+        blocks: int | None = None,
+        block: int = BLOCK_TOKENS,
     ):
-        self.slots, self.context = slots, context
+        super().__init__(slots, context, blocks, block)
         self.heads, self.dim = kv_heads, head_dim
-        self.length = min(start, context)
-        self.kv = torch.zeros(layers, slots, 2, kv_heads, self.length, head_dim, device=device, dtype=dtype)
-        self._make_views()
-
-    def _make_views(self) -> None:
-        """What a forward pass indexes: per layer the buffer and its flat form [slots · 2 · heads · length, dim], and where each
-        slot's heads begin in the latter [slots, 2 · heads]."""
-        device = self.kv.device
+        self.kv = pool_zeros((layers, 2 * kv_heads, self.positions, head_dim), device, dtype)
         self.layers = list(self.kv.unbind(0))
-        self.flat_layers = [layer.view(-1, self.dim) for layer in self.layers]
-        blocks = torch.arange(self.slots * 2 * self.heads, device=device).view(self.slots, -1)
-        self.starts = blocks * self.length
-        self.columns = torch.arange(self.length, device=device)
+        self.flat_layers = [layer.view(-1, head_dim) for layer in self.layers]
+        self.starts = torch.arange(2 * kv_heads, device=device) * self.positions  # of each head in a flat layer
+        self.columns = torch.arange(context, device=device)
 
-    def reserve(self, length: int) -> None:
-        """Make room for positions 0..length−1; at least doubles, so that growing costs a constant per position."""
-        if length <= self.length:
-            return
-        old, kept = self.kv, self.length
-        self.length = min(max(length, 2 * kept), self.context)
-        self.kv = torch.zeros(*old.shape[:4], self.length, self.dim, device=old.device, dtype=old.dtype)
-        self.kv[:, :, :, :, :kept] = old
-        self._make_views()
+    def stores(self) -> list[torch.Tensor]:
+        return [self.kv]
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Fork or move: the first `length` positions of `source` into `target`."""
-        if length and source != target:
-            self.kv[:, target, :, :, :length] = self.kv[:, source, :, :, :length]
+    def keys_values(self, layer: int, first: int, n: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of slots first…, each [n, heads, width, dim]."""
+        both = self.seen(self.layers[layer], first, n, width)
+        return both[:, : self.heads], both[:, self.heads :]
 
-    def swap(self, i: int, j: int, length: int) -> None:
-        """Exchange the first `length` positions of two slots."""
-        if i != j and length:
-            held = self.kv[:, i, :, :, :length].clone()
-            self.copy(j, i, length)
-            self.kv[:, j, :, :, :length] = held
+
+def pool_zeros(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+    """Zeros; on a CPU of memory that the system gives when it is first written (`calloc`), which `torch.zeros` would write at once."""
+    if device.type != "cpu":
+        return torch.zeros(shape, device=device, dtype=dtype)
+    return torch.from_numpy(np.zeros(int(np.prod(shape)) * dtype.itemsize, dtype=np.uint8)).view(dtype).view(shape)

@@ -1,24 +1,16 @@
-"""Memory, asked for up front: what weights and cache need, what the device has, and the slots and context that fit.
+"""The memory of the devices: what is free, how much of it may be used, and what a pair of a config needs."""
 
-Nothing is left to the kernel's out-of-memory killer: a pair that does not fit is refused with figures, and rows and context are
-capped to what does. All sizes in bytes.
-"""
-
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from mi_explorer.errors import UserError
-from mi_explorer.machine import free_memory, gigabytes
+from mi_explorer.engine.memory_plan import PairSizes
+from mi_explorer.machine import free_memory
 
-USABLE_SHARE = 0.85  # of what is free now; the rest is for activations, logits and everybody else
-ENOUGH_ROWS = 8  # rows worth more than a longer context
-SHORT_CONTEXT = 2048  # positions below which rows are given up before the context
-START_POSITIONS = 256  # positions of one row that must fit at the very least
-
-
-class NotEnoughMemory(UserError):
-    """A pair that does not fit into this machine's memory."""
+USABLE_SHARE = 0.85  # of what is free in the machine's memory; the rest is everybody else's
+USABLE_GPU_SHARE = 0.9  # of what is free on an accelerator; the rest is for its allocator's gaps
+DEFAULT_POSITIONS = 4096  # of a config that does not say how long a sequence may be
+GPUS = ("cuda", "xpu")
 
 
 def available(device: torch.device) -> int | None:
@@ -30,76 +22,40 @@ def available(device: torch.device) -> int | None:
     return free_memory()
 
 
-@dataclass(frozen=True)
-class MemoryPlan:
-    """What may be used: both endpoints for row-wise passes or a fold alone (and why), `rows` in a step, `slots` in the cache,
-    `context` positions a slot. `packed`: whether the row-wise weights may be held twice (see `native.packed`). `notes` say what was
-    capped and why.
-    """
-
-    rowwise: bool
-    why_folded: str
-    rows: int
-    slots: int
-    context: int
-    packed: bool = False
-    notes: tuple[str, ...] = ()
+def usable_memory(device: torch.device, spread: bool = False) -> tuple[int | None, int, str]:
+    """Bytes that may be used, on how many devices, and their name. `spread`: all accelerators of this machine together."""
+    if spread and torch.cuda.is_available():
+        n = torch.cuda.device_count()
+        free = sum(int(torch.cuda.mem_get_info(i)[0]) for i in range(n))
+        return int(free * USABLE_GPU_SHARE), n, f"{n} GPUs" if n > 1 else "cuda"
+    have = available(device)
+    share = USABLE_GPU_SHARE if device.type in GPUS else USABLE_SHARE
+    return None if have is None else int(have * share), 1, str(device)
 
 
-def plan_memory(
-    weights: int,
-    per_position: int,
-    rows: int,
-    context: int,
-    device: torch.device,
-    budget: int | None = None,
-    rowwise: bool = True,
-    why: str = "",
-) -> MemoryPlan:
-    """Divide the memory: `weights` bytes of one checkpoint, `per_position` bytes of KV per slot and position.
-
-    A fold needs one copy of the weights, row-wise λ two more; packed copies are two more still, where there is room when everything
-    else has its share. `rowwise` False (and `why`): folds alone. Raises `NotEnoughMemory` if not even a fold with one short row fits.
-    """
-    have = available(device) if budget is None else budget
-    if have is None:
-        return MemoryPlan(rowwise, why, rows, 2 * rows, context, rowwise)
-    usable = have if budget is not None else int(have * USABLE_SHARE)
-    cache = per_position * min(context, START_POSITIONS)
-    if weights + cache > usable:
-        raise NotEnoughMemory(
-            f"This pair needs at least {gigabytes(weights + cache)} (blend {gigabytes(weights)}, cache {gigabytes(cache)}), and "
-            f"{gigabytes(usable)} may be used on {device}. Use a smaller dtype (bfloat16 halves fp32), another device, or a smaller "
-            "pair."
-        )
-    need = 3 * weights + per_position * min(context, SHORT_CONTEXT) * min(rows, ENOUGH_ROWS)
-    if rowwise and need > usable:
-        rowwise = False
-        why = (
-            f"both endpoints and the blend in memory need {gigabytes(need)} with their cache, and {gigabytes(usable)} may be used "
-            f"on {device}"
-        )
-    room = usable - weights * (3 if rowwise else 1)
-    room = room * 2 // 3  # the cache grows by doubling, which holds the old and the new buffer for a moment
-    fitting_context, fitting_rows = _fit_cache(room, per_position, rows, context)
-    notes = []
-    if fitting_context < context:
-        notes.append(
-            f"Context capped to {fitting_context} of {context} positions: {gigabytes(room)} are left for the cache."
-        )
-    if fitting_rows < rows:
-        each = gigabytes(per_position * fitting_context)
-        notes.append(f"Rows capped to {fitting_rows} of {rows}: a row of {fitting_context} positions takes {each}.")
-    rows = min(rows, fitting_rows)
-    slots = min(2 * rows, fitting_rows)
-    packed = rowwise and room - per_position * fitting_context * slots >= 2 * weights
-    return MemoryPlan(rowwise, why, rows, slots, fitting_context, packed, tuple(notes))
+def host_memory(device: torch.device) -> int:
+    """Bytes of the machine's memory that copies of the endpoints may take; 0 where that is the device's own memory."""
+    return int((free_memory() or 0) * USABLE_SHARE) if device.type in GPUS else 0
 
 
-def _fit_cache(room: int, per_position: int, rows: int, context: int) -> tuple[int, int]:
-    """Positions and rows that fit: the context is halved for the sake of `ENOUGH_ROWS`, down to `SHORT_CONTEXT`."""
-    while context > SHORT_CONTEXT and per_position * context * min(rows, ENOUGH_ROWS) > room:
-        context //= 2
-    if per_position * context > room:
-        context = max(1, room // per_position)
-    return context, max(1, room // (per_position * context))
+def pair_sizes(config: Any, parameters: int, itemsize: int) -> PairSizes:
+    """Sizes of a pair with this `transformers` config, so many parameters in one checkpoint, in a dtype of `itemsize` bytes."""
+    config = config.get_text_config(decoder=True)
+    heads = getattr(config, "num_attention_heads", 1)
+    kv_heads = getattr(config, "num_key_value_heads", None) or heads
+    dim = getattr(config, "head_dim", None) or config.hidden_size // heads
+    layers = config.num_hidden_layers
+    inner = max(
+        getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
+        (getattr(config, "moe_intermediate_size", None) or 0) * (getattr(config, "num_experts_per_tok", None) or 1),
+    )
+    width = 4 * config.hidden_size + 3 * inner + (2 * heads + 2 * kv_heads) * dim
+    kv_token = layers * 2 * kv_heads * dim * itemsize
+    size = parameters * itemsize
+    return PairSizes(size, kv_token, layers, itemsize, config.hidden_size, width, config.vocab_size, positions(config))
+
+
+def positions(config: Any) -> int:
+    """The longest sequence that a model of this config was made for."""
+    config = config.get_text_config(decoder=True)
+    return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or DEFAULT_POSITIONS)

@@ -80,7 +80,7 @@ class Prefill:
         if any(min(other.to_read, shared[other]) > here for other in same if other in reading):
             return True
         for slot, theirs in zip(sequence.slots, source.slots):
-            self.backend.cache.copy(theirs.index, slot.index, here)
+            self.backend.cache.fork(theirs.index, slot.index, here)
         sequence.length = here
         return False
 

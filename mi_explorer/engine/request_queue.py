@@ -50,6 +50,12 @@ class RequestQueue:
         recipes.setdefault(sequence.key, deque()).append(sequence)
         self._size += 1
 
+    def put_back(self, sequence: Sequence) -> None:
+        """Queue a sequence that came out of `pop` before, in front of its recipe's others."""
+        recipes = self._waiting.setdefault(sequence.priority, {}).setdefault(sequence.stream, {})
+        recipes.setdefault(sequence.key, deque()).appendleft(sequence)
+        self._size += 1
+
     def users(self, priority: int) -> list[EventStream]:
         """Who waits at this priority."""
         return list(self._waiting.get(priority, ()))

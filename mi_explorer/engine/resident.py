@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Union
 import torch
 
 from mi_explorer.checkpoints.parents import Parents
+from mi_explorer.engine.host_copies import HostCopies
+from mi_explorer.engine.memory import pair_sizes, positions
+from mi_explorer.engine.memory_plan import MemoryPlan, Mode, PairSizes
 from mi_explorer.engine.native.layout import Layout, decoder_layout
 from mi_explorer.errors import UserError
 from mi_explorer.merging.blend import bind
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
 
 SMALL_PARAMETERS = 200_000_000  # up to which fp32 is the default on a CPU: exact, and fast enough
 CACHED_BLENDS = 256
-DEFAULT_POSITIONS = 4096  # of a config that does not say how long a sequence may be
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 Report = Callable[[str, int, int], None]
@@ -69,27 +71,31 @@ class ResidentPair:
             ) from None
         return cls(pair, parents, parents.config, device, choose_dtype(dtype, device, parents))
 
-    def load_weights(self, rowwise: bool = True) -> Union["NativeModel", "TransformersModel"]:
-        """The weights in memory, read at first use. `rowwise`: whether there is memory for both endpoints."""
+    def load_weights(self, plan: MemoryPlan | None = None) -> Union["NativeModel", "TransformersModel"]:
+        """The weights in memory, read at first use. `plan`: what is held where (None: everything on the device)."""
         with self.lock:
             if self.model is None:
-                self.model = (
-                    self._native_model(rowwise) if isinstance(self.layout, Layout) else self._transformers_model()
-                )
+                pin = self.spread or self.device.type == "cuda"
+                host = HostCopies(self.dtype, pin) if plan is not None and plan.endpoints == "host" else None
+                native = isinstance(self.layout, Layout)
+                self.model = self._native_model(plan, host) if native else self._transformers_model(plan, host)
             return self.model
 
-    def _native_model(self, rowwise: bool) -> "NativeModel":
+    def _native_model(self, plan: MemoryPlan | None, host: HostCopies | None) -> "NativeModel":
         from mi_explorer.engine.native.native_backend import NativeModel
 
         assert isinstance(self.layout, Layout)
-        return NativeModel(self.layout, self.device, self.dtype, self.weight_bytes, rowwise, self._report_read)
+        mode: Mode = "both" if plan is None else plan.mode
+        packed = plan is not None and plan.packed
+        sizes = self.layout, self.device, self.dtype, self.weight_bytes
+        return NativeModel(*sizes, mode, self._report_read, host, packed)
 
-    def _transformers_model(self) -> "TransformersModel":
+    def _transformers_model(self, plan: MemoryPlan | None, host: HostCopies | None) -> "TransformersModel":
         from mi_explorer.engine.transformers.transformers_backend import TransformersModel
 
         self._report_read(0, len(self.names))  # transformers reads them in one go
         device = None if self.spread else self.device
-        model = TransformersModel(str(self.folder), self.config, self.names, device, self.dtype)
+        model = TransformersModel(str(self.folder), self.config, self.names, device, self.dtype, host)
         self._report_read(len(self.names), len(self.names))
         return model
 
@@ -125,14 +131,18 @@ class ResidentPair:
     @cached_property
     def weight_bytes(self) -> int:
         """Size of one checkpoint in the dtype it runs in."""
-        return sum(self.parents.entry("instruct", name).numel for name in self.names) * self.dtype.itemsize
+        return self.sizes.weights
+
+    @cached_property
+    def sizes(self) -> PairSizes:
+        """What the memory plan is made from."""
+        parameters = sum(self.parents.entry("instruct", name).numel for name in self.names)
+        return pair_sizes(self.config, parameters, self.dtype.itemsize)
 
     @property
     def max_positions(self) -> int:
         """The longest sequence the model was made for."""
-        config = self.config.get_text_config(decoder=True)
-        positions = getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0)
-        return int(positions or DEFAULT_POSITIONS)
+        return positions(self.config)
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.events import BULK, INTERACTIVE
@@ -24,14 +24,23 @@ class ScheduledBatch:
 
 
 class Scheduler:
-    """`capacity`: most slots of a step. `only`: "auto", or "fold" / "rowwise" to force a mode (benchmarks, tests).
+    """`capacity`: most slots of a step. `only`: "auto", or "fold" / "rowwise" to force a mode (benchmarks, tests). `admits`: whether
+    there is memory for a sequence that has a slot.
 
     Whoever adds to the queue, or knows that a sequence is further than it was, sets `changed`.
     """
 
-    def __init__(self, batch: Batch, costs: Costs, capacity: int, only: str = "auto"):
+    def __init__(
+        self,
+        batch: Batch,
+        costs: Costs,
+        capacity: int,
+        only: str = "auto",
+        admits: Callable[[Sequence], bool] = lambda sequence: True,
+    ):
         self.batch, self.costs, self.capacity, self.only = batch, costs, capacity, only
         self.queue = RequestQueue()
+        self._admits = admits
         self.plan: StepPlan | None = None
         self.turns = Turns()
         self.changed = True
@@ -52,10 +61,17 @@ class Scheduler:
         people, bulk = (list(self._groups(priority).values()) for priority in (INTERACTIVE, BULK))
         free = self.batch.free if people else max(0, self.batch.free - self._reserve)
         plan = choose_plan(people, bulk, self.costs, self.capacity, free, before, turns, self.only)
-        self.plan = plan = self._delay_fold(plan)
+        plan = self._delay_fold(plan)
+        scheduled = None if plan is None else self._form(plan)
+        if scheduled is not None and not (scheduled.decode or scheduled.prefill) and self.batch.sequences:
+            # whom this plan would bring in finds no blocks: those who are in go on
+            people, bulk = ([g for g in map(_without_queue, groups) if g.live] for groups in (people, bulk))
+            plan = choose_plan(people, bulk, self.costs, self.capacity, 0, before, turns, self.only)
+            scheduled = None if plan is None else self._form(plan)
+        self.plan = plan
         if before is None or plan is None or not plan.runs(before.mode, before.target) or turns.over:
             turns.since = turns.now
-        self._scheduled = None if plan is None else self._form(plan)
+        self._scheduled = scheduled
         self._seen_changes = self.batch.changes  # with those who came in just now
         return self._scheduled
 
@@ -148,6 +164,9 @@ class Scheduler:
             found = self.queue.pop(priority, admissible, shares.busy)
             if found is None:
                 break
+            if not self._admits(found):
+                self.queue.put_back(found)  # whoever is next waits for blocks; nobody younger passes
+                break
             batch.admit(found)
             live.append(found)
             shares.take(found.stream, len(found.slots))
@@ -169,6 +188,10 @@ class Scheduler:
                 picked.append(sequence)
                 limit -= len(sequence.slots)
         return picked
+
+
+def _without_queue(group: RecipeGroup) -> RecipeGroup:
+    return replace(group, waiting=0, welcome=0)
 
 
 def _slots(sequences: list[Sequence]) -> int:

@@ -308,7 +308,7 @@ def packed_step(resident: ResidentPair, rounds: int) -> list[dict]:
     with torch.inference_mode():
         decoder = Decoder(lay, 256, resident.device, resident.dtype)
         cache = KVCache(len(lay.layers), lay.kv_heads, lay.head_dim, 44, 256, resident.device, resident.dtype)
-        cache.reserve(256)
+        cache.cover(0, 44, 256)
         both = {}
         for packed in (False, True):
             ends = Endpoints(lay, resident.blend(recipes[0]), resident.device, resident.dtype, packed)

@@ -8,7 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, Qwen3Config
 
 from mi_explorer.engine.backends import DEFAULT_CONTEXT
-from mi_explorer.engine.memory import USABLE_SHARE, NotEnoughMemory, plan_memory
+from mi_explorer.engine.memory import USABLE_GPU_SHARE, pair_sizes
+from mi_explorer.engine.memory_plan import NotEnoughMemory, plan_memory
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = re.findall(
@@ -29,21 +30,22 @@ def test_every_size_is_there():
 
 @pytest.mark.parametrize(("name", "cells"), TABLE)
 def test_the_table_is_the_budget(name, cells):
-    weights, cache, folded, rowwise = (float(cell.replace("GB", "")) * 1e9 for cell in cells.split("|"))
+    weights, cache, folded, whole, rowwise = (float(cell.replace("GB", "")) * 1e9 for cell in cells.split("|"))
     hidden, inner, layers, heads, tied = SHAPES[name]
-    config = Qwen3Config(vocab_size=151_936, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
-        num_attention_heads=heads,
-                         num_key_value_heads=8, head_dim=128, tie_word_embeddings=tied)  # fmt: skip
+    config = Qwen3Config(vocab_size=151_936, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers, num_attention_heads=heads,
+                         num_key_value_heads=8, head_dim=128, tie_word_embeddings=tied, max_position_embeddings=262_144)  # fmt: skip
     with torch.device("meta"):
-        size = 2 * sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+        parameters = sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
     position = layers * 2 * 8 * 128 * 2
-    assert weights == pytest.approx(size, abs=0.06e9) and cache == pytest.approx(1000 * position, rel=0.01)
+    assert weights == pytest.approx(2 * parameters, abs=0.06e9) and cache == pytest.approx(1000 * position, rel=0.01)
+    sizes = pair_sizes(config, parameters, 2)
 
     def given(free: float):
-        return plan_memory(size, position, 64, DEFAULT_CONTEXT, torch.device("cpu"), budget=int(free * USABLE_SHARE))
+        return plan_memory(sizes, int(free * USABLE_GPU_SHARE), 64, DEFAULT_CONTEXT)
 
-    assert (
-        not given(folded + 0.06e9).rowwise and given(rowwise + 0.06e9).rowwise and not given(rowwise - 0.06e9).rowwise
-    )
+    near = 0.06e9
+    assert given(folded + near).mode == "folded" and given(folded + near).context < DEFAULT_CONTEXT
+    assert given(whole + near).context > 32_768 >= given(whole - near).context
+    assert given(rowwise + near).mode == "rowwise" and given(rowwise - near).mode == "folded"
     with pytest.raises(NotEnoughMemory):
-        given(folded - 0.06e9)
+        given(folded - near)

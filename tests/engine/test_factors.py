@@ -7,6 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.events import Request
+from mi_explorer.engine.native.endpoints import Endpoints
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe, Scope
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
@@ -53,7 +54,11 @@ def test_rows_and_folds_of_an_adapter_equal_its_merge(parents, turned, only):
     lams = (0.0, 0.4, 1.0, 1.3)
     with Engine(resident, max_rows=8, max_context=64, only=only, costs=CHEAP_ROWS) as engine:
         got = run(engine, [Request(str(lam), PROMPT, Recipe("lora", lam=lam), greedy()) for lam in lams])
-        ends = next(iter(resident.model.endpoints.values()))
+        ends = (
+            Endpoints(resident.layout, resident.blend(Recipe("lora", lam=0.5)), resident.device, resident.dtype)
+            if only == "fold"
+            else next(iter(resident.model.endpoints.values()))
+        )
         assert len(ends.low_rank) == 2 * len(resident.layout.layers), "q|k|v and down keep factors in every layer"
         full_bytes = resident.weight_bytes
         copies = (

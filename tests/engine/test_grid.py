@@ -4,7 +4,6 @@ Never below 0.95 of the better of pure fold and pure row-wise, on λs × questio
 """
 
 import itertools
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +15,7 @@ from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.prefill import Prefill
 from mi_explorer.engine.scheduler import Scheduler
 from mi_explorer.engine.sequence import Sequence
+from mi_explorer.engine.transformers.caches import CachePerSlot
 from mi_explorer.recipe import Decoding, Recipe
 
 # Milliseconds of a step by lanes, of a fold, of a further token of a prompt: the embedded pair; 135M bf16 with matrix units, and without.
@@ -56,7 +56,8 @@ class Clock:
 
     def __init__(self, costs: Costs, slots: int):
         self.costs, self.time, self.held, self.folds = costs, 0.0, "", 0
-        self.cache = SimpleNamespace(slots=slots, copy=lambda *a: None, swap=lambda *a: None)
+        self.cache = CachePerSlot(slots, self.context)
+        self.cache.fork, self.merged = (lambda *a: None), True
 
     def bind(self, key, blend):
         return BoundRecipe(key, blend, "p")

@@ -1,36 +1,132 @@
-"""The memory plan: granted in the order of need, kept to, or refused."""
+"""The memory plan: more memory never gives less, context goes before rows, and an engine keeps to it or refuses."""
+
+from dataclasses import replace
 
 import pytest
-import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import Qwen3Config, Qwen3MoeConfig
 
 from mi_explorer.engine import Engine, ResidentPair
-from mi_explorer.engine.memory import NotEnoughMemory, plan_memory
+from mi_explorer.engine.memory import USABLE_GPU_SHARE, pair_sizes
+from mi_explorer.engine.memory_plan import NotEnoughMemory, PairSizes, plan_memory
 from tests.engine.lab import CHEAP_ROWS
 
-CPU = torch.device("cpu")
+GB = 10**9
+QWEN3_4B = pair_sizes(
+    Qwen3Config(vocab_size=151_936, hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32,
+                num_key_value_heads=8, head_dim=128, max_position_embeddings=262_144), 4_022_468_096, 2)  # fmt: skip
+QWEN3_30B_A3B = pair_sizes(
+    Qwen3MoeConfig(vocab_size=151_936, hidden_size=2048, intermediate_size=6144, moe_intermediate_size=768, num_hidden_layers=48,
+                   num_attention_heads=32, num_key_value_heads=4, head_dim=128, num_experts=128, num_experts_per_tok=8,
+                   max_position_embeddings=262_144), 30_532_122_624, 2)  # fmt: skip
+CAP = 32_768
 
 
-def test_memory_is_granted_in_the_order_of_need():
-    giga = 10**9
-    full = plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=500 * giga)
-    assert (full.rowwise, full.rows, full.context, full.notes) == (True, 64, 32_768, ())
-    tight = plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=10 * giga)
-    assert tight.rowwise and tight.rows >= 8 and tight.context < 32_768
-    assert tight.slots * tight.context * 100_000 * 1.5 + 3 * 2 * giga <= 10 * giga
-    assert any("Context capped" in n for n in tight.notes) and any("Rows capped" in n for n in tight.notes)
-    folded = plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=5 * giga)
-    assert not folded.rowwise and "7.6 GB" in folded.why_folded and "5.0 GB" in folded.why_folded
-    with pytest.raises(NotEnoughMemory, match=r"2\.0 GB.*1\.0 GB"):
-        plan_memory(2 * giga, 100_000, 64, 32_768, CPU, budget=giga)
+def on(card: float, rows: int = 64, sizes: PairSizes = QWEN3_4B, **more):
+    """The plan for a card of so many GB, nothing else on it."""
+    return plan_memory(sizes, int(card * GB * USABLE_GPU_SHARE), rows, CAP + 1024, **more)
+
+
+def held(plan, sizes):
+    return plan.weights + plan.pool + plan.workspace
+
+
+def test_sizes_are_those_of_the_config():
+    assert QWEN3_4B.kv_token == 36 * 2 * 8 * 128 * 2 == 147_456 and QWEN3_4B.weights == 8_044_936_192
+    assert QWEN3_30B_A3B.kv_token == 48 * 2 * 4 * 128 * 2
+
+
+def test_a_4b_pair_keeps_whole_thoughts_on_every_card():
+    small, next_size = on(24), on(32)
+    assert small.mode == "folded" and small.context > CAP and small.tokens > CAP
+    assert next_size.context >= small.context and next_size.tokens >= small.tokens and next_size.rows >= small.rows
+    strip = on(48, rows=11)
+    assert (strip.mode, strip.rows, strip.context > CAP) == ("rowwise", 11, True) and strip.tokens >= 11 * 14_000
+    assert on(80).rows >= 24 and on(80).tokens >= 24 * 15_000
+    assert on(141).mode == "both"
+
+
+def test_several_devices_are_one_sum():
+    for cards, size in ((2, 80), (4, 24)):
+        plan = on(cards * size, sizes=QWEN3_30B_A3B, why_folded="spread over devices", devices=cards)
+        assert plan.mode == "folded" and plan.context > CAP and plan.rows >= 11
+        assert plan.workspace >= cards * QWEN3_30B_A3B.workspace(64, CAP)
+    with pytest.raises(NotEnoughMemory, match="61"):
+        on(24, sizes=QWEN3_30B_A3B)
+
+
+sizes = st.builds(
+    PairSizes,
+    weights=st.integers(1, 10**9),
+    kv_token=st.integers(1, 10**5),
+    layers=st.integers(1, 8),
+    hidden=st.integers(0, 64),
+    width=st.integers(0, 512),
+    vocab=st.integers(0, 2000),
+    positions=st.none() | st.integers(1, 5000),
+)
+options = st.fixed_dictionaries(
+    {
+        "only": st.sampled_from(["auto", "fold", "rowwise"]),
+        "why_folded": st.sampled_from(["", "so"]),
+        "may_pack": st.booleans(),
+        "rowwise_alone": st.booleans(),
+        "devices": st.integers(1, 4),
+    }
+)
+MODES = ["folded", "rowwise", "both"]
+
+
+@given(sizes, st.integers(1, 10**11), st.integers(0, 10**11), st.integers(1, 64), st.integers(1, 5000), options)
+def test_more_memory_never_gives_less(pair, memory, more, rows, context, option):
+    try:
+        less = plan_memory(pair, memory, rows, context, **option)
+    except NotEnoughMemory:
+        return
+    plan = plan_memory(pair, memory + more, rows, context, **option)
+    assert plan.context >= less.context and plan.rows >= less.rows and plan.blocks >= less.blocks
+    assert MODES.index(plan.mode) >= MODES.index(less.mode) and plan.packed >= less.packed
+    for one in (less, plan):
+        assert 1 <= one.context <= min(context, one.tokens) and 1 <= one.rows <= rows
+        assert one.weights + one.pool + one.workspace <= one.usable
+    best = plan_memory(pair, None, rows, context, **option)
+    assert plan.context <= best.context and plan.blocks <= best.blocks
+
+
+@given(sizes, st.integers(1, 10**11), st.integers(1, 64), st.integers(1, 5000), st.integers(1, 5000))
+def test_context_goes_before_rows(pair, memory, rows, context, less_context):
+    """Rows are given up before the context is: where it is lowered, one row has the whole pool."""
+    try:
+        plan = plan_memory(pair, memory, rows, context)
+    except NotEnoughMemory:
+        return
+    if plan.context < plan.wanted:
+        assert plan.mode == "folded" and plan.tokens - plan.context < 2 * plan.block + plan.context // plan.block
+        assert any("Context lowered" in note for note in plan.notes)
+    if plan.rows < rows:
+        assert any("Rows lowered" in note for note in plan.notes)
+
+
+def test_only_what_a_mode_needs_is_resident():
+    w = QWEN3_4B.weights
+    assert on(141, only="rowwise").weights == 2 * w and on(141, only="fold").weights == w
+    assert on(141, only="fold").endpoints == "files" and on(141, only="fold", host=16 * GB).endpoints == "files"
+    assert on(141, only="fold", host=17 * GB).endpoints == "host" and on(141).endpoints == "device"
+    assert on(24, only="rowwise").mode == "folded" and "both endpoints" in on(24, only="rowwise").why_folded
+    assert on(60, rowwise_alone=False).mode == "both"
+    longer = replace(QWEN3_4B, positions=4096)
+    assert on(80, sizes=longer).context == 4096
 
 
 def test_an_engine_keeps_to_its_memory_or_refuses(labs):
     lab = labs("qwen3")
-    need = lab.resident.weight_bytes
-    with pytest.raises(NotEnoughMemory):
-        Engine(ResidentPair.load(lab.pair), memory=need // 2)
-    with Engine(ResidentPair.load(lab.pair), max_rows=64, memory=3 * need + 1_500_000, costs=CHEAP_ROWS) as engine:
-        status = engine.status()
-        assert status.max_rows < 64 and "Rows capped" in status.notes[-1]
-        engine.backend.cache.reserve(status.context)
-        assert engine.backend.cache.kv.nbytes <= 1_500_000
+    sizes = lab.resident.sizes
+    with pytest.raises(NotEnoughMemory, match="needs at least"):
+        Engine(ResidentPair.load(lab.pair), memory=sizes.weights // 2)
+    memory = 3 * sizes.weights + sizes.workspace(64, 256) + 256 * sizes.score_token + 5 * 256 * sizes.kv_token
+    with Engine(ResidentPair.load(lab.pair), max_rows=64, max_context=256, memory=memory, costs=CHEAP_ROWS) as engine:
+        status, plan = engine.status(), engine.memory
+        assert status.context == 256 and status.max_rows < 64 and "Rows lowered" in status.notes[-1]
+        assert engine.backend.cache.kv.nbytes == plan.pool + plan.block * sizes.kv_token
+        assert plan.weights + plan.pool + plan.workspace <= memory

@@ -5,7 +5,7 @@ import torch
 
 from mi_explorer.engine import Engine, ResidentPair
 from mi_explorer.engine.events import Request
-from mi_explorer.engine.memory import plan_memory
+from mi_explorer.engine.memory_plan import PairSizes, plan_memory
 from mi_explorer.engine.native.endpoints import Endpoints
 from mi_explorer.engine.native.packed import pack_weight, packed_linear, packing_works
 from mi_explorer.engine.native.weights import FoldedWeights, RowwiseWeights
@@ -117,21 +117,23 @@ def test_what_is_held_is_counted_and_asked_for(labs):
     _, (plain, packed) = both_weights(lab, [lab.recipe(0.5)])
     products = sum(end.nbytes for part in lab.resident.layout.products() for end in plain.endpoints.ends[part])
     assert packed.endpoints.bytes() == plain.endpoints.bytes() + products
-    room = {"weights": 100, "per_position": 1, "rows": 2, "context": 64, "device": CPU}
-    need = 3 * 100 + (2 * 100 + 4 * 64) * 3 // 2 + 2  # two copies more, and a cache that may grow
-    assert (
-        plan_memory(**room, budget=need).packed
-        and plan_memory(**room, budget=need - 4).rowwise
-        and not plan_memory(**room, budget=need - 4).packed
-    )
-    assert not plan_memory(**room, budget=250).rowwise and not plan_memory(**room, budget=250).packed
+    sizes = PairSizes(weights=100, kv_token=1)
+    need = 5 * 100 + 2 * 64 + sizes.workspace(2, 64) + 2 * 64  # two copies more, and the cache of four rows
+
+    def given(usable):
+        return plan_memory(sizes, usable, 2, 64, may_pack=True)
+
+    assert given(need).packed and given(need - 64).mode == "both" and not given(need - 64).packed
+    assert given(250 + 128).mode == "folded" and not given(250 + 128).packed
 
 
 def test_an_engine_without_room_for_packed_weights_says_the_same_tokens(labs):
     lab = labs("qwen3")
     assert packing_works(CPU, torch.float32)
     got = {}
-    for memory, packed in ((None, True), (3 * lab.resident.weight_bytes + 300_000, False)):
+    sizes = lab.resident.sizes
+    tight = 2 * sizes.weights + sizes.workspace(4, 128) + 128 * (sizes.score_token + 4 * sizes.kv_token)
+    for memory, packed in ((None, True), (tight, False)):
         resident = ResidentPair.load(lab.pair)
         with Engine(resident, max_rows=4, max_context=128, memory=memory, only="rowwise", costs=CHEAP_ROWS) as engine:
             got[packed] = run(engine, [Request(str(lam), prompt(9), lab.recipe(lam), greedy()) for lam in LAMS])

@@ -48,7 +48,7 @@ class Decoder:
         n, c = ids.shape
         hq, hk, d = self.layout.heads, self.layout.kv_heads, self.layout.head_dim
         group = hq // hk
-        write = cache.starts[first : first + n, None] + positions[:, :, None]  # [n, c, 2·hk] rows of the flat cache
+        write = cache.places(first, positions)[:, :, None] + cache.starts  # [n, c, 2·hk] rows of the flat cache
         seen = cache.columns[:width] <= positions[:, :, None]  # [n, c, width]
         mask = torch.zeros(n, 1, c, width, dtype=self.dtype, device=ids.device).masked_fill_(
             ~seen[:, None], float("-inf")
@@ -66,21 +66,32 @@ class Decoder:
             turned = qk.roll(d // 2, -1)
             qk.mul_(cos).addcmul_(turned, sin)
             cache.flat_layers[i][write] = qkv[:, :, hq:]
-            kv = cache.layers[i]
-            keys, values = kv[first : first + n, 0, :, :width], kv[first : first + n, 1, :, :width]
             if c == 1:
                 q = qkv[:, 0, :hq].view(n, hk, group, d)  # grouped heads are queries of one kv head: no repeated keys
-                y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, scale=self.scale).reshape(
-                    n, 1, hq * d
-                )
+                y = self._attend(q, cache, i, first, width, mask).reshape(n, 1, hq * d)
             else:
                 q = qkv[:, :, :hq].view(n, c, hk, group, d).permute(0, 2, 3, 1, 4).reshape(n, hk, group * c, d)
-                y = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, scale=self.scale)
+                y = self._attend(q, cache, i, first, width, mask)
                 y = y.view(n, hk, group, c, d).permute(0, 3, 1, 2, 4).reshape(n, c, hq * d)
             x = x + weights.linear(layer.out, y)
             gate, up = weights.normed(layer.gate_up, layer.norm2, self._unit(x)).chunk(2, -1)
             x = x + weights.linear(layer.down, self.act(gate).mul_(up))
         return self._unit(x) * weights.norm(self.layout.norm)
+
+    def _attend(
+        self, q: torch.Tensor, cache: KVCache, layer: int, first: int, width: int, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Attention of queries [n, kv_heads, …, dim] over the first `width` positions of slots first…, of as many slots at a time
+        as the cache says."""
+        n, outputs = q.shape[0], []
+        step = cache.at_a_time(n, width)
+        for at in range(0, n, step):
+            rows = slice(at, min(at + step, n))
+            keys, values = cache.keys_values(layer, first + at, rows.stop - at, width)
+            outputs.append(
+                F.scaled_dot_product_attention(q[rows], keys, values, attn_mask=mask[rows], scale=self.scale)
+            )
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _unit(self, x: torch.Tensor) -> torch.Tensor:
         """x over its root mean square along the last dimension: `F.rms_norm`, in half the operations where torch has no kernel for it."""

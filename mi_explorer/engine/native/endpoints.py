@@ -37,9 +37,30 @@ class Endpoints:
         self.ends: dict[Part, tuple[torch.Tensor, torch.Tensor]] = {}
         self.weights: dict[Part, tuple[torch.Tensor, ...]] = {}
         self.low_rank: dict[Part, LowRankPart] = {}
+        self.version = 0  # changes with the weights
+        self._blend = blend
         self.multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = packed_linear if packed else F.linear
+        self.vectors = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
+        self.restore(on_read)
+
+    @property
+    def resident(self) -> bool:
+        """Whether the weights are on the device."""
+        return bool(self.ends)
+
+    def drop(self) -> None:
+        """Give the device's memory to others; `restore` reads the weights again. The vectors stay."""
+        for held in (self.ends, self.weights, self.low_rank):
+            held.clear()
+        self.version += 1
+
+    def restore(self, on_read: OnRead | None = None) -> None:
+        """Have the weights on the device."""
+        if self.ends:
+            return
+        blend, device, dtype = self._blend, self.device, self.dtype
         read, total = 0, len(self.names)
-        for part in layout.parts():
+        for part in self.layout.parts():
             if on_read is not None:
                 on_read(read, total)
             read += len(part.names)
@@ -52,7 +73,6 @@ class Endpoints:
                 # copies: a checkpoint that is overwritten must not reach in here
                 p, q = (torch.cat(side) for side in zip(*pairs))
                 self._hold(part, p, p if torch.equal(p, q) else q)
-        self.vectors = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
         if on_read is not None:
             on_read(total, total)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from mi_explorer.engine.backend import BoundRecipe
+from mi_explorer.engine.host_copies import HostCopies
 from mi_explorer.engine.kv_cache import KVCache
 from mi_explorer.engine.memory import available
+from mi_explorer.engine.memory_plan import BLOCK_TOKENS, MemoryPlan, Mode
 from mi_explorer.engine.native.decoder import Decoder, Weights
 from mi_explorer.engine.native.endpoints import Endpoints, OnRead
 from mi_explorer.engine.native.layout import Layout
@@ -29,22 +31,24 @@ class NativeModel:
         device: torch.device,
         dtype: torch.dtype,
         weight_bytes: int,
-        rowwise: bool,
+        mode: Mode = "both",
         on_read: OnRead | None = None,
+        host: HostCopies | None = None,
+        packed: bool = False,
     ):
-        """`on_read` is called while the checkpoints are read for the first time."""
+        """`mode`, `packed`: what memory allows, see `MemoryPlan`. `on_read` is called while the checkpoints are read for the first
+        time. `host`: copies of the endpoints from which folds are made where the endpoints are not on the device."""
         self.layout, self.device, self.dtype = layout, device, dtype
-        self.weight_bytes, self.rowwise, self._on_read = weight_bytes, rowwise, on_read
-        self.packed = False  # set by who knows what memory allows, before the first endpoints are read
+        self.weight_bytes, self.mode, self._on_read, self.host, self.packed = weight_bytes, mode, on_read, host, packed
         self.endpoints: OrderedDict[str, Endpoints] = OrderedDict()
         self.folded: FoldedWeights | None = None
 
     def endpoints_of(self, blend: Blend) -> Endpoints | None:
-        """P and Q of a blend, read at first use; None where memory allows only folds.
+        """P and Q of a blend, read at first use; None where memory allows only folds. `ready` has them on the device.
 
         The parents' own (the first) stay; of others the last few do. What is dropped here lives on in the slots that still use it.
         """
-        if not self.rowwise:
+        if self.mode == "folded":
             return None
         if blend.endpoints_key not in self.endpoints:
             packed = self.packed
@@ -56,23 +60,36 @@ class NativeModel:
                 if len(self.endpoints) >= MAX_ENDPOINTS:
                     del self.endpoints[list(self.endpoints)[1]]
             on_read, self._on_read = self._on_read, None
+            if self.mode == "rowwise":
+                self.folded = None
             self.endpoints[blend.endpoints_key] = Endpoints(
                 self.layout, blend, self.device, self.dtype, packed, on_read
             )
         return self.endpoints[blend.endpoints_key]
 
+    def ready(self, endpoints: Endpoints) -> None:
+        """Have these endpoints on the device for a row-wise pass, in place of merged weights where memory has no room for both."""
+        if not endpoints.resident:
+            self.folded = None
+            endpoints.restore()
+
     def fold(self, key: str, blend: Blend) -> FoldedWeights:
-        """The resident fold, holding this blend."""
+        """The resident fold, holding this blend; in place of the endpoints where memory has no room for both."""
         if self.folded is None:
-            self.folded = FoldedWeights(self.layout, self.device, self.dtype, None if self.rowwise else self._on_read)
-        self.folded.fold(key, blend, self.endpoints_of(blend))
+            if self.mode == "rowwise":
+                for endpoints in self.endpoints.values():
+                    endpoints.drop()
+            on_read = self._on_read if self.mode == "folded" else None
+            self.folded = FoldedWeights(self.layout, self.device, self.dtype, on_read)
+        endpoints_on_device = self.endpoints_of(blend) if self.mode == "both" else None
+        self.folded.fold(key, blend, endpoints_on_device, self.host)
         return self.folded
 
-    def cache(self, slots: int, context: int, start: int | None = None) -> KVCache:
+    def cache(self, slots: int, context: int, blocks: int | None = None, block: int = BLOCK_TOKENS) -> KVCache:
         """An empty cache for this model."""
-        layout, more = self.layout, {} if start is None else {"start": start}
+        layout = self.layout
         sizes = len(layout.layers), layout.kv_heads, layout.head_dim, slots, context
-        return KVCache(*sizes, self.device, self.dtype, **more)
+        return KVCache(*sizes, self.device, self.dtype, blocks, block)
 
     def teacher_forced_logits(
         self, blends: dict[str, Blend], ids: Sequence[int], first: int, chunk: int
@@ -85,7 +102,8 @@ class NativeModel:
         weights: list[Weights] = []
         hidden = []
         for key, blend in blends.items():
-            cache, mine = self.cache(1, n, n), self._for_one(key, blend)
+            cache, mine = self.cache(1, n), self._for_one(key, blend)
+            cache.take(0, n)
             weights.append(mine)
             states = []
             for start in range(0, n, TEACHER_TOKENS):
@@ -106,6 +124,7 @@ class NativeModel:
         if endpoints is not None:
             rowwise = RowwiseWeights(endpoints, 1)
             if (slot := rowwise.prepare(blend)) is not None:
+                self.ready(endpoints)
                 rowwise.write(0, slot)
                 rowwise.use(0, 1)
                 return rowwise
@@ -125,12 +144,12 @@ class NativeBackend:
 
     can_fork = can_verify = True
 
-    def __init__(self, model: NativeModel, slots: int, context: int, why_folded: str = ""):
+    def __init__(self, model: NativeModel, plan: MemoryPlan):
         self.model, self.device, self.dtype = model, model.device, model.dtype
-        self.context, self.vocab = context, model.layout.vocab
-        self.rowwise, self.why_folded = model.rowwise, why_folded
-        self.decoder = Decoder(model.layout, context, self.device, self.dtype)
-        self.cache = model.cache(slots, context)
+        self.context, self.vocab = plan.context, model.layout.vocab
+        self.rowwise, self.merged, self.why_folded = model.mode != "folded", model.mode != "rowwise", plan.why_folded
+        self.decoder = Decoder(model.layout, plan.context, self.device, self.dtype)
+        self.cache = model.cache(plan.slots, plan.context, plan.blocks, plan.block)
         self._rowwise: dict[Endpoints, RowwiseWeights] = {}
         self._bound: OrderedDict[str, NativeRecipe] = OrderedDict()
 
@@ -170,13 +189,14 @@ class NativeBackend:
         width: int,
         pick: Sequence[int] | None = None,
     ) -> torch.Tensor:
-        self.cache.reserve(width)
+        self.cache.cover(first, ids.shape[0], width)
         weights: Weights
         if mode == "folded":
             weights = self.model.fold(bound.key, bound.blend)
         else:
             assert isinstance(bound, NativeRecipe) and bound.rowwise is not None
             weights = bound.rowwise
+            self.model.ready(weights.endpoints)
             weights.use(first, first + ids.shape[0])
         hidden = self.decoder.forward(weights, self.cache, first, ids, positions, width)
         if pick:

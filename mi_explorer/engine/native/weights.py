@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from mi_explorer.engine.host_copies import HostCopies
 from mi_explorer.engine.native.endpoints import Endpoints, OnRead
 from mi_explorer.engine.native.layout import Layout, Part
 from mi_explorer.merging.coefficients import Blend
@@ -37,15 +38,16 @@ class FoldedWeights:
             Part | str, tuple[str, Coefficients]
         ] = {}  # endpoints' key and coefficients of what is written now
 
-    def fold(self, key: str, blend: Blend, endpoints: Endpoints | None) -> None:
-        """Hold the blend with this recipe hash. From `endpoints` in memory where they are its own, else tensor by tensor."""
+    def fold(self, key: str, blend: Blend, endpoints: Endpoints | None, host: HostCopies | None = None) -> None:
+        """Hold the blend with this recipe hash. From `endpoints` in memory where they are its own, else tensor by tensor: from
+        copies on the `host`, or from the files."""
         if key == self.key:
             return
         self.key = None  # a fold that breaks half-way must not pass for either blend
         self._heads.clear()
         coefficients = endpoints.coefficients(blend) if endpoints is not None else None
         if endpoints is None or coefficients is None:
-            self._read(blend)
+            self._read(blend, host)
         else:
             for part in self.layout.parts():
                 mine = tuple(coefficients[endpoints.index[name]] for name in part.names)
@@ -60,16 +62,29 @@ class FoldedWeights:
                     self._held[name] = endpoints.key, (ab,)
         self.key = key
 
-    def _read(self, blend: Blend) -> None:
+    def _read(self, blend: Blend, host: HostCopies | None) -> None:
         targets = dict(self.vectors)
         for part in self.layout.parts():
             targets |= dict(zip(part.names, part.split(self.weight[part])))
-        self._held.clear()
+        for part in self.layout.parts():
+            self._held.pop(part, None)
         for i, (name, out) in enumerate(targets.items(), 1):
-            out.copy_(blend.tensor(name))
+            key = str(blend.key(name))
+            if self._held.get(name) != (key, ()):  # the same numbers need not be written again
+                self._held.pop(name, None)
+                self._write(blend, name, out, host)
+                self._held[name] = key, ()
             if self._on_read is not None:
                 self._on_read(i, len(targets))
         self._on_read = None  # only the first fold reads from the disk what was never read before
+
+    def _write(self, blend: Blend, name: str, out: torch.Tensor, host: HostCopies | None) -> None:
+        ab = blend.coefficients(name) if host is not None else None
+        if host is None or ab is None:
+            out.copy_(blend.tensor(name))
+        else:
+            p, q = (end.to(out.device, out.dtype, non_blocking=True) for end in host.pair(blend, name))
+            combine(p, q, *ab, out)
 
     def _changes(self, what: Part | str, key: str, coefficients: Coefficients) -> bool:
         """Whether this has to be written; what is about to be written is held by nobody until it is complete."""
@@ -152,7 +167,7 @@ class RowwiseWeights:
             self._ends[size] = torch.stack([endpoints.vectors[name] for name in names]).float()
             self._numbers[size] = torch.tensor([endpoints.index[name] for name in names])
         self._flags = [(True, True)] * slots  # uniform, affine
-        self._range: tuple[int, int] | None = None
+        self._range: tuple[int, int, int] | None = None
 
     def prepare(self, blend: Blend) -> SlotWeights | None:
         """What a recipe writes into its slot; None where it is no blend of these endpoints."""
@@ -179,9 +194,10 @@ class RowwiseWeights:
 
     def use(self, first: int, last: int) -> None:
         """The next forward pass runs slots first..last−1; views are made once per range."""
-        if self._range == (first, last):
+        wanted = first, last, self.endpoints.version
+        if self._range == wanted:
             return
-        self._range = (first, last)
+        self._range = wanted
         if not all(uniform for uniform, _ in self._flags[first:last]):
             self.endpoints.split()
         affine = all(affine for _, affine in self._flags[first:last])

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from transformers import DynamicCache, GenerationConfig
 
-from mi_explorer.checkpoints.headers import loadable_folder
 from mi_explorer.checkpoints.model_config import model_class
 from mi_explorer.engine.backend import BoundRecipe
+from mi_explorer.engine.host_copies import HostCopies
+from mi_explorer.engine.memory_plan import MemoryPlan
 from mi_explorer.engine.transformers.caches import CachePerSlot, ModuleSlotCache
 from mi_explorer.engine.transformers.rowwise import NoRowwiseForm, SlotCoefficients, rowwise_twin
 from mi_explorer.errors import UserError
@@ -35,15 +36,22 @@ class TransformersModel:
     """A resident `transformers` model and the blend written into it; with `twin`, a copy that runs slots at their own λ."""
 
     def __init__(
-        self, folder: str, config: Any, names: tuple[str, ...], device: torch.device | None, dtype: torch.dtype
+        self,
+        folder: str,
+        config: Any,
+        names: tuple[str, ...],
+        device: torch.device | None,
+        dtype: torch.dtype,
+        host: HostCopies | None = None,
     ):
-        """`names`: the checkpoint's tensors that the model loads. `device` None: spread over all accelerators."""
+        """`names`: the checkpoint's tensors that the model loads. `device` None: spread over all accelerators. `host`: copies of
+        the endpoints in the machine's memory, from which blends are written."""
         self.module = _load_module(folder, config, device, dtype)
         self.device = next(self.module.parameters()).device
         self.dtype = dtype
         self.config = self.module.config.get_text_config(decoder=True)
         self.names = names
-        self._merged = MergedWeights(self.module, names)
+        self._merged = MergedWeights(self.module, names, host.pair if host is not None else None)
         self._held: str | None = None
         self.coefficients = SlotCoefficients()
         self.twin: nn.Module | None = None
@@ -79,7 +87,8 @@ class TransformersModel:
             plain = self.module(input_ids=ids).logits
             cache = ModuleSlotCache(3, n + 4)
             where = torch.arange(n, device=self.device).expand(2, n)
-            cache.reserve(n)
+            for slot in (1, 2):
+                cache.take(slot, n)
             head = self.forward_slots(cache, 1, ids[:, :8], where[:, :8], 8)
             tail = [self.forward_slots(cache, 1, ids[:, i : i + 1], where[:, i : i + 1], i + 1) for i in range(8, n)]
         except Exception:  # whatever a foreign module raises, it means that this path is not for it
@@ -149,17 +158,16 @@ def _load_module(folder: str, config: Any, device: torch.device | None, dtype: t
     """The module with Instruct's weights, every layer on a device. Raises `ModuleError` where that cannot be."""
     spread: dict[str, Any] = {"device_map": "auto"} if device is None else {}
     try:
-        with loadable_folder(folder) as place:
-            module = model_class(config).from_pretrained(
-                place,
-                config=copy.deepcopy(config),
-                generation_config=GenerationConfig(),  # the file may hold anything; nothing of it is used
-                dtype=dtype,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                **spread,
-            )
+        module = model_class(config).from_pretrained(
+            folder,
+            config=copy.deepcopy(config),
+            generation_config=GenerationConfig(),  # the file may hold anything; nothing of it is used
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            **spread,
+        )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModuleError(f"transformers cannot load this model: {str(error)[:300]}") from None
     if device is not None:
@@ -200,13 +208,14 @@ def coefficients(blend: Blend, names: Sequence[str]) -> torch.Tensor:
 class TransformersBackend:
     """See `Backend`. `batched`: over a `ModuleSlotCache`; else one slot after the other, each with a cache of the library's own."""
 
-    def __init__(self, model: TransformersModel, slots: int, context: int, batched: bool, why_folded: str):
+    def __init__(self, model: TransformersModel, plan: MemoryPlan, batched: bool, why_folded: str):
         self.model, self.device, self.dtype = model, model.device, model.dtype
-        self.context, self.vocab, self.why_folded = context, int(model.config.vocab_size), why_folded
+        self.context, self.vocab, self.why_folded = plan.context, int(model.config.vocab_size), why_folded
         self.can_fork = self.can_verify = batched
-        self.cache: ModuleSlotCache | CachePerSlot = ModuleSlotCache(slots, context) if batched else CachePerSlot(slots)
-        self.rowwise = batched and model.twin is not None
-        self._ab = torch.zeros(len(model.names), slots, 2, device=self.device)
+        cache = ModuleSlotCache if batched else CachePerSlot
+        self.cache: ModuleSlotCache | CachePerSlot = cache(plan.slots, plan.context, plan.blocks, plan.block)
+        self.rowwise, self.merged = batched and model.twin is not None, True
+        self._ab = torch.zeros(len(model.names), plan.slots, 2, device=self.device)
 
     def bind(self, key: str, blend: Blend) -> TransformersRecipe:
         if not self.rowwise or blend.endpoints_key != self.model.twin_endpoints:
@@ -239,7 +248,7 @@ class TransformersBackend:
             self.model.coefficients.ab = self._ab[:, first : first + ids.shape[0]]
         if isinstance(self.cache, CachePerSlot):
             return self._run_one_by_one(self.cache, first, ids, positions, pick)
-        self.cache.reserve(width)
+        self.cache.cover(first, ids.shape[0], width)
         logits = self.model.forward_slots(self.cache, first, ids, positions, width, mode == "rowwise")
         if pick is None:
             return logits[:, 0].float()

@@ -25,7 +25,7 @@ FLAGS = ("think_closed", "think_lenient", "truncated", "looped")
 MOST = 2**62  # what SQLite keeps as a whole number
 CELL_COLUMNS = ("recipe", "decoding", "label", "group", "fingerprint", "dtype")
 ITEM_COLUMNS = ("task", "item", "question", "gold", "answer_kind", "family", "level", "private")
-REASONS = ("stop", "cap", "context")
+REASONS = ("stop", "cap", "context", "memory")
 VERDICTS = (None, "correct", "wrong", "no_answer")
 COLUMN_ORDER = (
     "study",
