@@ -12,8 +12,14 @@ from mi_explorer.checkpoints.config_checks import config_findings, lineage_findi
 from mi_explorer.checkpoints.findings import Finding
 from mi_explorer.checkpoints.headers import BLENDABLE
 from mi_explorer.checkpoints.source import CheckpointError
-from mi_explorer.checkpoints.tensor_checks import adapter_findings, base_findings, own_findings, pair_findings
-from mi_explorer.checkpoints.tensor_names import BESIDE, layer_count
+from mi_explorer.checkpoints.tensor_checks import (
+    adapter_findings,
+    base_findings,
+    other_towers,
+    own_findings,
+    pair_findings,
+)
+from mi_explorer.checkpoints.tensor_names import is_beside, layer_count
 from mi_explorer.checkpoints.token_checks import row_findings, template_findings, token_findings
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
@@ -109,11 +115,12 @@ def tensor_table(infos: Mapping[str, CheckpointInfo]) -> TensorTable:
     blended = {
         n
         for n, (key, _) in places.items()
-        if one.entries[stored.get(("instruct", n), n)].code in BLENDABLE and not any(map(BESIDE.match, key.split(".")))
+        if one.entries[stored.get(("instruct", n), n)].code in BLENDABLE and not is_beside(key)
     }
+    towers = {n for n, (key, _) in places.items() if is_beside(key)} if other_towers(one, two) else set()
     follows = {
         n
-        for n in names - blended
+        for n in names - blended - towers  # half a tower of each would be none
         if (a := one.entries.get(n)) and (b := two.entries.get(n)) and (a.code, a.shape) == (b.code, b.shape)
     }
     return TensorTable(

@@ -6,7 +6,7 @@ from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo
 from mi_explorer.checkpoints.findings import Finding, note, refused
 from mi_explorer.checkpoints.headers import BITS, BLENDABLE, DTYPES
 from mi_explorer.checkpoints.model_tensors import LayoutError
-from mi_explorer.checkpoints.tensor_names import unknown_names
+from mi_explorer.checkpoints.tensor_names import is_beside, unknown_names
 from mi_explorer.pairs import Pair
 
 # Names of the scales and codes that quantised checkpoints store beside (or instead of) a weight.
@@ -120,6 +120,7 @@ def pair_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> Itera
                 "Choose two fine-tunes of one base model.",
             )
     yield from shape_findings(one, two)
+    yield from tower_findings(one, two)
     kinds = [sorted({x.entries[n].code for n in x.tensors.places} & set(BLENDABLE)) for x in (one, two)]
     if kinds[0] != kinds[1]:
         yield note(
@@ -166,15 +167,35 @@ def _ties(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> Iterator[Find
 
 
 def absent(here: CheckpointInfo, there: CheckpointInfo) -> list[str]:
-    """Names of the model's tensors that only `here` stores; a tied head is no tensor."""
+    """Names of the language model's tensors that only `here` stores; a tied head is no tensor."""
     places = set(there.tensors.places.values())
-    return sorted(n for n, p in here.tensors.places.items() if p not in places and n != here.tensors.head)
+    return sorted(
+        n for n, p in here.tensors.places.items() if p not in places and n != here.tensors.head and not is_beside(p[0])
+    )
+
+
+def other_towers(one: CheckpointInfo, two: CheckpointInfo) -> list[str]:
+    """Keys beside the language model that differ in shape, or that one side lacks; sorted."""
+    sizes = [
+        {p: info.entries[n].shape for n, p in info.tensors.places.items() if is_beside(p[0])} for info in (one, two)
+    ]
+    return sorted(p[0] for p in sizes[0].keys() | sizes[1].keys() if sizes[0].get(p) != sizes[1].get(p))
+
+
+def tower_findings(one: CheckpointInfo, two: CheckpointInfo) -> Iterator[Finding]:
+    """What sees and hears is not blended, so it may be of another size; it stays Instruct's."""
+    if differ := other_towers(one, two):
+        yield note(
+            "towers",
+            f"{len(differ)} tensors beside the language model differ in shape or stand on one side only, such as {differ[0]!r}.",
+            "They are not blended: every λ keeps Instruct's, which text does not pass through.",
+        )
 
 
 def shape_findings(one: CheckpointInfo, two: CheckpointInfo) -> Iterator[Finding]:
     """Tensors of one place that cannot be blended element by element."""
     theirs = {place: name for name, place in two.tensors.places.items()}
-    meet = [(n, theirs[p]) for n, p in sorted(one.tensors.places.items()) if p in theirs]
+    meet = [(n, theirs[p]) for n, p in sorted(one.tensors.places.items()) if p in theirs and not is_beside(p[0])]
     wrong = [(a, b) for a, b in meet if one.entries[a].shape != two.entries[b].shape]
     if one.rows != two.rows:
         yield refused(
@@ -201,7 +222,7 @@ def base_findings(one: CheckpointInfo, base: CheckpointInfo) -> Iterator[Finding
     differ += [
         n
         for n, p in one.tensors.places.items()
-        if p in theirs and one.entries[n].shape != base.entries[theirs[p]].shape
+        if p in theirs and not is_beside(p[0]) and one.entries[n].shape != base.entries[theirs[p]].shape
     ]
     if differ:
         yield refused(

@@ -17,6 +17,12 @@ BESIDE = re.compile(
     r"^(visual|vision\w*|audio\w*|vit|image\w*|multi_modal_projector|mm_projector|connector|mtp\w*|merger)$"
 )
 
+
+def is_beside(key: str) -> bool:
+    """Whether a key of a model belongs to what stands beside its language model: a tower that sees or hears, a connector."""
+    return any(BESIDE.match(word) for word in key.split("."))
+
+
 RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("lm_head", re.compile(r"^(lm_head|embed_out|output_projection|output)$")),
     (
@@ -53,7 +59,7 @@ RULES: tuple[tuple[str, re.Pattern[str]], ...] = (
 def classify(name: str) -> tuple[str, int | None, bool]:
     """(module, layer or None, known) of a tensor name. `layer` is 0-based; None for what belongs to no decoder layer."""
     words = name.split(".")
-    if any(BESIDE.match(word) for word in words):
+    if is_beside(name):
         return "other", None, True
     layer, tail = None, words
     for i, word in enumerate(words[:-1]):

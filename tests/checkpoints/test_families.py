@@ -10,10 +10,21 @@ from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.library import export, strip
 from mi_explorer.merging.distances import distances
-from mi_explorer.pairs import list_pairs
+from mi_explorer.pairs import Pair, list_pairs
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.workbench import Workbench
-from tests.checkpoints.families import EXTRAS, FAMILIES, UNKNOWN, auto_class, make_family
+from tests.checkpoints.families import (
+    EXTRAS,
+    FAMILIES,
+    UNKNOWN,
+    auto_class,
+    make_checkpoint,
+    make_family,
+    ministral3,
+    qwen2_5_vl,
+)
+from tests.checkpoints.test_oddities import outcomes
+from tests.fixtures import make_tokenizer
 
 LAMBDAS = (0.0, 0.5, 1.0)
 TOKENS = 5
@@ -94,3 +105,33 @@ def test_two_families_do_not_mix(tmp_path):
     for one, two in itertools.combinations(made, 2):
         pair = type(made[one])("x", made[one].instruct, made[two].thinking)
         assert not preflight(pair).ok, (one, two)
+
+
+@pytest.mark.parametrize("make_config", [qwen2_5_vl, ministral3])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_vision_tower_of_another_size_in_one_parent(make_config, depth, tmp_path):
+    """Only the language part is blended: the tower is Instruct's at every λ, and text runs as with equal towers."""
+    other = make_config()
+    setattr(other.vision_config, "depth" if hasattr(other.vision_config, "depth") else "num_hidden_layers", depth)
+    if hasattr(other.vision_config, "fullatt_block_indexes"):
+        other.vision_config.fullatt_block_indexes = [0]
+    other.vision_config.intermediate_size *= 2
+    one, two = (
+        make_checkpoint(c, tmp_path / r, seed)
+        for seed, (c, r) in enumerate([(make_config(), "instruct"), (other, "thinking")], 1)
+    )
+    for folder in (one, two):
+        make_tokenizer(folder)
+    pair = Pair("towers", str(one), str(two))
+    found = outcomes(pair)
+    assert all(found.values()), found
+    assert "towers" in {f.topic for f in preflight(pair).findings}
+    theirs = load_file(two / "model.safetensors")
+    for lam in (0.5, 1.0):
+        export(Recipe(pair.name, lam=lam), tmp_path / f"out{lam}", pair)
+        made, own = load_file(tmp_path / f"out{lam}" / "model.safetensors"), load_file(one / "model.safetensors")
+        assert made.keys() == own.keys()
+        for name, tensor in made.items():
+            beside = "vision" in name or "visual" in name or "projector" in name
+            want = own[name] if beside else torch.lerp(own[name].float(), theirs[name].float(), lam).to(own[name].dtype)
+            assert torch.equal(tensor, want), name
