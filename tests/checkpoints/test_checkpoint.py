@@ -283,6 +283,24 @@ def test_pairs_are_closed_under_make_pair(tmp_path):
         ),
         (["model.safetensors", "old-1.safetensors", "old-2.safetensors"], {"model.safetensors"}),
         (
+            [
+                "model.safetensors",
+                "pytorch_model.bin",
+                "pytorch_model.bin.index.json",
+                "onnx/model.onnx",
+                "onnx/x.safetensors",
+            ]
+            + [
+                "flax_model.msgpack",
+                "tf_model.h5",
+                "training_args.bin",
+                "optimizer.pt",
+                "model-q4.gguf",
+                "rng_state.pth",
+            ],
+            {"model.safetensors"},
+        ),
+        (
             ["old-1.safetensors", "old-2.safetensors", "consolidated.safetensors"],
             {"old-1.safetensors", "old-2.safetensors"},
         ),
@@ -326,4 +344,5 @@ def test_a_download_takes_the_weights_once(files, weights, tmp_path, monkeypatch
     )
     assert {name for name in taken if name.endswith(".safetensors")} == weights
     assert {"config.json", "tokenizer.json", "chat_template.jinja"} <= taken
-    assert not any("/" in name or name.endswith((".py", ".gguf")) for name in taken)
+    formats = (".py", ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
+    assert not any("/" in name or name.endswith(formats) for name in taken)
