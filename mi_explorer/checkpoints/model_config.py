@@ -21,11 +21,13 @@ LARGEST_COUNT = 10_000  # layers, heads, experts, blocks, labels: far above ever
 LARGEST_POSITION = 1 << 28  # far above every real context
 COUNTS = re.compile(r"^(num|n|encoder|decoder)_(\w+_)?(layer|head|expert|block|group|stage|label)s?$|^depths?$")
 POSITIONS = ("max_position_embeddings", "n_positions", "sliding_window")
+# What a config may say of weights that are not quantised here, and of the form in which a forward pass answers.
+NOT_MEANT = ("quantization_config", "return_dict", "torchscript", "output_attentions", "output_hidden_states")
 CREATED_PER_TENSOR = 40  # real models create 3 to 4 tensors while they are built for each one that their files hold
 
 
 def read_config(raw: Mapping[str, Any]) -> Any:
-    """The `transformers` config of a config.json, without its quantisation settings (weights that are read here have none).
+    """The `transformers` config of a config.json, without settings that are `NOT_MEANT`.
 
     Raises `CheckpointError` for a model type that this version does not know, and for values that describe no model.
     """
@@ -38,9 +40,9 @@ def read_config(raw: Mapping[str, Any]) -> Any:
         )
     try:
         check_numbers(raw)
-        plain = json.loads(json.dumps({k: v for k, v in raw.items() if k != "quantization_config"}))
+        plain = json.loads(json.dumps({k: v for k, v in raw.items() if k not in NOT_MEANT}))
         if isinstance(plain.get("text_config"), dict):
-            plain["text_config"].pop("quantization_config", None)
+            plain["text_config"] = {k: v for k, v in plain["text_config"].items() if k not in NOT_MEANT}
         config = CONFIG_MAPPING[kind].from_dict(plain)
         _check_sizes(config.get_text_config(decoder=True))
     except Exception as error:  # whatever a foreign value makes a config class raise, it means the same

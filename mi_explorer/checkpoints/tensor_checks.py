@@ -27,7 +27,8 @@ def own_findings(info: CheckpointInfo) -> Iterator[Finding]:
         if e.code not in BLENDABLE and BITS[e.code] <= 32 and e.code != "BOOL" and len(e.shape) > 1
     ]
     scales = [n for n in info.entries if n.endswith(SCALES) and n not in tensors.places]
-    coded = [e for e in codes if e.name in tensors.places and e.name not in tensors.whole_numbers]
+    held = [info.entries[name] for name in tensors.places if name not in tensors.whole_numbers]
+    coded = [e for e in held if e.code not in BLENDABLE]  # the model has numbers where the file has codes
     coded += [e for e in info.entries.values() if e.code not in DTYPES]  # smaller than a byte
     if coded or ((scales or codes) and (tensors.missing or scales)):
         how = method or next((e.code for e in coded + codes), "with scales")
@@ -236,7 +237,14 @@ def base_findings(one: CheckpointInfo, base: CheckpointInfo) -> Iterator[Finding
 def adapter_findings(infos: Mapping[str, CheckpointInfo]) -> Iterator[Finding]:
     """Which parents are LoRA adapters, and on what they sit."""
     for info in infos.values():
-        if info.adapter:
+        if info.adapter and not info.adapter["targets"] and not info.adapter["replaced"]:
+            yield refused(
+                "adapter",
+                f"{info.name} is a LoRA adapter without any factors.",
+                "Every λ would give the checkpoint under it.",
+                "Save the adapter again once it is trained.",
+            )
+        elif info.adapter:
             about = f"rank {info.adapter['rank']}, {info.adapter['targets']} tensors"
             on, named = info.adapter["on"], info.adapter["named base"]
             config = f"Its config names {named!r} as its base." if named else "Its config names no base."

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from transformers import DynamicCache, GenerationConfig
 
+from mi_explorer.checkpoints.headers import loadable_folder
 from mi_explorer.checkpoints.model_config import model_class
 from mi_explorer.engine.backend import BoundRecipe
 from mi_explorer.engine.host_copies import HostCopies
@@ -158,16 +159,17 @@ def _load_module(folder: str, config: Any, device: torch.device | None, dtype: t
     """The module with Instruct's weights, every layer on a device. Raises `ModuleError` where that cannot be."""
     spread: dict[str, Any] = {"device_map": "auto"} if device is None else {}
     try:
-        module = model_class(config).from_pretrained(
-            folder,
-            config=copy.deepcopy(config),
-            generation_config=GenerationConfig(),  # the file may hold anything; nothing of it is used
-            dtype=dtype,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            **spread,
-        )
+        with loadable_folder(folder) as place:
+            module = model_class(config).from_pretrained(
+                place,
+                config=copy.deepcopy(config),
+                generation_config=GenerationConfig(),  # the file may hold anything; nothing of it is used
+                dtype=dtype,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                **spread,
+            )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModuleError(f"transformers cannot load this model: {str(error)[:300]}") from None
     if device is not None:
