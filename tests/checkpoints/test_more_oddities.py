@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 
 from mi_explorer.checkpoints.parents import MismatchError, Parents
@@ -97,3 +100,30 @@ def test_other_adapters_are_refused_everywhere(kind, under, tmp_path):
         folder = save_adapter(base, tmp_path / "thinking", adapter_oddities.REFUSED[kind])
     found = outcomes(Pair("odd", str(shutil.copytree(base, tmp_path / "instruct")), str(folder)))
     assert not any(found.values()), found
+
+
+MIXED = ACCEPTED | REFUSED | EITHER
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["qwen3", "qwen3-moe"]),
+    edits=st.lists(
+        st.tuples(st.sampled_from(["instruct", "thinking"]), st.sampled_from([*MIXED])), min_size=2, max_size=4
+    ),
+)
+def test_verdict_and_outcome_agree_for_any_mix(kind, edits, fresh):  # noqa: F811
+    pair = fresh(kind)
+    for role, name in edits:
+        try:
+            MIXED[name](Path(getattr(pair, role)))
+        except (
+            OSError,
+            KeyError,
+            ValueError,
+            IndexError,
+            SafetensorError,
+        ):  # an earlier edit took away what this one changes
+            continue
+    found = outcomes(pair)
+    assert len(set(found.values())) == 1, (edits, found)
