@@ -1,4 +1,5 @@
-"""Writes what is generated in the documents: `docs/cli.md` from `--help`, the table of settings in `docs/operating.md` from `OPTIONS`.
+"""Writes what is generated in the documents: `docs/cli.md` from `--help`, the table of settings in `docs/operating.md` from `OPTIONS`,
+the table of what fits which card in `README.md` from the memory plan.
 
 python docs/generate.py           # writes
 python docs/generate.py --check   # exit code 1 if something written is not what it would write
@@ -49,13 +50,27 @@ def operating(text: str) -> str:
     return f"{before}<!-- settings -->\n{settings_table()}\n<!-- /settings -->{after}"
 
 
+def cards(text: str) -> str:
+    """README.md with the table of what fits which card as the memory plan has it now."""
+    from mi_explorer.engine.paper_plan import cards_table
+
+    before, _, rest = text.partition("<!-- cards -->")
+    _, _, after = rest.partition("<!-- /cards -->")
+    return f"{before}<!-- cards -->\n{cards_table()}\n<!-- /cards -->{after}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(description="Write the generated parts of the documents.")
     options.add_argument("--check", action="store_true", help="write nothing; say what is not up to date")
     check = options.parse_args(arguments).check
     settings = ROOT / "docs" / "operating.md"
     stale = []
-    for path, text in ((ROOT / "docs" / "cli.md", cli()), (settings, operating(settings.read_text(encoding="utf-8")))):
+    readme = ROOT / "README.md"
+    for path, text in (
+        (ROOT / "docs" / "cli.md", cli()),
+        (settings, operating(settings.read_text(encoding="utf-8"))),
+        (readme, cards(readme.read_text(encoding="utf-8"))),
+    ):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(path.name)
             if not check:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from mi_explorer.cli.ablate_command import add_ablate
 from mi_explorer.cli.app_command import add_app, run_app
 from mi_explorer.cli.arguments import CommandParser
+from mi_explorer.cli.doctor_command import add_doctor
 from mi_explorer.cli.export_command import add_export
 from mi_explorer.cli.lm_eval_command import add_lm_eval
 from mi_explorer.cli.preflight_command import add_preflight
@@ -30,6 +31,7 @@ COMMANDS = (
     add_ablate,
     add_study,
     add_preflight,
+    add_doctor,
     add_weights,
     add_export,
     add_lm_eval,

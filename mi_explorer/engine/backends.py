@@ -4,13 +4,12 @@ import torch
 
 from mi_explorer.engine.backend import Backend
 from mi_explorer.engine.memory import host_memory, usable_memory
-from mi_explorer.engine.memory_plan import MemoryPlan, plan_memory
+from mi_explorer.engine.memory_plan import PROMPT_TOKENS, MemoryPlan, plan_memory
 from mi_explorer.engine.native.layout import Layout
 from mi_explorer.engine.native.packed import packing_works
 from mi_explorer.engine.resident import ResidentPair
 from mi_explorer.recipe import Recipe
 
-PROMPT_TOKENS = 1024  # positions for a prompt beside the response
 DEFAULT_CONTEXT = 32768 + PROMPT_TOKENS  # positions per slot unless asked for more
 TRIED_LAMBDAS = (0.3, 0.8)  # blends on which row-wise and folded logits are compared
 

@@ -15,6 +15,7 @@ BLOCK_TOKENS = 256  # positions of one block of KV cache; paged attention kernel
 SHORT_CONTEXT = 2048  # positions of the pool for each row on average, below which rows are given up
 ROWWISE_CONTEXTS = 2  # rows of full length that the pool must hold before both endpoints are kept on the device
 BOTH_CONTEXTS = 12  # and before merged weights are kept beside them
+PROMPT_TOKENS = 1024  # positions for a prompt beside the response
 PREFILL_TOKENS = 4096  # tokens of prompts in a pass, whose activations must fit
 GATHERED_TOKENS = 65_536  # positions of one layer that attention may copy out of the pool at a time
 LOGIT_COPIES = 4  # fp32 copies of a step's logits that the sampler holds at most

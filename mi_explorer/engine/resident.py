@@ -14,6 +14,7 @@ from mi_explorer.engine.memory import pair_sizes, positions
 from mi_explorer.engine.memory_plan import MemoryPlan, Mode, PairSizes
 from mi_explorer.engine.native.layout import Layout, decoder_layout
 from mi_explorer.errors import UserError
+from mi_explorer.machine import owns_process
 from mi_explorer.merging.blend import bind
 from mi_explorer.merging.coefficients import Blend
 from mi_explorer.pairs import Pair
@@ -62,6 +63,10 @@ class ResidentPair:
         `device` is a torch device, or "auto" to spread a large model over all accelerators (then folded). `dtype`: see `choose_dtype`.
         """
         device = str(device)
+        if owns_process():
+            torch.backends.cuda.enable_cudnn_sdp(
+                False
+            )  # it plans anew for every shape, and the width grows with every token
         parents = Parents.open(pair)
         try:
             torch.ones(1, device="cpu" if device == "auto" else device).item()  # "meta" is a device without values

@@ -63,6 +63,17 @@ class StepTimer:
     def start(self, report: Report | None = None) -> Costs:
         """Read the weights and take the first times. `report` gets the phases "bind" and "measure"."""
         report = report or (lambda *_: None)
+        self.prepare(report)
+        if machine.owns_process():
+            self._choose_threads()
+        self._time_steps(report)
+        self._time_reading()
+        if "folded" in self.modes:
+            self._time(FOLD)
+        return self.costs()
+
+    def prepare(self, report: Report = lambda *_: None) -> None:
+        """Read the weights, give every slot a recipe, and run each mode once. `report` gets the phase "bind"."""
         if self.modes == ["folded"]:
             self.backend.fold(
                 self.bound[0]
@@ -73,13 +84,6 @@ class StepTimer:
                 self.backend.assign(slot, self.bound[slot % 2])
         for mode in self.modes:
             self._step(mode, 1)
-        if machine.owns_process():
-            self._choose_threads()
-        self._time_steps(report)
-        self._time_reading()
-        if "folded" in self.modes:
-            self._time(FOLD)
-        return self.costs()
 
     def _time_steps(self, report: Report) -> None:
         end = time.perf_counter() + START_S
@@ -155,6 +159,12 @@ class StepTimer:
             if seconds[n] < THREAD_GAIN * seconds[best]:
                 best = n
         torch.set_num_threads(best)
+
+    def seconds(self, task: Task, repeats: int = REPEATS) -> float:
+        """The least time that a task takes, looked at so many times."""
+        for _ in range(repeats):
+            self._time(task)
+        return self.best[task]
 
     def _time(self, task: Task) -> None:
         kind, mode, n = task

@@ -1,0 +1,98 @@
+"""Fast paths that prove themselves where they run: each is compared with the plain one on a small problem of the user's own device.
+
+A path is used only if it gives the plain path's numbers within its tolerance and takes less time. So code that was written without
+the device at hand does no harm there, and `status` can say which paths run, and why the others do not.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+CHECK_REPEATS = 5  # how often each path is timed; the least time counts
+
+Path = Callable[[], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class PathCheck:
+    """What a comparison gave. `used`: whether the fast path runs; `why`: the reason in words; `difference`: the largest, relative to the
+    largest value of the plain path; times in seconds (None where a path did not get that far)."""
+
+    name: str
+    used: bool
+    why: str
+    difference: float | None = None
+    plain_s: float | None = None
+    fast_s: float | None = None
+
+
+def check_path(
+    name: str, plain: Path, fast: Path, tolerance: float, device: torch.device, timed: bool = True
+) -> PathCheck:
+    """Compare two ways to the same tensor. `timed` False: the values alone decide (what a path saves is not in this problem)."""
+    want = plain()
+    try:
+        got = fast()
+        if got.shape != want.shape:
+            return PathCheck(name, False, f"its result has the shape {tuple(got.shape)} and not {tuple(want.shape)}")
+        largest = max(1e-30, float(want.float().abs().max()))
+        difference = float((got.float() - want.float()).abs().max()) / largest
+    except Exception as error:  # whatever a library raises here, the path is not for this device
+        return PathCheck(name, False, f"it does not run here ({type(error).__name__}: {str(error)[:100]})")
+    if not difference <= tolerance:
+        return PathCheck(
+            name, False, f"its values differ by {difference:.1e}, and {tolerance:.0e} is allowed", difference
+        )
+    if not timed:
+        return PathCheck(name, True, f"equal within {difference:.1e}", difference)
+    plain_s, fast_s = float("inf"), float("inf")
+    for _ in range(CHECK_REPEATS):
+        plain_s, fast_s = min(plain_s, _seconds(plain, device)), min(fast_s, _seconds(fast, device))
+    used = fast_s < plain_s
+    why = f"equal within {difference:.1e}, and {'' if used else 'not '}faster: {fast_s * 1e6:.0f} µs against {plain_s * 1e6:.0f} µs"
+    return PathCheck(name, used, why, difference, plain_s, fast_s)
+
+
+def _seconds(path: Path, device: torch.device) -> float:
+    synchronize(device)
+    start = time.perf_counter()
+    path()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for everything that an asynchronous device has to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def packed_product(device: torch.device, dtype: torch.dtype) -> PathCheck:
+    """Weights packed for oneDNN (see `native.packed`), which are used where memory has room for them. Their gain is in weights that are
+    larger than the caches, so the values alone decide."""
+    from mi_explorer.engine.native.packed import pack_weight, packed_linear, packing_works
+
+    name = "packed weights"
+    if not packing_works(device, dtype):
+        return PathCheck(name, False, f"oneDNN has none for {dtype} on {device.type}")
+    generator = torch.Generator().manual_seed(0)
+    weight, x = (torch.randn(n, 1024, generator=generator).to(dtype) for n in (1024, 4))
+    packed = pack_weight(weight)
+    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
+    return check_path(
+        name, lambda: F.linear(x, weight), lambda: packed_linear(x, packed), tolerance, device, timed=False
+    )
+
+
+CHECKS: tuple[Callable[[torch.device, torch.dtype], PathCheck], ...] = (packed_product,)
+
+
+def check_paths(device: torch.device, dtype: torch.dtype) -> tuple[PathCheck, ...]:
+    """Every known fast path on this device, in a dtype."""
+    with torch.inference_mode():
+        return tuple(check(device, dtype) for check in CHECKS)
