@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mi_explorer.errors import UserError
     from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
     from mi_explorer.generation.traces import Trace
-    from mi_explorer.library import blend, export, generate, strip, sweep
+    from mi_explorer.library import blend, export, generate, probe, strip, sweep
     from mi_explorer.pairs import Pair, get_pair, list_pairs
     from mi_explorer.recipe import Decoding, Recipe, Scope
     from mi_explorer.studies.stats.summary import Summary
@@ -41,6 +41,7 @@ __all__ = [
     "generate",
     "get_pair",
     "list_pairs",
+    "probe",
     "strip",
     "sweep",
 ]
@@ -61,6 +62,7 @@ _HOMES = {
     "generate": "library",
     "get_pair": "pairs",
     "list_pairs": "pairs",
+    "probe": "library",
     "strip": "library",
     "sweep": "library",
 }

@@ -30,12 +30,13 @@ def scope_options(scope: Scope) -> list[str]:
 
 
 def recipe_options(recipe: Recipe) -> list[str]:
-    """Method, parameters, scope and template, where they are not the default; pair and λ are the caller's."""
+    """Method, parameters, scope, template and the answer's λ, where they are not the default; pair and λ are the caller's."""
     words = [] if recipe.method == "linear" else ["--method", recipe.method]
     for name, value in recipe.params:
         words += ["--param", f"{name}={value!r}"]
     words += scope_options(recipe.scope)
-    return words if recipe.template == "own" else [*words, "--template", recipe.template]
+    words += [] if recipe.template == "own" else ["--template", recipe.template]
+    return words if recipe.answer_lam is None else [*words, f"--answer-lambda={recipe.answer_lam!r}"]
 
 
 def decoding_options(decoding: Decoding) -> list[str]:
@@ -49,7 +50,7 @@ def decoding_options(decoding: Decoding) -> list[str]:
 
 def export_command(recipe: Recipe, pair: Pair | None = None, adapter: bool = False) -> str:
     """The command that exports this recipe (of a `pair` with settings of its own; as a scaled adapter)."""
-    words = ["export", "--pair", recipe.pair, lambda_option([recipe.lam]), *recipe_options(recipe)]
+    words = ["export", "--pair", recipe.pair, lambda_option([recipe.lam]), *recipe_options(recipe.for_thought)]
     if pair and pair.untie:
         words.append("--untie")
     if pair and pair.adapter_on != "auto":

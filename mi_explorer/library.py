@@ -1,4 +1,4 @@
-"""The library's verbs: blend, generate, strip, sweep, export. Each takes a `Recipe` and gives values.
+"""The library's verbs: blend, generate, strip, probe, sweep, export. Each takes a `Recipe` and gives values.
 
 A recipe names its pair by preset or as `"instruct|thinking[|base]"`. Without `bench`, a call that generates opens the pair and
 closes it again; for more than one call, open it once:
@@ -23,6 +23,7 @@ from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import parse_lambdas
 
 if TYPE_CHECKING:
+    from mi_explorer.generation.probes import ProbedTrace
     from mi_explorer.merging.blend import PairBlend
     from mi_explorer.merging.export import Exported
     from mi_explorer.studies.runner import Event
@@ -95,6 +96,36 @@ def strip(
         if snapshot.state == "failed":
             raise LibraryError(f"λ {snapshot.recipe.lam:g} could not run: {snapshot.message}")
     return tuple(last[request.id] for request in requests)
+
+
+def probe(
+    prompt: str,
+    recipe: Recipe | None = None,
+    *,
+    gold: str,
+    points: int = 12,
+    at: Iterable[int] = (),
+    at_lambda: float | None = None,
+    samples: int = 0,
+    free: int = 0,
+    max_answer_tokens: int = 64,
+    decoding: Decoding | None = None,
+    kind: str = "auto",
+    bench: "Workbench | None" = None,
+) -> "ProbedTrace":
+    """Answer a prompt, then ask what the blend would have answered had its thought stopped earlier: `.points`, `.sufficient`, `.verbose`,
+    `.harmful`, `.switches` (see `generation.probes`).
+
+    At the ends of up to `points` sentences, or after the tokens `at`, the thought is closed and answered greedily; `samples` are drawn
+    beside that, and `free` continuations go on from there, at the recipe's λ or `at_lambda`.
+    """
+    from mi_explorer.generation.probes import ProbeOptions, ProbeTarget, run_probe
+
+    recipe = recipe or Recipe(lam=1.0)
+    options = ProbeOptions(points, tuple(at), at_lambda, samples, free, max_answer_tokens)
+    with opened(bench, recipe.pair) as pair:
+        snapshot = generate(prompt, recipe, decoding=decoding, gold=gold, kind=kind, bench=pair)
+        return run_probe(pair.generator, ProbeTarget.of(snapshot, prompt, gold, kind), options)
 
 
 def sweep(

@@ -14,6 +14,7 @@ from mi_explorer.cli.doctor_command import add_doctor
 from mi_explorer.cli.export_command import add_export
 from mi_explorer.cli.lm_eval_command import add_lm_eval
 from mi_explorer.cli.preflight_command import add_preflight
+from mi_explorer.cli.probe_command import add_probe
 from mi_explorer.cli.run_command import add_run, add_strip
 from mi_explorer.cli.study_command import add_study
 from mi_explorer.cli.sweep_command import add_sweep
@@ -27,6 +28,7 @@ COMMANDS = (
     add_app,
     add_run,
     add_strip,
+    add_probe,
     add_sweep,
     add_ablate,
     add_study,

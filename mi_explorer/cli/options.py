@@ -1,9 +1,10 @@
 """Options that several commands share, and what they mean: pair, recipe, decoding, device, home."""
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mi_explorer.cli.arguments import whole_number
+from mi_explorer.cli.arguments import Value, argument, whole_number
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import ADAPTER_ON, SETTINGS, Pair, with_settings
 from mi_explorer.recipe import MODULES, TEMPLATES, Decoding, Recipe, Scope
@@ -126,6 +127,44 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name.replace('_', '-')}", default=default, metavar="X", help=text)
 
 
+def add_interventions(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """--think-budget and --answer-lambda; with `several` each takes a list, and "none" in it."""
+    group = parser.add_argument_group("interventions")
+    more = ", or several to compare: 20,40,none" if several else ""
+    group.add_argument(
+        "--think-budget",
+        type=_listed(thought_budget) if several else argument(thought_budget),
+        metavar="N",
+        help=f"a thought that is open after N tokens is closed there{more} (default: none)",
+    )
+    more = ", or several: 0,1,none" if several else ""
+    group.add_argument(
+        "--answer-lambda",
+        type=_listed(answer_lambda) if several else argument(answer_lambda),
+        metavar="L",
+        help=f"λ from the end of the thought on{more} (default: that of the thought)",
+    )
+
+
+def thought_budget(text: str) -> int | None:
+    """A thought budget in tokens; None for "none"."""
+    return None if text == "none" else Decoding(think_budget=text).think_budget  # type: ignore[arg-type]  # checks the text
+
+
+def answer_lambda(text: str) -> float | None:
+    """A λ of the answer; None for "none"."""
+    return None if text == "none" else Recipe(answer_lam=text).answer_lam  # type: ignore[arg-type]  # checks the text
+
+
+def _listed(read: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
+    """Values between commas, each once, as an argparse type."""
+
+    def read_all(text: str) -> tuple[Value, ...]:
+        return tuple(dict.fromkeys(read(part.strip()) for part in text.split(",") if part.strip()))
+
+    return argument(read_all)
+
+
 def scope_of(args: argparse.Namespace) -> Scope:
     """The scope that --layers and --modules name."""
     first, *less = args.modules.strip().lower().split("-")
@@ -150,12 +189,15 @@ def recipe_of(args: argparse.Namespace, pair: str, lam: float = 0.5, method: str
         except ValueError:
             raise UserError(f"A parameter is written NAME=VALUE, such as density=0.2, not {text[:40]!r}.") from None
     scope = scope_of(args) if hasattr(args, "layers") else Scope()
-    return Recipe(pair, method, lam, scope, tuple(params), args.template)
+    answer = getattr(args, "answer_lambda", None)
+    return Recipe(pair, method, lam, scope, tuple(params), args.template, None if isinstance(answer, tuple) else answer)
 
 
 def decoding_of(args: argparse.Namespace) -> Decoding:
     """The decoding that the options name."""
-    return Decoding(**{name: getattr(args, name) for name in DECODING_OPTIONS})
+    budget = getattr(args, "think_budget", None)
+    values = {name: getattr(args, name) for name in DECODING_OPTIONS}
+    return Decoding(**values, think_budget=None if isinstance(budget, tuple) else budget)
 
 
 def open_workbench(args: argparse.Namespace, pair: str | None = None) -> "Workbench":

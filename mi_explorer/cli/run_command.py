@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas
-from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, open_workbench, recipe_of
+from mi_explorer.cli.options import (
+    add_decoding,
+    add_interventions,
+    add_pair,
+    add_recipe,
+    decoding_of,
+    open_workbench,
+    recipe_of,
+)
 from mi_explorer.cli.terminal import clean, tokens_text, trace_sentence
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
@@ -17,6 +25,7 @@ from mi_explorer.studies.report.table import Table
 RUN_EXAMPLE = """
   python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 0 --lambda 0.4 --lambda 1
   python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 0:1:0.25 --gold 23 --json
+  python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 1 --think-budget 40 --answer-lambda 0
   python -m mi_explorer run - --lambda 0.8 --layers 2-5 --modules all-mlp < question.txt
 """
 STRIP_EXAMPLE = """
@@ -53,6 +62,7 @@ def _add_options(parser: argparse.ArgumentParser, lams: str) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line instead of text")
     add_recipe(parser)
     add_decoding(parser)
+    add_interventions(parser)
     add_pair(parser)
 
 
@@ -116,11 +126,17 @@ def trace_json(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _snapshots(args: argparse.Namespace, live: bool) -> Iterator[Snapshot]:
-    """Snapshots in the order of the λs: of each the last one, before that (if `live`) the growing ones."""
-    prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
+def prompt_of(args: argparse.Namespace) -> str:
+    """The question that the words name: themselves, or standard input for "-"."""
+    prompt = sys.stdin.read() if args.prompt == "-" else str(args.prompt)
     if not prompt.strip():
         raise UserError("The prompt is empty. Write a question first.")
+    return prompt
+
+
+def _snapshots(args: argparse.Namespace, live: bool) -> Iterator[Snapshot]:
+    """Snapshots in the order of the λs: of each the last one, before that (if `live`) the growing ones."""
+    prompt = prompt_of(args)
     lams = dict.fromkeys(args.lams or parse_lambdas(args.default_lams))
     decoding = decoding_of(args)
     recipe_of(args, "mini")  # a wrong option is told before anything is loaded

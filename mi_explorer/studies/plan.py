@@ -70,14 +70,20 @@ def parse_shard(text: str) -> tuple[int, int]:
 def describe(decoding: Decoding) -> str:
     """A decoding in words."""
     if decoding.temperature == 0:
-        return f"greedy, cap {decoding.cap}, seed {decoding.seed}"
+        return ", ".join([f"greedy, cap {decoding.cap}", *_budget(decoding), f"seed {decoding.seed}"])
     off = {"top_p": 1, "top_k": 0, "min_p": 0, "repetition_penalty": 1}
     words = [
         f"{name.replace('_', '-')} {getattr(decoding, name):g}"
         for name, value in off.items()
         if getattr(decoding, name) != value
     ]
-    return ", ".join([f"T {decoding.temperature:g}", *words, f"cap {decoding.cap}", f"seed {decoding.seed}"])
+    return ", ".join(
+        [f"T {decoding.temperature:g}", *words, f"cap {decoding.cap}", *_budget(decoding), f"seed {decoding.seed}"]
+    )
+
+
+def _budget(decoding: Decoding) -> list[str]:
+    return [] if decoding.think_budget is None else [f"thought budget {decoding.think_budget}"]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ import { closeOnPressOutside, h, option, setText, showProgress, smallButton, ter
 import { pairOptions } from "./pair_options.js";
 import { answerOf, answerOr, newToken } from "../shared/server.js";
 
-const PLACEHOLDER = "or: instruct | thinking | base (folders or hub ids; the base may be left out)";
+const PLACEHOLDER = "or: instruct | thinking | base";
+const OWN_TITLE = "Folders or hub ids; the base may be left out";
 
 const summaryOf = ({ rows, findings }) => [
   rows.length ? h("dl.mi-about", terms(rows)) : null,
@@ -45,7 +46,11 @@ function pairPicker(app, setup, result, loading) {
   const options = pairs.map(({ name, title, size }) => option([name, title + (size ? ` · ${size}` : "")]));
   const choice = h("select.mi-field", { "aria-label": "Pair" }, options);
   choice.value = pairs.some(({ name }) => name === pair.name) ? pair.name : pairs[0].name;
-  const own = textField("Own pair: instruct | thinking", { placeholder: PLACEHOLDER, maxlength: "1000" });
+  const own = textField("Own pair: instruct | thinking", {
+    placeholder: PLACEHOLDER,
+    title: OWN_TITLE,
+    maxlength: "1000",
+  });
   own.addEventListener("keydown", (event) => event.key === "Enter" && !event.ctrlKey && judge());
   const check = smallButton("Check", judge);
   const details = pairOptions(setup.pairOptions);

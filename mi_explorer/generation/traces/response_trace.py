@@ -1,6 +1,6 @@
 """Trace: one response with its parts and marks, as a frozen value. Offsets are characters of `text`, counts are tokens."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -69,6 +69,10 @@ class Trace:
     def truncated(self) -> bool:
         """Ran into the cap, the context or the memory with no end of turn: no answer, counts as wrong."""
         return self.finish in CUT
+
+    def tokens_until(self, offset: int) -> int:
+        """How many tokens it takes until the text up to `offset` is there."""
+        return bisect_left(self.ends, offset) + 1 if offset > 0 else 0
 
     def token_at(self, offset: int) -> int:
         """The index of the token that gave the character at `offset`."""

@@ -50,3 +50,40 @@ def clauses(text: str) -> list[str]:
         parts += [part.strip() for part in _CLAUSE.split(text[start:end]) if part and part.strip()]
         start = end
     return parts
+
+
+_BLANK_LINE = re.compile(r"\n\s*\n\s*")
+_LINE = re.compile(r"\n+")
+_REST_OF_LINE = re.compile(r"[*_\"')]*[ \t]*\n+")
+
+
+def spread_ends(text: str, most: int) -> list[int]:
+    """Offsets after which a part of a longer text ends, at most so many, spread evenly over them; the end of the text is the last.
+
+    Parts are paragraphs where there are that many of them, else lines, else sentences.
+    """
+    ends: list[int] = []
+    for part_ends in (_matches(_BLANK_LINE, text), _matches(_LINE, text), _sentence_or_line_ends(text)):
+        ends = sorted({end for end in part_ends if text[:end].strip()} | {len(text)})
+        if text[ends[-2] if len(ends) > 1 else 0 :].strip() == "" and len(ends) > 1:
+            del ends[-2]  # only white space lies between it and the end
+        if len(ends) >= most:
+            break
+    if len(ends) <= most:
+        return ends
+    if most == 1:
+        return ends[-1:]
+    return [ends[round(i * (len(ends) - 1) / (most - 1))] for i in range(most)]
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> list[int]:
+    return [match.end() for match in pattern.finditer(text)]
+
+
+def _sentence_or_line_ends(text: str) -> list[int]:
+    """Ends of lines, and of sentences within them."""
+    ends = []
+    for end in _ends(text):
+        rest = _REST_OF_LINE.match(text, end)
+        ends.append(rest.end() if rest else end)
+    return [*ends, *_matches(_LINE, text)]

@@ -57,6 +57,8 @@ def distinguishing_words(cell: Cell, among: Sequence[Cell]) -> list[str]:
         words += [f"without {', '.join(missing)}"] if missing else []
     if len({c.recipe.pair for c in among}) > 1:
         words.append(recipe.pair)
+    if len({c.recipe.answer_lam for c in among}) > 1:
+        words.append("answer's λ as thought's" if recipe.answer_lam is None else f"answer's λ {recipe.answer_lam:g}")
     same_method = [c for c in among if c.recipe.method == recipe.method]
     if len({c.recipe.params for c in same_method}) > 1:
         words.append(", ".join(f"{name} {value:g}" for name, value in recipe.params) or "default parameters")

@@ -40,7 +40,7 @@ def panels_figure(curves: Sequence[Curve]) -> Figure:
     data: list[dict[str, Any]] = []
     layout: dict[str, Any] = {
         "xaxis": {
-            "title": {"text": "λ (0 Instruct, 1 Thinking)"},
+            "title": {"text": "λ (0 Instruct, 1 Thinking)", "standoff": 6},
             "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
             **lambda_axis(curves),
         },

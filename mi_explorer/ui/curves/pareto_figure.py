@@ -26,7 +26,10 @@ def pareto_figure(curves: Sequence[Curve]) -> Figure:
     relative, several = needs_relative_tokens(curves), len(curves) > 1
     data = [trace for i, curve in enumerate(curves) if (trace := _trace(curve, i % len(DASHES), relative, several))]
     layout = {
-        "xaxis": {"title": {"text": "tokens ÷ tokens at λ 1" if relative else "mean tokens"}, "rangemode": "tozero"},
+        "xaxis": {
+            "title": {"text": "tokens ÷ tokens at λ 1" if relative else "mean tokens", "standoff": 6},
+            "rangemode": "tozero",
+        },
         "yaxis": {"title": {"text": "accuracy (mean)"}, "tickformat": ".0%"},
         "legend": legend_above(1.01),
         "margin": {"l": 62, "r": 16, "t": 40, "b": 54},

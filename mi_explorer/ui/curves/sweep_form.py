@@ -108,9 +108,7 @@ def sweep_fields(page: PageContext, handlers: CurvesHandlers) -> SweepFields:
 
 def study_fields() -> StudyFields:
     """The form that changes a study: more of it, another name, or none of it."""
-    with gr.Accordion(
-        "Extend, rename or delete a study of yours (the first one chosen above)", open=False, elem_id="curves-manage"
-    ):
+    with gr.Accordion("Change your study (the first above)", open=False, elem_id="curves-manage"):
         with gr.Row(equal_height=True):
             questions = gr.Number(
                 None, label="Questions in all", precision=0, minimum=1, min_width=130, elem_id="curves-more"

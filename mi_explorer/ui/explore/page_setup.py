@@ -6,7 +6,7 @@ It goes to the browser once, with the page. Text in it (task questions, pair nam
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mi_explorer.pairs import ADAPTER_ON, THINKING_SWITCH, Pair
+from mi_explorer.pairs import ADAPTER_ON, Pair
 from mi_explorer.recipe import MODULES
 from mi_explorer.studies.report.palette import LAMBDA_SCALE
 from mi_explorer.ui.explore import view
@@ -28,8 +28,8 @@ PAIR_OPTIONS = [
     ("adapter_on", "Adapter sits on", Pair.adapter_on, ADAPTER_ON, "the checkpoint that a LoRA adapter belongs to; auto: what its "
      "own config names, else the other parent, else the base"),
     ("untie", "Untie embeddings", "false", ("false", "true"), "lets a parent with tied embeddings meet one without; the blend is untied"),
-    ("thinking_switch", "Thinking switch", Pair.thinking_switch, THINKING_SWITCH, "of chat templates that switch thinking; auto: on in "
-     "Thinking's, and as it stands in Instruct's"),
+    ("thinking_switch", "Thinking switch", Pair.thinking_switch, (), "of chat templates that switch thinking: auto (on in Thinking's, "
+     "as it stands in Instruct's), on, off, or a variable's NAME=VALUE"),
     ("think_open", "Opening think tag", Pair.think_open, (), "what begins a thought; left as it is, the tags are recognised"),
     ("think_close", "Closing think tag", Pair.think_close, (), "what ends a thought"),
 ]  # fmt: skip
