@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import Any
 
-from mi_explorer.cli.arguments import add_command, argument, number_between, whole_number
+from mi_explorer.cli.arguments import add_command, argument, number_between
 from mi_explorer.cli.options import (
     add_decoding,
     add_interventions,
@@ -15,17 +15,10 @@ from mi_explorer.cli.options import (
     recipe_of,
 )
 from mi_explorer.cli.run_command import prompt_of
+from mi_explorer.cli.study_probe import add_points, probe_options
 from mi_explorer.cli.terminal import clean, percent
 from mi_explorer.errors import UserError
-from mi_explorer.generation.probes import (
-    MAX_ANSWER_TOKENS,
-    MAX_POINTS,
-    MAX_SAMPLES,
-    ProbedTrace,
-    ProbeOptions,
-    ProbeRun,
-    ProbeTarget,
-)
+from mi_explorer.generation.probes import ProbedTrace, ProbeRun, ProbeTarget
 from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.generation.traces import Trace
 from mi_explorer.recipe import LAM_RANGE
@@ -63,38 +56,13 @@ def add_probe(commands: Any) -> None:
         "--kind", default="auto", help="kind of answer: auto, number, math, choice, text (default: auto)"
     )
     parser.add_argument(
-        "--points", type=whole_number(1, MAX_POINTS), default=12, metavar="K", help="most points (default: 12)"
-    )
-    parser.add_argument(
         "--at",
         type=argument(token_list),
         default=(),
         metavar="N,N…",
         help="stop after these tokens of the response instead",
     )
-    parser.add_argument(
-        "--at-lambda",
-        type=number_between("λ", *LAM_RANGE),
-        metavar="L",
-        help="λ that answers and goes on (default: the trace's own)",
-    )
-    parser.add_argument(
-        "--samples",
-        type=whole_number(0, MAX_SAMPLES),
-        default=0,
-        metavar="K",
-        help="answers drawn beside the greedy one",
-    )
-    parser.add_argument(
-        "--free", type=whole_number(0, MAX_SAMPLES), default=0, metavar="K", help="continuations of each point"
-    )
-    parser.add_argument(
-        "--max-answer-tokens",
-        type=whole_number(1, 100_000),
-        default=MAX_ANSWER_TOKENS,
-        metavar="N",
-        help=f"most tokens of a forced answer (default: {MAX_ANSWER_TOKENS})",
-    )
+    add_points(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     add_recipe(parser)
     add_decoding(parser)
@@ -114,7 +82,7 @@ def token_list(text: str) -> tuple[int, ...]:
 def run_probe_command(args: argparse.Namespace) -> int:
     """Make the trace, probe it, and print what came; returns the exit code."""
     prompt = prompt_of(args)
-    options = ProbeOptions(args.points, args.at, args.at_lambda, args.samples, args.free, args.max_answer_tokens)
+    options = probe_options(args)
     if not (args.gold or "").strip():
         raise UserError("A probe needs the right answer (--gold): without it nothing can be right or wrong.")
     decoding = decoding_of(args)

@@ -1,4 +1,4 @@
-"""`study`: studies that were saved, and those that come with the checkout: list, show, report, export, import, merge, remove."""
+"""`study`: studies that were saved, and those that come with the checkout: list, show, probe, report, export, import, merge, remove."""
 
 import argparse
 import json
@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mi_explorer.cli import study_precompute, study_report
+from mi_explorer.cli import study_precompute, study_probe, study_report
 from mi_explorer.cli.arguments import add_command, whole_number
 from mi_explorer.cli.options import add_home
-from mi_explorer.cli.terminal import clean, duration, study_table
+from mi_explorer.cli.terminal import clean, duration, probes_text, study_table
 from mi_explorer.errors import UserError
 from mi_explorer.studies.plan import describe, parse_lambdas
 from mi_explorer.studies.report.table import Table
@@ -20,7 +20,7 @@ from mi_explorer.studies.store.store import Store, StudyInfo
 from mi_explorer.studies.store.whole_files import whole_file
 
 LISTED = ("study", "kind", "task", "pair", "cells", "samples", "of", "origin", "updated")
-STUDY_TEXT = """Studies that were saved: list, show, report, export, import, merge, remove."""
+STUDY_TEXT = """Studies that were saved: list, show, probe, report, export, import, merge, remove."""
 STUDY_EXAMPLE = """
   python -m mi_explorer study list
   python -m mi_explorer study show mini-mini-linear-1a2b3c
@@ -28,6 +28,7 @@ STUDY_EXAMPLE = """
   python -m mi_explorer study table mini-mini-linear-1a2b3c --by family --lambda 0,0.3,0.6,1
   python -m mi_explorer study figure mini-mini-linear-1a2b3c sweep.svg
   python -m mi_explorer study report mini-mini-linear-1a2b3c --out report.html
+  python -m mi_explorer study probe mini-mini-linear-1a2b3c --points 12 --free 2
   python -m mi_explorer study export mini-mini-linear-1a2b3c sweep.parquet
   python -m mi_explorer study merge all shard1.parquet shard2.parquet
 """
@@ -71,6 +72,9 @@ def _study_actions(actions: Any) -> None:
     picture.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
     study_report.add_report_options(
         action("report", "a study as one HTML file: figures, tables, settings, traces", study_report.report)
+    )
+    study_probe.add_probe_options(
+        action("probe", "stop the thoughts of a study's samples early and ask for the answer", study_probe.probe_study)
     )
     out = action("export", f"write a study to a file ({', '.join(FORMATS)})", export_file)
     out.add_argument("name")
@@ -140,6 +144,8 @@ def show_study(args: argparse.Namespace) -> int:
             )
             return 0
         print(study_table(summary))
+        if summary.probes:
+            print(f"\n{probes_text(summary, summary.probes)}")
         print(f"\ncommand: {summary.info.plan.command}")
         for run in runs:
             v = run["versions"]

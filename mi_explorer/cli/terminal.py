@@ -10,7 +10,9 @@ from tqdm import tqdm
 
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.progress import Progress
+from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.table import Table
+from mi_explorer.studies.stats.probe_measures import ProbedStudy
 from mi_explorer.studies.stats.summary import Summary
 
 LOG_EVERY_S = 15.0  # between progress lines where the output is no terminal
@@ -35,6 +37,18 @@ def _interval(ci: Sequence[float | None] | None, scale: float) -> str:
     if ci is None or ci[0] is None or ci[1] is None:
         return ""
     return f" [{scale * ci[0]:.0f}, {scale * ci[1]:.0f}]"
+
+
+def probes_text(summary: Summary, probes: Sequence[ProbedStudy]) -> str:
+    """The probes of a study, a table for each setting."""
+    if not probes:
+        return "No probes yet."
+    parts = []
+    for probed in probes:
+        rows = probe_rows(summary, probed)
+        head = f"Probes: {probed.words}"
+        parts.append(f"{head}\n{Table.of_records(rows).text()}" if rows else f"{head}\nNo sample has a thought.")
+    return "\n\n".join([*parts, textwrap.fill(NOTE, 124)])
 
 
 def study_table(summary: Summary) -> str:
@@ -143,7 +157,7 @@ def progress_text(p: Progress) -> str:
     ready = p.done + p.reused
     share = ready / p.total if p.total else 1.0
     bar = "█" * round(20 * share) + "·" * (20 - round(20 * share))
-    words = [f"{bar} {ready:,}/{p.total:,} samples", f"{p.cells_done}/{p.cells} cells"]
+    words = [f"{bar} {ready:,}/{p.total:,} samples", *([f"{p.cells_done}/{p.cells} cells"] if p.cells else [])]
     if p.reused:
         words.append(f"{p.reused:,} from the store")
     if p.failed:

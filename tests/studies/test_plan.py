@@ -59,10 +59,11 @@ def test_a_cells_key_holds_everything_that_changes_the_result():
         {"scope": Scope("1", ("mlp", "norm"))},
         {"params": ()},
         {"template": "own"},
+        {"answer_lam": 0.3},
     ]
     assert {next(iter(o)) for o in others} == {f.name for f in fields(Recipe)}
     keys |= {Cell(replace(RECIPE, **o), Decoding()).key("f", "float32") for o in others}
-    other = Decoding(1.0, 0.5, 7, 0.1, 1.1, 99, 1)
+    other = Decoding(1.0, 0.5, 7, 0.1, 1.1, 99, 1, 40)
     for f in fields(Decoding):
         keys.add(Cell(RECIPE, replace(Decoding(), **{f.name: getattr(other, f.name)})).key("f", "float32"))
     assert len(keys) == 3 + len(others) + len(fields(Decoding))

@@ -19,6 +19,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.report import published, svg_cells, svg_curves
+from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.results import cell_name, efficiency_rows, measures_of, paper_table
 from mi_explorer.studies.report.sample_traces import ReportTraces, choose_traces
 from mi_explorer.studies.report.table import Table, safe_html
@@ -63,6 +64,7 @@ def html_report(store: Store, name: str, *, traces: ReportTraces | None = None, 
                 paper_table(summary),
                 "Shares in percent, tokens per response; brackets are 95 % intervals (bootstrap over questions); n = questions × samples.",
             ),
+            "probes": [_records(probe_rows(summary, p), f"Probes, {p.words}. {NOTE}") for p in summary.probes],
             "efficiency": _efficiency(summary),
             "published": _published(info.plan.kind),
             "settings": _settings(summary),

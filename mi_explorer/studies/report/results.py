@@ -28,6 +28,10 @@ def cell_name(summary: Summary, i: int) -> str:
     parts = [f"λ {recipe.lam:g}"]
     if recipe.method != "linear" or kind == "methods":
         parts.insert(0, recipe.method)
+    if recipe.answer_lam is not None:
+        parts.append(f"answer λ {recipe.answer_lam:g}")
+    if cell.decoding.think_budget is not None:
+        parts.append(f"budget {cell.decoding.think_budget}")
     if scope.layers != "all":
         parts.append(f"layers {scope.layers}")
     missing = [m for m in MODULES if m not in scope.modules]

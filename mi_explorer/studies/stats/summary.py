@@ -5,7 +5,7 @@ per cent.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from mi_explorer.studies.plan import Cell, Item
@@ -14,6 +14,7 @@ from mi_explorer.studies.stats.claims import Claim, claims_sentence, tested_clai
 from mi_explorer.studies.stats.curve import curve_names, curves
 from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.metrics import Measures
+from mi_explorer.studies.stats.probe_measures import ProbedStudy, probed_studies
 from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 from mi_explorer.tasks.registry import split_of
 
@@ -58,6 +59,7 @@ class Summary:
     stages: dict[str, dict[str, Any]]
     claims: tuple[Claim, ...] = ()
     runs: tuple[dict[str, Any], ...] = ()
+    probes: tuple[ProbedStudy, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -79,7 +81,7 @@ class Summary:
             "task_seed": plan.task_seed,
             "questions": max((cell["questions"] for cell in self.cells), default=0),
             "samples": max((cell["samples"] for cell in self.cells), default=0),
-            "decoding": _one([decoding.plain() for decoding in decodings]),
+            "decoding": _one([asdict(decoding) for decoding in decodings]),
             "seed": _one([decoding.seed for decoding in decodings]),
             "dtype": _one([row.dtype for row in self.rows]),
             "versions": {name: _one(found) for name, found in versions.items()},
@@ -104,6 +106,7 @@ class Summary:
             "claims": [asdict(claim) for claim in self.claims],
             "sentence": self.sentence,
         }
+        out |= {"probes": [probed.json() for probed in self.probes]} if self.probes else {}
         return out | ({"curves": self.stages} if len(self.stages) > 1 else {})
 
 
@@ -126,7 +129,8 @@ def summarise(
         and (samples is None or s.number < samples)
     ]
     kinds = {item.key: item.kind for item in store.items(info.id)}
-    return summary_of(info, store.cells(info.id), have, kinds, store.runs(info.id))
+    found = summary_of(info, store.cells(info.id), have, kinds, store.runs(info.id))
+    return replace(found, probes=probed_studies(store, name))
 
 
 def summary_of(
@@ -168,6 +172,7 @@ def _one(values: Sequence[Any]) -> Any:
 def _cell(row: CellRow, measures: Measures) -> dict[str, Any]:
     values = measures.row(row.key)
     recipe = row.cell.recipe
+    interventions = {"think_budget": row.cell.decoding.think_budget, "answer_lambda": recipe.answer_lam}
     return {
         "lambda": recipe.lam,
         "method": recipe.method,
@@ -176,6 +181,7 @@ def _cell(row: CellRow, measures: Measures) -> dict[str, Any]:
         "scope": {"layers": recipe.scope.layers, "modules": list(recipe.scope.modules)},
         "temperature": row.cell.decoding.temperature,
         "top_p": row.cell.decoding.top_p,
+        **{name: value for name, value in interventions.items() if value is not None},
         "key": row.key,
         **{key: values.get(key) for key in KEYS},
     }

@@ -15,7 +15,7 @@ from typing import Any
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.input_limits import Budget, regular_size
 from mi_explorer.studies.plan import Item, Plan
-from mi_explorer.studies.store.flat_rows import COLUMN_ORDER, check, flat, redact, sample_key
+from mi_explorer.studies.store.flat_rows import COLUMN_ORDER, PROBES, check, flat, redact, sample_key
 from mi_explorer.studies.store.reader import CellRow, Reader
 from mi_explorer.studies.store.sample import Sample, unpack
 from mi_explorer.studies.store.store import Store
@@ -60,7 +60,7 @@ def export_study(
     Gated questions go without their content, under keys of what is left of them.
     """
     path, info = Path(path), store.study(name)
-    form = form_of(path)
+    form, probed = form_of(path), bool(store.probes(info.id))
     with whole_file(path, overwrite) as staged:
         if form == SUFFIX:
             runs = [run if host else {**run, "host": ""} for run in store.runs(info.id)]
@@ -69,23 +69,24 @@ def export_study(
                 name, info.plan, store.cells(info.id), items, runs, info.origin, info.note, info.created, info.updated, info.samples
             )  # fmt: skip
             places = {run["id"]: i for i, run in enumerate(runs)}
-            return write_study_file(staged, head, flat(store, info, texts, text_questions, places))
-        return _write_text(flat(store, info, texts, text_questions), staged, form)
+            return write_study_file(staged, head, flat(store, info, texts, text_questions, places), probed)
+        columns = (*COLUMN_ORDER, PROBES) if probed else COLUMN_ORDER
+        return _write_text(flat(store, info, texts, text_questions), staged, form, columns)
 
 
-def _write_text(rows: Iterable[Mapping[str, Any]], path: Path, form: str) -> int:
+def _write_text(rows: Iterable[Mapping[str, Any]], path: Path, form: str, columns: Sequence[str]) -> int:
     """Rows as CSV or JSON lines; a lone surrogate, which UTF-8 cannot hold, is written as a question mark."""
     opened: Callable[..., Any] = gzip.open if form.endswith(".gz") else open
     count = 0
     with opened(path, "wt", encoding="utf-8", errors="replace", newline="") as file:
-        table = csv.DictWriter(file, COLUMN_ORDER) if form == ".csv" else None
+        table = csv.DictWriter(file, columns) if form == ".csv" else None
         if table:
             table.writeheader()
         for row in rows:
             if table:
                 table.writerow({k: "" if v is None else v for k, v in row.items()})
             else:
-                file.write(json.dumps({c: row[c] for c in COLUMN_ORDER}, ensure_ascii=False) + "\n")
+                file.write(json.dumps({c: row[c] for c in columns}, ensure_ascii=False) + "\n")
             count += 1
     return count
 
@@ -133,10 +134,14 @@ def _read_file(store: Store, path: Path, name: str | None, origin: str) -> tuple
     found, head = file.read(), file.head
     if head is None:
         target = name or found.name
-        return target, _put(store, target, found.plan, found.cells, found.items, found.samples, origin)
+        new = _put(store, target, found.plan, found.cells, found.items, found.samples, origin)
+        store.add_probes(found.probes)
+        return target, new
     runs = {s.key: head.runs[run] for (s, _), run in zip(found.samples, found.runs, strict=True) if run is not None}
     target = name or head.name
-    return target, _put(store, target, head.plan, head.cells, head.items, found.samples, origin, head.note, runs)
+    new = _put(store, target, head.plan, head.cells, head.items, found.samples, origin, head.note, runs)
+    store.add_probes(found.probes)
+    return target, new
 
 
 def _read_store(store: Store, path: Path, name: str | None, origin: str) -> tuple[str, int]:
@@ -156,7 +161,7 @@ def _read_store(store: Store, path: Path, name: str | None, origin: str) -> tupl
         samples = source.samples(info.id)
         bodies = dict(source.bodies(s.key for s in samples))
         made_by, runs = source.run_of(s.key for s in samples), {run["id"]: run for run in source.runs(info.id)}
-        cells, items = source.cells(info.id), source.items(info.id)
+        cells, items, probes = source.cells(info.id), source.items(info.id), source.probes(info.id)
     for row in cells:
         if row.key != row.cell.key(row.fingerprint, row.dtype):
             raise ExchangeError(f"{path}: a cell's key does not fit its recipe. Nothing was read.")
@@ -173,7 +178,9 @@ def _read_store(store: Store, path: Path, name: str | None, origin: str) -> tupl
     pairs = [(s, bodies.get(s.key)) for s in samples]
     of_run = {s.key: runs[made_by[s.key]] for s in samples if made_by.get(s.key) in runs}
     target = name or info.name
-    return target, _put(store, target, info.plan, cells, items, pairs, origin, info.note, of_run)
+    new = _put(store, target, info.plan, cells, items, pairs, origin, info.note, of_run)
+    store.add_probes(probes)
+    return target, new
 
 
 def merge_studies(store: Store, name: str, sources: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mi_explorer.errors import UserError
@@ -17,7 +17,9 @@ from mi_explorer.recipe_io import from_dict, to_key_dict
 from mi_explorer.studies.plan import Cell, Item, Plan, digest
 from mi_explorer.studies.store.reader import CellRow, Reader, StudyInfo
 from mi_explorer.studies.store.sample import COLUMNS, Sample, pack, unpack
+from mi_explorer.studies.store.stored_probes import StoredProbes, stored_probes
 
+PROBES = "probes"  # a column that only studies with probes have
 RESULT = tuple(name for name in COLUMNS if name not in ("key", "cell", "item"))
 WHOLE = ("number", "seed", "tokens", "think_tokens", "answer_tokens", "flips")
 MAYBE_WHOLE = ("first_correct", "stable_from")
@@ -71,7 +73,8 @@ def keeper(items: Sequence[Item], texts: int | None = None, questions: int | Non
 
 @dataclass(frozen=True)
 class FlatStudy:
-    """What rows say of a study. `samples` are (sample, packed body or None), `runs` the run's number in the file, if known."""
+    """What rows say of a study. `samples` are (sample, packed body or None), `runs` the run's number in the file, if known, `probes`
+    those of all samples."""
 
     name: str
     plan: Plan
@@ -79,6 +82,7 @@ class FlatStudy:
     items: list[Item]
     samples: list[tuple[Sample, bytes | None]]
     runs: list[int | None]
+    probes: list[StoredProbes] = field(default_factory=list)
 
 
 def flat(
@@ -92,11 +96,16 @@ def flat(
     cells = {row.key: row for row in store.cells(info.id)}
     items = {item.key: item for item in store.items(info.id)}
     keeps = keeper(list(items.values()), texts, questions)
+    probes: dict[str, list[StoredProbes]] = {}
+    for one in store.probes(info.id):
+        probes.setdefault(one.sample, []).append(one)
     for part in chunks(store.samples(info.id)):
         bodies = dict(store.bodies(s.key for s in part if keeps(s)))
         made_by = store.run_of(s.key for s in part) if runs is not None else {}
         for s in part:
             row = _flat(info, s, cells[s.cell], items[s.item], bodies.get(s.key))
+            if probes:
+                row[PROBES] = _probes_text(probes.get(s.key, []), items[s.item].private)
             yield row | ({"run": runs.get(made_by.get(s.key, -1))} if runs is not None else {})
 
 
@@ -134,6 +143,27 @@ def _flat(info: StudyInfo, s: Sample, row: CellRow, item: Item, packed: bytes | 
     }
 
 
+def _probes_text(probes: Sequence[StoredProbes], private: bool) -> str:
+    """The probes of a sample as JSON: a list of settings with their points; "" without any."""
+    found = [
+        {
+            "setting": json.loads(one.setting),
+            "points": [replace(p, answer=public_answer(p.answer, private)).plain() for p in one.points],
+        }
+        for one in probes
+    ]
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":")) if found else ""
+
+
+def _probes(row: Mapping[str, Any], sample: Sample) -> list[StoredProbes]:
+    """Inverse of `_probes_text`."""
+    text = _text(row.get(PROBES))
+    found = [stored_probes(sample.key, one["setting"], one["points"]) for one in (json.loads(text) if text else [])]
+    if any(point.token > sample.tokens for one in found for point in one.points):
+        raise ValueError("a probe lies beyond the end of its sample")
+    return found
+
+
 def chunks(samples: Sequence[Sample], size: int = 500) -> Iterator[Sequence[Sample]]:
     """The samples in pieces, so that the texts of a large study are never all in memory."""
     return (samples[i : i + size] for i in range(0, len(samples), size))
@@ -159,6 +189,7 @@ def unflat(rows: Iterable[Mapping[str, Any]], where: str) -> FlatStudy:
     items: dict[tuple[Any, ...], Item] = {}
     samples: list[tuple[Sample, bytes | None]] = []
     runs: list[int | None] = []
+    probes: list[StoredProbes] = []
     keys: dict[int, str] = {}  # of an item, by its identity: a key is a hash
     head: dict[str, Any] = {}
     for place, row in enumerate(rows, 1):
@@ -173,7 +204,9 @@ def unflat(rows: Iterable[Mapping[str, Any]], where: str) -> FlatStudy:
             if item_id not in items:
                 items[item_id] = item = _item(row)
                 keys[id(item)] = item.key
-            samples.append((_sample(row, cells[cell_id].key, keys[id(items[item_id])]), _body(row)))
+            sample = _sample(row, cells[cell_id].key, keys[id(items[item_id])])
+            samples.append((sample, _body(row)))
+            probes += _probes(row, sample)
             runs.append(row.get("run"))
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError, AttributeError) as error:
             what = f"the column {error} is missing" if isinstance(error, KeyError) else str(error)
@@ -187,7 +220,7 @@ def unflat(rows: Iterable[Mapping[str, Any]], where: str) -> FlatStudy:
     distinct_items = list({item.key: item for item in items.values()}.values())
     name = _text(head.pop("name")) or where.rpartition(".")[0]
     plan = Plan(cells=tuple(row.cell for row in distinct_cells), questions=len(distinct_items), samples=number, **head)
-    return FlatStudy(name, plan, distinct_cells, distinct_items, samples, runs)
+    return FlatStudy(name, plan, distinct_cells, distinct_items, samples, runs, probes)
 
 
 def _cell_row(row: Mapping[str, Any]) -> CellRow:

@@ -17,7 +17,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.studies.plan import Cell, Item, Plan
 from mi_explorer.studies.store.sample import COLUMNS, Sample, pack, unpack
-from mi_explorer.studies.store.schema import damage_as_corrupt, faults
+from mi_explorer.studies.store.schema import PROBES_SINCE, damage_as_corrupt, faults
+from mi_explorer.studies.store.stored_probes import StoredProbes, stored_probes
 
 CHUNK = 500
 P = ParamSpec("P")
@@ -213,6 +214,22 @@ class Reader:
                 return self._file.body(key)
         rows = self._rows("SELECT body FROM bodies WHERE key = ?", (key,))
         return unpack(rows[0]["body"]) if rows else None
+
+    @_sound
+    def probes(self, study: int, setting: str | None = None) -> list[StoredProbes]:
+        """The probes of a study's samples (under one setting), in the order of the samples."""
+        if self._rows("PRAGMA user_version")[0][0] < PROBES_SINCE:  # a store of before, opened for reading only
+            return []
+        plan = Plan.of(self._rows("SELECT plan FROM studies WHERE id = ?", (study,))[0]["plan"])
+        sql = _OF_STUDY.format(columns="p.sample, p.setting, p.points").replace(
+            " WHERE ", " JOIN probes p ON p.sample = s.key WHERE ", 1
+        )
+        values: list[Any] = [study, plan.samples]
+        if setting is not None:
+            sql += " AND p.setting = ?"
+            values.append(setting)
+        rows = self._rows(f"{sql} ORDER BY p.setting, sc.position, si.position, s.number", values)
+        return [stored_probes(row["sample"], row["setting"], row["points"]) for row in rows]
 
     def run_of(self, keys: Iterable[str]) -> dict[str, int]:
         """Which run made each of these samples."""

@@ -49,7 +49,13 @@ MIGRATIONS = (
     CREATE TABLE bodies(key TEXT PRIMARY KEY REFERENCES samples ON DELETE CASCADE, body BLOB NOT NULL) WITHOUT ROWID;
     CREATE INDEX samples_of_cell ON samples(cell, item, number);
     """,
+    """
+    CREATE TABLE probes(
+        sample TEXT NOT NULL REFERENCES samples ON DELETE CASCADE, setting TEXT NOT NULL, run INTEGER REFERENCES runs,
+        points TEXT NOT NULL, finished REAL NOT NULL, PRIMARY KEY(sample, setting)) WITHOUT ROWID;
+    """,
 )
+PROBES_SINCE = 2  # the schema that first had probes
 TABLES = {"runs", "studies", "cells", "items", "study_cells", "study_items", "samples", "bodies"}
 
 

@@ -23,6 +23,7 @@ from mi_explorer.studies.plan import Item, Plan
 from mi_explorer.studies.store.reader import FOREIGN, CellRow, Reader, StudyInfo
 from mi_explorer.studies.store.sample import COLUMNS, Sample
 from mi_explorer.studies.store.schema import FILE_NAME, MEMORY, StoreError, StoreLocked, connect, faults, home_folder
+from mi_explorer.studies.store.stored_probes import StoredProbes
 from mi_explorer.studies.store.study_file import StudyFile, is_study_file, read_as_ours
 
 __all__ = ["FOREIGN", "CellRow", "Reader", "Store", "StudyInfo"]
@@ -246,6 +247,15 @@ class Store(Reader):
                     bodies += db.execute("INSERT OR IGNORE INTO bodies VALUES(?,?)", (sample.key, body)).rowcount
             return db.total_changes - before - bodies
 
+    def add_probes(self, probes: Iterable[StoredProbes], run: int | None = None) -> int:
+        """Save probes of samples that are there, in one transaction; returns how many were new."""
+        into = "INSERT OR IGNORE INTO probes SELECT ?,?,?,?,? WHERE EXISTS (SELECT 1 FROM samples WHERE key = ?)"
+        with self._transaction() as db:
+            before, now = db.total_changes, round(time.time(), 3)
+            for one in probes:
+                db.execute(into, (one.sample, one.setting, run, one.points_text(), now, one.sample))
+            return db.total_changes - before
+
     def add_by_run(self, samples: Iterable[tuple[Sample, bytes | None]], runs: Mapping[str, Mapping[str, Any]]) -> int:
         """Save samples, grouped by the run that made them (by sample key, where it is known); returns how many were new."""
         ids: dict[str, int] = {}
@@ -275,6 +285,7 @@ def _rows_of_file(path: Path, changed: int, size: int) -> tuple[StudyFile, Store
     if head is None:
         store.put_study(found.name, found.plan, found.cells, found.items, "imported")
         store.add_by_run(found.samples, {})
+        store.add_probes(found.probes)
         return file, store
     store.put_study(head.name, head.plan, head.cells, head.items, head.origin, head.note)
     store._write(("UPDATE studies SET created = ?, updated = ?", (head.created, head.updated)))
@@ -284,4 +295,5 @@ def _rows_of_file(path: Path, changed: int, size: int) -> tuple[StudyFile, Store
     store.add_by_run(
         found.samples, {sample.key: head.runs[place] for (sample, _), place in places if place is not None}
     )
+    store.add_probes(found.probes)
     return file, store

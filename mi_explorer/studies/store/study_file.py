@@ -24,6 +24,7 @@ from mi_explorer.studies.store.flat_rows import (
     FLAGS,
     ITEM_COLUMNS,
     MAYBE_WHOLE,
+    PROBES,
     RESULT,
     WHOLE,
     FlatStudy,
@@ -127,10 +128,17 @@ def is_study_file(path: Path) -> bool:
         return False
 
 
-def write_study_file(path: Path, head: StudyHead | None, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write flat rows (with `run`, an index into the head's runs); returns how many. Equal studies give equal bytes."""
+def write_study_file(
+    path: Path, head: StudyHead | None, rows: Iterable[Mapping[str, Any]], probes: bool = False
+) -> int:
+    """Write flat rows (with `run`, an index into the head's runs); returns how many. Equal studies give equal bytes.
+
+    `probes`: whether the rows have them.
+    """
     metadata = {HEAD_KEY: head.json().encode()} if head is not None else None
-    schema = pa.schema([(name, _type_of(name)) for name in (*COLUMN_ORDER, "run")], metadata)
+    schema = pa.schema(
+        [(name, _type_of(name)) for name in (*COLUMN_ORDER, *((PROBES,) if probes else ()), "run")], metadata
+    )
     count, part = 0, []
     options: dict[str, Any] = {
         "compression": "zstd",
@@ -199,7 +207,7 @@ class StudyFile:
     def read(self, texts: bool = True) -> FlatStudy:
         """All samples, with their bodies if `texts`; afterwards `body` knows where each is."""
         with read_as_ours(self.path):
-            columns = [name for name in (*NEEDED, *TEXTS) if texts or name not in TEXTS]
+            columns = [name for name in (*NEEDED, PROBES, *TEXTS) if texts or name not in TEXTS]
             if self.head is not None and self.head.samples == 0 == self._starts[-1]:
                 return FlatStudy(self.head.name, self.head.plan, [], [], [], [])
             found = unflat(parquet_rows(self.path, columns), self.path.name)
