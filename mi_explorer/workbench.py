@@ -67,13 +67,20 @@ class Workbench:
         check_recipe: Callable[[Recipe], None] | None = None,
         fingerprint: str | None = None,
         folders: Sequence[str] = (),
+        memory_context: int | None = None,
     ) -> None:
         self.pair, self.engine, self.prompts, self.resident, self.layers = pair, engine, prompts, resident, layers
         self.dtype, self.device = dtype, device
         opening, closing = prompts.tags
         self.tags = ThinkTags(opening, closing, prompts.tag_id(opening), prompts.tag_id(closing))
         self.generator = TextGenerator(
-            engine, prompts, self.tags, pair=pair.name, layers=layers, check_recipe=check_recipe
+            engine,
+            prompts,
+            self.tags,
+            pair=pair.name,
+            layers=layers,
+            check_recipe=check_recipe,
+            memory_context=memory_context,
         )
         self._store = store
         self._fingerprint, self._folders = fingerprint, folders
@@ -138,6 +145,7 @@ class Workbench:
             device=str(device),
             check_recipe=check,
             folders=folders,
+            memory_context=engine.memory.context if engine.memory.context < engine.memory.wanted else None,
         )
 
     @property

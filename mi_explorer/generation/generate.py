@@ -54,6 +54,10 @@ class GenerationError(UserError):
     """A request that cannot be run: two of one id, another pair's recipe, a scope that the pair does not have."""
 
 
+class CapError(GenerationError):
+    """A cap that the memory of this machine cannot keep."""
+
+
 class Events(Protocol):
     """What `submit` returns: the events of one user's requests, in order per request."""
 
@@ -151,7 +155,10 @@ class TextGenerator:
         pair: str,
         layers: int | None = None,
         check_recipe: Callable[[Recipe], None] | None = None,
+        memory_context: int | None = None,
     ) -> None:
+        """`memory_context`: positions of a response and its prompt, where memory leaves fewer than were asked for; None: it does not."""
+        self.memory_context = memory_context
         self.engine, self.prompts, self.tags, self.pair, self.layers = engine, prompts, tags, pair, layers
         self.check_recipe = check_recipe
         self._verifiers = ThreadPoolExecutor(2, thread_name_prefix="verify")  # a slow check holds up no other trace
@@ -208,6 +215,17 @@ class TextGenerator:
         if closes or recipe.answer_lam is not None or request.decoding.think_budget is not None:
             self.check_tags()
 
+    def check_cap(self, cap: int, prompt_tokens: int = 1) -> None:
+        """Raise a `CapError`, with the figures, for a cap that would be cut by memory and not by the cap."""
+        context = self.memory_context
+        if context is not None and prompt_tokens + cap > context + 1:
+            raise CapError(
+                f"Responses of up to {cap:,} tokens cannot be kept: with {prompt_tokens:,} tokens of the prompt they need "
+                f"{prompt_tokens + cap - 1:,} positions, and the memory of this machine leaves {context:,}. Set the cap to "
+                f"{max(1, context + 1 - prompt_tokens):,} or less, or use more memory, a smaller pair, or fewer rows ('doctor' "
+                "prints what fits where)."
+            )
+
     def check_tags(self) -> None:
         """Raise a `UserError` if the pair's think tags are not known, so that no thought can be closed."""
         if not self.prompts.tags_known and self.tags.close_id is None:
@@ -217,7 +235,8 @@ class TextGenerator:
             )
 
     def engine_request(self, request: GenerationRequest, prompt: Prompt, priority: int) -> Request:
-        """The engine's request. A draft of another prompt (another template) is left out: its tokens say nothing here."""
+        """The engine's request; raises `CapError`. A draft of another prompt (another template) is left out: its tokens say nothing here."""
+        self.check_cap(request.decoding.cap, len(prompt.ids))
         recipe = request.recipe
         return Request(
             request.id,

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from mi_explorer.engine.events import BULK, Admitted, Token
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Events, RunningTrace, TextGenerator
+from mi_explorer.generation.generate import CapError, Events, RunningTrace, TextGenerator
 from mi_explorer.generation.snapshots import LIVE_STATES, GenerationRequest
 from mi_explorer.prompts import Prompt, PromptError
 from mi_explorer.recipe import Recipe
@@ -145,6 +145,7 @@ class Runner:
             for cell in self.plan.cells:
                 if cell.recipe.pair == pair:
                     bench.check(cell.recipe)
+                    bench.generator.check_cap(cell.decoding.cap)
             benches[pair] = (bench.fingerprint, bench.dtype)
         self._register(benches)
         info = self.store.study(self.name)
@@ -243,11 +244,12 @@ class Runner:
                 try:
                     if which not in prompts:
                         prompts[which] = generator.prompts.render(item.prompt, cell.recipe)
-                except PromptError as error:  # one over-long question must not end a study
+                    asked = generator.engine_request(request, prompts[which], BULK)
+                except (PromptError, CapError) as error:  # one over-long question must not end a study
                     self._fail(unit, f"Question {item.id}: {error}")
                     continue
                 rows[unit.key] = (unit, generator.new_trace(request, prompts[which]))
-                batch.append(generator.engine_request(request, prompts[which], BULK))
+                batch.append(asked)
             if batch:
                 stream = generator.engine.submit(batch, stream)
 
