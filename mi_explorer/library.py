@@ -182,6 +182,11 @@ def blend(recipe: Recipe, pair: Pair | None = None) -> "PairBlend":
     from mi_explorer.checkpoints.parents import Parents
     from mi_explorer.merging.blend import bind
 
+    if recipe.answer_lam is not None:
+        raise LibraryError(
+            f"This recipe is two blends, λ {recipe.lam:g} for the thought and λ {recipe.answer_lam:g} for the answer, and a "
+            "checkpoint holds one. Take recipe.for_thought or recipe.for_answer."
+        )
     parents = Parents.open(pair or get_pair(recipe.pair))
     return bind(recipe if pair is None else replace(recipe, pair=pair.name), parents)
 

@@ -193,13 +193,15 @@ class Workbench:
 
     def score(self, snapshot: Snapshot) -> "Scores":
         """Per-token scores of a finished snapshot for the lenses: both endpoints and the blend, teacher-forced."""
-        from mi_explorer.generation.scores import score
+        from mi_explorer.generation.scores import score, score_changed
 
         if self.resident is None:
             raise WorkbenchError("The weights of this pair are not at hand.")
         if not snapshot.ids:
             raise WorkbenchError("There are no tokens to score yet; wait for the trace to end.")
-        return score(self.resident, snapshot.recipe, snapshot.prompt_ids, snapshot.ids)
+        if len(snapshot.lambdas) > 1:
+            return score_changed(self.resident, snapshot.recipe, snapshot.lambdas, snapshot.prompt_ids, snapshot.ids)
+        return score(self.resident, snapshot.recipe.for_thought, snapshot.prompt_ids, snapshot.ids)
 
     def close(self) -> None:
         """Stop the engine and release the pair; a second call does nothing."""

@@ -22,17 +22,18 @@ class ThoughtTags(Protocol):
 
 @dataclass(frozen=True)
 class TagIds:
-    """Tags of one token each; the first of `close` is the one that is written."""
+    """Tags of one token each. `written`: the tokens that close a thought by force (default: the first of `close`)."""
 
     open: tuple[int, ...]
     close: tuple[int, ...]
     opened: bool = False
+    written: tuple[int, ...] = ()
 
     def tag_at(self, tokens: Sequence[int], i: int, is_open: bool) -> bool | None:
         return True if tokens[i] in self.open else False if tokens[i] in self.close else None
 
     def closing(self, tokens: Sequence[int]) -> tuple[int, ...]:
-        return self.close[:1]
+        return self.written or self.close[:1]
 
 
 class ThoughtState:

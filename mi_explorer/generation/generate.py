@@ -174,7 +174,10 @@ class TextGenerator:
         if self.layers is not None:
             recipe.scope.check(self.layers)
         if self.check_recipe is not None:
-            self.check_recipe(recipe)
+            self.check_recipe(recipe.for_thought)
+        if recipe.answer_lam is not None:
+            self.check_tags()
+            self.check(recipe.for_answer)
 
     def stream(
         self,
@@ -204,15 +207,12 @@ class TextGenerator:
     def check_request(self, request: GenerationRequest) -> None:
         """Raise a `UserError` for a request that cannot run: its recipe, its schedule, or tags that it needs and nobody knows."""
         recipe = request.recipe
-        self.check(recipe.for_thought)
-        if recipe.answer_lam is not None:
-            self.check(recipe.for_answer)
+        self.check(recipe)
         for step in request.schedule:
             if step.lam is not None:
                 self.check(recipe.for_thought.at(step.lam))
         check_schedule(request.schedule, len(request.given))
-        closes = any(step.close for step in request.schedule)
-        if closes or recipe.answer_lam is not None or request.decoding.think_budget is not None:
+        if request.decoding.think_budget is not None or any(step.close for step in request.schedule):
             self.check_tags()
 
     def check_cap(self, cap: int, prompt_tokens: int = 1) -> None:

@@ -8,7 +8,7 @@ Conditional on the blend's own prefix, not causal. The head runs in chunks: 152k
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -92,6 +92,21 @@ def _mix(logits: Sequence[torch.Tensor], parts: Sequence[tuple[int, float]]) -> 
 def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     """KL(p ‖ q) per row of log-probabilities, with two tensors beside them at a time."""
     return (p - q).mul_(p.exp()).sum(-1)
+
+
+def score_changed(
+    resident: ResidentPair,
+    recipe: Recipe,
+    lambdas: Sequence[tuple[int, float]],
+    prompt_ids: Sequence[int],
+    response_ids: Sequence[int],
+) -> Scores:
+    """Scores of a response whose λ changed on the way: `lambdas` are (token, λ) from which token on which λ wrote. Each token has the
+    scores of the blend that wrote it, which read all before it under its own coefficients."""
+    by_lam = {lam: score(resident, recipe.for_thought.at(lam), prompt_ids, response_ids) for _, lam in lambdas}
+    starts = [0, *(at for at, _ in lambdas[1:]), len(response_ids)]
+    parts = [(by_lam[lam], a, b) for (_, lam), a, b in zip(lambdas, starts, starts[1:])]
+    return Scores(**{f.name: tuple(x for s, a, b in parts for x in getattr(s, f.name)[a:b]) for f in fields(Scores)})
 
 
 def _measures(

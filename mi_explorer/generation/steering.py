@@ -111,6 +111,6 @@ class Steering:
             stream, checks, found = self._stream, self._checks, self._requests.get(id)
         if stream is None or checks is None or found is None:
             raise SteeringError(
-                "This response is not being written, so it cannot be steered. Run it again, or branch from it."
+                "This response cannot be steered: it has ended, or its GPU is only lent for the call. Run it again, or branch from it."
             )
         return stream, checks, found

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from mi_explorer.engine.thoughts import TagIds
 from mi_explorer.generation.traces import ThinkTags
 from mi_explorer.prompts.think_tags import OPENING
 from mi_explorer.prompts.token_codec import TokenCodec
@@ -48,6 +49,14 @@ class ResponseTags:
                 closes = match[0] in self.tags.closers and (is_open or match[0] not in self.tags.only_when_open)
                 found = False if closes else True if match[0] in self._openers else found
         return found
+
+    def __reduce__(self) -> tuple[type[TagIds], tuple[object, ...]]:
+        """In another process: the tags that are one token; spelt ones are not found there, for a tokenizer is too much to send."""
+        find = self.codec.token_id
+        opening = [self.tags.open_id, *map(find, sorted(self._openers))]
+        closing = [self.tags.close_id, *map(find, sorted(self.tags.closers - self.tags.only_when_open))]
+        known = (tuple(dict.fromkeys(i for i in ids if i is not None)) for ids in (opening, closing))
+        return TagIds, (*known, self.opened, self.close_ids)
 
     @cached_property
     def _openers(self) -> frozenset[str]:

@@ -146,6 +146,8 @@ class Runner:
                 if cell.recipe.pair == pair:
                     bench.check(cell.recipe)
                     bench.generator.check_cap(cell.decoding.cap)
+                    if cell.decoding.think_budget is not None:
+                        bench.generator.check_tags()
             benches[pair] = (bench.fingerprint, bench.dtype)
         self._register(benches)
         info = self.store.study(self.name)

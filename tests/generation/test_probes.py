@@ -1,10 +1,12 @@
 """Probes on the embedded pair and on hand-made points: definitions by hand, forced answers against a thought budget, errors."""
 
 import math
+import pickle
 from dataclasses import replace
 
 import pytest
 
+from mi_explorer.engine.thoughts import TagIds
 from mi_explorer.errors import UserError
 from mi_explorer.generation.probes import (
     ProbedTrace,
@@ -158,6 +160,37 @@ def test_a_pair_whose_tags_nobody_knows_cannot_close_a_thought():
     bench.generator.tags = type(bench.generator.tags)("<x>", "</x>")
     with pytest.raises(UserError, match="think tags"):
         bench.stream([GenerationRequest("a", "What is 3 + 4?", Recipe(), Decoding(think_budget=5))])
+
+
+def test_tags_of_a_request_can_be_sent_to_another_process(bench):
+    """A GPU that is lent for a call gets requests pickled; the tokenizer stays here."""
+    prompt = bench.prompts.render(QUESTION, Recipe(lam=1.0))
+    tags = bench.generator.thought_tags(prompt)
+    sent = pickle.loads(pickle.dumps(tags))
+    ids = [*prompt.ids, *bench.prompts.codec(Recipe()).encode("<think> 4 </think> 5")]
+    assert sent == TagIds(sent.open, sent.close, False, tags.closing(ids)) and len(pickle.dumps(tags)) < 1000
+    assert [sent.tag_at(ids, i, True) for i in range(len(ids))] == [tags.tag_at(ids, i, True) for i in range(len(ids))]
+    assert [tags.tag_at(ids, i, True) for i in range(len(ids))].count(False) == 1
+
+
+def test_spelt_tags_are_found_with_their_last_token():
+    """Tags that are no token of their own: a byte tokenizer without them."""
+    bench = scripted_bench()
+    tags = bench.generator.thought_tags(bench.prompts.render("What is 3 + 4?", Recipe(lam=1.0)))
+    ids = list(b"<thinking>a</thinking> <tool_call> x > y")
+    found = {i: tags.tag_at(ids, i, True) for i in range(len(ids))}
+    assert {i: tag for i, tag in found.items() if tag is not None} == {9: True, 21: False, 33: False}
+    assert tags.tag_at(ids, 33, False) is None, "a tool call closes only a thought that is open"
+
+
+def test_scores_of_a_response_whose_lambda_changed(bench):
+    """Each token has the scores of the blend that wrote it."""
+    snapshot = answer(bench, Recipe(lam=1.0, answer_lam=0.2))
+    at = snapshot.trace.think_tokens
+    found = bench.score(snapshot)
+    one, two = (bench.score(replace(snapshot, recipe=Recipe(lam=lam), changes=())) for lam in (1.0, 0.2))
+    assert found.logprob == one.logprob[:at] + two.logprob[at:] and found.kl_thinking[0] == one.kl_thinking[0]
+    assert [round(x, 3) for x in found.logprob] == [round(x, 3) for x in snapshot.trace.logprobs]
 
 
 def test_steering_is_recorded_and_its_replay_gives_the_same_tokens(bench):
