@@ -6,8 +6,6 @@ copied only between slots of one recipe (samples of one prompt share its prefill
 
 from collections.abc import Callable
 
-import torch
-
 from mi_explorer.engine.backend import Backend
 from mi_explorer.engine.events import (
     Cause,
@@ -118,11 +116,11 @@ class Batch:
             self._decode_pass, self._decoded = step, sequences
         step.width += 1
         logits = self.backend.run(step.slots[0].bound, mode, 0, step.ids, step.positions, step.width)
-        ids, logprobs = step.sample(logits)
+        ids, tokens, logprobs = step.sample(logits)
         step.advance(ids)
         for sequence in step.sequences:
             sequence.length += 1
-        self.add_tokens(step.sequences, ids, logprobs)
+        self.add_tokens(step.sequences, tokens, logprobs)
 
     def reset_pass(self) -> None:
         """The next decode step is prepared from scratch: somebody moved, or a step broke."""
@@ -130,9 +128,9 @@ class Batch:
 
     # ---- tokens ----
 
-    def add_tokens(self, sequences: list[Sequence], ids: torch.Tensor, logprobs: torch.Tensor) -> None:
+    def add_tokens(self, sequences: list[Sequence], tokens: list[int], logprobs: list[float]) -> None:
         """Hand out a token to each of the sequences."""
-        for sequence, token, logprob in zip(sequences, ids.tolist(), logprobs.tolist()):
+        for sequence, token, logprob in zip(sequences, tokens, logprobs):
             self.add_token(sequence, token, logprob)
 
     def add_token(self, sequence: Sequence, token: int, logprob: float) -> bool:

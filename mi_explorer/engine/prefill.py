@@ -141,7 +141,8 @@ class Prefill:
                 sequence.admitted = True
                 self.batch.emit(sequence, Admitted(sequence.request.id, sequence.mode))
         draw = SamplingPass(slots, self.backend, complete)
-        self.batch.add_tokens(draw.sequences, *draw.sample(logits))
+        _, tokens, logprobs = draw.sample(logits)
+        self.batch.add_tokens(draw.sequences, tokens, logprobs)
         for sequence in complete:
             if sequence.draft and sequence.tokens[:1] != list(sequence.draft[:1]):
                 self.batch.end_draft(sequence)

@@ -78,38 +78,60 @@ class Sampler:
 
         `steps` [n]: the number of each row's token; from call to call all rows advance by one.
         """
-        x = logits
+        ids, logprobs, complete = self._sample(logits, steps)
+        if complete is not None and not bool(complete):
+            ids, logprobs, _ = self._sample(logits, steps, whole=True)
+        self._remember(ids)
+        return ids, logprobs
+
+    def read(self, logits: torch.Tensor, steps: np.ndarray) -> tuple[torch.Tensor, list[int], list[float]]:
+        """As a call, and the same ids and log-probabilities on the host: one copy from the device (two where the best candidates did
+        not do, which is rare)."""
+        ids, logprobs, complete = self._sample(logits, steps)
+        columns = [ids.to(logprobs.dtype), logprobs]  # ids are exact in fp32: no vocabulary has 2**24 tokens
+        values = torch.stack(columns if complete is None else [*columns, complete.expand(len(ids))]).tolist()
+        if complete is not None and not values[2][0]:
+            ids, logprobs, _ = self._sample(logits, steps, whole=True)
+            values = torch.stack((ids.to(logprobs.dtype), logprobs)).tolist()
+        self._remember(ids)
+        return ids, [int(token) for token in values[0]], values[1]
+
+    def _remember(self, ids: torch.Tensor) -> None:
+        if self.penalty is not None:
+            self.seen.scatter_(1, ids[:, None], True)
+
+    def _sample(
+        self, logits: torch.Tensor, steps: np.ndarray, whole: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Ids, log-probabilities, and whether the best candidates were enough (fp32, 0 or 1; None: known to be). `whole`: draw from
+        the whole vocabulary."""
+        x, complete = logits, None
         if self.penalty is not None:
             x = torch.where(self.seen, torch.where(x < 0, x * self.penalty, x / self.penalty), x)
         ids = x.argmax(-1) if self.any_greedy else None
         if not self.all_greedy:
-            drawn = self._draw(x, steps)
+            drawn, complete = self._draw(x, steps, whole)
             ids = drawn if ids is None else torch.where(self.greedy_rows, ids, drawn)
         assert ids is not None
-        if self.penalty is not None:
-            self.seen.scatter_(1, ids[:, None], True)
-        return ids, logits.log_softmax(-1).gather(1, ids[:, None])[:, 0]
+        return ids, logits.log_softmax(-1).gather(1, ids[:, None])[:, 0], complete
 
-    def _draw(self, x: torch.Tensor, steps: np.ndarray) -> torch.Tensor:
+    def _draw(self, x: torch.Tensor, steps: np.ndarray, whole: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         if not self.open:  # temperature keeps the order, so only the best are divided by it
             values, ids = x.topk(self.k, sorted=True)
-            return self._choose((values * self.cold, ids), None, steps)[0]
+            return self._choose((values * self.cold, ids), None, steps)
         x = x * self.cold
         vocab = x.shape[1]
         total = x.logsumexp(-1, keepdim=True)
-        if not self.needs_all and vocab > CANDIDATES:
-            ids, complete = self._choose(x.topk(CANDIDATES, sorted=True), total, steps)
-            if complete:
-                return ids
-        return self._choose(x.sort(-1, descending=True), total, steps)[0]
+        may_do = not self.needs_all and self.top_p is not None and vocab > CANDIDATES and not whole
+        return self._choose(x.topk(CANDIDATES) if may_do else x.sort(-1, descending=True), total, steps)
 
     def _choose(
         self, top: tuple[torch.Tensor, torch.Tensor], total: torch.Tensor | None, steps: np.ndarray
-    ) -> tuple[torch.Tensor, bool]:
-        """Draw from the best candidates (sorted). `total`: log-sum over the whole vocabulary; None: they are the whole support."""
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Draw from the best candidates (sorted), and whether they were enough (see `_sample`). `total`: log-sum over the whole vocabulary; None: they are the whole support."""
         values, ids = top
         k = values.shape[1]
-        complete = True
+        complete = None
         if total is None:
             if self.top_k is not None:
                 values = values.masked_fill(self.ranks[:k] >= self.top_k, float("-inf"))
@@ -123,12 +145,9 @@ class Sampler:
         if self.top_p is not None:
             before = p.cumsum(-1) - p
             if total is not None and k < self.ranks.shape[0]:
-                complete = bool(
-                    ((before[:, -1:] + p[:, -1:] >= self.top_p) | (self.top_k is not None and self.top_k <= k)).all()
-                )
+                inside = before[:, -1:] + p[:, -1:] >= self.top_p
+                complete = (inside if self.top_k is None else inside | (self.top_k <= k)).all().float()
             p = p * (before < self.top_p)
-        elif total is not None and k < self.ranks.shape[0]:
-            complete = False
         if self.min_p is not None:
             p = p * (p >= self.min_p * p[:, :1])
         ids, order = ids.sort(-1)

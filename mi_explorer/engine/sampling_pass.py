@@ -38,13 +38,13 @@ class SamplingPass:
             histories = [(*sequence.request.prompt, *sequence.tokens) for sequence in self.sequences]
         self._sampler = Sampler(decodings, histories, backend.vocab, device)
 
-    def sample(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Token ids and log-probabilities [sequences], from logits [slots, vocabulary]."""
+    def sample(self, logits: torch.Tensor) -> tuple[torch.Tensor, list[int], list[float]]:
+        """Token ids [sequences], the same on the host, and their log-probabilities, from logits [slots, vocabulary]."""
         if self._owner is not None:
             parts = logits[self._chosen] * self._weights
             logits = torch.zeros(len(self.sequences), logits.shape[1], device=logits.device)
             logits.index_add_(0, self._owner, parts)
-        return self._sampler(logits, self._steps)
+        return self._sampler.read(logits, self._steps)
 
     def advance(self, ids: torch.Tensor) -> None:
         """Feed the drawn ids [sequences] to the next pass."""

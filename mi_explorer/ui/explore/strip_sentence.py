@@ -110,5 +110,7 @@ def _overthinking(done: list[Frame]) -> str:
 
 
 def _cut(done: list[Frame]) -> str:
-    cut = [f["lam"] for f in done if f["truncated"]]
-    return f"Cut short by the token limit at λ {_list(cut)}." if cut else ""
+    by_memory = [f["lam"] for f in done if f.get("finish") == "memory"]
+    cut = [f["lam"] for f in done if f["truncated"] and f.get("finish") != "memory"]
+    words = [f"Cut short by the token limit at λ {_list(cut)}."] if cut else []
+    return " ".join([*words, *([f"Cut short by this machine's memory at λ {_list(by_memory)}."] if by_memory else [])])
