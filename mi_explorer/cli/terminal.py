@@ -112,6 +112,8 @@ def study_table(summary: Summary) -> str:
     ]
     if summary.sentence:
         words += ["", *textwrap.wrap(summary.sentence, 120)]
+    if summary.budget_sentence:
+        words += ["", *textwrap.wrap(summary.budget_sentence, 120)]
     return "\n".join([*head, "", Table.of(titles, rows).text(), "", *notes, *words])
 
 

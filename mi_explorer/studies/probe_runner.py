@@ -147,20 +147,22 @@ class ProbeRunner:
             return stream
         cell_recipe, decoding = cell.recipe, cell.decoding.with_seed(sample.seed)
         target = ProbeTarget(item.prompt, cell_recipe, decoding, trace, item.answer, sample.correct, item.kind)
+        batch, mine, prompts = [], {}, dict[str, Prompt]()
         try:
             work = _Work(sample, ProbeRun(generator, target, self.options, sample.key), 0)
-        except ProbeError as error:
+            for request in work.run.requests:
+                parent = generator.prompts.parent(request.recipe)
+                if parent not in prompts:
+                    prompts[parent] = generator.prompts.render(request.prompt, request.recipe)
+                mine[request.id] = work, generator.new_trace(request, prompts[parent])
+                batch.append(generator.engine_request(request, prompts[parent], BULK))
+        except (
+            UserError
+        ) as error:  # a question that was not kept, a cap that memory cannot keep: one sample must not end the others
             self._pass_over(str(error))
             return stream
-        work.left = len(work.run.requests)
-        batch = []
-        prompts: dict[str, Prompt] = {}
-        for request in work.run.requests:
-            parent = generator.prompts.parent(request.recipe)
-            if parent not in prompts:
-                prompts[parent] = generator.prompts.render(request.prompt, request.recipe)
-            rows[request.id] = work, generator.new_trace(request, prompts[parent])
-            batch.append(generator.engine_request(request, prompts[parent], BULK))
+        work.left = len(batch)
+        rows.update(mine)
         return generator.engine.submit(batch, stream)
 
     def _take(self, work: _Work, trace: RunningTrace, run: int) -> None:

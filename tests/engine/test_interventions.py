@@ -1,12 +1,14 @@
 """Interventions are exact: a response that goes on from given tokens, under another λ or after an insertion, is what plain
 `transformers` writes after that very prefix; whoever else is in the batch, in either mode, and again in a replay."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mi_explorer.engine import Engine
+from mi_explorer.engine import Engine, backends, memory_plan
 from mi_explorer.engine.events import Change, Changed, Failed, Finished, Paused, Refused, Request, Resumed, Token
 from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.thoughts import TagIds
@@ -330,3 +332,27 @@ def test_a_long_prompt_is_read_right_by_models_that_keep_other_states(labs):
         head = lab.generate(0.5, long, 5)
         want = [*head, 2, 3, *lab.generate(0.5, [*long, *head, 2, 3], 5)]
     assert got["a"] == want
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "gpt2"])
+def test_interventions_in_a_pool_too_small_for_everybody(labs, monkeypatch, kind):
+    """Rows that give their blocks up and are read again keep their schedule, their budget and the answer's λ."""
+    monkeypatch.setattr(memory_plan, "BLOCK_TOKENS", 8)
+    lab = labs(kind)
+    sampled = Decoding(temperature=1.0, top_p=1.0, top_k=0, cap=60, seed=3, think_budget=25)
+    schedule = (Change(20, lab.recipe(1.0)), Change(33, insert=(5, 6, 7)), Change(45, lab.recipe(0.2)))
+    requests = [
+        Request("schedule", prompt(9, 1), lab.recipe(0.4), greedy(60), schedule=schedule),
+        Request("budget", prompt(15, 2), lab.recipe(0.4, answer_lam=1.0), sampled, thought=OPENED),
+        *(Request(f"probe {t}", prompt(9, 1), lab.recipe(0.4), greedy(60), given=prompt(t, 4)) for t in (10, 25, 40)),
+    ]
+    with Engine(lab.resident, max_rows=6, max_context=96, costs=CHEAP_ROWS) as engine:
+        whole = responses(engine, requests)
+        assert engine._room.parked == 0
+    plan = backends.plan_pair
+    monkeypatch.setattr(backends, "plan_pair", lambda *args: replace(plan(*args), blocks=22))
+    with Engine(lab.resident, max_rows=6, max_context=96, costs=CHEAP_ROWS) as engine:
+        got = responses(engine, requests)
+        assert engine._room.parked > 0
+        assert engine.backend.cache.blocks.free == engine.backend.cache.blocks.blocks
+    assert got == whole and all(len(tokens) == 60 for tokens in got.values())

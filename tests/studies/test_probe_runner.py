@@ -12,13 +12,13 @@ import time
 import pytest
 
 from mi_explorer.errors import UserError
-from mi_explorer.generation.probes import ProbedTrace, ProbeOptions, ProbePoint
+from mi_explorer.generation.probes import ProbeOptions, ProbePoint
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Cell, Plan, grid
 from mi_explorer.studies.probe_runner import ProbeRunError, ProbeRunner
 from mi_explorer.studies.report.probe_table import probe_rows
 from mi_explorer.studies.runner import Runner, items_of
-from mi_explorer.studies.stats.probe_measures import budget_accuracy, probed_cells
+from mi_explorer.studies.stats.probe_measures import probed_cells, right_within
 from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store.exchange import export_study, import_study
 from mi_explorer.studies.store.schema import MIGRATIONS
@@ -163,8 +163,10 @@ def test_measures_of_cells_by_hand():
     assert cell.values["harmful"].low <= value["harmful"] <= cell.values["harmful"].high
     assert math.isnan(cell.values["sufficient"].low), "one question has no interval"
     traces = [one.of(samples[one.sample]) for one in probes[:3]]
-    assert [budget_accuracy(traces, b) for b in (5, 25, 60, 200)] == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3])
-    assert isinstance(traces[0], ProbedTrace)
+    right = [sum(right_within(b)(trace)[0] for trace in traces) / 3 for b in (5, 25, 45, 60, 200)]
+    assert right == pytest.approx([0, 1 / 3, 2 / 3, 1 / 3, 2 / 3])
+    curve = {budget: found.value for budget, found in cell.budgets}
+    assert list(curve) == [11, 22, 34, 45, 56, 68, 79, 90] and curve[45] == pytest.approx(2 / 3)
 
 
 def test_stored_points_are_checked():

@@ -102,7 +102,7 @@ def _facts(summary: Summary) -> list[str]:
 
 def _findings(summary: Summary) -> list[str]:
     """The paper's claims and the stages, in words."""
-    found = [summary.sentence] if summary.sentence else []
+    found = [sentence for sentence in (summary.sentence, summary.budget_sentence) if sentence]
     for name, stages in summary.stages.items():
         which = f"{name}: " if len(summary.stages) > 1 else ""
         found.append(f"{which}{stages['message']} {stages['useful']}")

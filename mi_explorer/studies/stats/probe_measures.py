@@ -46,6 +46,7 @@ MEASURES: dict[str, Term] = {
     "free_minus_forced": _both(lambda point: fmean(point.free) - float(point.right)),
     "confidence": _points(lambda point: point.confidence),
 }
+CURVE_POINTS = 8  # budgets of a cell's curve
 SHARES = ("sufficient_share", "harmful", "forced", "forced_beside_free", "free")
 MEANINGS = {
     "sufficient": "tokens of the first prefix from which the forced answer is right and stays right, of right samples that have one",
@@ -63,13 +64,15 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class ProbedCell:
-    """The measures of a cell by name, over `samples` samples with a thought of `questions` questions; `passed` had none."""
+    """The measures of a cell by name, over `samples` samples with a thought of `questions` questions; `passed` had none. `budgets`:
+    accuracy under thought budgets, read off the probes."""
 
     cell: str
     values: dict[str, Estimate]
     samples: int
     passed: int
     questions: int
+    budgets: tuple[tuple[int, Estimate], ...] = ()
 
     def json(self) -> dict[str, Any]:
         """As JSON values: every measure with its interval `_ci`; None where it is not defined."""
@@ -82,6 +85,7 @@ class ProbedCell:
         for name, estimate in self.values.items():
             found[name] = None if estimate.value != estimate.value else estimate.value
             found[f"{name}_ci"] = list(estimate.ci)
+        found["budget_curve"] = [{"budget": n, "mean": e.value, "mean_ci": list(e.ci)} for n, e in self.budgets]
         return found
 
 
@@ -145,15 +149,23 @@ def _probed_cell(
     with_points = [one for one in probes if one.points]
     places = np.array([questions[samples[one.sample].item] for one in with_points], dtype=np.int64)
     traces = [one.of(samples[one.sample], kinds.get(samples[one.sample].item, "auto")) for one in with_points]
-    values = {}
-    for name, term in MEASURES.items():
+
+    def measured(term: Term, is_share: bool) -> Estimate:
         top, bottom = np.zeros(len(questions)), np.zeros(len(questions))
         for place, trace in zip(places, traces, strict=True):
             if (found := term(trace)) is not None:
                 top[place] += found[0]
                 bottom[place] += found[1]
-        values[name] = _estimate(top, bottom, weights, name in SHARES)
-    return ProbedCell(cell, values, len(traces), len(probes) - len(traces), len(set(places.tolist())))
+        return _estimate(top, bottom, weights, is_share)
+
+    return ProbedCell(
+        cell,
+        {name: measured(term, name in SHARES) for name, term in MEASURES.items()},
+        len(traces),
+        len(probes) - len(traces),
+        len(set(places.tolist())),
+        tuple((budget, measured(right_within(budget), True)) for budget in curve_budgets(traces)),
+    )
 
 
 def _estimate(top: np.ndarray, bottom: np.ndarray, weights: np.ndarray, is_share: bool) -> Estimate:
@@ -174,11 +186,22 @@ def _estimate(top: np.ndarray, bottom: np.ndarray, weights: np.ndarray, is_share
     return Estimate(value, low, high, n)
 
 
-def budget_accuracy(probed: Sequence[ProbedTrace], budget: int) -> float:
-    """Accuracy under a thought budget, read off probes: the forced answer at the last point within it, the trace's own where its
-    thought is not longer; wrong before the first point. An estimate from below between two points; no new decoding."""
-    right = []
-    for trace in probed:
-        within = [point for point in trace.points if point.token <= budget]
-        right.append(trace.right if trace.think_tokens <= budget + 1 else bool(within) and within[-1].right)
-    return fmean(right) if right else float("nan")
+def right_within(budget: int) -> Term:
+    """Whether a trace would be right under a thought budget, read off its probes: by the forced answer at the last point within it, or
+    by its own answer where its thought is not longer; wrong before the first point. Nothing is decoded for it."""
+
+    def term(probed: ProbedTrace) -> tuple[float, float]:
+        if probed.think_tokens <= budget + 1:  # the closing tag is beyond the budget
+            return float(probed.right), 1.0
+        within = [point.right for point in probed.points if point.token <= budget]
+        return float(bool(within) and within[-1]), 1.0
+
+    return term
+
+
+def curve_budgets(traces: Sequence[ProbedTrace]) -> tuple[int, ...]:
+    """Budgets for the curve of a cell: spread evenly over the lengths of its thoughts; () without any."""
+    longest = max((trace.think_tokens for trace in traces), default=0)
+    return tuple(
+        dict.fromkeys(round(longest * i / CURVE_POINTS) for i in range(1, CURVE_POINTS + 1) if longest >= CURVE_POINTS)
+    )

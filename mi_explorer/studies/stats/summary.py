@@ -10,6 +10,7 @@ from typing import Any
 
 from mi_explorer.studies.plan import Cell, Item
 from mi_explorer.studies.stats import stages
+from mi_explorer.studies.stats.budgets import BudgetGap, budget_gaps, budget_sentence
 from mi_explorer.studies.stats.claims import Claim, claims_sentence, tested_claims
 from mi_explorer.studies.stats.curve import curve_names, curves
 from mi_explorer.studies.stats.grid import Grid
@@ -60,6 +61,12 @@ class Summary:
     claims: tuple[Claim, ...] = ()
     runs: tuple[dict[str, Any], ...] = ()
     probes: tuple[ProbedStudy, ...] = ()
+    budgets: tuple[BudgetGap, ...] = ()
+
+    @property
+    def budget_sentence(self) -> str:
+        """Whether λ beats a plain thought budget at equal tokens; "" where nothing can be compared."""
+        return budget_sentence(self.budgets)
 
     @property
     def sentence(self) -> str:
@@ -106,6 +113,7 @@ class Summary:
             "claims": [asdict(claim) for claim in self.claims],
             "sentence": self.sentence,
         }
+        out |= {"budget_sentence": self.budget_sentence} if self.budgets else {}
         out |= {"probes": [probed.json() for probed in self.probes]} if self.probes else {}
         return out | ({"curves": self.stages} if len(self.stages) > 1 else {})
 
@@ -160,6 +168,7 @@ def summary_of(
         _stages(cells, measures),
         tested_claims(info.plan.kind, cells, measures),
         tuple(runs),
+        budgets=budget_gaps(cells, measures),
     )
 
 
