@@ -24,6 +24,8 @@ def plan_pair(
     device = torch.device("cuda") if resident.spread and torch.cuda.is_available() else resident.device
     usable, devices, where = usable_memory(device, resident.spread) if memory is None else (memory, 1, str(device))
     native = isinstance(resident.layout, Layout)
+    why = resident.layout.why_folded if isinstance(resident.layout, Layout) else ""
+    why = str(resident.layout) if resident.spread else why
     return plan_memory(
         resident.sizes,
         usable,
@@ -31,7 +33,7 @@ def plan_pair(
         context or DEFAULT_CONTEXT,
         host=host_memory(device),
         only=only,
-        why_folded=str(resident.layout) if resident.spread else "",
+        why_folded=why,
         may_pack=native and packing_works(resident.device, resident.dtype),
         rowwise_alone=native,
         devices=devices,

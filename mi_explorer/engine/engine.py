@@ -240,13 +240,19 @@ class Engine:
         self._steps += 1
 
     def _recover(self, scheduled: ScheduledBatch, error: Exception) -> None:
-        """A step that ran out of memory is tried again with half the slots; any other fault ends the sequences that were in it."""
+        """A step that ran out of memory is tried again with half the slots, then with shorter passes over prompts; any other fault
+        ends the sequences that were in it."""
         batch, scheduler = self._batch, self._scheduler
         scheduler.changed = True
         batch.reset_pass()
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) and scheduler.capacity > 1:
             scheduler.capacity //= 2
             self._notes.append(f"Out of memory in a step: at most {scheduler.capacity} rows from now on.")
+            return
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) and scheduled.prefill and self._prefill.shorten():
+            self._notes.append(
+                f"Out of memory while a prompt was read: {self._prefill.chunk} tokens at a time from now on."
+            )
             return
         log.error("a step failed", exc_info=error)
         for sequence in [*scheduled.decode, *scheduled.prefill]:

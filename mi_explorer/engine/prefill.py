@@ -12,6 +12,7 @@ from mi_explorer.engine.sequence import Sequence, Slot
 
 CHUNK_TOKENS = 512  # most tokens of one prompt in a pass
 STEP_TOKENS = 4096  # most tokens of prompts in a step
+LEAST_CHUNK_TOKENS = 8  # below which memory is too short for anything
 PADDING_TOKENS = 256  # tokens that a pass may compute for nothing, before a second pass is cheaper
 
 ReadsByFold = Callable[[list[int]], list[bool]]
@@ -32,6 +33,13 @@ class Prefill:
     def __init__(self, batch: Batch, flush: Callable[[], None] = lambda: None):
         self.batch, self.backend, self.flush = batch, batch.backend, flush
         self.chunk, self.budget = CHUNK_TOKENS, STEP_TOKENS
+
+    def shorten(self) -> bool:
+        """Read half as many tokens in a pass from now on; False where that is too few already."""
+        if self.chunk <= LEAST_CHUNK_TOKENS:
+            return False
+        self.chunk, self.budget = self.chunk // 2, self.budget // 2
+        return True
 
     def run(self, sequences: list[Sequence], mode: str, first: int, reads_by_fold: ReadsByFold | None = None) -> None:
         """Read the next tokens of these sequences, in slots from `first`; one that has read everything gets its next token.

@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Qwen3Config, Qwen3MoeConfig
 
-from mi_explorer.engine import Engine, ResidentPair
+from mi_explorer.engine import Engine, ResidentPair, backends
+from mi_explorer.engine.events import BULK, Request
 from mi_explorer.engine.memory import USABLE_GPU_SHARE, pair_sizes
 from mi_explorer.engine.memory_plan import NotEnoughMemory, PairSizes, plan_memory
-from tests.engine.lab import CHEAP_ROWS
+from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 
 GB = 10**9
 QWEN3_4B = pair_sizes(
@@ -130,3 +132,50 @@ def test_an_engine_keeps_to_its_memory_or_refuses(labs):
         assert status.context == 256 and status.max_rows < 64 and "Rows lowered" in status.notes[-1]
         assert engine.backend.cache.kv.nbytes == plan.pool + plan.block * sizes.kv_token
         assert plan.weights + plan.pool + plan.workspace <= memory
+
+
+def test_endpoints_and_merged_weights_take_turns_where_only_one_of_them_fits(labs, monkeypatch):
+    """A plan of mode "rowwise": a fold takes the endpoints' place, and they are read again for the next row-wise pass."""
+    lab = labs("qwen3")
+    plan_pair = backends.plan_pair
+    monkeypatch.setattr(backends, "plan_pair", lambda *args: replace(plan_pair(*args), mode="rowwise", packed=False))
+    resident = ResidentPair.load(lab.pair)
+    asked = [Request(str(lam), prompt(9), lab.recipe(lam), greedy(12)) for lam in (0.0, 0.4, 1.0)]
+    want = {str(lam): lab.generate(lam, prompt(9), 12) for lam in (0.0, 0.4, 1.0)}
+    for only in ("rowwise", "fold", "rowwise", "fold"):
+        with Engine(resident, max_rows=4, max_context=64, only=only, costs=CHEAP_ROWS) as engine:
+            engine.backend.rowwise = only == "rowwise"
+            assert run(engine, asked) == want
+        held = [endpoints.resident for endpoints in resident.model.endpoints.values()]
+        assert any(held) == (resident.model.folded is None) == (only == "rowwise"), "one of them at a time"
+
+
+def test_step_times_of_row_wise_passes_alone_are_enough(labs, monkeypatch):
+    lab = labs("qwen3")
+    plan_pair = backends.plan_pair
+    monkeypatch.setattr(backends, "plan_pair", lambda *args: replace(plan_pair(*args), mode="rowwise", packed=False))
+    resident = ResidentPair.load(lab.pair)
+    with Engine(resident, max_rows=4, max_context=64) as engine:
+        engine.wait()
+        assert list(engine._scheduler.costs.steps) == ["rowwise"] and resident.model.folded is None
+        asked = [Request(str(lam), prompt(9), lab.recipe(lam), greedy(12)) for lam in (0.4, 0.4001, 1.0)]
+        bulk = [replace(r, id=r.id + "b", priority=BULK) for r in asked]
+        got = run(engine, [*asked, *bulk])
+    assert got["0.4"] == got["0.4b"] == lab.generate(0.4, prompt(9), 12)
+
+
+def test_out_of_memory_in_a_prompt_of_one_row_reads_it_in_smaller_passes(labs):
+    lab = labs("qwen3")
+    with Engine(lab.resident, max_rows=1, max_context=128, costs=CHEAP_ROWS) as engine:
+        engine._scheduler.capacity = 1
+        whole = engine.backend.run
+
+        def tight(bound, mode, first, ids, *rest):
+            if ids.numel() > 20:
+                raise torch.OutOfMemoryError("too many tokens")
+            return whole(bound, mode, first, ids, *rest)
+
+        engine.backend.run = tight
+        got = run(engine, [Request("a", prompt(70), lab.recipe(0.5), greedy(8))])
+        assert any("Out of memory" in note for note in engine.status().notes)
+    assert got["a"] == lab.generate(0.5, prompt(70), 8)

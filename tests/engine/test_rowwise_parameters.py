@@ -72,7 +72,7 @@ def test_everything_else_raises(slots, use):
 @pytest.mark.parametrize(
     "kind, words",
     [
-        ("qwen3-moe", "'qwen3_moe' is not one of.*not one tensor of the checkpoint"),
+        ("qwen3-moe", "experts"),
         ("lfm2", "states other than attention"),
         ("gemma2", "no row-wise form"),
     ],

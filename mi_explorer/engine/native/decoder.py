@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from mi_explorer.engine.kv_cache import KVCache
-from mi_explorer.engine.native.layout import Layout
+from mi_explorer.engine.native.layout import Experts, Layout
 from mi_explorer.engine.native.weights import FoldedWeights, RowwiseWeights
 
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -74,9 +74,27 @@ class Decoder:
                 y = self._attend(q, cache, i, first, width, mask)
                 y = y.view(n, hk, group, c, d).permute(0, 3, 1, 2, 4).reshape(n, c, hq * d)
             x = x + weights.linear(layer.out, y)
+            if layer.experts is not None:
+                x = x + self._sparse(weights, layer.experts, self._unit(x) * weights.norm(layer.norm2))
+                continue
+            assert layer.gate_up is not None and layer.down is not None
             gate, up = weights.normed(layer.gate_up, layer.norm2, self._unit(x)).chunk(2, -1)
             x = x + weights.linear(layer.down, self.act(gate).mul_(up))
         return self._unit(x) * weights.norm(self.layout.norm)
+
+    def _sparse(self, weights: Weights, experts: Experts, x: torch.Tensor) -> torch.Tensor:
+        """The experts' sum for each token of x [n, c, hidden]. Which experts run is read from the device: one copy a layer."""
+        flat = x.flatten(0, 1)
+        share, chosen = weights.linear(experts.router, flat).softmax(-1, dtype=torch.float32).topk(experts.chosen, -1)
+        if experts.normalised:
+            share = share / share.sum(-1, keepdim=True)
+        share, total = share.to(x.dtype), torch.zeros_like(flat)
+        for number in chosen.unique().tolist():
+            token, place = torch.where(chosen == number)
+            gate, up = weights.linear(experts.gate_up[number], flat[token]).chunk(2, -1)
+            y = weights.linear(experts.down[number], self.act(gate) * up) * share[token, place, None]
+            total.index_add_(0, token, y)
+        return total.view_as(x)
 
     def _attend(
         self, q: torch.Tensor, cache: KVCache, layer: int, first: int, width: int, mask: torch.Tensor

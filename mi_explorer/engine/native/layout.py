@@ -1,4 +1,4 @@
-"""The decoders that the native forward pass understands: pre-norm, RoPE, GQA, gated MLP (Llama, Mistral, Qwen2, Qwen3 and their kin).
+"""The decoders that the native forward pass understands: pre-norm, RoPE, GQA, gated or sparse MLP (Llama, Mistral, Qwen2, Qwen3, Qwen3-MoE).
 
 A `Layout` is read from a config and the checkpoint's tensor names. It claims every tensor by name; a model with a tensor, a
 field or a layer type that it does not understand is refused with the reason, and runs through `transformers` instead.
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "qwen3_moe")
 ROPES = ("default", "linear", "llama3", "yarn")  # frequencies that do not depend on the length of the sequence
 
 
@@ -29,16 +29,35 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Experts:
+    """A sparse MLP: the `router` picks `chosen` experts for each token; expert i is `gate_up[i]` and `down[i]`. `normalised`: whether
+    the weights of those that were picked add up to 1."""
+
+    router: Part
+    gate_up: tuple[Part, ...]
+    down: tuple[Part, ...]
+    chosen: int
+    normalised: bool
+
+
+@dataclass(frozen=True)
 class Layer:
-    """The parts of one decoder layer; `qk_norm` holds the q and k norm weights ([head_dim] each) or nothing."""
+    """The parts of one decoder layer; `qk_norm` holds the q and k norm weights ([head_dim] each) or nothing. The MLP is dense
+    (`gate_up`, `down`) or `experts`."""
 
     norm1: str
     qkv: Part
     qk_norm: tuple[str, ...]
     out: Part
     norm2: str
-    gate_up: Part
-    down: Part
+    gate_up: Part | None = None
+    down: Part | None = None
+    experts: Experts | None = None
+
+    def parts(self) -> tuple[Part, ...]:
+        """Every fused weight of the layer."""
+        sparse = (self.experts.router, *self.experts.gate_up, *self.experts.down) if self.experts else ()
+        return tuple(part for part in (self.qkv, self.out, self.gate_up, self.down, *sparse) if part is not None)
 
 
 @dataclass(frozen=True)
@@ -61,8 +80,14 @@ class Layout:
 
     def parts(self) -> tuple[Part, ...]:
         """Every fused weight, embedding and head included (one part where they are tied)."""
-        inner = (p for layer in self.layers for p in (layer.qkv, layer.out, layer.gate_up, layer.down))
+        inner = (part for layer in self.layers for part in layer.parts())
         return (self.embed, *inner) if self.head is self.embed else (self.embed, *inner, self.head)
+
+    @property
+    def why_folded(self) -> str:
+        """Why there are no row-wise passes; "": there are."""
+        sparse = any(layer.experts for layer in self.layers)
+        return "experts see tokens of several rows at once, so the model runs at one λ at a time" if sparse else ""
 
     def products(self) -> tuple[Part, ...]:
         """The fused weights that activations are multiplied by: all but an embedding that is no head."""
@@ -90,7 +115,8 @@ def decoder_layout(config: Any, names: Sequence[str]) -> Layout | str:
         return "the checkpoint is quantised"
     if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
         return "some layers use a sliding window"
-    if config.model_type == "mistral" and config.sliding_window:
+    windows = {"mistral": True, "qwen3_moe": getattr(config, "use_sliding_window", False)}
+    if windows.get(config.model_type) and config.sliding_window:
         return "the model uses a sliding window"
     if config.hidden_act not in ("silu", "gelu", "gelu_pytorch_tanh", "relu"):
         return f"activation {config.hidden_act!r} is not known"
@@ -110,6 +136,21 @@ def decoder_layout(config: Any, names: Sequence[str]) -> Layout | str:
         names = tuple(f"{prefix}.{s}.weight" for s in sizes)
         return Part(names, tuple(sizes.values()), width, biases if have.issuperset(biases) else ())
 
+    def mlp(i: int, root: str) -> dict[str, Any]:
+        sparse = config.model_type == "qwen3_moe" and config.num_experts > 0 and i not in config.mlp_only_layers
+        if not sparse or (i + 1) % config.decoder_sparse_step:
+            gate_up = part(root, {"gate_proj": inner, "up_proj": inner}, hidden)
+            return {"gate_up": gate_up, "down": part(root, {"down_proj": hidden}, inner)}
+        size, each = config.moe_intermediate_size, [f"{root}.experts.{e}" for e in range(config.num_experts)]
+        experts = Experts(
+            part(root, {"gate": config.num_experts}, hidden),
+            tuple(part(name, {"gate_proj": size, "up_proj": size}, hidden) for name in each),
+            tuple(part(name, {"down_proj": hidden}, size) for name in each),
+            config.num_experts_per_tok,
+            bool(config.norm_topk_prob),
+        )
+        return {"experts": experts}
+
     layers = []
     for i in range(config.num_hidden_layers):
         root = f"model.layers.{i}"
@@ -125,8 +166,7 @@ def decoder_layout(config: Any, names: Sequence[str]) -> Layout | str:
                 qk_norm=qk if have.issuperset(qk) else (),
                 out=part(f"{root}.self_attn", {"o_proj": hidden}, heads * dim),
                 norm2=f"{root}.post_attention_layernorm.weight",
-                gate_up=part(f"{root}.mlp", {"gate_proj": inner, "up_proj": inner}, hidden),
-                down=part(f"{root}.mlp", {"down_proj": hidden}, inner),
+                **mlp(i, f"{root}.mlp"),
             )
         )
     embed = Part(("model.embed_tokens.weight",), (config.vocab_size,), hidden)

@@ -39,6 +39,7 @@ class NativeModel:
         """`mode`, `packed`: what memory allows, see `MemoryPlan`. `on_read` is called while the checkpoints are read for the first
         time. `host`: copies of the endpoints from which folds are made where the endpoints are not on the device."""
         self.layout, self.device, self.dtype = layout, device, dtype
+        mode = "folded" if layout.why_folded else mode
         self.weight_bytes, self.mode, self._on_read, self.host, self.packed = weight_bytes, mode, on_read, host, packed
         self.endpoints: OrderedDict[str, Endpoints] = OrderedDict()
         self.folded: FoldedWeights | None = None
