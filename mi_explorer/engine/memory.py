@@ -1,5 +1,6 @@
 """The memory of the devices: what is free, how much of it may be used, and what a pair of a config needs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,12 +26,27 @@ def available(device: torch.device) -> int | None:
 def usable_memory(device: torch.device, spread: bool = False) -> tuple[int | None, int, str]:
     """Bytes that may be used, on how many devices, and their name. `spread`: all accelerators of this machine together."""
     if spread and torch.cuda.is_available():
-        n = torch.cuda.device_count()
-        free = sum(int(torch.cuda.mem_get_info(i)[0]) for i in range(n))
-        return int(free * USABLE_GPU_SHARE), n, f"{n} GPUs" if n > 1 else "cuda"
+        free = gpus_free()
+        return int(sum(free) * USABLE_GPU_SHARE), len(free), f"{len(free)} GPUs" if len(free) > 1 else "cuda"
     have = available(device)
     share = USABLE_GPU_SHARE if device.type in GPUS else USABLE_SHARE
     return None if have is None else int(have * share), 1, str(device)
+
+
+def gpus_free() -> list[int]:
+    """Free bytes of every GPU of this machine."""
+    return [int(torch.cuda.mem_get_info(i)[0]) for i in range(torch.cuda.device_count())]
+
+
+def spread_limits(free: Sequence[int], sizes: PairSizes) -> dict[int, int]:
+    """Bytes of weights that each device may take, so that all keep room for their layers' KV cache in proportion to what is free.
+
+    A library that fills one device after the other would leave none on the first ones. A layer cannot be divided: each may hold one
+    more than its share.
+    """
+    total, layer = max(1, sum(free)), -(-sizes.weights // max(1, sizes.layers))
+    usable = [int(have * USABLE_GPU_SHARE) for have in free]
+    return {i: min(usable[i], sizes.weights * have // total + 2 * layer) for i, have in enumerate(free)}
 
 
 def host_memory(device: torch.device) -> int:

@@ -10,7 +10,7 @@ import torch
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.engine.host_copies import HostCopies
-from mi_explorer.engine.memory import pair_sizes, positions
+from mi_explorer.engine.memory import gpus_free, pair_sizes, positions, spread_limits
 from mi_explorer.engine.memory_plan import MemoryPlan, Mode, PairSizes
 from mi_explorer.engine.native.layout import Layout, decoder_layout
 from mi_explorer.errors import UserError
@@ -100,7 +100,8 @@ class ResidentPair:
 
         self._report_read(0, len(self.names))  # transformers reads them in one go
         device = None if self.spread else self.device
-        model = TransformersModel(str(self.folder), self.config, self.names, device, self.dtype, host)
+        limits = spread_limits(gpus_free(), self.sizes) if self.spread and torch.cuda.is_available() else None
+        model = TransformersModel(str(self.folder), self.config, self.names, device, self.dtype, host, limits)
         self._report_read(len(self.names), len(self.names))
         return model
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import Qwen3Config, Qwen3MoeConfig
 
-from mi_explorer.engine import Engine, ResidentPair, backends
+from mi_explorer.engine import Engine, ResidentPair, backends, memory
 from mi_explorer.engine.events import BULK, Request
-from mi_explorer.engine.memory import USABLE_GPU_SHARE, pair_sizes
+from mi_explorer.engine.memory import USABLE_GPU_SHARE, pair_sizes, spread_limits
 from mi_explorer.engine.memory_plan import NotEnoughMemory, PairSizes, plan_memory
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 
@@ -179,3 +179,26 @@ def test_out_of_memory_in_a_prompt_of_one_row_reads_it_in_smaller_passes(labs):
         got = run(engine, [Request("a", prompt(70), lab.recipe(0.5), greedy(8))])
         assert any("Out of memory" in note for note in engine.status().notes)
     assert got["a"] == lab.generate(0.5, prompt(70), 8)
+
+
+@pytest.mark.parametrize("free", [[24 * GB] * 4, [80 * GB] * 2, [80 * GB, 24 * GB]])
+def test_a_model_is_spread_so_that_every_device_keeps_room_for_its_layers_cache(free):
+    limits, weights = spread_limits(free, QWEN3_30B_A3B), QWEN3_30B_A3B.weights
+    assert sum(limits.values()) >= weights
+    for i, have in enumerate(free):
+        share = weights * have / sum(free)
+        assert share <= limits[i] <= min(USABLE_GPU_SHARE * have, share + 3 * weights / 48)
+
+
+def test_preflight_and_engine_ask_the_same_memory(monkeypatch, labs):
+    """The container's limit counts in the plan: it is what `machine.free_memory` says."""
+    lab = labs("qwen3")
+    sizes = lab.resident.sizes
+    need = int(
+        1.05 * (3 * sizes.weights + sizes.workspace(4, 64) + 64 * sizes.score_token + 8 * 64 * sizes.kv_token) / 0.85
+    )
+    monkeypatch.setattr(memory, "free_memory", lambda: need)
+    assert backends.plan_pair(lab.resident, 4, 64).mode == "both"
+    monkeypatch.setattr(memory, "free_memory", lambda: sizes.weights)
+    with pytest.raises(NotEnoughMemory):
+        backends.plan_pair(lab.resident, 4, 64)

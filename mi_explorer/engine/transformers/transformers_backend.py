@@ -44,10 +44,11 @@ class TransformersModel:
         device: torch.device | None,
         dtype: torch.dtype,
         host: HostCopies | None = None,
+        limits: dict[int, int] | None = None,
     ):
         """`names`: the checkpoint's tensors that the model loads. `device` None: spread over all accelerators. `host`: copies of
-        the endpoints in the machine's memory, from which blends are written."""
-        self.module = _load_module(folder, config, device, dtype)
+        the endpoints in the machine's memory, from which blends are written. `limits`: bytes of weights on each accelerator."""
+        self.module = _load_module(folder, config, device, dtype, limits)
         self.device = next(self.module.parameters()).device
         self.dtype = dtype
         self.config = self.module.config.get_text_config(decoder=True)
@@ -155,9 +156,13 @@ class TransformersModel:
                 yield [logits[at - start : min(at + chunk, stop) - start].float() for logits in passes]
 
 
-def _load_module(folder: str, config: Any, device: torch.device | None, dtype: torch.dtype) -> Any:
+def _load_module(
+    folder: str, config: Any, device: torch.device | None, dtype: torch.dtype, limits: dict[int, int] | None = None
+) -> Any:
     """The module with Instruct's weights, every layer on a device. Raises `ModuleError` where that cannot be."""
     spread: dict[str, Any] = {"device_map": "auto"} if device is None else {}
+    if device is None and limits:
+        spread["max_memory"] = limits
     try:
         with loadable_folder(folder) as place:
             module = model_class(config).from_pretrained(
