@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
-from mi_explorer.checkpoints.adapter import match_adapter, read_factor_header
+from mi_explorer.checkpoints.adapter import read_factor_header
+from mi_explorer.checkpoints.adapter_layout import match_adapter
 from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS, read_settings
 from mi_explorer.checkpoints.headers import TensorEntry, read_headers
 from mi_explorer.checkpoints.model_tensors import ModelTensors, read_tensors

@@ -100,7 +100,8 @@ def _recipe_and_pair(args: argparse.Namespace) -> tuple[Recipe, Pair]:
 def _recipe_file(args: argparse.Namespace) -> Recipe:
     """The recipe of --recipe: ours as YAML or JSON, or a mergekit configuration (the pair's layers are counted where it needs them)."""
     from mi_explorer.input_limits import read_text
-    from mi_explorer.mergekit_reader import LayersNeededError, read_recipe
+    from mi_explorer.mergekit_reader import read_recipe
+    from mi_explorer.mergekit_slices import LayersNeededError
     from mi_explorer.recipe_io import LIMIT
 
     text = read_text(Path(args.recipe), 4 * LIMIT)

@@ -19,9 +19,9 @@ import torch
 from mi_explorer.engine.backends import make_backend
 from mi_explorer.engine.batch import Batch
 from mi_explorer.engine.block_room import BlockRoom
+from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.events import Change, Changed, Event, Failed, Finished, Request
 from mi_explorer.engine.interventions import Interventions, request_refusal
-from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.prefill import Prefill
 from mi_explorer.engine.queue_positions import QueuePositions
 from mi_explorer.engine.resident import Report, ResidentPair

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from mi_explorer.engine.batch import Batch
+from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.events import BULK, INTERACTIVE
-from mi_explorer.engine.policy import TURN_STEPS, Costs, RecipeGroup, StepPlan, Turns, choose_plan
+from mi_explorer.engine.policy import TURN_STEPS, RecipeGroup, StepPlan, Turns, choose_plan
 from mi_explorer.engine.request_queue import RequestQueue, Shares, empty_group
 from mi_explorer.engine.sequence import Sequence
 from mi_explorer.engine.stream import EventStream

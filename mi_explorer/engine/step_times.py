@@ -9,7 +9,7 @@ import torch
 
 from mi_explorer import machine
 from mi_explorer.engine.backend import Backend
-from mi_explorer.engine.policy import Costs
+from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.resident import Report, ResidentPair
 from mi_explorer.recipe import Recipe
 

@@ -4,17 +4,12 @@ Peak memory is a few blocks, whatever the model's size. Until the last `os.repla
 wrong before (disk full, a parent that changes, Ctrl-C) removes the staging folder and leaves the user's files as they were.
 """
 
-import errno
 import io
 import json
-import os
-import shutil
 import struct
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -22,15 +17,14 @@ import torch
 from mi_explorer.checkpoints.checkpoint import Checkpoint
 from mi_explorer.checkpoints.headers import CODES, TensorEntry
 from mi_explorer.checkpoints.parents import BLOCK, finite
-from mi_explorer.checkpoints.source import CheckpointError, Folder
-from mi_explorer.errors import UserError
+from mi_explorer.checkpoints.source import Folder
 from mi_explorer.merging.blend import PairBlend
 from mi_explorer.merging.combine import combine
 from mi_explorer.merging.model_card import model_card
+from mi_explorer.merging.staging import ExportError, Staging
 
 # Read at a time where a block is a plain lerp: all three buffers stay in cache (8 MB pieces took twice as long).
 CHUNK_BYTES = 1 << 20
-SPARE_BYTES = 16 << 20  # for config, tokenizer and headers
 INDEX = "model.safetensors.index.json"
 TOKENIZER = (
     "tokenizer",
@@ -43,10 +37,6 @@ TOKENIZER = (
     "preprocessor_config",
 )
 Progress = Callable[[int, int], None]  # bytes done, bytes in all; may raise to stop
-
-
-class ExportError(UserError):
-    """An export that cannot start or did not finish; nothing is left behind."""
 
 
 @dataclass(frozen=True)
@@ -267,57 +257,3 @@ def verify_written(blend: PairBlend, stage: Path) -> None:
 
 
 # Staging -------------------------------------------------------------------------------------------------------------
-
-
-class Staging:
-    """A new folder beside the target that becomes the target if the block ends well, and vanishes otherwise."""
-
-    def __init__(self, out: Path, need: int):
-        self.out, self.need = Path(os.path.abspath(out.expanduser())), need
-
-    def __enter__(self) -> Path:
-        out = self.out
-        if os.path.lexists(out) and (out.is_symlink() or not out.is_dir()):
-            raise ExportError(f"{out} is a file or a link; choose a new folder.")
-        if os.path.isdir(out) and any(out.iterdir()):
-            raise ExportError(
-                f"{out} is not empty; nothing there is overwritten. Choose a new folder or empty it first."
-            )
-        existing = next(p for p in (out.parent, *out.parents) if os.path.exists(p))
-        free = shutil.disk_usage(existing).free
-        need = int(self.need * 1.01) + SPARE_BYTES
-        if free < need:
-            raise ExportError(
-                f"The export needs {need / 1e6:,.1f} MB, and {existing} has {free / 1e6:,.1f} MB free. "
-                "Free some space or choose another disk."
-            )
-        self.stage = out.parent / f".{out.name}.partial-{uuid.uuid4().hex[:8]}"
-        try:
-            self.stage.mkdir(parents=True)
-        except OSError as error:
-            raise ExportError(f"Cannot write beside {out} ({error.strerror}). Choose another folder.") from None
-        return self.stage
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            try:
-                os.replace(self.stage, self.out)
-            except OSError as failed:
-                shutil.rmtree(self.stage, ignore_errors=True)
-                raise ExportError(
-                    f"{self.out} could not be put in place ({failed.strerror}); something was written there meanwhile. "
-                    "Nothing was kept."
-                ) from None
-            return
-        shutil.rmtree(self.stage, ignore_errors=True)
-        if isinstance(error, CheckpointError):
-            raise CheckpointError(f"{error} The export was stopped and nothing was kept.") from None
-        if isinstance(error, OSError):
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            raise ExportError(
-                ("The disk is full" if full else f"Writing failed ({error.strerror})")
-                + f" while exporting to {self.out}; nothing was "
-                "kept. Free some space or choose another disk."
-            ) from None

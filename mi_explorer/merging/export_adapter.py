@@ -18,8 +18,9 @@ from mi_explorer.checkpoints.adapter import AdapterCheckpoint
 from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS
 from mi_explorer.command_line import export_command
 from mi_explorer.merging.blend import PairBlend
-from mi_explorer.merging.export import Exported, ExportError, Staging, copy_tokenizer
+from mi_explorer.merging.export import Exported, copy_tokenizer
 from mi_explorer.merging.model_card import model_card, shareable
+from mi_explorer.merging.staging import ExportError, Staging
 
 
 def adapter_of(blend: PairBlend) -> tuple[AdapterCheckpoint, float]:

@@ -25,12 +25,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from mi_explorer.engine import Engine, ResidentPair  # noqa: E402
+from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token  # noqa: E402
 from mi_explorer.engine.kv_cache import KVCache  # noqa: E402
 from mi_explorer.engine.native.decoder import Decoder  # noqa: E402
 from mi_explorer.engine.native.endpoints import Endpoints  # noqa: E402
 from mi_explorer.engine.native.weights import RowwiseWeights  # noqa: E402
-from mi_explorer.engine.policy import Costs  # noqa: E402
 from mi_explorer.pairs import Pair, get_pair  # noqa: E402
 from mi_explorer.recipe import Decoding, Recipe  # noqa: E402
 

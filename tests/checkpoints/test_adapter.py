@@ -18,8 +18,9 @@ from mi_explorer.checkpoints.source import CheckpointError
 from mi_explorer.errors import UserError
 from mi_explorer.merging.blend import bind
 from mi_explorer.merging.distances import distances
-from mi_explorer.merging.export import ExportError, export_checkpoint
+from mi_explorer.merging.export import export_checkpoint
 from mi_explorer.merging.export_adapter import export_adapter
+from mi_explorer.merging.staging import ExportError
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe, Scope
 from tests.fixtures import make, make_pair, make_tokenizer

@@ -1,6 +1,7 @@
 """What preflight says of tokenizers, tags and templates, and that it is what prompts do."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -32,8 +33,8 @@ def test_equal_tokenizers_and_templates_need_no_word(pair):
 
 def test_tokenizers_that_cut_text_differently(pair):
     file = f"{pair.thinking}/tokenizer.json"
-    content = json.loads(open(file).read())
-    open(file, "w").write(json.dumps({**content, "normalizer": {"type": "Lowercase"}}))
+    content = json.loads(Path(file).read_text())
+    Path(file).write_text(json.dumps({**content, "normalizer": {"type": "Lowercase"}}))
     assert "cut text differently" in said(pair, "tokenizer")
     prompts = Prompts.load([pair.instruct, pair.thinking], pair)
     assert prompts.render("ABC", Recipe(lam=0)).ids != prompts.render("ABC", Recipe(lam=1)).ids

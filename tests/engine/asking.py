@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from mi_explorer.engine.policy import Costs
+from mi_explorer.engine.costs import Costs
 from mi_explorer.recipe import Decoding
 from tests.engine.lab import prompt
 

@@ -7,8 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, Olmo2Config
 
 from mi_explorer.engine import Engine, ResidentPair
+from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.events import Failed, Finished, Request, Token
-from mi_explorer.engine.policy import Costs
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Decoding, Recipe
 from tests.fixtures import SIZES, make_pair

@@ -10,8 +10,8 @@ import torch
 
 from mi_explorer.engine.backend import BoundRecipe
 from mi_explorer.engine.batch import Batch
+from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.events import BULK, INTERACTIVE, Finished, Request
-from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.prefill import Prefill
 from mi_explorer.engine.scheduler import Scheduler
 from mi_explorer.engine.sequence import Sequence

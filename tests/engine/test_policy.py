@@ -6,12 +6,11 @@ from types import SimpleNamespace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mi_explorer.engine.costs import HORIZON_STEPS, Costs
 from mi_explorer.engine.events import BULK, INTERACTIVE
 from mi_explorer.engine.policy import (
-    HORIZON_STEPS,
     SWITCH_GAIN,
     TURN_STEPS,
-    Costs,
     RecipeGroup,
     StepPlan,
     Turns,

@@ -3,8 +3,8 @@
 import pytest
 
 from mi_explorer.engine import Engine
+from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.events import Request, Token
-from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.prefill import PADDING_TOKENS
 from mi_explorer.engine.stream import EventStream
 from mi_explorer.recipe import Decoding

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.engine import Engine
+from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.events import BULK, Admitted, Failed, Finished, Request, Token, Verified
-from mi_explorer.engine.policy import Costs
 from mi_explorer.recipe import Decoding
 from tests.engine.asking import PROMPTS, SLOW_ROWS, asks
 from tests.engine.lab import CHEAP_ROWS, greedy, run

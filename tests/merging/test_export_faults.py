@@ -11,7 +11,8 @@ from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.source import CheckpointError
 from mi_explorer.merging import export as module
 from mi_explorer.merging.blend import bind
-from mi_explorer.merging.export import ExportError, export_checkpoint
+from mi_explorer.merging.export import export_checkpoint
+from mi_explorer.merging.staging import ExportError
 from mi_explorer.recipe import Recipe
 from tests.merging.checkpoint_files import left_over
 

@@ -12,7 +12,8 @@ from scipy.special import expit
 from mi_explorer.studies.report.published import refit
 from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.metrics import Measures
-from mi_explorer.studies.stats.stages import LAPSE, end_of_useful_stage_3, isotonic, of_measures, transition
+from mi_explorer.studies.stats.stages import LAPSE, isotonic, of_measures, transition
+from mi_explorer.studies.stats.useful_end import end_of_useful_stage_3
 
 LAMS = [i / 10 for i in range(11)]
 

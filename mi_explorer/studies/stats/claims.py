@@ -13,7 +13,8 @@ from mi_explorer.recipe import MODULES, parse_layers
 from mi_explorer.studies.plan import Cell
 from mi_explorer.studies.stats.curve import longest_curve
 from mi_explorer.studies.stats.metrics import LEVEL, SHARES, Estimate, Measures
-from mi_explorer.studies.stats.stages import Transition, end_of_useful_stage_3, of_measures
+from mi_explorer.studies.stats.stages import Transition, of_measures
+from mi_explorer.studies.stats.useful_end import end_of_useful_stage_3
 
 MARGIN = 0.015  # accuracy differences within 1.5 points count as equal
 NO_TRANSITION = Transition("none", "No λ sweep in this study, so no transition.")

@@ -16,6 +16,7 @@ from mi_explorer.studies.stats.curve import curve_names, curves
 from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.metrics import Measures
 from mi_explorer.studies.stats.probe_measures import ProbedStudy, probed_studies
+from mi_explorer.studies.stats.useful_end import end_of_useful_stage_3
 from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 from mi_explorer.tasks.registry import split_of
 
@@ -203,6 +204,6 @@ def _stages(cells: Sequence[Cell], measures: Measures) -> dict[str, dict[str, An
     for key, indices in curves(cells).items():
         part, lams = measures.of_cells(indices), [cells[i].recipe.lam for i in indices]
         found = stages.of_measures(part, lams)
-        useful = stages.end_of_useful_stage_3(part, lams, found)
+        useful = end_of_useful_stage_3(part, lams, found)
         out[names[key]] = {**found.json(), "useful_until": useful.lam, "useful": useful.message}
     return out
