@@ -241,18 +241,19 @@ def _rowwise_candidates(
         members = [g for g in groups if g.rowwise_key == key]
         if only == "fold" and all(g.foldable for g in members):
             continue
-        joining = [g for g in members if only == "rowwise" or not g.foldable or not _folds_better(g, costs, capacity)]
-        excluded = tuple(sorted(g.key for g in members if g not in joining))
-        coming = [min(g.waiting, g.welcome) * g.slots for g in joining]
-        queued = min(free, sum(coming))
-        mean_prompt = sum(n * g.prompt for n, g in zip(coming, joining)) / max(1, sum(coming))
-        yield _Candidate(
-            StepPlan("rowwise", key, 1, capacity, excluded=excluded),
-            slots=min(capacity, sum(g.live * g.slots for g in members) + queued),
-            tokens=min(capacity, queued) * mean_prompt,
-            recipes=max(1, sum(n > 0 for n in coming)),
-            lam=max(g.lam for g in members),
-        )
+        apart = [g for g in members if only != "rowwise" and g.foldable and _folds_better(g, costs, capacity)]
+        for kept_out in ([], apart) if apart else ([],):
+            joining = [g for g in members if g not in kept_out]
+            coming = [min(g.waiting, g.welcome) * g.slots for g in joining]
+            queued = min(free, sum(coming))
+            mean_prompt = sum(n * g.prompt for n, g in zip(coming, joining)) / max(1, sum(coming))
+            yield _Candidate(
+                StepPlan("rowwise", key, 1, capacity, excluded=tuple(sorted(g.key for g in kept_out))),
+                slots=min(capacity, sum(g.live * g.slots for g in members) + queued),
+                tokens=min(capacity, queued) * mean_prompt,
+                recipes=max(1, sum(n > 0 for n in coming)),
+                lam=max(g.lam for g in members),
+            )
 
 
 def _folds_better(g: RecipeGroup, costs: Costs, capacity: int) -> bool:
