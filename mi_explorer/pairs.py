@@ -47,8 +47,8 @@ class Pair:
     `adapter_on` matters only for LoRA parents: "auto" follows the adapter's own config, else the other endpoint, else the base.
     `think_open` and `think_close` name the tags of a thought; left at `<think>`, they are recognised from Thinking's template and
     tokenizer. `thinking_switch` is for templates with a variable that switches thinking: "auto" is on in Thinking's template and
-    as it stands in Instruct's; `NAME=VALUE` sets one by its name (`reasoning_effort=high`). `untie` lets a tied and an untied parent meet (the tied one's embedding serves
-    as its lm_head; the result is untied).
+    as it stands in Instruct's; `NAME=VALUE` sets one by its name (`reasoning_effort=high`). `untie` lets a tied and an untied
+    parent meet (the tied one's embedding serves as its lm_head; the result is untied).
     """
 
     name: str

@@ -137,7 +137,7 @@ def template_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair) -> I
 def _switch_findings(one: CheckpointInfo, two: CheckpointInfo, pair: Pair, end: str) -> Iterator[Finding]:
     """Which switches of thinking the templates know, and whether those that the pair names are among them."""
     templates = [one.template or "", two.template or ""]
-    known = [n for n in dict.fromkeys(n for t in templates for n in (*switches_of(t), *grades_of(t)))]
+    known = list(dict.fromkeys(n for t in templates for n in (*switches_of(t), *grades_of(t))))
     for name in named_values(pair.thinking_switch):
         if not any(mentions(template, name) for template in templates):
             yield note(

@@ -49,8 +49,20 @@ def add_doctor(commands: Any) -> None:
     which.add_argument("--pair", metavar="NAME", help="a preset or 'instruct|thinking[|base]' (default: mini)")
     which.add_argument("--config", metavar="FILE", help="a model's config.json, for the plan on paper")
     parser.add_argument("--memory", type=cards_of, metavar="GB", help="on paper: GB of a card, or NxGB for several")
-    parser.add_argument("--cap", type=whole_number(1, 10_000_000), default=32_768, metavar="N", help="most tokens of a response (default: 32768)")  # fmt: skip
-    parser.add_argument("--rows", type=whole_number(1, 65_536), default=64, metavar="N", help="sequences that decode together (default: 64)")  # fmt: skip
+    parser.add_argument(
+        "--cap",
+        type=whole_number(1, 10_000_000),
+        default=32_768,
+        metavar="N",
+        help="most tokens of a response (default: 32768)",
+    )
+    parser.add_argument(
+        "--rows",
+        type=whole_number(1, 65_536),
+        default=64,
+        metavar="N",
+        help="sequences that decode together (default: 64)",
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, auto (default: cpu)")
     parser.add_argument(
         "--dtype", help="float32, bfloat16 or float16 (default: as stored; float32 for small models on a CPU)"

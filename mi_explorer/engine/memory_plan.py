@@ -110,7 +110,8 @@ def plan_memory(
 
     Wanted: `rows` in a step and `context` positions of each; context is served first, then rows. `host`: bytes of pinned host memory
     that may hold the endpoints (0: they are read from their files). `only`: "fold" or "rowwise" to hold nothing for the other mode.
-    `why_folded`: why row-wise passes cannot be (""; they can). `rowwise_alone`: whether they need no merged weights. Raises `NotEnoughMemory` if not even one block fits beside a blend.
+    `why_folded`: why row-wise passes cannot be (""; they can). `rowwise_alone`: whether they need no merged weights. Raises
+    `NotEnoughMemory` if not even one block fits beside a blend.
     """
     context = max(1, min(context, sizes.positions or context))
     block = min(BLOCK_TOKENS, context)

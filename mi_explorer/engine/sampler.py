@@ -128,7 +128,10 @@ class Sampler:
     def _choose(
         self, top: tuple[torch.Tensor, torch.Tensor], total: torch.Tensor | None, steps: np.ndarray
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Draw from the best candidates (sorted), and whether they were enough (see `_sample`). `total`: log-sum over the whole vocabulary; None: they are the whole support."""
+        """Draw from the best candidates (sorted), and whether they were enough (see `_sample`).
+
+        `total`: log-sum over the whole vocabulary; None: they are the whole support.
+        """
         values, ids = top
         k = values.shape[1]
         complete = None

@@ -235,7 +235,7 @@ class TextGenerator:
             )
 
     def engine_request(self, request: GenerationRequest, prompt: Prompt, priority: int) -> Request:
-        """The engine's request; raises `CapError`. A draft of another prompt (another template) is left out: its tokens say nothing here."""
+        """The engine's request; raises `CapError`. A draft of another prompt (another template) is left out: it says nothing here."""
         self.check_cap(request.decoding.cap, len(prompt.ids))
         recipe = request.recipe
         return Request(

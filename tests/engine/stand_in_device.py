@@ -19,8 +19,34 @@ from torch.utils._pytree import tree_map
 
 NAME = "standin"
 VIEWS = frozenset(
-    "view _unsafe_view expand slice select unsqueeze squeeze permute transpose t alias detach unbind split split_with_sizes chunk "
-    "as_strided unflatten flatten _reshape_alias lift_fresh narrow diagonal expand_as view_as movedim".split()
+    [
+        "view",
+        "_unsafe_view",
+        "expand",
+        "slice",
+        "select",
+        "unsqueeze",
+        "squeeze",
+        "permute",
+        "transpose",
+        "t",
+        "alias",
+        "detach",
+        "unbind",
+        "split",
+        "split_with_sizes",
+        "chunk",
+        "as_strided",
+        "unflatten",
+        "flatten",
+        "_reshape_alias",
+        "lift_fresh",
+        "narrow",
+        "diagonal",
+        "expand_as",
+        "view_as",
+        "movedim",
+    ]
 )
 COPIES = frozenset(("_to_copy", "copy_", "to", "_copy_from", "_copy_from_and_resize", "type_as"))
 MAYBE_VIEWS = frozenset(("reshape", "to", "contiguous", "_to_copy", "float", "flatten", "type_as", "view_as"))

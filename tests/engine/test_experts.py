@@ -72,7 +72,7 @@ def read(folder, name):
 
     for file in sorted(Path(folder).glob("*.safetensors")):
         with safe_open(file, "pt") as opened:
-            if name in opened.keys():
+            if name in set(opened.keys()):
                 return opened.get_tensor(name).float()
     raise KeyError(name)
 

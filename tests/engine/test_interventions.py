@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.engine import Engine, backends, memory_plan
+from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.events import Change, Changed, Failed, Finished, Paused, Refused, Request, Resumed, Token
-from mi_explorer.engine.policy import Costs
 from mi_explorer.engine.thoughts import TagIds
 from mi_explorer.recipe import Decoding
 from tests.engine.lab import CHEAP_ROWS, CLAIMED, FOLDED, ROWWISE, greedy, prompt

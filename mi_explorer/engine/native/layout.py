@@ -1,4 +1,4 @@
-"""The decoders that the native forward pass understands: pre-norm, RoPE, GQA, gated or sparse MLP (Llama, Mistral, Qwen2, Qwen3, Qwen3-MoE).
+"""The decoders that the native forward pass understands (Llama, Mistral, Qwen2, Qwen3, Qwen3-MoE): pre-norm, RoPE, GQA, gated MLP.
 
 A `Layout` is read from a config and the checkpoint's tensor names. It claims every tensor by name; a model with a tensor, a
 field or a layer type that it does not understand is refused with the reason, and runs through `transformers` instead.
