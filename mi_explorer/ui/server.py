@@ -56,8 +56,8 @@ def launch(
     quiet_queue(app)
     drop_messages_of_gone_sessions(app)
     quiet_request_faults()
-    guarded = middleware.launch_options(app, settings, limits)
-    guarded["app_kwargs"]["middleware"].append(Middleware(static_files.EarlyLinks))
+    access = middleware.launch_options(app, settings, limits)
+    access["app_kwargs"]["middleware"].append(Middleware(static_files.EarlyLinks))
     run_queue = RunQueue(MAX_STREAMS, settings.queue, limits, context.pairs.runs_per_second)
     live = LiveRuns(context.pairs.run, context.pairs.stop, run_queue)
     routes: list[Route] = [
@@ -77,10 +77,10 @@ def launch(
         "max_threads": MAX_STREAMS + SPARE_THREADS,
         "state_session_capacity": MAX_SESSIONS,
         "prevent_thread_lock": True,
-        **guarded,
+        **access,
         **more,
     }
-    app.launch(**{**options, "app_kwargs": {"routes": routes, **guarded["app_kwargs"]}})
+    app.launch(**{**options, "app_kwargs": {"routes": routes, **access["app_kwargs"]}})
 
 
 def wait(app: PageApp) -> None:

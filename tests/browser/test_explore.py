@@ -1,4 +1,4 @@
-"""Explore in a browser, on the scripted workbench: landing, scrubbing, pins, staleness, the address."""
+"""Explore in a browser, on the scripted workbench: the first strip, scrubbing, pins, staleness, the address."""
 
 import re
 
