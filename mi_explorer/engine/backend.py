@@ -6,6 +6,7 @@ from typing import Protocol
 
 import torch
 
+from mi_explorer.engine.fast_paths import PathCheck
 from mi_explorer.engine.kv_blocks import BlockTable
 from mi_explorer.merging.coefficients import Blend
 
@@ -54,7 +55,7 @@ class Backend(Protocol):
 
     `context`: positions a slot holds; `rowwise`: whether it has row-wise passes, and `why_folded` if not; `merged`: whether there is
     memory for merged weights beside what row-wise passes need (else a fold takes its place for a while); `can_fork`: whether a
-    slot's first positions may be copied into another; `can_verify`: whether a pass may read several tokens after the prompt.
+    slot's first positions may be copied into another; `checks`: which fast paths run here, and why; `can_verify`: whether a pass may read several tokens after the prompt.
     """
 
     device: torch.device
@@ -66,6 +67,7 @@ class Backend(Protocol):
     why_folded: str
     can_fork: bool
     can_verify: bool
+    checks: tuple[PathCheck, ...]
 
     @property
     def cache(self) -> SlotCache: ...

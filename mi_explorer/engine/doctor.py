@@ -55,9 +55,10 @@ def examine(resident: ResidentPair, rows: int, cap: int, say: Say = lambda text:
         "dtype": str(resident.dtype)[6:],
     }
     say("comparing fast paths with plain ones")
-    report["checks"] = [asdict(check) for check in check_paths(device, resident.dtype)]
+    checks = check_paths(device, resident.dtype)
     say("reading the weights")
     backend, plan = make_backend(resident, rows, cap + PROMPT_TOKENS, None)
+    report["checks"] = [asdict(check) for check in (*checks, *backend.checks)]
     report |= plan_values(plan)
     with torch.inference_mode(), resident.lock:
         say("measuring the memory's bandwidth")

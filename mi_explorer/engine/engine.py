@@ -52,6 +52,8 @@ class Status:
     device: str
     dtype: str
     notes: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    """Which fast paths run, and why the others do not."""
 
 
 class Engine:
@@ -137,6 +139,7 @@ class Engine:
             device=str(self.resident.device),
             dtype=str(self.resident.dtype).removeprefix("torch."),
             notes=tuple(self._notes),
+            paths=tuple(f"{c.name}: {'used' if c.used else 'not used'}, {c.why}" for c in self.backend.checks),
         )
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -140,6 +140,10 @@ class KVCache(BlockCache):
     def stores(self) -> list[torch.Tensor]:
         return [self.kv]
 
+    def pages(self, first: int, n: int, width: int) -> torch.Tensor:
+        """The blocks of the first `width` positions of slots first… [n, blocks], int32."""
+        return self.table(self.kv.device)[first : first + n, : self.blocks.blocks_for(width)].to(torch.int32)
+
     def keys_values(self, layer: int, first: int, n: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of slots first…, each [n, heads, width, dim]."""
         both = self.seen(self.layers[layer], first, n, width)

@@ -56,6 +56,7 @@ class Clock:
 
     def __init__(self, costs: Costs, slots: int):
         self.costs, self.time, self.held, self.folds = costs, 0.0, "", 0
+        self.checks = ()
         self.cache = CachePerSlot(slots, self.context)
         self.cache.fork, self.merged = (lambda *a: None), True
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from mi_explorer.engine.kv_cache import KVCache
 from mi_explorer.engine.native.layout import Experts, Layout
+from mi_explorer.engine.native.paged_attention import paged_attention
 from mi_explorer.engine.native.weights import FoldedWeights, RowwiseWeights
 
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -32,6 +33,9 @@ class Decoder:
         cos, sin = angles.cos() * layout.rope_scale, angles.sin() * layout.rope_scale
         self.cos = torch.cat((cos, cos), 1)[:, None].to(device, dtype)
         self.sin = torch.cat((-sin, sin), 1)[:, None].to(device, dtype)  # the sign of rotate_half sits in the table
+        self.paged = (
+            False  # one query a row reads the blocks themselves: set by who has seen that it is right and quick here
+        )
         self.act = ACTIVATIONS[layout.act]
         self.scale = layout.head_dim**-0.5
         self._eps = torch.tensor(layout.eps, device=device)
@@ -49,12 +53,16 @@ class Decoder:
         hq, hk, d = self.layout.heads, self.layout.kv_heads, self.layout.head_dim
         group = hq // hk
         write = cache.places(first, positions)[:, :, None] + cache.starts  # [n, c, 2·hk] rows of the flat cache
-        seen = cache.columns[:width] <= positions[:, :, None]  # [n, c, width]
-        mask = torch.zeros(n, 1, c, width, dtype=self.dtype, device=ids.device).masked_fill_(
-            ~seen[:, None], float("-inf")
-        )
-        if c > 1 and group > 1:
-            mask = mask.repeat(1, 1, group, 1)
+        paged = self.paged and c == 1
+        if paged:
+            pages, used = cache.pages(first, n, width), (positions[:, 0] + 1).to(torch.int32)
+        else:
+            seen = cache.columns[:width] <= positions[:, :, None]  # [n, c, width]
+            mask = torch.zeros(n, 1, c, width, dtype=self.dtype, device=ids.device).masked_fill_(
+                ~seen[:, None], float("-inf")
+            )
+            if c > 1 and group > 1:
+                mask = mask.repeat(1, 1, group, 1)
         cos, sin = self.cos[positions], self.sin[positions]  # [n, c, 1, d]
         heads = hq + hk
         x = weights.embed(ids)
@@ -66,7 +74,9 @@ class Decoder:
             turned = qk.roll(d // 2, -1)
             qk.mul_(cos).addcmul_(turned, sin)
             cache.flat_layers[i][write] = qkv[:, :, hq:]
-            if c == 1:
+            if paged:
+                y = paged_attention(qkv[:, 0, :hq], cache, i, pages, used, width, self.scale).reshape(n, 1, hq * d)
+            elif c == 1:
                 q = qkv[:, 0, :hq].view(n, hk, group, d)  # grouped heads are queries of one kv head: no repeated keys
                 y = self._attend(q, cache, i, first, width, mask).reshape(n, 1, hq * d)
             else:

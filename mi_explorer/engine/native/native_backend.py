@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from mi_explorer.engine.backend import BoundRecipe
+from mi_explorer.engine.fast_paths import PathCheck
 from mi_explorer.engine.host_copies import HostCopies
 from mi_explorer.engine.kv_cache import KVCache
 from mi_explorer.engine.memory import available
@@ -14,6 +15,7 @@ from mi_explorer.engine.memory_plan import BLOCK_TOKENS, MemoryPlan, Mode
 from mi_explorer.engine.native.decoder import Decoder, Weights
 from mi_explorer.engine.native.endpoints import Endpoints, OnRead
 from mi_explorer.engine.native.layout import Layout
+from mi_explorer.engine.native.paged_attention import paged_check
 from mi_explorer.engine.native.weights import FoldedWeights, RowwiseWeights, SlotWeights
 from mi_explorer.merging.coefficients import Blend
 
@@ -151,6 +153,11 @@ class NativeBackend:
         self.rowwise, self.merged, self.why_folded = model.mode != "folded", model.mode != "rowwise", plan.why_folded
         self.decoder = Decoder(model.layout, plan.context, self.device, self.dtype)
         self.cache = model.cache(plan.slots, plan.context, plan.blocks, plan.block)
+        layout = model.layout
+        self.checks: tuple[PathCheck, ...] = (
+            paged_check(self.device, self.dtype, layout.heads, layout.kv_heads, layout.head_dim),
+        )
+        self.decoder.paged = self.checks[0].used
         self._rowwise: dict[Endpoints, RowwiseWeights] = {}
         self._bound: OrderedDict[str, NativeRecipe] = OrderedDict()
 

@@ -17,6 +17,7 @@ from transformers import DynamicCache, GenerationConfig
 from mi_explorer.checkpoints.headers import loadable_folder
 from mi_explorer.checkpoints.model_config import model_class
 from mi_explorer.engine.backend import BoundRecipe
+from mi_explorer.engine.fast_paths import PathCheck
 from mi_explorer.engine.host_copies import HostCopies
 from mi_explorer.engine.memory_plan import MemoryPlan
 from mi_explorer.engine.transformers.caches import CachePerSlot, ModuleSlotCache
@@ -218,6 +219,7 @@ class TransformersBackend:
     def __init__(self, model: TransformersModel, plan: MemoryPlan, batched: bool, why_folded: str):
         self.model, self.device, self.dtype = model, model.device, model.dtype
         self.context, self.vocab, self.why_folded = plan.context, int(model.config.vocab_size), why_folded
+        self.checks: tuple[PathCheck, ...] = ()
         self.can_fork = self.can_verify = batched
         cache = ModuleSlotCache if batched else CachePerSlot
         self.cache: ModuleSlotCache | CachePerSlot = cache(plan.slots, plan.context, plan.blocks, plan.block)
