@@ -9,6 +9,7 @@ from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.input_limits import InputLimitError, parquet_rows, regular_size
+from mi_explorer.parquet_check import check_parquet
 from mi_explorer.tasks.task import TaskError
 
 MAX_FILE = 64 * 2**20  # bytes
@@ -42,6 +43,7 @@ def read_rows(path: Path, decimals: Callable[[str], Any] = str) -> list[Any]:
 
 
 def _parquet_rows(path: Path) -> list[Any]:
+    check_parquet(path)
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mi_explorer.errors import UserError
+from mi_explorer.limited_process import LimitedProcess
+from mi_explorer.parquet_check import check_parquet
 from mi_explorer.studies.store.exchange import export_study, import_study
 from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.study_file import HEAD_KEY
@@ -219,3 +221,19 @@ def test_devices_pipes_and_folders_are_not_read(store, tmp_path):
         refused(store, tmp_path / name)
         with modest(), pytest.raises(TaskError):
             load_task(tmp_path / name)
+
+
+def test_a_file_that_ends_its_reader_is_refused(study, monkeypatch):
+    """Damaged Parquet can abort the process that decodes it; the child that reads it first takes the blow."""
+    check_parquet(study / "s.parquet")
+    monkeypatch.setattr(LimitedProcess, "call", lambda self, request, limit: die(self))
+    with pytest.raises(UserError, match="damaged"):
+        check_parquet(study / "s.parquet")
+    monkeypatch.undo()
+    check_parquet(study / "s.parquet")  # by a new child
+
+
+def die(child):
+    child.process.kill()
+    child.process.wait()
+    raise EOFError

@@ -14,6 +14,7 @@ from typing import Any
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.input_limits import Budget, regular_size
+from mi_explorer.parquet_check import check_parquet
 from mi_explorer.studies.plan import Item, Plan
 from mi_explorer.studies.store.flat_rows import COLUMN_ORDER, PROBES, check, flat, redact, sample_key
 from mi_explorer.studies.store.reader import CellRow, Reader
@@ -125,11 +126,13 @@ def import_study(store: Store, path: str | Path, name: str | None = None, origin
 
 def study_name(path: Path) -> str:
     """What a study file calls itself; its own name where it does not say."""
+    check_parquet(path)
     head = StudyFile(path).head
     return (head.name[:200] if head is not None else "") or path.stem[:200] or "imported"
 
 
 def _read_file(store: Store, path: Path, name: str | None, origin: str) -> tuple[str, int]:
+    check_parquet(path)
     file = StudyFile(path)
     found, head = file.read(), file.head
     if head is None:

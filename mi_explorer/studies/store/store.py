@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from mi_explorer.errors import UserError
+from mi_explorer.parquet_check import check_parquet
+from mi_explorer.paths import ASSETS
 from mi_explorer.recipe_io import to_key_dict
 from mi_explorer.studies.plan import Item, Plan
 from mi_explorer.studies.store.reader import FOREIGN, CellRow, Reader, StudyInfo
@@ -280,6 +282,8 @@ def _opened(path: Path) -> tuple[StudyFile, Store]:
 
 @lru_cache(maxsize=16)
 def _rows_of_file(path: Path, changed: int, size: int) -> tuple[StudyFile, Store]:
+    if not path.is_relative_to(ASSETS):  # what ships with the package is ours
+        check_parquet(path)
     file, store = StudyFile(path), Store(MEMORY)
     found, head = file.read(texts=False), file.head
     if head is None:
