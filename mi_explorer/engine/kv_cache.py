@@ -52,7 +52,7 @@ class BlockCache:
     def move(self, source: int, target: int, length: int) -> None:
         """A slot's sequence of `length` positions goes to a free one."""
         # at home they stay at home: views are quicker than copies of blocks in every step
-        if self.blocks.at_home and length and self.take(target, self.blocks.room(source)):
+        if self.blocks.at_home and self.take(target, self.blocks.room(source)):
             self.fork(source, target, length)
             self.release(source)
         else:
@@ -61,7 +61,7 @@ class BlockCache:
     def swap(self, i: int, j: int, length: int) -> None:
         """Two slots change places; `length`: the most positions that one of them holds."""
         blocks = self.blocks
-        if not (blocks.at_home and length):
+        if not blocks.at_home:
             blocks.exchange(i, j)
             return
         if i == j:

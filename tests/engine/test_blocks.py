@@ -121,3 +121,18 @@ def test_a_sequence_that_fills_the_pool_alone_is_cut_by_memory(labs, monkeypatch
     assert not any(isinstance(event, Failed) for event in events)
     assert events[-1] == Finished("a", "memory", sum(isinstance(event, Token) for event in events))
     assert events[-1].tokens == context - 10 + 1
+
+
+def test_rows_that_come_and_go_in_a_pool_for_all_stay_at_home(labs):
+    """Nothing is gathered where there is room for everybody: whoever changes places before it has read anything stays at home too."""
+    lab = labs("qwen3")
+    requests = [
+        Request(str(i), prompt(5 + i % 7, i), lab.recipe(0.5), greedy(5 + 11 * i % 23), priority=BULK)
+        for i in range(24)
+    ]
+    homes = []
+    with Engine(lab.resident, max_rows=6, max_context=96, costs=CHEAP_ROWS) as engine:
+        whole = engine.backend.run
+        engine.backend.run = lambda *a: (homes.append(engine.backend.cache.blocks.at_home), whole(*a))[1]
+        run(engine, requests)
+    assert homes and all(homes)
