@@ -1,5 +1,7 @@
 """The memory plan: more memory never gives less, context goes before rows, and an engine keeps to it or refuses."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -202,3 +204,41 @@ def test_preflight_and_engine_ask_the_same_memory(monkeypatch, labs):
     monkeypatch.setattr(memory, "free_memory", lambda: sizes.weights)
     with pytest.raises(NotEnoughMemory):
         backends.plan_pair(lab.resident, 4, 64)
+
+
+def test_endpoints_that_leave_the_device_leave_no_views_behind(labs):
+    lab = labs("qwen3")
+    resident = ResidentPair.load(lab.pair)
+    with Engine(resident, max_rows=2, max_context=64, only="rowwise", costs=CHEAP_ROWS) as engine:
+        run(engine, [Request(str(lam), prompt(5), lab.recipe(lam), greedy(4)) for lam in (0.2, 0.6)])
+        (endpoints,) = resident.model.endpoints.values()
+        held = [weakref.ref(tensor) for ends in endpoints.ends.values() for tensor in ends]
+        held += [weakref.ref(tensor) for weights in endpoints.weights.values() for tensor in weights]
+        endpoints.drop()
+        gc.collect()
+        assert held and not any(reference() is not None for reference in held)
+        got = run(engine, [Request("a", prompt(5), lab.recipe(0.6), greedy(4))])
+    assert got["a"] == lab.generate(0.6, prompt(5), 4)
+
+
+def test_a_score_borrows_blocks_of_the_engines_pool_and_gives_them_back(labs, monkeypatch):
+    lab = labs("qwen3")
+    resident = ResidentPair.load(lab.pair)
+    ids = prompt(40)
+    with Engine(resident, max_rows=2, max_context=64, costs=CHEAP_ROWS) as engine:
+        engine.wait()
+        cache, model = engine.backend.cache, resident.model
+        blend, free = resident.blend(lab.recipe(0.3)), cache.blocks.free
+        own, made = model.cache, []
+        monkeypatch.setattr(model, "cache", lambda *args: made.append(args) or own(*args))
+        with torch.no_grad(), resident.lock:
+            ((borrowed,),) = model.teacher_forced_logits({"a": blend}, ids, 0, 64)
+            assert cache.blocks.free == free and not made
+            for slot in range(cache.slots):
+                cache.take(slot, 64)
+            ((alone,),) = model.teacher_forced_logits({"a": blend}, ids, 0, 64)
+            assert made == [(1, 40)]
+            for slot in range(cache.slots):
+                cache.release(slot)
+    torch.testing.assert_close(borrowed, alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(borrowed, lab.fold(0.3)(torch.tensor([ids])).logits[0], atol=1e-4, rtol=0)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
+from weakref import WeakSet
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,14 @@ from mi_explorer.engine.native.packed import pack_weight, packed_linear
 from mi_explorer.merging.coefficients import Blend
 
 OnRead = Callable[[int, int], None]  # how many tensors have been read, of how many
+
+
+class Forgetful(Protocol):
+    """Whoever holds views of the endpoints' weights."""
+
+    def forget(self) -> None:
+        """Let go of them."""
+        ...
 
 
 class Endpoints:
@@ -39,6 +49,7 @@ class Endpoints:
         self.low_rank: dict[Part, LowRankPart] = {}
         self.version = 0  # changes with the weights
         self._blend = blend
+        self.forgetful: WeakSet[Forgetful] = WeakSet()  # who holds views of the weights
         self.multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = packed_linear if packed else F.linear
         self.vectors = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
         self.restore(on_read)
@@ -52,6 +63,8 @@ class Endpoints:
         """Give the device's memory to others; `restore` reads the weights again. The vectors stay."""
         for held in (self.ends, self.weights, self.low_rank):
             held.clear()
+        for user in self.forgetful:
+            user.forget()
         self.version += 1
 
     def restore(self, on_read: OnRead | None = None) -> None:

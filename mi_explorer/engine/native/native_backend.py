@@ -1,7 +1,9 @@
 """The native backend: our own decoder over slots, folded or row-wise. `NativeModel` holds weights, `NativeBackend` an engine's slots."""
 
+import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +13,7 @@ from mi_explorer.engine.fast_paths import PathCheck
 from mi_explorer.engine.host_copies import HostCopies
 from mi_explorer.engine.kv_cache import KVCache
 from mi_explorer.engine.memory import available
-from mi_explorer.engine.memory_plan import BLOCK_TOKENS, MemoryPlan, Mode
+from mi_explorer.engine.memory_plan import BLOCK_TOKENS, MemoryPlan, Mode, NotEnoughMemory
 from mi_explorer.engine.native.decoder import Decoder, Weights
 from mi_explorer.engine.native.endpoints import Endpoints, OnRead
 from mi_explorer.engine.native.layout import Layout
@@ -45,6 +47,7 @@ class NativeModel:
         self.weight_bytes, self.mode, self._on_read, self.host, self.packed = weight_bytes, mode, on_read, host, packed
         self.endpoints: OrderedDict[str, Endpoints] = OrderedDict()
         self.folded: FoldedWeights | None = None
+        self.pool: Callable[[], KVCache | None] = lambda: None  # the engine's cache, whose free blocks scores borrow
 
     def endpoints_of(self, blend: Blend) -> Endpoints | None:
         """P and Q of a blend, read at first use; None where memory allows only folds. `ready` has them on the device.
@@ -105,21 +108,49 @@ class NativeModel:
         weights: list[Weights] = []
         hidden = []
         for key, blend in blends.items():
-            cache, mine = self.cache(1, n), self._for_one(key, blend)
-            cache.take(0, n)
+            mine = self._for_one(key, blend)
             weights.append(mine)
             states = []
-            for start in range(0, n, TEACHER_TOKENS):
-                stop = min(n, start + TEACHER_TOKENS)
-                states.append(decoder.forward(mine, cache, 0, tokens[:, start:stop], where[:, start:stop], stop)[0])
+            with self._scratch(n) as (cache, slot):
+                for start in range(0, n, TEACHER_TOKENS):
+                    stop = min(n, start + TEACHER_TOKENS)
+                    part = tokens[:, start:stop], where[:, start:stop]
+                    states.append(decoder.forward(mine, cache, slot, *part, stop)[0])
             hidden.append(torch.cat(states)[first:])
         for start in range(0, n - first, chunk):
             logits = []
             for mine, states_of, (key, blend) in zip(weights, hidden, blends.items()):
                 if isinstance(mine, FoldedWeights):
                     self.fold(key, blend)
+                else:
+                    self.ready(mine.endpoints)
+                    mine.use(0, 1)
                 logits.append(decoder.logits(mine, states_of[None, start : start + chunk])[0].float())
             yield logits
+
+    @contextmanager
+    def _scratch(self, length: int) -> Iterator[tuple[KVCache, int]]:
+        """A slot of so many positions for a while: borrowed from the engine's pool, or in a cache of its own where that is full."""
+        pool = self.pool()
+        free = (
+            [i for i in range(pool.slots) if not pool.blocks.taken[i]]
+            if pool is not None and length <= pool.context
+            else []
+        )
+        if pool is not None and free and pool.take(free[-1], length):
+            try:
+                yield pool, free[-1]
+            finally:
+                pool.release(free[-1])
+            return
+        try:
+            cache = self.cache(1, length)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise NotEnoughMemory(
+                f"There is no memory for the KV cache of {length:,} tokens beside what runs. Try again when fewer rows run."
+            ) from None
+        cache.take(0, length)
+        yield cache, 0
 
     def _for_one(self, key: str, blend: Blend) -> Weights:
         """Weights for one sequence: row-wise, so that the engine's fold stays as it is; folded where that cannot be."""
@@ -153,6 +184,7 @@ class NativeBackend:
         self.rowwise, self.merged, self.why_folded = model.mode != "folded", model.mode != "rowwise", plan.why_folded
         self.decoder = Decoder(model.layout, plan.context, self.device, self.dtype)
         self.cache = model.cache(plan.slots, plan.context, plan.blocks, plan.block)
+        model.pool = weakref.ref(self.cache)  # the cache goes with its engine, the model may stay
         layout = model.layout
         self.checks: tuple[PathCheck, ...] = (
             paged_check(self.device, self.dtype, layout.heads, layout.kv_heads, layout.head_dim),

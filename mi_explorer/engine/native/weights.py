@@ -168,6 +168,13 @@ class RowwiseWeights:
             self._numbers[size] = torch.tensor([endpoints.index[name] for name in names])
         self._flags = [(True, True)] * slots  # uniform, affine
         self._range: tuple[int, int, int] | None = None
+        self._parts: dict[Part, PartInUse] = {}
+        endpoints.forgetful.add(self)
+
+    def forget(self) -> None:
+        """Hold no views of the endpoints' weights until `use` makes them again."""
+        self._range = None
+        self._parts.clear()
 
     def prepare(self, blend: Blend) -> SlotWeights | None:
         """What a recipe writes into its slot; None where it is no blend of these endpoints."""
