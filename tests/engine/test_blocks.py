@@ -123,16 +123,13 @@ def test_a_sequence_that_fills_the_pool_alone_is_cut_by_memory(labs, monkeypatch
     assert events[-1].tokens == context - 10 + 1
 
 
-def test_rows_that_come_and_go_in_a_pool_for_all_stay_at_home(labs):
-    """Nothing is gathered where there is room for everybody: whoever changes places before it has read anything stays at home too."""
-    lab = labs("qwen3")
-    requests = [
-        Request(str(i), prompt(5 + i % 7, i), lab.recipe(0.5), greedy(5 + 11 * i % 23), priority=BULK)
-        for i in range(24)
-    ]
-    homes = []
-    with Engine(lab.resident, max_rows=6, max_context=96, costs=CHEAP_ROWS) as engine:
-        whole = engine.backend.run
-        engine.backend.run = lambda *a: (homes.append(engine.backend.cache.blocks.at_home), whole(*a))[1]
-        run(engine, requests)
-    assert homes and all(homes)
+def test_who_changes_places_before_it_has_read_anything_stays_at_home():
+    """Where there is room for everybody nothing is ever gathered."""
+    cache = KVCache(1, 1, 2, 4, 12, CPU, torch.float32, None, 4)
+    assert cache.take(0, 9) and cache.take(1, 3)
+    cache.move(0, 2, 0)
+    assert cache.blocks.at_home and cache.blocks.taken == [0, 1, 3, 0]
+    cache.swap(1, 2, 0)
+    assert cache.blocks.at_home and cache.blocks.taken == [0, 3, 1, 0]
+    cache.swap(1, 2, 2)
+    assert cache.blocks.at_home and cache.blocks.taken == [0, 1, 3, 0]
