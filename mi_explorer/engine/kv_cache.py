@@ -19,6 +19,7 @@ class BlockCache:
         self.slots, self.context = slots, context
         self.blocks = BlockTable(slots, context, block, blocks)
         self.positions = (self.blocks.blocks + 1) * self.blocks.block
+        self._homes: dict[torch.device, torch.Tensor] = {}  # where each slot's home begins [slots, 1]
         self._tables: dict[torch.device, tuple[int, torch.Tensor]] = {}
 
     def stores(self) -> list[torch.Tensor]:
@@ -89,8 +90,14 @@ class BlockCache:
 
     def places(self, first: int, positions: torch.Tensor) -> torch.Tensor:
         """Where in a store the `positions` [n, c] of slots first… are written; where a slot has no block for one, in nobody's."""
-        block = self.blocks.block
-        table = self.table(positions.device)[first : first + positions.shape[0]]
+        block, device = self.blocks.block, positions.device
+        if (
+            positions.shape[1] == 1 and self.blocks.at_home
+        ):  # a decode step: every slot has its block, and nothing is padded
+            if device not in self._homes:
+                self._homes[device] = torch.arange(self.slots, device=device)[:, None] * (self.blocks.home * block)
+            return self._homes[device][first : first + positions.shape[0]] + positions
+        table = self.table(device)[first : first + positions.shape[0]]
         return table.gather(1, positions // block) * block + positions % block
 
     def seen(self, store: torch.Tensor, first: int, n: int, width: int) -> torch.Tensor:
