@@ -12,14 +12,18 @@ import sympy
 
 from mi_explorer.tasks.grammar.compare import equal
 from mi_explorer.tasks.grammar.expression import Expression, NotInGrammar
-from mi_explorer.tasks.grammar.values import Collection, Equation, Quantity, Union, Value, value_of
+from mi_explorer.tasks.grammar.value_types import Collection, Equation, Quantity, Union, Value
+from mi_explorer.tasks.grammar.values import value_of
 
 DIGITS, AGREE = 60, sympy.Float("1e-40", 60)
 POINTS = 6
 MAX_EXPONENT = 20_000
+LOG_BASE = sympy.Symbol("base of log", positive=True)  # ten or e? "log" without a base is equal to neither lg nor ln
 SYMPY_FUNCTIONS: dict[str, Any] = {
-    **{name: getattr(sympy, name) for name in ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "asin", "acos", "atan", "log", "exp", "gcd", "lcm", "floor"]},
-    "ln": sympy.log, "lg": lambda x: sympy.log(x, 10), "abs": sympy.Abs, "ceil": sympy.ceiling, "binom": sympy.binomial,
+    **{name: getattr(sympy, name) for name in ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "asin",
+        "acos", "atan", "exp", "gcd", "lcm", "floor"]},
+    "log": lambda x, base=LOG_BASE: sympy.log(x) / sympy.log(base), "ln": sympy.log, "lg": lambda x: sympy.log(x, 10),
+        "abs": sympy.Abs, "ceil": sympy.ceiling, "binom": sympy.binomial,
     "max": sympy.Max, "min": sympy.Min, "arcsin": sympy.asin, "arccos": sympy.acos, "arctan": sympy.atan,
 }  # fmt: skip
 SYMPY_CONSTANTS = {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "oo": sympy.oo}

@@ -13,10 +13,21 @@ from mi_explorer.errors import unknown
 from mi_explorer.tasks import check_process
 from mi_explorer.tasks.grammar.choices import option_letter, plain_choice, same_option
 from mi_explorer.tasks.grammar.compare import canonical_value, equal
+from mi_explorer.tasks.grammar.dates import Date
 from mi_explorer.tasks.grammar.expression import Expression
 from mi_explorer.tasks.grammar.spelling import plain_words, unwrap
 from mi_explorer.tasks.grammar.times import Time
-from mi_explorer.tasks.grammar.values import Based, Collection, Equation, Quantity, Union, Value, Words, value_of
+from mi_explorer.tasks.grammar.value_types import (
+    Based,
+    Collection,
+    Equation,
+    Quantity,
+    Residue,
+    Union,
+    Value,
+    Words,
+)
+from mi_explorer.tasks.grammar.values import value_of
 
 MAX_ANSWER = 2_000  # characters; nobody's final answer is longer (checks on whole responses have their own limits)
 KINDS = ("auto", "number", "math", "choice", "text", "ifeval", "ifeval_loose", "reasoning_gym")
@@ -74,7 +85,7 @@ def _same_text(gold: str, answer: str) -> bool:
     if plain_words(unwrap(gold)) == plain_words(unwrap(answer)):
         return True
     wanted, given = value_of(gold), value_of(answer)
-    if isinstance(wanted, (Words, Time)) or isinstance(wanted, Quantity) and wanted.number is not None:
+    if isinstance(wanted, (Words, Time, Date)) or isinstance(wanted, Quantity) and wanted.number is not None:
         return equal(wanted, given) is True
     return False
 
@@ -98,7 +109,7 @@ def kind_of(gold: str) -> str:
     value = value_of(gold)
     if isinstance(value, Quantity) and value.number is not None:
         return "number"
-    if isinstance(value, (Quantity, Based, Collection, Union, Equation)):
+    if isinstance(value, (Quantity, Based, Residue, Collection, Union, Equation)):
         return "math"
     return "math" if isinstance(value, Words) and _FORMULA.search(gold) else "text"
 

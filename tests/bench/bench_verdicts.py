@@ -18,8 +18,8 @@ from mi_explorer.limited_process import OutOfTime, processor_time
 from mi_explorer.tasks.verify import canonical, verify
 
 CASES = Path(__file__).resolve().parents[1] / "tasks" / "cases"
-VERDICTS = ("reported_verdicts", "kinds_verdicts", "examined_verdicts")
-ANSWERS = ("reported_answers", "kinds_answers", "examined_answers")
+VERDICTS = ("reported_verdicts", "kinds_verdicts", "examined_verdicts", "further_verdicts")
+ANSWERS = ("reported_answers", "kinds_answers", "examined_answers", "further_answers")
 LIMIT_S = 2.0
 Case = dict[str, str | bool]
 

@@ -23,7 +23,9 @@ def rows(name):
     return [json.loads(line) for line in (CASES / name).read_text(encoding="utf-8").split("\n") if line]
 
 
-@pytest.mark.parametrize("name", ["reported_verdicts.jsonl", "kinds_verdicts.jsonl", "examined_verdicts.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["reported_verdicts.jsonl", "kinds_verdicts.jsonl", "examined_verdicts.jsonl", "further_verdicts.jsonl"]
+)
 def test_verdicts(name):
     judged = [(r, verify(r["gold"], r["answer"], r.get("kind", "auto"))) for r in rows(name)]
     assert len(judged) > 400
@@ -31,7 +33,9 @@ def test_verdicts(name):
     assert [r for r, right in judged if not right and r["right"]] == [], "refused, and right"
 
 
-@pytest.mark.parametrize("name", ["reported_answers.jsonl", "kinds_answers.jsonl", "examined_answers.jsonl"])
+@pytest.mark.parametrize(
+    "name", ["reported_answers.jsonl", "kinds_answers.jsonl", "examined_answers.jsonl", "further_answers.jsonl"]
+)
 def test_answers_of_responses(name):
     for r in rows(name):
         answer = final_answer(r["response"], r["kind"])

@@ -2,11 +2,11 @@
 
 import re
 
-_STOP = re.compile(r"[.!?;](?=[\s*_\"')]|$)")
+_STOP = re.compile(r"[.!?;](?=[\s*_\"')]|$)|[。！？；]")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Dr|Mr|Mrs|Ms|St|Mt|Prof|Jr|Sr|No|Nr|vs|approx|ca|e\.g|i\.e|a\.m|p\.m|A\.M|P\.M)|\b[A-Z]\.[A-Z]|\b[A-Z])$"
 )
-_CLAUSE = re.compile(r"[,;:—–]\s|\n+|\s+(?:because|since|as|while|but|although)\s+", re.IGNORECASE)
+_CLAUSE = re.compile(r"[,;:—–]\s|[，；：]|\n+|\s+(?:because|since|as|while|but|although)\s+", re.IGNORECASE)
 
 
 def _ends(text: str) -> list[int]:

@@ -2,10 +2,20 @@
 
 from fractions import Fraction
 
+from mi_explorer.tasks.grammar.dates import Date, same_date
 from mi_explorer.tasks.grammar.expression import CONSTANTS, Expression, symbols_of
 from mi_explorer.tasks.grammar.keys import expression_key, rational_text
 from mi_explorer.tasks.grammar.times import Time, same_time
-from mi_explorer.tasks.grammar.values import Based, Collection, Equation, Quantity, Union, Value, Words
+from mi_explorer.tasks.grammar.value_types import (
+    Based,
+    Collection,
+    Equation,
+    Quantity,
+    Residue,
+    Union,
+    Value,
+    Words,
+)
 
 CONSTANT_SYMBOLS = frozenset(CONSTANTS.values())
 
@@ -13,10 +23,19 @@ CONSTANT_SYMBOLS = frozenset(CONSTANTS.values())
 def equal(gold: Value, answer: Value) -> bool | None:
     """True, False, or None where only algebra can tell (two expressions that are written differently)."""
     gold, answer = _bare(gold), _bare(answer)
+    if (pair := _ratio_or_time(gold, answer)) is not None:
+        gold, answer = pair
+    for listed, other in ((gold, answer), (answer, gold)):
+        if isinstance(listed, Collection) and (names := _names(listed)):
+            return _assigned(listed, names, other)
     if isinstance(gold, Equation) or isinstance(answer, Equation):
         return _equations(gold, answer)
     if isinstance(gold, Based) or isinstance(answer, Based):
         return _based(gold, answer)
+    if isinstance(gold, Residue) or isinstance(answer, Residue):
+        return _residues(gold, answer)
+    if isinstance(gold, Date) or isinstance(answer, Date):
+        return isinstance(gold, Date) and isinstance(answer, Date) and same_date(gold, answer)
     if isinstance(gold, Time) and isinstance(answer, Time):
         return same_time(gold, answer)
     if isinstance(gold, Time) or isinstance(answer, Time):
@@ -35,21 +54,90 @@ def equal(gold: Value, answer: Value) -> bool | None:
 def _bare(value: Value) -> Value:
     """A set or list of one is its element."""
     while isinstance(value, Collection) and value.kind in ("set", "list") and len(value.items) == 1:
-        value = value.items[0]
+        inner = value.items[0]
+        if isinstance(inner, Collection) and inner.kind == "set":
+            break  # {∅} is not ∅
+        value = inner
     return value
 
 
+def _ratio_or_time(gold: Value, answer: Value) -> tuple[Value, Value] | None:
+    """A ratio and a bare `5:12`, which reads as a time of day too, as two ratios; None for any other pair."""
+    if isinstance(gold, Time) and isinstance(answer, Collection) and answer.kind == "ratio" and gold.parts:
+        return _as_ratio(gold), answer
+    if isinstance(answer, Time) and isinstance(gold, Collection) and gold.kind == "ratio" and answer.parts:
+        return gold, _as_ratio(answer)
+    return None
+
+
+def _as_ratio(time: Time) -> Collection:
+    return Collection("ratio", tuple(Quantity(("num", Fraction(p)), "", Fraction(p)) for p in time.parts))
+
+
+def _names(value: Collection) -> list[str]:
+    """The names of a list of equations for different variables, `x = 1, y = 2`; [] for any other list."""
+    names = [item.name for item in value.items if isinstance(item, Equation)]
+    return names if value.kind == "list" and len(set(names)) == len(value.items) > 1 and all(names) else []
+
+
+def _assigned(gold: Collection, names: list[str], answer: Value) -> bool | None:
+    """`x = 1, y = 2` against another such list by name, or against (1, 2) in the order of the names."""
+    values = {item.name.lower(): item.right for item in gold.items if isinstance(item, Equation)}
+    if not isinstance(answer, Collection):
+        return False
+    if others := _names(answer):
+        theirs = {item.name.lower(): item.right for item in answer.items if isinstance(item, Equation)}
+        return (
+            set(theirs) == set(values)
+            and len(others) == len(names)
+            and _all(equal(values[n], theirs[n]) for n in values)
+        )
+    if answer.brackets not in ("()", "[]") or len(answer.items) != len(values):
+        return False
+    order = sorted(values)
+    if not (_are_consecutive(order) or [name.lower() for name in names] == ["r", "theta"]):
+        return False  # (l, w) or (w, l)?
+    return _all(equal(values[name], item) for name, item in zip(order, answer.items, strict=True))
+
+
+def _are_consecutive(names: list[str]) -> bool:
+    """x, y, z; a, b; m, n; x_1, x_2."""
+    if all(len(name) == 1 for name in names):
+        return "".join(names) in "abcdefghijklmnopqrstuvwxyz"
+    heads, numbers = {name.partition("_")[0] for name in names}, [name.partition("_")[2].strip("{}") for name in names]
+    return len(heads) == 1 and numbers == [str(i) for i in range(1, len(names) + 1)]
+
+
+def _residues(gold: Value, answer: Value) -> bool:
+    """Equal residues of one modulus; a number beside a residue must be the smallest that is not negative."""
+    if isinstance(gold, Residue) and isinstance(answer, Residue):
+        return gold.modulus == answer.modulus and (gold.number - answer.number) % gold.modulus == 0
+    one, other = (gold, answer) if isinstance(gold, Residue) else (answer, gold)
+    if isinstance(other, Equation) and other.name:
+        other = other.right
+    if not (isinstance(one, Residue) and isinstance(other, Quantity)):
+        return False
+    if one is answer and not 0 <= one.number < one.modulus:
+        return False  # 12 mod 7: twelve, or five?
+    return other.number == one.number % one.modulus
+
+
+def _units_agree(gold: str, answer: str) -> bool:
+    """Whether two units are one; degrees may be of an angle or of a scale."""
+    return gold == answer or "deg" in (gold, answer) and {gold, answer} <= {"deg", "°C", "°F"}
+
+
 def _quantities(gold: Quantity, answer: Quantity) -> bool | None:
-    if gold.unit and answer.unit and gold.unit != answer.unit:
+    if gold.unit and answer.unit and not _units_agree(gold.unit, answer.unit):
         return False
     if gold.number is not None and answer.number is not None:
         return gold.number == answer.number
     ours, theirs = symbols_of(gold.expression), symbols_of(answer.expression)
     if expression_key(gold.expression) == expression_key(answer.expression):
         return True
-    if not _distinguishes_case(ours) and not _distinguishes_case(theirs):
-        if expression_key(_lower(gold.expression)) == expression_key(_lower(answer.expression)):
-            return True
+    lowered = expression_key(_lower(gold.expression)) == expression_key(_lower(answer.expression))
+    if lowered and not _distinguishes_case(ours) and not _distinguishes_case(theirs):
+        return True
     if {n.lower() for n in ours - CONSTANT_SYMBOLS} != {n.lower() for n in theirs - CONSTANT_SYMBOLS} and (
         gold.number is not None or answer.number is not None
     ):
@@ -115,6 +203,9 @@ def _collections(gold: Collection, answer: Collection) -> bool | None:
     loose = {"set", "list"}
     if gold.kind in loose and answer.kind in loose:
         return _unordered(gold.items, answer.items)
+    for sequence, other in ((gold, answer), (answer, gold)):
+        if other.kind == "list" and sequence.brackets == "[]" and sequence.kind == "tuple" and len(sequence.items) > 2:
+            return _ordered(gold.items, answer.items)  # a Python list; [1, 2] may be an interval
     if gold.kind in loose or answer.kind in loose:
         return False
     if {gold.kind, answer.kind} <= {"tuple", "interval"}:
@@ -165,6 +256,10 @@ def canonical_value(value: Value) -> str:
         return f"{'' if loose else value.brackets or value.kind}{{{','.join(sorted(items) if loose else items)}}}"
     if isinstance(value, Union):
         return "u".join(sorted(map(canonical_value, value.parts)))
+    if isinstance(value, Residue):
+        return f"{value.number % value.modulus} mod {value.modulus}"
+    if isinstance(value, Date):
+        return f"{value.year or ''}-{value.month:02d}-{value.day:02d}"
     if isinstance(value, Time):
         return f"{value.seconds // 3600}:{value.seconds // 60 % 60:02d}:{value.seconds % 60:02d}"
     if isinstance(value, Equation):

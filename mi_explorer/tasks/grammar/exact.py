@@ -71,7 +71,7 @@ def _function(name: str, values: list[Fraction]) -> Fraction:
             return _bounded(Fraction(math.comb(*whole)))
         if name in ("gcd", "lcm") and whole:
             return _bounded(Fraction((math.gcd if name == "gcd" else math.lcm)(*whole)))
-    if name in ("max", "min") and values:
+    if name in ("max", "min") and len(values) > 1:
         return max(values) if name == "max" else min(values)
     raise NotInGrammar
 

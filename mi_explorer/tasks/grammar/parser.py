@@ -98,7 +98,10 @@ class ExpressionParser:
             if self.take("*", "\\cdot", "\\times", "\\ast"):
                 factors.append(self.signed_power())
             elif self.take("/", "\\div"):
+                number = self.peek()[0] == "number"
                 factors.append(("pow", self.signed_power(), ("num", Fraction(-1))))
+                if number and self.at < len(self.found) and self.found[self.at][0] != "space" and self._starts_factor():
+                    raise NotInGrammar  # 1/2x: half of x, or one over 2x?
             elif self._starts_factor():
                 factors.append(self.power())
             else:
@@ -154,6 +157,8 @@ class ExpressionParser:
         while True:
             if self.peek()[1] == "!" and self.peek()[0] == "sign":
                 self.at += 1
+                if self.at < len(self.found) and self.found[self.at][1] == "!":
+                    raise NotInGrammar  # a double factorial
                 base = ("fact", base)
             elif self.peek()[0] == "power":
                 self.at += 1
@@ -277,6 +282,8 @@ class ExpressionParser:
             self.expect(")")
         else:
             arguments = [self.argument() if self.peek()[1] == "{" else self._factor_chain()]
+        if name in ("max", "min", "gcd", "lcm") and len(arguments) == 1:
+            raise NotInGrammar
         if name == "sqrt" and len(arguments) == 1:
             value: Expression = ("pow", arguments[0], ("num", Fraction(1, 2)))
         else:

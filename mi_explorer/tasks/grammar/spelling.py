@@ -10,7 +10,9 @@ SIGNS = str.maketrans({
     **dict.fromkeys("≥⩾", r"\ge "), "≠": r"\ne ", "≈": r"\approx ", "∞": r"\infty ", "±": r"\pm ", "∪": r"\cup ", "∩": r"\cap ",
     "∈": r"\in ", "∅": r"\emptyset ", "°": r"\degree ", **dict.fromkeys("′’", "'"), **dict.fromkeys("“”", '"'), "：": ":",
     "，": ",", "。": ".", "！": "!", "（": "(", "）": ")", "％": "%", "＝": "=", **dict.fromkeys("\u00a0\u2009\u202f", " "),
-    "ℝ": r"\mathbb{R}", "￥": "¥",
+    "℃": r"\degree C", "℉": r"\degree F", **dict.fromkeys("\u200b\ufeff\u2060", ""),
+    "ℝ": r"\mathbb{R}", "￥": "¥", "″": '"', "∨": r"\lor ", "∧": r"\land ", "≡": r"\equiv ", "∖": r"\setminus ", "；": ";", "、": ",",
+    "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "∛": r"\sqrt[3]", "［": "[", "］": "]",
 })  # fmt: skip
 _GREEK_NAMES = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega"
 GREEK = {
@@ -18,7 +20,7 @@ GREEK = {
     for name in _GREEK_NAMES.split()
 }
 WRAPPERS = re.compile(
-    r"^(?:\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|__(.*)__|`(.*)`"
+    r"^(?:\"([^\"]*)\"|'([^']*)'|\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|__(.*)__|`(.*)`"
     r"|\\(?:boxed|fbox|framebox|text|textbf|textit|textrm|mathrm|mathbf|mbox|bm|boldsymbol|ensuremath|underline)"
     r"\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
     r"|\\boxed\s*(\d))$",
@@ -28,7 +30,12 @@ REPEATING = re.compile(r"\.\d+\.{2,3}$")
 LAYOUT = re.compile(
     r"\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?|displaystyle|textstyle|limits|phantom\{[^{}]*\})(?![a-zA-Z])"
 )
+MONEY = r"[$€£¥₹₽]|\b(?:EUR|USD|GBP|CHF|CAD|AUD|BRL|PLN|euros?|dollars?|kr|zł)\b|руб"
 THIN = r"(?:\\[,;:!> ]|\\ |\\thinspace|\\quad|~)"
+# `$…$` in a text, by pandoc's rule: no space inside of the dollars and no digit behind, so that prices stay prices.
+_INNER_MATH = re.compile(r"(?<!\\)\$(?=\S)([^$\n]*[^\s\\$])\$(?!\d)")
+_INNER_BOLD = re.compile(r"(?<![\w)*])(\*\*|__?)(?=\S)([^*_]*[^\s*_])\1(?![\w(*])")
+_NEXT_EQUATION = re.compile(r"\s*(?:\n+|\\\\)\s*(?=\\?[a-zA-Z]\w{0,2}\s*=)")
 _SPACED_THOUSANDS = re.compile(
     rf"(?<![\d.,])(\d{{1,3}})((?:(?:{THIN}|\{{,\}}|,\\!|'|\s)\s?\d{{3}})+)(?![\d/]|\s*\d|\s+\\frac)"
 )
@@ -53,20 +60,34 @@ def unwrap(text: str) -> str:
 def one_spelling(text: str) -> str:
     """The text with one sign for one meaning; layout commands are gone, thousands are joined."""
     text = re.sub(r"^\s*(?:\\(?:therefore|implies|Rightarrow)\s*|=\s*)+", "", text)
-    text = re.sub(r"\\text\s*\{\s*(?:minus|negative)\s*\}", "-", text)
+    text = _INNER_MATH.sub(r"\1", text) if text.count("$") > 1 else text
+    text = _INNER_BOLD.sub(r"\2", text)
+    text = _NEXT_EQUATION.sub(", ", text) if "begin" not in text else text
+    text = re.sub("((?:\\d[\u0304\u0305])+)", lambda m: "\\overline{" + re.sub(r"\D", "", m[1]) + "}", text)
+    text = re.sub(r"\\text\s*\{\s*(?:minus|negative|-)\s*\}", "-", text)
     text = re.sub(r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}", text)
     text = re.sub(r"(?<=\d)\s+factorial\b", "!", text)
     text = re.sub(r"(\d)\s*([¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])", r"\1 \2", text)
     for sign, plain in FRACTIONS.items():
         text = text.replace(sign, plain)
+    if "=" not in text:
+        text = re.sub(r"(?<=\d)[–—](?=\d)", "⁓", text)  # 2–3 is a range and no difference; nothing reads this sign
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda m: "^{" + m[0].translate(SUPERSCRIPTS) + "}", text).translate(SIGNS)
     text = re.sub(r"√\s*(\d+|[a-z])", r"\\sqrt{\1}", text).replace("√", r"\sqrt")
     text = "".join(_ascii(c) for c in text)
     text = LAYOUT.sub(" ", text)
-    text = re.sub(r"\\[dtc]frac", r"\\frac", text)
+    text = re.sub(r"\\(?:[dtcs]|nice)frac", r"\\frac", text)
+    text = re.sub(r"\\colon(?![a-z])", ":", text)
+    text = re.sub(r"\\[lr]?vert(?![a-z])", "|", text)
+    text = re.sub(r"\bper cent\b", "percent", text)
+    text = re.sub(r"\{?\\overline\s*\{?(\d+)\}{0,2}", r"\\overline{\1}", text)
+    text = re.sub(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", "*", text)
     text = re.sub(r"(?<=[-+])\\\$|^\\?\$(?=[-+]?\d)|\\\$", "$", text)
     text = text.replace(r"\{", "⟦").replace(r"\}", "⟧").replace(r"\lbrace", "⟦").replace(r"\rbrace", "⟧")
+    if re.fullmatch(r"-?\d{1,3}(?:_\d{3})+(?:\.\d+)?", text.strip()):
+        text = text.replace("_", "")
     text = _SPACED_THOUSANDS.sub(lambda m: m[1] + re.sub(r"\D", "", m[2]), text)
+    text = _decimal_point(text)
     text = _DOTTED_THOUSANDS.sub(lambda m: m[0].replace(".", ""), text)
     if not re.search(r"[(\[⟦]", text):
         text = _COMMA_THOUSANDS.sub(lambda m: m[0].replace(",", ""), text)
@@ -74,6 +95,18 @@ def one_spelling(text: str) -> str:
         text = re.sub(r"(?<=\d)\{,\}(?=\d{3})", "", text)
     text = re.sub(THIN, " ", text)
     return re.sub(r"\s+", " ", text).strip()
+
+
+def _decimal_point(text: str) -> str:
+    """Decimal commas that cannot be anything else: `1.234,5`, `3{,}14`, and `5,00 €`, money with exactly two decimals."""
+    text = re.sub(r"(?<=\d)\{,\}(?=\d{3}(?!\d))", "", text)
+    text = re.sub(r"(?<![\d,{}])(\d+)\{,\}(\d+)(?![\d,{}])", r"\1.\2", text)
+    text = re.sub(
+        r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d+)(?![\d.,])", lambda m: m[1].replace(".", "") + "." + m[2], text
+    )
+    if re.search(MONEY, text, re.IGNORECASE) and re.fullmatch(r"\D*\d+,\d\d(?!\d)\D*", text):
+        text = re.sub(r"(\d),(\d\d)", r"\1.\2", text)
+    return text
 
 
 def _ascii(c: str) -> str:

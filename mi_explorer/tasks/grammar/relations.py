@@ -1,0 +1,117 @@
+"""Equations, chains of equal numbers, inequalities as intervals, membership, sets by a condition."""
+
+import re
+from collections.abc import Callable
+
+from mi_explorer.tasks.grammar.expression import NotInGrammar, symbols_of
+from mi_explorer.tasks.grammar.groups import split
+from mi_explorer.tasks.grammar.quantities import quantity
+from mi_explorer.tasks.grammar.value_types import Collection, Equation, Quantity, Union, Value, half_line
+from mi_explorer.tasks.grammar.words import changes_number
+
+Read = Callable[[str], Value]
+# What the left side of an equation may define: x, x_1, f(x), f(2), P(A), \angle ABC, AB.
+_NAME = re.compile(
+    r"^(?:\\?[a-zA-Z](?:_\{?\w+\}?)?|[a-zA-Z]{1,3}\((?:[a-zA-Z]|-?\d+)\)|\\(?:theta|phi|alpha|beta|gamma|omega|rho)"
+    r"|\\angle\s?[A-Z]{1,3}|[A-Z]{2,3})$"
+)
+_LABEL = re.compile(r"^(?:\\text\s*\{\s*)?([^\W\d_]{3,}(?: [^\W\d_]+){0,5})\s*\}?$")
+_VARIABLE = re.compile(r"^\\?[a-zA-Z]$")
+_SIGNS = re.compile(r"(<=|>=|\\leq?(?![a-z])|\\geq?(?![a-z])|\\leqslant|\\geqslant|\\lt(?![a-z])|\\gt(?![a-z])|<|>)")
+_CONDITION = re.compile(r"^⟦\s*([a-zA-Z])\s*(?:\\in\s*\\mathbb\s?\{?R\}?\s*)?(?:\||\\mid|:)\s*(.+)⟧$")
+
+
+def relation(text: str, read: Read) -> Value | None:
+    """The value of a text with =, <, ≠ or ∈ outside of brackets; None where it has none; raises `NotInGrammar`."""
+    if match := re.fullmatch(r"(\\?[a-zA-Z])\s*(?:\\neq?(?![a-z])|!=)\s*(.+)", text):
+        bound = _bound(match[2])
+        return Union((half_line(bound, "<", False), half_line(bound, ">", False)))
+    if re.search(r"\\neq?(?![a-z])|!=|\\approx", text):
+        raise NotInGrammar
+    if match := re.match(r"^\\?[a-zA-Z]\s*\\in(?![a-z])\s*(.+)$", text):
+        return read(match[1])
+    signs = _SIGNS.split(text)
+    if len(signs) > 1:
+        return _inequality(signs)
+    sides = split(text, "=")
+    return _equation(sides, read) if len(sides) > 1 else None
+
+
+def set_by_condition(text: str, read: Read) -> Value | None:
+    """`{x | 0 < x < 5}` as the set that its condition gives."""
+    match = _CONDITION.match(text)
+    if match is None:
+        return None
+    value = read(match[2])
+    names = set(re.findall(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])", match[2]))
+    if names != {match[1]} or isinstance(value, (Quantity, Equation)):
+        raise NotInGrammar
+    return value
+
+
+def _equation(sides: list[str], read: Read) -> Value:
+    if not all(side.strip() for side in sides):
+        raise NotInGrammar
+    left, *others = (side.strip() for side in sides)
+    if names := _tuple_of_names(left):
+        right = read(others[0]) if len(others) == 1 else None
+        if isinstance(right, Collection) and right.kind in ("tuple", "interval", "list"):
+            rows = right.items if right.kind == "list" else (right,)
+            if all(isinstance(r, Collection) and len(r.items) == len(names) for r in rows):
+                return right
+        raise NotInGrammar
+    if len(others) == 1 and _NAME.match(others[0]) and not _NAME.match(left):
+        left, others = others[0], [left]
+    values = [read(side) for side in others]
+    if _NAME.match(left):
+        right = _agreed(values)
+        return Equation(("sym", left.replace("\\", "")), right, left.replace("\\", "").replace(" ", ""))
+    if (label := _LABEL.match(left)) and not any(map(changes_number, label[1].split())):
+        return Equation(("sym", label[1]), _agreed(values), label[1].lower())
+    first = read(left)
+    if isinstance(first, Quantity) and first.number is not None:
+        return _agreed([first, *values])
+    if len(values) == 1 and isinstance(first, Quantity) and isinstance(values[0], Quantity):
+        return Equation(first.expression, values[0])
+    raise NotInGrammar
+
+
+def _tuple_of_names(text: str) -> list[str]:
+    """The names of `(x, y)`, [] for anything else."""
+    match = re.fullmatch(r"\(\s*(\\?[a-z]+(?:_\d)?(?:\s*,\s*\\?[a-z]+(?:_\d)?)+)\s*\)", text)
+    names = re.split(r"\s*,\s*", match[1]) if match else []
+    return names if names == sorted(names) and all(_NAME.match(name) for name in names) else []
+
+
+def _agreed(values: list[Value]) -> Value:
+    """The last of a chain of equal values; a chain that is not true is no answer."""
+    numbers = {v.number for v in values if isinstance(v, Quantity)}
+    if len(values) > 1 and (len(numbers) > 1 or not all(isinstance(v, Quantity) for v in values)):
+        raise NotInGrammar
+    return values[-1]
+
+
+def _inequality(signs: list[str]) -> Value:
+    """`x >= 3` is [3, ∞); `1 < x <= 3` is (1, 3]. Anything but one variable between plain bounds is not read."""
+    parts = [part.strip() for part in signs[::2]]
+    ways = ["<" if s in ("<", "\\lt") or s.startswith(("<", "\\l")) else ">" for s in signs[1::2]]
+    closed = [s not in ("<", ">", "\\lt", "\\gt") for s in signs[1::2]]
+    if len(parts) == 2:
+        if not _VARIABLE.match(parts[0]):
+            parts, ways = parts[::-1], [">" if ways[0] == "<" else "<"]
+        if not _VARIABLE.match(parts[0]):
+            raise NotInGrammar
+        return half_line(_bound(parts[1]), ways[0], closed[0])
+    if len(parts) == 3 and _VARIABLE.match(parts[1]) and ways[0] == ways[1]:
+        low, high = _bound(parts[0]), _bound(parts[2])
+        if ways[0] == ">":
+            low, high, closed = high, low, closed[::-1]
+        return Collection("interval", (low, high), ("[" if closed[0] else "(") + ("]" if closed[1] else ")"))
+    raise NotInGrammar
+
+
+def _bound(text: str) -> Quantity:
+    value = quantity(text)
+    if symbols_of(value.expression) - {"pi", "e", "oo"}:
+        raise NotInGrammar
+    return value
