@@ -23,7 +23,7 @@ from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import parse_lambdas
 
 if TYPE_CHECKING:
-    from mi_explorer.generation.probes import ProbedTrace
+    from mi_explorer.generation.probe_points import ProbedTrace
     from mi_explorer.merging.blend import PairBlend
     from mi_explorer.merging.export import Exported
     from mi_explorer.studies.runner import Event
@@ -119,7 +119,8 @@ def probe(
     At the ends of up to `points` sentences, or after the tokens `at`, the thought is closed and answered greedily; `samples` are drawn
     beside that, and `free` continuations go on from there, at the recipe's λ or `at_lambda`.
     """
-    from mi_explorer.generation.probes import ProbeOptions, ProbeTarget, run_probe
+    from mi_explorer.generation.probe_points import ProbeOptions
+    from mi_explorer.generation.probes import ProbeTarget, run_probe
 
     recipe = recipe or Recipe(lam=1.0)
     options = ProbeOptions(points, tuple(at), at_lambda, samples, free, max_answer_tokens)

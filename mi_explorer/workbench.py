@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from mi_explorer.checkpoints import fingerprint as identity
 from mi_explorer.engine.events import INTERACTIVE
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import RequestEngine, TextGenerator
+from mi_explorer.generation.generate import TextGenerator
+from mi_explorer.generation.request_engine import RequestEngine
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.generation.steering import Steering
 from mi_explorer.generation.traces import ThinkTags

@@ -18,7 +18,8 @@ from mi_explorer.cli.run_command import prompt_of
 from mi_explorer.cli.study_probe import add_points, probe_options
 from mi_explorer.cli.terminal import clean, percent
 from mi_explorer.errors import UserError
-from mi_explorer.generation.probes import ProbedTrace, ProbeRun, ProbeTarget
+from mi_explorer.generation.probe_points import ProbedTrace
+from mi_explorer.generation.probes import ProbeRun, ProbeTarget
 from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.generation.traces import Trace
 from mi_explorer.recipe import LAM_RANGE

@@ -10,7 +10,7 @@ from mi_explorer.cli.measure import PairOpener
 from mi_explorer.cli.options import add_pair
 from mi_explorer.cli.terminal import ProgressLine, probes_text
 from mi_explorer.command_line import command_line
-from mi_explorer.generation.probes import MAX_ANSWER_TOKENS, MAX_POINTS, MAX_SAMPLES, ProbeOptions
+from mi_explorer.generation.probe_points import MAX_ANSWER_TOKENS, MAX_POINTS, MAX_SAMPLES, ProbeOptions
 from mi_explorer.recipe import LAM_RANGE
 from mi_explorer.studies.progress import Progress
 from mi_explorer.studies.store.store import Store

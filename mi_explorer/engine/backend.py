@@ -55,7 +55,8 @@ class Backend(Protocol):
 
     `context`: positions a slot holds; `rowwise`: whether it has row-wise passes, and `why_folded` if not; `merged`: whether there is
     memory for merged weights beside what row-wise passes need (else a fold takes its place for a while); `can_fork`: whether a
-    slot's first positions may be copied into another; `checks`: which fast paths run here, and why; `can_verify`: whether a pass may read several tokens after the prompt.
+    slot's first positions may be copied into another; `checks`: which fast paths run here, and why; `can_verify`: whether a
+    pass may read several tokens after the prompt.
     """
 
     device: torch.device

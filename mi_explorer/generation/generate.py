@@ -7,9 +7,8 @@ it to people, the runner to sweeps. Snapshots are coalesced: one tuple per tick 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import Any, Protocol
 
 from mi_explorer.engine.events import (
     INTERACTIVE,
@@ -26,22 +25,14 @@ from mi_explorer.engine.events import (
     Token,
     Verified,
 )
-from mi_explorer.engine.stream import QueuePosition
 from mi_explorer.errors import UserError
+from mi_explorer.generation.request_engine import EventSource, RequestEngine
+from mi_explorer.generation.running_trace import RunningTrace
 from mi_explorer.generation.schedule import ScheduleStep, check_schedule
-from mi_explorer.generation.snapshots import (
-    LIVE_STATES,
-    AppliedChange,
-    GenerationRequest,
-    Snapshot,
-    State,
-    Verdict,
-    verdict_of,
-)
+from mi_explorer.generation.snapshots import LIVE_STATES, GenerationRequest, Snapshot, verdict_of
 from mi_explorer.generation.steering import SteeredResponse, Steering, hint_ids
 from mi_explorer.generation.thought_tags import ResponseTags
 from mi_explorer.generation.traces import ThinkTags, TraceBuilder
-from mi_explorer.generation.traces.detokenizer import Decode
 from mi_explorer.prompts import Prompt, Prompts
 from mi_explorer.recipe import Recipe
 
@@ -56,91 +47,6 @@ class GenerationError(UserError):
 
 class CapError(GenerationError):
     """A cap that the memory of this machine cannot keep."""
-
-
-class Events(Protocol):
-    """What `submit` returns: the events of one user's requests, in order per request."""
-
-    def get(self, timeout: float | None = None) -> Event | None: ...
-    def drain(self, within: float = 0.0) -> list[Event]: ...
-    def cancel(self, ids: Sequence[str] | None = None) -> None: ...
-
-
-class RequestEngine(Protocol):
-    """The part of an engine that is needed here. `stream`: what an earlier call returned, to add to it."""
-
-    def submit(self, requests: Sequence[Request], stream: Any = None) -> Events: ...
-
-
-class RunningTrace:
-    """One request while it runs: its tokens, its clock, its verdict. Tokens go to the trace's builder when somebody looks."""
-
-    def __init__(self, request: GenerationRequest, prompt: Prompt, builder: TraceBuilder) -> None:
-        self.request, self.prompt, self._builder = request, prompt, builder
-        self._tokens: list[int] = []  # not in the builder yet
-        self._logprobs: list[float] = []
-        self.state: State = "queued"
-        self.tokens = 0
-        self.started = self.ended = 0.0  # seconds of the monotonic clock
-        self.mode = self.message = ""
-        self.reason = ""
-        self.kept: int | None = None
-        self.verdict: Verdict | None = None
-        self.verifying: Future[Verdict | None] | None = None
-        self.changes: list[AppliedChange] = []
-        self.schedule: list[ScheduleStep] = []
-        self.hints: dict[tuple[int, ...], str] = {}  # what hints were, by their tokens
-
-    def change(self, event: Changed, decode: Decode) -> None:
-        """A change of the blend, or tokens that nobody drew; their log-probability is not known and stands as 0."""
-        lam = None if event.recipe is None else event.recipe.lam
-        self.changes.append(AppliedChange(event.at, event.cause, lam, len(event.tokens)))
-        for token in event.tokens:
-            self.add(token, 0.0)
-        if event.cause == "lam":
-            if self.schedule and self.schedule[-1].at == event.at and self.schedule[-1].lam is not None:
-                self.schedule.pop()  # nothing was written under it
-                self.changes.pop(-2)
-            self.schedule.append(ScheduleStep(event.at, lam))
-        elif event.cause == "hint":
-            self.schedule.append(ScheduleStep(event.at, hint=self.hints.get(event.tokens) or decode(event.tokens)))
-        elif event.cause == "stop":
-            self.schedule.append(ScheduleStep(event.at, close=True))
-
-    def add(self, token: int, logprob: float) -> None:
-        """The next token."""
-        self.tokens += 1
-        self._tokens.append(token)
-        self._logprobs.append(logprob)
-
-    @property
-    def builder(self) -> TraceBuilder:
-        """The builder of the trace, with all tokens so far."""
-        if self._tokens:
-            self._builder.extend(self._tokens, self._logprobs)
-            self._tokens, self._logprobs = [], []
-        return self._builder
-
-    def snapshot(self, now: float, waits: QueuePosition | None = None) -> Snapshot:
-        """The state at `now` (monotonic seconds); `waits` is its run's place in the queue."""
-        seconds = max((self.ended or now) - self.started, 0.0) if self.started else 0.0
-        return Snapshot(
-            self.request.id,
-            self.request.recipe,
-            self.request.decoding,
-            self.state,
-            self.builder.trace(),
-            self.verdict,
-            self.tokens / seconds if seconds > 0 else 0.0,
-            self.message,
-            self.mode,
-            seconds,
-            self.prompt.ids,
-            waits if self.state == "queued" else None,
-            self.kept,
-            tuple(self.changes),
-            tuple(self.schedule),
-        )
 
 
 class TextGenerator:
@@ -339,7 +245,7 @@ class TextGenerator:
                 steering.detach()
 
     @staticmethod
-    def next_events(stream: Events, timeout: float, more: float = 0.0) -> list[Event]:
+    def next_events(stream: EventSource, timeout: float, more: float = 0.0) -> list[Event]:
         """What came within `timeout` seconds (bounded so that a stop is felt at once), and in the `more` seconds after the first of it.
 
         A reader that wakes at every step of the engine takes the interpreter from the engine's thread each time.

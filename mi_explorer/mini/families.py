@@ -4,9 +4,10 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 
 from mi_explorer.mini.clock_problems import time
-from mi_explorer.mini.computed_problems import comparing, expressions, sequences, shopping, stories, unit_conversion
+from mi_explorer.mini.computed_problems import comparing, expressions, shopping, stories
 from mi_explorer.mini.problem import Problem, Redraw, Split
 from mi_explorer.mini.search_problems import pairs, remainders, tickets
+from mi_explorer.mini.sequence_problems import sequences, unit_conversion
 
 LEVELS = (1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8)  # most problems are small, as in a school book
 

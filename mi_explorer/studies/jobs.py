@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from mi_explorer.background import BackgroundTask, TaskState
 from mi_explorer.errors import UserError
-from mi_explorer.studies.progress import Progress
+from mi_explorer.studies.progress import CellDone, Progress
 from mi_explorer.studies.refine import Refined
-from mi_explorer.studies.runner import CellDone, Runner
+from mi_explorer.studies.runner import Runner
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 
 from mi_explorer.engine.events import BULK, Token
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import Events, RunningTrace, TextGenerator
-from mi_explorer.generation.probes import ProbeError, ProbeOptions, ProbeRun, ProbeTarget
+from mi_explorer.generation.generate import TextGenerator
+from mi_explorer.generation.probe_points import ProbeError, ProbeOptions
+from mi_explorer.generation.probes import ProbeRun, ProbeTarget
+from mi_explorer.generation.request_engine import EventSource
+from mi_explorer.generation.running_trace import RunningTrace
 from mi_explorer.generation.snapshots import LIVE_STATES
 from mi_explorer.prompts import Prompt
 from mi_explorer.studies.progress import Progress, RunState
@@ -101,7 +104,7 @@ class ProbeRunner:
         generator = bench.generator
         rows: dict[str, tuple[_Work, RunningTrace]] = {}
         ended: dict[str, None] = {}
-        stream: Events | None = None
+        stream: EventSource | None = None
         ticked = time.monotonic()
         try:
             while (rows or pending) and not self._stop.is_set():
@@ -132,9 +135,9 @@ class ProbeRunner:
         generator: TextGenerator,
         sample: Sample,
         rows: dict[str, tuple[_Work, RunningTrace]],
-        stream: Events | None,
+        stream: EventSource | None,
         run: int,
-    ) -> Events | None:
+    ) -> EventSource | None:
         """Ask all probes of a sample; those that have no thought are noted as looked at."""
         item, cell = self.items[sample.item], self.cells[sample.cell].cell
         body = self.store.body(sample.key)

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from mi_explorer.studies.plan import Cell, Item
+from mi_explorer.studies.store.sample import Sample
+
 RATE_WINDOW_S = 30.0  # seconds over which the rate is taken
 
 RunState = Literal["running", "paused", "stopped", "done"]
@@ -94,3 +97,22 @@ class RunMeter:
             return 0.0
         expected, rate = self.expected(), self.rate(now)
         return expected / rate if expected is not None and rate > 0 else None
+
+
+@dataclass(frozen=True)
+class SampleDone:
+    """A sample is finished and saved."""
+
+    study: str
+    cell: Cell
+    item: Item
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class CellDone:
+    """Every unit of a cell (of this shard) is in the store."""
+
+    study: str
+    key: str
+    cell: Cell

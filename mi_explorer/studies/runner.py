@@ -10,26 +10,24 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
-from mi_explorer.engine.events import BULK, Admitted, Token
 from mi_explorer.errors import UserError
-from mi_explorer.generation.generate import CapError, Events, RunningTrace, TextGenerator
-from mi_explorer.generation.snapshots import LIVE_STATES, GenerationRequest
-from mi_explorer.prompts import Prompt, PromptError
+from mi_explorer.generation.generate import TextGenerator
+from mi_explorer.generation.running_trace import RunningTrace
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import Cell, Item, Plan, PlanError, Unit, units
-from mi_explorer.studies.progress import Progress, RunMeter, RunState
+from mi_explorer.studies.progress import CellDone, Progress, RunMeter, RunState, SampleDone
 from mi_explorer.studies.refine import NextCells, Refined
-from mi_explorer.studies.store.sample import Sample, body_of, pack, sample_of
+from mi_explorer.studies.store.sample import body_of, pack, sample_of
 from mi_explorer.studies.store.store import CellRow, Store
+from mi_explorer.studies.unit_feed import UnitFeed
 from mi_explorer.studies.versions import versions
 from mi_explorer.tasks.task import Task
 
-MAX_UNITS_IN_ENGINE = (
-    512  # units in the engine's hands: enough for it to choose what runs together, few enough to pause soon
-)
+# Units in the engine's hands: enough for it to choose what runs together, few enough to pause soon.
+MAX_UNITS_IN_ENGINE = 512
 PROGRESS_EVERY_S = 0.5  # seconds between two progress events
 MAX_FAILURES = 50  # failures without one success
 
@@ -48,25 +46,6 @@ class RunnerWorkbench(Protocol):
     @property
     def fingerprint(self) -> str: ...
     def check(self, recipe: Recipe) -> None: ...
-
-
-@dataclass(frozen=True)
-class SampleDone:
-    """A sample is finished and saved."""
-
-    study: str
-    cell: Cell
-    item: Item
-    sample: Sample
-
-
-@dataclass(frozen=True)
-class CellDone:
-    """Every unit of a cell (of this shard) is in the store."""
-
-    study: str
-    key: str
-    cell: Cell
 
 
 Event = SampleDone | CellDone | Refined | Progress
@@ -221,67 +200,29 @@ class Runner:
         return todo
 
     def _feed(self, pair: str, pending: deque[Unit], began: float) -> Iterator[Event]:
-        """Keep the engine supplied with a pair's `pending` units, fold what comes, save what is finished."""
+        """Run a pair's `pending` units, save what is finished."""
         bench = self.bench_for(pair)
         if pair not in self._runs:
             self._runs[pair] = self.store.begin_run(bench.device, bench.dtype, versions(), self.plan.command)
-        generator, run = bench.generator, self._runs[pair]
-        prompts: dict[tuple[int, str], Prompt] = {}
-        rows: dict[str, tuple[Unit, RunningTrace]] = {}
-        ended: dict[str, None] = {}  # rows whose last event came; their verdicts may still be sought
-        stream: Events | None = None  # one for the whole run: the engine shares its slots among streams
+        run, left = self._runs[pair], Counter(u.cell for u in pending)
+        feed = UnitFeed(bench.generator, self.plan, self.items, pending, self.window, self._fail)
         ticked, stopping, pausing = time.monotonic(), False, False
-        left = Counter(u.cell for u in pending)
-
-        def submit() -> None:
-            nonlocal stream
-            batch = []
-            while pending and len(rows) < self.window:
-                unit = pending.popleft()
-                cell, item = self.plan.cells[unit.cell], self.items[unit.item]
-                request = GenerationRequest(
-                    unit.key, item.prompt, cell.recipe, cell.decoding.with_seed(unit.seed), item.answer, item.kind
-                )
-                which = (unit.item, generator.prompts.parent(cell.recipe))
-                try:
-                    if which not in prompts:
-                        prompts[which] = generator.prompts.render(item.prompt, cell.recipe)
-                    asked = generator.engine_request(request, prompts[which], BULK)
-                except (PromptError, CapError) as error:  # one over-long question must not end a study
-                    self._fail(unit, f"Question {item.id}: {error}")
-                    continue
-                rows[unit.key] = (unit, generator.new_trace(request, prompts[which]))
-                batch.append(asked)
-            if batch:
-                stream = generator.engine.submit(batch, stream)
-
         try:
-            while rows or (pending and not self._stop.is_set()):
+            while feed.busy or (pending and not self._stop.is_set()):
                 if self._stop.is_set() and not stopping:
                     stopping = True
-                    if stream is not None:
-                        stream.cancel()
+                    feed.cancel()
                 if self._pause.is_set() and not stopping:
                     if not pausing:
                         pausing = True
-                        if stream is not None:  # what waits goes back; what runs may finish
-                            stream.cancel([key for key, (_, row) in rows.items() if row.state == "queued"])
+                        feed.cancel(queued_only=True)
                 else:
                     pausing = False
                     self._reorder(pending)
-                    if not stopping and len(rows) <= self.window // 2:
-                        submit()
-                for event in self._events(stream):
-                    if event.id in rows and rows[event.id][1].state in LIVE_STATES:
-                        generator.apply(rows[event.id][1], event)
-                        self._meter.token(isinstance(event, Token))
-                        if not isinstance(event, Admitted | Token):
-                            ended[event.id] = None
-                for key in list(ended):
-                    unit, row = rows[key]
-                    if not generator.settle(row):
-                        continue
-                    del rows[key], ended[key]
+                    if not stopping:
+                        feed.submit()
+                self._meter.token(feed.advance())
+                for unit, row in feed.ended():
                     if row.state == "cancelled":
                         if not stopping:
                             pending.appendleft(unit)
@@ -295,22 +236,11 @@ class Runner:
                         yield CellDone(self.name, self.cells[unit.cell].key, self.plan.cells[unit.cell])
                 if time.monotonic() >= ticked + PROGRESS_EVERY_S:
                     ticked = time.monotonic()
-                    if pausing and not rows:
+                    if pausing and not feed.busy:
                         self._meter.paused(ticked)
                     yield self._progress("paused" if pausing else "running", began)
         finally:
-            if stream is not None:
-                stream.cancel()
-
-    @staticmethod
-    def _events(stream: Events | None) -> list[Any]:
-        """What the engine has said; waits a moment if it is silent."""
-        out = TextGenerator.next_events(stream, 0.05) if stream is not None else []
-        if not out:
-            time.sleep(
-                0.005
-            )  # a stream that has nothing more to say answers at once: paused, or the last verdicts are sought
-        return out
+            feed.cancel()
 
     def _reorder(self, pending: deque[Unit]) -> None:
         """Bring the units nearest to a preferred λ to the front."""

@@ -21,7 +21,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from mi_explorer.engine.events import Changed, Request, Token
-from mi_explorer.generation.probes import ProbeOptions, ProbeRun, ProbeTarget
+from mi_explorer.generation.probe_points import ProbeOptions
+from mi_explorer.generation.probes import ProbeRun, ProbeTarget
 from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.versions import versions

@@ -8,17 +8,8 @@ import pytest
 
 from mi_explorer.engine.thoughts import TagIds
 from mi_explorer.errors import UserError
-from mi_explorer.generation.probes import (
-    ProbedTrace,
-    ProbeOptions,
-    ProbePoint,
-    ProbeRun,
-    ProbeTarget,
-    answer_confidence,
-    probe_point_of,
-    probe_positions,
-    run_probe,
-)
+from mi_explorer.generation.probe_points import ProbedTrace, ProbeOptions, ProbePoint, probe_point_of
+from mi_explorer.generation.probes import ProbeRun, ProbeTarget, answer_confidence, probe_positions, run_probe
 from mi_explorer.generation.schedule import ScheduleStep, parse_schedule, schedule_text
 from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.generation.steering import Steering, SteeringError

@@ -4,7 +4,7 @@ import pytest
 
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Cell
-from mi_explorer.studies.stats.budgets import budget_gaps, budget_sentence
+from mi_explorer.studies.stats.budgets import budget_gaps, budget_gaps_sentence
 from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.metrics import Measures
 
@@ -32,14 +32,14 @@ def test_gaps_are_against_the_line_between_budgets_at_equal_tokens():
     assert [gap.lam for gap in gaps] == [0.5, 0.7], "λ 0.2 takes fewer tokens than any budget"
     assert [gap.gap.value for gap in gaps] == pytest.approx([36 / N - 15 / N, 15 / N - 30 / N])
     assert [gap.verdict for gap in gaps] == [1, -1] and all(g.gap.low <= g.gap.value <= g.gap.high for g in gaps)
-    said = budget_sentence(gaps)
+    said = budget_gaps_sentence(gaps)
     assert "1 of 2" in said and "+52.5" in said and "-37.5" in said and f"{N} questions" in said
 
 
 def test_an_equal_lambda_is_undecided_and_nothing_to_compare_says_nothing():
     cells, measures = measured([*BUDGETS, (0.5, None, 20, 110)])
     (gap,) = budget_gaps(cells, measures)
-    assert gap.gap.value == 0 and gap.verdict == 0 and "no difference" in budget_sentence([gap])
+    assert gap.gap.value == 0 and gap.verdict == 0 and "no difference" in budget_gaps_sentence([gap])
     for some in ([(1.0, None, 40, 200), (0.5, None, 20, 100)], BUDGETS, [BUDGETS[0], BUDGETS[2], (0.5, None, 9, 80)]):
         assert budget_gaps(*measured(some)) == ()
-    assert budget_sentence(()) == ""
+    assert budget_gaps_sentence(()) == ""

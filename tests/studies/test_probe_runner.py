@@ -12,7 +12,7 @@ import time
 import pytest
 
 from mi_explorer.errors import UserError
-from mi_explorer.generation.probes import ProbeOptions, ProbePoint
+from mi_explorer.generation.probe_points import ProbeOptions, ProbePoint
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Cell, Plan, grid
 from mi_explorer.studies.probe_runner import ProbeRunError, ProbeRunner

@@ -8,9 +8,9 @@ import pytest
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
 from mi_explorer.studies.plan import Plan
-from mi_explorer.studies.progress import Progress, RunMeter
+from mi_explorer.studies.progress import CellDone, Progress, RunMeter, SampleDone
 from mi_explorer.studies.refine import Refined
-from mi_explorer.studies.runner import CellDone, Runner, SampleDone
+from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ScriptedEngine, blend_script, scripted_bench
 from tests.studies.runs import ITEMS, drive, of, plan

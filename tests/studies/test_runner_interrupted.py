@@ -12,8 +12,8 @@ import pytest
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.plan import Item, Plan, grid
-from mi_explorer.studies.progress import Progress
-from mi_explorer.studies.runner import CellDone, Runner, SampleDone
+from mi_explorer.studies.progress import CellDone, Progress, SampleDone
+from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ScriptedEngine, scripted_bench
 from tests.studies.filled_store import look

@@ -68,7 +68,7 @@ def _at(x: float, tokens: np.ndarray, right: np.ndarray) -> float:
     return float(np.interp(x, tokens[order], right[order]))
 
 
-def budget_sentence(gaps: Sequence[BudgetGap]) -> str:
+def budget_gaps_sentence(gaps: Sequence[BudgetGap]) -> str:
     """What the gaps say together; "" without any."""
     if not gaps:
         return ""

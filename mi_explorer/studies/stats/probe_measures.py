@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mi_explorer.generation.probes import ProbedTrace, ProbeOptions, ProbePoint
+from mi_explorer.generation.probe_points import ProbedTrace, ProbeOptions, ProbePoint
 from mi_explorer.studies.stats.metrics import DRAWS, LEVEL, Estimate, interval
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.studies.store.store import Store

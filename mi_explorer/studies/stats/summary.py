@@ -10,7 +10,7 @@ from typing import Any
 
 from mi_explorer.studies.plan import Cell, Item
 from mi_explorer.studies.stats import stages
-from mi_explorer.studies.stats.budgets import BudgetGap, budget_gaps, budget_sentence
+from mi_explorer.studies.stats.budgets import BudgetGap, budget_gaps, budget_gaps_sentence
 from mi_explorer.studies.stats.claims import Claim, claims_sentence, tested_claims
 from mi_explorer.studies.stats.curve import curve_names, curves
 from mi_explorer.studies.stats.grid import Grid
@@ -67,7 +67,7 @@ class Summary:
     @property
     def budget_sentence(self) -> str:
         """Whether λ beats a plain thought budget at equal tokens; "" where nothing can be compared."""
-        return budget_sentence(self.budgets)
+        return budget_gaps_sentence(self.budgets)
 
     @property
     def sentence(self) -> str:

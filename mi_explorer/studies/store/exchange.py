@@ -16,7 +16,8 @@ from mi_explorer.errors import UserError, unknown
 from mi_explorer.input_limits import Budget, regular_size
 from mi_explorer.parquet_check import check_parquet
 from mi_explorer.studies.plan import Item, Plan
-from mi_explorer.studies.store.flat_rows import COLUMN_ORDER, PROBES, check, flat, redact, sample_key
+from mi_explorer.studies.store.flat_rows import COLUMN_ORDER, PROBES, flat, redact, sample_key
+from mi_explorer.studies.store.flat_rows_reader import check
 from mi_explorer.studies.store.reader import CellRow, Reader
 from mi_explorer.studies.store.sample import Sample, unpack
 from mi_explorer.studies.store.store import Store

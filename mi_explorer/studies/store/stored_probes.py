@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mi_explorer.errors import UserError
-from mi_explorer.generation.probes import MAX_POINTS, ProbedTrace, ProbeOptions, ProbePoint, probe_point_of
+from mi_explorer.generation.probe_points import MAX_POINTS, ProbedTrace, ProbeOptions, ProbePoint, probe_point_of
 from mi_explorer.studies.store.sample import Sample
 
 

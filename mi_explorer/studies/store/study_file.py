@@ -29,8 +29,8 @@ from mi_explorer.studies.store.flat_rows import (
     WHOLE,
     FlatStudy,
     RowError,
-    unflat,
 )
+from mi_explorer.studies.store.flat_rows_reader import unflat
 from mi_explorer.studies.store.reader import CellRow
 from mi_explorer.studies.store.schema import StoreCorrupt, StoreError, StoreNewer
 
