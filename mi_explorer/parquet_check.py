@@ -42,7 +42,6 @@ def _end() -> None:
 
 
 @atexit.register
-def close() -> None:
-    """End the child process, if there is one."""
+def _close() -> None:
     with _lock:
         _end()

@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -22,38 +21,18 @@ from mi_explorer.engine.block_room import BlockRoom
 from mi_explorer.engine.costs import Costs
 from mi_explorer.engine.events import Change, Changed, Event, Failed, Finished, Request
 from mi_explorer.engine.interventions import Interventions, request_refusal
+from mi_explorer.engine.measured_costs import MeasuredCosts
 from mi_explorer.engine.prefill import Prefill
 from mi_explorer.engine.queue_positions import QueuePositions
 from mi_explorer.engine.resident import Report, ResidentPair
 from mi_explorer.engine.scheduler import ScheduledBatch, Scheduler
 from mi_explorer.engine.sequence import Sequence
-from mi_explorer.engine.step_times import StepTimer, assumed_costs
+from mi_explorer.engine.status import Status
 from mi_explorer.engine.stream import EventStream
 from mi_explorer.errors import UserError
 
 log = logging.getLogger(__name__)
 IDLE_S = 0.5  # seconds without any work, after which step times are looked at again
-
-
-@dataclass(frozen=True)
-class Status:
-    """What the engine does now. `mode`: "idle", "rowwise" or "folded"; `slots` in use of `max_slots`; `context` positions a slot."""
-
-    mode: str
-    rows: int
-    waiting: int
-    slots: int
-    max_slots: int
-    max_rows: int
-    context: int
-    supports_rowwise: bool
-    why_folded: str
-    steps: int
-    device: str
-    dtype: str
-    notes: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    """Which fast paths run, and why the others do not."""
 
 
 class Engine:
@@ -85,8 +64,7 @@ class Engine:
         self._scheduler = Scheduler(self._batch, costs or Costs({}), self.memory.rows, only, self._room.admits)
         self._interventions = Interventions(resident, self._batch, self._scheduler.queue)
         self._positions = QueuePositions()
-        self._measures = costs is None
-        self._timer: StepTimer | None = None  # as long as step times may get better
+        self.measured = MeasuredCosts(resident, self.backend) if costs is None else None
         self._mode, self._steps = "idle", 0
         self._notes = list(self.memory.notes)
         self._orders = itertools.count()
@@ -138,7 +116,7 @@ class Engine:
             steps=self._steps,
             device=str(self.resident.device),
             dtype=str(self.resident.dtype).removeprefix("torch."),
-            notes=tuple(self._notes),
+            notes=(*self._notes, *((self.measured.note,) if self.measured and self.measured.note else ())),
             paths=tuple(f"{c.name}: {'used' if c.used else 'not used'}, {c.why}" for c in self.backend.checks),
         )
 
@@ -178,9 +156,9 @@ class Engine:
 
     def _run(self) -> None:
         with torch.inference_mode():
-            if self._measures:
+            if self.measured:
                 with self.resident.lock:
-                    self._scheduler.costs = self._measure()
+                    self._scheduler.costs = self.measured.first(self._scheduler.capacity)
             self.resident.report = None
             self._loaded.set()
             closed = False
@@ -200,7 +178,7 @@ class Engine:
         with self._wake:
             while not (self._commands or self._closed or self._has_work):
                 self._mode = "idle"
-                if not self._wake.wait(IDLE_S if self._timer else None):
+                if not self._wake.wait(IDLE_S if self.measured and self.measured.improving else None):
                     break
             commands = list(self._commands)
             self._commands.clear()
@@ -218,8 +196,8 @@ class Engine:
             self._end_all()
         elif self._has_work:
             self._step()
-        elif not commands and self._timer:
-            self._measure_again(self._timer)
+        elif not commands and self.measured and self.measured.improving:
+            self._scheduler.costs = self.measured.again() or self._scheduler.costs
 
     def _step(self) -> None:
         """One token for those who decode, and some prompts read."""
@@ -254,15 +232,13 @@ class Engine:
             return
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) and scheduled.prefill and self._prefill.shorten():
             self._notes.append(
-                f"Out of memory while a prompt was read: {self._prefill.chunk} tokens at a time from now on."
+                f"Out of memory while reading a prompt: {self._prefill.chunk} tokens at a time from now on."
             )
             return
         log.error("a step failed", exc_info=error)
         for sequence in [*scheduled.decode, *scheduled.prefill]:
             if sequence in batch.sequences:
                 batch.fail(sequence, f"The step failed: {_described(error)}")
-
-    # ---- commands ----
 
     def _queue(self, stream: EventStream, requests: tuple[Request, ...]) -> None:
         for request in requests:
@@ -277,17 +253,8 @@ class Engine:
 
     def _refusal(self, sequence: Sequence) -> str:
         """Why a request cannot run; "" if it can, and then its recipe is bound."""
-        request, context = sequence.request, self.backend.context
-        prompt = request.prompt
-        if not prompt:
-            return "The prompt is empty."
-        if len(prompt) >= context:
-            return f"The prompt has {len(prompt)} tokens, and {context} fit with its response. Shorten the prompt."
-        if min(prompt) < 0 or max(prompt) >= self.backend.vocab:
-            return f"The prompt holds a token id outside 0–{self.backend.vocab - 1}."
-        if len(prompt) + len(request.given) >= context:
-            return f"The prompt and the given tokens are {len(prompt) + len(request.given)}, and {context} fit with what follows."
-        if refusal := request_refusal(request, self.backend.vocab):
+        request = sequence.request
+        if refusal := request_refusal(request, self.backend.vocab, self.backend.context):
             return refusal
         try:
             sequence.bind(self.resident, self.backend)
@@ -316,32 +283,6 @@ class Engine:
                 self._batch.fail(sequence, failure)
             else:
                 self._batch.finish(sequence, "cancelled")
-
-    # ---- step times ----
-
-    def _measure(self) -> Costs:
-        """Step times, or assumed ones with a note where they cannot be measured: a request then meets the fault and names it."""
-        try:
-            self._timer = StepTimer(self.resident, self.backend, self._scheduler.capacity)
-            return self._timer.start(self.resident.report)
-        except Exception as error:
-            self._timer = None
-            log.warning("step times could not be measured", exc_info=error)
-            self._notes.append(f"Step times could not be measured ({_described(error)}); assumed instead.")
-            return assumed_costs(self.backend.rowwise)
-
-    def _measure_again(self, timer: StepTimer) -> None:
-        """Nobody is here: look again at a step time, for the machine may have been busy at start-up."""
-        try:
-            if timer.measure_again():
-                self._scheduler.costs = timer.costs()
-            else:
-                self._timer = None
-        except Exception as error:
-            self._timer = None
-            log.warning("step times could not be looked at again", exc_info=error)
-
-    # ---- events ----
 
     def _emit(self, sequence: Sequence, event: Event) -> None:
         if isinstance(event, (Finished, Failed)):

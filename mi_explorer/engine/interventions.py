@@ -81,9 +81,17 @@ def change_refusal(change: Change, request: Request, vocab: int) -> str:
     return ""
 
 
-def request_refusal(request: Request, vocab: int) -> str:
-    """Why what is given, the schedule or the budget of a request cannot be meant; "" if it can."""
-    given, cap = len(request.given), request.decoding.cap
+def request_refusal(request: Request, vocab: int, context: int) -> str:
+    """Why prompt, given tokens, schedule or budget of a request cannot be meant where `context` positions fit; "" if they can."""
+    prompt, given, cap = request.prompt, len(request.given), request.decoding.cap
+    if not prompt:
+        return "The prompt is empty."
+    if len(prompt) >= context:
+        return f"The prompt has {len(prompt)} tokens, and {context} fit with its response. Shorten the prompt."
+    if min(prompt) < 0 or max(prompt) >= vocab:
+        return f"The prompt holds a token id outside 0–{vocab - 1}."
+    if len(prompt) + given >= context:
+        return f"The prompt and the given tokens are {len(prompt) + given}, and {context} fit with what follows."
     if given >= cap:
         return f"The response begins with {given} given tokens, and its cap is {cap}: nothing is left to write. Raise the cap."
     if given and (min(request.given) < 0 or max(request.given) >= vocab):

@@ -101,7 +101,7 @@ def test_a_closed_engine_says_so_and_leaves_no_thread(labs):
 def test_no_fault_leaves_anybody_waiting(labs, solo, monkeypatch):
     """Start-up that cannot measure, and a bug in the scheduler: requests end with a message, the next ones run."""
     lab = labs("qwen3")
-    monkeypatch.setattr("mi_explorer.engine.engine.StepTimer", lambda *a: 1 / 0)
+    monkeypatch.setattr("mi_explorer.engine.measured_costs.StepTimer", lambda *a: 1 / 0)
     with Engine(lab.resident, max_rows=4, max_context=64) as engine:
         assert run(engine, [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(8))])["a"] == solo(0.3, 0, greedy(8))
         assert "could not be measured" in engine.status().notes[-1]

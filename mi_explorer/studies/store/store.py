@@ -98,8 +98,6 @@ class Store(Reader):
             for sql, values in statements:
                 db.execute(sql, values)
 
-    # -- studies -----------------------------------------------------------------------------------------------------
-
     def begin_run(self, device: str, dtype: str, versions: dict[str, str], command: str = "") -> int:
         """Note who makes samples from now on: machine, device, dtype, versions. Returns the run's id, for `add`."""
         return self.put_run(
@@ -295,9 +293,7 @@ def _rows_of_file(path: Path, changed: int, size: int) -> tuple[StudyFile, Store
     store._write(("UPDATE studies SET created = ?, updated = ?", (head.created, head.updated)))
     for run in head.runs:
         store.put_run(run)
-    places = zip(found.samples, found.runs, strict=True)
-    store.add_by_run(
-        found.samples, {sample.key: head.runs[place] for (sample, _), place in places if place is not None}
-    )
+    made = {s.key: head.runs[i] for (s, _), i in zip(found.samples, found.runs, strict=True) if i is not None}
+    store.add_by_run(found.samples, made)
     store.add_probes(found.probes)
     return file, store
