@@ -15,7 +15,8 @@ export function verdictOf(frame) {
   if (frame.state === "queued") return { sign: "", word: "waiting", kind: "quiet" };
   if (frame.state === "running") return { sign: "", word: isThinking(frame) ? "thinking" : "answering", kind: "live" };
   if (frame.state === "failed") return { sign: "!", word: "failed", kind: "wrong" };
-  if (frame.truncated) return { sign: "○", word: frame.finish === "memory" ? "cut by memory" : "cut at the limit", kind: "none" };
+  if (frame.truncated)
+    return { sign: "○", word: frame.finish === "memory" ? "cut by memory" : "cut at the limit", kind: "none" };
   if (frame.state === "cancelled") return { sign: "◼", word: "stopped", kind: "quiet" };
   return VERDICTS[frame.verdict] || { sign: "", word: "", kind: "quiet" };
 }

@@ -9,33 +9,10 @@ from mi_explorer.tasks.grammar.tokens import number_of, tokens
 NOT_FACTORS = frozenset(
     f"\\{name}" for name in ["cup", "cap", "in", "le", "ge", "ne", "pm", "mp", "approx", "degree", "rfloor", "rceil"]
 ) | {"\\%"}
-SHORT_WORDS = frozenset(
-    [
-        "an",
-        "at",
-        "as",
-        "us",
-        "up",
-        "am",
-        "pm",
-        "by",
-        "my",
-        "sq",
-        "st",
-        "dry",
-        "sky",
-        "try",
-        "cry",
-        "spy",
-        "pry",
-        "sty",
-        "wry",
-        "nth",
-        "std",
-        "yrs",
-        "hrs",
-    ]
-)
+SHORT_WORDS = frozenset([
+    "an", "at", "as", "us", "up", "am", "pm", "by", "my", "sq", "st", "dry", "sky",
+    "try", "cry", "spy", "pry", "sty", "wry", "nth", "std", "yrs", "hrs",
+])  # fmt: skip
 MAX_DEPTH = 40  # nesting of an expression that is read
 
 
