@@ -1,6 +1,7 @@
 """From the text of an answer to the value that it is."""
 
 import re
+from fractions import Fraction
 from functools import lru_cache
 
 from mi_explorer.tasks.grammar.dates import date_of
@@ -28,6 +29,7 @@ SYNONYMS = {
     "infinite": "\\infty", "infinity": "\\infty", "+\\infty": "\\infty", "there is no solution": "no solution",
     "there are no solutions": "no solution", "no solution exists": "no solution", "no solutions exist": "no solution",
 }  # fmt: skip
+_PLAIN_NUMBER = re.compile(r"^(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$", re.ASCII)
 _EMPTY = re.compile(r"^(?:\\emptyset|\\varnothing|⟦\s*⟧|the empty set|empty set)$")
 _ALL_REAL = re.compile(r"^(?:\\mathbb\s?\{?R\}?|\\R|(?:\\text\{)?all real numbers\}?)$")
 _REAL_BUT = re.compile(r"^\\mathbb\s?\{?R\}?\s*(?:\\setminus|\\backslash|\\|-)\s*⟦([^,;⟧]+)⟧$")
@@ -36,6 +38,9 @@ _REAL_BUT = re.compile(r"^\\mathbb\s?\{?R\}?\s*(?:\\setminus|\\backslash|\\|-)\s
 @lru_cache(maxsize=8192)
 def value_of(text: str) -> Value:
     """The value of an answer; `Words` for whatever the grammar does not know."""
+    if _PLAIN_NUMBER.match(text):  # most running answers
+        number = Fraction(text)
+        return Quantity(("num", number), "", number)
     plain = unwrap(text)
     if bare := without_lead(plain):
         plain = unwrap(bare)
