@@ -10,7 +10,8 @@ import struct
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+
+from mi_explorer.pairs import Pair
 
 WHOLE = 4 << 20  # files up to this size are hashed whole
 WINDOWS, WINDOW = 32, 4096
@@ -34,7 +35,7 @@ def fingerprint(folders: Iterable[str | Path]) -> str:
     return total.hexdigest()[:16]
 
 
-def pair_fingerprint(pair: Any) -> str | None:
+def pair_fingerprint(pair: Pair) -> str | None:
     """The fingerprint that an opened pair has, from its folders; None if some part of it is not a folder here."""
     folders = tuple(part for part in (pair.instruct, pair.thinking, pair.base) if part)
     if not all(os.path.isdir(folder) for folder in folders):

@@ -1,19 +1,19 @@
 """What a run would cost on this page: lengths from the studies that the page can read, the rate from what it ran last."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies import cost
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.plan import Item, Plan, units
 from mi_explorer.ui.study_library import StudyLibrary
+from mi_explorer.workbench import Workbench
 
 RATE_SAMPLES = 2000  # samples of a study that tell the throughput
 ENOUGH = 500, 1.0  # tokens and seconds of a run that tell its rate
 
 
-def page_cost(plan: Plan, items: Sequence[Item], bench: Any, library: StudyLibrary, jobs: Jobs) -> cost.Cost:
+def page_cost(plan: Plan, items: Sequence[Item], bench: Workbench, library: StudyLibrary, jobs: Jobs) -> cost.Cost:
     """The cost of what is missing of a plan, on a loaded pair's workbench."""
     keys = [cell.key(getattr(bench, "fingerprint", ""), getattr(bench, "dtype", "")) for cell in plan.cells]
     wanted = [unit.key for unit in units(plan, items, keys)]
@@ -34,7 +34,7 @@ def _counted(plan: Plan, library: StudyLibrary) -> Iterator[tuple[Recipe, int, i
                         yield row.cell.recipe, *counts[row.key]
 
 
-def _rate(plan: Plan, bench: Any, library: StudyLibrary, jobs: Jobs) -> float | None:
+def _rate(plan: Plan, bench: Workbench, library: StudyLibrary, jobs: Jobs) -> float | None:
     """Tokens a second: of this process's latest run of the pair, else of its latest own study, else by the engine's step times."""
     for job in reversed(jobs.all()):
         p = job.state.progress

@@ -1,25 +1,22 @@
 """The workbenches that a background run needs: the page's own, and another one where another backbone is asked for."""
 
-from typing import Any
-
 from mi_explorer.studies.jobs import Job
 from mi_explorer.ui.ablations.ablation_setup import AblationError
+from mi_explorer.workbench import Workbench
 
 
 class BackboneBenches:
     """The workbenches of one run: the page's own, and one more for a pair with another backbone, closed at the end."""
 
-    def __init__(self, bench: Any) -> None:
+    def __init__(self, bench: Workbench) -> None:
         self.bench = bench
-        self._more: dict[str, Any] = {}
+        self._more: dict[str, Workbench] = {}
 
-    def get(self, pair: str) -> Any:
+    def get(self, pair: str) -> Workbench:
         """The workbench of a pair, opened at first need. Raises `UserError`, also where it does not fit into memory."""
         if pair == self.bench.pair.name:
             return self.bench
         if pair not in self._more:
-            from mi_explorer.workbench import Workbench
-
             if type(self.bench) is not Workbench:
                 raise AblationError(
                     "Another backbone needs a second model in memory, which this page cannot open. Use the command line."

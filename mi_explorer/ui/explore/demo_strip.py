@@ -17,9 +17,11 @@ from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.generation.traces import trace_of
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding
+from mi_explorer.tasks.task import Question
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
+from mi_explorer.workbench import Workbench
 
 STRIPS_FOLDER = ASSETS / "strips"
 DEMO_TOKEN = "demostrip"
@@ -38,7 +40,7 @@ def demo_score(frames: Sequence[dict[str, Any]]) -> float:
     return points + (right if right < 1 else 0.5)
 
 
-def run_question(bench: Any, question: Any, decoding: Decoding) -> tuple[views.View, dict[str, Snapshot]]:
+def run_question(bench: Workbench, question: Question, decoding: Decoding) -> tuple[views.View, dict[str, Snapshot]]:
     """The finished traces of one question over the λ grid."""
     view = views.view_of_dict(
         {
@@ -58,7 +60,7 @@ def run_question(bench: Any, question: Any, decoding: Decoding) -> tuple[views.V
     return view, last
 
 
-def make_demo_strip(bench: Any, questions: Sequence[Any], decoding: Decoding) -> dict[str, Any]:
+def make_demo_strip(bench: Workbench, questions: Sequence[Question], decoding: Decoding) -> dict[str, Any]:
     """The best strip of these questions as the content of a strip file."""
     best: tuple[float, dict[str, Any]] | None = None
     for question in questions:
@@ -114,7 +116,7 @@ def embedded_demo() -> dict[str, Any] | None:
     return demo_state(content, content["weights"]) if content else None
 
 
-def demo_snapshots(content: dict[str, Any], bench: Any) -> Iterator[Snapshot]:
+def demo_snapshots(content: dict[str, Any], bench: Workbench) -> Iterator[Snapshot]:
     """The strip's traces as the engine would have given them, for the lenses; none if the weights are others."""
     if content["weights"] != bench.fingerprint:
         return

@@ -9,7 +9,9 @@ from typing import Any
 from mi_explorer.pairs import ADAPTER_ON, Pair
 from mi_explorer.recipe import MODULES
 from mi_explorer.studies.report.palette import LAMBDA_SCALE
+from mi_explorer.tasks.task import Question
 from mi_explorer.ui.explore import view
+from mi_explorer.workbench import Workbench
 
 LAYERED = ("attention", "mlp", "norm", "other")  # modules whose tensors mostly sit in layers
 TEMPLATES = [["own", "of each λ's side"], ["instruct", "Instruct's for all"], ["thinking", "Thinking's for all"]]
@@ -76,7 +78,7 @@ def method_controls(base: bool) -> list[dict[str, Any]]:
     ]
 
 
-def example_questions(questions: Sequence[Any], most: int = 10) -> list[dict[str, Any]]:
+def example_questions(questions: Sequence[Question], most: int = 10) -> list[dict[str, Any]]:
     """One question per family, of middling level, in the task's own order of families."""
     families: dict[str, list[Any]] = {}
     for q in questions:
@@ -142,7 +144,11 @@ def size_text(bytes: float) -> str:
 
 
 def page_setup(
-    bench: Any, questions: Sequence[Any], task: str, strip: dict[str, Any] | None, summary: dict[str, Any] | None = None
+    bench: Workbench,
+    questions: Sequence[Question],
+    task: str,
+    strip: dict[str, Any] | None,
+    summary: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The whole dict. `strip` is a precomputed one (see `demo_strip.py`), or None for an empty board; `summary` from `pair_summary`."""
     layers, pair = bench.layers or 0, bench.pair

@@ -15,6 +15,7 @@ from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
+from mi_explorer.workbench import Workbench
 
 
 class SampleError(UserError):
@@ -22,7 +23,7 @@ class SampleError(UserError):
 
 
 def stored_strip(
-    store: Store, info: StudyInfo, key: str, bench: Any = None
+    store: Store, info: StudyInfo, key: str, bench: Workbench | None = None
 ) -> tuple[dict[str, Any], dict[str, Snapshot]]:
     """The strip around the sample `key` of a study, for `showInExplore`, and its traces for the lenses.
 
@@ -89,7 +90,7 @@ def _strip(store: Store, info: StudyInfo, sample: Sample, rows: dict[str, CellRo
     return found[: board.MAX_FRAMES]
 
 
-def _snapshot(sample: Sample, row: CellRow, item: Item, body: dict[str, Any], bench: Any) -> Snapshot:
+def _snapshot(sample: Sample, row: CellRow, item: Item, body: dict[str, Any], bench: Workbench | None) -> Snapshot:
     recipe = row.cell.recipe
     return Snapshot(
         board.frame_id(recipe.lam),
@@ -103,7 +104,7 @@ def _snapshot(sample: Sample, row: CellRow, item: Item, body: dict[str, Any], be
     )
 
 
-def _prompt(bench: Any, item: Item, recipe: Recipe) -> tuple[int, ...]:
+def _prompt(bench: Workbench | None, item: Item, recipe: Recipe) -> tuple[int, ...]:
     """The prompt's token ids under this recipe; none where no workbench of this pair is at hand."""
     if bench is None or bench.pair.name != recipe.pair:
         return ()
