@@ -14,6 +14,7 @@ from mi_explorer.checkpoints.source import CheckpointError
 from mi_explorer.engine.memory import USABLE_GPU_SHARE, available, pair_sizes
 from mi_explorer.engine.memory_plan import PROMPT_TOKENS, MemoryPlan, NotEnoughMemory, PairSizes, plan_memory
 from mi_explorer.errors import UserError
+from mi_explorer.input_limits import read_text
 from mi_explorer.machine import gigabytes
 from mi_explorer.pairs import get_pair
 
@@ -34,10 +35,8 @@ def file_sizes(path: str, dtype: str | None = None) -> PairSizes:
     file = Path(path)
     file = file / "config.json" if file.is_dir() else file
     try:
-        if file.stat().st_size > MAX_CONFIG_BYTES:
-            raise UserError(f"{str(file)[:120]!r} is larger than a config.json ever is. Give the model's config.json.")
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        config = json.loads(read_text(file, MAX_CONFIG_BYTES))
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{str(file)[:120]!r} cannot be read as a config.json: {str(error)[:120]}") from None
     if not isinstance(config, dict):
         raise UserError(f"{str(file)[:120]!r} holds no JSON object. Give the model's config.json.")

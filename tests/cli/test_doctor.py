@@ -1,6 +1,8 @@
 """`doctor`: plans on paper from a config or headers, a report of this machine, and sentences for bad input."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +91,18 @@ def test_a_config_that_is_none(capsys, tmp_path):
         (tmp_path / "config.json").write_text(text)
         assert main(["doctor", "--config", str(tmp_path), "--memory", "24"]) == 2
         assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.timeout(60)
+def test_a_config_that_is_no_file(capsys, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for place in (
+        "/dev/zero",
+        str(tmp_path / "fifo"),
+        str(tmp_path / "none"),
+    ):  # read without a limit, the first is endless
+        assert main(["doctor", "--config", place, "--memory", "24"]) == 2
+        assert Path(place).name in capsys.readouterr().err
 
 
 def test_the_table_of_cards_has_a_cell_for_each():
