@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.input_limits import read_text
 from mi_explorer.ui.access.access_policy import ANYWHERE, PAIR_POLICIES
 
 ORIGIN = re.compile(r"https?://[\w*.:-]+")
+MAX_AUTH_FILE = 1 << 20  # bytes of a file of users
 
 
 class SettingsError(UserError):
@@ -38,7 +40,7 @@ class Option:
 
 
 def _number(option: Option, text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not option.low <= int(text) <= option.high:
+    if not re.fullmatch(r"[0-9]{1,12}", text) or not option.low <= int(text) <= option.high:
         name = option.name.replace("_", "-")
         raise SettingsError(f"The {name} must be a whole number from {option.low} to {option.high}, not {text[:40]!r}.")
     return int(text)
@@ -100,9 +102,9 @@ def _folders(option: Option, text: str) -> tuple[str, ...]:
 def _auth(option: Option, text: str) -> tuple[tuple[str, str], ...]:
     if "\n" not in text and os.path.isfile(text):
         try:
-            lines = Path(text).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"auth: the file {text[:200]!r} cannot be read ({type(error).__name__}).") from None
+            lines = read_text(Path(text), MAX_AUTH_FILE).splitlines()
+        except UserError as error:
+            raise SettingsError(f"auth: {error}") from None
     else:
         lines = re.split(r"[\n,]", text)
     users: dict[str, str] = {}
