@@ -5,6 +5,7 @@ Every page fixture fails its test when the page asks anything of another host, o
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -41,6 +42,11 @@ EXPOSE = """addEventListener("DOMContentLoaded", async () => {
 });"""
 
 
+def listen_to_interrupts() -> None:
+    """A shell lets its background jobs ignore SIGINT, and so would a server that is started from there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(command: list[str], port: int, folder: Path, wait: float = 180) -> subprocess.Popen:
     """Start a server and wait until its page answers."""
     env = {
@@ -50,7 +56,9 @@ def start(command: list[str], port: int, folder: Path, wait: float = 180) -> sub
         "OMP_NUM_THREADS": "1",
     }
     log = (folder / f"server-{port}.log").open("w")
-    process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command, env=env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, preexec_fn=listen_to_interrupts
+    )
     end = time.monotonic() + wait
     while time.monotonic() < end:
         try:
