@@ -1,6 +1,6 @@
 """Verdicts against other graders on the labelled cases of tests/tasks/cases, and the time of running answers.
 
-    python -m tests.bench.bench_verdicts            # the table of docs/verdicts.md, then microseconds an answer
+    python -m tests.bench.bench_verdicts            # the table of docs/verdicts.md, then microseconds
 
 math-verify and lm-eval's graders (`hendrycks_math.is_equiv` for MATH; exact match with its regexes to ignore for GSM8K) judge
 the same answers as we do. For responses GSM8K's filters take the answer out; ours is `final_answer`. A grader that raises, or
@@ -13,14 +13,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from mi_explorer.generation.traces.answers import final_answer, running_answer
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer
+
+from mi_explorer.generation.traces import ThinkTags, TraceBuilder
+from mi_explorer.generation.traces.answers import final_answer
 from mi_explorer.limited_process import OutOfTime, processor_time
+from mi_explorer.paths import ASSETS
 from mi_explorer.tasks.verify import canonical, verify
 
 CASES = Path(__file__).resolve().parents[1] / "tasks" / "cases"
 VERDICTS = ("reported_verdicts", "kinds_verdicts", "examined_verdicts", "further_verdicts")
 ANSWERS = ("reported_answers", "kinds_answers", "examined_answers", "further_answers")
 LIMIT_S = 2.0
+LOOK_EVERY = 8  # tokens after which a streaming response is looked at
 Case = dict[str, str | bool]
 
 
@@ -105,16 +111,40 @@ def table() -> None:
 
 
 def speed() -> None:
-    """Microseconds to look for a running answer in a sentence of the embedded pair, and to make it canonical."""
-    texts = [f"Then {a} + {b} = {a + b}." for a in range(20, 60) for b in range(20, 45)]
-    start = time.perf_counter()
-    found = [running_answer(text) for text in texts]
-    looked = time.perf_counter()
-    forms = [canonical(answer.answer) for answer in found if answer]
-    done = time.perf_counter()
+    """Microseconds: a token of stored responses that stream in, and an answer that is read for the first time."""
+    columns = pq.read_table(ASSETS / "studies" / "mini-sweep.parquet", columns=["text", "gold"]).to_pylist()
+    texts = [row for row in columns if row["text"]][:6000:6]
+    tokenizer = Tokenizer.from_file(str(ASSETS / "models" / "mini" / "thinking" / "tokenizer.json"))
+    ids = [tokenizer.encode(row["text"], add_special_tokens=False).ids for row in texts]
+
+    def stream() -> None:
+        for row, response in zip(texts, ids, strict=True):
+            builder = TraceBuilder(ThinkTags(), lambda tokens: str(tokenizer.decode(list(tokens))), row["gold"])
+            for i in range(0, len(response), LOOK_EVERY):
+                part = response[i : i + LOOK_EVERY]
+                builder.extend(part, [0.0] * len(part))
+                builder.trace()
+
     print(
-        f"\nrunning answer: {1e6 * (looked - start) / len(texts):.1f} µs a sentence; canonical: {1e6 * (done - looked) / len(forms):.1f} µs an answer"
+        f"\nstreaming: {microseconds(stream, sum(map(len, ids))):.1f} µs a token, looked at every {LOOK_EVERY} tokens"
     )
+    numbers = [str(n) for n in range(20_000, 23_000)]
+    cases = list({str(case["answer"]): None for name in VERDICTS for case in rows(name)})
+    for label, forms in (("plain numbers", numbers), ("the labelled answers", cases)):
+        each = microseconds(
+            lambda forms=forms: [canonical(form) for form in forms], len(forms), repeats=1
+        )  # then cached
+        print(f"read for the first time: {each:.1f} µs ({label}, {len(forms)})")
+
+
+def microseconds(work: Callable[[], object], count: int, repeats: int = 4) -> float:
+    """The least time of several, for each of `count`."""
+    least = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        least = min(least, time.perf_counter() - start)
+    return 1e6 * least / count
 
 
 if __name__ == "__main__":
