@@ -3,8 +3,6 @@
 A small file that unpacks to much more than any real one is a bomb; the error says so and nothing has been kept.
 """
 
-import gzip
-import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -78,34 +76,6 @@ class Budget:
         self.left -= count
         if self.left < 0:
             raise InputLimitError(f"{self.name} unpacks to far more than its size; it is not read.")
-
-
-class _Counted(io.RawIOBase):
-    """A binary stream whose reads are spent from a budget."""
-
-    def __init__(self, inner: Any, budget: Budget) -> None:
-        self.inner, self.budget = inner, budget
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.inner.read(len(buffer))
-        self.budget.spend(len(data))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        self.inner.close()
-        super().close()
-
-
-def open_text(path: Path) -> io.TextIOWrapper:
-    """A UTF-8 text file, unpacked if its name ends in .gz, within its budget."""
-    budget = Budget(path.name, regular_size(path))
-    file = path.open("rb")
-    inner: Any = gzip.GzipFile(fileobj=file) if path.name.lower().endswith(".gz") else file
-    return io.TextIOWrapper(io.BufferedReader(_Counted(inner, budget), 1 << 16), encoding="utf-8-sig", newline="")
 
 
 def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:

@@ -92,8 +92,3 @@ class Trace:
     def overthinking(self) -> float | None:
         """Share of the tokens that came after the answer was first right, 1 − T̂/T; None if it never was."""
         return 1 - self.first_correct / self.tokens if self.first_correct is not None and self.tokens else None
-
-    @property
-    def mean_logprob(self) -> float | None:
-        """Mean log-probability of the tokens in nats."""
-        return sum(self.logprobs) / len(self.logprobs) if self.logprobs else None
