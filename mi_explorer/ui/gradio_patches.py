@@ -87,9 +87,9 @@ def place_in_queue(app: gr.Blocks, token: str) -> tuple[int, int] | None:
     return None
 
 
-def running_events(app: gr.Blocks) -> int:
-    """How many events of Gradio's are being answered. `Blocks.close` would cut them off."""
-    return app._queue.get_active_worker_count()
+def unanswered_events(app: gr.Blocks) -> int:
+    """How many events of Gradio's wait, run, or have an answer that is not read yet. `Blocks.close` would cut them off."""
+    return sum(len(ids) for ids in list(app._queue.pending_event_ids_session.values()))
 
 
 def event_payload(event: gr.EventData) -> dict[str, Any]:

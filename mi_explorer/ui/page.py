@@ -15,6 +15,7 @@ from mi_explorer.ui.api.registration import add_endpoints
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves.curves_tab import build_curves_tab
 from mi_explorer.ui.explore.explore_tab import build_explore_tab
+from mi_explorer.ui.explore.run_queue import RunQueue
 from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.takeaway.takeaway_tab import build_takeaway_tab
 from mi_explorer.ui.weights.weights_tab import build_weights_tab
@@ -34,6 +35,7 @@ class PageApp(gr.Blocks):
     """Gradio's app, with what its server needs of the page."""
 
     context: PageContext
+    run_queue: RunQueue | None = None  # of the live runs, once it is served
 
 
 def theme() -> gr.themes.Base:

@@ -26,7 +26,7 @@ from mi_explorer.ui.gradio_patches import (
     drop_messages_of_gone_sessions,
     quiet_queue,
     quiet_request_faults,
-    running_events,
+    unanswered_events,
 )
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs, ReportPhase
 from mi_explorer.ui.page import PageApp, build, theme
@@ -42,7 +42,7 @@ MAX_SESSIONS = (
 )
 SPARE_THREADS = 24  # so that Stop, scores and tables are answered while every visitor streams
 POLL_S = 0.2  # between two looks whether the server still runs
-DRAIN_S = 3.0  # that runs have to give their last state when the server ends
+DRAIN_S = 6.0  # that runs have to give their last state when the server ends
 
 
 def launch(
@@ -58,7 +58,7 @@ def launch(
     quiet_request_faults()
     access = middleware.launch_options(app, settings, limits)
     access["app_kwargs"]["middleware"].append(Middleware(static_files.EarlyLinks))
-    run_queue = RunQueue(MAX_STREAMS, settings.queue, limits, context.pairs.runs_per_second)
+    app.run_queue = run_queue = RunQueue(MAX_STREAMS, settings.queue, limits, context.pairs.runs_per_second)
     live = LiveRuns(context.pairs.run, context.pairs.stop, run_queue)
     routes: list[Route] = [
         static_files.web_route(),
@@ -99,7 +99,7 @@ def close_server(app: PageApp) -> None:
     pairs = app.context.pairs
     pairs.stop_all()
     end = time.monotonic() + DRAIN_S
-    while time.monotonic() < end and (running_events(app) or any(pair.explore.runs.is_busy() for pair in pairs.all())):
+    while time.monotonic() < end and (unanswered_events(app) or (app.run_queue and app.run_queue.is_busy())):
         time.sleep(0.02)
     app.context.file_jobs.close()
     app.close(verbose=False)

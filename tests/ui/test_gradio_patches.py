@@ -114,9 +114,12 @@ def test_the_payload_of_an_event(payload):
     assert patches.event_payload(gr.EventData(None, payload)) == (payload if isinstance(payload, dict) else {})
 
 
-def test_running_events(app):
-    app._queue.active_jobs = [None, [SimpleNamespace()], None]
-    assert patches.running_events(app) == 1
+def test_unanswered_events(app):
+    """An event counts from when it joins the queue until its answer is read."""
+    text = inspect.getsource(gradio.queueing.Queue.push), inspect.getsource(gradio.routes)
+    assert all("pending_event_ids_session" in part for part in text)
+    app._queue.pending_event_ids_session |= {"here": {"a", "b"}, "there": {"c"}}
+    assert patches.unanswered_events(app) == 3
 
 
 def test_what_the_password_check_reads_is_gradios_own():

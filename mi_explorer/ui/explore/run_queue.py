@@ -92,6 +92,10 @@ class RunQueue:
                 self._waiting.remove(ticket)
             self._call_next()
 
+    def is_busy(self) -> bool:
+        """Whether any run waits, goes on, or has a state that is not sent yet."""
+        return bool(self._running or self._waiting)
+
     def _call_next(self) -> None:
         while self._waiting and len(self._running) < self.max_running:
             ticket = self._waiting.popleft()
