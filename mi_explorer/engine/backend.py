@@ -68,7 +68,11 @@ class Backend(Protocol):
     why_folded: str
     can_fork: bool
     can_verify: bool
-    checks: tuple[PathCheck, ...]
+
+    @property
+    def checks(self) -> tuple[PathCheck, ...]:
+        """The fast paths that were tried on this device."""
+        ...
 
     @property
     def cache(self) -> SlotCache: ...

@@ -14,7 +14,7 @@ import torch
 
 from mi_explorer.engine.backend import Backend
 from mi_explorer.engine.backends import make_backend
-from mi_explorer.engine.fast_paths import check_paths, synchronize
+from mi_explorer.engine.fast_paths import synchronize
 from mi_explorer.engine.memory import available
 from mi_explorer.engine.memory_plan import PROMPT_TOKENS, MemoryPlan
 from mi_explorer.engine.paper_plan import plan_values
@@ -54,16 +54,14 @@ def examine(resident: ResidentPair, rows: int, cap: int, say: Say = lambda text:
         "pair": resident.pair.name,
         "dtype": str(resident.dtype)[6:],
     }
-    say("comparing fast paths with plain ones")
-    checks = check_paths(device, resident.dtype)
     say("reading the weights")
     backend, plan = make_backend(resident, rows, cap + PROMPT_TOKENS, None)
-    report["checks"] = [asdict(check) for check in (*checks, *backend.checks)]
     report |= plan_values(plan)
     with torch.inference_mode(), resident.lock:
         say("measuring the memory's bandwidth")
         report["bandwidth_bytes_s"] = bandwidth(device)
         report["steps"], report["merge_s"] = _steps(resident, backend, plan, report["bandwidth_bytes_s"], say)
+        report["checks"] = [asdict(check) for check in backend.checks]  # of fast paths, known once the weights are read
         say("timing transformers.generate")
         report["generate"] = _generate(resident, plan)
     report["verdict"] = verdict(report)

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 CHECK_REPEATS = 5  # how often each path is timed; the least time counts
 
@@ -29,10 +28,8 @@ class PathCheck:
     fast_s: float | None = None
 
 
-def check_path(
-    name: str, plain: Path, fast: Path, tolerance: float, device: torch.device, timed: bool = True
-) -> PathCheck:
-    """Compare two ways to the same tensor. `timed` False: the values alone decide (what a path saves is not in this problem)."""
+def check_path(name: str, plain: Path, fast: Path, tolerance: float, device: torch.device) -> PathCheck:
+    """Compare two ways to the same tensor."""
     want = plain()
     try:
         got = fast()
@@ -46,8 +43,6 @@ def check_path(
         return PathCheck(
             name, False, f"its values differ by {difference:.1e}, and {tolerance:.0e} is allowed", difference
         )
-    if not timed:
-        return PathCheck(name, True, f"equal within {difference:.1e}", difference)
     plain_s, fast_s = float("inf"), float("inf")
     for _ in range(CHECK_REPEATS):
         plain_s, fast_s = min(plain_s, _seconds(plain, device)), min(fast_s, _seconds(fast, device))
@@ -70,29 +65,3 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
-
-
-def packed_product(device: torch.device, dtype: torch.dtype) -> PathCheck:
-    """Weights packed for oneDNN (see `native.packed`), which are used where memory has room for them. Their gain is in weights that are
-    larger than the caches, so the values alone decide."""
-    from mi_explorer.engine.native.packed import pack_weight, packed_linear, packing_works
-
-    name = "packed weights"
-    if not packing_works(device, dtype):
-        return PathCheck(name, False, f"oneDNN has none for {dtype} on {device.type}")
-    generator = torch.Generator().manual_seed(0)
-    weight, x = (torch.randn(n, 1024, generator=generator).to(dtype) for n in (1024, 4))
-    packed = pack_weight(weight)
-    tolerance = 1e-5 if dtype == torch.float32 else 2e-2
-    return check_path(
-        name, lambda: F.linear(x, weight), lambda: packed_linear(x, packed), tolerance, device, timed=False
-    )
-
-
-CHECKS: tuple[Callable[[torch.device, torch.dtype], PathCheck], ...] = (packed_product,)
-
-
-def check_paths(device: torch.device, dtype: torch.dtype) -> tuple[PathCheck, ...]:
-    """Every known fast path on this device, in a dtype."""
-    with torch.inference_mode():
-        return tuple(check(device, dtype) for check in CHECKS)

@@ -1,9 +1,11 @@
 """Packed weights: the same products as plain ones and as the definition, folds bit for bit, and only where memory has room."""
 
+import itertools
+
 import pytest
 import torch
 
-from mi_explorer.engine import Engine, ResidentPair
+from mi_explorer.engine import Engine, ResidentPair, fast_paths
 from mi_explorer.engine.events import Request
 from mi_explorer.engine.memory_plan import PairSizes, plan_memory
 from mi_explorer.engine.native.endpoints import Endpoints
@@ -127,8 +129,35 @@ def test_what_is_held_is_counted_and_asked_for(labs):
     assert given(250 + 128).mode == "folded" and not given(250 + 128).packed
 
 
-def test_an_engine_without_room_for_packed_weights_says_the_same_tokens(labs):
+@pytest.mark.parametrize("kind", ROWWISE)
+def test_packing_what_is_there_is_reading_it_packed(labs, kind):
+    lab = labs(kind)
+    blend = lab.resident.blend(lab.recipe(0.5))
+    with torch.inference_mode():
+        read, later = (Endpoints(lab.resident.layout, blend, CPU, torch.float32, packed) for packed in (True, False))
+        later.pack()
+        assert later.bytes() == read.bytes() and all(p.is_contiguous() for p, _ in later.ends.values())
+        for part in lab.resident.layout.products():
+            x = torch.randn(3, 1, part.width * (1 if later.ends[part][0] is later.ends[part][1] else 2))
+            assert torch.equal(later.multiply(x, later.weights[part][0]), read.multiply(x, read.weights[part][0]))
+
+
+@pytest.mark.parametrize(("times", "used"), [((2.0, 1.0), True), ((1.0, 2.0), False)])
+def test_weights_are_packed_only_where_that_is_quicker(labs, monkeypatch, times, used):
     lab = labs("qwen3")
+    clock = itertools.cycle(times)
+    monkeypatch.setattr(fast_paths, "_seconds", lambda path, device: next(clock))
+    resident = ResidentPair.load(lab.pair)
+    with Engine(resident, max_rows=4, max_context=128, only="rowwise", costs=CHEAP_ROWS) as engine:
+        run(engine, [Request(str(lam), prompt(9), lab.recipe(lam), greedy()) for lam in LAMS])
+        assert resident.model.packed and all(ends.packed is used for ends in resident.model.endpoints.values())
+        assert ("packed weights: used" in engine.status().paths[1]) is used
+
+
+def test_an_engine_without_room_for_packed_weights_says_the_same_tokens(labs, monkeypatch):
+    lab = labs("qwen3")
+    clock = itertools.cycle((2.0, 1.0))  # a machine on which packed products are quicker
+    monkeypatch.setattr(fast_paths, "_seconds", lambda path, device: next(clock))
     assert packing_works(CPU, torch.float32)
     got = {}
     sizes = lab.resident.sizes

@@ -50,9 +50,20 @@ class Endpoints:
         self.version = 0  # changes with the weights
         self._blend = blend
         self.forgetful: WeakSet[Forgetful] = WeakSet()  # who holds views of the weights
-        self.multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = packed_linear if packed else F.linear
         self.vectors = {name: torch.stack(self._pair(blend, name)) for name in layout.vectors()}
         self.restore(on_read)
+
+    def multiply(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """x Wᵀ for a weight of `weights`."""
+        return packed_linear(x, weight) if self.packed else F.linear(x, weight)
+
+    def pack(self) -> None:
+        """Hold packed weights from now on; before the first use."""
+        self.packed = True
+        for part, (p, q) in self.ends.items():
+            one = p.contiguous()
+            self._hold(part, one, one if q is p else q.contiguous())
+        self.version += 1
 
     @property
     def resident(self) -> bool:

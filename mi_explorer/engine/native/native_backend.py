@@ -17,6 +17,7 @@ from mi_explorer.engine.memory_plan import BLOCK_TOKENS, MemoryPlan, Mode, NotEn
 from mi_explorer.engine.native.decoder import Decoder, Weights
 from mi_explorer.engine.native.endpoints import Endpoints, OnRead
 from mi_explorer.engine.native.layout import Layout
+from mi_explorer.engine.native.packed import packed_check
 from mi_explorer.engine.native.paged_attention import paged_check
 from mi_explorer.engine.native.weights import FoldedWeights, RowwiseWeights, SlotWeights
 from mi_explorer.merging.coefficients import Blend
@@ -40,11 +41,13 @@ class NativeModel:
         host: HostCopies | None = None,
         packed: bool = False,
     ):
-        """`mode`, `packed`: what memory allows, see `MemoryPlan`. `on_read` is called while the checkpoints are read for the first
-        time. `host`: copies of the endpoints from which folds are made where the endpoints are not on the device."""
+        """`mode`, `packed`: what memory allows, see `MemoryPlan`; weights are packed where that is quicker, too. `on_read` is called
+        while the checkpoints are read for the first time. `host`: copies of the endpoints from which folds are made where the
+        endpoints are not on the device."""
         self.layout, self.device, self.dtype = layout, device, dtype
         mode = "folded" if layout.why_folded else mode
         self.weight_bytes, self.mode, self._on_read, self.host, self.packed = weight_bytes, mode, on_read, host, packed
+        self.packing: PathCheck | None = None  # not tried: memory has no room, or nothing ran row-wise yet
         self.endpoints: OrderedDict[str, Endpoints] = OrderedDict()
         self.folded: FoldedWeights | None = None
         self.pool: Callable[[], KVCache | None] = lambda: None  # the engine's cache, whose free blocks scores borrow
@@ -57,21 +60,28 @@ class NativeModel:
         if self.mode == "folded":
             return None
         if blend.endpoints_key not in self.endpoints:
-            packed = self.packed
+            room = self.packed
             if self.endpoints:
                 free = available(self.device)
                 if free is not None and 2 * self.weight_bytes > free // 2:
                     return None
-                packed &= free is None or 4 * self.weight_bytes <= free // 2
+                room &= free is None or 4 * self.weight_bytes <= free // 2
                 if len(self.endpoints) >= MAX_ENDPOINTS:
                     del self.endpoints[list(self.endpoints)[1]]
             on_read, self._on_read = self._on_read, None
             if self.mode == "rowwise":
                 self.folded = None
-            self.endpoints[blend.endpoints_key] = Endpoints(
-                self.layout, blend, self.device, self.dtype, packed, on_read
-            )
+            found = Endpoints(self.layout, blend, self.device, self.dtype, on_read=on_read)
+            if room and self._packing_pays(found):
+                found.pack()
+            self.endpoints[blend.endpoints_key] = found
         return self.endpoints[blend.endpoints_key]
+
+    def _packing_pays(self, endpoints: Endpoints) -> bool:
+        """Tried on the first endpoints, which stand for all of them."""
+        if self.packing is None:
+            self.packing = packed_check(endpoints.weights[part][0] for part in self.layout.products())
+        return self.packing.used
 
     def ready(self, endpoints: Endpoints) -> None:
         """Have these endpoints on the device for a row-wise pass, in place of merged weights where memory has no room for both."""
@@ -186,12 +196,15 @@ class NativeBackend:
         self.cache = model.cache(plan.slots, plan.context, plan.blocks, plan.block)
         model.pool = weakref.ref(self.cache)  # the cache goes with its engine, the model may stay
         layout = model.layout
-        self.checks: tuple[PathCheck, ...] = (
-            paged_check(self.device, self.dtype, layout.heads, layout.kv_heads, layout.head_dim),
-        )
-        self.decoder.paged = self.checks[0].used
+        self._paged = paged_check(self.device, self.dtype, layout.heads, layout.kv_heads, layout.head_dim)
+        self.decoder.paged = self._paged.used
         self._rowwise: dict[Endpoints, RowwiseWeights] = {}
         self._bound: OrderedDict[str, NativeRecipe] = OrderedDict()
+
+    @property
+    def checks(self) -> tuple[PathCheck, ...]:
+        """The fast paths of this backend, tried on this device."""
+        return (self._paged, self.model.packing) if self.model.packing is not None else (self._paged,)
 
     def bind(self, key: str, blend: Blend) -> NativeRecipe:
         if key not in self._bound:
