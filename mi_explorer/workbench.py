@@ -115,8 +115,8 @@ class Workbench:
         tell = report or (lambda *_: None)
         tell("check", 0, 0)
         found = preflight(pair)  # configs and headers alone: a hub pair is refused before its download
-        if not found.ok:
-            raise WorkbenchError(" ".join(finding.text() for finding in found.findings if finding.level == "refused"))
+        if found.obstacles:
+            raise WorkbenchError(found.obstacles)
         tell("open", 0, 0)
         resident = ResidentPair.load(pair, device=device, dtype=dtype)
         limits: dict[str, Any] = {"max_rows": max_rows, "max_context": max_context}

@@ -15,6 +15,7 @@ from mi_explorer.checkpoints.source import SMALL, CheckpointError, CheckpointSou
 from mi_explorer.checkpoints.tokenizer_check import check_tokenizer
 from mi_explorer.errors import UserError
 from mi_explorer.prompts.chat_template import folder_template, read_template
+from mi_explorer.prompts.token_codec import TOKENIZER_FILES
 
 # Small files that some reader of a checkpoint opens; they are checked here, so that nobody meets a damaged one later.
 OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -35,6 +36,7 @@ class CheckpointInfo:
     added: dict[str, int] = field(default_factory=dict)
     template: str | None = None
     tokenizer: str = ""  # short hash of tokenizer.json; "" without one
+    has_tokenizer: bool = False  # in whatever file
     cutting: str = ""  # short hash of how the tokenizer cuts text: normalizer, pre-tokenizer, merges
     adapter: dict[str, Any] | None = None
 
@@ -111,6 +113,7 @@ def read_adapter_info(source: CheckpointSource, role: str, under: CheckpointInfo
     if not info.tokenizer:
         for name in ("vocab", "added", "template", "tokenizer", "cutting"):
             setattr(info, name, getattr(under, name))
+    info.has_tokenizer |= under.has_tokenizer
     return info
 
 
@@ -126,6 +129,7 @@ def read_tokenizer(source: CheckpointSource, info: CheckpointInfo) -> None:
         if files.get(name, 0) > SMALL:
             raise CheckpointError(f"{source.label}: {name} is larger than {SMALL >> 20} MB; that is no such file.")
     objects = {name: read_json(source, name) for name in OBJECTS if name in files}
+    info.has_tokenizer = any(name in files for name in TOKENIZER_FILES)
     if "tokenizer.json" in files:
         try:
             info.tokenizer, info.cutting, info.vocab, info.added = _vocabulary(source.read("tokenizer.json"))

@@ -6,7 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Finding:
-    """`level` is "note" or "refused"; `what` happened, `why` it matters, `todo` what to do about it."""
+    """`level` is "note", "export only" (may be blended, not run) or "refused".
+
+    `what` happened, `why` it matters, `todo` what to do about it.
+    """
 
     level: str
     topic: str
@@ -20,6 +23,10 @@ class Finding:
 
 def refused(topic: str, what: str, why: str, todo: str) -> Finding:
     return Finding("refused", topic, what, why, todo)
+
+
+def export_only(topic: str, what: str, why: str, todo: str) -> Finding:
+    return Finding("export only", topic, what, why, todo)
 
 
 def note(topic: str, what: str, why: str = "", todo: str = "") -> Finding:

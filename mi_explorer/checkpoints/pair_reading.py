@@ -20,7 +20,7 @@ from mi_explorer.checkpoints.tensor_checks import (
     pair_findings,
 )
 from mi_explorer.checkpoints.tensor_names import is_beside, layer_count
-from mi_explorer.checkpoints.token_checks import row_findings, template_findings, token_findings
+from mi_explorer.checkpoints.token_checks import row_findings, template_findings, token_findings, tokenizer_findings
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 
@@ -90,6 +90,7 @@ def _findings(pair: Pair, infos: Mapping[str, CheckpointInfo]) -> list[Finding]:
             found += base_findings(one, base) if base else ()
     except CheckpointError as error:
         found.append(Finding("refused", "config", str(error), "", ""))
+    found += tokenizer_findings(infos.values())
     found += token_findings(one, two, pair)
     found += template_findings(one, two, pair)
     found += adapter_findings(infos)

@@ -21,7 +21,7 @@ from mi_explorer.pairs import Pair, get_pair
 
 @dataclass(frozen=True)
 class Preflight:
-    """`verdict` is "ok", "ok with notes" or "refused"; `facts` are plain values (sizes in bytes)."""
+    """`verdict` is "ok", "ok with notes", "export only" or "refused"; `facts` are plain values (sizes in bytes)."""
 
     verdict: str
     findings: tuple[Finding, ...]
@@ -29,8 +29,13 @@ class Preflight:
 
     @property
     def ok(self) -> bool:
-        """Whether the pair can be blended and run."""
+        """Whether the pair can be blended: compared and exported, and run unless it is for export only."""
         return self.verdict != "refused"
+
+    @property
+    def obstacles(self) -> str:
+        """Why the pair cannot be run; "" where it can."""
+        return " ".join(f.text() for f in self.findings if f.level in ("refused", "export only"))
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON values."""
@@ -51,6 +56,8 @@ def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
     if reading.table is None:
         return Preflight("refused", reading.findings, facts)
     findings = (*reading.findings, *_memory(facts["memory"]))
+    if any(f.level == "export only" for f in findings):
+        return Preflight("export only", findings, facts)
     return Preflight("ok with notes" if findings else "ok", findings, facts)
 
 

@@ -1,9 +1,9 @@
 """What tokenizers, think tags and chat templates of a pair say: do ids mean the same tokens, whose template opens a thought."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo
-from mi_explorer.checkpoints.findings import Finding, note, refused, shorten
+from mi_explorer.checkpoints.findings import Finding, export_only, note, refused, shorten
 from mi_explorer.pairs import Pair
 from mi_explorer.prompts.chat_template import FORMS, PROBE, TemplateFault, question_turns, render_template
 from mi_explorer.prompts.think_tags import TagPair, opens_thought, recognise_tags
@@ -29,6 +29,18 @@ def row_findings(info: CheckpointInfo) -> Iterator[Finding]:
     else:
         yield note(
             "vocabulary", what, "They are added tokens that its template does not use; a prompt with one of them fails."
+        )
+
+
+def tokenizer_findings(infos: Iterable[CheckpointInfo]) -> Iterator[Finding]:
+    """A parent without a tokenizer borrows another's; where none has one, no prompt can be read."""
+    infos = tuple(infos)
+    if not any(info.has_tokenizer for info in infos):
+        yield export_only(
+            "tokenizer",
+            f"There is no tokenizer in {' or '.join(info.label for info in infos)}.",
+            "No prompt can be read: the pair can be compared and exported, but not run.",
+            "Copy tokenizer.json and tokenizer_config.json from the model's publisher into one of them.",
         )
 
 

@@ -15,7 +15,7 @@ PREFLIGHT_EXAMPLE = """
   python -m mi_explorer preflight ./instruct ./thinking --json
 """
 PREFLIGHT_TEXT = """Judge a pair from its configs, tokenizer files and safetensors headers alone, before anything large is downloaded
-or loaded: ok, ok with notes, or refused, each finding with what, why and what to do. A refused pair exits with 2."""
+or loaded: ok, ok with notes, export only, or refused, each finding with what, why and what to do. A refused pair exits with 2."""
 
 
 def add_preflight(commands: Any) -> None:
@@ -42,7 +42,8 @@ def run_preflight(args: argparse.Namespace) -> int:
     if "architecture" in facts:
         print(_facts_text(facts))
     for finding in result.findings:
-        print(f"- {'REFUSED' if finding.level == 'refused' else 'note'} ({finding.topic}): {clean(finding.text())}")
+        level = finding.level if finding.level == "note" else finding.level.upper()
+        print(f"- {level} ({finding.topic}): {clean(finding.text())}")
     if not result.ok:
         print(f"mi_explorer preflight: {clean(result.findings[0].text())}", file=sys.stderr)
     return 0 if result.ok else 2

@@ -150,7 +150,7 @@ class PagePairs:
 
         pair = self._allowed(spec)
         judged = preflight(pair)
-        return {"name": pair.name, "title": pair.title or pair.name, "ok": judged.ok, **pair_summary(judged)}
+        return {"name": pair.name, "title": pair.title or pair.name, "ok": not judged.obstacles, **pair_summary(judged)}
 
     def load(self, spec: Any, token: str = "") -> Iterator[dict[str, Any]]:
         """Open a pair: yields `{"phase", "of", "text", "done", "total"}` and at last `{"loaded": name}` or `{"error"}`.
@@ -164,8 +164,8 @@ class PagePairs:
             if not self.is_open(pair.name):
                 yield load_step("check", 0, 0, pair.title or pair.name)
                 judged = preflight(pair)
-                if not judged.ok:
-                    raise OpenPairError(" ".join(f.text() for f in judged.findings if f.level == "refused"))
+                if judged.obstacles:
+                    raise OpenPairError(judged.obstacles)
                 if not self._loading.acquire(blocking=False):
                     raise OpenPairError("Another pair is being loaded. Try again when it is there.")
                 load = self._load = _Load(token)

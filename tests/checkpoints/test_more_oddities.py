@@ -1,11 +1,12 @@
 """More oddities, and adapters: preflight, run, export and distances agree, and numbers are those of `transformers` and `peft`."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
@@ -13,10 +14,11 @@ from transformers import AutoModelForCausalLM
 from mi_explorer.checkpoints.parents import MismatchError, Parents
 from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.pairs import Pair
+from mi_explorer.workbench import Workbench, WorkbenchError
 from tests.checkpoints import adapter_oddities
 from tests.checkpoints.more_oddities import ACCEPTED, EITHER, QUANTISERS, REFUSED
 from tests.checkpoints.test_adapter import merged, save_adapter
-from tests.checkpoints.test_oddities import fresh, originals, outcomes  # noqa: F401 - fixtures
+from tests.checkpoints.test_oddities import fresh, originals, outcomes, run  # noqa: F401 - fixtures
 from tests.fixtures import make, make_tokenizer
 
 SIDES = [("qwen3", "thinking"), ("qwen3-moe", "instruct")]
@@ -105,6 +107,23 @@ def test_other_adapters_are_refused_everywhere(kind, under, tmp_path):
 MIXED = ACCEPTED | REFUSED | EITHER
 
 
+def test_a_pair_without_a_tokenizer_is_for_export_only(fresh, tmp_path):  # noqa: F811
+    pair = fresh()
+    for role in ("instruct", "thinking"):
+        ACCEPTED["no tokenizer"](Path(getattr(pair, role)))
+    judged = preflight(pair)
+    assert judged.verdict == "export only" and judged.ok
+    with pytest.raises(WorkbenchError) as told:
+        Workbench.open(pair)
+    assert str(told.value) == judged.obstacles and pair.thinking in judged.obstacles
+    found = outcomes(pair)
+    assert all(found.values()), found
+    base = make_tokenizer(Path(shutil.copytree(pair.instruct, tmp_path / "base")))
+    lends = replace(pair, base=str(base))  # its tokenizer serves both
+    assert not preflight(lends).obstacles
+    run(lends)
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(["qwen3", "qwen3-moe"]),
@@ -112,6 +131,7 @@ MIXED = ACCEPTED | REFUSED | EITHER
         st.tuples(st.sampled_from(["instruct", "thinking"]), st.sampled_from([*MIXED])), min_size=2, max_size=4
     ),
 )
+@example(kind="qwen3", edits=[("instruct", "no tokenizer"), ("thinking", "no tokenizer")])
 def test_verdict_and_outcome_agree_for_any_mix(kind, edits, fresh):  # noqa: F811
     pair = fresh(kind)
     for role, name in edits:

@@ -84,9 +84,12 @@ def outcomes(pair: Pair) -> dict[str, bool]:
     """What each way in says of a pair: verdict, run, the engine's own loading, export, distances."""
     out = Path(pair.instruct).parent / "out"
     shutil.rmtree(out, ignore_errors=True)
+    judged = preflight(pair)
+    ran = succeeds(lambda: run(pair))
+    assert not (ran and judged.obstacles), judged.findings
     found = {
-        "preflight": preflight(pair).ok,
-        "run": succeeds(lambda: run(pair)),
+        "preflight": judged.ok,
+        "run": ran or judged.verdict == "export only",
         "load": succeeds(lambda: ResidentPair.load(pair)),
         "export": succeeds(lambda: export(Recipe(pair.name, lam=0.5), out, pair)),
         "distances": succeeds(lambda: distances(Parents.open(pair))),

@@ -42,8 +42,8 @@ class SpaceBench(Workbench):
 
         pair = get_pair(pair)
         found = preflight(pair)
-        if not found.ok:
-            raise WorkbenchError(" ".join(finding.text() for finding in found.findings if finding.level == "refused"))
+        if found.obstacles:
+            raise WorkbenchError(found.obstacles)
         light = ResidentPair.load(pair, device="cpu", dtype=dtype or torch.float32)
         parents = light.parents
         kind = str(choose_dtype(dtype, device, parents)).removeprefix("torch.")
