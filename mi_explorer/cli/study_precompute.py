@@ -1,8 +1,9 @@
 """`study precompute`: the studies that come with the checkout, made again by one command.
 
-Every study is a plain `sweep` or `ablate` command that anyone may type; several run side by side in processes of their own,
-the largest in shards. All of them save into one store of their own, named by weights and questions: the same command goes
-on where it was stopped, and retrained weights begin anew. At the end each study is written to a small file.
+Every study is a plain `sweep` or `ablate` command that anyone may type, some with a `study probe` after it; several run side by
+side in processes of their own, the largest in shards. All of them save into one store of their own, named by weights and
+questions: the same command goes on where it was stopped, and retrained weights begin anew. At the end each study is written to a
+small file.
 """
 
 import argparse
@@ -12,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -33,6 +34,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.study_file import SUFFIX
 from mi_explorer.tasks.registry import load_task
 
+MACHINE = {"pair": "mini", "device": "cpu", "dtype": None, "rows": None, "context": None}  # options of every child
 LOOK_EVERY_S = 2.0  # seconds between two looks at the store
 EXAMPLE = """
   python -m mi_explorer study precompute
@@ -42,7 +44,8 @@ EXAMPLE = """
 
 @dataclass(frozen=True)
 class Wanted:
-    """A study to make: its command, its size, and how many samples of a question and cell keep their text in the file."""
+    """A study to make: its command and its size. In the file `texts` samples of a question and cell keep their text, of all questions
+    or of `text_questions`. `probe`: options of the `study probe` that follows, if any."""
 
     name: str
     command: str
@@ -50,6 +53,8 @@ class Wanted:
     samples: int
     texts: int = 1
     sharded: bool = False
+    text_questions: int | None = None
+    probe: str = ""
 
 
 STUDIES = (
@@ -60,6 +65,21 @@ STUDIES = (
     Wanted("backbone", "ablate backbone", 100, 4),
     Wanted("methods", "ablate methods", 100, 4),
     Wanted("methods-grid", "ablate methods --methods linear,slerp,task_arithmetic,ties --lambda 0.2:1:0.2", 100, 4),
+    Wanted("probes", "sweep --lambda 0.4:1:0.1", 200, 4, text_questions=20, probe="--points 12 --free 1"),
+    Wanted(
+        "budgets",
+        "sweep --lambda 0,0.2,0.4:0.8:0.1,1 --think-budget 10,20,40,60,80,120,160,none",
+        200,
+        4,
+        text_questions=4,
+    ),
+    Wanted(
+        "answer-lambda",
+        "sweep --lambda 0.4,0.5,0.6,0.8,1 --answer-lambda 0,0.25,0.5,0.75,1",
+        200,
+        4,
+        text_questions=8,
+    ),
 )
 
 
@@ -110,7 +130,8 @@ def precompute(args: argparse.Namespace) -> int:
     first = [
         _child(args, w, names[w], f"{i}/{jobs}") for w in wanted if w.sharded and jobs > 1 for i in range(1, jobs + 1)
     ]
-    for commands in (first, [_child(args, w, names[w]) for w in wanted]):
+    whole = [_child(args, w, names[w]) for w in wanted]
+    for commands in (first, whole, [_probe(args, w, names[w]) for w in wanted if w.probe]):
         if code := _run(commands, home, jobs, list(names.values()), args.quiet):
             print(
                 "Not made: what stopped it is said above. What is finished is saved; the same command goes on.",
@@ -122,7 +143,16 @@ def precompute(args: argparse.Namespace) -> int:
         for w in wanted:
             info = store.study(names[w])
             path = out / f"{names[w]}{SUFFIX}"
-            export_study(store, names[w], path, texts=w.texts, overwrite=True, host=False)
+            export_study(
+                store,
+                names[w],
+                path,
+                texts=w.texts,
+                text_questions=w.text_questions,
+                overwrite=True,
+                host=False,
+                probes=bool(w.probe),
+            )
             total += path.stat().st_size
             missing = info.units - info.samples
             rows.append(
@@ -148,7 +178,7 @@ def _wanted(args: argparse.Namespace) -> list[Wanted]:
             raise unknown("precomputed study", name, names)
     questions, samples = args.questions or 1_000_000, args.samples or 1_000_000
     return [
-        Wanted(w.name, w.command, min(w.questions, questions), min(w.samples, samples), w.texts, w.sharded)
+        replace(w, questions=min(w.questions, questions), samples=min(w.samples, samples))
         for w in STUDIES
         if w.name in only
     ]
@@ -166,11 +196,19 @@ def _child(args: argparse.Namespace, w: Wanted, name: str, shard: str = "") -> l
     if shard and "--refine" in words:
         del words[words.index("--refine") : words.index("--refine") + 2]
     words += ["--questions", str(w.questions), "--samples", str(w.samples), "--name", name]
-    given = {"pair": "mini", "task": "mini", "device": "cpu", "dtype": None, "rows": None, "context": None, "cap": None}
-    for option, default in given.items():
-        if (value := getattr(args, option)) != default:
-            words += [f"--{option}", str(value)]
+    words += _given(args, {**MACHINE, "task": "mini", "cap": None})
     return [*words, "--shard", shard] if shard else words
+
+
+def _probe(args: argparse.Namespace, w: Wanted, name: str) -> list[str]:
+    """The command that probes a study."""
+    return ["study", "probe", name, *shlex.split(w.probe), *_given(args, MACHINE)]
+
+
+def _given(args: argparse.Namespace, defaults: Mapping[str, str | None]) -> list[str]:
+    """Options that are not at their defaults, as words."""
+    found = ((option, getattr(args, option)) for option in defaults)
+    return [word for option, value in found if value != defaults[option] for word in (f"--{option}", str(value))]
 
 
 def _run(commands: Sequence[list[str]], home: Path, jobs: int, names: Sequence[str], quiet: bool) -> int:

@@ -29,6 +29,16 @@ def test_the_plan_covers_the_sweep_and_every_ablation_in_commands_that_anyone_ma
     assert sweep.questions >= 400 and sweep.samples >= 8 and "--refine" in sweep.command
 
 
+def test_a_study_is_probed_by_a_command_of_its_own():
+    args = parsed("study", "precompute", "--pair", "a|b", "--device", "cuda")
+    for w in (w for w in STUDIES if w.probe):
+        words = study_precompute._probe(args, w, "x")
+        asked = parsed(*words)
+        assert (asked.action, asked.name, asked.pair, asked.device) == ("probe", "x", "a|b", "cuda")
+    probed = {w.name: parsed(*study_precompute._probe(args, w, "x")) for w in STUDIES if w.probe}
+    assert {name: (a.points, a.free) for name, a in probed.items()} == {"probes": (12, 1)}
+
+
 def test_shards_leave_out_what_a_shard_cannot_do():
     args = parsed("study", "precompute", "--pair", "a|b", "--device", "cuda", "--cap", 99)
     words = study_precompute._child(

@@ -1,11 +1,13 @@
-"""λ against a plain thought budget at equal tokens, on cells whose accuracy and tokens are set by hand."""
+"""λ against a plain thought budget at equal tokens, frontiers and grids of interventions, on cells whose accuracy and tokens are set by hand."""
 
 import pytest
 
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Cell
-from mi_explorer.studies.stats.budgets import budget_gaps, budget_gaps_sentence
+from mi_explorer.studies.stats.budgets import budget_gaps, budget_gaps_sentence, frontiers
+from mi_explorer.studies.stats.curve import curve_names, distinguishing_words, longest_curve
 from mi_explorer.studies.stats.grid import Grid
+from mi_explorer.studies.stats.intervention_grid import ANSWER, intervention_grids
 from mi_explorer.studies.stats.metrics import Measures
 
 N = 40
@@ -43,3 +45,34 @@ def test_an_equal_lambda_is_undecided_and_nothing_to_compare_says_nothing():
     for some in ([(1.0, None, 40, 200), (0.5, None, 20, 100)], BUDGETS, [BUDGETS[0], BUDGETS[2], (0.5, None, 9, 80)]):
         assert budget_gaps(*measured(some)) == ()
     assert budget_gaps_sentence(()) == ""
+
+
+def test_the_three_frontiers():
+    grid = [(0.5, 50, 30, 70), (0.5, 100, 12, 80)]
+    cells, measures = measured([*BUDGETS, (0.5, None, 36, 85), (0.2, None, 5, 20), *grid])
+    found = frontiers(cells, measures)
+    assert (found.lams, found.budgets) == ((4, 3, 2), (0, 1, 2))
+    assert found.both == (4, 0, 5, 3, 2), "of (20, 5), (60, 10), (70, 30), (80, 12), (85, 36), (110, 20), (210, 40)"
+    assert frontiers(*measured([*BUDGETS[:2], (0.5, 50, 3, 70)])) is None, "no λ without a budget"
+
+
+def test_grids_of_lambda_and_budget_or_answer():
+    cells, _ = measured([*BUDGETS, (0.5, None, 20, 85), (0.5, 100, 20, 80)])
+    (grid,) = intervention_grids(cells)
+    assert (grid.lams, grid.values) == ((0.5, 1.0), (50, 100, None)) and [grid.word(v) for v in grid.values][
+        -1
+    ] == "none"
+    assert grid.places == {(1.0, 50): 0, (1.0, 100): 1, (1.0, None): 2, (0.5, None): 3, (0.5, 100): 4}
+    answers = [Cell(Recipe(lam=x, answer_lam=y)) for x in (0.5, 1) for y in (0, 1)]
+    (grid,) = intervention_grids([*answers, Cell(Recipe("mini", "slerp", 0.5)), Cell(Recipe(lam=0.5), label="ends")])
+    assert (grid.what, grid.values, len(grid.places)) == (ANSWER, (0.0, 1.0), 4)
+    assert intervention_grids(cells[:3]) == () == intervention_grids(answers[:2]), "one λ is no grid"
+
+
+def test_an_intervened_curve_is_not_the_paper_s():
+    cells = [Cell(Recipe(lam=x), Decoding(think_budget=b), group=f"budget {b}") for b in (20, None) for x in (0, 1)]
+    assert longest_curve(cells) == (2, 3) and longest_curve(cells[:2]) == (0, 1)
+    assert list(curve_names(cells).values()) == ["budget 20", "budget None"]
+    assert distinguishing_words(cells[0], cells) == ["budget 20"] and distinguishing_words(cells[2], cells) == [
+        "no budget"
+    ]

@@ -160,6 +160,8 @@ def test_measures_of_cells_by_hand():
     assert value["switches"] == 1 and value["forced"] == pytest.approx((2 / 3 + 0.5 + 0.5) / 3)
     assert value["free"] == pytest.approx((5 / 6 + 0.75 + 0.75) / 3)
     assert value["free_minus_forced"] == pytest.approx(value["free"] - value["forced_beside_free"])
+    # right continuations: 2.5, 1.5 and 1.5, of which 0.5 each beside a wrong forced answer
+    assert value["forced_fails"] == pytest.approx((0.5 + 0.5 + 0.5) / (2.5 + 1.5 + 1.5))
     assert cell.values["harmful"].low <= value["harmful"] <= cell.values["harmful"].high
     assert math.isnan(cell.values["sufficient"].low), "one question has no interval"
     traces = [one.of(samples[one.sample]) for one in probes[:3]]
@@ -167,6 +169,14 @@ def test_measures_of_cells_by_hand():
     assert right == pytest.approx([0, 1 / 3, 2 / 3, 1 / 3, 2 / 3])
     curve = {budget: found.value for budget, found in cell.budgets}
     assert list(curve) == [11, 22, 34, 45, 56, 68, 79, 90] and curve[45] == pytest.approx(2 / 3)
+
+
+def test_a_file_may_leave_probes_out(swept, tmp_path):
+    export_study(swept, "s", tmp_path / "with.parquet")
+    export_study(swept, "s", tmp_path / "without.parquet", probes=False)
+    for name, probed in (("with", True), ("without", False)):
+        with Store(tmp_path / f"{name}.parquet", readonly=True) as store:
+            assert bool(store.probes(1)) is probed and store.study("s").samples == 16
 
 
 def test_stored_points_are_checked():

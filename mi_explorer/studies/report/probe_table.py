@@ -8,8 +8,8 @@ from mi_explorer.studies.stats.summary import Summary
 NOTE = (
     "sufficient: tokens of the first prefix from which the forced answer is right and stays right. verbose: share of a right sample's "
     "tokens after it. harmful: right at some point, wrong at the end. switches: changes of the forced answer. forced, free: right "
-    "answers where the thought was stopped, and where it went on, over the same points. Brackets: 95 % intervals, bootstrap over "
-    "questions; n: samples with a thought."
+    "answers where the thought was stopped, and where it went on, over the same points; forced fails: wrong forced answers among the "
+    "points from which going on is right. Brackets: 95 % intervals, bootstrap over questions; n: samples with a thought."
 )
 
 
@@ -35,6 +35,7 @@ def probe_rows(summary: Summary, probed: ProbedStudy) -> list[dict[str, str]]:
             record |= {
                 "free %": _text(v["free"], 100, 1),
                 "free − forced": _text(v["free_minus_forced"], 100, 1),
+                "forced fails %": _text(v["forced_fails"], 100, 1),
             }
         records.append(record | {"n": f"{cell.samples:,}"})
     return records

@@ -4,12 +4,15 @@ The budget's frontier is the cells of λ = 1 (or the highest λ) by budget, join
 uses the same questions for λ and budget, so the intervals are of paired differences. Several λ are compared: none is picked as the best.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mi_explorer.studies.plan import Cell
+from mi_explorer.studies.stats.efficiency import pareto
+from mi_explorer.studies.stats.intervention_grid import is_plain
 from mi_explorer.studies.stats.metrics import Estimate, Measures, interval
 
 LEAST_BUDGETS = 2  # cells with a budget that make a frontier
@@ -29,22 +32,46 @@ class BudgetGap:
         return 1 if self.gap.low > 0 else -1 if self.gap.high < 0 else 0
 
 
+@dataclass(frozen=True)
+class Frontiers:
+    """Indices of cells: `lams` without a budget by λ, `budgets` of the highest λ by budget (none last), and of all λ × budget those
+    that no other beats (`both`, by tokens)."""
+
+    lams: tuple[int, ...]
+    budgets: tuple[int, ...]
+    both: tuple[int, ...]
+
+
+def frontiers(cells: Sequence[Cell], measures: Measures) -> Frontiers | None:
+    """The three frontiers of accuracy over tokens; None where a study has no λ to compare with budgets."""
+    plain = [i for i, cell in enumerate(cells) if _curve(cell) and cell.decoding.think_budget is None]
+    limited = [i for i, cell in enumerate(cells) if _curve(cell) and cell.decoding.think_budget is not None]
+    if not measures.grid.judged or not plain or not limited:
+        return None
+    top = max(cells[i].recipe.lam for i in plain)
+    budgets = [i for i in (*limited, *plain) if cells[i].recipe.lam == top]
+    if len(budgets) - 1 < LEAST_BUDGETS:
+        return None
+    every = [*plain, *limited]
+    tokens, right = measures.values("tokens"), measures.values("mean")
+    best = [every[i] for i in pareto(tokens[every].tolist(), right[every].tolist())]
+    return Frontiers(
+        tuple(sorted(plain, key=lambda i: cells[i].recipe.lam)),
+        tuple(sorted(budgets, key=lambda i: cells[i].decoding.think_budget or math.inf)),
+        tuple(sorted(best, key=lambda i: tokens[i])),
+    )
+
+
 def budget_gaps(cells: Sequence[Cell], measures: Measures) -> tuple[BudgetGap, ...]:
     """The gap of every λ without a budget whose tokens lie within the budgets' reach; () where there is nothing to compare."""
-    if not measures.grid.judged:
+    found = frontiers(cells, measures)
+    if found is None:
         return ()
-    plain = [i for i, cell in enumerate(cells) if _curve(cell) and cell.decoding.think_budget is None]
-    budgets = [i for i, cell in enumerate(cells) if _curve(cell) and cell.decoding.think_budget is not None]
-    if not plain or not budgets:
-        return ()
-    top = max(cells[i].recipe.lam for i in plain)
-    frontier = [i for i in (*budgets, *plain) if cells[i].recipe.lam == top]
-    if sum(i in budgets for i in frontier) < LEAST_BUDGETS:
-        return ()
+    frontier, top = list(found.budgets), cells[found.budgets[-1]].recipe.lam
     tokens, right = measures.values("tokens"), measures.values("mean")
     token_draws, right_draws = measures.draws("tokens"), measures.draws("mean")
     gaps = []
-    for i in plain:
+    for i in found.lams:
         if cells[i].recipe.lam == top or not min(tokens[frontier]) <= tokens[i] <= max(tokens[frontier]):
             continue
         value = float(right[i] - _at(tokens[i], tokens[frontier], right[frontier]))
@@ -60,7 +87,7 @@ def budget_gaps(cells: Sequence[Cell], measures: Measures) -> tuple[BudgetGap, .
 
 
 def _curve(cell: Cell) -> bool:
-    return cell.recipe.method == "linear" and cell.recipe.answer_lam is None and not cell.label
+    return is_plain(cell) and cell.recipe.answer_lam is None
 
 
 def _at(x: float, tokens: np.ndarray, right: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mi_explorer.recipe import MODULES, parse_layers
 from mi_explorer.studies.plan import Cell
-from mi_explorer.studies.stats.curve import longest_curve
+from mi_explorer.studies.stats.curve import intervened, longest_curve
 from mi_explorer.studies.stats.metrics import LEVEL, SHARES, Estimate, Measures
 from mi_explorer.studies.stats.stages import Transition, of_measures
 from mi_explorer.studies.stats.useful_end import end_of_useful_stage_3
@@ -230,11 +230,13 @@ _CLAIMS: dict[str, Callable[[Measures, Sequence[Cell], Transition], list[Claim]]
 def tested_claims(kind: str, cells: Sequence[Cell], measures: Measures) -> tuple[Claim, ...]:
     """The paper's statements about this kind of study, tested on the cells of `measures`; () where it makes none.
 
-    Those about a sweep are tested along its longest curve.
+    Those about a sweep are tested along its longest curve, if nobody intervened in it.
     """
     if kind not in _CLAIMS or not measures.grid.judged:
         return ()
     indices = longest_curve(cells) if kind == "sweep" else tuple(range(len(cells)))
+    if kind == "sweep" and indices and intervened(cells[indices[0]]):
+        return ()
     part, tested = measures.of_cells(indices), [cells[i] for i in indices]
     found = NO_TRANSITION
     if kind == "sweep":

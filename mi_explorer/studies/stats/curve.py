@@ -5,6 +5,7 @@ tables along λ takes its curves from here.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mi_explorer.recipe import MODULES, Decoding, Recipe
 from mi_explorer.studies.plan import Cell, describe
@@ -31,8 +32,15 @@ def curves(cells: Sequence[Cell], least: int = 2) -> dict[CurveKey, tuple[int, .
 
 
 def longest_curve(cells: Sequence[Cell]) -> tuple[int, ...]:
-    """Indices of the cells of the curve with the most λs, by λ; () without cells."""
-    return max(curves(cells, least=1).values(), key=len, default=())
+    """Indices of the cells of the curve with the most λs, by λ; of equal ones the first that nobody intervened in. () without cells."""
+    return max(
+        curves(cells, least=1).values(), key=lambda found: (len(found), not intervened(cells[found[0]])), default=()
+    )
+
+
+def intervened(cell: Cell) -> bool:
+    """Whether a cell has a thought budget or a λ of the answer."""
+    return cell.decoding.think_budget is not None or cell.recipe.answer_lam is not None
 
 
 def curve_names(cells: Sequence[Cell]) -> dict[CurveKey, str]:
@@ -64,6 +72,9 @@ def distinguishing_words(cell: Cell, among: Sequence[Cell]) -> list[str]:
         words.append(", ".join(f"{name} {value:g}" for name, value in recipe.params) or "default parameters")
     if len({c.recipe.template for c in among}) > 1:
         words.append(f"template {recipe.template}")
-    if len({c.decoding for c in among}) > 1:
+    if len({replace(c.decoding, think_budget=None) for c in among}) > 1:
         words.append(describe(cell.decoding))
+    elif len({c.decoding for c in among}) > 1:
+        budget = cell.decoding.think_budget
+        words.append("no budget" if budget is None else f"budget {budget}")
     return words

@@ -34,6 +34,13 @@ def _both(which: Callable[[ProbePoint], float]) -> Term:
     return _points(lambda point: which(point) if point.free else None)
 
 
+def _failed(probed: ProbedTrace) -> tuple[float, float] | None:
+    """Right continuations of a trace's points, and those of them beside a wrong forced answer."""
+    free = [(fmean(point.free), point.right) for point in probed.points if point.free]
+    right = sum(share for share, _ in free)
+    return (sum(share for share, forced in free if not forced), right) if right else None
+
+
 MEASURES: dict[str, Term] = {
     "sufficient": lambda p: None if p.sufficient is None else (float(p.sufficient), 1.0),
     "sufficient_share": lambda p: (float(p.sufficient is not None), 1.0),
@@ -44,10 +51,11 @@ MEASURES: dict[str, Term] = {
     "forced_beside_free": _both(lambda point: float(point.right)),
     "free": _both(lambda point: fmean(point.free)),
     "free_minus_forced": _both(lambda point: fmean(point.free) - float(point.right)),
+    "forced_fails": _failed,
     "confidence": _points(lambda point: point.confidence),
 }
 CURVE_POINTS = 8  # budgets of a cell's curve
-SHARES = ("sufficient_share", "harmful", "forced", "forced_beside_free", "free")
+SHARES = ("sufficient_share", "harmful", "forced", "forced_beside_free", "free", "forced_fails")
 MEANINGS = {
     "sufficient": "tokens of the first prefix from which the forced answer is right and stays right, of right samples that have one",
     "sufficient_share": "share of probed samples that have one",
@@ -58,6 +66,7 @@ MEANINGS = {
     "forced_beside_free": "the same over the points with continuations",
     "free": "share of right continuations there",
     "free_minus_forced": "their paired difference",
+    "forced_fails": "share of wrong forced answers among the points from which going on is right",
     "confidence": "mean probability of the forced answers' tokens",
 }
 

@@ -10,10 +10,11 @@ from typing import Any
 
 from mi_explorer.studies.plan import Cell, Item
 from mi_explorer.studies.stats import stages
-from mi_explorer.studies.stats.budgets import BudgetGap, budget_gaps, budget_gaps_sentence
+from mi_explorer.studies.stats.budgets import BudgetGap, Frontiers, budget_gaps, budget_gaps_sentence, frontiers
 from mi_explorer.studies.stats.claims import Claim, claims_sentence, tested_claims
 from mi_explorer.studies.stats.curve import curve_names, curves
 from mi_explorer.studies.stats.grid import Grid
+from mi_explorer.studies.stats.intervention_grid import InterventionGrid, intervention_grids
 from mi_explorer.studies.stats.metrics import Measures
 from mi_explorer.studies.stats.probe_measures import ProbedStudy, probed_studies
 from mi_explorer.studies.stats.useful_end import end_of_useful_stage_3
@@ -63,6 +64,8 @@ class Summary:
     runs: tuple[dict[str, Any], ...] = ()
     probes: tuple[ProbedStudy, ...] = ()
     budgets: tuple[BudgetGap, ...] = ()
+    frontiers: Frontiers | None = None
+    grids: tuple[InterventionGrid, ...] = ()
 
     @property
     def budget_sentence(self) -> str:
@@ -158,7 +161,8 @@ def summary_of(
     if not kept:
         return Summary(info, (), None, (), {})
     if info.plan.kind == "sweep":
-        kept.sort(key=lambda row: (row.cell.group, row.cell.recipe.lam))
+        groups = list(dict.fromkeys(row.cell.group for row in kept))
+        kept.sort(key=lambda row: (groups.index(row.cell.group), row.cell.recipe.lam))
     measures = Measures(Grid.of(samples, [row.key for row in kept], kinds))
     cells = [row.cell for row in kept]
     return Summary(
@@ -170,6 +174,8 @@ def summary_of(
         tested_claims(info.plan.kind, cells, measures),
         tuple(runs),
         budgets=budget_gaps(cells, measures),
+        frontiers=frontiers(cells, measures),
+        grids=intervention_grids(cells),
     )
 
 

@@ -54,15 +54,17 @@ def export_study(
     text_questions: int | None = None,
     overwrite: bool = False,
     host: bool = True,
+    probes: bool = True,
 ) -> int:
     """Write a study to `path` (format by its ending); returns the samples written.
 
     `texts`: how many samples of each question and cell keep their text and token marks (None: all, 0: figures only), and
-    of how many questions (`text_questions`, None: of all). `host`: whether a Parquet file names the machines that made it.
+    of how many questions (`text_questions`, None: of all). `host`: whether a Parquet file names the machines that made it, `probes`:
+    whether probes go with their samples (studies that share samples share their probes).
     Gated questions go without their content, under keys of what is left of them.
     """
     path, info = Path(path), store.study(name)
-    form, probed = form_of(path), bool(store.probes(info.id))
+    form, probed = form_of(path), probes and bool(store.probes(info.id))
     with whole_file(path, overwrite) as staged:
         if form == SUFFIX:
             runs = [run if host else {**run, "host": ""} for run in store.runs(info.id)]
@@ -71,9 +73,9 @@ def export_study(
                 name, info.plan, store.cells(info.id), items, runs, info.origin, info.note, info.created, info.updated, info.samples
             )  # fmt: skip
             places = {run["id"]: i for i, run in enumerate(runs)}
-            return write_study_file(staged, head, flat(store, info, texts, text_questions, places), probed)
+            return write_study_file(staged, head, flat(store, info, texts, text_questions, places, probed), probed)
         columns = (*COLUMN_ORDER, PROBES) if probed else COLUMN_ORDER
-        return _write_text(flat(store, info, texts, text_questions), staged, form, columns)
+        return _write_text(flat(store, info, texts, text_questions, None, probed), staged, form, columns)
 
 
 def _write_text(rows: Iterable[Mapping[str, Any]], path: Path, form: str, columns: Sequence[str]) -> int:

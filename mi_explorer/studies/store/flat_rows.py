@@ -90,13 +90,15 @@ def flat(
     texts: int | None = None,
     questions: int | None = None,
     runs: Mapping[int, int] | None = None,
+    probed: bool = True,
 ) -> Iterator[dict[str, Any]]:
-    """All samples of a study as flat rows; which keep their text: see `keeper`. `runs`: numbers in the file by id of the store's."""
+    """All samples of a study as flat rows, with their probes if `probed`; which keep their text: see `keeper`. `runs`: numbers in the
+    file by id of the store's."""
     cells = {row.key: row for row in store.cells(info.id)}
     items = {item.key: item for item in store.items(info.id)}
     keeps = keeper(list(items.values()), texts, questions)
     probes: dict[str, list[StoredProbes]] = {}
-    for one in store.probes(info.id):
+    for one in store.probes(info.id) if probed else ():
         probes.setdefault(one.sample, []).append(one)
     for part in chunks(store.samples(info.id)):
         bodies = dict(store.bodies(s.key for s in part if keeps(s)))
