@@ -35,8 +35,7 @@ def check_path(name: str, plain: Path, fast: Path, tolerance: float, device: tor
         got = fast()
         if got.shape != want.shape:
             return PathCheck(name, False, f"its result has the shape {tuple(got.shape)} and not {tuple(want.shape)}")
-        largest = max(1e-30, float(want.float().abs().max()))
-        difference = float((got.float() - want.float()).abs().max()) / largest
+        difference = relative_difference(got, want)
     except Exception as error:  # whatever a library raises here, the path is not for this device
         return PathCheck(name, False, f"it does not run here ({type(error).__name__}: {str(error)[:100]})")
     if not difference <= tolerance:
@@ -49,6 +48,11 @@ def check_path(name: str, plain: Path, fast: Path, tolerance: float, device: tor
     used = fast_s < plain_s
     why = f"equal within {difference:.1e}, and {'' if used else 'not '}faster: {fast_s * 1e6:.0f} µs against {plain_s * 1e6:.0f} µs"
     return PathCheck(name, used, why, difference, plain_s, fast_s)
+
+
+def relative_difference(got: torch.Tensor, want: torch.Tensor) -> float:
+    """The largest difference, relative to the largest value wanted."""
+    return float((got.float() - want.float()).abs().max()) / max(1e-30, float(want.float().abs().max()))
 
 
 def _seconds(path: Path, device: torch.device) -> float:

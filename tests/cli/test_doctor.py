@@ -63,7 +63,8 @@ def test_the_report_of_this_machine(capsys, monkeypatch):
     }
     assert all(s["seconds"] > 0 and s["floor_s"] > 0 for s in found["steps"]) and found["merge_s"] > 0
     assert [g["rows"] for g in found["generate"]] == [1, 11, 64] and found["bandwidth_bytes_s"] > 1e8
-    assert [c["name"] for c in found["checks"]] == ["paged attention", "packed weights"] and "mini" in found["verdict"]
+    checks = [check["name"] for check in found["checks"]]
+    assert checks == ["paged attention", "recorded steps", "packed weights"] and "mini" in found["verdict"]
     assert main(["doctor", "--pair", "mini", "--cap", "64", "--rows", "12"]) == 0
     told = capsys.readouterr()
     assert "merge:" in told.out and "transformers.generate" in told.err

@@ -4,13 +4,12 @@ import itertools
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from mi_explorer.engine import Engine, ResidentPair, backends, fast_paths, memory_plan
+from mi_explorer.engine import Engine, ResidentPair, backends, fast_paths
 from mi_explorer.engine.events import Request
 from mi_explorer.engine.fast_paths import check_path
-from mi_explorer.engine.native import paged_attention
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
+from tests.engine.paged_kernel import reference
 
 CPU = torch.device("cpu")
 LAMS = (0.0, 0.4, 1.0)
@@ -36,27 +35,6 @@ def test_a_path_is_used_only_if_it_is_right_and_faster(monkeypatch, fast, times,
     monkeypatch.setattr(fast_paths, "_seconds", lambda path, device: next(clock))
     check = check_path("a path", one, fast, 1e-3, CPU)
     assert check.used is used and why in check.why
-
-
-def reference(q, k, v, starts, ends, max_q, max_k, *, scale, enable_gqa, seqused_k, block_table):
-    """`varlen_attn` as its documentation has it: pages [blocks, block, heads, dim], one query a sequence."""
-    assert (starts.tolist(), ends, max_q, enable_gqa) == (list(range(len(q) + 1)), None, 1, True)
-    assert seqused_k.dtype == block_table.dtype == torch.int32 and int(seqused_k.max()) <= max_k
-    out = torch.empty_like(q)
-    for i, (pages, used) in enumerate(zip(block_table.long(), seqused_k.tolist())):
-        keys, values = (side[pages].flatten(0, 1)[:used].transpose(0, 1) for side in (k, v))
-        out[i] = F.scaled_dot_product_attention(q[i][:, None], keys, values, scale=scale, enable_gqa=True)[:, 0]
-    return out
-
-
-@pytest.fixture
-def kernel(monkeypatch):
-    """A CPU that has the kernel, and has it quicker than the plain way."""
-    clock = itertools.cycle((2.0, 1.0))
-    monkeypatch.setattr(fast_paths, "_seconds", lambda path, device: next(clock))
-    monkeypatch.setattr(paged_attention, "PAGED_DEVICES", ("cpu",))
-    monkeypatch.setattr(memory_plan, "BLOCK_TOKENS", 8)
-    return lambda function: monkeypatch.setattr(paged_attention.varlen, "varlen_attn", function)
 
 
 @pytest.mark.parametrize("only", ["rowwise", "fold"])

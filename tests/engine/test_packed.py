@@ -151,7 +151,7 @@ def test_weights_are_packed_only_where_that_is_quicker(labs, monkeypatch, times,
     with Engine(resident, max_rows=4, max_context=128, only="rowwise", costs=CHEAP_ROWS) as engine:
         run(engine, [Request(str(lam), prompt(9), lab.recipe(lam), greedy()) for lam in LAMS])
         assert resident.model.packed and all(ends.packed is used for ends in resident.model.endpoints.values())
-        assert ("packed weights: used" in engine.status().paths[1]) is used
+        assert any("packed weights: used" in path for path in engine.status().paths) is used
 
 
 def test_an_engine_without_room_for_packed_weights_says_the_same_tokens(labs, monkeypatch):

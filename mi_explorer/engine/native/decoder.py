@@ -5,6 +5,7 @@ twenty tensor operations, and the same code runs folded and row-wise (see `weigh
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Union
 
 import torch
@@ -22,6 +23,18 @@ ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": F.relu,
 }
 Weights = Union[FoldedWeights, RowwiseWeights]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a pass does in the cache: it writes at `places` [n, c] of a store and sees `width` positions, through a `mask`
+    [n, 1, c or c·group, width], or (one query a row) in blocks: `pages` [n, blocks] and `used` [n] positions, both int32."""
+
+    places: torch.Tensor
+    width: int
+    mask: torch.Tensor | None = None
+    pages: torch.Tensor | None = None
+    used: torch.Tensor | None = None
 
 
 class Decoder:
@@ -49,20 +62,35 @@ class Decoder:
         Their keys and values are written into the cache. `width` is 1 + the largest position; a query sees the columns up to
         its own position. Padding on the right is harmless: what it writes lies beyond the row and is overwritten later.
         """
+        return self.layers(weights, cache, first, ids, positions, self._reading(cache, first, positions, width))
+
+    def _reading(self, cache: KVCache, first: int, positions: torch.Tensor, width: int) -> "Reading":
+        n, c = positions.shape
+        places = cache.places(first, positions)
+        if self.paged and c == 1:
+            used = (positions[:, 0] + 1).to(torch.int32)
+            return Reading(places, width, pages=cache.pages(first, n, width), used=used)
+        seen = cache.columns[:width] <= positions[:, :, None]  # [n, c, width]
+        mask = torch.zeros(n, 1, c, width, dtype=self.dtype, device=positions.device).masked_fill_(
+            ~seen[:, None], float("-inf")
+        )
+        group = self.layout.heads // self.layout.kv_heads
+        return Reading(places, width, mask=mask.repeat(1, 1, group, 1) if c > 1 and group > 1 else mask)
+
+    def layers(
+        self,
+        weights: Weights,
+        cache: KVCache,
+        first: int,
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        reading: "Reading",
+    ) -> torch.Tensor:
+        """`forward`, told where to write and what to see."""
         n, c = ids.shape
         hq, hk, d = self.layout.heads, self.layout.kv_heads, self.layout.head_dim
-        group = hq // hk
-        write = cache.places(first, positions)[:, :, None] + cache.starts  # [n, c, 2·hk] rows of the flat cache
-        paged = self.paged and c == 1
-        if paged:
-            pages, used = cache.pages(first, n, width), (positions[:, 0] + 1).to(torch.int32)
-        else:
-            seen = cache.columns[:width] <= positions[:, :, None]  # [n, c, width]
-            mask = torch.zeros(n, 1, c, width, dtype=self.dtype, device=ids.device).masked_fill_(
-                ~seen[:, None], float("-inf")
-            )
-            if c > 1 and group > 1:
-                mask = mask.repeat(1, 1, group, 1)
+        group, width, mask = hq // hk, reading.width, reading.mask
+        write = reading.places[:, :, None] + cache.starts  # [n, c, 2·hk] rows of the flat cache
         cos, sin = self.cos[positions], self.sin[positions]  # [n, c, 1, d]
         heads = hq + hk
         x = weights.embed(ids)
@@ -74,8 +102,10 @@ class Decoder:
             turned = qk.roll(d // 2, -1)
             qk.mul_(cos).addcmul_(turned, sin)
             cache.flat_layers[i][write] = qkv[:, :, hq:]
-            if paged:
-                y = paged_attention(qkv[:, 0, :hq], cache, i, pages, used, width, self.scale).reshape(n, 1, hq * d)
+            if mask is None:
+                assert reading.pages is not None and reading.used is not None
+                y = paged_attention(qkv[:, 0, :hq], cache, i, reading.pages, reading.used, width, self.scale)
+                y = y.reshape(n, 1, hq * d)
             elif c == 1:
                 q = qkv[:, 0, :hq].view(n, hk, group, d)  # grouped heads are queries of one kv head: no repeated keys
                 y = self._attend(q, cache, i, first, width, mask).reshape(n, 1, hq * d)

@@ -19,6 +19,7 @@ from mi_explorer.engine.native.endpoints import Endpoints, OnRead
 from mi_explorer.engine.native.layout import Layout
 from mi_explorer.engine.native.packed import packed_check
 from mi_explorer.engine.native.paged_attention import paged_check
+from mi_explorer.engine.native.recorded_steps import RecordedSteps
 from mi_explorer.engine.native.weights import FoldedWeights, RowwiseWeights, SlotWeights
 from mi_explorer.merging.coefficients import Blend
 
@@ -198,13 +199,14 @@ class NativeBackend:
         layout = model.layout
         self._paged = paged_check(self.device, self.dtype, layout.heads, layout.kv_heads, layout.head_dim)
         self.decoder.paged = self._paged.used
+        self.recorded = RecordedSteps(self.decoder, self.cache)
         self._rowwise: dict[Endpoints, RowwiseWeights] = {}
         self._bound: OrderedDict[str, NativeRecipe] = OrderedDict()
 
     @property
     def checks(self) -> tuple[PathCheck, ...]:
         """The fast paths of this backend, tried on this device."""
-        return (self._paged, self.model.packing) if self.model.packing is not None else (self._paged,)
+        return tuple(check for check in (self._paged, self.recorded.check, self.model.packing) if check is not None)
 
     def bind(self, key: str, blend: Blend) -> NativeRecipe:
         if key not in self._bound:
@@ -249,8 +251,10 @@ class NativeBackend:
         else:
             assert isinstance(bound, NativeRecipe) and bound.rowwise is not None
             weights = bound.rowwise
-            self.model.ready(weights.endpoints)
-            weights.use(first, first + ids.shape[0])
+            self.model.ready(bound.rowwise.endpoints)
+        if pick is None and first == 0 and (logits := self.recorded.logits(weights, ids, positions, width)) is not None:
+            return logits
+        weights.use(first, first + ids.shape[0])
         hidden = self.decoder.forward(weights, self.cache, first, ids, positions, width)
         if pick:
             rows, columns = torch.arange(len(pick), device=self.device), torch.tensor(pick, device=self.device)

@@ -33,6 +33,7 @@ class FoldedWeights:
         for part, bias in self.bias.items():
             self.vectors |= dict(zip(part.biases, part.split(bias)))
         self.key: str | None = None
+        self.version = 0  # changes when a recorded step must not be replayed any more
         self._heads: dict[tuple[str, ...], torch.Tensor] = {}
         self._held: dict[
             Part | str, tuple[str, Coefficients]
@@ -44,6 +45,7 @@ class FoldedWeights:
         if key == self.key:
             return
         self.key = None  # a fold that breaks half-way must not pass for either blend
+        self.version += 1
         self._heads.clear()
         coefficients = endpoints.coefficients(blend) if endpoints is not None else None
         if endpoints is None or coefficients is None:
@@ -104,6 +106,13 @@ class FoldedWeights:
             if part in endpoints.low_rank:
                 p, q = (end.to(out.device) for end in blend.endpoints(name))
             combine(p, q, a, b, target)
+
+    def use(self, first: int, last: int) -> None:
+        """Every slot runs the one blend."""
+
+    def serves(self, first: int, last: int, version: int) -> bool:
+        """Whether a step of this version may be replayed."""
+        return self.version == version
 
     def embed(self, ids: torch.Tensor) -> torch.Tensor:
         return F.embedding(ids, self.weight[self.layout.embed])
@@ -168,6 +177,7 @@ class RowwiseWeights:
             self._numbers[size] = torch.tensor([endpoints.index[name] for name in names])
         self._flags = [(True, True)] * slots  # uniform, affine
         self._range: tuple[int, int, int] | None = None
+        self.version = 0  # changes when a recorded step must not be replayed any more
         self._parts: dict[Part, PartInUse] = {}
         endpoints.forgetful.add(self)
 
@@ -205,6 +215,7 @@ class RowwiseWeights:
         if self._range == wanted:
             return
         self._range = wanted
+        self.version += 1
         if not all(uniform for uniform, _ in self._flags[first:last]):
             self.endpoints.split()
         affine = all(affine for _, affine in self._flags[first:last])
@@ -216,6 +227,10 @@ class RowwiseWeights:
         self._parts = {part: self._part_in_use(part, self.ab[:, first:last], affine) for part in self.layout.parts()}
         self._norm_scales: dict[Part, torch.Tensor] = {}
         self._heads: dict[tuple[str, ...], torch.Tensor] = {}
+
+    def serves(self, first: int, last: int, version: int) -> bool:
+        """Whether a step of these slots, recorded at this version, may be replayed."""
+        return self.version == version and self._range == (first, last, self.endpoints.version)
 
     def _part_in_use(self, part: Part, ab: torch.Tensor, affine: bool) -> PartInUse:
         ends = self.endpoints
