@@ -4,6 +4,7 @@ Slots are arranged so that a pass covers a contiguous range; whoever leaves is r
 copied only between slots of one recipe (samples of one prompt share its prefill), never across coefficients.
 """
 
+import time
 from collections.abc import Callable
 
 from mi_explorer.engine.backend import Backend
@@ -142,6 +143,9 @@ class Batch:
             return self._end(sequence, "stop")
         request, index = sequence.request, len(sequence.tokens)
         sequence.tokens.append(token)
+        if request.pace:
+            step = 1 / request.pace
+            sequence.due = max(sequence.due, time.monotonic() - step) + step
         self.emit(sequence, Token(request.id, index, token, logprob))
         return self.may_go_on(sequence) and self.make_changes(sequence)
 

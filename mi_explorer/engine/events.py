@@ -48,6 +48,8 @@ class Request:
     """Changes in the order of their places; none lies inside what is given."""
     thought: ThoughtTags | None = None
     """How thoughts are tagged: needed for a thought budget, a λ of the answer, and to close a thought."""
+    pace: float = 0.0
+    """At most so many tokens a second, for somebody who reads along and steers (0: as fast as it goes). It changes no token."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The scheduler: turns the policy's plan into the batch of the next step, and admits from the queue. Engine's thread only."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -48,11 +49,14 @@ class Scheduler:
         self._seen_changes = 0  # the batch's count of changes when the last step was formed
         self._fold_regret = 0.0  # seconds lost so far by not folding
         self._scheduled: ScheduledBatch | None = None
+        self._now = 0.0  # of this step: a sequence that is due later is left out of it, and keeps its slots
         self._reserve = min(capacity // 2, len(batch.slots) // 4)  # slots that bulk leaves free for people
 
     def schedule(self) -> ScheduledBatch | None:
         """The batch of the next step; the same object as before as long as nothing changed."""
         turns, before = self.turns, self.plan
+        self._now = time.monotonic()
+        self.changed |= any(sequence.due for sequence in self.batch.sequences)
         if before is not None:
             turns.ran(before)
             due = turns.now - turns.since >= (TURN_STEPS if before.others else REVIEW_STEPS)
@@ -75,6 +79,10 @@ class Scheduler:
         self._scheduled = scheduled
         self._seen_changes = self.batch.changes  # with those who came in just now
         return self._scheduled
+
+    def rest(self) -> float:
+        """Seconds until the first of the sequences in the batch is due; 0 where one is due already."""
+        return max(0.0, min((s.due for s in self.batch.sequences), default=0.0) - self._now)
 
     def reads_by_fold(self, tokens: list[int]) -> list[bool]:
         """Which recipes of a row-wise batch read their prompts by a fold, of so many tokens each."""
@@ -118,7 +126,7 @@ class Scheduler:
         """The sequences of a priority by recipe; recipes of which nothing can run now are left out."""
         groups: dict[str, RecipeGroup] = {}
         for sequence in self.batch.sequences:
-            if sequence.priority == priority:
+            if sequence.priority == priority and sequence.due <= self._now:
                 group = groups.get(sequence.key) or groups.setdefault(sequence.key, empty_group(sequence))
                 group.live += 1
         self.queue.count(groups, priority, self._shares(priority))
@@ -151,7 +159,7 @@ class Scheduler:
     ) -> list[Sequence]:
         """Admit what fits, then pick up to `limit` slots, fairly between users."""
         batch, shares = self.batch, self._shares(priority)
-        live = [sequence for sequence in batch.sequences if sequence.priority == priority and target(sequence)]
+        live = [s for s in batch.sequences if s.priority == priority and s.due <= self._now and target(s)]
         mine: Counter[EventStream] = Counter()  # slots of each user in this very plan: nobody fills more than a step
         for sequence in live:
             mine[sequence.stream] += len(sequence.slots)

@@ -89,6 +89,7 @@ class Sequence:
         self.tokens: list[int] = list(request.given)
         self.length, self.to_read = 0, len(request.prompt) + len(request.given)
         self.mode, self.admitted = "", False
+        self.due = 0.0  # when the next token may be drawn (monotonic seconds): later than now for a request with a pace
 
     @property
     def decodes(self) -> bool:

@@ -155,6 +155,7 @@ class TextGenerator:
             given=request.given,
             schedule=tuple(self._change(step, recipe, prompt) for step in request.schedule),
             thought=self.thought_tags(prompt),
+            pace=request.pace,
         )
 
     def _change(self, step: ScheduleStep, recipe: Recipe, prompt: Prompt) -> Change:

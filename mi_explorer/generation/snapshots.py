@@ -36,6 +36,8 @@ class GenerationRequest:
     """Tokens with which the response begins, read under the recipe's own coefficients, whoever wrote them."""
     schedule: tuple[ScheduleStep, ...] = ()
     """What changes on the way, in the order of its tokens."""
+    pace: float = 0.0
+    """At most so many tokens a second (0: as fast as it goes); no token depends on it."""
 
 
 @dataclass(frozen=True)

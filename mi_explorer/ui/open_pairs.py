@@ -7,7 +7,7 @@ when nothing runs on it.
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +118,12 @@ class PagePairs:
             return True
         stopped = [pair.explore.runs.stop(token) for pair in self.all()]  # each of them notes the token
         return any(stopped)
+
+    def steer(self, request: Mapping[str, Any], who: Visitor) -> None:
+        """Do something to a run of this visitor (see `SteeredRuns.act`). Raises `UserError`."""
+        pairs = self.all()
+        mine = next((pair for pair in pairs if pair.explore.steered.has(request.get("token"))), pairs[0])
+        mine.explore.steered.act(request, who)
 
     def stop_all(self) -> None:
         """Stop every run and load; what is there is kept. For the end of the server."""

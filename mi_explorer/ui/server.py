@@ -59,12 +59,13 @@ def launch(
     access = middleware.launch_options(app, settings, limits)
     access["app_kwargs"]["middleware"].append(Middleware(static_files.EarlyLinks))
     app.run_queue = run_queue = RunQueue(MAX_STREAMS, settings.queue, limits, context.pairs.runs_per_second)
-    live = LiveRuns(context.pairs.run, context.pairs.stop, run_queue)
+    live = LiveRuns(context.pairs.run, context.pairs.stop, run_queue, context.pairs.steer)
     routes: list[Route] = [
         static_files.web_route(),
         plotly_component.plotly_route(),
         context.file_jobs.route(),
         live.route(),
+        live.steer_route(),
     ]
     options: dict[str, Any] = {
         "server_name": host,

@@ -1,6 +1,7 @@
 """Interventions are exact: a response that goes on from given tokens, under another λ or after an insertion, is what plain
 `transformers` writes after that very prefix; whoever else is in the batch, in either mode, and again in a replay."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -356,3 +357,24 @@ def test_interventions_in_a_pool_too_small_for_everybody(labs, monkeypatch, kind
         assert engine._room.parked > 0
         assert engine.backend.cache.blocks.free == engine.backend.cache.blocks.blocks
     assert got == whole and all(len(tokens) == 60 for tokens in got.values())
+
+
+def test_a_pace_changes_the_time_and_no_token_and_holds_up_nobody(labs):
+    """Beside a response that somebody reads along, others run at their own speed, in either mode."""
+    lab = labs("qwen3")
+    for costs in (CHEAP_ROWS, SLOW_ROWS):
+        with Engine(lab.resident, max_rows=4, max_context=64, costs=costs) as engine:
+            free = responses(engine, [Request("a", PROMPT, lab.recipe(0.5), greedy(16))])["a"]
+            began = time.monotonic()
+            paced = engine.submit([Request("a", PROMPT, lab.recipe(0.5), greedy(16), pace=20)])
+            beside = engine.submit([Request(str(i), PROMPT, lab.recipe(i / 2), greedy(16)) for i in range(3)])
+            others = {str(i): [] for i in range(3)}
+            for event in beside:
+                follow(event, others)
+            first = time.monotonic() - began
+            got = {"a": []}
+            for event in paced:
+                follow(event, got)
+            taken = time.monotonic() - began
+        assert got["a"] == free == others["1"]
+        assert taken >= 14 / 20 and first < taken, "sixteen tokens at twenty a second; the others came before"

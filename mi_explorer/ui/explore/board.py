@@ -6,8 +6,10 @@ Pure functions. The page never sees a `Snapshot`; it sees frames, and a strip is
 from collections.abc import Sequence
 from typing import Any
 
+from mi_explorer.generation.schedule import schedule_text
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import Trace
+from mi_explorer.ui.explore.token_check import token_check
 
 STRIP_LAMBDAS = tuple(round(i / 10, 1) for i in range(11))
 MAX_FRAMES = 24
@@ -28,7 +30,8 @@ def trace_frame(snapshot: Snapshot) -> dict[str, Any]:
 
     `thought` and `answer` are plain text; `first` counts the tokens until the answer was first right (None: never, or no
     known answer); `mark` is the same place as `{"part", "at"}` in characters, and `spots` are the reflection markers as
-    `[start, end, group]` per part; both are given once the trace has ended.
+    `[start, end, group]` per part; both are given once the trace has ended. `steps` are what happened on the way (see
+    `change_steps`), `schedule` what of it somebody asked for, as text, and `check` the tokens at the end (`token_check`).
     """
     trace = snapshot.trace
     ended = not snapshot.live
@@ -53,7 +56,39 @@ def trace_frame(snapshot: Snapshot) -> dict[str, Any]:
         "tps": round(snapshot.tokens_per_second, 1),
         "finish": trace.finish,
         "parted": None,
+        "steps": change_steps(snapshot),
+        "schedule": schedule_text(snapshot.schedule),
+        "check": token_check(trace.ids) if ended else "",
     }
+
+
+def change_steps(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """What happened to a response: `{"at": token, "cause", "lam" or None, "tokens", "part", "from", "to"}` each, in order.
+
+    From token `at` on `lam` wrote, or so many `tokens` were put there; they are characters `from` to `to` of the `part` as shown.
+    """
+    trace, steps = snapshot.trace, []
+    for change in snapshot.changes:
+        start, end = (
+            trace.ends[t - 1] if 0 < t <= len(trace.ends) else 0 for t in (change.at, change.at + change.tokens)
+        )
+        part, at = place_in_part(trace, start) or ("thought" if start < trace.answer_start else "answer", 0)
+        if start > trace.thought_span[1] and part == "thought":
+            at = len(trace.thought.strip())
+        same = place_in_part(trace, end)
+        to = same[1] if same and same[0] == part else at
+        steps.append(
+            {
+                "at": change.at,
+                "cause": change.cause,
+                "lam": change.lam,
+                "tokens": change.tokens,
+                "part": part,
+                "from": at,
+                "to": max(at, to),
+            }
+        )
+    return steps
 
 
 def strip_frames(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from mi_explorer.errors import UserError
-from mi_explorer.generation.snapshots import Snapshot
+from mi_explorer.generation.snapshots import LIVE_STATES, Snapshot
 from mi_explorer.studies.store.bundled import open_study
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.access.limits import Limits, Visitor
@@ -21,7 +21,9 @@ from mi_explorer.ui.explore.active_runs import ActiveRuns, FinishedTraces
 from mi_explorer.ui.explore.rail import Rail
 from mi_explorer.ui.explore.run_plan import RunPlan, RunRequestError, plan_run, run_token
 from mi_explorer.ui.explore.run_queue import slot_wait
+from mi_explorer.ui.explore.steered_runs import RunClock, SteeredRuns
 from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
+from mi_explorer.ui.explore.token_check import replay_result
 from mi_explorer.ui.explore.token_scores import token_scores
 from mi_explorer.ui.handler_errors import broken, errors_as_dict
 from mi_explorer.ui.spaces.gpu_work import GpuError
@@ -52,7 +54,7 @@ class Explore:
         self, bench: "Workbench", questions: "tuple[Question, ...]" = (), limits: Limits | None = None
     ) -> None:
         self.bench, self.questions, self.limits = bench, questions, limits or Limits()
-        self.runs, self.traces = ActiveRuns(), FinishedTraces()
+        self.runs, self.steered, self.traces = ActiveRuns(), SteeredRuns(), FinishedTraces()
         self.demo: dict[str, Any] | None = None  # the precomputed strip, shown where a run could not have a GPU
         self._rail = Rail(bench)
 
@@ -75,12 +77,14 @@ class Explore:
 
     # -- running -----------------------------------------------------------------------------------------------------
     def run(self, request: Any, who: Visitor | None = None) -> Iterator[dict[str, Any]]:
-        """Run a strip (`kind` "strip") or one frame ("here"); yields whole states whose texts only grow.
+        """Run a strip (`kind` "strip"), one frame ("here"), or one that is steered ("steer"); yields whole states whose texts only
+        grow, as long as they are not steered.
 
         A state: `{"token", "state", "message", "frames": {id: frame}, "sentence", "bands", "heartbeat", "waits"}`. `heartbeat`
         counts the states; `waits` is the run's place while rows of it wait for a slot (`run_queue.slot_wait`). Never raises: what
         went wrong is the last state's message, and the frames keep their partial text. In the last state, `verified` is how much
-        of a draft was kept (`{"lam": its λ, "kept": tokens}`), and `instead`, where it is there, is a precomputed strip to show.
+        of a draft was kept (`{"lam": its λ, "kept": tokens}`), `replayed` whether a replay gave the tokens that were expected
+        (`token_check.replay_result`), and `instead`, where it is there, is a precomputed strip to show.
         """
         token, frames = "", {}
         end: dict[str, Any] = {"state": "failed", **NO_RESULT}
@@ -90,19 +94,25 @@ class Explore:
             token = plan.token
             held.enter_context(self.limits.run(who))
             stop = held.enter_context(self.runs.stoppable(token))
+            steering = held.enter_context(self.steered.hold(token, who))
             last: dict[str, Snapshot] = {}
-            for heartbeat, changed in enumerate(
-                self.bench.stream(plan.asks, stop=stop, hz=STATES_PER_SECOND, heartbeat=HEARTBEAT_S)
-            ):
+            clock, over = RunClock(plan.paced), ""
+            snapshots = self.bench.stream(
+                plan.asks, stop=stop, hz=STATES_PER_SECOND, heartbeat=HEARTBEAT_S, steering=steering
+            )
+            for heartbeat, changed in enumerate(snapshots):
                 for snapshot in changed:
                     self.traces.keep(token, snapshot)
                     frames[snapshot.id] = board.trace_frame(snapshot)
                     last[snapshot.id] = snapshot
-                if any(f["state"] in ("queued", "running") for f in frames.values()):  # the last state is given below
+                if not over and (over := clock.over(last.values())):
+                    stop.set()
+                if any(f["state"] in LIVE_STATES for f in frames.values()):  # the last state is given below
                     waits = next((slot_wait(s.waits) for s in last.values() if s.waits), None)
                     state = {"state": "running", "frames": dict(frames), "heartbeat": heartbeat, "waits": waits}
                     yield {"token": token, **NO_RESULT, **state}
             end = self._end(plan, last, frames, stop.is_set())
+            end["message"] = end["message"] or over
         except UserError as error:
             end["message"] = str(error)
             if isinstance(error, GpuError) and self.demo and not any(f["tokens"] for f in frames.values()):
@@ -130,12 +140,14 @@ class Explore:
             frames[name] = {**frames[name], "parted": board.first_difference(snapshot, base) if base else None}
         strip = [*plan.kept, *frames.values()]
         verified = [s.kept for s in last.values() if s.kept is not None]
+        replayed = replay_result(plan.expected, next(iter(last.values())).ids) if plan.expected and last else None
         failed = [f["message"] for f in frames.values() if f["state"] == "failed"]
         return {
             "state": "failed" if failed else "stopped" if stopped else "done",
             "message": failed[0] if failed else "",
             "sentence": strip_sentence(strip),
             "bands": strip_bands(strip),
+            "replayed": replayed,
             "verified": {"lam": plan.draft.recipe.lam, "kept": verified[0]} if plan.draft and verified else None,
         }
 
@@ -191,6 +203,4 @@ def question_dict(question: "Question") -> QuestionInfo:
 
 def _cut_short(frames: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Frames in which nothing runs any more: what was live when the run broke is cut short, not lost."""
-    return {
-        k: {**f, "state": "cancelled"} if f["state"] in ("queued", "running") else dict(f) for k, f in frames.items()
-    }
+    return {k: {**f, "state": "cancelled"} if f["state"] in LIVE_STATES else dict(f) for k, f in frames.items()}

@@ -9,7 +9,7 @@ import gradio as gr
 from mi_explorer.ui.access.limits import visitor_of
 from mi_explorer.ui.components import QUIET, script_component
 from mi_explorer.ui.context import PageContext
-from mi_explorer.ui.explore.live import RUN_ROUTE, TEXT_FIELDS
+from mi_explorer.ui.explore.live import RUN_ROUTE, STEER_ROUTE, TEXT_FIELDS
 from mi_explorer.ui.explore.run_queue import turn_wait
 from mi_explorer.ui.gradio_patches import event_payload, place_in_queue
 from mi_explorer.ui.spaces.environment import on_zero
@@ -24,8 +24,10 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
     pairs = page.pairs
 
     def setup_of(fixed: dict[str, Any]) -> str:
-        route = "" if on_zero() else RUN_ROUTE
-        return compact_json({**fixed, "pairs": pairs.offered(), "policy": pairs.access.policy, "live": route})
+        run, steer = ("", "") if on_zero() else (RUN_ROUTE, STEER_ROUTE)
+        return compact_json(
+            {**fixed, "pairs": pairs.offered(), "policy": pairs.access.policy, "live": run, "steer": steer}
+        )
 
     # -- functions that scripts call, by these names -----------------------------------------------------------------
     def queue_place(token: Any) -> dict[str, Any] | None:

@@ -12,17 +12,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from mi_explorer.errors import UserError
 from mi_explorer.ui.access.limits import LimitError, Visitor, visitor_of
 from mi_explorer.ui.explore.explore_handlers import NO_RESULT
 from mi_explorer.ui.explore.run_plan import run_token
 from mi_explorer.ui.explore.run_queue import RunQueue
+from mi_explorer.ui.explore.steered_runs import NotYourRun
 from mi_explorer.ui.gradio_patches import is_signed_in
 
-RUN_ROUTE = "/mi/run"
+RUN_ROUTE, STEER_ROUTE = "/mi/run", "/mi/steer"
 TEXT_FIELDS = ("thought", "answer")
 WAIT_REPORT_S = 1.0  # between two reports to a visitor who waits for a turn
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the second: proxies pass events on at once
@@ -59,14 +62,17 @@ class StateDeltas:
 
 
 class LiveRuns:
-    """The route of live runs. `begin(request, visitor)` gives a run's states, `stop(token)` ends it."""
+    """The routes of live runs. `begin(request, visitor)` gives a run's states, `stop(token)` ends it; `steer(request, visitor)` does
+    something to it, or raises a `UserError`."""
 
     def __init__(
         self,
         begin: Callable[[Any, Visitor], Iterator[State]],
         stop: Callable[[Any], Any],
         run_queue: RunQueue,
+        steer: Callable[[Mapping[str, Any], Visitor], None] | None = None,
     ) -> None:
+        self.steer = steer
         self.begin, self.stop, self.run_queue = begin, stop, run_queue
         threads = run_queue.max_running + 4  # a run that is being ended may still hold one
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="live")
@@ -75,7 +81,12 @@ class LiveRuns:
         """POST a run's request as JSON, with `tab` for the visitor's tab; the answer streams deltas, `data: {…}` each."""
         return Route(RUN_ROUTE, self._answer, methods=["POST"])
 
-    async def _answer(self, request: Request) -> Response:
+    def steer_route(self) -> Route:
+        """POST what to do to a run, as JSON with the `tab` that asked for the run. 204, or a sentence that says why not."""
+        return Route(STEER_ROUTE, self._steer, methods=["POST"])
+
+    async def _asked(self, request: Request) -> Any:
+        """The JSON of a request about a run, or the answer that refuses it."""
         if not is_signed_in(request):
             return PlainTextResponse("You are not signed in. Reload the page and sign in again.", 401)
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
@@ -85,8 +96,24 @@ class LiveRuns:
             asked = json.loads(await request.body())
         except (ValueError, RecursionError):
             asked = None
-        if not run_token(asked):
-            return PlainTextResponse("This request is not a run.", 400)
+        return asked if run_token(asked) else PlainTextResponse("This request is not a run.", 400)
+
+    async def _steer(self, request: Request) -> Response:
+        asked = await self._asked(request)
+        if isinstance(asked, Response) or self.steer is None:
+            return asked if isinstance(asked, Response) else PlainTextResponse("Nothing can be steered here.", 404)
+        try:  # the tokenizer reads a hint, which takes its time
+            await run_in_threadpool(self.steer, asked, visitor_of(request, asked.get("tab", "")))
+        except NotYourRun as error:
+            return PlainTextResponse(str(error), 403)
+        except UserError as error:
+            return PlainTextResponse(str(error), 400)
+        return Response(status_code=204)
+
+    async def _answer(self, request: Request) -> Response:
+        asked = await self._asked(request)
+        if isinstance(asked, Response):
+            return asked
         events = self._events(asked, visitor_of(request, asked.get("tab", "")))
         return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.generation.schedule import parse_schedule
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
+from mi_explorer.recipe import number
 from mi_explorer.ui.access.limits import Limits
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
@@ -12,6 +14,10 @@ from mi_explorer.ui.explore.active_runs import FinishedTraces
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
+
+
+STEERED_ID = "steered"  # of the one frame of a steered run
+MAX_PACE = 1000.0  # tokens a second
 
 
 class RunRequestError(UserError):
@@ -30,6 +36,12 @@ class RunPlan:
     kept: list[dict[str, Any]]
     base: Snapshot | None = None
     draft: Snapshot | None = None
+    expected: str = ""
+    """Of a replay: the tokens that it should give (`token_check.token_check`)."""
+
+    @property
+    def paced(self) -> bool:
+        return any(ask.pace for ask in self.asks)
 
 
 def run_token(request: Any) -> str:
@@ -51,6 +63,8 @@ def plan_run(request: Any, bench: "Workbench", limits: Limits, traces: FinishedT
     recipe = view.recipe()
     bench.check(recipe)
     limits.check(view.decoding)
+    if request.get("kind") == "steer":
+        return _steered_plan(request, token, view)
     one = request.get("kind") == "here"
     lams = (view.lam,) if one else board.strip_lambdas(view.lam, view.pins)
     known = [f for f in sent if isinstance(f, dict)][: board.MAX_FRAMES * 4] if isinstance(sent, list) else []
@@ -67,3 +81,14 @@ def plan_run(request: Any, bench: "Workbench", limits: Limits, traces: FinishedT
         GenerationRequest(board.frame_id(x), view.prompt, recipe.at(x), view.decoding, gold, "auto", *old) for x in lams
     ]
     return RunPlan(token, asks, kept, base, draft)
+
+
+def _steered_plan(request: Any, token: str, view: views.View) -> RunPlan:
+    """One response that is steered while it is written, at the `pace` of whoever reads it; with a schedule, a replay of one."""
+    value = request.get("pace")
+    pace = number(value, "The pace", 1, MAX_PACE) if value else 0.0
+    schedule = parse_schedule(view.schedule)
+    ask = GenerationRequest(
+        STEERED_ID, view.prompt, view.recipe(), view.decoding, view.gold or None, schedule=schedule, pace=pace
+    )
+    return RunPlan(token, [ask], [], expected=view.expected)

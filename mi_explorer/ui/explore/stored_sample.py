@@ -55,6 +55,7 @@ def stored_strip(
         recipe.params,
         recipe.scope,
         recipe.template,
+        recipe.answer_lam,
         decoding,
         item.prompt,
         item.answer,

@@ -11,13 +11,16 @@ from urllib.parse import parse_qsl, urlencode
 
 from mi_explorer import recipe_io
 from mi_explorer.errors import UserError, unknown
+from mi_explorer.generation.schedule import parse_schedule, schedule_text
 from mi_explorer.recipe import LAM_RANGE, MODULES, Decoding, Recipe, Scope, number
+from mi_explorer.ui.explore.token_check import TOKEN_CHECK
 
 VERSION = recipe_io.QUERY_VERSION
 LENSES = ("plain", "markers", "writer", "entropy")
 PROMPT_LIMIT = 20_000  # characters; the model's context is checked again, in tokens, by the workbench
 GOLD_LIMIT = 500
 LINK_LIMIT = 1_500  # a longer question does not go into the address bar
+LONG_TEXTS = ("q", "gold", "schedule")
 MOST_PINS = 8
 
 
@@ -35,19 +38,26 @@ class View:
     params: tuple[tuple[str, float], ...] = ()
     scope: Scope = field(default_factory=Scope)
     template: str = "own"
+    answer_lam: float | None = None
     decoding: Decoding = field(default_factory=Decoding)
     prompt: str = ""
     gold: str = ""
     pins: tuple[float, ...] = ()
     lens: str = "plain"
+    schedule: str = ""
+    """What was done to a steered response, as `generation.schedule` writes it: `lam` is the λ that it began with."""
+    expected: str = ""
+    """The tokens that came of it, as `token_check.token_check` writes them."""
 
     def recipe(self, lam: float | None = None) -> Recipe:
         """The recipe of this view, at its own λ or another one. Raises `RecipeError`."""
         at = self.lam if lam is None else lam
-        return Recipe(self.pair, self.method, at, self.scope, self.params, self.template)
+        return Recipe(self.pair, self.method, at, self.scope, self.params, self.template, self.answer_lam)
 
 
-# key on the wire and in the address, kind (how the page writes it), default; the recipe's keys are `recipe_io.QUERY_KEYS`
+DECODING_KEYS = ("t", "top_p", "top_k", "min_p", "rep", "cap", "seed", "budget")  # in the order of `Decoding`
+# key on the wire and in the address, kind (how the page writes it), default; the recipe's keys come first
+RECIPE_KEYS = (*recipe_io.QUERY_KEYS, "answer_lam")
 FIELDS: tuple[tuple[str, str, Any], ...] = (
     ("pair", "text", "mini"),
     ("lam", "number", 0.5),
@@ -56,6 +66,7 @@ FIELDS: tuple[tuple[str, str, Any], ...] = (
     ("layers", "text", "all"),
     ("modules", "names", list(MODULES)),
     ("template", "text", "own"),
+    ("answer_lam", "number", None),
     ("t", "number", Decoding().temperature),
     ("top_p", "number", Decoding().top_p),
     ("top_k", "number", Decoding().top_k),
@@ -63,10 +74,13 @@ FIELDS: tuple[tuple[str, str, Any], ...] = (
     ("rep", "number", Decoding().repetition_penalty),
     ("cap", "number", Decoding().cap),
     ("seed", "number", Decoding().seed),
+    ("budget", "number", Decoding().think_budget),
     ("q", "text", ""),
     ("gold", "text", ""),
     ("pins", "numbers", []),
     ("lens", "text", "plain"),
+    ("schedule", "text", ""),
+    ("expected", "text", ""),
 )
 DEFAULTS = {key: default for key, _, default in FIELDS}
 
@@ -75,9 +89,10 @@ def view_dict(view: View) -> dict[str, Any]:
     """The flat dict of a view, as the page holds it (JSON types only): the recipe's, with `lam` for λ, and the rest."""
     recipe, d = recipe_io.to_dict(view.recipe()), view.decoding
     recipe["lam"] = recipe.pop("lambda")
+    recipe["answer_lam"] = recipe.pop(recipe_io.ANSWER_KEY, None)
     rest = (
-        d.temperature, d.top_p, d.top_k, d.min_p, d.repetition_penalty, d.cap, d.seed,
-        view.prompt, view.gold, list(view.pins), view.lens,
+        d.temperature, d.top_p, d.top_k, d.min_p, d.repetition_penalty, d.cap, d.seed, d.think_budget,
+        view.prompt, view.gold, list(view.pins), view.lens, view.schedule, view.expected,
     )  # fmt: skip
     return {**recipe, **dict(zip(list(DEFAULTS)[len(recipe) :], rest, strict=True))}
 
@@ -85,8 +100,8 @@ def view_dict(view: View) -> dict[str, Any]:
 def view_of_dict(values: Mapping[str, Any]) -> View:
     """The view of a flat dict; missing keys are defaults, unknown keys are ignored. Raises `UserError`."""
     v = {**DEFAULTS, **{k: values[k] for k in DEFAULTS if k in values}}
-    recipe = recipe_io.from_dict({key: v[key] for key in recipe_io.QUERY_KEYS})
-    text = {k: _text(v[k], k) for k in ("q", "gold", "lens")}
+    recipe = recipe_io.from_dict({key: v[key] for key in RECIPE_KEYS})
+    text = {k: _text(v[k], k) for k in ("q", "gold", "lens", "schedule", "expected")}
     if len(text["q"]) > PROMPT_LIMIT:
         raise ViewError(
             f"The question has {len(text['q']):,} characters; at most {PROMPT_LIMIT:,} are allowed. Shorten it."
@@ -97,6 +112,10 @@ def view_of_dict(values: Mapping[str, Any]) -> View:
         raise unknown("lens", text["lens"], LENSES)
     if not isinstance(v["pins"], (list, tuple)) or len(v["pins"]) > MOST_PINS:
         raise ViewError(f"Pins must be a list of at most {MOST_PINS} λ values.")
+    if text["expected"] and not TOKEN_CHECK.fullmatch(text["expected"]):
+        raise ViewError(
+            "The expected tokens are written as their number and twelve hexadecimal digits, such as 225-1f0c9ab37e44."
+        )
     return View(
         pair=recipe.pair,
         lam=recipe.lam,
@@ -104,11 +123,14 @@ def view_of_dict(values: Mapping[str, Any]) -> View:
         params=recipe.params,
         scope=recipe.scope,
         template=recipe.template,
-        decoding=Decoding(v["t"], v["top_p"], v["top_k"], v["min_p"], v["rep"], v["cap"], v["seed"]),
+        answer_lam=recipe.answer_lam,
+        decoding=Decoding(*(v[key] for key in DECODING_KEYS)),
         prompt=text["q"],
         gold=text["gold"].strip(),
         pins=tuple(sorted({number(x, "A pin", *LAM_RANGE) for x in v["pins"]})),
         lens=text["lens"],
+        schedule=schedule_text(parse_schedule(text["schedule"])),
+        expected=text["expected"],
     )
 
 
@@ -124,9 +146,9 @@ def view_query(view: View) -> str:
     """The address of a view, without the leading `?`; fields at their default are left out."""
     items = [("v", VERSION), *recipe_io.query_items(view.recipe())]
     values = view_dict(view)
-    for key, kind, default in FIELDS[len(recipe_io.QUERY_KEYS) :]:
+    for key, kind, default in FIELDS[len(RECIPE_KEYS) :]:
         value = values[key]
-        if value == default or (key in ("q", "gold") and len(value) > LINK_LIMIT):
+        if value == default or (key in LONG_TEXTS and len(value) > LINK_LIMIT):
             continue
         numbers = value if kind == "numbers" else [value] if kind == "number" else None
         items.append((key, value if numbers is None else ",".join(map(recipe_io.digits, numbers))))

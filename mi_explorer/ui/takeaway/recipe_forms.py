@@ -115,9 +115,10 @@ def read_pasted(text: str, pair: Pair, layers: int | None = None) -> tuple[dict[
         return _link(text, pair)
     recipe, is_mergekit = read_recipe(text, layers)
     note = _other(recipe.pair, pair)
-    view = views.view_dict(View(pair.name, recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template))
+    chosen = (recipe.lam, recipe.method, recipe.params, recipe.scope, recipe.template, recipe.answer_lam)
+    view = views.view_dict(View(pair.name, *chosen))
     kind = "mergekit configuration" if is_mergekit else "recipe"
-    return {key: view[key] for key in recipe_io.QUERY_KEYS if key != "pair"}, kind, note
+    return {key: view[key] for key in views.RECIPE_KEYS if key != "pair"}, kind, note
 
 
 def _link(text: str, pair: Pair) -> tuple[dict[str, Any], str, str]:
