@@ -167,7 +167,7 @@ def sequence(order: int, stream: int, recipe: int, priority: int):
     request = SimpleNamespace(recipe=SimpleNamespace(lam=recipe / 4), prompt=(0,) * (5 + 20 * recipe))
     key, slots = None if recipe == 4 else "logit" if recipe == 5 else "parents", (0, 1) if recipe == 5 else (0,)
     more = {"rowwise_key": key, "foldable": recipe != 5, "slots": slots, "request": request, "decodes": True}
-    more["to_read"] = len(request.prompt)
+    more |= {"to_read": len(request.prompt), "due": 0.0}
     return Made(order=order, stream=stream, key=str(recipe), priority=priority, **more)
 
 
