@@ -27,10 +27,7 @@ def check_tokenizer(source: CheckpointSource) -> None:
     if "config.json" in files:
         _check_config(source)
     if isinstance(source, Folder):
-        stamps = tuple(
-            (name, *_stamp(source.path / name)) for name in sorted(files) if name.endswith((".json", ".txt"))
-        )
-        fault = _folder_fault(str(source.path), stamps)
+        fault = _folder_fault(str(source.path), source.state())
     else:
         names = [name for name in (*tables, *SETTINGS) if name in files]
         fault = _hub_fault(tuple((name, source.read(name)) for name in names))
@@ -46,13 +43,8 @@ def _check_config(source: CheckpointSource) -> None:
         raise CheckpointError(f"{source.label}: config.json describes no model: {str(error)[:200]}.") from None
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
-
-
 @lru_cache(maxsize=16)
-def _folder_fault(folder: str, stamps: tuple[tuple[str, int, int], ...]) -> str:
+def _folder_fault(folder: str, state: tuple[tuple[str, int, int, int], ...]) -> str:
     """Why the tokenizer of a folder does not work; "" where it does. Kept, as a pair is read more than once while it is opened."""
     try:
         tokenizer = load_tokenizer(folder)

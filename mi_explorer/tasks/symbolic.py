@@ -39,7 +39,7 @@ def same_by_algebra(gold: Value, answer: Value) -> bool:
     if isinstance(gold, Quantity) and isinstance(answer, Quantity):
         return _same_expressions(to_sympy(gold.expression), to_sympy(answer.expression))
     if isinstance(gold, Collection) and isinstance(answer, Collection):
-        if gold.kind in ("set", "list"):
+        if gold.kind in ("set", "list", "cases"):
             return _rearranged(gold.items, answer.items)
         return all(same_by_algebra(a, b) for a, b in zip(gold.items, answer.items, strict=True))
     if isinstance(gold, Union) and isinstance(answer, Union):

@@ -23,8 +23,8 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.tasks.verify import canonical, verify
 
 CASES = Path(__file__).resolve().parents[1] / "tasks" / "cases"
-VERDICTS = ("reported_verdicts", "kinds_verdicts", "examined_verdicts", "further_verdicts")
-ANSWERS = ("reported_answers", "kinds_answers", "examined_answers", "further_answers")
+VERDICTS = ("reported_verdicts", "kinds_verdicts", "examined_verdicts", "further_verdicts", "blind_verdicts")
+ANSWERS = ("reported_answers", "kinds_answers", "examined_answers", "further_answers", "blind_answers")
 LIMIT_S = 2.0
 LOOK_EVERY = 8  # tokens after which a streaming response is looked at
 Case = dict[str, str | bool]

@@ -24,7 +24,14 @@ def rows(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["reported_verdicts.jsonl", "kinds_verdicts.jsonl", "examined_verdicts.jsonl", "further_verdicts.jsonl"]
+    "name",
+    [
+        "reported_verdicts.jsonl",
+        "kinds_verdicts.jsonl",
+        "examined_verdicts.jsonl",
+        "further_verdicts.jsonl",
+        "blind_verdicts.jsonl",
+    ],
 )
 def test_verdicts(name):
     judged = [(r, verify(r["gold"], r["answer"], r.get("kind", "auto"))) for r in rows(name)]
@@ -34,7 +41,14 @@ def test_verdicts(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["reported_answers.jsonl", "kinds_answers.jsonl", "examined_answers.jsonl", "further_answers.jsonl"]
+    "name",
+    [
+        "reported_answers.jsonl",
+        "kinds_answers.jsonl",
+        "examined_answers.jsonl",
+        "further_answers.jsonl",
+        "blind_answers.jsonl",
+    ],
 )
 def test_answers_of_responses(name):
     for r in rows(name):

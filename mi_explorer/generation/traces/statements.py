@@ -8,7 +8,8 @@ from mi_explorer.generation.traces.sentences import first_sentence
 MAX_LINES = 2_000  # characters behind an empty statement in which its answer is sought
 QUANTITY = r"[-+−]?\s?[$€£]?\d+(?:,\d{3})*(?:\.\d+)?(?:\s?/\s?\d+)?\s?%?"
 _STATED = re.compile(
-    r"(?:\banswers?\b\W{0,6}(?:to\s[^.\n]{0,80}?)?\s*(?:(?:is|are|would be|must be|should be|equals)\b|[:=])|^\s*####|\s####(?=\s)"
+    r"(?:\banswers?\b(?:\s*\([^()\n]{1,30}\))?\W{0,6}(?:to\s[^.\n]{0,80}?)?"
+    r"\s*(?:(?:is|are|would be|must be|should be|equals)\b|[:=])|^\s*####|\s####(?=\s)"
     r"|(?:答案|结果)\s*(?:】|是|为|為|等于)?\s*[:：]?(?=\s*[^\s:：不])|^\s*答\s*[:：]|^A\s*:|\b(?:solutions?|roots?)\s+(?:is|are)\b"
     r"|\b(?:Antwort|Ergebnis|Lösung|réponse|résultat|respuesta|resultado|resposta|risposta|risultato|ответ)\s*"
     r"(?:correct[ae]\s+|exacte\s+|corretta\s+)?(?:(?:ist|lautet|est|es|é|è)(?=\s)|:)"
@@ -70,6 +71,8 @@ def _said(raw: str, sentence: str, kind: str) -> str:
     """The answer in what follows "the answer is": without the reasons and contrasts behind it."""
     if raw[:1] in "\"'" or raw.endswith("}") and raw.count("}") > raw.count("{"):
         raw = sentence = raw.rstrip("}").strip().strip("\"'")
+    if sentence.count("**") % 2 and not sentence.startswith("**"):  # the bold began before it
+        sentence = sentence.replace("**", "", 1)
     if option := re.match(r"\(([A-Z])\)\s+(?=(\S))", sentence):
         if kind != "choice" and re.match(r"[-+\d$\\]", option[2]):
             sentence = sentence[option.end() :]

@@ -8,7 +8,7 @@ from mi_explorer.tasks.grammar.spelling import plain_words, unwrap
 
 _LETTER = re.compile(r"(?<![\w'\\])([A-Za-z])(?![\w'])")
 _NEGATION = re.compile(
-    r"\b(?:not|none|neither|nor|never|cannot|can't|isn't|except|all but|rule out|ruled out)\b",
+    r"\b(?:not|none|neither|nor|never|cannot|can't|isn't|except|(?:all|anything|everything) but|rule out|ruled out)\b",
     re.IGNORECASE,
 )
 _ASIAN = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"

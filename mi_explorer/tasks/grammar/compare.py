@@ -7,6 +7,7 @@ from mi_explorer.tasks.grammar.expression import CONSTANTS, Expression, symbols_
 from mi_explorer.tasks.grammar.keys import expression_key, rational_text
 from mi_explorer.tasks.grammar.times import Time, same_time
 from mi_explorer.tasks.grammar.value_types import (
+    EMPTY,
     Based,
     Collection,
     Equation,
@@ -41,7 +42,7 @@ def equal(gold: Value, answer: Value) -> bool | None:
     if isinstance(gold, Time) or isinstance(answer, Time):
         return False
     if isinstance(gold, Words) or isinstance(answer, Words):
-        return _words(gold, answer)
+        return _words(gold, answer) or {_is_empty(gold), _is_empty(answer)} == {True}
     if isinstance(gold, Union) or isinstance(answer, Union):
         return _unions(gold, answer)
     if isinstance(gold, Collection) and isinstance(answer, Collection):
@@ -172,6 +173,11 @@ def _words(gold: Value, answer: Value) -> bool:
     return bool(comma) and gold.text in ("yes", "no", "true", "false") and first.strip() == gold.text
 
 
+def _is_empty(value: Value) -> bool:
+    """Whether a value says that nothing solves a problem: the empty set, in a sign or in words."""
+    return value == EMPTY or isinstance(value, Words) and value.text in ("no solution", "no real solutions")
+
+
 def _equations(gold: Value, answer: Value) -> bool | None:
     if isinstance(gold, Equation) and isinstance(answer, Equation):
         if gold.name and answer.name:
@@ -201,6 +207,8 @@ def _union_parts(value: Value) -> tuple[Value, ...]:
 
 def _collections(gold: Collection, answer: Collection) -> bool | None:
     loose = {"set", "list"}
+    if gold.kind == answer.kind == "cases":
+        return _unordered(gold.items, answer.items)
     if gold.kind in loose and answer.kind in loose:
         return _unordered(gold.items, answer.items)
     for sequence, other in ((gold, answer), (answer, gold)):

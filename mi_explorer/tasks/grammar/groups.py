@@ -4,10 +4,13 @@ import re
 from collections.abc import Callable
 
 from mi_explorer.tasks.grammar.expression import NotInGrammar, symbols_of
-from mi_explorer.tasks.grammar.value_types import Collection, Equation, Quantity, Value
+from mi_explorer.tasks.grammar.value_types import Collection, Equation, Quantity, Value, Words
 
 Read = Callable[[str], Value]
 _MATRIX = re.compile(r"^\\begin\{([pbvBV]?matrix|array)\}(?:\{[^{}]*\})?(.*)\\end\{\1\}$", re.DOTALL)
+_CASES = re.compile(r"^\\begin\{(?:d?cases|array)\}(?:\{[^{}]*\})?(.*)\\end\{(?:d?cases|array)\}$", re.DOTALL)
+_IF = re.compile(r"^(?:\\text\s*\{\s*,?\s*(?:if|for|when)\s*\}|(?:if|for|when)\b|,)\s*", re.IGNORECASE)
+_OTHERWISE = re.compile(r"^(?:\\text\s*\{\s*)?(?:otherwise|else)\s*\}?\.?$", re.IGNORECASE)
 _AND_OR = re.compile(
     r",?\s*(?:\\text(?:rm)?\s*\{\s*,?\s*(?P<in_text>and|or)\s*\}|\\(?:quad|qquad)\b|\\(?P<sign>lor|vee|land|wedge)(?![a-z])"
     r"|\b(?P<word>and|or|und|oder|ou|et)\b|(?<=[\d\s)\]}])[和或])\s*"
@@ -116,6 +119,25 @@ def _closes_at_end(text: str) -> bool:
         if depth == 0:
             return i == len(text) - 1
     return False
+
+
+def cases(text: str, read: Read) -> Collection | None:
+    """`\\begin{cases} x & x \\ge 0 \\\\ -x & x < 0 \\end{cases}`: pairs of a value and where it holds, in any order."""
+    text = re.sub(r"^(?:\\left)?\s*⟦\s*(?=\\begin\{array)", "", text)
+    if not (found := _CASES.match(text)):
+        return None
+    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", found[1]) if row.strip()]
+    pairs = []
+    for row in rows:
+        value, _, where = row.partition("&")
+        where = where.strip().rstrip(",.;")
+        while where != (where := _IF.sub("", where)):
+            pass
+        condition = Words("otherwise") if _OTHERWISE.match(where) else read(where)
+        pairs.append(Collection("tuple", (read(value.strip().rstrip(",")), condition)))
+    if not pairs:
+        raise NotInGrammar
+    return Collection("cases", tuple(pairs))
 
 
 def matrix(text: str, read: Read) -> Collection | None:

@@ -13,6 +13,7 @@ SHORT_WORDS = frozenset([
     "an", "at", "as", "us", "up", "am", "pm", "by", "my", "sq", "st", "dry", "sky",
     "try", "cry", "spy", "pry", "sty", "wry", "nth", "std", "yrs", "hrs",
 ])  # fmt: skip
+ANGLE_FUNCTIONS = frozenset(["sin", "cos", "tan", "cot", "sec", "csc"])
 MAX_DEPTH = 40  # nesting of an expression that is read
 
 
@@ -21,6 +22,7 @@ class ExpressionParser:
 
     def __init__(self, found: list[tuple[str, str]]) -> None:
         self.found, self.at, self.depth = found, 0, 0
+        self.in_angle = 0  # how many trigonometric functions are open: ° is a factor there
 
     def whole(self) -> Expression:
         """The expression that all tokens make."""
@@ -137,6 +139,8 @@ class ExpressionParser:
                 if self.at < len(self.found) and self.found[self.at][1] == "!":
                     raise NotInGrammar  # a double factorial
                 base = ("fact", base)
+            elif self.in_angle and self._degree_sign():
+                base = ("mul", base, ("sym", "pi"), ("num", Fraction(1, 180)))
             elif self.peek()[0] == "power":
                 self.at += 1
                 if self.peek()[1] in ("\\prime", "\\circ", "\\degree"):
@@ -146,6 +150,16 @@ class ExpressionParser:
                 base = ("fn", "prime", base)
             else:
                 return base
+
+    def _degree_sign(self) -> bool:
+        """Whether `^\\circ`, `^{\\circ}` or `\\degree` is next; then it is consumed."""
+        start = self.at
+        self.take("^")
+        braced = self.take("{")
+        if self.take("\\circ", "\\degree") and (not braced or self.take("}")):
+            return True
+        self.at = start
+        return False
 
     def exponent(self) -> Expression:
         if self.peek()[1] == "{":
@@ -252,6 +266,8 @@ class ExpressionParser:
         """`sin(x)`, `\\sin^2 x`, `\\log_2 8`, `gcd(4, 6)`."""
         base = self.argument() if self.take("_") else None
         power = self.exponent() if self.peek()[0] == "power" and (self.take("^") or self.take("**")) else None
+        angle = name in ANGLE_FUNCTIONS
+        self.in_angle += angle
         if self.take("("):
             arguments = [self.sum()]
             while self.take(","):
@@ -259,6 +275,9 @@ class ExpressionParser:
             self.expect(")")
         else:
             arguments = [self.argument() if self.peek()[1] == "{" else self._factor_chain()]
+        if angle and self._degree_sign():  # \sin(30)°
+            arguments = [("mul", *arguments, ("sym", "pi"), ("num", Fraction(1, 180)))]
+        self.in_angle -= angle
         if name in ("max", "min", "gcd", "lcm") and len(arguments) == 1:
             raise NotInGrammar
         if name == "sqrt" and len(arguments) == 1:

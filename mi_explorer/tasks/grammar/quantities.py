@@ -53,9 +53,12 @@ def quantity(text: str) -> Quantity:
     return Quantity(expression, unit, number)
 
 
-def compound(text: str) -> Collection | None:
-    """`5 feet 3 inches`, `2 hours and 30 minutes`: a sum of units, which is compared part by part."""
+def compound(text: str) -> Collection | Quantity | None:
+    """`5 feet 3 inches`, `2 hours and 30 minutes`: a sum of units, which is compared part by part. Money is one number."""
     parts = compound_parts(text)
+    if len(parts) == 2 and parts[0][1] in ("$", "€") and parts[1][1] == "cent" and parts[1][0] < 100:
+        amount = parts[0][0] + parts[1][0] / 100
+        return Quantity(("num", amount), parts[0][1], amount)
     items = (Quantity(("num", number), unit, number) for number, unit in parts)
     return Collection("compound", tuple(items)) if parts else None
 
@@ -64,6 +67,7 @@ def based(text: str) -> Based | None:
     """`2516_8`, `101 base 2`, `0x1F`."""
     if match := _PREFIXED.match(text):
         return Based((match[1] or match[2] or match[3]).lower(), "16" if match[1] else "2" if match[2] else "8")
+    text = re.sub(r"^(?:\(\s*(\w+)\s*\)|\\(?:text|mathrm)\s*\{\s*(\w+)\s*\})(?=\s*_)", lambda m: m[1] or m[2], text)
     if not (match := _BASED.match(text)):
         return None
     base = match[2] or match[3]

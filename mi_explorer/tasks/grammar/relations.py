@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 
 from mi_explorer.tasks.grammar.expression import NotInGrammar, symbols_of
 from mi_explorer.tasks.grammar.groups import split
@@ -17,6 +18,7 @@ _NAME = re.compile(
 )
 _LABEL = re.compile(r"^(?:\\text\s*\{\s*)?([^\W\d_]{3,}(?: [^\W\d_]+){0,5})\s*\}?$")
 _VARIABLE = re.compile(r"^\\?[a-zA-Z]$")
+_DISTANCE = re.compile(r"^\|\s*[a-zA-Z]\s*(?:([-+])\s*([\d./]+)\s*)?\|$")
 _SIGNS = re.compile(r"(<=|>=|\\leq?(?![a-z])|\\geq?(?![a-z])|\\leqslant|\\geqslant|\\lt(?![a-z])|\\gt(?![a-z])|<|>)")
 _CONDITION = re.compile(r"^⟦\s*([a-zA-Z])\s*(?:\\in\s*\\mathbb\s?\{?R\}?\s*)?(?:\||\\mid|:)\s*(.+)⟧$")
 
@@ -97,8 +99,10 @@ def _inequality(signs: list[str]) -> Value:
     ways = ["<" if s in ("<", "\\lt") or s.startswith(("<", "\\l")) else ">" for s in signs[1::2]]
     closed = [s not in ("<", ">", "\\lt", "\\gt") for s in signs[1::2]]
     if len(parts) == 2:
-        if not _VARIABLE.match(parts[0]):
+        if not (_VARIABLE.match(parts[0]) or _DISTANCE.match(parts[0])):
             parts, ways = parts[::-1], [">" if ways[0] == "<" else "<"]
+        if match := _DISTANCE.match(parts[0]):
+            return _around(match, _bound(parts[1]), ways[0], closed[0])
         if not _VARIABLE.match(parts[0]):
             raise NotInGrammar
         return half_line(_bound(parts[1]), ways[0], closed[0])
@@ -108,6 +112,19 @@ def _inequality(signs: list[str]) -> Value:
             low, high, closed = high, low, closed[::-1]
         return Collection("interval", (low, high), ("[" if closed[0] else "(") + ("]" if closed[1] else ")"))
     raise NotInGrammar
+
+
+def _around(match: re.Match[str], reach: Quantity, way: str, closed: bool) -> Value:
+    """`|x - 2| < 3` is (-1, 5); with > it is what lies outside."""
+    shift = quantity(match[2]).number if match[2] else Fraction(0)
+    if reach.number is None or shift is None or reach.number <= 0:
+        raise NotInGrammar
+    middle = shift if match[1] == "-" else -shift
+    ends = [middle - reach.number, middle + reach.number]
+    low, high = (Quantity(("num", end), "", end) for end in ends)
+    if way == "<":
+        return Collection("interval", (low, high), "[]" if closed else "()")
+    return Union((half_line(low, "<", closed), half_line(high, ">", closed)))
 
 
 def _bound(text: str) -> Quantity:

@@ -20,7 +20,7 @@ GREEK = {
     for name in _GREEK_NAMES.split()
 }
 WRAPPERS = re.compile(
-    r"^(?:\"([^\"]*)\"|'([^']*)'|\$\$(.*)\$\$|\$([^$]*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|__(.*)__|`(.*)`"
+    r"^(?:\"([^\"]*)\"|'([^']*)'|\$\$(.*)\$\$|\$((?:[^$\\]|\\.)*)\$|\\\((.*)\\\)|\\\[(.*)\\\]|\*\*(.*)\*\*|__(.*)__|`(.*)`"
     r"|\\(?:boxed|fbox|framebox|text|textbf|textit|textrm|mathrm|mathbf|mbox|bm|boldsymbol|ensuremath|underline)"
     r"\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
     r"|\\boxed\s*(\d))$",
@@ -28,10 +28,18 @@ WRAPPERS = re.compile(
 )
 REPEATING = re.compile(r"\.\d+\.{2,3}$")
 LAYOUT = re.compile(
-    r"\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?|displaystyle|textstyle|limits|phantom\{[^{}]*\})(?![a-zA-Z])"
+    r"\\(?:left|right)\s*\.(?!\d)|\\(?:left|right|bigl?|bigr?|Bigl?|Bigr?|displaystyle|textstyle|limits|phantom\{[^{}]*\})(?![a-zA-Z])"
 )
 MONEY = r"[$€£¥₹₽]|\b(?:EUR|USD|GBP|CHF|CAD|AUD|BRL|PLN|euros?|dollars?|kr|zł)\b|руб"
-THIN = r"(?:\\[,;:!> ]|\\ |\\thinspace|\\quad|~)"
+THIN = r"(?:(?<!\\)\\[,;:!> ]|\\thinspace|\\quad|~)"
+_UNIT_TEXT = r"\\(?:text|mathrm|textrm|rm)\s*\{([^{}]*)\}"
+_FRACTION_OF_UNITS = re.compile(
+    rf"\\[dt]?frac\s*\{{\s*{_UNIT_TEXT}\s*\}}\s*\{{\s*{_UNIT_TEXT}\s*(\^\s*(?:\{{\d\}}|\d))?\s*\}}"
+)
+_INVERSE_UNIT = re.compile(
+    r"\\(?:text|mathrm|textrm|rm)\s*\{\s*([a-zA-Z]+)(?:\\[,; ]|\\cdot|[\s~])*([a-zA-Z]+)\s*\^\s*\{?-([1-3])\}?\s*\}"
+)
+_SPACED_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?: \d{3})+),(\d{1,2})(?![\d.,]|\s*\d)")
 # `$…$` in a text, by pandoc's rule: no space inside of the dollars and no digit behind, so that prices stay prices.
 _INNER_MATH = re.compile(r"(?<!\\)\$(?=\S)([^$\n]*[^\s\\$])\$(?!\d)")
 _INNER_BOLD = re.compile(r"(?<![\w)*])(\*\*|__?)(?=\S)([^*_]*[^\s*_])\1(?![\w(*])")
@@ -66,6 +74,7 @@ def one_spelling(text: str) -> str:
     text = re.sub("((?:\\d[\u0304\u0305])+)", lambda m: "\\overline{" + re.sub(r"\D", "", m[1]) + "}", text)
     text = re.sub(r"\\text\s*\{\s*(?:minus|negative|-)\s*\}", "-", text)
     text = re.sub(r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}", text)
+    text = re.sub(r"(?:\{\s*\})?[_^]\s*\{?(\d+)\}?\s*C\s*_\s*\{?(\d+)\}?|(\d+) choose (\d+)", _binomial, text)
     text = re.sub(r"(?<=\d)\s+factorial\b", "!", text)
     text = re.sub(r"(\d)\s*([¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])", r"\1 \2", text)
     for sign, plain in FRACTIONS.items():
@@ -77,15 +86,24 @@ def one_spelling(text: str) -> str:
     text = "".join(_ascii(c) for c in text)
     text = LAYOUT.sub(" ", text)
     text = re.sub(r"\\(?:[dtcs]|nice)frac", r"\\frac", text)
-    text = re.sub(r"\\colon(?![a-z])", ":", text)
+    text = re.sub(r"\\colon(?![a-z])|\{:\}", ":", text)
+    text = (
+        text if "\\pm" in text else re.sub(r"\\mp(?![a-z])", r"\\pm", text)
+    )  # which sign is first matters beside a ± only
+    text = re.sub(r"(?<=[\d.])\\(bar|dot)\s+(\d)", r"\\\1{\2}", text)
+    text = _FRACTION_OF_UNITS.sub(lambda m: rf"\text{{ {m[1].strip()}/{m[2].strip()}}}{m[3] or ''}", text)
+    text = _INVERSE_UNIT.sub(lambda m: rf"\text{{ {m[1]}/{m[2]}}}" + (f"^{m[3]}" if m[3] != "1" else ""), text)
     text = re.sub(r"\\[lr]?vert(?![a-z])", "|", text)
-    text = re.sub(r"\bper cent\b", "percent", text)
+    text = re.sub(r"\bper cent\b|\bpercentage points?\b", "percent", text)
+    text = re.sub(r"\bbasis points?\b", "bps", text)
+    text = re.sub(r"\s*‰|\bper mille\b", " permille", text)
     text = re.sub(r"\{?\\overline\s*\{?(\d+)\}{0,2}", r"\\overline{\1}", text)
     text = re.sub(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", "*", text)
     text = re.sub(r"(?<=[-+])\\\$|^\\?\$(?=[-+]?\d)|\\\$", "$", text)
     text = text.replace(r"\{", "⟦").replace(r"\}", "⟧").replace(r"\lbrace", "⟦").replace(r"\rbrace", "⟧")
     if re.fullmatch(r"-?\d{1,3}(?:_\d{3})+(?:\.\d+)?", text.strip()):
         text = text.replace("_", "")
+    text = _SPACED_DECIMAL_COMMA.sub(lambda m: m[1].replace(" ", "") + "." + m[2], text)
     text = _SPACED_THOUSANDS.sub(lambda m: m[1] + re.sub(r"\D", "", m[2]), text)
     text = _decimal_point(text)
     text = _DOTTED_THOUSANDS.sub(lambda m: m[0].replace(".", ""), text)
@@ -107,6 +125,12 @@ def _decimal_point(text: str) -> str:
     if re.search(MONEY, text, re.IGNORECASE) and re.fullmatch(r"\D*\d+,\d\d(?!\d)\D*", text):
         text = re.sub(r"(\d),(\d\d)", r"\1.\2", text)
     return text
+
+
+def _binomial(match: re.Match[str]) -> str:
+    """`{}_8C_3`, `^8C_3` and `8 choose 3` as a command."""
+    n, k = match[1] or match[3], match[2] or match[4]
+    return rf"\binom{{{n}}}{{{k}}}"
 
 
 def _ascii(c: str) -> str:

@@ -41,6 +41,7 @@ _PREFIXED = {
     for prefix in prefixes.split()
 }
 UNITS = _PREFIXED | {name: unit for unit, names in _UNITS.items() for name in names.split()}
+PARTS_OF_PERCENT = {"permille": Fraction(1, 10), "bps": Fraction(1, 100)}
 UNITS |= {"deg°C": "°C", "deg°F": "°F"}
 SINGLE = frozenset(n for n in UNITS if len(n) == 1 and n.isascii() and n.isalpha())
 CURRENCIES = frozenset(("$", "€", "£", "¥", "rs", "chf", "CA$", "A$", "HK$", "kr", "zł", "R$", "rub"))
@@ -51,11 +52,13 @@ _CURRENCY_BEFORE = re.compile(
 )
 _TEXT = r"\\(?:text|mathrm|mbox|textrm|textbf|mathbf|rm|operatorname|textit|mathit)\s*\{([^{}]*)\}"
 _TEXT_AFTER = re.compile(
-    rf"^(.*?[\d)}}\]!%½])\s*((?:{_TEXT}(?:\s*\^\s*(?:\{{-?\d+\}}|-?\d))?|[\s/.·*]|\\cdot|\\(?=\s))+)$", re.DOTALL
+    rf"^(.*?(?:[\d)}}\]!%½]|\\pi))\s*((?:{_TEXT}(?:\s*\^\s*(?:\{{-?\d+\}}|-?\d))?|[\s/.·*]|\\cdot|\\(?=\s))+)$",
+    re.DOTALL,
 )
 _DEGREES = re.compile(
     r"\s*(?:\^\s*(?:\{\s*)?(?:\\circ|\\degree|o)(?:\s*\})?|\\circ|\\degree|\\degrees)\s*(?:\\text\s*\{\s*)?([CF])?\s*\}?$"
 )
+_TRIGONOMETRIC = re.compile(r"(?<![a-z])(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _SIGN_WORD = re.compile(r"^(?:minus|negative|负)\s*(?=[\d.\\(])", re.IGNORECASE)
 _BRACKETED = re.compile(r"^(.*\d.*?)\s*(?:\[([^\[\]{}()]+)\]|\(([^\[\]{}()]+)\)|\{([^\[\]{}()]+)\})\s*\.?$")
 _NUMBER = re.compile(r"(?<![A-Za-z_\\{])[-+]?\s?\\?[$€£¥]?\d[\d.]*(?:\s+\d+/\d+|/\d+)?(?:e[-+]?\d+)?!?")
@@ -69,7 +72,7 @@ def split_unit(text: str) -> tuple[str, str, Fraction]:
     unit = ""
     if match := _CURRENCY_BEFORE.match(text):
         text, unit = (match[1] or match[5]) + text[match.end() :], _currency(match)
-    if match := _DEGREES.search(text):
+    if (match := _DEGREES.search(text)) and not _TRIGONOMETRIC.search(text):  # \sin 30° is no angle
         text, unit = text[: match.start()].strip(), f"°{match[1]}" if match[1] else "deg"
     if match := re.search(r"\s*\\?%$", text):
         text, unit = text[: match.start()].strip(), "%"
@@ -133,7 +136,7 @@ def _split_words(text: str, currency: str) -> tuple[str, str, str]:
     if re.search(r"[\\^_=<>{}()\[\]|]", marks):
         return text, "", ""
     words = re.findall(r"[^\W\d_]+", before + " " + after)
-    if after.strip(" .") == "sec":
+    if after.strip(" .") in ("sec", "min"):
         return core, before, after
     if not words or any(w.lower() in FUNCTION_NAMES | {"pi", "infinity", "infty"} for w in words):
         return text, "", ""
@@ -199,7 +202,9 @@ def _read_after(text: str, spaced: bool, currency: str) -> tuple[str, Fraction]:
             unit += [named] if named else []
         elif low in MAGNITUDES:
             factor *= MAGNITUDES[low]
-        elif changes_number(word):
+        elif low in PARTS_OF_PERCENT:
+            factor, unit = factor * PARTS_OF_PERCENT[low], [*unit, "%"]
+        elif changes_number(word) and not (low == "min" and len(words) == 1):  # 90 min
             raise NotInGrammar
         elif low in ("square", "sq", "cubic", "cu"):
             power = "2" if low.startswith("sq") else "3"

@@ -45,8 +45,8 @@ class Residue:
 class Collection:
     """Several values.
 
-    `kind` is "list" (no brackets), "set", "tuple", "interval" (mixed brackets), "matrix", "determinant", "ratio" or "compound"
-    (`5 ft 3 in`).
+    `kind` is "list" (no brackets), "set", "tuple", "interval" (mixed brackets), "matrix", "determinant", "ratio", "compound"
+    (`5 ft 3 in`) or "cases" (pairs of a value and where it holds).
     """
 
     kind: str

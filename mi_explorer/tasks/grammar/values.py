@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from mi_explorer.tasks.grammar.dates import date_of
 from mi_explorer.tasks.grammar.expression import NotInGrammar
-from mi_explorer.tasks.grammar.groups import bracketed, listed, matrix
+from mi_explorer.tasks.grammar.groups import bracketed, cases, listed, matrix
 from mi_explorer.tasks.grammar.leads import without_lead
 from mi_explorer.tasks.grammar.quantities import based, compound, quantity, ratio, residue
 from mi_explorer.tasks.grammar.relations import relation, set_by_condition
@@ -31,7 +31,9 @@ SYNONYMS = {
 }  # fmt: skip
 _PLAIN_NUMBER = re.compile(r"^(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$", re.ASCII)
 _EMPTY = re.compile(r"^(?:\\emptyset|\\varnothing|⟦\s*⟧|the empty set|empty set)$")
-_ALL_REAL = re.compile(r"^(?:\\mathbb\s?\{?R\}?|\\R|(?:\\text\{)?all real numbers\}?)$")
+_ALL_REAL = re.compile(
+    r"^(?:\\mathbb\s?\{?R\}?|\\R|(?:\\text\{\s*)?(?:all|any|every) (?:reals|real (?:numbers?|values?|x)(?: of x)?)\s*\}?)$"
+)
 _REAL_BUT = re.compile(r"^\\mathbb\s?\{?R\}?\s*(?:\\setminus|\\backslash|\\|-)\s*⟦([^,;⟧]+)⟧$")
 
 
@@ -66,11 +68,16 @@ def _read(text: str) -> Value:
     if hole := _REAL_BUT.match(text):
         bound = quantity(hole[1])
         return Union((half_line(bound, "<", False), half_line(bound, ">", False)))
-    for found in (matrix(text, _read), based(text), residue(text), ratio(text)):
+    for found in (matrix(text, _read), cases(text, _read), based(text), residue(text), ratio(text)):
         if found is not None:
             return found
     if "\\cup" in text:
-        return Union(tuple(_read(part) for part in text.split("\\cup")))
+        written = [part.strip() for part in text.split("\\cup")]
+        parts = tuple(map(_read, written))
+        if all(re.fullmatch(r"⟦[^⟦⟧]*⟧", part) for part in written):  # of listed elements, a set of one is its element
+            sets = [p.items if isinstance(p, Collection) and p.kind == "set" else (p,) for p in parts]
+            return Collection("set", tuple(dict.fromkeys(item for items in sets for item in items)))
+        return Union(parts)
     if summed := compound(text):
         return summed
     if condition := set_by_condition(text, _read):
