@@ -66,7 +66,6 @@ class Engine:
         self._positions = QueuePositions()
         self.measured = MeasuredCosts(resident, self.backend) if costs is None else None
         self._mode, self._steps = "idle", 0
-        self._rest = 0.0  # seconds without work, as all who run keep a pace
         self._notes = list(self.memory.notes)
         self._orders = itertools.count()
         self._outbox: dict[EventStream, list[Event]] = {}
@@ -177,14 +176,13 @@ class Engine:
     def _next_commands(self) -> tuple[list[Callable[[], None]], bool]:
         """What to do before the next step, and whether to stop. Waits while there is nothing to do at all."""
         with self._wake:
-            if self._rest and not (self._commands or self._closed):
-                self._wake.wait(self._rest)
+            if self._scheduler.rest and not (self._commands or self._closed):
+                self._wake.wait(self._scheduler.rest)
             while not (self._commands or self._closed or self._has_work):
                 self._mode = "idle"
                 if not self._wake.wait(IDLE_S if self.measured and self.measured.improving else None):
                     break
-            commands = list(self._commands)
-            self._commands.clear()
+            commands, self._commands = list(self._commands), deque()
             return commands, self._closed
 
     @property
@@ -206,7 +204,6 @@ class Engine:
         """One token for those who decode, and some prompts read."""
         batch, scheduler = self._batch, self._scheduler
         scheduled = scheduler.schedule()
-        self._rest = scheduler.rest() if scheduled is None else 0.0
         if scheduled is None:
             return
         self._mode = scheduled.mode

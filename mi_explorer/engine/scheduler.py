@@ -50,6 +50,7 @@ class Scheduler:
         self._fold_regret = 0.0  # seconds lost so far by not folding
         self._scheduled: ScheduledBatch | None = None
         self._now = 0.0  # of this step: a sequence that is due later is left out of it, and keeps its slots
+        self.rest = 0.0  # seconds from then without work, where all who run keep a pace
         self._reserve = min(capacity // 2, len(batch.slots) // 4)  # slots that bulk leaves free for people
 
     def schedule(self) -> ScheduledBatch | None:
@@ -68,6 +69,8 @@ class Scheduler:
         plan = choose_plan(people, bulk, self.costs, self.capacity, free, before, turns, self.only)
         plan = self._delay_fold(plan)
         scheduled = None if plan is None else self._form(plan)
+        next_due = min((s.due for s in self.batch.sequences), default=0.0)
+        self.rest = max(0.0, next_due - self._now) if plan is None else 0.0
         if scheduled is not None and not (scheduled.decode or scheduled.prefill) and self.batch.sequences:
             # whom this plan would bring in finds no blocks: those who are in go on
             people, bulk = ([g for g in map(_without_queue, groups) if g.live] for groups in (people, bulk))
@@ -79,10 +82,6 @@ class Scheduler:
         self._scheduled = scheduled
         self._seen_changes = self.batch.changes  # with those who came in just now
         return self._scheduled
-
-    def rest(self) -> float:
-        """Seconds until the first of the sequences in the batch is due; 0 where one is due already."""
-        return max(0.0, min((s.due for s in self.batch.sequences), default=0.0) - self._now)
 
     def reads_by_fold(self, tokens: list[int]) -> list[bool]:
         """Which recipes of a row-wise batch read their prompts by a fold, of so many tokens each."""
