@@ -74,16 +74,24 @@ def continuation_seed(seed: int, token: int, number: int, what: str) -> int:
 
 
 class ProbeRun:
-    """The requests of all probes of one trace, and what came of them. Raises a `UserError` for a trace that cannot be probed."""
+    """The requests of all probes of one trace, and what came of them. Raises a `UserError` for a trace that cannot be probed.
+
+    With `needs_gold` off, a trace without a known answer is probed too; `right` then says nothing.
+    """
 
     def __init__(
-        self, generator: TextGenerator, target: ProbeTarget, options: ProbeOptions, name: str = "probe"
+        self,
+        generator: TextGenerator,
+        target: ProbeTarget,
+        options: ProbeOptions,
+        name: str = "probe",
+        needs_gold: bool = True,
     ) -> None:
         self.target, self.options, self.name = target, options, name
         trace = target.trace
         if trace.finish is None:
             raise ProbeError("This trace is still being written. Wait for its end, or stop it, and then probe it.")
-        if target.gold is None or not target.gold.strip():
+        if needs_gold and not (target.gold or "").strip():
             raise ProbeError(
                 "This trace has no known answer, so no probe of it is right or wrong. Give one (--gold), then probe it."
             )
@@ -148,11 +156,11 @@ class ProbeRun:
                 self._complete(_token_of(snapshot.id))
 
     def _complete(self, token: int) -> None:
-        """Make the point of a position of which everything has come."""
-        wanted = self._wanted[token]
-        if any(id not in self._ended for id in wanted):
+        """Make the point of a position once its greedy answer is there, of what has come so far."""
+        first, *others = self._wanted[token]
+        if first not in self._ended:
             return
-        forced, *drawn = (self._ended[id] for id in wanted)
+        forced, drawn = self._ended[first], [self._ended[id] for id in others if id in self._ended]
         samples = [s for s in drawn if ":sample:" in s.id]
         free = [s for s in drawn if ":free:" in s.id]
         self._points[token] = ProbePoint(
@@ -168,15 +176,15 @@ class ProbeRun:
 
     @property
     def result(self) -> ProbedTrace:
-        """The points so far."""
+        """The points so far; one that waits for drawn answers or continuations holds those that have come."""
         trace, target = self.target.trace, self.target
         points = tuple(self._points[token] for token in sorted(self._points))
         return ProbedTrace(points, trace.tokens, trace.think_tokens, target.right, target.kind)
 
     @property
     def complete(self) -> bool:
-        """Whether every point is there."""
-        return len(self._points) == len(self.positions)
+        """Whether every request has ended, so that no point grows any more."""
+        return len(self._ended) == len(self.requests)
 
 
 def _token_of(id: str) -> int:

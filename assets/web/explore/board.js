@@ -3,8 +3,10 @@
 import { h } from "../shared/dom.js";
 import { lamText } from "../shared/format.js";
 import { answerOf } from "../shared/server.js";
-import { nearestFrame, sameLam } from "./frames.js";
+import { isPending, mayProbe, nearestFrame, sameLam } from "./frames.js";
 import { tracePane } from "./pane.js";
+import { probeFlags } from "./probe_words.js";
+import { viewOf } from "./strip.js";
 import { showTokenCard } from "./token_card.js";
 import { traceBody } from "./trace_body.js";
 
@@ -36,6 +38,11 @@ export function traceBoard(app) {
       update();
     },
     onUnpin: (lam) => app.view.set({ pins: app.view.get().pins.filter((x) => x !== lam) }),
+    probing: (id) => ({
+      probe: () => probe(id),
+      stop: () => app.probes.stop(keyOf(id)),
+      pick: (token) => pickStop(id, token),
+    }),
     onScroll: (moved) => state.synced && scrollTogether(moved, panes),
   };
 
@@ -67,9 +74,36 @@ export function traceBoard(app) {
     const name = isNear ? `nearest frame to ${lamText(spec.lam)}` : spec.name;
     pane.node.classList.toggle("mi-front", pane.id === state.focus);
     pane.frameId = frame ? frame.id : null;
+    pane.frame = frame || null;
     const shown = { name, lam: spec.lam, stale: app.strips.isStale() };
-    if (frame) Object.assign(shown, { body: bodyOf(pane, frame), lens: lensOf(frame, base) });
+    if (frame) Object.assign(shown, { body: bodyOf(pane, frame), lens: lensOf(frame, base) }, probing(frame));
     pane.update(frame, shown);
+  }
+
+  // -- probes --
+  // A trace of the page, whichever strip or pane shows it.
+  const traceKey = (frame) => `${frame.run || app.strips.current().token}/${frame.id}`;
+  const paneOf = (id) => panes.find((pane) => pane.id === id);
+  const keyOf = (id) => (paneOf(id)?.frame ? traceKey(paneOf(id).frame) : "");
+  const sourceOf = (frame) => {
+    const strip = app.strips.current();
+    return { key: traceKey(frame), run: frame.run || strip.token, id: frame.id, view: viewOf(strip) };
+  };
+  function probe(id) {
+    const { frame } = paneOf(id);
+    const problem = probeProblem(frame);
+    if (problem) app.showStatus(problem, "error");
+    else app.probes.start(sourceOf(frame));
+  }
+  function pickStop(id, token) {
+    app.probes.pick(keyOf(id), token);
+    update();
+    if (token !== null) paneOf(id).body()?.reveal(".mi-stop-here");
+  }
+  // The pane that a key means: the one with the focus, else the one in front, else the blend.
+  function activePane() {
+    const focused = panes.find((pane) => pane.node.contains(document.activeElement));
+    return focused || paneOf(state.focus) || paneOf("blend");
   }
 
   const scoreKey = (id) => `${app.strips.current().token}/${id}`;
@@ -80,7 +114,17 @@ export function traceBoard(app) {
     return bodies.get(key);
   }
 
+  function probing(frame) {
+    const found = app.probes.of(traceKey(frame));
+    return { mayProbe: mayProbe(frame), probe: found };
+  }
+
   function lensOf(frame, base) {
+    const found = app.probes.of(traceKey(frame));
+    return { ...plainLens(frame, base), flags: found && probeFlags(found, found.picked) };
+  }
+
+  function plainLens(frame, base) {
     if (state.diff && base && frame !== base) {
       return { mode: "diff", against: { text: `${base.thought}\n${base.answer}`, stamp: base.tokens } };
     }
@@ -116,7 +160,9 @@ export function traceBoard(app) {
     node,
     update,
     panes: () => panes,
+    traceKey: keyOf,
     focus: () => options.onFocus("blend"),
+    probe: () => probe(activePane().id),
     unfocus: () => state.focus && options.onFocus(state.focus),
     // Scrolls the row so that the blend is seen first, which matters on a phone.
     reveal() {
@@ -142,6 +188,15 @@ export function traceBoard(app) {
       for (const key of [...scores.keys()]) if (!key.includes(token)) scores.delete(key);
     },
   };
+}
+
+// What keeps a trace from being probed, as far as the page knows; "": nothing. The server knows the rest.
+function probeProblem(frame) {
+  if (!frame || !frame.tokens) return "There is no trace to probe here. Run first.";
+  if (isPending(frame)) return "This trace is still being written. Wait for its end, or stop it, and then probe it.";
+  return frame.thought
+    ? ""
+    : "This response has no thought, so there is nothing to stop. Probe one that thinks (a higher λ).";
 }
 
 let isScrolling = false;

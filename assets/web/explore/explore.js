@@ -13,9 +13,12 @@ import { pageHeader } from "./header.js";
 import { helpDialog, listenToKeys } from "./keys.js";
 import { lensBar } from "./lenses.js";
 import { pairPanel } from "./pair_panel.js";
+import { probeOptions } from "./probe_options.js";
+import { traceProbes } from "./probes.js";
 import { questionForm } from "./question.js";
 import { lamRail } from "./rail.js";
 import { runControl } from "./run_control.js";
+import { sideRuns } from "./side_runs.js";
 import { progressWords, stripLabel, viewKey } from "./strip.js";
 import { Strips } from "./strips.js";
 import { tokenBars } from "./token_bars.js";
@@ -57,8 +60,12 @@ function exploreIn(element, { trigger, props, server, watch }) {
     takeAddress,
     patch,
     show,
+    onProbed: () => {},
   };
-  const run = runControl(app, setup, { stream: setup.live, trigger, server });
+  const link = { stream: setup.live, trigger, server };
+  const run = runControl(app, setup, link);
+  app.sides = sideRuns(link);
+  app.probes = traceProbes(app);
   app.board = traceBoard(app);
   app.rail = lamRail(app);
   app.bars = tokenBars(app);
@@ -71,6 +78,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
   const label = h("span.mi-source");
   const swap = smallButton("Previous strip", swapStrips, { title: SWAP_TITLE, hidden: true });
   const bar = h("div.mi-board-bar", label, swap, status, app.lenses.node);
+  app.lenses.node.append(probeOptions(app));
   const parts = [pageHeader(app, setup), app.question.node, bar, app.board.node, app.rail.node];
   element.replaceChildren(h("div.mi", parts, app.rail.study.words, app.bars.node, app.help));
 
@@ -147,6 +155,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
 
   // -- what comes from outside --
   watch("value", () => run.receive(props.value));
+  watch("value", () => app.sides.receive(props.value));
   watch("value", () => app.pairs.showLoading(props.value?.loading));
   // What the address asks for. A question from there has no traces yet: the strip on the page is stale then.
   function takeAddress() {

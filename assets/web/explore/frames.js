@@ -10,6 +10,10 @@ const VERDICTS = {
 
 export const isPending = (frame) => ["queued", "running"].includes(frame.state);
 
+// Whether a frame's thought can be stopped at earlier places: it has ended, and has one.
+export const mayProbe = (frame) =>
+  ["done", "cancelled"].includes(frame.state) && frame.tokens > 0 && Boolean(frame.thought);
+
 // How a frame stands: a sign and a word for its reader, and a kind for its colour. What was cut off is not called wrong.
 export function verdictOf(frame) {
   if (frame.state === "queued") return { sign: "", word: "waiting", kind: "quiet" };

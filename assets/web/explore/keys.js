@@ -11,6 +11,7 @@ const HELP = [
   ["p", "pin this λ"],
   ["f", "focus the blend"],
   ["d", "diff against λ = 0"],
+  ["t", "probe the trace: stop its thought earlier"],
   ["?", "this help"],
 ];
 const NOTE =
@@ -32,6 +33,7 @@ export function listenToKeys(app) {
     p: () => app.togglePin(),
     f: () => app.board.focus(),
     d: () => app.lenses.toggleDiff(),
+    t: () => app.board.probe(),
     "?": () => app.help.showModal(),
   };
   document.addEventListener("keydown", (event) => {

@@ -56,7 +56,8 @@ export function firstDifference(text, other) {
 }
 
 // The marks and flags of a part ("thought" or "answer") of a frame. A flag is a word that stands at a place:
-// { at, class, text, title }. `lens`: { mode, against }, where `against` is { text } of the trace to compare with.
+// { at, class, text, title }. `lens`: { mode, against, flags }, where `against` is { text } of the trace to compare with and `flags`
+// holds more of them by part.
 export function partMarks(frame, part, lens) {
   const marks = [];
   const flags = [];
@@ -69,6 +70,7 @@ export function partMarks(frame, part, lens) {
     if (parting) flags.push(parting);
   }
   markFirstRight(frame, part, marks, flags);
+  flags.push(...(lens.flags?.[part] || []));
   return { marks, flags };
 }
 

@@ -3,12 +3,13 @@
 import { h, setText } from "../shared/dom.js";
 import { lamText, percent } from "../shared/format.js";
 import { lamColour } from "../shared/palette.js";
+import { probeTrack } from "./probe_track.js";
 import { frameFacts, hasFirstRight, isPending, shareAfterFirst, verdictOf } from "./frames.js";
 
 const FACTS = ["tokens", "split", "speed", "reflect", "after", "loops"];
 
 // `spec` is { id, name, lam, removable }; the board calls `update(frame, shown)`, where `shown` is
-// { name, lam, stale, body, lens }, the last two where there is a frame.
+// { name, lam, stale, body, lens, mayProbe, probe }, the last four where there is a frame.
 export function tracePane(spec, options) {
   const lam = h("span.mi-lam.mi-num");
   const name = h("span.mi-name");
@@ -16,10 +17,11 @@ export function tracePane(spec, options) {
   const facts = Object.fromEntries(FACTS.map((key) => [key, h(`span.mi-fact.mi-fact-${key}`)]));
   const noMap = h("div.mi-map", { "aria-hidden": "true" });
   const map = h("div.mi-map-box", noMap);
+  const track = probeTrack(options.probing(spec.id));
   const empty = h("p.mi-note.mi-empty", { hidden: true }, "No trace yet. Run to see one.");
   const stack = h("div.mi-stack", empty);
   const title = h("div.mi-pane-title", lam, name, chip, paneTools(spec, options));
-  const head = h("header.mi-pane-head", title, h("div.mi-facts", Object.values(facts)), map);
+  const head = h("header.mi-pane-head", title, h("div.mi-facts", Object.values(facts), track.button), map, track.node);
   const node = h("article.mi-pane", { "data-pane": spec.id }, head, stack);
   let body = null;
   let painted = "";
@@ -48,6 +50,7 @@ export function tracePane(spec, options) {
     setText(chip, "");
     for (const key of FACTS) setText(facts[key], "");
     map.replaceChildren(noMap);
+    track.update(false, null);
     put(null);
   }
   function showFrame(frame, shown) {
@@ -60,6 +63,7 @@ export function tracePane(spec, options) {
     for (const [key, text] of Object.entries({ ...frameFacts(frame), after: late })) setText(facts[key], text);
     drawMap(shown.body.map, frame);
     if (map.firstChild !== shown.body.map) map.replaceChildren(shown.body.map);
+    track.update(shown.mayProbe, shown.probe);
     put(shown.body);
     body.node.setAttribute("aria-label", `Trace of ${shown.name}, λ ${lamText(frame.lam)}`);
     body.update(frame, shown.lens);
@@ -69,6 +73,7 @@ export function tracePane(spec, options) {
     id: spec.id,
     node,
     scroller: () => body && body.node,
+    body: () => body,
     update(frame, shown) {
       const at = frame ? frame.lam : shown.lam;
       paint(lamColour(at));

@@ -69,7 +69,7 @@ export function traceBody(lam, options) {
   }
   // Plain text grows in place; marked text is made anew when it or its marks change.
   function drawTexts(frame, lens) {
-    if (lens.mode === "plain" && !frame.mark) {
+    if (lens.mode === "plain" && !frame.mark && !hasFlags(lens)) {
       if (stamp) for (const part of PARTS) texts[part].replaceChildren();
       stamp = "";
       for (const part of PARTS) setText(texts[part], frame[part]);
@@ -86,13 +86,24 @@ export function traceBody(lam, options) {
     if (on) node.setAttribute("tabindex", "0");
     else node.removeAttribute("tabindex");
   }
-  return { node, map: h("div.mi-map", { "aria-hidden": "true" }), update, show };
+  // Brings the first node of a class into sight, in this trace alone.
+  function reveal(selector) {
+    const target = node.querySelector(selector);
+    if (!target) return;
+    const [outer, inner] = [node.getBoundingClientRect(), target.getBoundingClientRect()];
+    if (inner.top < outer.top || inner.bottom > outer.bottom)
+      node.scrollTop += inner.top - outer.top - outer.height / 3;
+  }
+  return { node, reveal, map: h("div.mi-map", { "aria-hidden": "true" }), update, show };
 }
 
 // What marked text depends on, as one text.
-function stampOf({ state, thought, answer, parted }, { mode, scores, against }) {
-  return [mode, Boolean(scores), against?.stamp, Boolean(parted), state, thought.length, answer.length].join("|");
+function stampOf({ state, thought, answer, parted }, { mode, scores, against, flags }) {
+  const own = flags ? JSON.stringify(flags) : "";
+  return [mode, Boolean(scores), against?.stamp, Boolean(parted), state, thought.length, answer.length, own].join("|");
 }
+
+const hasFlags = ({ flags }) => Boolean(flags && PARTS.some((part) => flags[part].length));
 
 // The nodes of a part of a frame under a lens.
 export function markedText(frame, part, lens) {

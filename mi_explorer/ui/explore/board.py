@@ -25,13 +25,14 @@ def frame_id(lam: float) -> str:
     return f"{lam:.15g}"
 
 
-def trace_frame(snapshot: Snapshot) -> dict[str, Any]:
+def trace_frame(snapshot: Snapshot, shared: int = 0) -> dict[str, Any]:
     """One trace as the board draws it.
 
     `thought` and `answer` are plain text; `first` counts the tokens until the answer was first right (None: never, or no
     known answer); `mark` is the same place as `{"part", "at"}` in characters, and `spots` are the reflection markers as
     `[start, end, group]` per part; both are given once the trace has ended. `steps` are what happened on the way (see
-    `change_steps`), `schedule` what of it somebody asked for, as text, and `check` the tokens at the end (`token_check`).
+    `change_steps`), `schedule` what of it somebody asked for, as text, and `check` the tokens at the end (`token_check`). A branch
+    has `shared`: how many tokens another trace wrote (so far), and the place where they end, as `{"tokens", "part", "at"}`.
     """
     trace = snapshot.trace
     ended = not snapshot.live
@@ -59,6 +60,7 @@ def trace_frame(snapshot: Snapshot) -> dict[str, Any]:
         "steps": change_steps(snapshot),
         "schedule": schedule_text(snapshot.schedule),
         "check": token_check(trace.ids) if ended else "",
+        **({"shared": token_place(trace, min(shared, trace.tokens))} if shared else {}),
     }
 
 
@@ -114,9 +116,14 @@ def first_difference(snapshot: Snapshot, base: Snapshot) -> dict[str, Any] | Non
         return None  # one of them was stopped before they parted
     if kept == len(a.ids) == len(b.ids):
         return {"tokens": kept, "part": None, "at": 0}
-    at = a.ends[kept - 1] if kept else 0
-    place = place_in_part(a, at) or (("thought", 0) if at < a.thought_span[1] else ("answer", 0))
-    return {"tokens": kept, "part": place[0], "at": place[1]}
+    return token_place(a, kept)
+
+
+def token_place(trace: Trace, tokens: int) -> dict[str, Any]:
+    """Where the first `tokens` tokens of a trace end: `{"tokens", "part": "thought" | "answer", "at": characters of the part}`."""
+    at = trace.ends[tokens - 1] if tokens else 0
+    place = place_in_part(trace, at) or (("thought", 0) if at < trace.thought_span[1] else ("answer", 0))
+    return {"tokens": tokens, "part": place[0], "at": place[1]}
 
 
 def place_in_part(trace: Trace, at: int) -> tuple[str, int] | None:

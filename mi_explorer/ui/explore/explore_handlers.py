@@ -18,6 +18,7 @@ from mi_explorer.ui.access.limits import Limits, Visitor
 from mi_explorer.ui.explore import board, stored_sample
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.active_runs import ActiveRuns, FinishedTraces
+from mi_explorer.ui.explore.probe_runs import probe_states
 from mi_explorer.ui.explore.rail import Rail
 from mi_explorer.ui.explore.run_plan import RunPlan, RunRequestError, plan_run, run_token
 from mi_explorer.ui.explore.run_queue import slot_wait
@@ -85,7 +86,11 @@ class Explore:
         went wrong is the last state's message, and the frames keep their partial text. In the last state, `verified` is how much
         of a draft was kept (`{"lam": its λ, "kept": tokens}`), `replayed` whether a replay gave the tokens that were expected
         (`token_check.replay_result`), and `instead`, where it is there, is a precomputed strip to show.
+        Of `kind` "probe" it probes a trace (see `probe_states`).
         """
+        if isinstance(request, dict) and request.get("kind") == "probe":
+            yield from probe_states(request, self.bench, self.limits, self.runs, self.traces, who)
+            return
         token, frames = "", {}
         end: dict[str, Any] = {"state": "failed", **NO_RESULT}
         held = ExitStack()

@@ -40,9 +40,10 @@ class GpuJob:
 
 
 def gpu_seconds(job: GpuJob) -> int:
-    """How long the GPU is asked for: loading the pair, then one step per token of the longest response, in as many rounds as rows need."""
+    """How long the GPU is asked for: loading the pair, then one step per token that the longest response may write (what is given is
+    only read), in as many rounds as rows need."""
     rounds = math.ceil(len(job.requests) / (job.rows or 64)) if job.requests else 0
-    longest = max((r.decoding.cap for r in job.requests), default=0)
+    longest = max((r.decoding.cap - len(r.given) for r in job.requests), default=0)
     step = STEP_S + 3 * job.bytes / BYTES_PER_S
     return int(min(MAX_S, max(MIN_S, math.ceil(LOAD_S + 2 * job.bytes / 2e9 + rounds * longest * step))))
 
