@@ -87,6 +87,9 @@ def _check_rotations(text: Any) -> None:
     rope = getattr(text, "rope_parameters", None)
     if not isinstance(rope, dict):
         return
+    beta = rope.get("llama_4_scaling_beta", 0.0)  # read in the forward pass alone
+    if isinstance(beta, bool) or not isinstance(beta, int | float) or not math.isfinite(beta):
+        raise ValueError(f"llama_4_scaling_beta is {beta!r}")
     by_layer = {kind: found for kind, found in rope.items() if isinstance(found, dict)}
     for kind, found in (by_layer or {None: rope}).items():
         theta = 1.0 if found.get("rope_theta") is None else found["rope_theta"]

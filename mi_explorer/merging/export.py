@@ -206,7 +206,7 @@ def copy_files(blend: PairBlend, stage: Path) -> None:
                     part[key] = str(next(iter(codes))).removeprefix("torch.")
     if parents.untied and parents.reading.infos["instruct"].tensors.config_tied:
         config["tie_word_embeddings"] = text["tie_word_embeddings"] = False
-    (stage / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
+    (stage / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")  # ASCII, whatever is in it
     copy_tokenizer(blend, stage)
     base = parents.instruct.folder if not hasattr(parents.instruct, "under") else parents.instruct.under.folder
     for name in sorted(base.files()):

@@ -93,7 +93,7 @@ def export_adapter(blend: PairBlend, out: str | Path, *, command: str = "") -> E
     size = sum(t.nbytes for t in tensors.values())
     with Staging(Path(out), size) as stage:
         (stage / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
-        settings = json.dumps(scaled_settings(adapter), indent=2, ensure_ascii=False)
+        settings = json.dumps(scaled_settings(adapter), indent=2)
         (stage / CONFIG).write_text(settings, encoding="utf-8")
         copy_tokenizer(blend, stage)
         card = model_card(blend, command or export_command(shareable(blend), blend.parents.pair, adapter=True))
