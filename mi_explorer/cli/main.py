@@ -16,6 +16,7 @@ from mi_explorer.cli.lm_eval_command import add_lm_eval
 from mi_explorer.cli.preflight_command import add_preflight
 from mi_explorer.cli.probe_command import add_probe
 from mi_explorer.cli.run_command import add_run, add_strip
+from mi_explorer.cli.search_command import add_search
 from mi_explorer.cli.study_command import add_study
 from mi_explorer.cli.sweep_command import add_sweep
 from mi_explorer.cli.weights_command import add_weights
@@ -31,6 +32,7 @@ COMMANDS = (
     add_probe,
     add_sweep,
     add_ablate,
+    add_search,
     add_study,
     add_preflight,
     add_doctor,

@@ -4,7 +4,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
@@ -14,6 +14,9 @@ from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.stats.probe_measures import ProbedStudy
 from mi_explorer.studies.stats.summary import Summary
+
+if TYPE_CHECKING:
+    from mi_explorer.search.search_events import SearchEvent, SearchProgress
 
 LOG_EVERY_S = 15.0  # between progress lines where the output is no terminal
 
@@ -137,11 +140,15 @@ class ProgressLine:
 
     def show(self, progress: Progress) -> None:
         """Draw a progress event."""
+        self.show_text(progress_text(progress), progress.state != "running")
+
+    def show_text(self, text: str, last: bool = False) -> None:
+        """Draw a line; `last`: it is also noted where the output is no terminal and the time has not come."""
         if self._live is not None:
-            self._live.set_description_str(progress_text(progress))
-        elif progress.state != "running" or time.monotonic() >= self._logged + LOG_EVERY_S:
+            self._live.set_description_str(text)
+        elif last or time.monotonic() >= self._logged + LOG_EVERY_S:
             self._logged = time.monotonic()
-            self.note(progress_text(progress))
+            self.note(text)
 
     def note(self, text: str) -> None:
         """A line that stays."""
@@ -152,6 +159,38 @@ class ProgressLine:
         """Leave the last state on the screen."""
         if self._live is not None:
             self._live.close()
+
+
+class SearchLine:
+    """Progress of a search on `out` (standard error): each line stays; where the output is no terminal, one now and then."""
+
+    def __init__(self, out: TextIO | None = None, quiet: bool = False) -> None:
+        self._line = ProgressLine(out, quiet)
+
+    def show(self, event: "SearchEvent") -> None:
+        """Draw an event."""
+        from mi_explorer.search.search_events import SearchProgress
+
+        if isinstance(event, SearchProgress):
+            self._line.show_text(search_text(event), event.phase in ("done", "stopped"))
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        self._line.note(text)
+
+    def end(self) -> None:
+        """Leave the last state on the screen."""
+        self._line.end()
+
+
+def search_text(p: "SearchProgress") -> str:
+    """A search's progress in one line."""
+    words = [f"{p.phase}: {p.evaluations}/{p.of} evaluations"]
+    if p.total:
+        words.append(f"{p.done:,}/{p.total:,} samples")
+    if p.tokens_per_second:
+        words.append(f"{p.tokens_per_second:,.0f} tokens/s")
+    return " · ".join([*words, duration(p.seconds)])
 
 
 def progress_text(p: Progress) -> str:

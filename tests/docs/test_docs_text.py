@@ -110,6 +110,7 @@ ROOMS = (
     ("ui", "cli"),
     ("harness",),
     ("library",),
+    ("search",),
     ("workbench",),
     ("studies",),
     ("generation",),

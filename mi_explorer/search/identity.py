@@ -1,0 +1,36 @@
+"""What must be the same for a search to go on under its name."""
+
+import re
+from typing import Any
+
+from mi_explorer.search.settings import SearchSettings
+from mi_explorer.search.space import SearchSpace
+from mi_explorer.studies.plan import Cell, digest
+
+# how much it may spend, and how its finalists are judged
+MAY_CHANGE = ("evaluations", "tokens", "heldout_questions", "heldout_samples", "finalists", "batch")
+
+
+def space_json(space: SearchSpace) -> dict[str, Any]:
+    """What varies, as JSON values."""
+    return {
+        "vary": list(space.vary),
+        "groups": space.groups,
+        "lams": list(space.lams),
+        "step": space.step,
+        "methods": list(space.methods),
+        "budgets": list(space.budgets) if space.budgets else None,
+    }
+
+
+def search_identity(space: SearchSpace, settings: SearchSettings, task: str, task_seed: int) -> str:
+    """20 hex digits over all but what may change."""
+    kept = {k: v for k, v in settings.plain().items() if k not in MAY_CHANGE}
+    around = Cell(space.recipe, space.decoding).plain()
+    return digest("search", space_json(space), kept, around, task, task_seed)
+
+
+def search_name(space: SearchSpace, settings: SearchSettings, task: str, task_seed: int) -> str:
+    """A name made of what the search is, so that the same command finds it again."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"search-{space.recipe.pair}-{task}-{'-'.join(space.vary)}")[:60].strip("-")
+    return f"{stem}-{search_identity(space, settings, task, task_seed)[:6]}"
