@@ -9,7 +9,7 @@ from typing import Any
 from mi_explorer.cli import study_precompute, study_probe, study_report
 from mi_explorer.cli.arguments import add_command, whole_number
 from mi_explorer.cli.options import add_home
-from mi_explorer.cli.terminal import clean, duration, probes_text, study_table
+from mi_explorer.cli.terminal import clean, duration, interventions_text, probes_text, study_table
 from mi_explorer.errors import UserError
 from mi_explorer.studies.plan import describe, parse_lambdas
 from mi_explorer.studies.report.table import Table
@@ -144,6 +144,8 @@ def show_study(args: argparse.Namespace) -> int:
             )
             return 0
         print(study_table(summary))
+        if interventions := interventions_text(summary):
+            print(f"\n{interventions}")
         if summary.probes:
             print(f"\n{probes_text(summary, summary.probes)}")
         print(f"\ncommand: {summary.info.plan.command}")

@@ -10,6 +10,8 @@ from tqdm import tqdm
 
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.progress import Progress
+from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, gap_rows, grid_caption, grid_rows
+from mi_explorer.studies.report.probe_curve import probe_sentence
 from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.stats.probe_measures import ProbedStudy
@@ -51,7 +53,20 @@ def probes_text(summary: Summary, probes: Sequence[ProbedStudy]) -> str:
         rows = probe_rows(summary, probed)
         head = f"Probes: {probed.words}"
         parts.append(f"{head}\n{Table.of_records(rows).text()}" if rows else f"{head}\nNo sample has a thought.")
+        if sentence := probe_sentence(summary.rows, probed):
+            parts.append(textwrap.fill(sentence, 124))
     return "\n\n".join([*parts, textwrap.fill(NOTE, 124)])
+
+
+def interventions_text(summary: Summary) -> str:
+    """λ against budgets at equal tokens, and the grids of interventions; "" without any."""
+    gaps = gap_rows(summary)
+    parts = [f"λ against a thought budget of as many tokens:\n{Table.of_records(gaps).text()}"] if gaps else []
+    for grid in summary.grids:
+        for metric, title in GRID_MEASURES:
+            caption = textwrap.fill(grid_caption(summary, grid, title), 124)
+            parts.append(f"{caption}\n{Table.of_records(grid_rows(summary, grid, metric)).text()}")
+    return "\n\n".join(parts)
 
 
 def study_table(summary: Summary) -> str:

@@ -64,6 +64,6 @@ function curveLine({ name, about, stages, useful, claims }) {
     "li",
     h("p", h("b", name), " ", h("span.mi-curve-about", about)),
     words && h("p.mi-curve-stage", words),
-    claims && h("p.mi-curve-claims", claims),
+    claims.map((text) => h("p.mi-curve-claims", text)),
   );
 }

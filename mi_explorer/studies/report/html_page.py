@@ -18,7 +18,9 @@ from mi_explorer import __version__
 from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
 from mi_explorer.studies.plan import describe
-from mi_explorer.studies.report import published, svg_cells, svg_curves
+from mi_explorer.studies.report import published, svg_cells, svg_curves, svg_interventions, svg_probes
+from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, gap_rows, grid_caption, grid_rows
+from mi_explorer.studies.report.probe_curve import probe_curve, probe_sentence
 from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.results import cell_name, efficiency_rows, measures_of, paper_table
 from mi_explorer.studies.report.sample_traces import ReportTraces, choose_traces
@@ -64,6 +66,7 @@ def html_report(store: Store, name: str, *, traces: ReportTraces | None = None, 
                 paper_table(summary),
                 "Shares in percent, tokens per response; brackets are 95 % intervals (bootstrap over questions); n = questions × samples.",
             ),
+            "interventions": _interventions(summary),
             "probes": [_records(probe_rows(summary, p), f"Probes, {p.words}. {NOTE}") for p in summary.probes],
             "efficiency": _efficiency(summary),
             "published": _published(info.plan.kind),
@@ -102,7 +105,8 @@ def _facts(summary: Summary) -> list[str]:
 
 def _findings(summary: Summary) -> list[str]:
     """The paper's claims and the stages, in words."""
-    found = [sentence for sentence in (summary.sentence, summary.budget_sentence) if sentence]
+    sentences = summary.sentence, summary.budget_sentence, *(probe_sentence(summary.rows, p) for p in summary.probes)
+    found = [sentence for sentence in sentences if sentence]
     for name, stages in summary.stages.items():
         which = f"{name}: " if len(summary.stages) > 1 else ""
         found.append(f"{which}{stages['message']} {stages['useful']}")
@@ -115,6 +119,16 @@ def _claims(summary: Summary) -> Markup:
         [{"the paper's statement": c.text, "here": words[c.holds], "evidence": c.evidence} for c in summary.claims],
         "Each statement of arXiv 2510.10977 about this kind of study, tested on these samples (paired 95 % intervals).",
     )
+
+
+def _interventions(summary: Summary) -> list[Markup]:
+    """λ against budgets at equal tokens, and the grids of interventions."""
+    gaps = "λ against a thought budget on Thinking that takes as many tokens, paired over questions: accuracy of λ minus the budget's."
+    tables = [_records(gap_rows(summary), gaps)]
+    for grid in summary.grids:
+        for metric, title in GRID_MEASURES:
+            tables.append(_records(grid_rows(summary, grid, metric), grid_caption(summary, grid, title)))
+    return [table for table in tables if table]
 
 
 def _fits(summary: Summary) -> Markup:
@@ -152,12 +166,26 @@ def _figures(summary: Summary) -> Iterator[tuple[str, str]]:
         )
     except UserError:  # no curve over λ in it
         yield svg_cells.bars_svg(summary), "Accuracy, tokens and think ratio of every cell with 95 % intervals."
-    if measures_of(summary).grid.judged and len(summary.cells) > 1:
+    if summary.frontiers is not None:
+        yield (
+            svg_interventions.frontiers_svg(summary),
+            "Tokens against accuracy: λ without a budget, a thought budget on Thinking, and the cells of λ × budget that no other beats. "
+            "Small dots: the other cells.",
+        )
+    elif measures_of(summary).grid.judged and len(summary.cells) > 1:
         yield (
             svg_cells.pareto_svg(summary),
             "Tokens against accuracy with 95 % intervals. Rings: on the Pareto front. A star: better than either parent in tokens "
             f"and accuracy at once with a probability of at least {100 * svg_cells.SURE:.0f} %.",
         )
+    for grid in summary.grids:
+        yield (
+            svg_interventions.grid_svg(summary, grid),
+            f"λ (rows) and {grid.what} (columns); intervals are in the tables.",
+        )
+    for probed in summary.probes:
+        if probe_curve(summary.rows, probed):
+            yield svg_probes.probes_svg(summary, probed), f"Probes along λ with 95 % intervals: {probed.words}."
 
 
 def _efficiency(summary: Summary) -> Markup:

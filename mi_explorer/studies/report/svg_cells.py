@@ -4,7 +4,7 @@ Beside `svg_curves.curves_svg`, in the same look. Text goes in escaped, equal st
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mi_explorer.studies.report.palette import lambda_colour
@@ -29,6 +29,8 @@ from mi_explorer.studies.stats.summary import Summary
 
 LEFT, RIGHT, TOP, SIDE = 64, 24, 64, 210
 BAR, STEP = 12, 22
+PARETO_HEIGHT = 400
+Scale = Callable[[float], float]  # a value to a place
 SURE = 0.95  # the probability from which on an improvement has a star
 
 
@@ -38,7 +40,7 @@ def bars_svg(summary: Summary) -> str:
     names = [cell_name(summary, i) for i in range(len(summary.cells))]
     width = (WIDTH - SIDE - RIGHT) / max(len(measures), 1)
     height = TOP + STEP * len(names) + 44
-    out = _begin(summary, height)
+    out = begin_svg(summary, height)
     for i, name in enumerate(names):
         y = TOP + STEP * i
         if i % 2:
@@ -67,24 +69,16 @@ def bars_svg(summary: Summary) -> str:
             label(left, height - 28, "0", SOFT, size=11),
             label(left + width - 22, height - 28, f"{top:g}", SOFT, anchor="end", size=11),
         ]
-    return _end(out, summary, height)
+    return end_svg(out, summary, height)
 
 
 def pareto_svg(summary: Summary) -> str:
     """Tokens (x) against accuracy (y) of every cell with intervals, named; front and sure improvements over either parent marked."""
     scores = enumerate(zip(summary.cells, efficiency_rows(summary), strict=True))
     cells = [(cell, cell_name(summary, i), row) for i, (cell, row) in scores if cell["mean"] is not None]
-    height = 400
-    top, bottom = TOP, height - 62
-    xs = ticks_of(0.0, max(_most(cell, "tokens", 1) for cell, *_ in cells), 6)
-    ys = ticks_of(0.0, max(_most(cell, "mean", 100) for cell, *_ in cells), 5)
-    x, y = scale_of(xs[0], xs[-1], LEFT, WIDTH - RIGHT), scale_of(ys[0], ys[-1], bottom, top)
-    out = _begin(summary, height)
-    out += [f'<path d="M{LEFT} {y(t):.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>' for t in ys]
-    out += [label(LEFT - 8, y(t) + 4, f"{t:g}", SOFT, anchor="end") for t in ys]
-    out += [label(x(t), bottom + 18, f"{t:g}", SOFT, anchor="middle") for t in xs]
-    out.append(label(LEFT, top - 10, "accuracy, %", SOFT))
-    out.append(label((LEFT + WIDTH - RIGHT) / 2, bottom + 36, "tokens per response", SOFT, anchor="middle"))
+    height = PARETO_HEIGHT
+    x, y, axes = pareto_axes([cell for cell, *_ in cells])
+    out = [*begin_svg(summary, height), *axes]
     front = sorted((cell["tokens"], 100 * cell["mean"]) for cell, _, row in cells if row["pareto"])
     if len(front) > 1:
         points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in front)
@@ -107,7 +101,21 @@ def pareto_svg(summary: Summary) -> str:
             place = (place[0], place[1] + 12)
         taken.append(place)
         out.append(label(*place, name if len(name) < 24 else name[:22] + "…", INK, size=11))
-    return _end(out, summary, height)
+    return end_svg(out, summary, height)
+
+
+def pareto_axes(cells: Sequence[Mapping[str, Any]]) -> tuple[Scale, Scale, list[str]]:
+    """Scales of tokens and of accuracy in per cent that hold these cells with their intervals, and the axes drawn."""
+    top, bottom = TOP, PARETO_HEIGHT - 62
+    xs = ticks_of(0.0, max(_most(cell, "tokens", 1) for cell in cells), 6)
+    ys = ticks_of(0.0, max(_most(cell, "mean", 100) for cell in cells), 5)
+    x, y = scale_of(xs[0], xs[-1], LEFT, WIDTH - RIGHT), scale_of(ys[0], ys[-1], bottom, top)
+    out = [f'<path d="M{LEFT} {y(t):.1f}H{WIDTH - RIGHT}" stroke="{GRID}"/>' for t in ys]
+    out += [label(LEFT - 8, y(t) + 4, f"{t:g}", SOFT, anchor="end") for t in ys]
+    out += [label(x(t), bottom + 18, f"{t:g}", SOFT, anchor="middle") for t in xs]
+    out.append(label(LEFT, top - 10, "accuracy, %", SOFT))
+    out.append(label((LEFT + WIDTH - RIGHT) / 2, bottom + 36, "tokens per response", SOFT, anchor="middle"))
+    return x, y, out
 
 
 def _most(cell: Mapping[str, Any], measure: str, scale: float) -> float:
@@ -123,7 +131,8 @@ def _star(a: float, b: float, fill: str) -> str:
     return f'<polygon points="{" ".join(f"{p:.1f},{q:.1f}" for p, q in points)}" fill="{fill}" class="improves"/>'
 
 
-def _begin(summary: Summary, height: int) -> list[str]:
+def begin_svg(summary: Summary, height: int) -> list[str]:
+    """The head of a picture: its frame and its title."""
     return [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
         f'role="img" {FONT} font-size="13">',
@@ -133,5 +142,6 @@ def _begin(summary: Summary, height: int) -> list[str]:
     ]
 
 
-def _end(out: list[str], summary: Summary, height: int) -> str:
+def end_svg(out: list[str], summary: Summary, height: int) -> str:
+    """The picture with its conditions below."""
     return "\n".join([*out, label(24, height - 8, conditions(summary), SOFT, size=11), "</svg>", ""])

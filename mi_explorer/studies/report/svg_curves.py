@@ -73,7 +73,7 @@ def curves_svg(summary: Summary) -> str:
         for i, cells in enumerate(groups.values()):
             ink = CURVES[i % len(CURVES)] if len(groups) > 1 else colour
             known = [c for c in cells if c[measure] is not None]
-            out += _curve(known, measure, scale, x, y, ink, DASHES[i % len(DASHES)])
+            out += curve_parts(known, measure, scale, x, y, ink, DASHES[i % len(DASHES)])
     out += [
         label(x(t), bottom + 20, f"{t:g}", SOFT, anchor="middle")
         for t in ticks_of(low, high, 10)
@@ -95,7 +95,7 @@ def _ends(cell: Mapping[str, Any], measure: str) -> Sequence[float | None]:
     return cell.get(f"{measure}_ci") or (None, None)
 
 
-def _curve(
+def curve_parts(
     cells: Sequence[Mapping[str, Any]], measure: str, scale: float, x: Any, y: Any, colour: str, dash: str
 ) -> list[str]:
     """Interval band, line and points of one curve."""

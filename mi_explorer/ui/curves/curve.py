@@ -14,7 +14,7 @@ from mi_explorer.errors import unknown
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.report import published
-from mi_explorer.studies.stats.curve import curve_names, curves, distinguishing_words
+from mi_explorer.studies.stats.curve import curve_names, curves, distinguishing_words, intervened
 from mi_explorer.studies.stats.efficiency import improves
 from mi_explorer.studies.stats.metrics import Measures
 from mi_explorer.studies.stats.summary import Summary
@@ -72,7 +72,7 @@ def needs_relative_tokens(curves: Sequence[Curve]) -> bool:
 
 
 def curves_of_summary(summary: Summary) -> tuple[Curve, ...]:
-    """The curves of a study, in the plan's order."""
+    """The curves of a study, in the plan's order; those that nobody intervened in come first."""
     if summary.measures is None:
         return ()
     cells = [row.cell for row in summary.rows]
@@ -103,7 +103,7 @@ def curves_of_summary(summary: Summary) -> tuple[Curve, ...]:
                 summary.measures,
             )
         )
-    return tuple(out)
+    return tuple(sorted(out, key=lambda c: intervened(c.rows[0].cell)))
 
 
 def about(summary: Summary, rows: Sequence[CellRow]) -> str:

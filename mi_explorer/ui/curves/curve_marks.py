@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mi_explorer.studies.report.palette import AMBER, GREEN, PURPLE, SKY, lambda_colour
+from mi_explorer.studies.report.palette import AMBER, GREEN, PURPLE, SKY, SLATE, VERMILION, lambda_colour
 from mi_explorer.ui.curves.curve import Curve
 
 Figure = tuple[dict[str, Any], list[str], list[list[Any]]]
 """A plotly figure, and columns and rows of the table behind it."""
 
-CURVE_COLOURS = (GREEN, AMBER, SKY, PURPLE, "#6a5ab4", "#a08000")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-SYMBOLS = ("circle", "square", "triangle-up", "diamond", "cross", "star")
+CURVE_COLOURS = (GREEN, AMBER, SKY, PURPLE, "#6a5ab4", "#a08000", VERMILION, SLATE)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px", "12px,3px")
+SYMBOLS = ("circle", "square", "triangle-up", "diamond", "cross", "star", "x", "pentagon")
 
 
 def lambda_axis(curves: Sequence[Curve]) -> dict[str, Any]:

@@ -6,18 +6,25 @@ No gradio here: JSON types in and out, so that tests call it directly. One `Curv
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.studies.jobs import Jobs
+from mi_explorer.studies.stats.curve import curves, intervened
+from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import compare, curve_sentences, point_samples
 from mi_explorer.ui.curves.curve import Curve, curves_of_summary, needs_relative_tokens, overlay, overlays
+from mi_explorer.ui.curves.curve_lines import study_lines
+from mi_explorer.ui.curves.curve_marks import Figure
+from mi_explorer.ui.curves.frontier_figure import frontier_figure
+from mi_explorer.ui.curves.intervention_figure import intervention_figure
 from mi_explorer.ui.curves.panels_figure import panels_figure
 from mi_explorer.ui.curves.pareto_figure import pareto_figure
+from mi_explorer.ui.curves.probe_figure import probe_figure
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
 from mi_explorer.ui.handler_errors import broken, errors_as_dict
 from mi_explorer.ui.open_pairs import PagePairs
@@ -26,6 +33,7 @@ from mi_explorer.ui.study_library import StudyLibrary, study_label
 
 log = logging.getLogger(__name__)
 MAX_SHOWN = 6  # studies and overlays at a time
+FIGURES = ("multiples", "pareto", "probes", "grid", "difference")
 
 
 class CurvesHandlers:
@@ -55,7 +63,15 @@ class CurvesHandlers:
         filled = [i for i in studies if i.samples]
         own = [i.name for i in filled if i.origin == "live"]
         others = [i for i in filled if i.origin != "live"]
-        others.sort(key=lambda i: (pair not in i.plan.pairs, i.foreign, i.plan.kind != "sweep", -i.samples))
+        others.sort(
+            key=lambda i: (
+                pair not in i.plan.pairs,
+                i.foreign,
+                i.plan.kind != "sweep",
+                len(curves(i.plan.cells)),
+                -i.samples,
+            )
+        )
         return [*running, *own, *(i.name for i in others)][:1], messages
 
     def opening(
@@ -69,12 +85,12 @@ class CurvesHandlers:
     def show(
         self, names: Sequence[str], published: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()
     ) -> dict[str, Any]:
-        """Everything that these studies and overlays show: `multiples`, `pareto` and `difference` as figures' content ("" without
-        data), `bar` as JSON text (names, lines about each curve, budget sentences, messages), `budget` as it was used.
+        """Everything that these studies and overlays show: the figures of `FIGURES` as their content ("" without data), `bar` as JSON
+        text (names, lines about each curve, budget sentences, messages, other precomputed studies), `budget` as it was used.
         """
         messages = list(messages)
         shown: list[Curve] = []
-        claims: dict[str, str] = {}
+        summaries: list[Summary] = []
         for name in list(names or ())[:MAX_SHOWN]:
             try:
                 summary = self.library.summary(name)
@@ -82,7 +98,7 @@ class CurvesHandlers:
                 messages.append(str(error))
                 continue
             shown += curves_of_summary(summary)
-            claims[name] = summary.sentence
+            summaries.append(summary)
             if not summary.cells:
                 messages.append(f"“{name}” has no samples yet.")
         own = list(shown)
@@ -94,23 +110,27 @@ class CurvesHandlers:
         if needs_relative_tokens(shown) and any(c.full is None for c in shown):
             missing = ", ".join(c.name for c in shown if c.full is None)
             messages.append(f"Tokens are shown relative to λ = 1, which was not measured for {missing}.")
+        best_of = [c for c in own if not intervened(c.rows[0].cell)]
         apart = self._apart(own)
         messages += [d.message for d in apart if d.message]
         drawn = compare.difference_figure(apart)
         limit = _amount(budget)
-        if limit is None and own:
-            limit = curve_sentences.default_budget(own[0])
+        if limit is None and best_of:
+            limit = curve_sentences.default_budget(best_of[0])
+        frontier = frontier_figure(summaries[0]) if len(summaries) == 1 and len(shown) == len(own) else None
         return {
             "multiples": figure_content(*panels_figure(shown), "curves") if shown else "",
-            "pareto": figure_content(*pareto_figure(shown), "pareto") if shown else "",
+            "pareto": figure_content(*(frontier or pareto_figure(shown)), "pareto") if shown else "",
+            "probes": _first(map(probe_figure, summaries), "probes"),
+            "grid": _first(map(intervention_figure, summaries), "interventions"),
             "difference": figure_content(*drawn, "difference") if drawn else "",
             "budget": limit,
             "bar": json.dumps(
                 {
                     "studies": list(names or ()),
                     "overlays": list(published or ()),
-                    "lines": [_line(c, claims) for c in shown],
-                    "budget": [curve_sentences.budget_sentence(c, limit) for c in own] if limit is not None else [],
+                    "lines": study_lines(shown, summaries),
+                    "budget": [curve_sentences.budget_sentence(c, limit) for c in best_of] if limit is not None else [],
                     "messages": messages,
                     "stamp": time.time(),  # an answer that says the same is an answer too
                 },
@@ -179,16 +199,10 @@ class CurvesHandlers:
             return self.pairs.at(info.plan.pairs[0]).explore.sample(name, str(asked.get("key")), store)
 
 
-def _line(c: Curve, claims: Mapping[str, str]) -> dict[str, Any]:
-    """A curve in words; the study's sentence comes with its first curve."""
-    return {
-        "name": c.name,
-        "about": c.about,
-        "origin": c.origin,
-        "stages": str(c.stages.get("message") or ""),
-        "useful": str(c.stages.get("useful") or ""),
-        "claims": claims.pop(c.study, "") if isinstance(claims, dict) else "",
-    }
+def _first(figures: Iterable[Figure | None], name: str) -> str:
+    """The content of the first figure that there is; "" without one."""
+    found = next((figure for figure in figures if figure), None)
+    return figure_content(*found, name) if found else ""
 
 
 def _amount(value: Any) -> float | None:

@@ -14,7 +14,7 @@ from mi_explorer.ui import plotly_component
 from mi_explorer.ui.components import QUIET, script_component
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves import curve, sweep_form
-from mi_explorer.ui.curves.curves_handlers import MAX_SHOWN, CurvesHandlers
+from mi_explorer.ui.curves.curves_handlers import FIGURES, MAX_SHOWN, CurvesHandlers
 from mi_explorer.ui.gradio_patches import event_payload
 from mi_explorer.ui.static_files import on_load
 
@@ -61,6 +61,7 @@ def build_curves_tab(page: PageContext) -> None:
             multiples = plotly_component.figure_component(
                 "Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples"
             )
+            probes = plotly_component.figure_component("Probes over λ", 860, elem_id="curves-probes")
         with gr.Column(scale=2, min_width=340):
             pareto = plotly_component.figure_component("Accuracy against tokens", 430, elem_id="curves-pareto")
             samples = script_component(
@@ -69,16 +70,20 @@ def build_curves_tab(page: PageContext) -> None:
                 [handlers.samples, handlers.sample],
                 **HOST,
             )
+            grid = plotly_component.figure_component(
+                "Accuracy and tokens by λ and intervention", 560, elem_id="curves-grid"
+            )
             difference = plotly_component.figure_component(
                 "Differences between curves, paired by question", 480, elem_id="curves-difference"
             )
 
     shown = [studies, overlays, budget]
-    drawn = [budget, multiples, pareto, difference, bar]
+    figures = {"multiples": multiples, "pareto": pareto, "probes": probes, "grid": grid, "difference": difference}
+    drawn = [budget, *(figures[name] for name in FIGURES), bar]
     everything = [studies, overlays, *drawn]
 
     def updates(found: dict[str, Any]) -> list[Any]:
-        charts = [plotly_component.figure_update(found[name]) for name in ("multiples", "pareto", "difference")]
+        charts = [plotly_component.figure_update(found[name]) for name in FIGURES]
         return [found["budget"], *charts, gr.HTML(content=found["bar"])]
 
     def show(names: list[str], published: list[str], limit: Any) -> list[Any]:
@@ -127,7 +132,7 @@ def build_curves_tab(page: PageContext) -> None:
     bar.refresh(show, shown, drawn, **QUIET)
     bar.look(look, overlays, everything, **QUIET)
     gr.on([studies.input, overlays.input, budget.submit, budget.blur], show, shown, drawn, **QUIET)
-    for chart in (multiples, pareto):
+    for chart in (multiples, pareto, probes, grid):
         chart.pick(pick, None, samples, **QUIET)
     setup.run.click(start, [studies, overlays, page.pair, owner, *setup.fields], everything, **QUIET)
     for button, what, inputs, js in manage.buttons():

@@ -1,0 +1,73 @@
+"""Interventions of a study as rows of tables: grids of λ and budget or answer, and λ against a plain budget at equal tokens."""
+
+from mi_explorer.studies.report.results import measures_of, print_amount, print_share
+from mi_explorer.studies.stats.intervention_grid import InterventionGrid
+from mi_explorer.studies.stats.metrics import SHARES
+from mi_explorer.studies.stats.summary import Summary
+
+GRID_MEASURES = (("mean", "accuracy, %"), ("tokens", "tokens"))
+
+
+def grid_rows(summary: Summary, grid: InterventionGrid, metric: str) -> list[dict[str, str]]:
+    """One record a λ, one column a budget or a λ of the answer: the metric with its interval, shares in per cent."""
+    measures = measures_of(summary)
+    printed = print_share if metric in SHARES else print_amount
+    records = []
+    for lam in grid.lams:
+        record = {"λ": f"{lam:g}"}
+        for value in grid.values:
+            place = grid.places.get((lam, value))
+            record[grid.word(value)] = "–" if place is None else printed(measures.estimate(place, metric))
+        records.append(record)
+    return records
+
+
+def grid_caption(summary: Summary, grid: InterventionGrid, title: str) -> str:
+    """What a grid's table shows, in words, with its n."""
+    measures, places = measures_of(summary), list(grid.places.values())
+    n = measures.grid.n[places]
+    return (
+        f"{title} by λ (rows) and {grid.what} (columns): {int((n > 0).sum(axis=1).max())} questions × {int(n.max())} samples a cell; "
+        "brackets are 95 % intervals (bootstrap over questions)."
+    )
+
+
+def gap_rows(summary: Summary) -> list[dict[str, str]]:
+    """One record a λ: its tokens and accuracy, and what it has over a budget of as many tokens, in points; [] without budgets."""
+    found = summary.frontiers
+    if found is None:
+        return []
+    measures = measures_of(summary)
+    at = {summary.rows[i].cell.recipe.lam: i for i in found.lams}
+    words = {1: "λ", 0: "neither", -1: "budget"}
+    return [
+        {
+            "λ": f"{gap.lam:g}",
+            "tokens": print_amount(measures.estimate(at[gap.lam], "tokens")),
+            "accuracy %": print_share(measures.estimate(at[gap.lam], "mean")),
+            "λ − budget, points": f"{100 * gap.gap.value:+.1f} [{100 * gap.gap.low:+.1f}, {100 * gap.gap.high:+.1f}]",
+            "better": words[gap.verdict],
+            "questions": f"{gap.gap.questions:,}",
+        }
+        for gap in summary.budgets
+    ]
+
+
+def frontier_rows(summary: Summary) -> list[dict[str, str]]:
+    """One record a budget of the highest λ, none last: accuracy and tokens; [] without budgets."""
+    found = summary.frontiers
+    if found is None:
+        return []
+    measures = measures_of(summary)
+    records = []
+    for i in found.budgets:
+        budget, n = summary.rows[i].cell.decoding.think_budget, measures.grid.n[i]
+        records.append(
+            {
+                "budget": "none" if budget is None else f"{budget}",
+                "accuracy %": print_share(measures.estimate(i, "mean")),
+                "tokens": print_amount(measures.estimate(i, "tokens")),
+                "n": f"{int((n > 0).sum())} × {int(n.max())}",
+            }
+        )
+    return records
