@@ -45,7 +45,7 @@ EXAMPLE = """
 @dataclass(frozen=True)
 class Wanted:
     """A study to make: its command and its size. In the file `texts` samples of a question and cell keep their text, of all questions
-    or of `text_questions`. `probe`: options of the `study probe` that follows, if any."""
+    or of `text_questions`. `before`: a command that adds cells to the study first; `probe`: options of the `study probe` that follows."""
 
     name: str
     command: str
@@ -54,6 +54,7 @@ class Wanted:
     texts: int = 1
     sharded: bool = False
     text_questions: int | None = None
+    before: str = ""
     probe: str = ""
 
 
@@ -68,18 +69,13 @@ STUDIES = (
     Wanted("probes", "sweep --lambda 0.4:1:0.1", 200, 4, text_questions=20, probe="--points 12 --free 1"),
     Wanted(
         "budgets",
-        "sweep --lambda 0,0.2,0.4:0.8:0.1,1 --think-budget 10,20,40,60,80,120,160,none",
-        200,
-        4,
-        text_questions=4,
-    ),
-    Wanted(
-        "answer-lambda",
-        "sweep --lambda 0.4,0.5,0.6,0.8,1 --answer-lambda 0,0.25,0.5,0.75,1",
+        "sweep --lambda 0.4:0.8:0.1,1 --think-budget 10,20,40,80,120,none",
         200,
         4,
         text_questions=8,
+        before="sweep --lambda 1 --think-budget 60,100,160,200",
     ),
+    Wanted("answer-lambda", "sweep --lambda 0.4,0.6,0.8,1 --answer-lambda 0,0.5,1,none", 200, 4, text_questions=8),
 )
 
 
@@ -130,6 +126,7 @@ def precompute(args: argparse.Namespace) -> int:
     first = [
         _child(args, w, names[w], f"{i}/{jobs}") for w in wanted if w.sharded and jobs > 1 for i in range(1, jobs + 1)
     ]
+    first += [_child(args, replace(w, command=w.before), names[w]) for w in wanted if w.before]
     whole = [_child(args, w, names[w]) for w in wanted]
     for commands in (first, whole, [_probe(args, w, names[w]) for w in wanted if w.probe]):
         if code := _run(commands, home, jobs, list(names.values()), args.quiet):

@@ -6,14 +6,16 @@ there is something newer.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from mi_explorer.background import BackgroundTask, TaskState
 from mi_explorer.errors import UserError
+from mi_explorer.studies.plan import Plan
 from mi_explorer.studies.progress import CellDone, Progress
 from mi_explorer.studies.refine import Refined
-from mi_explorer.studies.runner import Runner
+from mi_explorer.studies.runner import Event
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +40,23 @@ class JobState:
         return self.progress.state in ("running", "paused") and not self.error
 
 
+class JobRunner(Protocol):
+    """What a job runs: a study's `Runner`, or other work on a study."""
+
+    name: str
+    plan: Plan
+
+    def run(self) -> Iterable[Event]: ...
+    @property
+    def stop(self) -> Callable[[], None]: ...
+
+
 class Job:
     """One background run; `Jobs.start` makes it."""
 
-    def __init__(self, runner: Runner) -> None:
+    runner: Any  # a `JobRunner`; whoever started it knows which
+
+    def __init__(self, runner: JobRunner) -> None:
         self.runner = runner
         self._begin = JobState(runner.name, Progress(runner.name, "running", 0, cells=len(runner.plan.cells)))
         self._task: BackgroundTask[JobState, None] = BackgroundTask(f"study {runner.name}", self._run)
@@ -98,7 +113,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
 
-    def start(self, runner: Runner) -> Job:
+    def start(self, runner: JobRunner) -> Job:
         """Run in the background; a run of that name that has ended is replaced, one that is running is refused."""
         with self._lock:
             old = self._jobs.get(runner.name)

@@ -1,6 +1,6 @@
 """The studies of one page: the user's own and the precomputed ones, summarised once per state; rename and delete.
 
-Summaries are remembered until a study has more samples.
+Summaries are remembered until a study has more samples or probes.
 """
 
 import threading
@@ -60,7 +60,7 @@ class StudyLibrary:
     def summary(self, name: str) -> Summary:
         """A study in figures. Raises `UserError` for a name that there is not."""
         with self.open(name) as (store, info):
-            key = (info.name, info.origin, info.updated, info.samples)
+            key = (info.name, info.origin, info.updated, info.samples, store.probe_count(info.id))
             with self._lock:
                 if key in self._known:
                     return self._known[key]

@@ -3,18 +3,21 @@
 import pytest
 
 from mi_explorer.recipe import Decoding, Recipe
-from mi_explorer.studies.plan import Cell
+from mi_explorer.studies.plan import Cell, Plan
+from mi_explorer.studies.report.intervention_tables import frontier_rows, gap_rows
 from mi_explorer.studies.stats.budgets import budget_gaps, budget_gaps_sentence, frontiers
 from mi_explorer.studies.stats.curve import curve_names, distinguishing_words, longest_curve
 from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.intervention_grid import ANSWER, intervention_grids
 from mi_explorer.studies.stats.metrics import Measures
+from mi_explorer.studies.stats.summary import summary_of
+from mi_explorer.studies.store.store import CellRow, StudyInfo
 
 N = 40
 
 
-def measured(cells):
-    """Measures of cells given as (λ, budget, right answers of N questions, tokens of each)."""
+def drawn(cells):
+    """Cells given as (λ, budget, right answers of N questions, tokens of each), and their samples."""
     made = [Cell(Recipe(lam=lam), Decoding(think_budget=budget)) for lam, budget, _, _ in cells]
     samples = [
         {"cell": str(c), "item": str(q), "number": 0, "tokens": tokens, "think_tokens": 0, "answer_tokens": tokens, "flips": 0,
@@ -22,6 +25,12 @@ def measured(cells):
          "think_lenient": True, "truncated": False, "looped": False, "first_correct": None, "stable_from": None}
         for c, (_, _, right, tokens) in enumerate(cells) for q in range(N)
     ]  # fmt: skip
+    return made, samples
+
+
+def measured(cells):
+    """The cells of `drawn` and their measures."""
+    made, samples = drawn(cells)
     return made, Measures(Grid.of(samples, [str(c) for c in range(len(cells))]))
 
 
@@ -56,13 +65,23 @@ def test_the_three_frontiers():
     assert frontiers(*measured([*BUDGETS[:2], (0.5, 50, 3, 70)])) is None, "no λ without a budget"
 
 
+def test_gaps_as_a_table():
+    made, samples = drawn([*BUDGETS, (0.5, None, 36, 85), (0.7, None, 15, 160)])
+    rows = [CellRow(str(i), cell, "f", "float32") for i, cell in enumerate(made)]
+    summary = summary_of(StudyInfo(1, "s", Plan("sums", tuple(made)), "live", "", 0, 0, 0), rows, samples)
+    first, second = gap_rows(summary)
+    assert (first["λ"], first["better"], second["better"]) == ("0.5", "λ", "budget")
+    assert first["λ − budget, points"].startswith("+52.5 [") and first["accuracy %"].startswith("90.0 [")
+    assert (first["tokens"].split()[0], first["questions"]) == ("85.0", f"{N}")
+    assert [row["budget"] for row in frontier_rows(summary)] == ["50", "100", "none"]
+
+
 def test_grids_of_lambda_and_budget_or_answer():
     cells, _ = measured([*BUDGETS, (0.5, None, 20, 85), (0.5, 100, 20, 80)])
     (grid,) = intervention_grids(cells)
-    assert (grid.lams, grid.values) == ((0.5, 1.0), (50, 100, None)) and [grid.word(v) for v in grid.values][
-        -1
-    ] == "none"
-    assert grid.places == {(1.0, 50): 0, (1.0, 100): 1, (1.0, None): 2, (0.5, None): 3, (0.5, 100): 4}
+    assert (grid.lams, grid.values) == ((0.5, 1.0), (100, None)), "budget 50 stands at one λ alone"
+    assert [grid.word(value) for value in grid.values] == ["100", "none"]
+    assert grid.places == {(1.0, 100): 1, (1.0, None): 2, (0.5, None): 3, (0.5, 100): 4}
     answers = [Cell(Recipe(lam=x, answer_lam=y)) for x in (0.5, 1) for y in (0, 1)]
     (grid,) = intervention_grids([*answers, Cell(Recipe("mini", "slerp", 0.5)), Cell(Recipe(lam=0.5), label="ends")])
     assert (grid.what, grid.values, len(grid.places)) == (ANSWER, (0.0, 1.0), 4)

@@ -1,7 +1,7 @@
 // The bar of the Curves tab: opens it, keeps the address, and says what is shown; the sweeps stand above (sweep_list.js).
 
 import { writeQuery } from "../shared/address.js";
-import { h } from "../shared/dom.js";
+import { h, smallButton } from "../shared/dom.js";
 import { newToken } from "../shared/server.js";
 import { sweepList } from "./sweep_list.js";
 
@@ -24,7 +24,12 @@ export function openCurves(element, { trigger, props, server, watch }) {
     lines.replaceChildren(...content.lines.map(curveLine));
     const messages = [...content.messages, ...(content.lines.length ? [] : [EMPTY])];
     const budgets = content.budget.map((text) => h("p.mi-curve-budget", text));
-    notes.replaceChildren(...messages.map((text) => h("p.mi-curve-message", text)), ...budgets);
+    notes.replaceChildren(...messages.map((text) => h("p.mi-curve-message", text)), ...budgets, otherStudies(content));
+  }
+  // Studies that are here and not shown, a click away.
+  function otherStudies({ others }) {
+    const buttons = others.map((name) => smallButton(name, () => trigger("look", { studies: [name] })));
+    return h("p.mi-curve-others", { hidden: !others.length }, h("span.mi-curve-about", "Also measured here:"), buttons);
   }
   watch("content", draw);
   draw();

@@ -1,8 +1,8 @@
-// Sweeps in the background: asked for every second while the tab is seen, with buttons that steer them.
+// Sweeps and probes in the background: asked for every second while the tab is seen, with buttons that steer them.
 
 import { h, setText, setTexts, smallButton } from "../shared/dom.js";
 import { answerOr, NO_ANSWER } from "../shared/server.js";
-import { mayRefresh, progressWords, progressKey } from "./sweep_words.js";
+import { mayRefresh, progressWords, progressKey, runName } from "./sweep_words.js";
 
 const POLL_MS = 1000;
 const LOST_MS = 30000; // after which a refresh without an answer is taken for lost
@@ -10,8 +10,8 @@ const LOST_MS = 30000; // after which a refresh without an answer is taken for l
 export function sweepList({ trigger, server, owner }) {
   const node = h("ul.mi-curve-runs", { "aria-label": "Sweeps" });
   const status = h("p.mi-curve-status", { role: "status" });
-  const items = new Map(); // study → its item
-  const seen = {}; // study → what of it is shown
+  const items = new Map(); // name of a run → its item
+  const seen = {}; // name of a run → what of it is shown
   const refresh = { at: 0, tookMs: 0, isAsked: false };
   let shown = []; // the studies whose curves are shown
 
@@ -19,8 +19,8 @@ export function sweepList({ trigger, server, owner }) {
   const actions = {
     isShown,
     show: (study) => trigger("look", { studies: [study] }),
-    async steer(what, study) {
-      const problem = await answerOr(NO_ANSWER, server[what]({ study, owner }));
+    async steer(what, { kind, study }) {
+      const problem = await answerOr(NO_ANSWER, server[what]({ kind, study, owner }));
       setText(status, problem || "");
       await poll();
       if (what === "resume_sweep" && !problem && !isShown(study)) actions.show(study);
@@ -31,22 +31,23 @@ export function sweepList({ trigger, server, owner }) {
     const found = await answerOr(null, server.sweep_states(owner));
     if (!found) return;
     for (const sweep of found) {
-      if (!items.has(sweep.study)) items.set(sweep.study, sweepItem(sweep.study, actions));
-      items.get(sweep.study).update(sweep);
+      const name = runName(sweep);
+      if (!items.has(name)) items.set(name, sweepItem(sweep, actions));
+      items.get(name).update(sweep);
     }
-    const nodes = found.filter((s) => s.state !== "done" || isShown(s.study)).map((s) => items.get(s.study).node);
+    const nodes = found.filter((s) => s.state !== "done" || isShown(s.study)).map((s) => items.get(runName(s)).node);
     const isSame = nodes.length === node.children.length && nodes.every((item, i) => node.children[i] === item);
     if (!isSame) node.replaceChildren(...nodes);
     refreshCurves(found);
   }
   // What is shown follows the sweeps.
   function refreshCurves(found) {
-    const news = found.filter((s) => isShown(s.study) && seen[s.study] !== progressKey(s));
+    const news = found.filter((s) => isShown(s.study) && seen[runName(s)] !== progressKey(s));
     const sinceMs = performance.now() - refresh.at;
     if (sinceMs > LOST_MS) refresh.isAsked = false;
     if (refresh.isAsked || !mayRefresh(news, sinceMs, refresh.tookMs)) return;
     Object.assign(refresh, { isAsked: true, at: performance.now() });
-    for (const sweep of found) seen[sweep.study] = progressKey(sweep);
+    for (const sweep of found) seen[runName(sweep)] = progressKey(sweep);
     trigger("refresh", {});
   }
 
@@ -73,15 +74,17 @@ export function sweepList({ trigger, server, owner }) {
   };
 }
 
-function sweepItem(study, actions) {
-  const bar = h("progress", { max: 1, value: 0, "aria-label": `Progress of ${study}` });
+function sweepItem(run, actions) {
+  const { study } = run;
+  const name = runName(run);
+  const bar = h("progress", { max: 1, value: 0, "aria-label": `Progress of ${name}` });
   const progress = h("span.mi-num.mi-curve-progress");
   const message = h("p.mi-curve-message");
   const show = smallButton("Show", () => actions.show(study));
-  const stop = smallButton("Stop", () => actions.steer("stop_sweep", study));
-  const resume = smallButton("Go on", () => actions.steer("resume_sweep", study));
+  const stop = smallButton("Stop", () => actions.steer("stop_sweep", run));
+  const resume = smallButton("Go on", () => actions.steer("resume_sweep", run));
   const buttons = h("span.mi-curve-acts", show, stop, resume);
-  const node = h("li", { "data-run": study }, h("b", study), bar, progress, buttons, message);
+  const node = h("li", { "data-run": name }, h("b", name), bar, progress, buttons, message);
   function update(sweep) {
     node.dataset.state = sweep.state;
     bar.value = sweep.total ? sweep.done / sweep.total : 0;

@@ -12,6 +12,9 @@ const STATE_WORDS = {
 };
 const SHORTEST_REFRESH_MS = 2000;
 
+// A run by name: a study may be swept and probed.
+export const runName = ({ kind, study }) => (kind === "probes" ? `probes of ${study}` : study);
+
 export function progressWords(sweep) {
   const samples = `${count(sweep.done)} of ${plural(sweep.total, "sample")}`;
   const cells = sweep.cells_done === null ? "" : `${sweep.cells_done} of ${plural(sweep.cells, "cell")} done`;

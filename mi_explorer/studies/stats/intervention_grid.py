@@ -3,6 +3,7 @@
 In: the cells of a study. Out: for each grid the place of every cell in it. Tables and heat maps take their rows and columns from here.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -38,6 +39,8 @@ def intervention_grids(cells: Sequence[Cell]) -> tuple[InterventionGrid, ...]:
     found = []
     for what, value_of, belongs in kinds:
         places = {(cells[i].recipe.lam, value_of(cells[i])): i for i in plain if belongs(cells[i])}
+        counts = Counter(value for _, value in places)
+        places = {at: i for at, i in places.items() if counts[at[1]] > 1}  # a value at one λ alone is no column
         lams = tuple(sorted({lam for lam, _ in places}))
         values = tuple(sorted({value for _, value in places}, key=lambda v: (v is None, v or 0)))
         if len(lams) > 1 and len(values) > 1:

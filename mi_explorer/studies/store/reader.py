@@ -231,6 +231,16 @@ class Reader:
         rows = self._rows(f"{sql} ORDER BY p.setting, sc.position, si.position, s.number", values)
         return [stored_probes(row["sample"], row["setting"], row["points"]) for row in rows]
 
+    def probe_count(self, study: int) -> int:
+        """How many of a study's samples have probes, each setting counted."""
+        if self._rows("PRAGMA user_version")[0][0] < PROBES_SINCE:
+            return 0
+        plan = Plan.of(self._rows("SELECT plan FROM studies WHERE id = ?", (study,))[0]["plan"])
+        sql = _OF_STUDY.format(columns="count(*) AS n").replace(
+            " WHERE ", " JOIN probes p ON p.sample = s.key WHERE ", 1
+        )
+        return int(self._rows(sql, (study, plan.samples))[0]["n"])
+
     def run_of(self, keys: Iterable[str]) -> dict[str, int]:
         """Which run made each of these samples."""
         keys, found = list(keys), {}

@@ -6,7 +6,7 @@ No gradio here: JSON types in and out, so that tests call it directly. One `Curv
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from mi_explorer.ui.curves.intervention_figure import intervention_figure
 from mi_explorer.ui.curves.panels_figure import panels_figure
 from mi_explorer.ui.curves.pareto_figure import pareto_figure
 from mi_explorer.ui.curves.probe_figure import probe_figure
+from mi_explorer.ui.curves.probe_runs import KIND as PROBES
+from mi_explorer.ui.curves.probe_runs import ProbeRuns
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
 from mi_explorer.ui.handler_errors import broken, errors_as_dict
 from mi_explorer.ui.open_pairs import PagePairs
@@ -45,6 +47,7 @@ class CurvesHandlers:
         self.pairs, self.jobs = pairs, jobs
         self.library = StudyLibrary(lambda: pairs.at("").bench.store, folder)
         self.runs = SweepRuns(pairs, jobs, self.library, settings)
+        self.probes = ProbeRuns(self.runs)
 
     # -- studies -----------------------------------------------------------------------------------------------------
     def choices(self) -> list[tuple[str, str]]:
@@ -111,7 +114,7 @@ class CurvesHandlers:
             missing = ", ".join(c.name for c in shown if c.full is None)
             messages.append(f"Tokens are shown relative to λ = 1, which was not measured for {missing}.")
         best_of = [c for c in own if not intervened(c.rows[0].cell)]
-        apart = self._apart(own)
+        apart = self._apart(own) if len(summaries) != 1 or not summaries[0].grids else ()
         messages += [d.message for d in apart if d.message]
         drawn = compare.difference_figure(apart)
         limit = _amount(budget)
@@ -132,6 +135,7 @@ class CurvesHandlers:
                     "lines": study_lines(shown, summaries),
                     "budget": [curve_sentences.budget_sentence(c, limit) for c in best_of] if limit is not None else [],
                     "messages": messages,
+                    "others": [i.name for i in self.library.curves() if i.origin != "live" and i.name not in names],
                     "stamp": time.time(),  # an answer that says the same is an answer too
                 },
                 ensure_ascii=False,
@@ -152,33 +156,38 @@ class CurvesHandlers:
 
     # -- sweeps ------------------------------------------------------------------------------------------------------
     def sweep_states(self, owner: Any = "") -> list[dict[str, Any]]:
-        """The state of every sweep (see `SweepRuns.states`); [] where the store cannot be read, which the next action reports."""
+        """The state of every sweep and of all probes (see `SweepRuns.states`); [] where the store cannot be read, which the next
+        action reports."""
         try:
-            return self.runs.states(str(owner or ""))
+            return [*self.probes.states(str(owner or "")), *self.runs.states(str(owner or ""))]
         except UserError:
             return []
 
     def act(self, action: str, *args: Any) -> tuple[Any, str]:
-        """Do what a button asks (a method of `SweepRuns`): its result, or None and what went wrong."""
+        """Do what a button asks (a method of `SweepRuns`, or "probe"): its result, or None and what went wrong."""
+        return self._do(self.probes.start if action == "probe" else getattr(self.runs, action), *args)
+
+    def _do(self, action: Callable[..., Any], *args: Any) -> tuple[Any, str]:
         try:
-            return getattr(self.runs, action)(*args), ""
+            return action(*args), ""
         except UserError as error:
             return None, str(error)
         except Exception as error:
-            log.exception("%s failed", action)
+            log.exception("%s failed", action.__name__)
             return None, f"{broken(error)} What was finished is saved."
 
     def stop_sweep(self, asked: Any) -> str:
-        """Stop the sweep of a request (`study`, `owner`); "" or what went wrong."""
+        """Stop what a request names (`kind`, `study`, `owner`); "" or what went wrong."""
         return self._steer("stop", asked)
 
     def resume_sweep(self, asked: Any) -> str:
-        """Go on with the sweep of a request; "" or what went wrong."""
+        """Go on with what a request names; "" or what went wrong."""
         return self._steer("resume", asked)
 
     def _steer(self, action: str, asked: Any) -> str:
         asked = asked if isinstance(asked, dict) else {}
-        return self.act(action, str(asked.get("study") or ""), str(asked.get("owner") or ""))[1]
+        runs = self.probes if asked.get("kind") == PROBES else self.runs
+        return self._do(getattr(runs, action), str(asked.get("study") or ""), str(asked.get("owner") or ""))[1]
 
     # -- samples -----------------------------------------------------------------------------------------------------
     @errors_as_dict

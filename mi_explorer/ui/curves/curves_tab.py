@@ -61,7 +61,6 @@ def build_curves_tab(page: PageContext) -> None:
             multiples = plotly_component.figure_component(
                 "Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples"
             )
-            probes = plotly_component.figure_component("Probes over λ", 860, elem_id="curves-probes")
         with gr.Column(scale=2, min_width=340):
             pareto = plotly_component.figure_component("Accuracy against tokens", 430, elem_id="curves-pareto")
             samples = script_component(
@@ -73,6 +72,7 @@ def build_curves_tab(page: PageContext) -> None:
             grid = plotly_component.figure_component(
                 "Accuracy and tokens by λ and intervention", 560, elem_id="curves-grid"
             )
+            probes = plotly_component.figure_component("Probes over λ", 800, elem_id="curves-probes")
             difference = plotly_component.figure_component(
                 "Differences between curves, paired by question", 480, elem_id="curves-difference"
             )

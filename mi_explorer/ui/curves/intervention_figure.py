@@ -5,14 +5,13 @@ Pure: a summary in, `(figure, columns, rows)` out. The second λ axis is a categ
 
 from typing import Any
 
-from mi_explorer.studies.report.palette import GREEN, SKY
 from mi_explorer.studies.stats.intervention_grid import ANSWER, InterventionGrid
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui.curves.curve_marks import Figure
 from mi_explorer.ui.curves.curve_table import interval_cells, sample_sizes, value_text
 
-PANELS = (("mean", "accuracy, %", 100, 1, GREEN), ("tokens", "tokens", 1, 0, SKY))
-PALE = "#f4f4f4"
+PANELS = (("mean", "accuracy, %", 100, 1, "#66c2a4"), ("tokens", "tokens", 1, 0, "#74b9e6"))
+PALE, INK = "#f4f4f4", "#16181d"  # of boxes and of the numbers in them, in light and dark alike
 GAP = 0.16  # between the panels, of the height
 
 
@@ -59,6 +58,7 @@ def intervention_figure(summary: Summary) -> Figure | None:
                 "yaxis": f"y{number}",
                 "text": [["" if v is None else f"{v:.{digits}f}" for v in row] for row in shown],
                 "texttemplate": "%{text}",
+                "textfont": {"color": INK},
                 "hovertext": [["" if c is None else _hover(grid, c) for c in row] for row in at],
                 "hoverinfo": "text",
                 "customdata": [[None if c is None else [summary.info.name, c["key"]] for c in row] for row in at],

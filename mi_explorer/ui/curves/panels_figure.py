@@ -29,6 +29,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
 )
 STAGE_FILL = {1: "rgba(0,114,178,.05)", 2: "rgba(204,121,167,.13)", 3: "rgba(213,94,0,.05)"}
 PANEL_GAP = 0.035  # between panels, of the height
+CROWDED = 4  # curves above which interval bands are faint
 MIN_STAGE_WIDTH = 0.06  # of λ, for a stage to be named
 MIN_RATIO_DIFFERENCE = 0.005  # strict and lenient think ratios that differ by less are one
 
@@ -61,7 +62,16 @@ def panels_figure(curves: Sequence[Curve]) -> Figure:
             for metric, words, dash in drawn[:1] if several else drawn:
                 looks = {"colour": colour, "axis": f"y{number}", "dash": DASHES[look] if several else dash}
                 named = metric == "mean" if several else len(drawn) > 1
-                data += _line(curve, metric, words, relative, SYMBOLS[look] if several else "", named, looks)
+                data += _line(
+                    curve,
+                    metric,
+                    words,
+                    relative,
+                    SYMBOLS[look] if several else "",
+                    named,
+                    looks,
+                    len(curves) > CROWDED,
+                )
     return {"data": data, "layout": layout}, *curve_table(curves)
 
 
@@ -78,9 +88,17 @@ def _differs(curve: Curve) -> bool:
 
 
 def _line(
-    curve: Curve, metric: str, words: str, relative: bool, symbol: str, named: bool, looks: dict[str, str]
+    curve: Curve,
+    metric: str,
+    words: str,
+    relative: bool,
+    symbol: str,
+    named: bool,
+    looks: dict[str, str],
+    crowded: bool,
 ) -> list[dict[str, Any]]:
-    """A metric of a curve with its band; `symbol` is "" where it is the only curve, `named`: whether the legend has it."""
+    """A metric of a curve with its band; `symbol` is "" where it is the only curve, `named`: whether the legend has it,
+    `crowded`: whether many bands lie on one another."""
     points = _measured(curve, metric, relative)
     if not points:
         return []
@@ -90,7 +108,7 @@ def _line(
         for p in points
         if (p.get(f"{metric}_ci") or [None])[0] is not None
     ]
-    faint = 0.06 if not symbol and looks["dash"] != "solid" else 0.16
+    faint = 0.06 if crowded or not symbol and looks["dash"] != "solid" else 0.16
     bands = [band(spans, name, looks["colour"], looks["axis"], faint)] if len(spans) > 1 else []
     open_symbol = f"{symbol}-open" if symbol and curve.published else symbol or "circle"
     values = [(p["lambda"], curve.drawn(metric, p[metric], relative)) for p in points]

@@ -42,14 +42,18 @@ class StudyFields:
     name: gr.Textbox
     rename: gr.Button
     delete: gr.Button
+    points: gr.Number
+    free: gr.Number
+    probe: gr.Button
     sure: gr.Checkbox
 
     def buttons(self) -> list[tuple[gr.Button, str, list[Any], str | None]]:
-        """Each button, the method of `Runs` behind it, its own inputs, and a script that asks first."""
+        """Each button, the action of `CurvesHandlers.act` behind it, its own inputs, and a script that asks first."""
         return [
             (self.extend, "extend", [self.questions, self.samples, self.lams], None),
             (self.refine, "refine", [], None),
             (self.rename, "rename", [self.name], None),
+            (self.probe, "probe", [self.points, self.free], None),
             (self.delete, "delete", [self.sure], CONFIRM_DELETE),
         ]
 
@@ -121,5 +125,18 @@ def study_fields() -> StudyFields:
             name = gr.Textbox("", label="Another name", scale=3, elem_id="curves-another")
             rename = gr.Button("Rename", min_width=110, elem_id="curves-rename")
             delete = gr.Button("Delete", variant="stop", min_width=110, elem_id="curves-delete")
+        with gr.Row(equal_height=True):
+            points = gr.Number(
+                12, label="Probes of each thought", precision=0, minimum=1, min_width=150, elem_id="curves-points"
+            )
+            free = gr.Number(
+                1,
+                label="Continuations of each (0: forced answers alone)",
+                precision=0,
+                minimum=0,
+                min_width=150,
+                scale=2,
+            )
+            probe = gr.Button("Probe its thoughts", min_width=190, elem_id="curves-probe")
         sure = gr.Checkbox(False, visible=False)
-    return StudyFields(questions, samples, lams, extend, refine, name, rename, delete, sure)
+    return StudyFields(questions, samples, lams, extend, refine, name, rename, delete, points, free, probe, sure)

@@ -28,6 +28,12 @@ from mi_explorer.ui.study_library import StudyLibrary
 log = logging.getLogger(__name__)
 STUDY_APPEARS_S = 10.0  # seconds that a new study may take to appear in the store
 MAX_UNFINISHED = 8  # unfinished studies that are offered
+KIND = "sweep"
+
+
+def probes_name(study: str) -> str:
+    """The name of the job that probes a study."""
+    return f"probes of {study}"
 
 
 class SweepError(UserError):
@@ -54,7 +60,7 @@ class SweepRuns:
         """Run the sweep of a form in the background; returns the study's name. A study of that name is extended."""
         found = self.read(form, pair)
         if found.name and self.store.find(found.name) is not None:
-            self._steered(found.name, owner)
+            self.check_owner(found.name, owner)
         return self._start(found.plan, found.items, found.name or None, found.refine, owner)
 
     def resume(self, name: str, owner: str = "") -> str:
@@ -65,7 +71,7 @@ class SweepRuns:
 
     def extend(self, name: str, questions: Any, samples: Any, lams: str, owner: str = "") -> str:
         """Add questions, samples or λs to one of the user's own studies, and run what is missing."""
-        self._steered(name, owner)
+        self.check_owner(name, owner)
         store = self.store
         info = store.study(name)
         plan, items = sweep.extended_plan(
@@ -75,7 +81,7 @@ class SweepRuns:
 
     def refine(self, name: str, owner: str = "") -> str:
         """Add λs where the transition is, and run them."""
-        self._steered(name, owner)
+        self.check_owner(name, owner)
         store = self.store
         info = store.study(name)
         return self._start(info.plan, store.items(info.id), name, sweep.REFINE_ROUNDS, owner)
@@ -153,7 +159,7 @@ class SweepRuns:
         job = self.jobs.get(name)
         if job is None or not job.state.running:
             return False
-        self._steered(name, owner)
+        self.check_owner(name, owner)
         job.runner.stop()
         return True
 
@@ -173,16 +179,16 @@ class SweepRuns:
         return gone
 
     def _idle(self, name: str, owner: str) -> None:
-        self._steered(name, owner)
-        job = self.jobs.get(name)
-        if job is not None and job.state.running:
+        self.check_owner(name, owner)
+        if any((job := self.jobs.get(known)) is not None and job.state.running for known in (name, probes_name(name))):
             raise SweepError(f"The study {name!r} is running. Stop it first.")
 
     def mine(self, name: str, owner: str) -> bool:
         """Whether this visitor may steer a study."""
         return not self.public or bool(owner) and self._owners.get(name) == owner
 
-    def _steered(self, name: str, owner: str) -> None:
+    def check_owner(self, name: str, owner: str) -> None:
+        """Raise `SweepError` for a study that this visitor may not steer."""
         if not self.mine(name, owner):
             raise SweepError(f"The study {name!r} was started by somebody else, who alone may change it on this page.")
 
@@ -190,13 +196,15 @@ class SweepRuns:
     def states(self, owner: str = "") -> list[dict[str, Any]]:
         """Every sweep of this process that runs or ended, and the user's own studies that are not complete, the latest first.
 
-        `{"study", "state", "done", "total", "cells", "cells_done", "rate", "eta", "seconds", "message", "version", "mine"}`; `state` is
+        `{"kind", "study", "state", "done", "total", "cells", "cells_done", "rate", "eta", "seconds", "message", "version",
+        "mine"}`; `state` is
         running, paused, stopped, done, failed, or unfinished (nothing runs; it can go on).
         """
         out, seen = [], set()
         own = self.library.own
         for job in reversed(self.jobs.all()):
-            if curves(job.runner.plan.cells) and (job.state.running or own is None or own.find(job.state.name)):
+            known = own is None or own.find(job.state.name)
+            if isinstance(job.runner, Runner) and curves(job.runner.plan.cells) and (job.state.running or known):
                 seen.add(job.state.name)
                 out.append({**_of_job(job), "mine": self.mine(job.state.name, owner)})
         open_ = (
@@ -206,7 +214,7 @@ class SweepRuns:
         )
         for info in [i for i in open_ if i.origin == "live" and curves(i.plan.cells)][:MAX_UNFINISHED]:
             out.append({
-                "study": info.name, "state": "unfinished", "done": info.samples, "total": info.units,
+                "kind": KIND, "study": info.name, "state": "unfinished", "done": info.samples, "total": info.units,
                 "cells": len(info.plan.cells), "cells_done": None, "rate": 0.0, "eta": None, "seconds": 0.0, "message": "", "version": 0,
                 "mine": True,
             })  # fmt: skip
@@ -217,6 +225,7 @@ def _of_job(job: Job) -> dict[str, Any]:
     state = job.state
     p = state.progress
     return {
+        "kind": KIND,
         "study": state.name,
         "state": "failed" if state.error else p.state,
         "done": p.done + p.reused,
