@@ -9,13 +9,13 @@ import torch
 
 from mi_explorer import machine
 from mi_explorer.engine.backend import Backend
-from mi_explorer.engine.costs import Costs
+from mi_explorer.engine.costs import Costs, Table
 from mi_explorer.engine.resident import Report, ResidentPair
 from mi_explorer.recipe import Recipe
 
 START_S = 1.5  # seconds for the steps; sizes that would take longer are extrapolated until there is a quiet moment
 REPEATS = 5  # how often each time is taken
-PROMPTS, PROMPT_TOKENS = 8, 48  # prompts that are timed together (or one, where that takes too long), and their tokens
+PROMPTS, PROMPT_TOKENS = (1, 8), 48  # prompts that are timed together, and the tokens of each
 READING_S = 1.0  # seconds for that; of a model that needs more it stays unknown
 WIDTH = 128  # positions that a timed step sees
 QUIET_S = 0.5  # what somebody who comes in a quiet moment may have to wait
@@ -58,7 +58,7 @@ class StepTimer:
         self.width = min(WIDTH, backend.context)
         self.best: dict[Task, float] = {}
         self.repeats: Counter[Task] = Counter()
-        self._prompts = 0  # that are timed together; 0: reading is not timed
+        self._prompts: list[int] = []  # that are timed together, where there is time for it
 
     def start(self, report: Report | None = None) -> Costs:
         """Read the weights and take the first times. `report` gets the phases "bind" and "measure"."""
@@ -96,20 +96,21 @@ class StepTimer:
                     self._time(("step", mode, n))
 
     def _time_reading(self) -> None:
-        costs = self.costs()
-        for n in (min(PROMPTS, self.slots), 1):
+        costs, left = self.costs(), READING_S
+        for n in sorted({min(n, self.slots) for n in PROMPTS}):
             once = sum(costs.step(mode, n * PROMPT_TOKENS) for mode in self.modes)
-            if repeats := min(REPEATS, int(READING_S / once)):
-                self._prompts = n
-                for mode in self.modes * repeats:
-                    self._time(("read", mode, n))
-                return
+            repeats = min(REPEATS, int(left / once))
+            if repeats:
+                self._prompts.append(n)
+                left -= repeats * once
+            for mode in self.modes * repeats:
+                self._time(("read", mode, n))
 
     def measure_again(self) -> bool:
         """Time once more what was timed least often; False when all has been that can be in such a moment."""
         costs = self.costs()
         tasks: list[Task] = [("step", mode, n) for n in self.sizes for mode in self.modes]
-        tasks += [("read", mode, self._prompts) for mode in self.modes if self._prompts]
+        tasks += [("read", mode, n) for mode in self.modes for n in self._prompts]
         tasks += [FOLD] if "folded" in self.modes else []
 
         def worth_it(task: Task) -> bool:
@@ -124,17 +125,17 @@ class StepTimer:
 
     def costs(self) -> Costs:
         """What is known now. A step of fewer slots is not taken to be dearer than one of more."""
-        steps: dict[str, list[tuple[int, float]]] = {}
-        read: dict[str, float] = {}
+        steps: dict[str, Table] = {}
+        read: dict[str, Table] = {}
         for mode in self.modes:
             least, table = float("inf"), []
             for n in reversed([n for n in self.sizes if ("step", mode, n) in self.best]):
                 least = min(least, self.best["step", mode, n])
                 table.append((n, least))
             steps[mode] = table[::-1]
-            if seconds := self.best.get(("read", mode, self._prompts)):
-                tokens = self._prompts * min(PROMPT_TOKENS, self.width)
-                read[mode] = max(seconds - table[-1][1], 0.0) / (tokens - 1)
+            if self._prompts:
+                tokens = min(PROMPT_TOKENS, self.width)
+                read[mode] = [(n * tokens, self.best["read", mode, n]) for n in self._prompts]
         return Costs(steps, self.best.get(FOLD, 0.0), read)
 
     def _choose_threads(self) -> None:

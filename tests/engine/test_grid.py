@@ -18,14 +18,20 @@ from mi_explorer.engine.sequence import Sequence
 from mi_explorer.engine.transformers.caches import CachePerSlot
 from mi_explorer.recipe import Decoding, Recipe
 
-# Milliseconds of a step by lanes, of a fold, of a further token of a prompt: the embedded pair; 135M bf16 with matrix units, and without.
+
+def machine(steps: dict, fold: float, token: dict) -> Costs:
+    """Milliseconds of a step by lanes, of a fold, of a further token of a prompt."""
+    return Costs(steps, fold, {mode: [(100, steps[mode][0][1] + 100 * each)] for mode, each in token.items()})
+
+
+# The embedded pair; 135M bf16 with matrix units, and without.
 MACHINES = {
-    "embedded": Costs(
+    "embedded": machine(
         {"folded": [(1, 1.0), (11, 2.7), (64, 9.0)], "rowwise": [(1, 1.7), (11, 4.1), (64, 12.3)]},
         0.9,
         {"folded": 0.05, "rowwise": 0.075},
     ),
-    "embedded, another core": Costs(
+    "embedded, another core": machine(
         {
             "folded": [(1, 1.70), (2, 1.70), (4, 3.14), (8, 3.86), (16, 5.00), (32, 7.87), (64, 12.52)],
             "rowwise": [(1, 3.14), (2, 3.14), (4, 5.45), (8, 5.73), (16, 7.48), (32, 9.24), (64, 15.12)],
@@ -33,12 +39,12 @@ MACHINES = {
         0.84,
         {"folded": 0.05, "rowwise": 0.075},
     ),
-    "135M fast": Costs(
+    "135M fast": machine(
         {"folded": [(1, 25.0), (16, 30.0), (64, 45.0)], "rowwise": [(1, 38.0), (16, 43.0), (64, 63.0)]},
         80.0,
         {"folded": 0.5, "rowwise": 0.7},
     ),
-    "135M slow": Costs(
+    "135M slow": machine(
         {"folded": [(1, 61.0), (16, 141.0), (64, 400.0)], "rowwise": [(1, 95.0), (16, 257.0), (64, 800.0)]},
         134.0,
         {"folded": 1.1, "rowwise": 1.9},
@@ -71,7 +77,7 @@ class Clock:
         if mode == "folded" and self.held != bound.key:
             self.held, self.folds = bound.key, self.folds + 1
             self.time += self.costs.fold
-        self.time += self.costs.step(mode, n) if c == 1 else self.costs.step(mode, 1) + n * c * self.costs.read[mode]
+        self.time += self.costs.step(mode, n) if c == 1 else self.costs.read_pass(mode, n * c)
         return torch.zeros(n, 2)
 
 

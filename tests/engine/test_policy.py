@@ -27,7 +27,7 @@ times = st.builds(
     lambda f, fs, r, rs, fold, read: Costs(
         {"folded": table(f, fs), "rowwise": table(f * r, fs * rs)},
         fold * f,
-        {"folded": read * fs, "rowwise": read * fs * rs},
+        {"folded": [(100, f + 100 * read * fs)], "rowwise": [(100, f * r + 100 * read * fs * rs)]} if read else {},
     ),
     st.floats(0.1, 5),
     st.floats(0.001, 1),
@@ -64,16 +64,18 @@ def test_bulk_runs_at_the_best_rate_there_is(crowd, costs):
         n = min(64, sum(g.live for g in here) + come)
         tokens = come * sum(g.waiting * g.prompt for g in coming) / max(1, sum(g.waiting for g in coming))
         recipes = max(1, sum(g.waiting > 0 for g in coming))
-        own = costs.step(mode, 1) + tokens * costs.read[mode]
-        apart = recipes * (costs.fold + costs.step("folded", 1)) + tokens * costs.read["folded"]
-        read = 0.0 if not tokens else min(own, apart) if mode == "rowwise" else own
+        read = 0.0
+        if tokens and costs.read:
+            read = costs.read_pass(mode, tokens)
+            if mode == "rowwise":
+                read = min(read, recipes * (costs.fold + costs.read_pass("folded", tokens / recipes)))
         return n / (costs.step(mode, n) + (read + extra) / HORIZON_STEPS) if n else 0.0
 
     joining = [g for g in bulk if g.key not in plan.excluded]
     target = [g for g in bulk if g.key == plan.target]
     chosen = rate("rowwise", bulk, joining) if plan.mode == "rowwise" else rate("folded", target, target, costs.fold)
     assert chosen >= max(rate("folded", [g], [g], costs.fold) for g in bulk) / SWITCH_GAIN
-    if not any(costs.read.values()):
+    if not costs.read:
         assert chosen >= rate("rowwise", bulk, bulk) / SWITCH_GAIN
 
 

@@ -12,7 +12,9 @@ from tests.engine.lab import CHEAP_ROWS, CLAIMED, ROWWISE, greedy, prompt, run
 
 # Decoding is cheaper row-wise, and reading so much dearer that a fold pays for it.
 READ_BY_FOLD = Costs(
-    {"folded": [(1, 1.0), (64, 64.0)], "rowwise": [(1, 0.5), (64, 0.6)]}, fold=0.1, read={"folded": 0.0, "rowwise": 9.0}
+    {"folded": [(1, 1.0), (64, 64.0)], "rowwise": [(1, 0.5), (64, 0.6)]},
+    fold=0.1,
+    read={"folded": [(9, 1.0)], "rowwise": [(9, 81.5)]},
 )
 
 
