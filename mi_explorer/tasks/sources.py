@@ -31,9 +31,11 @@ class BenchmarkSource:
         Raises `TaskError` with the id, the licence and the ways to get it. `loader` stands in for `datasets.load_dataset`.
         """
         rows = _local(Path(path), self.split) if path else self._hub(loader)
-        missing = [c for c in self.columns if not rows or c not in rows[0]]
-        if missing:
-            raise TaskError(f"{path or self.id} has no column {missing[0]!r}; {self.id} has {', '.join(self.columns)}.")
+        for number, row in enumerate(rows or [{}], 1):
+            for column in self.columns:
+                if column not in row:
+                    where = f"{path or self.id}, row {number}," if number > 1 else f"{path or self.id}"
+                    raise TaskError(f"{where} has no column {column!r}; {self.id} has {', '.join(self.columns)}.")
         return rows
 
     def _hub(self, loader: Loader | None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.errors import UserError
@@ -219,3 +219,53 @@ def test_a_benchmark_takes_every_form_as_a_local_copy(tmp_path, ending):
     else:
         path.write_text(json.dumps(rows) if ending == ".json" else json.dumps(rows[0]))
     assert load_task(f"gsm8k@{path}").questions[0].answer == "1004"
+
+
+# Fuzz -----------------------------------------------------------------------------------------------------------------------
+
+CELLS = ["2 + 2?", "4", "A", "B) red", "", "x" * 300, "\ud800", "\0", "\u2028", "1,2", '"', 0, -1, 2.5, 1e400, float("nan"), 10**30, True,
+         None, [], {}, ["a", "b"], ["a", "a"], {"A": "red"}, {"label": ["A", "B"], "text": ["x", "y"]}, [[1]], [None], "#### 4", "\\boxed{",
+         "Level ?", '["a"]', "A|B", "number", "ifeval", "reasoning_gym", "__import__"]  # fmt: skip
+COLUMNS = ["question", "problem", "prompt", "answer", "solution", "answerKey", "choices", "id", "unique_id", "level", "family", "kind", "type",
+           "instruction_id_list", "kwargs", "entry", "metadata", "Question", "Correct Answer", "Incorrect Answer 1", ""]  # fmt: skip
+BENCHMARKS = ("", "gsm8k@", "math500@", "gpqa@", "aime25@", "ifeval@", "mini@")
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.dictionaries(st.sampled_from(COLUMNS), st.sampled_from(CELLS), max_size=6), min_size=1, max_size=3),
+    st.sampled_from([".jsonl", ".json", ".csv", ".parquet"]),
+    st.sampled_from(BENCHMARKS),
+)
+@example([{"problem": "a", "answer": "1"}, {"answer": "1"}], ".jsonl", "aime25@")
+def test_any_rows_are_questions_or_a_sentence(tmp_path, rows, ending, benchmark):
+    path = tmp_path / f"a{ending}"
+    try:
+        if ending == ".parquet":
+            parquet(path, rows)
+        elif ending == ".csv":
+            pandas.DataFrame(rows).to_csv(path, index=False)
+        else:
+            path.write_text(json.dumps(rows) if ending == ".json" else "\n".join(map(json.dumps, rows)))
+    except (pa.ArrowException, UnicodeError, OverflowError):  # no such table can be written
+        return
+    try:
+        task = load_task(f"{benchmark}{path}")
+    except UserError as error:
+        assert 0 < len(str(error)) < 2000
+    else:
+        assert all(task.prompt(q) and q.gold is not None for q in task.questions)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4), st.floats(0.3, 1))
+def test_any_damage_of_a_parquet_is_seen_or_harmless(tmp_path, flips, keep):
+    path = parquet(tmp_path / "a.parquet", [{"question": f"{i} + 2?", "answer": str(i + 2)} for i in range(20)])
+    raw = bytearray(path.read_bytes())
+    for where, byte in flips:
+        raw[int(where * len(raw))] = byte
+    path.write_bytes(bytes(raw[: int(keep * len(raw))]))
+    try:
+        assert load_task(path).questions
+    except UserError as error:
+        assert 0 < len(str(error)) < 2000
