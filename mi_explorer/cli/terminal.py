@@ -11,7 +11,7 @@ from tqdm import tqdm
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.progress import Progress
 from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, gap_rows, grid_caption, grid_rows
-from mi_explorer.studies.report.probe_curve import probe_sentence
+from mi_explorer.studies.report.probe_curve import probes_sentence
 from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.stats.probe_measures import ProbedStudy
@@ -53,7 +53,7 @@ def probes_text(summary: Summary, probes: Sequence[ProbedStudy]) -> str:
         rows = probe_rows(summary, probed)
         head = f"Probes: {probed.words}"
         parts.append(f"{head}\n{Table.of_records(rows).text()}" if rows else f"{head}\nNo sample has a thought.")
-        if sentence := probe_sentence(summary.rows, probed):
+        if sentence := probes_sentence(summary.rows, probed):
             parts.append(textwrap.fill(sentence, 124))
     return "\n\n".join([*parts, textwrap.fill(NOTE, 124)])
 

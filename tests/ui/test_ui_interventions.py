@@ -12,7 +12,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.report.html_page import html_report
 from mi_explorer.studies.report.intervention_tables import frontier_rows, gap_rows, grid_rows
-from mi_explorer.studies.report.probe_curve import probe_curve, probe_sentence
+from mi_explorer.studies.report.probe_curve import probe_curve, probes_sentence
 from mi_explorer.studies.report.svg_interventions import frontiers_svg, grid_svg
 from mi_explorer.studies.report.svg_probes import probes_svg
 from mi_explorer.studies.stats.summary import summarise
@@ -83,7 +83,7 @@ def test_probes_over_lambda(store):
     assert lines["forced answer"]["y"] == pytest.approx([100 * p["forced_beside_free"] for p in points])
     assert len(rows) == 3 and len(columns) == len(rows[0])
     assert probes_svg(summary, summary.probes[0]).count("<polyline") == len(lines)
-    said = probe_sentence(summary.rows, summary.probes[0])
+    said = probes_sentence(summary.rows, summary.probes[0])
     assert "λ 1" in said and f"{100 * points[-1]['forced_fails']:.1f} %" in said
     assert probe_figure(summarise(store, "budgets")) is None and frontier_figure(summary) is None
 

@@ -20,7 +20,7 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.report import published, svg_cells, svg_curves, svg_interventions, svg_probes
 from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, gap_rows, grid_caption, grid_rows
-from mi_explorer.studies.report.probe_curve import probe_curve, probe_sentence
+from mi_explorer.studies.report.probe_curve import probe_curve, probes_sentence
 from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.results import cell_name, efficiency_rows, measures_of, paper_table
 from mi_explorer.studies.report.sample_traces import ReportTraces, choose_traces
@@ -105,7 +105,7 @@ def _facts(summary: Summary) -> list[str]:
 
 def _findings(summary: Summary) -> list[str]:
     """The paper's claims and the stages, in words."""
-    sentences = summary.sentence, summary.budget_sentence, *(probe_sentence(summary.rows, p) for p in summary.probes)
+    sentences = summary.sentence, summary.budget_sentence, *(probes_sentence(summary.rows, p) for p in summary.probes)
     found = [sentence for sentence in sentences if sentence]
     for name, stages in summary.stages.items():
         which = f"{name}: " if len(summary.stages) > 1 else ""

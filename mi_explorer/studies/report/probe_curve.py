@@ -47,7 +47,7 @@ def probe_panels(points: Sequence[Mapping[str, Any]]) -> tuple[ProbePanel, ...]:
     return tuple(p for p in panels if any(point[name] is not None for point in points for name, _ in p.lines))
 
 
-def probe_sentence(rows: Sequence[CellRow], probed: ProbedStudy) -> str:
+def probes_sentence(rows: Sequence[CellRow], probed: ProbedStudy) -> str:
     """What the probes of the highest λ say, and how verbose overthinking goes along λ; "" without probes of a thought."""
     lams = {row.key: row.cell.recipe.lam for row in rows}
     found = sorted((c for c in probed.cells if c.samples and c.cell in lams), key=lambda c: lams[c.cell])

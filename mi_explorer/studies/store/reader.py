@@ -218,28 +218,21 @@ class Reader:
     @_sound
     def probes(self, study: int, setting: str | None = None) -> list[StoredProbes]:
         """The probes of a study's samples (under one setting), in the order of the samples."""
-        if self._rows("PRAGMA user_version")[0][0] < PROBES_SINCE:  # a store of before, opened for reading only
-            return []
-        plan = Plan.of(self._rows("SELECT plan FROM studies WHERE id = ?", (study,))[0]["plan"])
-        sql = _OF_STUDY.format(columns="p.sample, p.setting, p.points").replace(
-            " WHERE ", " JOIN probes p ON p.sample = s.key WHERE ", 1
-        )
-        values: list[Any] = [study, plan.samples]
-        if setting is not None:
-            sql += " AND p.setting = ?"
-            values.append(setting)
-        rows = self._rows(f"{sql} ORDER BY p.setting, sc.position, si.position, s.number", values)
+        rows = self._of_probes(study, setting, "p.sample, p.setting, p.points")
         return [stored_probes(row["sample"], row["setting"], row["points"]) for row in rows]
 
     def probe_count(self, study: int) -> int:
         """How many of a study's samples have probes, each setting counted."""
-        if self._rows("PRAGMA user_version")[0][0] < PROBES_SINCE:
-            return 0
+        return len(self._of_probes(study, None, "p.sample"))
+
+    def _of_probes(self, study: int, setting: str | None, columns: str) -> list[sqlite3.Row]:
+        if self._rows("PRAGMA user_version")[0][0] < PROBES_SINCE:  # a store of before, opened for reading only
+            return []
         plan = Plan.of(self._rows("SELECT plan FROM studies WHERE id = ?", (study,))[0]["plan"])
-        sql = _OF_STUDY.format(columns="count(*) AS n").replace(
-            " WHERE ", " JOIN probes p ON p.sample = s.key WHERE ", 1
-        )
-        return int(self._rows(sql, (study, plan.samples))[0]["n"])
+        sql = _OF_STUDY.format(columns=columns).replace(" WHERE ", " JOIN probes p ON p.sample = s.key WHERE ", 1)
+        values: list[Any] = [study, plan.samples, *([] if setting is None else [setting])]
+        sql += "" if setting is None else " AND p.setting = ?"
+        return self._rows(f"{sql} ORDER BY p.setting, sc.position, si.position, s.number", values)
 
     def run_of(self, keys: Iterable[str]) -> dict[str, int]:
         """Which run made each of these samples."""

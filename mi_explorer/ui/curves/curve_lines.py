@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mi_explorer.studies.report.probe_curve import probe_sentence
+from mi_explorer.studies.report.probe_curve import probes_sentence
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui.curves.curve import Curve
 
@@ -36,5 +36,5 @@ def study_lines(curves: Sequence[Curve], summaries: Sequence[Summary]) -> list[d
 
 def _sentences(summary: Summary) -> list[str]:
     """The paper's claims, λ against budgets, and the probes, in words."""
-    probes = (probe_sentence(summary.rows, probed) for probed in summary.probes)
+    probes = (probes_sentence(summary.rows, probed) for probed in summary.probes)
     return [sentence for sentence in (summary.sentence, summary.budget_sentence, *probes) if sentence]

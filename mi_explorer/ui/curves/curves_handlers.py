@@ -25,8 +25,8 @@ from mi_explorer.ui.curves.intervention_figure import intervention_figure
 from mi_explorer.ui.curves.panels_figure import panels_figure
 from mi_explorer.ui.curves.pareto_figure import pareto_figure
 from mi_explorer.ui.curves.probe_figure import probe_figure
-from mi_explorer.ui.curves.probe_runs import KIND as PROBES
-from mi_explorer.ui.curves.probe_runs import ProbeRuns
+from mi_explorer.ui.curves.study_probe_runs import KIND as PROBES
+from mi_explorer.ui.curves.study_probe_runs import ProbeRuns
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
 from mi_explorer.ui.handler_errors import broken, errors_as_dict
 from mi_explorer.ui.open_pairs import PagePairs
