@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.ui.fake import HOSTILE
 
-DOT, WORDS, BUTTON = ".mi-probe-dot", ".mi-probe-words", ".mi-probe-button"
+DOT, WORDS, BUTTON = ".mi-probe-dot", ".mi-probe-words", ".mi-probe-button >> nth=0"
 VALUES = """id => {
   const record = explore.app.probes.of(explore.app.board.traceKey(id));
   return record && { state: record.state, points: record.points, sufficient: record.sufficient, verbose: record.verbose };
@@ -57,7 +57,7 @@ def test_by_keyboard_alone(app, visit):
     page.keyboard.press("t")
     until(page, ENDED, "thinking")
     dots = pane(page, "thinking").locator(DOT)
-    page.locator("[data-pane=thinking] .mi-probe-button").focus()
+    page.locator("[data-pane=thinking] .mi-probe-button >> nth=1").focus()
     page.keyboard.press("Tab")
     expect(dots.first).to_be_focused()
     page.keyboard.press("ArrowRight")
@@ -77,7 +77,7 @@ def test_stops_lambda_and_continuations_can_be_chosen(app, visit):
     page = visit(app)
     asked = []
     page.on("request", lambda r: asked.append(json.loads(r.post_data)) if r.url.endswith("/mi/run") else None)
-    page.click(".mi-probe-options summary")
+    page.click("summary:has-text('Probes')")
     page.fill("[aria-label='Number of stops']", "3")
     page.fill("[aria-label='λ that answers']", "0,5")
     page.select_option("[aria-label='Continuations of each stop']", "2")
@@ -87,7 +87,7 @@ def test_stops_lambda_and_continuations_can_be_chosen(app, visit):
     assert len(found["points"]) == 3 and [len(p["free"]) for p in found["points"]] == [2, 2, 2]
     expect(pane(page, "thinking").locator(WORDS)).to_contain_text("answers at λ 0.5")
     expect(pane(page, "thinking").locator(WORDS)).to_contain_text(re.compile(r"forced right \d+ %, going on \d+ %"))
-    page.click(".mi-probe-options summary")
+    page.click("summary:has-text('Probes')")
     page.fill("[aria-label='Number of stops']", "none")
     page.keyboard.press("Tab")
     expect(page.locator("[aria-label='Number of stops']")).to_have_attribute("aria-invalid", "true")
@@ -149,12 +149,12 @@ def test_a_hostile_question_and_hostile_answers_are_text(app, visit, gold):
 
 def test_on_a_phone_dots_can_be_tapped_and_nothing_sticks_out(app, visit):
     page = visit(app + "?lam=1", width=390, height=844, has_touch=True, is_mobile=True)
-    page.locator("[data-pane=blend] .mi-probe-button").tap()
+    page.locator("[data-pane=blend] .mi-probe-button >> nth=0").tap()
     until(page, ENDED, "blend")
     page.locator("[data-pane=blend] .mi-probe-dot").nth(4).tap()
     page.evaluate("() => document.querySelector('[data-pane=blend] .mi-stack').scrollIntoView({ block: 'end' })")
     expect(pane(page, "blend").locator(".mi-shown .mi-stop-here")).to_be_in_viewport()
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    page.locator(".mi-probe-options summary").tap()
-    box = page.locator(".mi-probe-options .mi-panel").bounding_box()
+    page.locator("summary:has-text('Probes')").tap()
+    box = page.locator(".mi-panel:has(.mi-probe-options)").bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= 390

@@ -3,11 +3,10 @@
 import { h } from "../shared/dom.js";
 import { lamText } from "../shared/format.js";
 import { answerOf } from "../shared/server.js";
+import { withBranches } from "./branch_path.js";
 import { isPending, mayProbe, nearestFrame, sameLam } from "./frames.js";
 import { tracePane } from "./pane.js";
-import { probeFlags } from "./probe_words.js";
-import { viewOf } from "./strip.js";
-import { showTokenCard } from "./token_card.js";
+import { traceActions } from "./trace_actions.js";
 import { traceBody } from "./trace_body.js";
 
 const SCORED_LENSES = ["writer", "entropy"];
@@ -38,11 +37,9 @@ export function traceBoard(app) {
       update();
     },
     onUnpin: (lam) => app.view.set({ pins: app.view.get().pins.filter((x) => x !== lam) }),
-    probing: (id) => ({
-      probe: () => probe(id),
-      stop: () => app.probes.stop(keyOf(id)),
-      pick: (token) => pickStop(id, token),
-    }),
+    onCloseBranch: (id) => app.branches.close(id),
+    onStopBranch: (id) => app.branches.stop(id),
+    actions: (id) => actions.of(id),
     onScroll: (moved) => state.synced && scrollTogether(moved, panes),
   };
 
@@ -51,6 +48,7 @@ export function traceBoard(app) {
       const kept = new Map(panes.map((pane) => [pane.id, pane]));
       panes = specs.map((spec) => kept.get(spec.id) || tracePane(spec, options));
       row.replaceChildren(...panes.map((pane) => pane.node));
+      requestAnimationFrame(() => app.rail.leaders.draw());
     }
     if (!panes.some((pane) => pane.id === state.focus)) state.focus = null;
     row.style.setProperty("--panes", panes.length);
@@ -60,7 +58,7 @@ export function traceBoard(app) {
   function update() {
     const view = app.view.get();
     const frames = app.strips.frames();
-    const specs = paneSpecs(view);
+    const specs = withBranches(paneSpecs(view), app.branches.current());
     layout(specs);
     const base = frames.find((frame) => frame.lam === 0);
     specs.forEach((spec, i) => updatePane(panes[i], spec, frames, base));
@@ -68,79 +66,56 @@ export function traceBoard(app) {
   }
 
   function updatePane(pane, spec, frames, base) {
-    const isBlend = spec.id === "blend";
-    const frame = isBlend ? nearestFrame(frames, spec.lam) : frames.find((f) => sameLam(f.lam, spec.lam));
+    const frame = frameFor(spec, frames);
     const isNear = frame && !sameLam(frame.lam, spec.lam);
     const name = isNear ? `nearest frame to ${lamText(spec.lam)}` : spec.name;
     pane.node.classList.toggle("mi-front", pane.id === state.focus);
-    pane.frameId = frame ? frame.id : null;
     pane.frame = frame || null;
+    pane.lam = spec.lam;
     const shown = { name, lam: spec.lam, stale: app.strips.isStale() };
-    if (frame) Object.assign(shown, { body: bodyOf(pane, frame), lens: lensOf(frame, base) }, probing(frame));
+    if (frame) Object.assign(shown, { body: bodyOf(pane, frame), lens: lensOf(frame, base), ...probing(frame) });
     pane.update(frame, shown);
   }
 
-  // -- probes --
-  // A trace of the page, whichever strip or pane shows it.
-  const traceKey = (frame) => `${frame.run || app.strips.current().token}/${frame.id}`;
   const paneOf = (id) => panes.find((pane) => pane.id === id);
-  const keyOf = (id) => (paneOf(id)?.frame ? traceKey(paneOf(id).frame) : "");
-  const sourceOf = (frame) => {
-    const strip = app.strips.current();
-    return { key: traceKey(frame), run: frame.run || strip.token, id: frame.id, view: viewOf(strip) };
-  };
-  function probe(id) {
-    const { frame } = paneOf(id);
-    const problem = probeProblem(frame);
-    if (problem) app.showStatus(problem, "error");
-    else app.probes.start(sourceOf(frame));
-  }
-  function pickStop(id, token) {
-    app.probes.pick(keyOf(id), token);
-    update();
-    if (token !== null) paneOf(id).body()?.reveal(".mi-stop-here");
-  }
   // The pane that a key means: the one with the focus, else the one in front, else the blend.
   function activePane() {
     const focused = panes.find((pane) => pane.node.contains(document.activeElement));
     return focused || paneOf(state.focus) || paneOf("blend");
   }
 
-  const scoreKey = (id) => `${app.strips.current().token}/${id}`;
+  // A frame of the strip on the board, or of a branch beside it.
+  const scoreKey = (frame) => `${app.strips.current().token}/${frame.key || frame.id}`;
 
   function bodyOf(pane, frame) {
-    const key = `${pane.id}/${scoreKey(frame.id)}`;
+    const key = `${pane.id}/${scoreKey(frame)}`;
     if (!bodies.has(key)) bodies.set(key, traceBody(frame.lam, options));
     return bodies.get(key);
   }
 
   function probing(frame) {
-    const found = app.probes.of(traceKey(frame));
-    return { mayProbe: mayProbe(frame), probe: found };
+    const mayBranch = frame.tokens > 0 && !isPending(frame);
+    return { mayProbe: mayProbe(frame), mayBranch, probe: app.probes.of(actions.keyOfFrame(frame)) };
   }
 
-  function lensOf(frame, base) {
-    const found = app.probes.of(traceKey(frame));
-    return { ...plainLens(frame, base), flags: found && probeFlags(found, found.picked) };
-  }
+  const lensOf = (frame, base) => ({ ...plainLens(frame, base), flags: actions.flagsOf(frame) });
 
   function plainLens(frame, base) {
     if (state.diff && base && frame !== base) {
       return { mode: "diff", against: { text: `${base.thought}\n${base.answer}`, stamp: base.tokens } };
     }
     const mode = app.view.get().lens;
-    return { mode, scores: SCORED_LENSES.includes(mode) ? scores.get(scoreKey(frame.id)) : null };
+    return { mode, scores: SCORED_LENSES.includes(mode) ? scores.get(scoreKey(frame)) : null };
   }
 
   // Asks for the scores of the frames that are on the board, once each.
   async function fetchScores() {
-    const { token, frames } = app.strips.current();
-    for (const { frameId: id } of panes) {
-      const frame = frames[id];
-      const key = `${token}/${id}`;
+    const { token } = app.strips.current();
+    for (const { frame } of panes) {
+      const key = frame && scoreKey(frame);
       if (!frame || !["done", "cancelled"].includes(frame.state) || scores.has(key)) continue;
       scores.set(key, null);
-      const request = { pair: app.view.get().pair, token: frame.run || token, id };
+      const request = { pair: app.view.get().pair, token: frame.run || token, id: frame.id };
       const answer = await answerOf(app.server.score(request));
       if (answer.error) app.showStatus(answer.error, "error");
       else scores.set(key, answer);
@@ -148,21 +123,23 @@ export function traceBoard(app) {
     }
   }
 
+  const scoresOf = (frame) => scores.get(scoreKey(frame)) || null;
+  const actions = traceActions(app, { node, paneOf, scoresOf, update });
+
   row.addEventListener("scroll", () => app.rail.leaders.draw(), { passive: true });
   node.addEventListener("click", (event) => {
-    const word = event.target.closest(".mi-tok");
-    const pane = word && panes.find((p) => p.node.contains(word));
-    const found = pane && scores.get(scoreKey(pane.frameId));
-    if (found) showTokenCard(word, found, Number(word.dataset.t), node);
+    const pane = panes.find((p) => p.node.contains(event.target));
+    if (pane) actions.onClick(event, pane);
   });
 
   return {
     node,
     update,
     panes: () => panes,
-    traceKey: keyOf,
+    traceKey: (id) => actions.keyOf(id),
     focus: () => options.onFocus("blend"),
-    probe: () => probe(activePane().id),
+    probe: () => actions.of(activePane().id).probe(),
+    branch: () => actions.of(activePane().id).goOn(null),
     unfocus: () => state.focus && options.onFocus(state.focus),
     // Scrolls the row so that the blend is seen first, which matters on a phone.
     reveal() {
@@ -180,6 +157,7 @@ export function traceBoard(app) {
     },
     // Drops what was made for other strips than this one.
     forget(token) {
+      app.branches.forget([token, app.strips.current().token, app.strips.previous?.strip.token]);
       for (const [key, body] of bodies) {
         if (key.includes(token)) continue;
         body.node.remove();
@@ -190,13 +168,10 @@ export function traceBoard(app) {
   };
 }
 
-// What keeps a trace from being probed, as far as the page knows; "": nothing. The server knows the rest.
-function probeProblem(frame) {
-  if (!frame || !frame.tokens) return "There is no trace to probe here. Run first.";
-  if (isPending(frame)) return "This trace is still being written. Wait for its end, or stop it, and then probe it.";
-  return frame.thought
-    ? ""
-    : "This response has no thought, so there is nothing to stop. Probe one that thinks (a higher λ).";
+// The frame that a pane shows.
+function frameFor({ id, lam, branch }, frames) {
+  if (branch) return branch.frame;
+  return id === "blend" ? nearestFrame(frames, lam) : frames.find((frame) => sameLam(frame.lam, lam));
 }
 
 let isScrolling = false;

@@ -1,9 +1,10 @@
-// The recipe beyond λ: scope, method with its parameters, template policy, decoding. Each sits under one dropdown whose
+// The recipe beyond λ: scope, method with its parameters, template policy, decoding; and how probes are made. Each sits under one dropdown whose
 // summary says what is set.
 
 import { closeOnPressOutside, h, labelled, option, setText, smallButton, textField } from "../shared/dom.js";
 import { typedNumber } from "../shared/format.js";
 import { scopeWords } from "./layers.js";
+import { probeOptions } from "./probe_options.js";
 import { scopeGrid } from "./scope_grid.js";
 
 const DECODING_HINT =
@@ -13,10 +14,12 @@ export function controls(app, setup) {
   const scope = scopeGrid(app, setup);
   const method = methodControls(app, setup);
   const decoding = decodingControls(app, setup);
+  const probes = probeOptions(app, () => setText(dropdowns.at(-1).value, probes.words()));
   const dropdowns = [
     dropdown("Scope", scope.node),
     dropdown("Method", method.node),
     dropdown("Decoding", decoding.node),
+    dropdown("Probes", probes.node),
   ];
   for (const { node } of dropdowns) {
     node.addEventListener("toggle", () => {
@@ -31,7 +34,7 @@ export function controls(app, setup) {
     draw(view) {
       for (const part of [scope, method, decoding]) part.draw(view);
       const decodingWords = `T ${view.t} · top-p ${view.top_p} · ≤ ${view.cap} · seed ${view.seed}`;
-      const words = [scopeWords(view, setup.pair.modules), method.title(view), decodingWords];
+      const words = [scopeWords(view, setup.pair.modules), method.title(view), decodingWords, probes.words()];
       words.forEach((text, i) => setText(dropdowns[i].value, text));
     },
     // Closes what is open; whether there was something.

@@ -8,12 +8,12 @@ import { setLamScale } from "../shared/palette.js";
 import { loadStyle } from "../shared/style.js";
 import { followTabs, openTab } from "../shared/tabs.js";
 import { traceBoard } from "./board.js";
+import { traceBranches } from "./branches.js";
 import { controls } from "./controls.js";
 import { pageHeader } from "./header.js";
 import { helpDialog, listenToKeys } from "./keys.js";
 import { lensBar } from "./lenses.js";
 import { pairPanel } from "./pair_panel.js";
-import { probeOptions } from "./probe_options.js";
 import { traceProbes } from "./probes.js";
 import { questionForm } from "./question.js";
 import { lamRail } from "./rail.js";
@@ -61,11 +61,13 @@ function exploreIn(element, { trigger, props, server, watch }) {
     patch,
     show,
     onProbed: () => {},
+    onBranched: () => {},
   };
   const link = { stream: setup.live, trigger, server };
   const run = runControl(app, setup, link);
   app.sides = sideRuns(link);
   app.probes = traceProbes(app);
+  app.branches = traceBranches(app);
   app.board = traceBoard(app);
   app.rail = lamRail(app);
   app.bars = tokenBars(app);
@@ -78,7 +80,6 @@ function exploreIn(element, { trigger, props, server, watch }) {
   const label = h("span.mi-source");
   const swap = smallButton("Previous strip", swapStrips, { title: SWAP_TITLE, hidden: true });
   const bar = h("div.mi-board-bar", label, swap, status, app.lenses.node);
-  app.lenses.node.append(probeOptions(app));
   const parts = [pageHeader(app, setup), app.question.node, bar, app.board.node, app.rail.node];
   element.replaceChildren(h("div.mi", parts, app.rail.study.words, app.bars.node, app.help));
 

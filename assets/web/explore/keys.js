@@ -12,6 +12,7 @@ const HELP = [
   ["f", "focus the blend"],
   ["d", "diff against λ = 0"],
   ["t", "probe the trace: stop its thought earlier"],
+  ["b", "go on from a token at another λ: a branch"],
   ["?", "this help"],
 ];
 const NOTE =
@@ -34,6 +35,7 @@ export function listenToKeys(app) {
     f: () => app.board.focus(),
     d: () => app.lenses.toggleDiff(),
     t: () => app.board.probe(),
+    b: () => app.board.branch(),
     "?": () => app.help.showModal(),
   };
   document.addEventListener("keydown", (event) => {

@@ -21,15 +21,11 @@ export function railLeaders(app, span) {
       const place = pane.node.getBoundingClientRect();
       const x = place.left + place.width / 2 - box.left;
       if (!place.width || x < 0 || x > box.width) return null;
-      const path = leader(x, lamOf(pane.id), pane.id === "blend" ? "mi-leader-main" : null);
+      const path = leader(x, pane.lam, pane.id === "blend" ? "mi-leader-main" : null);
       if (pane.id === "blend") Object.assign(measured, { blend: path, x });
       return path;
     });
     node.replaceChildren(...paths.filter(Boolean));
-  }
-  function lamOf(paneId) {
-    if (paneId === "blend") return app.view.get().lam;
-    return { instruct: 0, thinking: 1 }[paneId] ?? Number(paneId.slice("pin".length));
   }
   // Moves the blend's leader only.
   function moveBlend() {

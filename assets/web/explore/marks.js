@@ -69,9 +69,18 @@ export function partMarks(frame, part, lens) {
     const parting = partingFlag(frame, part, lens.against.text);
     if (parting) flags.push(parting);
   }
+  const shared = sharedLength(frame, part);
+  if (shared) marks.push([0, shared, "mi-shared"]);
   markFirstRight(frame, part, marks, flags);
   flags.push(...(lens.flags?.[part] || []));
   return { marks, flags };
+}
+
+// How many characters of a part of a branch another trace wrote.
+export function sharedLength({ shared, thought }, part) {
+  if (!shared?.tokens) return 0;
+  if (shared.part === part) return shared.at;
+  return part === "thought" ? thought.length : 0;
 }
 
 // Where λ begins to matter: by tokens where the server can tell (same prompt, decoding and seed), else by the text.

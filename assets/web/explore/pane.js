@@ -3,13 +3,14 @@
 import { h, setText } from "../shared/dom.js";
 import { lamText, percent } from "../shared/format.js";
 import { lamColour } from "../shared/palette.js";
+import { lastStep, lineageWords, wholeLineage } from "./branch_path.js";
 import { probeTrack } from "./probe_track.js";
 import { frameFacts, hasFirstRight, isPending, shareAfterFirst, verdictOf } from "./frames.js";
 
-const FACTS = ["tokens", "split", "speed", "reflect", "after", "loops"];
+const FACTS = ["lineage", "tokens", "split", "speed", "reflect", "after", "loops"];
 
-// `spec` is { id, name, lam, removable }; the board calls `update(frame, shown)`, where `shown` is
-// { name, lam, stale, body, lens, mayProbe, probe }, the last four where there is a frame.
+// `spec` is { id, name, lam, removable, branch }; the board calls `update(frame, shown)`, where `shown` is
+// { name, lam, stale, body, lens, mayProbe, mayBranch, probe }, the last five where there is a frame.
 export function tracePane(spec, options) {
   const lam = h("span.mi-lam.mi-num");
   const name = h("span.mi-name");
@@ -17,12 +18,14 @@ export function tracePane(spec, options) {
   const facts = Object.fromEntries(FACTS.map((key) => [key, h(`span.mi-fact.mi-fact-${key}`)]));
   const noMap = h("div.mi-map", { "aria-hidden": "true" });
   const map = h("div.mi-map-box", noMap);
-  const track = probeTrack(options.probing(spec.id));
+  const track = probeTrack(options.actions(spec.id));
   const empty = h("p.mi-note.mi-empty", { hidden: true }, "No trace yet. Run to see one.");
   const stack = h("div.mi-stack", empty);
   const title = h("div.mi-pane-title", lam, name, chip, paneTools(spec, options));
-  const head = h("header.mi-pane-head", title, h("div.mi-facts", Object.values(facts), track.button), map, track.node);
+  const head = h("header.mi-pane-head", title, h("div.mi-facts", Object.values(facts), track.tools), map, track.node);
   const node = h("article.mi-pane", { "data-pane": spec.id }, head, stack);
+  const lineage = spec.branch ? lineageWords(lastStep(spec.branch.path)) : "";
+  if (lineage) facts.lineage.title = `${wholeLineage(spec.branch.path)}; the same seed`;
   let body = null;
   let painted = "";
 
@@ -43,14 +46,14 @@ export function tracePane(spec, options) {
   function setTitle(at, shown) {
     setText(lam, `λ ${lamText(at)}`);
     setText(name, shown.name);
-    node.setAttribute("aria-label", `${shown.name}, λ ${lamText(at)}`);
+    node.setAttribute("aria-label", `${[shown.name, lineage].filter(Boolean).join(" ")}, λ ${lamText(at)}`);
     node.classList.toggle("mi-stale", Boolean(shown.stale));
   }
   function showEmpty() {
     setText(chip, "");
     for (const key of FACTS) setText(facts[key], "");
     map.replaceChildren(noMap);
-    track.update(false, null);
+    track.update({});
     put(null);
   }
   function showFrame(frame, shown) {
@@ -60,12 +63,15 @@ export function tracePane(spec, options) {
     chip.hidden = !word;
     const after = shareAfterFirst(frame);
     const late = after !== null && after >= 0.005 ? `${percent(after)} after first right` : "";
-    for (const [key, text] of Object.entries({ ...frameFacts(frame), after: late })) setText(facts[key], text);
+    for (const [key, text] of Object.entries({ ...frameFacts(frame), lineage, after: late })) setText(facts[key], text);
     drawMap(shown.body.map, frame);
     if (map.firstChild !== shown.body.map) map.replaceChildren(shown.body.map);
-    track.update(shown.mayProbe, shown.probe);
+    track.update(shown);
     put(shown.body);
-    body.node.setAttribute("aria-label", `Trace of ${shown.name}, λ ${lamText(frame.lam)}`);
+    body.node.setAttribute(
+      "aria-label",
+      `Trace of ${[shown.name, lineage].filter(Boolean).join(" ")}, λ ${lamText(frame.lam)}`,
+    );
     body.update(frame, shown.lens);
   }
 
@@ -88,6 +94,13 @@ export function tracePane(spec, options) {
 
 function paneTools(spec, options) {
   const tool = (sign, title, label, onclick) => h("button.mi-icon", { title, "aria-label": label, onclick }, sign);
+  if (spec.branch) {
+    const focus = tool("⤢", "Focus (f)", "Focus this pane", () => options.onFocus(spec.id));
+    const stop = tool("◼", "Stop this branch", "Stop this branch", () => options.onStopBranch(spec.id));
+    const close = tool("×", "Close this branch", "Close this branch", () => options.onCloseBranch(spec.id));
+    stop.classList.add("mi-stop-branch");
+    return h("div.mi-pane-tools", stop, close, focus);
+  }
   const label = `Remove the pin at λ ${lamText(spec.lam)}`;
   return h(
     "div.mi-pane-tools",
@@ -98,7 +111,8 @@ function paneTools(spec, options) {
 
 // The map of a trace: thought and answer by length, markers as ticks, first right as a flag, everything after it hatched.
 function drawMap(map, frame) {
-  const stamp = [frame.tokens, frame.think, frame.first, frame.state, frame.spots ? 1 : 0].join();
+  const shared = frame.shared?.tokens || 0;
+  const stamp = [frame.tokens, frame.think, frame.first, frame.state, frame.spots ? 1 : 0, shared].join();
   if (map.dataset.stamp === stamp) return;
   map.dataset.stamp = stamp;
   const total = Math.max(1, frame.tokens);
@@ -114,6 +128,7 @@ function drawMap(map, frame) {
     part("think", 0, think),
     part("answer", think, frame.tokens),
     ...(shareAfterFirst(frame) === null ? [] : [part("after", frame.first, total)]),
+    ...(shared ? [part("shared", 0, shared)] : []),
     ...markers,
     ...(hasFirstRight(frame) ? [tick("first", frame.first)] : []),
   );

@@ -1,7 +1,7 @@
-// How probes are made, for all panes: how many places, at which λ the model answers, how often it goes on freely.
+// How probes are made, for all panes: at how many places, at which λ the model answers, how often it goes on freely.
 
-import { closeOnPressOutside, h, labelled, option, textField } from "../shared/dom.js";
-import { typedNumber } from "../shared/format.js";
+import { h, labelled, option, textField } from "../shared/dom.js";
+import { plural, typedNumber } from "../shared/format.js";
 
 const MOST_POINTS = 48;
 const FREE = [0, 1, 2, 4, 8];
@@ -9,51 +9,38 @@ const ABOUT =
   "A probe stops the thought at the ends of sentences and lets the model answer at once (forced, greedy). A forced answer can fail " +
   "where going on succeeds, so continuations can stand beside it; each is a response of full length.";
 
-export function probeOptions(app) {
+// `app.probes` keeps the options; `onChange` is called when they change.
+export function probeOptions(app, onChange) {
   const { options, setOptions } = app.probes;
-  const points = textField("Number of stops", {
-    inputmode: "numeric",
-    value: String(options().points),
-    onchange: read,
-  });
+  const points = textField("Number of stops", { inputmode: "numeric", value: options().points, onchange: read });
   const lam = textField("λ that answers", { inputmode: "decimal", placeholder: "its own", onchange: read });
-  const free = h(
-    "select.mi-field",
-    { "aria-label": "Continuations of each stop", onchange: read },
-    FREE.map((n) => option([n, String(n)])),
-  );
-  const row = h(
-    "div.mi-row.mi-row-fields",
-    labelled("Stops", points),
-    labelled("λ that answers", lam),
-    labelled("Going on freely", free),
-  );
-  const node = h(
-    "details.mi-dropdown.mi-probe-options",
-    h("summary.mi-button.mi-small", "Probes"),
-    h("div.mi-panel", h("p.mi-hint", ABOUT), row),
-  );
-  closeOnPressOutside(node);
-  node.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !node.open) return;
-    event.stopPropagation();
-    node.open = false;
-    node.firstChild.focus();
-  });
+  const choices = FREE.map((n) => option([n, String(n)]));
+  const free = h("select.mi-field", { "aria-label": "Continuations of each stop", onchange: read }, choices);
+  const fields = [labelled("Stops", points), labelled("λ that answers", lam), labelled("Going on freely", free)];
 
   function read() {
     const n = typedNumber(points.value);
-    const at = typedNumber(lam.value);
-    mark(points, !(Number.isInteger(n) && n >= 1 && n <= MOST_POINTS));
-    mark(lam, lam.value.trim() !== "" && Number.isNaN(at));
+    const wrongPoints = mark(points, !(Number.isInteger(n) && n >= 1 && n <= MOST_POINTS));
+    const wrongLam = mark(lam, lam.value.trim() !== "" && Number.isNaN(typedNumber(lam.value)));
     setOptions({
-      points: isInvalid(points) ? options().points : n,
-      lam: isInvalid(lam) ? "" : lam.value.trim(),
+      points: wrongPoints ? options().points : n,
+      lam: wrongLam ? "" : lam.value.trim(),
       free: Number(free.value),
     });
+    onChange();
   }
-  return node;
+  return {
+    node: h("div.mi-probe-options", h("p.mi-hint", ABOUT), h("div.mi-row.mi-row-fields", fields)),
+    words() {
+      const { points: stops, lam: at, free: drawn } = options();
+      return [plural(stops, "stop"), at ? `λ ${at}` : "", drawn ? `${drawn} free each` : ""]
+        .filter(Boolean)
+        .join(" · ");
+    },
+  };
 }
 
-const isInvalid = (field) => field.getAttribute("aria-invalid") === "true";
-const mark = (field, wrong) => field.setAttribute("aria-invalid", String(wrong));
+function mark(field, wrong) {
+  field.setAttribute("aria-invalid", String(wrong));
+  return wrong;
+}

@@ -5,6 +5,7 @@ import { fillOnce, h, setText } from "../shared/dom.js";
 import { pointKind, pointPlace, pointWords, probeProgress, probeWords, settingWords, SIGNS } from "./probe_words.js";
 
 const TITLE = "Stop the thought at several places and ask what the model would answer there (t)";
+const BRANCH_TITLE = "Go on from one of its tokens at another λ (b); or click a word";
 const STOP_TITLE = "Stop probing; what is there stays";
 
 // `act`: { probe(), stop(), pick(token or null), goOn(token) } of the trace that the pane shows.
@@ -22,6 +23,12 @@ export function probeTrack(act) {
   );
   const words = h("p.mi-probe-words");
   const goOn = h("button.mi-probe-go", { hidden: true, onclick: () => act.goOn(picked) }, "Go on from here…");
+  const branch = h(
+    "button.mi-probe-button",
+    { hidden: true, title: BRANCH_TITLE, onclick: () => act.goOn(null) },
+    "Branch",
+  );
+  const tools = h("span.mi-trace-tools", button, branch);
   const node = h("div.mi-probe", { hidden: true }, plot, h("div.mi-probe-line", words, goOn));
   let probe = null;
   let looked = null; // the token of the dot under the pointer or the focus
@@ -41,7 +48,7 @@ export function probeTrack(act) {
     const summary = () => [...probeWords(probe), settingWords(probe), probeProgress(probe)].filter(Boolean).join(" · ");
     setText(words, point ? pointWords(point) : summary());
     words.title = words.textContent;
-    goOn.hidden = picked === null || !act.goOn;
+    goOn.hidden = picked === null;
   }
   function dot(point, tokens) {
     const kind = pointKind(point);
@@ -104,12 +111,13 @@ export function probeTrack(act) {
 
   return {
     node,
-    button,
-    // `may`: whether the trace can be asked at all; `now`: its probe, if there is one.
-    update(may, now) {
+    tools,
+    // `mayProbe`, `mayBranch`: whether the trace can be asked at all; `now`: its probe, if there is one.
+    update({ mayProbe = false, mayBranch = false, probe: now }) {
       probe = now || null;
       picked = probe?.picked ?? null;
-      button.hidden = !may;
+      button.hidden = !mayProbe;
+      branch.hidden = !mayBranch;
       const isRunning = probe?.state === "running";
       setText(button, isRunning ? "Stop probing" : "Probe");
       button.title = isRunning ? STOP_TITLE : TITLE;

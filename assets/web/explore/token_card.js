@@ -1,7 +1,8 @@
-// The card of one token: what both parents would have written here, and how far along λ the blend stood.
+// The card of one token of a trace: what both parents would have written here where that is known, and how to go on from here at
+// another λ. One card at a time.
 
-import { h } from "../shared/dom.js";
-import { percent } from "../shared/format.js";
+import { h, setText } from "../shared/dom.js";
+import { count, lamText, percent, typedNumber } from "../shared/format.js";
 
 const FIRST_CHOICES = {
   both: "what both would say",
@@ -12,37 +13,105 @@ const FIRST_CHOICES = {
 
 const quoted = (text) => JSON.stringify(text).slice(1, -1);
 
-// Shows the card of the i-th token of `scores` in `host`, in place of another one; `word` is the token's element.
-export function showTokenCard(word, scores, i, host) {
-  const [text, , llr, entropy] = scores.tokens[i];
-  const detail = scores.detail[i];
-  host.querySelectorAll(".mi-card").forEach((old) => old.remove());
-  host.querySelectorAll(".mi-tok-picked").forEach((old) => old.classList.remove("mi-tok-picked"));
-  word.classList.add("mi-tok-picked");
-  const close = h("button.mi-icon", { "aria-label": "Close", onclick: closeCard }, "×");
-  const choice = h("span", FIRST_CHOICES[detail.argmax]);
-  const sides = [nextTokens("instruct", "Instruct", detail), nextTokens("thinking", "Thinking", detail)];
+// Shows the card of token `i` (its number, from 0) in `host`. `trace`: { tokens, scores: null or of all tokens, lam: λ that is offered,
+// onMove(i), onGoOn(at, lam): a sentence where that cannot be, onClose() }. Returns { node, close }.
+export function showTokenCard(host, trace, first) {
+  host.querySelector(".mi-card")?.remove();
+  let i = first;
+  const word = h("code");
+  const choice = h("span");
+  const step = (sign, label, by) =>
+    h("button.mi-icon", { "aria-label": label, title: label, onclick: () => move(i + by) }, sign);
+  const steps = h("span.mi-card-steps", step("‹", "One token back", -1), step("›", "One token on", 1));
+  const shut = h("button.mi-icon", { "aria-label": "Close", onclick: () => close() }, "×");
+  const details = h("div.mi-card-details");
+  const at = h("input.mi-field.mi-num", {
+    inputmode: "numeric",
+    "aria-label": "Tokens that are kept",
+    onchange: readAt,
+  });
+  const lam = h("input.mi-field.mi-num", {
+    inputmode: "decimal",
+    "aria-label": "λ to go on at",
+    value: lamText(trace.lam),
+  });
+  const go = h("button.mi-button.mi-small.mi-card-go", { type: "submit" }, "Go on");
+  const note = h("p.mi-card-note", { role: "status" });
+  const form = h(
+    "form.mi-card-form",
+    { onsubmit: goOn },
+    h("label", "Go on from token ", at),
+    h("label", "at λ ", lam),
+    go,
+  );
   const card = h(
     "aside.mi-card",
     { role: "dialog", "aria-label": "Token", onkeydown: onKey },
-    h("header", h("code", quoted(text)), choice, close),
-    h("p.mi-num.mi-card-facts", factsText(llr, entropy, detail)),
-    h("div.mi-card-sides", sides),
-    h("p", "Likeliest next tokens given what the blend wrote so far. Not a cause."),
+    h("header", word, choice, steps, shut),
+    details,
+    form,
+    note,
   );
   host.append(card);
-  close.focus({ preventScroll: true });
+  draw();
+  const isTouch = matchMedia("(pointer: coarse)").matches; // a focused field opens the keyboard over the trace
+  (isTouch ? shut : lam).focus({ preventScroll: true });
+  if (!isTouch) lam.select();
 
-  function closeCard() {
+  function draw() {
+    const { tokens, scores } = trace;
+    setText(word, i < tokens.length ? quoted(tokens[i][0]) : "the end");
+    at.value = String(i);
+    at.setAttribute("aria-invalid", "false");
+    setText(note, `Keeps the first ${count(i)} of ${count(tokens.length)} tokens; from there on all is written anew.`);
+    note.dataset.kind = "";
+    const detail = scores?.detail[i];
+    setText(choice, detail ? FIRST_CHOICES[detail.argmax] : "");
+    details.replaceChildren(...(detail ? scoredDetails(scores.tokens[i], detail) : []));
+  }
+  function move(to) {
+    i = Math.min(trace.tokens.length, Math.max(0, to));
+    draw();
+    trace.onMove(i);
+  }
+  function readAt() {
+    const wanted = typedNumber(at.value);
+    const isToken = Number.isInteger(wanted) && wanted >= 0 && wanted <= trace.tokens.length;
+    if (isToken) move(wanted);
+    else refuse(at, `This trace has ${count(trace.tokens.length)} tokens. Choose a whole number up to that.`);
+    return isToken;
+  }
+  function refuse(field, words) {
+    field?.setAttribute("aria-invalid", "true");
+    setText(note, words);
+    note.dataset.kind = "error";
+  }
+  function goOn(event) {
+    event.preventDefault();
+    if (at.value !== String(i) && !readAt()) return;
+    const wanted = typedNumber(lam.value);
+    lam.setAttribute("aria-invalid", String(Number.isNaN(wanted)));
+    const problem = Number.isNaN(wanted) ? "λ is a number, such as 0.5." : trace.onGoOn(i, wanted);
+    if (problem) refuse(null, problem);
+    else close();
+  }
+  function close() {
     card.remove();
-    word.classList.remove("mi-tok-picked");
+    trace.onClose();
   }
   function onKey(event) {
     if (event.key !== "Escape") return;
     event.stopPropagation();
-    closeCard();
+    close();
   }
+  return { node: card, close };
 }
+
+const scoredDetails = ([, , llr, entropy], detail) => [
+  h("p.mi-num.mi-card-facts", factsText(llr, entropy, detail)),
+  h("div.mi-card-sides", nextTokens("instruct", "Instruct", detail), nextTokens("thinking", "Thinking", detail)),
+  h("p", "Likeliest next tokens given what the blend wrote so far. Not a cause."),
+];
 
 function factsText(llr, entropy, { p, lam }) {
   const ratio = `log-ratio ${llr > 0 ? "+" : ""}${llr.toFixed(2)}`;

@@ -6,11 +6,12 @@ import { h, setText } from "../shared/dom.js";
 import { clamp, count, plural } from "../shared/format.js";
 import { lamColour } from "../shared/palette.js";
 import { frameNote } from "./frames.js";
-import { cutText, partMarks } from "./marks.js";
+import { cutText, partMarks, sharedLength } from "./marks.js";
 
 const SHOWN_CHARACTERS = 60_000; // of each part, laid out without being asked for
 const NEAR_END_PX = 60;
 const PARTS = ["thought", "answer"];
+const SHARED_TITLE = "Written by the trace that this branch came from";
 
 export function traceBody(lam, options) {
   const texts = { thought: h("div.mi-thought-text"), answer: h("div.mi-answer-text") };
@@ -72,7 +73,7 @@ export function traceBody(lam, options) {
     if (lens.mode === "plain" && !frame.mark && !hasFlags(lens)) {
       if (stamp) for (const part of PARTS) texts[part].replaceChildren();
       stamp = "";
-      for (const part of PARTS) setText(texts[part], frame[part]);
+      for (const part of PARTS) growText(texts[part], frame[part], sharedLength(frame, part));
       return;
     }
     const next = stampOf(frame, lens);
@@ -94,12 +95,29 @@ export function traceBody(lam, options) {
     if (inner.top < outer.top || inner.bottom > outer.bottom)
       node.scrollTop += inner.top - outer.top - outer.height / 3;
   }
-  return { node, reveal, map: h("div.mi-map", { "aria-hidden": "true" }), update, show };
+  // Outlines the token of this number under a lens that shows tokens; null: none.
+  function pickToken(i) {
+    node.querySelector(".mi-tok-picked")?.classList.remove("mi-tok-picked");
+    if (i !== null) node.querySelector(`.mi-tok[data-t="${i}"]`)?.classList.add("mi-tok-picked");
+  }
+  return { node, reveal, pickToken, map: h("div.mi-map", { "aria-hidden": "true" }), update, show };
+}
+
+// Plain text that grows; its first `shared` characters are another trace's, and shaded.
+function growText(node, text, shared) {
+  if (!shared) {
+    setText(node, text);
+    return;
+  }
+  const isReady = node.childNodes.length === 2 && node.firstChild.nodeType === Node.ELEMENT_NODE;
+  if (!isReady) node.replaceChildren(h("span.mi-shared", { title: SHARED_TITLE }), h("span"));
+  setText(node.firstChild, text.slice(0, shared));
+  setText(node.lastChild, text.slice(shared));
 }
 
 // What marked text depends on, as one text.
 function stampOf({ state, thought, answer, parted }, { mode, scores, against, flags }) {
-  const own = flags ? JSON.stringify(flags) : "";
+  const own = flags && !scores ? JSON.stringify(flags) : "";
   return [mode, Boolean(scores), against?.stamp, Boolean(parted), state, thought.length, answer.length, own].join("|");
 }
 

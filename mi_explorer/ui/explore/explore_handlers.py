@@ -18,6 +18,7 @@ from mi_explorer.ui.access.limits import Limits, Visitor
 from mi_explorer.ui.explore import board, stored_sample
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.active_runs import ActiveRuns, FinishedTraces
+from mi_explorer.ui.explore.branches import plan_branch
 from mi_explorer.ui.explore.probe_runs import probe_states
 from mi_explorer.ui.explore.rail import Rail
 from mi_explorer.ui.explore.run_plan import RunPlan, RunRequestError, plan_run, run_token
@@ -25,7 +26,7 @@ from mi_explorer.ui.explore.run_queue import slot_wait
 from mi_explorer.ui.explore.steered_runs import RunClock, SteeredRuns
 from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
 from mi_explorer.ui.explore.token_check import replay_result
-from mi_explorer.ui.explore.token_scores import token_scores
+from mi_explorer.ui.explore.token_scores import token_scores, token_texts
 from mi_explorer.ui.handler_errors import broken, errors_as_dict
 from mi_explorer.ui.spaces.gpu_work import GpuError
 
@@ -86,7 +87,7 @@ class Explore:
         went wrong is the last state's message, and the frames keep their partial text. In the last state, `verified` is how much
         of a draft was kept (`{"lam": its λ, "kept": tokens}`), `replayed` whether a replay gave the tokens that were expected
         (`token_check.replay_result`), and `instead`, where it is there, is a precomputed strip to show.
-        Of `kind` "probe" it probes a trace (see `probe_states`).
+        Of `kind` "probe" it probes a trace (see `probe_states`), of "branch" it goes on from a token of one (see `plan_branch`).
         """
         if isinstance(request, dict) and request.get("kind") == "probe":
             yield from probe_states(request, self.bench, self.limits, self.runs, self.traces, who)
@@ -95,7 +96,8 @@ class Explore:
         end: dict[str, Any] = {"state": "failed", **NO_RESULT}
         held = ExitStack()
         try:
-            plan = plan_run(request, self.bench, self.limits, self.traces)
+            branches = isinstance(request, dict) and request.get("kind") == "branch"
+            plan = (plan_branch if branches else plan_run)(request, self.bench, self.limits, self.traces)
             token = plan.token
             held.enter_context(self.limits.run(who))
             stop = held.enter_context(self.runs.stoppable(token))
@@ -108,7 +110,7 @@ class Explore:
             for heartbeat, changed in enumerate(snapshots):
                 for snapshot in changed:
                     self.traces.keep(token, snapshot)
-                    frames[snapshot.id] = board.trace_frame(snapshot)
+                    frames[snapshot.id] = board.trace_frame(snapshot, plan.shared)
                     last[snapshot.id] = snapshot
                 if not over and (over := clock.over(last.values())):
                     stop.set()
@@ -182,6 +184,15 @@ class Explore:
         if trace is None:
             raise RunRequestError("This trace is no longer held by the server. Run it again to look at its tokens.")
         return token_scores(self.bench, trace)
+
+    @errors_as_dict
+    def pieces(self, request: Any) -> dict[str, Any]:
+        """The tokens of a finished trace as `{"tokens": [[text, part]…]}` (see `token_scores.token_texts`), or `{"error"}`."""
+        request = request if isinstance(request, dict) else {}
+        trace = self.traces.get(request.get("token"), request.get("id"))
+        if trace is None:
+            raise RunRequestError("This trace is no longer held by the server. Run it again to look at its tokens.")
+        return {"tokens": token_texts(trace.trace)}
 
     @errors_as_dict
     def sample(self, study: str, key: str, store: Store | None = None) -> dict[str, Any]:

@@ -43,6 +43,9 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
     def score(request: Any) -> dict[str, Any]:
         return pairs.at(request.get("pair") if isinstance(request, dict) else "").explore.score(request)
 
+    def pieces(request: Any) -> dict[str, Any]:
+        return pairs.at(request.get("pair") if isinstance(request, dict) else "").explore.pieces(request)
+
     # -- events ------------------------------------------------------------------------------------------------------
     def run(event: gr.EventData, who: gr.Request) -> Iterator[dict[str, Any]]:
         yield from map(gradio_state, pairs.run(event_payload(event), visitor_of(who)))
@@ -57,7 +60,7 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
         pair = pairs.at(query.get("pair"))
         return gr.HTML(opened=compact_json(pair.explore.open(query)), setup=setup_of(pair.setup)), pair.name
 
-    functions = [pairs.stop, pairs.is_running, queue_place, curve, draw, score, pairs.judge]
+    functions = [pairs.stop, pairs.is_running, queue_place, curve, draw, score, pieces, pairs.judge]
     setup = setup_of(pairs.at(pairs.first).setup)
     script = on_load("explore/explore.js", "openExplore", "run", "openpair")
     board = script_component(script, "explore", functions, setup=setup, opened="")

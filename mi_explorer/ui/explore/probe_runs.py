@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 from mi_explorer.errors import UserError
 from mi_explorer.generation.probe_points import ProbeOptions
 from mi_explorer.generation.probes import ProbeRun, ProbeTarget
-from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.recipe import number
 from mi_explorer.ui.access.limits import Limits, Visitor
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.active_runs import ActiveRuns, FinishedTraces
-from mi_explorer.ui.explore.run_plan import RunRequestError, run_token
+from mi_explorer.ui.explore.run_plan import RunRequestError, held_trace, run_token
 from mi_explorer.ui.explore.run_queue import slot_wait
 from mi_explorer.ui.handler_errors import broken
 
@@ -42,22 +41,6 @@ class AskedProbe:
     run: ProbeRun
     scored: bool
     first_right: int | None
-
-
-def held_trace(source: Any, view: views.View, bench: "Workbench", traces: FinishedTraces) -> Snapshot:
-    """The trace that a page names by `{"run", "id"}`, which answers the question of `view`. Raises `RunRequestError`."""
-    source = source if isinstance(source, dict) else {}
-    trace = traces.get(source.get("run"), source.get("id"))
-    if trace is None:
-        raise RunRequestError(
-            "The tokens of this trace are not here: it still runs, it was made with other weights, or it is too old. "
-            "Run it again first."
-        )
-    if trace.prompt_ids and bench.prompts.render(view.prompt, trace.recipe).ids != trace.prompt_ids:
-        raise RunRequestError(
-            "This trace answers another question than the one that was sent with it. Run it again first."
-        )
-    return trace
 
 
 def plan_probe(request: dict[str, Any], bench: "Workbench", limits: Limits, traces: FinishedTraces) -> AskedProbe:

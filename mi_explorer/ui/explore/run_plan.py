@@ -38,6 +38,8 @@ class RunPlan:
     draft: Snapshot | None = None
     expected: str = ""
     """Of a replay: the tokens that it should give (`token_check.token_check`)."""
+    shared: int = 0
+    """Of a branch: how many tokens another trace wrote."""
 
     @property
     def paced(self) -> bool:
@@ -92,3 +94,19 @@ def _steered_plan(request: Any, token: str, view: views.View) -> RunPlan:
         STEERED_ID, view.prompt, view.recipe(), view.decoding, view.gold or None, schedule=schedule, pace=pace
     )
     return RunPlan(token, [ask], [], expected=view.expected)
+
+
+def held_trace(source: Any, view: views.View, bench: "Workbench", traces: FinishedTraces) -> Snapshot:
+    """The trace that a page names by `{"run", "id"}`, which answers the question of `view`. Raises `RunRequestError`."""
+    source = source if isinstance(source, dict) else {}
+    trace = traces.get(source.get("run"), source.get("id"))
+    if trace is None:
+        raise RunRequestError(
+            "The tokens of this trace are not here: it still runs, it was made with other weights, or it is too old. "
+            "Run it again first."
+        )
+    if trace.prompt_ids and bench.prompts.render(view.prompt, trace.recipe).ids != trace.prompt_ids:
+        raise RunRequestError(
+            "This trace answers another question than the one that was sent with it. Run it again first."
+        )
+    return trace

@@ -4,8 +4,21 @@ import math
 from typing import Any
 
 from mi_explorer.generation.snapshots import Snapshot
+from mi_explorer.generation.traces import Trace
 from mi_explorer.ui.explore.board import place_in_part
 from mi_explorer.workbench import Workbench
+
+
+def token_texts(trace: Trace) -> list[list[str]]:
+    """`[text, part]` of each token; `part` is "thought", "answer" or "" (a tag)."""
+    starts, found = (0, *trace.ends), []
+    for start, end in zip(starts, trace.ends):
+        closing = (
+            start == trace.thought_span[1] > trace.thought_span[0]
+        )  # the tag that ends the thought is no part of it
+        place = place_in_part(trace, start) if end > start and not closing else None
+        found.append([trace.text[start:end], place[0] if place else ""])
+    return found
 
 
 def token_scores(bench: Workbench, snapshot: Snapshot) -> dict[str, Any]:
@@ -24,16 +37,9 @@ def token_scores(bench: Workbench, snapshot: Snapshot) -> dict[str, Any]:
                 words[id] = bench.prompts.decode([id])
         return [[words[id], round(math.exp(p), 4)] for id, p in rows]
 
-    starts = (0, *trace.ends)
     tokens, detail = [], []
-    for i, end in enumerate(trace.ends):
-        closing = (
-            starts[i] == trace.thought_span[1] > trace.thought_span[0]
-        )  # the tag that ends the thought is no part of it
-        place = place_in_part(trace, starts[i]) if end > starts[i] and not closing else None
-        tokens.append(
-            [trace.text[starts[i] : end], place[0] if place else "", round(found.llr[i], 3), round(found.entropy[i], 3)]
-        )
+    for i, (text, part) in enumerate(token_texts(trace)):
+        tokens.append([text, part, round(found.llr[i], 3), round(found.entropy[i], 3)])
         lam = found.lam_hat[i]
         detail.append(
             {
