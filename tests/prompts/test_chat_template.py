@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mi_explorer.prompts.chat_template import TemplateFault, close_renderer, render_template
 
@@ -49,3 +51,19 @@ def test_ordinary_templates_are_fast():
 def test_a_process_that_died_is_replaced():
     close_renderer()
     assert render_template("{{ bos_token }}", TURN, {"bos_token": "<s>"}) == "<s>"
+
+
+PIECES = ["{{ ", " }}", "{% ", " %}", "{%- for m in messages %}", "{% endfor %}", "{% if add_generation_prompt %}", "{% endif %}", "m.content",
+          "messages[-1]", "|tojson", "|join('x')", "range(10)", "{% set ns = namespace(x=1) %}", "{% set ns.x = 2 %}", "raise_exception('no')",
+          "strftime_now('%Y')", "{% macro f(x) %}", "{% endmacro %}", "f(1)", "{% generation %}", "{% break %}", "{% import 'os' as os %}",
+          "''.__class__", "{# c #}", "\ud800", "\0", "<think>", "bos_token", "tools", "1/0", "none.x", "'%s' % 1", "{%", "-%}", "loop.index", "not",
+          "(", ")", "[", "]", ",", "+", "~", "\n"]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), st.booleans())
+def test_any_template_is_a_text_or_a_sentence(template, generation):
+    try:
+        assert isinstance(render_template(template, TURN, {"bos_token": "<s>"}, generation), str)
+    except TemplateFault as fault:
+        assert 0 < len(str(fault)) < 1000
