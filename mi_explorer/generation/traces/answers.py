@@ -26,12 +26,14 @@ _LAST_EQUATION = re.compile(
 )  # what a last line may end with: a quantity in any spelling
 _CONCLUDED = re.compile(
     r"\b(?:is|are|was|were|be|equals?|takes?|makes?|gives?|get|gets|has|have|costs?|needs?|earns?|pays?|totals?|left with|total of|at)"
-    rf"\s+(?:only\s+|exactly\s+)?(?P<answer>\*\*[^*\n]{{1,60}}\*\*|\$[^$\n]{{1,80}}\$"
+    rf"\s+(?:only\s+|exactly\s+)?(?P<answer>\*\*[^*\n]{{1,60}}\*\*(?:\s+[\w.]{{1,20}}){{0,3}}|\$[^$\n]{{1,80}}\$"
     rf"|{QUANTITY}(?:\s*:\s*\d+){{0,3}}(?:\s+[\w.]{{1,20}}){{0,4}})\s*[.!]?\s*$",
     re.IGNORECASE,
 )
+_DENIED = re.compile(r"\b(?:not|never|cannot|\w+n't)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
 _TAGGED = re.compile(r"<(answer|final_answer)>(.{0,4000}?)(?:</\1>|$)", re.IGNORECASE | re.DOTALL)
 _END_TOKENS = re.compile(r"(?:\s*(?:<\\?\|[^|<>\s]{1,30}\\?\|>|</s>|<eos>|<end_of_turn>))+\s*$")
+_REASON = re.compile(r"(?<=\w)\s+(?:because|since|whereas)\s[^.!?\n,;]*", re.IGNORECASE)  # "B because A is …"
 _REJECTED = re.compile(
     r"\b(?:wrong|incorrect|false|not|isn't|cannot|can't|eliminated?|rule[sd]? out|ruling out|excluded?)\b|不|错|錯|排除|非",
     re.IGNORECASE,
@@ -118,8 +120,8 @@ def _answer_in(text: str, kind: str) -> str | None:
     if len(lines) == 1 and len(lines[0]) <= SHORT_CHARACTERS and len(lines[0].split()) <= 2:
         return lines[0].replace("**", "").strip("*").strip()
     for sentence in (last, last_sentence(re.sub(r"\s*\([^()]*\)\s*$", "", lines[-1]))):
-        if match := _CONCLUDED.search(sentence):
-            return match["answer"].strip("* ")
+        if (match := _CONCLUDED.search(sentence)) and not _DENIED.search(sentence, 0, match.start("answer")):
+            return match["answer"].replace("**", "").strip("* ")
     return None
 
 
@@ -152,7 +154,14 @@ def _choice_in(text: str, box: FoundAnswer | None, said: FoundAnswer | None) -> 
         and len(clauses(lines[0])) == 1
     ):
         return lines[0]
-    for clause in reversed(clauses(text[-MAX_SENTENCE:])):
+    tail = text[-MAX_SENTENCE:]
+    told = _REASON.sub("", tail)
+    return _last_option(told) or (None if told == tail else _last_option(tail))
+
+
+def _last_option(text: str) -> str | None:
+    """The option of the last clause that names one and does not refute it; None where that names two."""
+    for clause in reversed(clauses(text)):
         if _REJECTED.search(clause):
             continue
         if letter := option_letter(clause):

@@ -94,7 +94,8 @@ def bracketed(text: str, read: Read) -> Value | None:
     items = tuple(read(part) for part in parts)
     brackets = (text[0] + text[-1]).replace("{", "⟦").replace("}", "⟧")
     if brackets == "⟦⟧":
-        return Collection("set", items)
+        both = [i.items if isinstance(i, Collection) and i.kind == "list" else (i,) for i in items]  # {0, ±2}
+        return Collection("set", tuple(value for values in both for value in values))
     if "⟦" in brackets or "⟧" in brackets:
         raise NotInGrammar
     if brackets == "[]" and (rows := _rows(items)):

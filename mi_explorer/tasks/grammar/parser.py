@@ -284,6 +284,8 @@ class ExpressionParser:
             value: Expression = ("pow", arguments[0], ("num", Fraction(1, 2)))
         else:
             value = ("fn", name, *arguments, *([base] if base is not None else []))
+        if power == ("mul", ("num", Fraction(-1)), ("num", Fraction(1))) and name in ("sin", "cos", "tan"):
+            return ("fn", f"arc{name}", *arguments)  # \sin^{-1} is the inverse function, not the reciprocal
         return value if power is None else ("pow", value, power)
 
     def _factor_chain(self) -> Expression:

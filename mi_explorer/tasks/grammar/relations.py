@@ -17,7 +17,7 @@ _NAME = re.compile(
     r"|\\angle\s?[A-Z]{1,3}|[A-Z]{2,3})$"
 )
 _LABEL = re.compile(r"^(?:\\text\s*\{\s*)?([^\W\d_]{3,}(?: [^\W\d_]+){0,5})\s*\}?$")
-_VARIABLE = re.compile(r"^\\?[a-zA-Z]$")
+_VARIABLE = re.compile(r"^(?:\\?[a-zA-Z]|\\(?:theta|phi|alpha|beta|lambda|mu))$")
 _DISTANCE = re.compile(r"^\|\s*[a-zA-Z]\s*(?:([-+])\s*([\d./]+)\s*)?\|$")
 _SIGNS = re.compile(r"(<=|>=|\\leq?(?![a-z])|\\geq?(?![a-z])|\\leqslant|\\geqslant|\\lt(?![a-z])|\\gt(?![a-z])|<|>)")
 _CONDITION = re.compile(r"^⟦\s*([a-zA-Z])\s*(?:\\in\s*\\mathbb\s?\{?R\}?\s*)?(?:\||\\mid|:)\s*(.+)⟧$")
@@ -71,6 +71,10 @@ def _equation(sides: list[str], read: Read) -> Value:
     if (label := _LABEL.match(left)) and not any(map(changes_number, label[1].split())):
         return Equation(("sym", label[1]), _agreed(values), label[1].lower())
     first = read(left)
+    if len(values) == 1 and isinstance(first, Quantity) and first.number is not None:  # 12 = 3x + 4y
+        other = values[0]
+        if isinstance(other, Quantity) and other.number is None and symbols_of(other.expression) - {"pi", "e", "i"}:
+            return Equation(other.expression, first)
     if isinstance(first, Quantity) and first.number is not None:
         return _agreed([first, *values])
     if len(values) == 1 and isinstance(first, Quantity) and isinstance(values[0], Quantity):

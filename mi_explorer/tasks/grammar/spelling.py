@@ -40,6 +40,7 @@ _INVERSE_UNIT = re.compile(
     r"\\(?:text|mathrm|textrm|rm)\s*\{\s*([a-zA-Z]+)(?:\\[,; ]|\\cdot|[\s~])*([a-zA-Z]+)\s*\^\s*\{?-([1-3])\}?\s*\}"
 )
 _SPACED_DECIMAL_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?: \d{3})+),(\d{1,2})(?![\d.,]|\s*\d)")
+_SPACE_AROUND = re.compile(r"^(?:\\[,;:! ]\s*|~)+|(?<!\\)\\$")
 # `$…$` in a text, by pandoc's rule: no space inside of the dollars and no digit behind, so that prices stay prices.
 _INNER_MATH = re.compile(r"(?<!\\)\$(?=\S)([^$\n]*[^\s\\$])\$(?!\d)")
 _INNER_BOLD = re.compile(r"(?<![\w)*])(\*\*|__?)(?=\S)([^*_]*[^\s*_])\1(?![\w(*])")
@@ -55,7 +56,7 @@ def unwrap(text: str) -> str:
     """`text` without the markup around it and the stop at its end."""
     for _ in range(6):
         before = text
-        text = text.strip()
+        text = _SPACE_AROUND.sub("", text.strip())
         if not REPEATING.search(text):
             text = re.sub(r"(?:\\[,;:!]|(?<!\\)[.,;:?])+$", "", text).strip()
         if match := WRAPPERS.match(text):
@@ -91,6 +92,9 @@ def one_spelling(text: str) -> str:
         text if "\\pm" in text else re.sub(r"\\mp(?![a-z])", r"\\pm", text)
     )  # which sign is first matters beside a ± only
     text = re.sub(r"(?<=[\d.])\\(bar|dot)\s+(\d)", r"\\\1{\2}", text)
+    text = re.sub(r"\\(?:mathrm|mathbf|mathit|rm|bf)\s+([a-zA-Z])(?![a-zA-Z])", r" \1 ", text)
+    text = re.sub(r"\{([^{}]*)\\over(?![a-z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
+    text = re.sub(r"\\langle(?![a-z])|⟨", "(", re.sub(r"\\rangle(?![a-z])|⟩", ")", text))
     text = _FRACTION_OF_UNITS.sub(lambda m: rf"\text{{ {m[1].strip()}/{m[2].strip()}}}{m[3] or ''}", text)
     text = _INVERSE_UNIT.sub(lambda m: rf"\text{{ {m[1]}/{m[2]}}}" + (f"^{m[3]}" if m[3] != "1" else ""), text)
     text = re.sub(r"\\[lr]?vert(?![a-z])", "|", text)

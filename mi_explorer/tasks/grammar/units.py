@@ -119,8 +119,8 @@ def _split_words(text: str, currency: str) -> tuple[str, str, str]:
     if not re.search(r"[^\W\d_]{2,}|\d\s*[^\W\d_]", text):
         return text, "", ""
     numbers = list(_NUMBER.finditer(text))
-    if len(numbers) != 1:
-        exact = re.fullmatch(r"(.*[\d)}\]!])\s+([^\W\d_][^\d\\]*?(?:\^\{?\d\}?)?)", text, re.DOTALL)
+    if len(numbers) != 1 or "\\pi" in text:
+        exact = re.fullmatch(r"(.*(?:[\d)}\]!]|\\pi))\s+([^\W\d_][^\d\\]*?(?:\^\{?\d\}?)?)", text, re.DOTALL)
         if exact and _known_unit(exact[2]):
             return exact[1], "", exact[2]
         unit_power = re.fullmatch(

@@ -30,6 +30,8 @@ SYNONYMS = {
     "there are no solutions": "no solution", "no solution exists": "no solution", "no solutions exist": "no solution",
 }  # fmt: skip
 _PLAIN_NUMBER = re.compile(r"^(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$", re.ASCII)
+_ORDINAL = re.compile(r"^\d+(?:st|nd|rd|th)$", re.IGNORECASE)
+_WORKED = re.compile(r"^([^()]*\d[^()]*?)\s+\((?:i\.e\.,?\s*|that is,?\s*|=\s*)?([^()]*\d\s*[-+*/×÷·][^()]*)\)$")
 _EMPTY = re.compile(r"^(?:\\emptyset|\\varnothing|⟦\s*⟧|the empty set|empty set)$")
 _ALL_REAL = re.compile(
     r"^(?:\\mathbb\s?\{?R\}?|\\R|(?:\\text\{\s*)?(?:all|any|every) (?:reals|real (?:numbers?|values?|x)(?: of x)?)\s*\}?)$"
@@ -48,12 +50,32 @@ def value_of(text: str) -> Value:
         plain = unwrap(bare)
     if found := time_of(plain) or date_of(plain):
         return found
+    if _ORDINAL.match(plain):
+        return Words(plain.lower())
+    if (worked := _WORKED.match(plain)) and (value := _same_twice(worked[1], worked[2])):
+        return value
     spelled = one_spelling(plain)
     try:
         return _read(spelled)
     except NotInGrammar:
         words = plain_words(plain)
-        return Words(SYNONYMS.get(words, words))
+        return Words(SYNONYMS.get(words) or _formula_words(words))
+
+
+def _same_twice(text: str, working: str) -> Value | None:
+    """The number that a text and the working in brackets behind it both are: `36 (12 × 3)`."""
+    value, other = value_of(text), value_of(working)
+    numbers = [v.number for v in (value, other) if isinstance(v, Quantity)]
+    return value if len(numbers) == 2 and numbers[0] is not None and numbers[0] == numbers[1] else None
+
+
+def _formula_words(words: str) -> str:
+    """The words; of a formula that is not read, in one spelling of its spaces and of signs with two names."""
+    if not re.search(r"[\\^<>=]", words):
+        return words
+    words = re.sub(r"\\(le|ge|ne)q(?![a-z])", r"\\\1", re.sub(r"\\mid(?![a-z])", "|", words))
+    words = re.sub(r"^(\\\{\s*\w)\s*[:|]", r"\1|", words)
+    return re.sub(r"(?<![a-z])\s+|\s+(?![a-z])", "", words)
 
 
 def _read(text: str) -> Value:
