@@ -45,7 +45,7 @@ EXAMPLE = """
 @dataclass(frozen=True)
 class Wanted:
     """A study to make: its command and its size. In the file `texts` samples of a question and cell keep their text, of all questions
-    or of `text_questions`. `before`: a command that adds cells to the study first; `probe`: options of the `study probe` that follows."""
+    or of `text_questions`. `before`: commands that add cells to the study first; `probe`: options of the `study probe` that follows."""
 
     name: str
     command: str
@@ -54,7 +54,7 @@ class Wanted:
     texts: int = 1
     sharded: bool = False
     text_questions: int | None = None
-    before: str = ""
+    before: tuple[str, ...] = ()
     probe: str = ""
 
 
@@ -66,16 +66,26 @@ STUDIES = (
     Wanted("backbone", "ablate backbone", 100, 4),
     Wanted("methods", "ablate methods", 100, 4),
     Wanted("methods-grid", "ablate methods --methods linear,slerp,task_arithmetic,ties --lambda 0.2:1:0.2", 100, 4),
-    Wanted("probes", "sweep --lambda 0.4:1:0.1", 200, 4, text_questions=20, probe="--points 12 --free 1"),
+    Wanted("probes", "sweep --lambda 0.4:0.8:0.1", 200, 4, text_questions=20, probe="--points 12 --free 1"),
     Wanted(
         "budgets",
-        "sweep --lambda 0.4:0.8:0.1,1 --think-budget 10,20,40,80,120,none",
+        "sweep --lambda 0.4:0.8:0.1,1",
         200,
         4,
         text_questions=8,
-        before="sweep --lambda 1 --think-budget 60,100,160,200",
+        before=(
+            "sweep --lambda 1 --think-budget 10,20,40,60,80,100,120,160,200",
+            "sweep --lambda 0.6,0.8 --think-budget 20,40,80",
+        ),
     ),
-    Wanted("answer-lambda", "sweep --lambda 0.4,0.6,0.8,1 --answer-lambda 0,0.5,1,none", 200, 4, text_questions=8),
+    Wanted("answer-lambda", "sweep --lambda 0.6,1 --answer-lambda 0,1,none", 200, 4, text_questions=20),
+    Wanted(
+        "answer-budget",
+        "sweep --lambda 0.6,1 --answer-lambda 0,1,none --think-budget 40",
+        200,
+        4,
+        text_questions=20,
+    ),
 )
 
 
@@ -126,9 +136,12 @@ def precompute(args: argparse.Namespace) -> int:
     first = [
         _child(args, w, names[w], f"{i}/{jobs}") for w in wanted if w.sharded and jobs > 1 for i in range(1, jobs + 1)
     ]
-    first += [_child(args, replace(w, command=w.before), names[w]) for w in wanted if w.before]
-    whole = [_child(args, w, names[w]) for w in wanted]
-    for commands in (first, whole, [_probe(args, w, names[w]) for w in wanted if w.probe]):
+    stages = [first]  # one study's commands run one after the other: each adds to what the one before has planned
+    for k in range(max(len(w.before) for w in wanted)):
+        stages.append([_child(args, replace(w, command=w.before[k]), names[w]) for w in wanted if k < len(w.before)])
+    stages.append([_child(args, w, names[w]) for w in wanted])
+    stages.append([_probe(args, w, names[w]) for w in wanted if w.probe])
+    for commands in stages:
         if code := _run(commands, home, jobs, list(names.values()), args.quiet):
             print(
                 "Not made: what stopped it is said above. What is finished is saved; the same command goes on.",

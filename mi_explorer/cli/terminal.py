@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.progress import Progress
-from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, gap_rows, grid_caption, grid_rows
+from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, answer_rows, gap_rows, grid_caption, grid_rows
 from mi_explorer.studies.report.probe_curve import probes_sentence
 from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.table import Table
@@ -62,6 +62,8 @@ def interventions_text(summary: Summary) -> str:
     """λ against budgets at equal tokens, and the grids of interventions; "" without any."""
     gaps = gap_rows(summary)
     parts = [f"λ against a thought budget of as many tokens:\n{Table.of_records(gaps).text()}"] if gaps else []
+    if answers := answer_rows(summary):
+        parts.append(f"Another λ for the answer, against the thought's own:\n{Table.of_records(answers).text()}")
     for grid in summary.grids:
         for metric, title in GRID_MEASURES:
             caption = textwrap.fill(grid_caption(summary, grid, title), 124)

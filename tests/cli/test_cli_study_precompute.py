@@ -26,8 +26,8 @@ def test_the_plan_covers_the_sweep_and_every_ablation_in_commands_that_anyone_ma
             f"mini-{w.name}",
             (1, 1),
         )
-        if w.before:
-            assert parsed(*study_precompute._child(args, replace(w, command=w.before), "x")).command == "sweep"
+        for before in w.before:
+            assert parsed(*study_precompute._child(args, replace(w, command=before), "x")).command == "sweep"
     assert set(kinds) == {"sweep", "layers", "modules", "decoding", "backbone", "methods"}
     sweep = next(w for w in STUDIES if w.name == "sweep")
     assert sweep.questions >= 400 and sweep.samples >= 8 and "--refine" in sweep.command

@@ -191,8 +191,9 @@ def test_stored_points_are_checked():
             stored_probes("k", good.setting, bad)
 
 
-def test_a_killed_run_goes_on(bench, swept, tmp_path):
-    """kill −9 in the middle; the same command then makes only what is missing."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_killed_or_interrupted_goes_on(bench, swept, tmp_path, number):
+    """kill −9 or Ctrl+C in the middle; the same command then makes only what is missing."""
     home = tmp_path / "home"
     home.mkdir()
     export_study(swept, "s", tmp_path / "s.parquet")
@@ -222,11 +223,12 @@ def test_a_killed_run_goes_on(bench, swept, tmp_path):
         with Store(home / "studies.db") as store:
             saved = len(store.probes(1))
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(number)
     process.wait()
     with Store(home / "studies.db") as store:
         first = store.probes(1)
         assert first
+        assert process.returncode == (-9 if number == signal.SIGKILL else 130 if len(first) < 16 else 0)
         *_, last = ProbeRunner(store, "k", lambda _: bench, ProbeOptions(points=8, free=8)).run()
         assert (last.reused, last.done + last.reused) == (len(first), 16)
         assert [one for one in store.probes(1) if one.sample in {o.sample for o in first}] == first

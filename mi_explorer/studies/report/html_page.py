@@ -19,7 +19,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.report import published, svg_cells, svg_curves, svg_interventions, svg_probes
-from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, gap_rows, grid_caption, grid_rows
+from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, answer_rows, gap_rows, grid_caption, grid_rows
 from mi_explorer.studies.report.probe_curve import probe_curve, probes_sentence
 from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.results import cell_name, efficiency_rows, measures_of, paper_table
@@ -125,6 +125,8 @@ def _interventions(summary: Summary) -> list[Markup]:
     """λ against budgets at equal tokens, and the grids of interventions."""
     gaps = "λ against a thought budget on Thinking that takes as many tokens, paired over questions: accuracy of λ minus the budget's."
     tables = [_records(gap_rows(summary), gaps)]
+    answers = "Another λ for the answer, against an answer at the thought's own λ: paired differences over questions."
+    tables.append(_records(answer_rows(summary), answers))
     for grid in summary.grids:
         for metric, title in GRID_MEASURES:
             tables.append(_records(grid_rows(summary, grid, metric), grid_caption(summary, grid, title)))

@@ -1,7 +1,7 @@
 """Interventions of a study as rows of tables: grids of λ and budget or answer, and λ against a plain budget at equal tokens."""
 
 from mi_explorer.studies.report.results import measures_of, print_amount, print_share
-from mi_explorer.studies.stats.intervention_grid import InterventionGrid
+from mi_explorer.studies.stats.intervention_grid import ANSWER, InterventionGrid
 from mi_explorer.studies.stats.metrics import SHARES
 from mi_explorer.studies.stats.summary import Summary
 
@@ -30,6 +30,31 @@ def grid_caption(summary: Summary, grid: InterventionGrid, title: str) -> str:
         f"{title} by λ (rows) and {grid.what} (columns): {int((n > 0).sum(axis=1).max())} questions × {int(n.max())} samples a cell; "
         "brackets are 95 % intervals (bootstrap over questions)."
     )
+
+
+def answer_rows(summary: Summary) -> list[dict[str, str]]:
+    """One record a λ of the thought and another of the answer: what that changes against an answer at the thought's own λ, paired over
+    questions; [] where a study has not both."""
+    grid = next((grid for grid in summary.grids if grid.what == ANSWER and None in grid.values), None)
+    if grid is None:
+        return []
+    measures = measures_of(summary)
+    records = []
+    for (lam, value), i in grid.places.items():
+        own = grid.places.get((lam, None))
+        if value is None or own is None:
+            continue
+        right, tokens = measures.paired(i, own, "mean"), measures.paired(i, own, "tokens")
+        records.append(
+            {
+                "λ of the thought": f"{lam:g}",
+                "λ of the answer": f"{value:g}",
+                "Δ accuracy, points": f"{100 * right.value:+.1f} [{100 * right.low:+.1f}, {100 * right.high:+.1f}]",
+                "Δ tokens": f"{tokens.value:+.1f} [{tokens.low:+.1f}, {tokens.high:+.1f}]",
+                "questions": f"{tokens.questions:,}",
+            }
+        )
+    return sorted(records, key=lambda record: (float(record["λ of the thought"]), float(record["λ of the answer"])))
 
 
 def gap_rows(summary: Summary) -> list[dict[str, str]]:

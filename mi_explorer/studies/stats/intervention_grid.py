@@ -30,12 +30,14 @@ class InterventionGrid:
 
 
 def intervention_grids(cells: Sequence[Cell]) -> tuple[InterventionGrid, ...]:
-    """The grids with at least two λs and two values; cells of other methods, scopes and decodings stand in none."""
+    """The grids with at least two λs and two values; cells of other methods and scopes stand in none. Answers are compared under one
+    budget, or under none."""
     plain = [i for i, cell in enumerate(cells) if is_plain(cell)]
-    kinds: tuple[tuple[str, Callable[[Cell], Value], Callable[[Cell], bool]], ...] = (
-        (BUDGET, lambda cell: cell.decoding.think_budget, lambda cell: cell.recipe.answer_lam is None),
-        (ANSWER, lambda cell: cell.recipe.answer_lam, lambda cell: cell.decoding.think_budget is None),
-    )
+    kinds: list[tuple[str, Callable[[Cell], Value], Callable[[Cell], bool]]] = [
+        (BUDGET, lambda cell: cell.decoding.think_budget, lambda cell: cell.recipe.answer_lam is None)
+    ]
+    if len({cells[i].decoding.think_budget for i in plain}) == 1:
+        kinds.append((ANSWER, lambda cell: cell.recipe.answer_lam, lambda cell: True))
     found = []
     for what, value_of, belongs in kinds:
         places = {(cells[i].recipe.lam, value_of(cells[i])): i for i in plain if belongs(cells[i])}

@@ -44,7 +44,7 @@ def setting_words(options: ProbeOptions) -> str:
     where = f"{len(options.at)} named points" if options.at else f"up to {options.points} points"
     at = "the trace's own λ" if options.lam is None else f"λ {options.lam:g}"
     drawn = f", {options.samples} drawn answers" if options.samples else ""
-    free = f", {options.free} continuations" if options.free else ""
+    free = f", {options.free} continuation{'s' if options.free > 1 else ''}" if options.free else ""
     return f"{where} at {at}, greedy answers of at most {options.max_answer_tokens} tokens{drawn}{free}"
 
 
