@@ -21,6 +21,7 @@ LARGEST_COUNT = 10_000  # layers, heads, experts, blocks, labels: far above ever
 LARGEST_POSITION = 1 << 28  # far above every real context
 COUNTS = re.compile(r"^(num|n|encoder|decoder)_(\w+_)?(layer|head|expert|block|group|stage|label)s?$|^depths?$")
 POSITIONS = ("max_position_embeddings", "n_positions", "sliding_window")
+EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
 # What a config may say of weights that are not quantised here, and of the form in which a forward pass answers.
 NOT_MEANT = ("quantization_config", "return_dict", "torchscript", "output_attentions", "output_hidden_states")
 CREATED_PER_TENSOR = 40  # real models create 3 to 4 tensors while they are built for each one that their files hold
@@ -69,8 +70,12 @@ def _check_sizes(text: Any) -> None:
         raise ValueError(f"vocab_size is {vocab!r}")
     for key in POSITIONS:
         value = getattr(text, key, None)
-        if isinstance(value, int | float) and not 1 <= value <= LARGEST_POSITION:
+        if value is not None and not (isinstance(value, int | float) and 1 <= value <= LARGEST_POSITION):
             raise ValueError(f"{key} is {value!r}")
+    experts = [n for key in EXPERTS if isinstance(n := getattr(text, key, None), int)]
+    chosen = getattr(text, "num_experts_per_tok", None)
+    if experts and isinstance(chosen, int) and not 1 <= chosen <= max(experts):
+        raise ValueError(f"num_experts_per_tok is {chosen} of {max(experts)} experts")
     for key, value in vars(text).items():
         if key.endswith(("_eps", "epsilon")) and isinstance(value, int | float) and not 0 <= value < 1:
             raise ValueError(f"{key} is {value!r}")
@@ -90,6 +95,11 @@ def _check_rotations(text: Any) -> None:
     beta = rope.get("llama_4_scaling_beta", 0.0)  # read in the forward pass alone
     if isinstance(beta, bool) or not isinstance(beta, int | float) or not math.isfinite(beta):
         raise ValueError(f"llama_4_scaling_beta is {beta!r}")
+    sections = rope.get("mrope_section")
+    if sections is not None and not (
+        isinstance(sections, list) and len(sections) == 3 and all(type(n) is int and n >= 0 for n in sections)
+    ):
+        raise ValueError(f"mrope_section is {sections!r}")
     by_layer = {kind: found for kind, found in rope.items() if isinstance(found, dict)}
     for kind, found in (by_layer or {None: rope}).items():
         theta = 1.0 if found.get("rope_theta") is None else found["rope_theta"]

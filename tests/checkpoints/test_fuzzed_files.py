@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.pairs import Pair
 from tests.checkpoints import adapter_oddities
 from tests.checkpoints.families import make_family
@@ -93,7 +94,6 @@ def change(file, edits):
     both=st.booleans(),
 )
 @example("qwen3-vl-2b", "instruct", "config.json", [("add", 0.0, "\ud800")], True)
-@example("ministral3-14b", "instruct", "config.json", [("put", 0.999, None)], True)
 def test_any_change_is_a_sentence_or_runs(originals, tmp_path, kind, role, name, edits, both):
     folder = tmp_path / "pair"
     shutil.rmtree(folder, ignore_errors=True)
@@ -117,3 +117,26 @@ def test_a_file_cut_anywhere_is_a_sentence(originals, tmp_path, name):
         (folder / "thinking" / name).write_bytes(whole[: int(part * len(whole))])
         found = outcomes(Pair("odd", *(str(folder / r) for r in ("instruct", "thinking"))))
         assert not any(found.values()), (part, found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "field", "value"),
+    [
+        ("ministral3-14b", ("text_config", "rope_parameters"), "llama_4_scaling_beta", None),
+        ("qwen3-vl-2b", ("text_config", "rope_parameters"), "mrope_section", [2, None, 1, 1]),
+        ("qwen3-30b-a3b", (), "num_experts_per_tok", 100),
+        ("qwen3-30b-a3b", (), "sliding_window", "x"),
+    ],
+)
+def test_what_the_first_step_would_fail_on_is_refused_before(originals, tmp_path, kind, part, field, value):
+    folder = Path(shutil.copytree(originals / kind, tmp_path / "pair"))
+    for role in ("instruct", "thinking"):
+        file = folder / role / "config.json"
+        content = at = json.loads(file.read_text(encoding="utf-8"))
+        for key in part:
+            at = at[key]
+        at[field] = value
+        file.write_text(json.dumps(content), encoding="utf-8")
+    pair = Pair("odd", *(str(folder / r) for r in ("instruct", "thinking")))
+    assert field in " ".join(f.text() for f in preflight(pair).findings if f.level == "refused")
+    assert not any(outcomes(pair).values())
