@@ -4,7 +4,7 @@ import pytest
 
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Cell, Plan
-from mi_explorer.studies.report.intervention_tables import frontier_rows, gap_rows
+from mi_explorer.studies.report.intervention_tables import answer_rows, frontier_rows, gap_rows
 from mi_explorer.studies.stats.budgets import budget_gaps, budget_gaps_sentence, frontiers
 from mi_explorer.studies.stats.curve import curve_names, distinguishing_words, longest_curve
 from mi_explorer.studies.stats.grid import Grid
@@ -74,6 +74,18 @@ def test_gaps_as_a_table():
     assert first["λ − budget, points"].startswith("+52.5 [") and first["accuracy %"].startswith("90.0 [")
     assert (first["tokens"].split()[0], first["questions"]) == ("85.0", f"{N}")
     assert [row["budget"] for row in frontier_rows(summary)] == ["50", "100", "none"]
+
+
+def test_answers_against_the_thought_s_own_lambda():
+    """All answers alike: the interval is the exact bound over questions and no point."""
+    cells = [Cell(Recipe(lam=x, answer_lam=y)) for x in (0.5, 1) for y in (0.0, None)]
+    _, samples = drawn([(0, None, 30, 50), (0, None, 30, 50), (0, None, 20, 90), (0, None, 30, 70)])
+    rows = [CellRow(str(i), cell, "f", "float32") for i, cell in enumerate(cells)]
+    summary = summary_of(StudyInfo(1, "s", Plan("sums", tuple(cells)), "live", "", 0, 0, 0), rows, samples)
+    same, worse = answer_rows(summary)
+    far = 100 * (1 - 0.025 ** (1 / N))
+    assert same["Δ accuracy, points"] == f"+0.0 [-{far:.1f}, +{far:.1f}]" and same["Δ tokens"] == "+0.0 [+0.0, +0.0]"
+    assert worse["Δ accuracy, points"].startswith("-25.0 [") and worse["Δ tokens"].startswith("+20.0 [")
 
 
 def test_grids_of_lambda_and_budget_or_answer():

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { mayRefresh, progressKey, progressWords } from "../../assets/web/curves/sweep_words.js";
+import { mayRefresh, progressKey, progressWords, runName } from "../../assets/web/curves/sweep_words.js";
 import { withTheme } from "../../assets/web/figure/theme.js";
 
 const sweep = { state: "running", done: 10, total: 40, cells_done: 1, cells: 4, rate: 900, eta: 30, seconds: 12 };
@@ -9,6 +9,10 @@ const sweep = { state: "running", done: 10, total: 40, cells_done: 1, cells: 4, 
 test("a sweep in words", () => {
   assert.equal(progressWords(sweep), "running · 10 of 40 samples · 1 of 4 cells done · 900 tokens/s · about 30 s left");
   assert.equal(progressWords({ ...sweep, state: "done", cells_done: null }), "done · 10 of 40 samples · in 12 s");
+});
+
+test("a study's sweep and its probes have names of their own", () => {
+  assert.deepEqual([{ kind: "sweep", study: "a" }, { kind: "probes", study: "a" }].map(runName), ["a", "probes of a"]);
 });
 
 test("curves are drawn anew at an end, or in a quarter of the time", () => {

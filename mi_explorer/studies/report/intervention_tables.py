@@ -1,6 +1,7 @@
 """Interventions of a study as rows of tables: grids of λ and budget or answer, and λ against a plain budget at equal tokens."""
 
 from mi_explorer.studies.report.results import measures_of, print_amount, print_share
+from mi_explorer.studies.stats.claims import paired_difference
 from mi_explorer.studies.stats.intervention_grid import ANSWER, InterventionGrid
 from mi_explorer.studies.stats.metrics import SHARES
 from mi_explorer.studies.stats.summary import Summary
@@ -44,7 +45,7 @@ def answer_rows(summary: Summary) -> list[dict[str, str]]:
         own = grid.places.get((lam, None))
         if value is None or own is None:
             continue
-        right, tokens = measures.paired(i, own, "mean"), measures.paired(i, own, "tokens")
+        right, tokens = (paired_difference(measures, i, own, metric) for metric in ("mean", "tokens"))
         records.append(
             {
                 "λ of the thought": f"{lam:g}",

@@ -59,7 +59,7 @@ def _above(e: Estimate, bound: float = 0.0) -> bool | None:
     return False if e.high <= bound else None
 
 
-def _difference(measures: Measures, cell: int, other: int, metric: str) -> Estimate:
+def paired_difference(measures: Measures, cell: int, other: int, metric: str) -> Estimate:
     """A paired difference; where every draw agrees, a share's interval is the exact bound of `Measures.estimate`, not a point."""
     e = measures.paired(cell, other, metric)
     if metric not in SHARES or e.low != e.high or not e.questions:
@@ -82,7 +82,10 @@ def _sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list
     early = [i for lam, i in sorted(by_lam.items()) if 0 < lam < found.lambda50 and ratio[i] <= 0.05]
     if early:
         best = max(early, key=lambda i: accuracy[i])
-        gain, longer = _difference(measures, best, first, "mean"), _difference(measures, best, first, "tokens")
+        gain, longer = (
+            paired_difference(measures, best, first, "mean"),
+            paired_difference(measures, best, first, "tokens"),
+        )
         both = [_above(gain), _above(longer)]
         claims.append(Claim(
             "before thought appears, answers grow longer and better", False if False in both else None if None in both else True,
@@ -91,7 +94,10 @@ def _sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list
     late = [i for lam, i in sorted(by_lam.items()) if found.lambda50 < lam < 1 and ratio[i] >= 0.95]
     if late:
         start = late[0]
-        gain, longer = _difference(measures, last, start, "mean"), _difference(measures, last, start, "tokens")
+        gain, longer = (
+            paired_difference(measures, last, start, "mean"),
+            paired_difference(measures, last, start, "tokens"),
+        )
         rises = _above(longer)
         claims.append(Claim(
             "late in λ tokens keep rising", rises,
@@ -101,7 +107,7 @@ def _sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list
     cheaper = [i for i in range(len(lams)) if 0 < lams[i] < 1 and tokens[i] <= 0.85 * tokens[last]]
     if cheaper:
         best = max(cheaper, key=lambda i: measures.paired(i, last, "mean").low)
-        gap = _difference(measures, best, last, "mean")
+        gap = paired_difference(measures, best, last, "mean")
         claims.append(Claim(
             "some λ below 1 is as accurate as Thinking with at most 85 % of its tokens", _above(gap, -MARGIN),
             f"λ {lams[best]:g}: {_points(gap)} at {100 * tokens[best] / tokens[last]:.0f} % of the tokens",
@@ -109,7 +115,10 @@ def _sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list
     end = end_of_useful_stage_3(measures, lams, found)
     if end.lam is not None and end.to is not None:
         start, stop = by_lam[end.lam], by_lam[end.to]
-        gain, longer = _difference(measures, stop, start, "mean"), _difference(measures, stop, start, "tokens")
+        gain, longer = (
+            paired_difference(measures, stop, start, "mean"),
+            paired_difference(measures, stop, start, "tokens"),
+        )
         claims.append(Claim(
             "the end of stage 3 overthinks: more tokens, no more accuracy", True if gain.high <= MARGIN else None,
             f"λ {end.lam:g} to {end.to:g}: {longer.value:+.0f} tokens, {_points(gain)}",
@@ -156,7 +165,7 @@ def _layers(measures: Measures, cells: Sequence[Cell], found: Transition) -> lis
         if key in part:
             claims.append(_thinks(text, measures, part[key], expect))
     if (1, 3) in part and (0, 2) in part:
-        gap = _difference(measures, part[1, 3], part[0, 2], "think_ratio")
+        gap = paired_difference(measures, part[1, 3], part[0, 2], "think_ratio")
         claims.append(Claim("the last two thirds think more than the first two", _above(gap), _points(gap)))
     return claims
 
@@ -199,7 +208,7 @@ def _backbone(measures: Measures, cells: Sequence[Cell], found: Transition) -> l
     base = next((i for name, i in names.items() if "base" in name and "instruct" not in name), None)
     if instruct is None or base is None:
         return []
-    gap = _difference(measures, instruct, base, "mean")
+    gap = paired_difference(measures, instruct, base, "mean")
     return [Claim("an Instruct backbone is more accurate than the base model in its place", _above(gap), _points(gap))]
 
 
@@ -214,7 +223,7 @@ def _methods(measures: Measures, cells: Sequence[Cell], found: Transition) -> li
             continue
         other = max(others, key=lambda i: accuracy[i])
         best = max(inside, key=lambda i: accuracy[i])
-        gap = _difference(measures, best, other, "mean")
+        gap = paired_difference(measures, best, other, "mean")
         claims.append(Claim(
             f"interpolation is more accurate than {method.replace('_', ' ').replace('ties', 'TIES')}", _above(gap),
             f"λ {cells[best].recipe.lam:g} against its best: {_points(gap)}, {tokens[best]:.0f} against {tokens[other]:.0f} tokens",
