@@ -61,7 +61,7 @@ TESTS = imported([*(ROOT / "tests").rglob("*.py")])
 
 
 def test_what_the_product_imports_is_declared():
-    extras = {"lm-eval", "reasoning-gym"}  # optional: the import is guarded, and says how to get it
+    extras = {"lm-eval", "reasoning-gym", "ray"}  # optional: the import is guarded, and says how to get it
     for name, path in PRODUCT.items():
         assert name in CORE or name in extras or name in ELSEWHERE or name in COMES_WITH, f"{path} imports {name}"
     for name, parent in COMES_WITH.items():

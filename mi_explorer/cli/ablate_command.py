@@ -6,6 +6,7 @@ from typing import Any
 from mi_explorer.cli.arguments import add_command, add_lambdas, number_list, word_list
 from mi_explorer.cli.measure import PairOpener, add_study_size, questions_of, run_plan
 from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, named_pair, recipe_of
+from mi_explorer.cli.worker_options import add_workers
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import get_pair
 from mi_explorer.studies import ablations
@@ -46,6 +47,7 @@ def add_ablate(commands: Any) -> None:
     add_recipe(ablate, "none")
     add_decoding(ablate)
     add_pair(ablate)
+    add_workers(ablate)
     ablate.set_defaults(handler=run_ablate)
 
 
@@ -59,9 +61,7 @@ def run_ablate(args: argparse.Namespace) -> int:
     questions = questions_of(args)
     with PairOpener(args) as pairs:
         if args.what == "layers":
-            layers = pairs.get(pair.name).layers
-            assert layers is not None  # a pair that was opened here knows its layers
-            cells = ablations.layers(recipe, decoding, layers)
+            cells = ablations.layers(recipe, decoding, pairs.layers(pair.name))
         elif args.what == "modules":
             cells = ablations.modules(recipe, decoding)
         elif args.what == "decoding":

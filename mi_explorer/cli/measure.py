@@ -6,20 +6,22 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mi_explorer.cli.arguments import argument, whole_number
-from mi_explorer.cli.options import add_home, open_workbench
-from mi_explorer.cli.terminal import ProgressLine, study_table
+from mi_explorer.cli.options import add_home, named_pair, open_workbench
+from mi_explorer.cli.terminal import ProgressLine, clean, study_table
+from mi_explorer.cli.worker_options import crew_of, has_workers
 from mi_explorer.command_line import command_line
 from mi_explorer.studies.plan import Cell, Item, Plan, parse_shard
-from mi_explorer.studies.progress import Progress
+from mi_explorer.studies.progress import Progress, WorkerNews
 from mi_explorer.studies.refine import Refined
 from mi_explorer.studies.runner import Runner, items_of
 from mi_explorer.studies.store.store import Store
 from mi_explorer.tasks.registry import load_task
 
 if TYPE_CHECKING:
+    from mi_explorer.cluster.crew import Crew
     from mi_explorer.workbench import Workbench
 
 
@@ -89,6 +91,16 @@ class PairOpener:
             self._open, self._spec = open_workbench(self.args, pair), pair
         return self._open
 
+    def layers(self, pair: str) -> int:
+        """How many layers a pair has; from its headers where workers hold it and not this process."""
+        if has_workers(self.args):
+            from mi_explorer.checkpoints.parents import Parents
+
+            return Parents.open(named_pair(self.args, pair)).layers
+        found = self.get(pair).layers
+        assert found is not None  # a pair that was opened here knows its layers
+        return found
+
     def close(self) -> None:
         if self._open is not None:
             self._open.close()
@@ -119,15 +131,27 @@ def run_plan(
     bar = ProgressLine(quiet=args.quiet)
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(args.home))
-        runner = Runner(
-            store, plan, questions, pairs.get, name=args.name, shard=args.shard, refine=refine, next_cells=next_cells
-        )
+        options: dict[str, Any] = {
+            "name": args.name, "shard": args.shard, "refine": refine, "next_cells": next_cells
+        }  # fmt: skip
+        if has_workers(args):
+            from mi_explorer.cluster.cluster_runner import ClusterRunner
+
+            crew = stack.enter_context(crew_of(args))
+            runner: Runner = ClusterRunner(store, plan, questions, crew, **options)
+            stack.enter_context(_resize_on_signals(crew))
+            if crew.launcher.dashboard:
+                bar.note(f"Ray's dashboard: {crew.launcher.dashboard}")
+        else:
+            runner = Runner(store, plan, questions, pairs.get, **options)
         stack.enter_context(_stop_on_interrupt(runner))
         last = Progress(runner.name, "running", 0)
         for event in runner.run():
             if isinstance(event, Progress):
                 last = event
                 bar.show(event)
+            elif isinstance(event, WorkerNews):
+                bar.note(clean(event.text))
             elif isinstance(event, Refined):
                 bar.note(f"{event.why} Adding λ {', '.join(f'{x:g}' for x in event.lams)}.")
         bar.end()
@@ -154,6 +178,21 @@ def _stop_on_interrupt(runner: Runner) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _resize_on_signals(crew: "Crew") -> Iterator[None]:
+    """SIGUSR1 adds a worker to the running study, SIGUSR2 lets one go once it has finished what it has in hand."""
+    changes = {"SIGUSR1": 1, "SIGUSR2": -1}
+    found = {getattr(signal, name): change for name, change in changes.items() if hasattr(signal, name)}
+    before = {number: signal.getsignal(number) for number in found}
+    for number in found:
+        signal.signal(number, lambda sent, _: crew.resize(crew.wanted + found[signal.Signals(sent)]))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _exit_code(last: Progress, name: str) -> int:

@@ -16,6 +16,7 @@ from mi_explorer.cli.options import (
     named_pair,
     recipe_of,
 )
+from mi_explorer.cli.worker_options import add_workers
 from mi_explorer.pairs import get_pair
 from mi_explorer.studies.plan import Cell, grid, parse_lambdas
 
@@ -29,6 +30,8 @@ SWEEP_EXAMPLE = """
   python -m mi_explorer sweep --lambda 0:1:0.2 --think-budget 20,40,80,none
   python -m mi_explorer sweep --lambda 0,0.5,1 --answer-lambda 0,0.5,1
   python -m mi_explorer sweep --pair qwen3-4b --device cuda --task aime25 --samples 64 --cap 65536 --shard 3/8
+  python -m mi_explorer sweep --pair qwen3-4b --device cuda --task aime25 --workers 8
+  python -m mi_explorer sweep --pair qwen3-4b --device cuda --task aime25 --ray auto
 """
 
 
@@ -50,6 +53,7 @@ def add_sweep(commands: Any) -> None:
     add_decoding(sweep)
     add_interventions(sweep, several=True)
     add_pair(sweep)
+    add_workers(sweep)
     sweep.set_defaults(handler=run_sweep)
 
 

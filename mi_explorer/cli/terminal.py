@@ -3,13 +3,14 @@
 import sys
 import textwrap
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tqdm import tqdm
 
 from mi_explorer.studies.plan import describe
-from mi_explorer.studies.progress import Progress
+from mi_explorer.studies.progress import Progress, WorkerStatus
 from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, answer_rows, gap_rows, grid_caption, grid_rows
 from mi_explorer.studies.report.probe_curve import probes_sentence
 from mi_explorer.studies.report.probe_table import NOTE, probe_rows
@@ -222,9 +223,19 @@ def progress_text(p: Progress) -> str:
         words.append(f"{p.failed:,} failed ({clean(p.message)[:80]})")
     if p.state == "running":
         words += [f"{p.tokens_per_second:,.0f} tokens/s", f"{duration(p.eta)} left"]
+        words += [workers_text(p.workers)] if p.workers else []
     else:
         words += [p.state, duration(p.seconds)]
     return " · ".join(words)
+
+
+def workers_text(workers: Sequence[WorkerStatus]) -> str:
+    """The workers of a run: each with its tokens a second where they are few, else how many are in which state."""
+    if len(workers) <= 4:
+        rates = (f"{w.tokens_per_second:,.0f}/s" if w.state == "busy" else w.state for w in workers)
+        return f"workers {', '.join(rates)}"
+    states = Counter(w.state for w in workers)
+    return f"{len(workers)} workers: {', '.join(f'{n} {state}' for state, n in states.items())}"
 
 
 def trace_sentence(values: dict[str, Any]) -> str:

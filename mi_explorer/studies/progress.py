@@ -18,8 +18,24 @@ RunState = Literal["running", "paused", "stopped", "done"]
 
 
 @dataclass(frozen=True)
+class WorkerStatus:
+    """One worker of a run. `state`: "waiting" for a place, "loading", "ready", "busy", "leaving" or "lost" (then `note` says why)."""
+
+    name: str
+    host: str
+    state: str
+    done: int = 0
+    in_hand: int = 0
+    tokens_per_second: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Progress:
-    """Where a run stands. `done` counts units finished here, `reused` those found in the store; `eta` in seconds, or None."""
+    """Where a run stands. `done` counts units finished here, `reused` those found in the store; `eta` in seconds, or None.
+
+    `workers` is empty where the run has none but its own engine.
+    """
 
     study: str
     state: RunState
@@ -34,6 +50,7 @@ class Progress:
     seconds: float = 0.0
     eta: float | None = None
     message: str = ""
+    workers: tuple[WorkerStatus, ...] = ()
 
     @property
     def left(self) -> int:
@@ -116,3 +133,10 @@ class CellDone:
     study: str
     key: str
     cell: Cell
+
+
+@dataclass(frozen=True)
+class WorkerNews:
+    """Something about the workers that the user should read: one is lost, one has come."""
+
+    text: str

@@ -18,7 +18,7 @@ from mi_explorer.generation.generate import TextGenerator
 from mi_explorer.generation.running_trace import RunningTrace
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import Cell, Item, Plan, PlanError, Unit, units
-from mi_explorer.studies.progress import CellDone, Progress, RunMeter, RunState, SampleDone
+from mi_explorer.studies.progress import CellDone, Progress, RunMeter, RunState, SampleDone, WorkerNews, WorkerStatus
 from mi_explorer.studies.refine import NextCells, Refined
 from mi_explorer.studies.store.sample import body_of, pack, sample_of
 from mi_explorer.studies.store.store import CellRow, Store
@@ -48,7 +48,7 @@ class RunnerWorkbench(Protocol):
     def check(self, recipe: Recipe) -> None: ...
 
 
-Event = SampleDone | CellDone | Refined | Progress
+Event = SampleDone | CellDone | Refined | Progress | WorkerNews
 
 
 def items_of(task: Task) -> tuple[Item, ...]:
@@ -120,14 +120,7 @@ class Runner:
         began = time.monotonic()
         benches = {}
         for pair in reversed(self.plan.pairs):  # the first pair last: it is the one that stays loaded
-            bench = self.bench_for(pair)
-            for cell in self.plan.cells:
-                if cell.recipe.pair == pair:
-                    bench.check(cell.recipe)
-                    bench.generator.check_cap(cell.decoding.cap)
-                    if cell.decoding.think_budget is not None:
-                        bench.generator.check_tags()
-            benches[pair] = (bench.fingerprint, bench.dtype)
+            benches[pair] = self._checked(pair)
         self._register(benches)
         info = self.store.study(self.name)
         todo = self._missing(info.id)
@@ -150,6 +143,17 @@ class Runner:
                 mine = deque(u for u in self._missing(info.id) if self.plan.cells[u.cell].recipe.pair == pair)
                 yield from self._feed(pair, mine, began)
         yield self._progress("stopped" if self._stop.is_set() else "done", began)
+
+    def _checked(self, pair: str) -> tuple[str, str]:
+        """Fingerprint and dtype of a pair that is open; raises a `UserError` for a cell that it cannot run."""
+        bench = self.bench_for(pair)
+        for cell in self.plan.cells:
+            if cell.recipe.pair == pair:
+                bench.check(cell.recipe)
+                bench.generator.check_cap(cell.decoding.cap)
+                if cell.decoding.think_budget is not None:
+                    bench.generator.check_tags()
+        return bench.fingerprint, bench.dtype
 
     def _register(self, benches: dict[str, tuple[str, str]]) -> None:
         """Note plan, cells and questions in the store; a study of this name grows to hold both plans."""
@@ -289,4 +293,8 @@ class Runner:
             now - began,
             self._meter.eta(now) if state == "running" else None,
             self._message,
+            self._workers(),
         )
+
+    def _workers(self) -> tuple[WorkerStatus, ...]:
+        return ()  # of a run that has some

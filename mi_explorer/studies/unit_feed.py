@@ -43,6 +43,11 @@ class UnitFeed:
         """Whether a unit is in the engine or waits for its verdict."""
         return bool(self._rows)
 
+    @property
+    def in_hand(self) -> int:
+        """Units that were handed over and have not come back, and those that wait for it."""
+        return len(self._rows) + len(self.pending)
+
     def submit(self) -> None:
         """Fill the window again once half of it is free."""
         if len(self._rows) > self.window // 2:

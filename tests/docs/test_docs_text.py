@@ -111,6 +111,7 @@ ROOMS = (
     ("harness",),
     ("library",),
     ("search",),
+    ("cluster",),
     ("workbench",),
     ("studies",),
     ("generation",),
