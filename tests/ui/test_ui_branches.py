@@ -11,9 +11,10 @@ from mi_explorer.generation.schedule import ScheduleStep
 from mi_explorer.generation.snapshots import GenerationRequest
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.ui.access.limits import Limits
-from mi_explorer.ui.explore.branches import BranchPath, parse_branch
+from mi_explorer.ui.explore.branch_path import BranchPath, LinkedProbe, parse_branch, parse_probe
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.token_check import token_check
+from mi_explorer.ui.explore.view import view_of_dict, view_of_query, view_query
 from tests.ui.test_ui_probes import GOLD, QUESTION, RUN, asked, client_of
 
 DECODING = Decoding(cap=160, seed=3)
@@ -66,10 +67,15 @@ def test_a_branch_of_a_branch_comes_again_from_its_path_alone(client, explore):
     branched(client, "c" * 16, source={"run": "b" * 16, "id": "branch"}, at=45, lam=0.9)
     second = explore.traces.get("c" * 16, "branch")
     path = f"1~30:0.5,45:0.9~{token_check(second.ids)}"
-    states = branched(client_of(Explore(explore.bench)), "d" * 16, path=path)
+    again = Explore(explore.bench)
+    states = branched(client_of(again), "d" * 16, path=path)
     assert states[-1]["replayed"] == {"tokens": len(second.ids), "equal": True}
     frame = states[-1]["frames"]["branch"]
     assert (frame["tokens"], frame["answer"]) == (second.trace.tokens, second.trace.answer_text.strip())
+    held = again.traces.get(
+        "d" * 16, "branch"
+    )  # held as the branch that it repeats: probes and branches of it are the same
+    assert (held.recipe, held.given, held.lambdas) == (second.recipe, second.given, second.lambdas)
     assert frame["shared"]["tokens"] == 45 and [s["shared"]["tokens"] for s in _running(states)] == sorted(
         min(45, s["tokens"]) for s in _running(states)
     )
@@ -150,3 +156,26 @@ def test_any_other_text_is_refused_with_a_sentence(text):
         assert str(error)
     else:
         assert parse_branch(replace(path).text()) == path
+
+
+@given(st.none() | lams, st.integers(1, 6), st.integers(1, 48), st.none() | lams, st.integers(0, 8))
+def test_a_linked_probe_is_read_as_it_was_written(at, branch, points, lam, free):
+    probe = LinkedProbe(at, branch if at is None else None, points, lam, free)
+    assert parse_probe(probe.text()) == probe and ";" not in probe.text()
+
+
+def test_branches_and_probes_go_through_an_address():
+    view = view_of_dict({**VIEW, "branches": ["1~30:0.5,40:hint=a%3Bb%2C~,50:0.25"], "probes": ["1/12", "b1/3/0.5/2"]})
+    again, messages = view_of_query(view_query(view))
+    assert again == view and not messages
+    for key, wrong in (
+        ("branches", "1~9"),
+        ("probes", "1/0"),
+        ("branches", ["1~9:1"] * 7),
+        ("probes", 3),
+        ("branches", [3]),
+    ):
+        with pytest.raises(UserError):
+            view_of_dict({**VIEW, key: wrong if isinstance(wrong, list) else wrong})
+    long = replace(view, prompt="x" * 1600)
+    assert "branches" not in view_query(long) and "probes" not in view_query(long)

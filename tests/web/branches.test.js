@@ -9,6 +9,8 @@ import {
   withBranches,
 } from "../../assets/web/explore/branch_path.js";
 import { partMarks, sharedLength } from "../../assets/web/explore/marks.js";
+import { branchText, offerWords, probeOfText, probeText, sourcePane } from "../../assets/web/explore/probe_links.js";
+import { viewKey } from "../../assets/web/explore/strip.js";
 import { placeOfToken, tokenAt, tokenStarts } from "../../assets/web/explore/token_place.js";
 
 test("the path of a branch: of a trace, of a branch, of a steered trace", () => {
@@ -61,4 +63,29 @@ test("what a branch shares is shaded, in the part where it ends and before it", 
   assert.deepEqual(["thought", "answer"].map((part) => sharedLength(inThought, part)), [3, 0]); // prettier-ignore
   assert.deepEqual(partMarks(inThought, "thought", { mode: "plain" }).marks, [[0, 3, "mi-shared"]]);
   assert.equal(sharedLength({ thought: "abc" }, "thought"), 0);
+});
+
+test("branches and probes as texts of a link", () => {
+  assert.equal(probeText(1, { points: 12, lam: null, free: 0 }), "1/12");
+  assert.equal(probeText({ branch: 2 }, { points: 5, lam: 0.5, free: 4 }), "b2/5/0.5/4");
+  assert.equal(probeText(0.1 + 0.2, { points: 5, lam: null, free: 1 }), "0.3/5//1");
+  assert.deepEqual(probeOfText("b2/5/0.5/4"), { at: null, branch: 2, points: 5, lam: "0.5", free: 4 });
+  assert.deepEqual(probeOfText("-0.3/5//1"), { at: -0.3, branch: null, points: 5, lam: "", free: 1 });
+  for (const none of ["", "1", "1/", "x/3", "b0/3", "<b>/3"]) assert.equal(probeOfText(none), null, none);
+  assert.equal(branchText({ path: "1~5:0.5", frame: { check: "9-0123456789ab" } }), "1~5:0.5~9-0123456789ab");
+  assert.equal(branchText({ path: "1~5:0.5", frame: null }), "1~5:0.5");
+  assert.equal(offerWords({ branches: ["a", "b"], probes: ["c"] }), "2 branches and probes of 1 trace");
+});
+
+test("the pane that a linked branch stands beside", () => {
+  const view = { lam: 0.5, pins: [0.3] };
+  const at = (from, path, branches = []) => sourcePane({ from }, path, branches, view);
+  assert.deepEqual([0, 0.3, 0.5, 0.7, 1].map((lam) => at(lam, `${lam}~3:0.2`)), ["instruct", "pin0.3", "blend", null, "thinking"]); // prettier-ignore
+  assert.equal(at(0.2, "1~3:0.2,9:0.4", [{ id: "branch1", path: "1~3:0.2" }]), "branch1");
+});
+
+test("what stands beside a strip does not make it another one", () => {
+  const view = { q: "a", lam: 1, branches: [], probes: [] };
+  assert.equal(viewKey({ ...view, lam: 0, branches: ["1~3:0.2"], probes: ["1/12"] }), viewKey(view));
+  assert.notEqual(viewKey({ ...view, q: "b" }), viewKey(view));
 });

@@ -136,6 +136,7 @@ export function traceBoard(app) {
     node,
     update,
     panes: () => panes,
+    probeFrame: (frame, options) => actions.probeFrame(frame, options),
     traceKey: (id) => actions.keyOf(id),
     focus: () => options.onFocus("blend"),
     probe: () => actions.of(activePane().id).probe(),

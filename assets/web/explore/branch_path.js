@@ -17,7 +17,7 @@ const stepsOf = (text) =>
     .filter(Boolean)
     .map((step) => [parseInt(step, 10), step.slice(step.indexOf(":") + 1)]);
 
-const CHECK = /~\d{1,7}-[0-9a-f]{12}$/;
+export const CHECK = /~\d{1,7}-[0-9a-f]{12}$/;
 
 // [λ at the beginning, steps] of a path; what it says of the tokens that came of it is left out.
 function splitPath(path) {

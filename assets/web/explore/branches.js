@@ -1,12 +1,11 @@
 // Branches: traces that go on from a token of another one. Each is a run of its own with one frame, kept with its strip.
 
 import { newToken } from "../shared/server.js";
-import { branchPath, lastStep } from "./branch_path.js";
+import { branchPath, CHECK, lastStep } from "./branch_path.js";
 import { endedFrames, isPending } from "./frames.js";
+import { sourcePane } from "./probe_links.js";
 import { turnWords } from "./strip.js";
 
-export const MOST_BRANCHES = 6; // of one strip; each takes a pane
-const FULL = `At most ${MOST_BRANCHES} branches stand beside a strip. Close one of them first.`;
 const UNLIKE = "The tokens of this branch are not those that the link speaks of: weights, device or version differ.";
 const BLANK = {
   thought: "",
@@ -21,7 +20,8 @@ const BLANK = {
 };
 
 // `app` gives view, strips, sides (runs beside the strip's), showStatus, redrawSoon.
-export function traceBranches(app) {
+export function traceBranches(app, setup) {
+  const full = `At most ${setup.mostBranches} branches stand beside a strip. Close one of them first.`;
   const kept = new Map(); // token of a strip → its branches
   let born = 0;
 
@@ -43,14 +43,16 @@ export function traceBranches(app) {
       app.showStatus(`The link speaks of a branch “${path.slice(0, 60)}”, which is none.`, "error");
       return null;
     }
-    return add({ source: null, path, at: step.at, lam: step.lam }, { path, view: app.view.get() });
+    const plain = path.replace(CHECK, "");
+    const source = sourcePane(step, plain, current(), app.view.get());
+    return add({ source, path: plain, at: step.at, lam: step.lam }, { path, view: app.view.get() });
   }
 
   function add(fields, request) {
     const strip = app.strips.current().token;
     const list = of(strip);
-    if (list.length >= MOST_BRANCHES) {
-      app.showStatus(FULL, "error");
+    if (list.length >= setup.mostBranches) {
+      app.showStatus(full, "error");
       return null;
     }
     const branch = { id: `branch${++born}`, strip, waits: "", frame: null, ...fields };
@@ -113,7 +115,7 @@ export function traceBranches(app) {
     close,
     stop,
     current,
-    problem: () => FULL,
+    problem: () => full,
     // Drops the branches of all strips but these.
     forget(tokens) {
       for (const [strip, list] of [...kept]) {

@@ -1,5 +1,5 @@
-// The recipe beyond λ: scope, method with its parameters, template policy, decoding; and how probes are made. Each sits under one dropdown whose
-// summary says what is set.
+// The recipe beyond λ: scope, method with its parameters, template policy, decoding; and how probes are made. Each sits under one
+// dropdown whose summary says what is set.
 
 import { closeOnPressOutside, h, labelled, option, setText, smallButton, textField } from "../shared/dom.js";
 import { typedNumber } from "../shared/format.js";

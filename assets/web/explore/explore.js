@@ -13,6 +13,7 @@ import { controls } from "./controls.js";
 import { pageHeader } from "./header.js";
 import { helpDialog, listenToKeys } from "./keys.js";
 import { lensBar } from "./lenses.js";
+import { interventionLinks } from "./links.js";
 import { pairPanel } from "./pair_panel.js";
 import { traceProbes } from "./probes.js";
 import { questionForm } from "./question.js";
@@ -24,6 +25,7 @@ import { Strips } from "./strips.js";
 import { tokenBars } from "./token_bars.js";
 
 const REST_MS = 40; // without a drawing, after which an update need not wait for the next frame of the screen
+const INTERVENED = ["branches", "probes"]; // follow what stands beside the strip
 const SWAP_TITLE = "Show the strip that was here before, with its settings; once more brings this one back";
 
 // Opens the page once its pair is known: at once, unless the address names another one, which the server then hands over.
@@ -58,16 +60,18 @@ function exploreIn(element, { trigger, props, server, watch }) {
     drawBar,
     togglePin,
     takeAddress,
-    patch,
+    patch: patchFromOutside,
     show,
-    onProbed: () => {},
-    onBranched: () => {},
+    onProbed: () => links.sync(),
+    onBranched: () => links.branchEnded(),
+    onRan: (isDone) => links.ran(isDone),
   };
   const link = { stream: setup.live, trigger, server };
   const run = runControl(app, setup, link);
   app.sides = sideRuns(link);
   app.probes = traceProbes(app);
-  app.branches = traceBranches(app);
+  app.branches = traceBranches(app, setup);
+  const links = interventionLinks(app, setup);
   app.board = traceBoard(app);
   app.rail = lamRail(app);
   app.bars = tokenBars(app);
@@ -80,7 +84,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
   const label = h("span.mi-source");
   const swap = smallButton("Previous strip", swapStrips, { title: SWAP_TITLE, hidden: true });
   const bar = h("div.mi-board-bar", label, swap, status, app.lenses.node);
-  const parts = [pageHeader(app, setup), app.question.node, bar, app.board.node, app.rail.node];
+  const parts = [pageHeader(app, setup), app.question.node, bar, links.node, app.board.node, app.rail.node];
   element.replaceChildren(h("div.mi", parts, app.rail.study.words, app.bars.node, app.help));
 
   function showStatus(words, kind = "") {
@@ -97,6 +101,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
     if (run.isRunning() || !strips.previous) return;
     app.rail.stop();
     patch(strips.swap());
+    links.sync();
     redraw();
     showStatus("");
   }
@@ -136,9 +141,11 @@ function exploreIn(element, { trigger, props, server, watch }) {
     for (const part of [app.controls, app.question, app.lenses]) part.draw(now);
   }
   view.watch((now, changed) => {
+    writeAddress(now);
+    if ([...changed].every((key) => INTERVENED.includes(key))) return; // what these say is drawn already
     if (changed.size === 1 && changed.has("lam")) drawMove(now.lam);
     else drawChange(now);
-    writeAddress(now);
+    links.viewChanged(now);
   });
   function drawMove(lam) {
     app.board.update();
@@ -163,12 +170,21 @@ function exploreIn(element, { trigger, props, server, watch }) {
     if (!props.opened) return;
     const { view: asked, given, messages } = JSON.parse(props.opened);
     element.dataset.opened = "1";
-    view.set(Object.fromEntries(Object.entries(asked).filter(([key]) => given.includes(key))));
+    setFromLink(Object.fromEntries(Object.entries(asked).filter(([key]) => given.includes(key))));
     if (messages.length) showStatus(messages.join(" "), "error");
   }
   const patchable = new Set(setup.fields.map(([key]) => key).filter((key) => key !== "pair"));
+  const known = (part) => Object.entries(part).filter(([key, x]) => patchable.has(key) && x !== undefined);
   function patch(part) {
-    view.set(Object.fromEntries(Object.entries(part).filter(([key, x]) => patchable.has(key) && x !== undefined)));
+    view.set(Object.fromEntries(known(part).filter(([key]) => !INTERVENED.includes(key))));
+  }
+  function patchFromOutside(part) {
+    setFromLink(Object.fromEntries(known(part)));
+  }
+  // Branches and probes of a link are offered; nothing is run before somebody wants it.
+  function setFromLink({ branches = [], probes = [], ...rest }) {
+    view.set(rest);
+    links.propose({ branches, probes });
   }
   // A finished strip from elsewhere takes the place of the one on the board. A run that is going on is stopped for it.
   function show(part, strip) {

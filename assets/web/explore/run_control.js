@@ -96,6 +96,7 @@ export function runControl(app, setup, link) {
     const duration = ((Date.now() - active.run.began) / 1000).toFixed(1);
     active = null;
     app.showStatus(endWords(state, duration), state.state === "failed" ? "error" : "");
+    app.onRan(state.state === "done");
   }
 
   return {

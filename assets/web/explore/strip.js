@@ -8,12 +8,15 @@ import { byLam, endedFrames } from "./frames.js";
 
 const KEPT_FIELDS = ["id", "lam", "tokens", "state", "first", "verdict", "closed", "lenient", "truncated"];
 
-// What the frames of a strip depend on, as text: all of the view but λ, pins and lens.
-export function viewKey({ lam: _lam, pins: _pins, lens: _lens, ...rest }) {
+const BESIDE = ["lam", "pins", "lens", "branches", "probes"]; // what a view looks at, and what stands beside its strip
+
+// What the frames of a strip depend on, as text.
+export function viewKey(view) {
   return JSON.stringify(
-    Object.keys(rest)
+    Object.keys(view)
+      .filter((key) => !BESIDE.includes(key))
       .sort()
-      .map((key) => [key, rest[key]]),
+      .map((key) => [key, view[key]]),
   );
 }
 

@@ -39,6 +39,12 @@ export function traceActions(app, board) {
     if (problem) app.showStatus(problem, "error");
     else app.probes.start(sourceOf(id));
   }
+  // Probes a frame of the strip or of a branch, with `options` of a link.
+  function probeFrame(frame, options) {
+    const strip = app.strips.current();
+    const source = { key: keyOfFrame(frame), run: frame.run || strip.token, id: frame.id, view: viewOf(strip) };
+    if (!traceProblem(frame, "probe")) app.probes.start(source, options);
+  }
   function pick(id, token) {
     app.probes.pick(keyOf(id), token);
     board.update();
@@ -153,6 +159,7 @@ export function traceActions(app, board) {
       pick: (token) => pick(id, token),
       goOn: (token) => openCard(id, token),
     }),
+    probeFrame,
     keyOf,
     keyOfFrame,
     flagsOf,

@@ -11,6 +11,7 @@ export function viewQuery(view, { fields, version, linkLimit }) {
     const value = view[key];
     if (value === undefined || JSON.stringify(value) === JSON.stringify(fallback)) continue;
     if (TEXT_KEYS.includes(key) && value.length > linkLimit) continue;
+    if (kind === "texts" && Math.max(value.join(";").length, view.q.length) > linkLimit) continue; // they are of that question
     pairs.push([key, encodeValue(kind, value)]);
   }
   return new URLSearchParams(pairs).toString();
@@ -18,6 +19,7 @@ export function viewQuery(view, { fields, version, linkLimit }) {
 
 function encodeValue(kind, value) {
   if (kind === "numbers") return value.join(",");
+  if (kind === "texts") return value.join(";");
   if (kind === "names") return value.join(",") || "none";
   if (kind === "pairs")
     return Object.entries(value)

@@ -1,62 +1,24 @@
 """Branches: a trace that goes on from a token of another one, at a λ of its own.
 
-A branch has a path: the λ that the first trace began with, and the schedule that leads here, the branch's own λ last. It is written
-`1~120:0.5,200:0.2` (and `~225-1f0c9ab37e44` after that for the tokens that came of it, see `token_check`). Where the server holds the
-trace, its tokens are given; from a link, the path as a schedule makes the same tokens again, for keys and values never cross
-coefficients and the noise of a token depends on the seed and its place alone.
+Where the server holds the trace, its tokens are given; from a link, the path of the branch as a schedule makes the same tokens again,
+for keys and values never cross coefficients and the noise of a token depends on the seed and its place alone.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mi_explorer.generation.schedule import ScheduleStep, parse_schedule, schedule_text
-from mi_explorer.generation.snapshots import GenerationRequest
+from mi_explorer.generation.snapshots import AppliedChange, GenerationRequest, Snapshot
 from mi_explorer.recipe import LAM_RANGE, number
-from mi_explorer.recipe_io import digits
 from mi_explorer.ui.access.limits import Limits
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.active_runs import FinishedTraces
+from mi_explorer.ui.explore.branch_path import parse_branch
 from mi_explorer.ui.explore.run_plan import RunPlan, RunRequestError, held_trace, run_token
-from mi_explorer.ui.explore.token_check import TOKEN_CHECK
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
 
 BRANCH_ID = "branch"  # of the one frame of its run
-LONGEST_PATH = 2_000  # characters
-
-
-@dataclass(frozen=True)
-class BranchPath:
-    """How a branch came about. The last step of `schedule` sets its λ; `check` says which tokens came of it, or "" (see `token_check`)."""
-
-    lam: float
-    schedule: tuple[ScheduleStep, ...]
-    check: str = ""
-
-    @property
-    def shared(self) -> int:
-        """How many tokens the trace before it wrote."""
-        return self.schedule[-1].at
-
-    @property
-    def own_lam(self) -> float | None:
-        """λ of the branch itself."""
-        return self.schedule[-1].lam
-
-    def text(self) -> str:
-        """In one line; `parse_branch` is the inverse."""
-        return "~".join([digits(self.lam), schedule_text(self.schedule), *([self.check] if self.check else [])])
-
-
-def parse_branch(text: str) -> BranchPath:
-    """The path of a line; raises a `UserError` for another one."""
-    lam, tilde, rest = text.partition("~")
-    steps, _, check = rest.rpartition("~") if TOKEN_CHECK.fullmatch(rest.rpartition("~")[2]) else (rest, "", "")
-    schedule = parse_schedule(steps) if tilde and len(text) <= LONGEST_PATH else ()
-    if not schedule or schedule[-1].lam is None:
-        raise RunRequestError(f"A branch is written 1~120:0.5 (λ, then token:λ), not {text[:40]!r}.")
-    return BranchPath(number(lam, "λ of a branch", *LAM_RANGE), schedule, check)
 
 
 def plan_branch(request: dict[str, Any], bench: "Workbench", limits: Limits, traces: FinishedTraces) -> RunPlan:
@@ -71,25 +33,33 @@ def plan_branch(request: dict[str, Any], bench: "Workbench", limits: Limits, tra
     gold = view.gold or None
     if request.get("path") is not None:
         path = parse_branch(str(request["path"]))
-        recipe, decoding, shared = view.recipe(path.lam), view.decoding, path.shared
-        ask = GenerationRequest(BRANCH_ID, view.prompt, recipe, decoding, gold, schedule=path.schedule)
-        expected = path.check
+        before, decoding, shared, expected = view.recipe(path.lam), view.decoding, path.shared, path.check
+        ask = GenerationRequest(BRANCH_ID, view.prompt, before, decoding, gold, schedule=path.schedule)
+        own = replace(before.at(path.own_lam), template=bench.prompts.parent(before))
     else:
         trace = held_trace(request.get("source"), view, bench, traces)
         shared, decoding, expected = _token_number(request.get("at"), trace.trace.tokens), trace.decoding, ""
+        is_thinking = shared < trace.trace.think_tokens  # the answer's λ is to come; else it is over
+        before = trace.recipe if is_thinking else trace.recipe.for_thought
         lam = number(request.get("lam"), "λ of a branch", *LAM_RANGE)
-        before = (
-            trace.recipe if shared < trace.trace.think_tokens else trace.recipe.for_thought
-        )  # the answer's λ was to come, or is over
-        recipe = replace(before.at(lam), template=bench.prompts.parent(trace.recipe))
-        ask = GenerationRequest(BRANCH_ID, view.prompt, recipe, decoding, gold, given=trace.ids[:shared])
+        own = replace(before.at(lam), template=bench.prompts.parent(before))
+        ask = GenerationRequest(BRANCH_ID, view.prompt, own, decoding, gold, given=trace.ids[:shared])
     limits.check(decoding)
     if shared >= decoding.cap:
         raise RunRequestError(
             f"The token limit of {decoding.cap:,} leaves no token after token {shared:,}. Begin earlier, or run with a higher limit."
         )
-    bench.check(recipe)
-    return RunPlan(token, [ask], [], expected=expected, shared=shared)
+    bench.check(own)
+    return RunPlan(token, [ask], [], expected=expected, shared=shared, branch=own)
+
+
+def as_given(snapshot: Snapshot, plan: RunPlan) -> Snapshot:
+    """The snapshot of a run as it is held: a branch that a schedule made is the one that its first tokens were given to."""
+    if plan.branch is None or snapshot.given:
+        return snapshot
+    later = (change for change in snapshot.changes if change.cause != "lam" and change.at >= plan.shared)
+    given = AppliedChange(0, "given", None, min(plan.shared, snapshot.trace.tokens))
+    return replace(snapshot, recipe=plan.branch, changes=(given, *later), schedule=())
 
 
 def _token_number(value: Any, tokens: int) -> int:

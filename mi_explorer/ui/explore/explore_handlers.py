@@ -18,7 +18,7 @@ from mi_explorer.ui.access.limits import Limits, Visitor
 from mi_explorer.ui.explore import board, stored_sample
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.active_runs import ActiveRuns, FinishedTraces
-from mi_explorer.ui.explore.branches import plan_branch
+from mi_explorer.ui.explore.branches import as_given, plan_branch
 from mi_explorer.ui.explore.probe_runs import probe_states
 from mi_explorer.ui.explore.rail import Rail
 from mi_explorer.ui.explore.run_plan import RunPlan, RunRequestError, plan_run, run_token
@@ -109,7 +109,7 @@ class Explore:
             )
             for heartbeat, changed in enumerate(snapshots):
                 for snapshot in changed:
-                    self.traces.keep(token, snapshot)
+                    self.traces.keep(token, as_given(snapshot, plan))
                     frames[snapshot.id] = board.trace_frame(snapshot, plan.shared)
                     last[snapshot.id] = snapshot
                 if not over and (over := clock.over(last.values())):

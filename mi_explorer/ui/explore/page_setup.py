@@ -171,6 +171,8 @@ def page_setup(
         "promptLimit": view.PROMPT_LIMIT,
         "goldLimit": view.GOLD_LIMIT,
         "mostPins": view.MOST_PINS,
+        "mostBranches": view.MOST_BRANCHES,
+        "mostProbed": view.MOST_PROBED,
         "defaults": {**view.DEFAULTS, "pair": pair.name},
         "lenses": list(view.LENSES),
         "palette": LAMBDA_SCALE,

@@ -17,6 +17,7 @@ from mi_explorer.ui.access.limits import Limits, Visitor
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.active_runs import ActiveRuns, FinishedTraces
+from mi_explorer.ui.explore.branch_path import MAX_PAGE_FREE, MAX_PAGE_POINTS
 from mi_explorer.ui.explore.run_plan import RunRequestError, held_trace, run_token
 from mi_explorer.ui.explore.run_queue import slot_wait
 from mi_explorer.ui.handler_errors import broken
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
 
 log = logging.getLogger(__name__)
-MAX_PAGE_POINTS = 48
-MAX_PAGE_FREE = 8  # continuations of each point
 MAX_CONTINUATIONS = 96  # of one probe run: each is a response of full length
 STATES_PER_SECOND = 10
 HEARTBEAT_S = 2.0

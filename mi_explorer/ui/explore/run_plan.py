@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from mi_explorer.errors import UserError
 from mi_explorer.generation.schedule import parse_schedule
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
-from mi_explorer.recipe import number
+from mi_explorer.recipe import Recipe, number
 from mi_explorer.ui.access.limits import Limits
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
@@ -40,6 +40,8 @@ class RunPlan:
     """Of a replay: the tokens that it should give (`token_check.token_check`)."""
     shared: int = 0
     """Of a branch: how many tokens another trace wrote."""
+    branch: Recipe | None = None
+    """Of a branch that is made by a schedule: the recipe that it would have had with those tokens given."""
 
     @property
     def paced(self) -> bool:

@@ -13,6 +13,7 @@ from mi_explorer import recipe_io
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.generation.schedule import parse_schedule, schedule_text
 from mi_explorer.recipe import LAM_RANGE, MODULES, Decoding, Recipe, Scope, number
+from mi_explorer.ui.explore.branch_path import parse_branch, parse_probe
 from mi_explorer.ui.explore.token_check import TOKEN_CHECK
 
 VERSION = recipe_io.QUERY_VERSION
@@ -22,6 +23,8 @@ GOLD_LIMIT = 500
 LINK_LIMIT = 1_500  # a longer question does not go into the address bar
 LONG_TEXTS = ("q", "gold", "schedule")
 MOST_PINS = 8
+MOST_BRANCHES = 6  # of one strip; each takes a pane
+MOST_PROBED = 24  # traces
 
 
 class ViewError(UserError):
@@ -48,6 +51,10 @@ class View:
     """What was done to a steered response, as `generation.schedule` writes it: `lam` is the λ that it began with."""
     expected: str = ""
     """The tokens that came of it, as `token_check.token_check` writes them."""
+    branches: tuple[str, ...] = ()
+    """The branches of the strip, as `branch_path.BranchPath.text` writes them."""
+    probes: tuple[str, ...] = ()
+    """The traces that were probed, as `branch_path.LinkedProbe.text` writes them."""
 
     def recipe(self, lam: float | None = None) -> Recipe:
         """The recipe of this view, at its own λ or another one. Raises `RecipeError`."""
@@ -81,6 +88,8 @@ FIELDS: tuple[tuple[str, str, Any], ...] = (
     ("lens", "text", "plain"),
     ("schedule", "text", ""),
     ("expected", "text", ""),
+    ("branches", "texts", []),
+    ("probes", "texts", []),
 )
 DEFAULTS = {key: default for key, _, default in FIELDS}
 
@@ -93,6 +102,7 @@ def view_dict(view: View) -> dict[str, Any]:
     rest = (
         d.temperature, d.top_p, d.top_k, d.min_p, d.repetition_penalty, d.cap, d.seed, d.think_budget,
         view.prompt, view.gold, list(view.pins), view.lens, view.schedule, view.expected,
+        list(view.branches), list(view.probes),
     )  # fmt: skip
     return {**recipe, **dict(zip(list(DEFAULTS)[len(recipe) :], rest, strict=True))}
 
@@ -112,6 +122,11 @@ def view_of_dict(values: Mapping[str, Any]) -> View:
         raise unknown("lens", text["lens"], LENSES)
     if not isinstance(v["pins"], (list, tuple)) or len(v["pins"]) > MOST_PINS:
         raise ViewError(f"Pins must be a list of at most {MOST_PINS} λ values.")
+    for key, most in (("branches", MOST_BRANCHES), ("probes", MOST_PROBED)):
+        if not isinstance(v[key], (list, tuple)) or len(v[key]) > most:
+            raise ViewError(f"{key.capitalize()} must be a list of at most {most}.")
+    branches = tuple(parse_branch(_text(x, "A branch")).text() for x in v["branches"])
+    probes = tuple(parse_probe(_text(x, "A probe")).text() for x in v["probes"])
     if text["expected"] and not TOKEN_CHECK.fullmatch(text["expected"]):
         raise ViewError(
             "The expected tokens are written as their number and twelve hexadecimal digits, such as 225-1f0c9ab37e44."
@@ -131,6 +146,8 @@ def view_of_dict(values: Mapping[str, Any]) -> View:
         lens=text["lens"],
         schedule=schedule_text(parse_schedule(text["schedule"])),
         expected=text["expected"],
+        branches=branches,
+        probes=probes,
     )
 
 
@@ -150,6 +167,10 @@ def view_query(view: View) -> str:
         value = values[key]
         if value == default or (key in LONG_TEXTS and len(value) > LINK_LIMIT):
             continue
+        if kind == "texts":  # of this question: where that is too long for a link, they would be another's
+            value = ";".join(value)
+            if max(len(value), len(view.prompt)) > LINK_LIMIT:
+                continue
         numbers = value if kind == "numbers" else [value] if kind == "number" else None
         items.append((key, value if numbers is None else ",".join(map(recipe_io.digits, numbers))))
     return urlencode(items, safe=",:/")
@@ -187,7 +208,8 @@ def view_of_query(query: str | Mapping[str, str]) -> tuple[View, tuple[str, ...]
         if key not in given:
             continue
         text: Any = recipe_io.query_value(key, given[key])
-        value = [x.strip() for x in text.split(",") if x.strip()] if key == "pins" else text
+        between = {"pins": ",", "branches": ";", "probes": ";"}.get(key)
+        value = [x.strip() for x in text.split(between) if x.strip()] if between else text
         try:
             view = view_of_dict({**view_dict(view), key: value})
         except UserError as error:
