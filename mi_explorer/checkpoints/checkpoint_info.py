@@ -133,7 +133,7 @@ def read_tokenizer(source: CheckpointSource, info: CheckpointInfo) -> None:
     if "tokenizer.json" in files:
         try:
             info.tokenizer, info.cutting, info.vocab, info.added = _vocabulary(source.read("tokenizer.json"))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError):
             raise CheckpointError(f"{source.label}: tokenizer.json is damaged. Download it again.") from None
     try:
         if isinstance(source, Folder):
