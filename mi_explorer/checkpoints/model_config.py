@@ -74,8 +74,8 @@ def _check_sizes(text: Any) -> None:
             raise ValueError(f"{key} is {value!r}")
     experts = [n for key in EXPERTS if isinstance(n := getattr(text, key, None), int)]
     chosen = getattr(text, "num_experts_per_tok", None)
-    if experts and isinstance(chosen, int) and not 1 <= chosen <= max(experts):
-        raise ValueError(f"num_experts_per_tok is {chosen} of {max(experts)} experts")
+    if chosen is not None and not isinstance(chosen, int) or experts and not 1 <= (chosen or 1) <= max(experts):
+        raise ValueError(f"num_experts_per_tok is {chosen!r} of {max(experts, default=0)} experts")
     for key, value in vars(text).items():
         if key.endswith(("_eps", "epsilon")) and isinstance(value, int | float) and not 0 <= value < 1:
             raise ValueError(f"{key} is {value!r}")

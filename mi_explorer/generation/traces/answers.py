@@ -25,7 +25,8 @@ _LAST_EQUATION = re.compile(
     r"=\s*(?P<answer>(?:\$|\\\(|\*\*)?\s*[-+−]?\s?[$€£]?\d[^=\n]{0,80})$"
 )  # what a last line may end with: a quantity in any spelling
 _CONCLUDED = re.compile(
-    r"\b(?:is|are|was|were|be|equals?|takes?|makes?|gives?|get|gets|has|have|costs?|needs?|earns?|pays?|totals?|left with|total of|at)"
+    r"\b(?:is|are|was|were|be|equals?|takes?|makes?|gives?|get|gets|has|have|costs?|needs?|earns?|pays?|totals?|left with|total of|at"
+    r"|(?:comes?|came|amounts?|adds? up) to|sold|bought|used|spent|received|needed|earned|paid|saved)"
     rf"\s+(?:only\s+|exactly\s+)?(?P<answer>\*\*[^*\n]{{1,60}}\*\*(?:\s+[\w.]{{1,20}}){{0,3}}|\$[^$\n]{{1,80}}\$"
     rf"|{QUANTITY}(?:\s*:\s*\d+){{0,3}}(?:\s+[\w.]{{1,20}}){{0,4}})\s*[.!]?\s*$",
     re.IGNORECASE,
@@ -33,7 +34,8 @@ _CONCLUDED = re.compile(
 _DENIED = re.compile(r"\b(?:not|never|cannot|\w+n't)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
 _TAGGED = re.compile(r"<(answer|final_answer)>(.{0,4000}?)(?:</\1>|$)", re.IGNORECASE | re.DOTALL)
 _END_TOKENS = re.compile(r"(?:\s*(?:<\\?\|[^|<>\s]{1,30}\\?\|>|</s>|<eos>|<end_of_turn>))+\s*$")
-_REASON = re.compile(r"(?<=\w)\s+(?:because|since|whereas)\s[^.!?\n,;]*", re.IGNORECASE)  # "B because A is …"
+# "B because A is …", "B, though A is …"
+_REASON = re.compile(r"(?<=[\w,])\s+(?:because|since|whereas|(?:even\s+)?though|although)\s[^.!?\n,;]*", re.IGNORECASE)
 _REJECTED = re.compile(
     r"\b(?:wrong|incorrect|false|not|isn't|cannot|can't|eliminated?|rule[sd]? out|ruling out|excluded?)\b|不|错|錯|排除|非",
     re.IGNORECASE,

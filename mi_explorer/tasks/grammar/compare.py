@@ -6,6 +6,7 @@ from mi_explorer.tasks.grammar.dates import Date, same_date
 from mi_explorer.tasks.grammar.expression import CONSTANTS, Expression, symbols_of
 from mi_explorer.tasks.grammar.keys import expression_key, rational_text
 from mi_explorer.tasks.grammar.times import Time, same_time
+from mi_explorer.tasks.grammar.units import CURRENCIES
 from mi_explorer.tasks.grammar.value_types import (
     EMPTY,
     Based,
@@ -125,6 +126,8 @@ def _residues(gold: Value, answer: Value) -> bool:
 
 def _units_agree(gold: str, answer: str) -> bool:
     """Whether two units are one; degrees may be of an angle or of a scale."""
+    if gold.partition("/")[0] == answer.partition("/")[0] in CURRENCIES:
+        return "/" not in gold or "/" not in answer or gold == answer  # 12 dollars may be meant per hour, not per day
     return gold == answer or "deg" in (gold, answer) and {gold, answer} <= {"deg", "°C", "°F"}
 
 
@@ -181,7 +184,9 @@ def _is_empty(value: Value) -> bool:
 def _equations(gold: Value, answer: Value) -> bool | None:
     if isinstance(gold, Equation) and isinstance(answer, Equation):
         if gold.name and answer.name:
-            return equal(gold.right, answer.right) if gold.name.lower() == answer.name.lower() else None
+            names = {gold.name.lower(), answer.name.lower()}
+            graph = "y" in names and any(name.endswith("(x)") for name in names)  # y = … and f(x) = …
+            return equal(gold.right, answer.right) if len(names) == 1 or graph else None
         return None
     one, other = (gold, answer) if isinstance(gold, Equation) else (answer, gold)
     assert isinstance(one, Equation)

@@ -25,7 +25,7 @@ _BASE_NAMES = {
     "ten": "10",
 }
 _BASED = re.compile(
-    r"^([0-9][0-9a-zA-Z]*)\s*(?:_\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*(\d{1,2}|[a-z]+)\s*\}{0,2}|\(?\s*(?:in\s+)?base[\s-](\d{1,2}|[a-z]+)\s*\)?)$"
+    r"^([0-9][0-9a-zA-Z]*|[A-F][0-9A-F]+(?=\s*_\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*1[1-6]))\s*(?:_\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*(\d{1,2}|[a-z]+)\s*\}{0,2}|\(?\s*(?:in\s+)?base[\s-](\d{1,2}|[a-z]+)\s*\)?)$"
 )
 _PREFIXED = re.compile(r"^0(?:[xX]([0-9a-fA-F]+)|[bB]([01]+)|[oO]([0-7]+))$")
 _RESIDUE = re.compile(

@@ -14,13 +14,36 @@ Read = Callable[[str], Value]
 # What the left side of an equation may define: x, x_1, f(x), f(2), P(A), \angle ABC, AB.
 _NAME = re.compile(
     r"^(?:\\?[a-zA-Z](?:_\{?\w+\}?)?|[a-zA-Z]{1,3}\((?:[a-zA-Z]|-?\d+)\)|\\(?:theta|phi|alpha|beta|gamma|omega|rho)"
-    r"|\\angle\s?[A-Z]{1,3}|[A-Z]{2,3})$"
+    r"|m?\s?\\angle\s?[A-Z]{1,3}|[A-Z]{2,3}|\\det\s?(?:[A-Z]|\([A-Z]\))|\|[A-Z]\||\\(?:text|mathrm)\s?\{\s*[A-Za-z]\s*\})$"
 )
 _LABEL = re.compile(r"^(?:\\text\s*\{\s*)?([^\W\d_]{3,}(?: [^\W\d_]+){0,5})\s*\}?$")
 _VARIABLE = re.compile(r"^(?:\\?[a-zA-Z]|\\(?:theta|phi|alpha|beta|lambda|mu))$")
 _DISTANCE = re.compile(r"^\|\s*[a-zA-Z]\s*(?:([-+])\s*([\d./]+)\s*)?\|$")
 _SIGNS = re.compile(r"(<=|>=|\\leq?(?![a-z])|\\geq?(?![a-z])|\\leqslant|\\geqslant|\\lt(?![a-z])|\\gt(?![a-z])|<|>)")
 _CONDITION = re.compile(r"^⟦\s*([a-zA-Z])\s*(?:\\in\s*\\mathbb\s?\{?R\}?\s*)?(?:\||\\mid|:)\s*(.+)⟧$")
+
+
+def without_points(text: str, read: Read) -> Value | None:
+    """`x \\ne 1, x \\ne -1` and `x \\ne \\pm 1`: what is left of the real line; None for anything else."""
+    if not (match := re.match(r"^(\\?[a-zA-Z])\s*(?:\\neq?(?![a-z])|!=)", text)):
+        return None
+    again = re.escape(match[1]) + r"\s*(?:\\neq?(?![a-z])|!=)"
+    listed = re.sub(rf"(?:,|\\text\s*\{{\s*and\s*\}}|\band\b)\s*(?:{again})", ",", text[match.end() :])
+    return real_line_without(read(f"⟦{listed}⟧"))
+
+
+def real_line_without(holes: Value) -> Value:
+    """The real numbers but for some. Raises `NotInGrammar` unless each hole is a number (one alone may be any bound)."""
+    points = holes.items if isinstance(holes, Collection) and holes.kind in ("set", "list") else (holes,)
+    bounds = [p for p in points if isinstance(p, Quantity)]
+    if len(bounds) < len(points) or not bounds:
+        raise NotInGrammar
+    if len(bounds) > 1:
+        if any(b.number is None for b in bounds):
+            raise NotInGrammar
+        bounds.sort(key=lambda b: b.number or 0)
+    between = [Collection("interval", pair, "()") for pair in zip(bounds, bounds[1:])]
+    return Union((half_line(bounds[0], "<", False), *between, half_line(bounds[-1], ">", False)))
 
 
 def relation(text: str, read: Read) -> Value | None:

@@ -73,6 +73,7 @@ def one_spelling(text: str) -> str:
     text = _INNER_BOLD.sub(r"\2", text)
     text = _NEXT_EQUATION.sub(", ", text) if "begin" not in text else text
     text = re.sub("((?:\\d[\u0304\u0305])+)", lambda m: "\\overline{" + re.sub(r"\D", "", m[1]) + "}", text)
+    text = re.sub(r"\\text\s*\{\s*\\?([$:])\s*\}", r"\1", text)
     text = re.sub(r"\\text\s*\{\s*(?:minus|negative|-)\s*\}", "-", text)
     text = re.sub(r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}", text)
     text = re.sub(r"(?:\{\s*\})?[_^]\s*\{?(\d+)\}?\s*C\s*_\s*\{?(\d+)\}?|(\d+) choose (\d+)", _binomial, text)

@@ -29,7 +29,7 @@ class Time:
 
 def time_of(text: str) -> Time | None:
     """The time of day that a text is; a bare `12` or `3:4` is none."""
-    text = text.replace("\\,", " ").replace("~", " ").replace("{:}", ":").strip().rstrip(".")
+    text = text.replace("\\,", " ").replace("~", " ").replace("\\text{:}", ":").replace("{:}", ":").strip().rstrip(".")
     if text.lower() in ("noon", "midnight"):
         return Time(43_200 if text.lower() == "noon" else 0, "half")
     match = _CLOCK.match(text)

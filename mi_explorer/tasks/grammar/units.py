@@ -58,6 +58,7 @@ _TEXT_AFTER = re.compile(
 _DEGREES = re.compile(
     r"\s*(?:\^\s*(?:\{\s*)?(?:\\circ|\\degree|o)(?:\s*\})?|\\circ|\\degree|\\degrees)\s*(?:\\text\s*\{\s*)?([CF])?\s*\}?$"
 )
+_PER = re.compile(r"\s*(?:/|per\b|an?\b)", re.IGNORECASE)
 _TRIGONOMETRIC = re.compile(r"(?<![a-z])(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 _SIGN_WORD = re.compile(r"^(?:minus|negative|负)\s*(?=[\d.\\(])", re.IGNORECASE)
 _BRACKETED = re.compile(r"^(.*\d.*?)\s*(?:\[([^\[\]{}()]+)\]|\(([^\[\]{}()]+)\)|\{([^\[\]{}()]+)\})\s*\.?$")
@@ -90,6 +91,8 @@ def split_unit(text: str) -> tuple[str, str, Fraction]:
     if before or after:
         _check_before(before, core)
         found, factor = _read_after(after, text[: len(text) - len(after)].endswith(" "), unit)
+        if unit in CURRENCIES and found and _PER.match(after):
+            unit = f"{unit}/{found}"
     return core, unit or found, factor
 
 
@@ -214,6 +217,8 @@ def _read_after(text: str, spaced: bool, currency: str) -> tuple[str, Fraction]:
             power = word
         elif word in ("/", "per", "Per"):
             unit.append("/")
+        elif low in ("a", "an") and unit and position + 1 < len(words) and _unit(words[position + 1]):
+            unit.append("/")  # 12 dollars an hour
         elif low == "in" and position + 1 < len(words):
             break  # "in total", "in the box"
         elif known := _unit(word):

@@ -9,7 +9,7 @@ from mi_explorer.tasks.grammar.expression import NotInGrammar
 from mi_explorer.tasks.grammar.groups import bracketed, cases, listed, matrix
 from mi_explorer.tasks.grammar.leads import without_lead
 from mi_explorer.tasks.grammar.quantities import based, compound, quantity, ratio, residue
-from mi_explorer.tasks.grammar.relations import relation, set_by_condition
+from mi_explorer.tasks.grammar.relations import real_line_without, relation, set_by_condition, without_points
 from mi_explorer.tasks.grammar.spelling import one_spelling, plain_words, unwrap
 from mi_explorer.tasks.grammar.times import time_of
 from mi_explorer.tasks.grammar.value_types import (
@@ -21,8 +21,8 @@ from mi_explorer.tasks.grammar.value_types import (
     Union,
     Value,
     Words,
-    half_line,
 )
+from mi_explorer.tasks.grammar.words import number_name
 
 SYNONYMS = {
     "dne": "does not exist", "undefined": "does not exist", "no solutions": "no solution", "no real solution": "no real solutions",
@@ -32,11 +32,12 @@ SYNONYMS = {
 _PLAIN_NUMBER = re.compile(r"^(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$", re.ASCII)
 _ORDINAL = re.compile(r"^\d+(?:st|nd|rd|th)$", re.IGNORECASE)
 _WORKED = re.compile(r"^([^()]*\d[^()]*?)\s+\((?:i\.e\.,?\s*|that is,?\s*|=\s*)?([^()]*\d\s*[-+*/×÷·][^()]*)\)$")
+_NAMED_TWICE = re.compile(r"^([a-zA-Z][a-zA-Z -]{2,60}?)\s*\((\d{1,3}(?:,?\d{3}){0,3})\)$")  # nine (9)
 _EMPTY = re.compile(r"^(?:\\emptyset|\\varnothing|⟦\s*⟧|the empty set|empty set)$")
 _ALL_REAL = re.compile(
     r"^(?:\\mathbb\s?\{?R\}?|\\R|(?:\\text\{\s*)?(?:all|any|every) (?:reals|real (?:numbers?|values?|x)(?: of x)?)\s*\}?)$"
 )
-_REAL_BUT = re.compile(r"^\\mathbb\s?\{?R\}?\s*(?:\\setminus|\\backslash|\\|-)\s*⟦([^,;⟧]+)⟧$")
+_REAL_BUT = re.compile(r"^\\mathbb\s?\{?R\}?\s*(?:\\setminus|\\backslash|\\|-)\s*⟦([^⟧]+)⟧$")
 
 
 @lru_cache(maxsize=8192)
@@ -52,6 +53,8 @@ def value_of(text: str) -> Value:
         return found
     if _ORDINAL.match(plain):
         return Words(plain.lower())
+    if (named := _NAMED_TWICE.match(plain)) and number_name(named[1]) == int(named[2].replace(",", "")):
+        plain = named[2]
     if (worked := _WORKED.match(plain)) and (value := _same_twice(worked[1], worked[2])):
         return value
     spelled = one_spelling(plain)
@@ -73,6 +76,7 @@ def _formula_words(words: str) -> str:
     """The words; of a formula that is not read, in one spelling of its spaces and of signs with two names."""
     if not re.search(r"[\\^<>=]", words):
         return words
+    words = re.sub(r"\\[lc]?dots(?![a-z])", r"\\ldots", words)
     words = re.sub(r"\\(le|ge|ne)q(?![a-z])", r"\\\1", re.sub(r"\\mid(?![a-z])", "|", words))
     words = re.sub(r"^(\\\{\s*\w)\s*[:|]", r"\1|", words)
     return re.sub(r"(?<![a-z])\s+|\s+(?![a-z])", "", words)
@@ -88,8 +92,9 @@ def _read(text: str) -> Value:
     if _ALL_REAL.match(text):
         return Collection("interval", (Quantity(MINUS_INFINITY), Quantity(INFINITY)), "()")
     if hole := _REAL_BUT.match(text):
-        bound = quantity(hole[1])
-        return Union((half_line(bound, "<", False), half_line(bound, ">", False)))
+        return real_line_without(_read(f"⟦{hole[1]}⟧"))
+    if left := without_points(text, _read):
+        return left
     for found in (matrix(text, _read), cases(text, _read), based(text), residue(text), ratio(text)):
         if found is not None:
             return found

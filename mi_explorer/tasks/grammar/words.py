@@ -72,6 +72,28 @@ FORBIDDEN_PARTS = (
 MAX_WORDS = 8  # beside a number
 
 
+_TENS = {
+    name: 10 * i
+    for i, name in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
+}
+_SIZES = {"hundred": 100, "thousand": 10**3, "million": 10**6}
+
+
+def number_name(text: str) -> int | None:
+    """The number that English words are, `seventy-two`, `two thousand and five`; None for other words."""
+    total = part = 0
+    for word in text.lower().replace("-", " ").split():
+        if word in NUMBER_NAMES or word in _TENS:
+            part += int(NUMBER_NAMES.get(word) or _TENS[word])
+        elif word in _SIZES:
+            part = (part or 1) * _SIZES[word]
+            if word != "hundred":
+                total, part = total + part, 0
+        elif word != "and":
+            return None
+    return total + part
+
+
 def is_asian(word: str) -> bool:
     """Whether a word is in a script that sets no spaces between words."""
     return any("\u3040" <= c <= "\u30ff" or "\u3400" <= c <= "\u9fff" or "\uac00" <= c <= "\ud7af" for c in word)
