@@ -67,3 +67,20 @@ def run_command(recipe: Recipe, decoding: Decoding, prompt: str, gold: str = "")
     if gold:
         words.append(f"--gold={gold}")
     return command_line(*words, "--", prompt)
+
+
+def probe_command(
+    recipe: Recipe,
+    decoding: Decoding,
+    prompt: str,
+    gold: str,
+    points: int,
+    at_lam: float | None = None,
+    free: int = 0,
+) -> str:
+    """The command that answers one prompt with this recipe and probes the answer's thought."""
+    words = ["probe", "--pair", recipe.pair, lambda_option([recipe.lam])]
+    words += recipe_options(recipe) + decoding_options(decoding) + ["--points", str(points)]
+    words += [] if at_lam is None else [lambda_option([at_lam]).replace("--lambda", "--at-lambda")]
+    words += ["--free", str(free)] if free else []
+    return command_line(*words, f"--gold={gold}", "--", prompt)

@@ -19,6 +19,7 @@ from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope
 from mi_explorer.ui.access.access_policy import AccessPolicy
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.explore import view as views
+from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.view import View
 from mi_explorer.ui.takeaway import recipe_forms
 from mi_explorer.ui.takeaway.takeaway_handlers import TakeawayHandlers
@@ -60,6 +61,33 @@ def test_python_and_command_line_run_and_give_the_trace_of_the_page(bench, view)
         assert main.main([*words[3:4], "--json", *words[4:]]) == 0
     told = json.loads(out.getvalue())
     assert told["text"] == expected and told["lambda"] == view.lam
+
+
+def test_code_and_commands_of_branches_and_probes_give_what_the_page_shows(bench):
+    view = View(
+        lam=0.5,
+        prompt="What is 14 + 3 * 6 - 9?",
+        gold="23",
+        decoding=Decoding(temperature=0, cap=200),
+        branches=("1~30:0.5,40:0.2",),
+        probes=("1/3/0.5", "b1/3"),
+    )
+    request = {"token": "w" * 16, "kind": "branch", "view": views.view_dict(view), "path": view.branches[0]}
+    explore = Explore(bench)
+    *_, last = explore.run(request)
+    branch = explore.traces.get("w" * 16, "branch")
+    assert last["state"] == "done"
+    scope: dict = {}
+    with redirect_stdout(io.StringIO()) as out:
+        exec(compile(recipe_forms.python(view), "shown", "exec"), scope)
+    assert scope["branch"].ids == branch.ids and branch.trace.text in out.getvalue()
+    run, _, probe, note = recipe_forms.command(view).splitlines()
+    words = shlex.split(probe)
+    with redirect_stdout(io.StringIO()) as out:
+        assert main.main([words[3], "--json", *words[4:]]) == 0
+    told = json.loads(out.getvalue())
+    assert (told["lambda"], told["at_lambda"]) == (1, 0.5) and note.startswith("#") and "run" in shlex.split(run)
+    assert told["points"] == scope["probed"].json()["points"] and len(told["points"]) == 3
 
 
 SCOPES = st.builds(

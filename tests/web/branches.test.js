@@ -10,6 +10,7 @@ import {
 } from "../../assets/web/explore/branch_path.js";
 import { partMarks, sharedLength } from "../../assets/web/explore/marks.js";
 import { branchText, offerWords, probeOfText, probeText, sourcePane } from "../../assets/web/explore/probe_links.js";
+import { traceFile } from "../../assets/web/explore/trace_file.js";
 import { viewKey } from "../../assets/web/explore/strip.js";
 import { placeOfToken, tokenAt, tokenStarts } from "../../assets/web/explore/token_place.js";
 
@@ -88,4 +89,44 @@ test("what stands beside a strip does not make it another one", () => {
   const view = { q: "a", lam: 1, branches: [], probes: [] };
   assert.equal(viewKey({ ...view, lam: 0, branches: ["1~3:0.2"], probes: ["1/12"] }), viewKey(view));
   assert.notEqual(viewKey({ ...view, q: "b" }), viewKey(view));
+});
+
+test("a trace as a file: settings, text, lineage, probes", () => {
+  const frame = {
+    lam: 0.5,
+    tokens: 9,
+    think: 5,
+    state: "done",
+    thought: "a",
+    answer: "b",
+    check: "9-0",
+    tps: 3,
+    shared: { tokens: 4 },
+  };
+  const probe = {
+    state: "done",
+    lam: null,
+    sufficient: 3,
+    points: [{ token: 3, answer: "7", right: true, place: {} }],
+    run: {},
+  };
+  const view = { q: "Q?", gold: "7", seed: 1, lam: 0.2, pins: [1], branches: ["x"] };
+  assert.deepEqual(traceFile(frame, view, "1~4:0.5", probe), {
+    ...{
+      q: "Q?",
+      gold: "7",
+      seed: 1,
+      lam: 0.5,
+      tokens: 9,
+      think: 5,
+      state: "done",
+      thought: "a",
+      answer: "b",
+      check: "9-0",
+    },
+    branch: "1~4:0.5",
+    shared: 4,
+    probes: { state: "done", lam: null, sufficient: 3, points: [{ token: 3, answer: "7", right: true }] },
+  });
+  assert.equal(traceFile(frame, view, undefined, undefined).probes, undefined);
 });

@@ -12,7 +12,13 @@ test("a sweep in words", () => {
 });
 
 test("a study's sweep and its probes have names of their own", () => {
-  assert.deepEqual([{ kind: "sweep", study: "a" }, { kind: "probes", study: "a" }].map(runName), ["a", "probes of a"]);
+  assert.deepEqual(
+    [
+      { kind: "sweep", study: "a" },
+      { kind: "probes", study: "a" },
+    ].map(runName),
+    ["a", "probes of a"],
+  );
 });
 
 test("curves are drawn anew at an end, or in a quarter of the time", () => {

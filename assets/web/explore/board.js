@@ -136,6 +136,7 @@ export function traceBoard(app) {
     node,
     update,
     panes: () => panes,
+    keyOfFrame: (frame) => actions.keyOfFrame(frame),
     probeFrame: (frame, options) => actions.probeFrame(frame, options),
     traceKey: (id) => actions.keyOf(id),
     focus: () => options.onFocus("blend"),

@@ -6,9 +6,10 @@ import { pointKind, pointPlace, pointWords, probeProgress, probeWords, settingWo
 
 const TITLE = "Stop the thought at several places and ask what the model would answer there (t)";
 const BRANCH_TITLE = "Go on from one of its tokens at another λ (b); or click a word";
+const FILE_TITLE = "Save this trace with its lineage and its probes as a file";
 const STOP_TITLE = "Stop probing; what is there stays";
 
-// `act`: { probe(), stop(), pick(token or null), goOn(token) } of the trace that the pane shows.
+// `act`: { probe(), stop(), pick(token or null), goOn(token), save() } of the trace that the pane shows.
 export function probeTrack(act) {
   const button = h("button.mi-probe-button", { hidden: true, onclick: press });
   const dots = h("div.mi-probe-dots");
@@ -28,7 +29,8 @@ export function probeTrack(act) {
     { hidden: true, title: BRANCH_TITLE, onclick: () => act.goOn(null) },
     "Branch",
   );
-  const tools = h("span.mi-trace-tools", button, branch);
+  const file = h("button.mi-probe-button", { hidden: true, title: FILE_TITLE, onclick: () => act.save() }, "JSON");
+  const tools = h("span.mi-trace-tools", button, branch, file);
   const node = h("div.mi-probe", { hidden: true }, plot, h("div.mi-probe-line", words, goOn));
   let probe = null;
   let looked = null; // the token of the dot under the pointer or the focus
@@ -117,7 +119,7 @@ export function probeTrack(act) {
       probe = now || null;
       picked = probe?.picked ?? null;
       button.hidden = !mayProbe;
-      branch.hidden = !mayBranch;
+      branch.hidden = file.hidden = !mayBranch;
       const isRunning = probe?.state === "running";
       setText(button, isRunning ? "Stop probing" : "Probe");
       button.title = isRunning ? STOP_TITLE : TITLE;

@@ -78,6 +78,13 @@ function freeSummary({ points }) {
   return `forced right ${percent(forced)}, going on ${percent(all.filter(Boolean).length / all.length)}`;
 }
 
+// All that a probe says, phrase by phrase, for files: what the points say together, then each of them.
+export function probeNotes(probe) {
+  if (!probe?.points.length) return [];
+  const all = [...probeWords(probe), settingWords(probe)].filter(Boolean);
+  return [`probes: ${all.join(", ")}`, ...probe.points.map(pointWords)];
+}
+
 // How far a probe run is.
 export function probeProgress({ points, wanted, state, waits, message }) {
   if (state === "running") return waits || (wanted ? `${points.length} of ${wanted.length} stops` : "probing…");

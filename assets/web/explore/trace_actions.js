@@ -1,9 +1,12 @@
 // What can be done to the trace of a pane: probe it, look at a place where it was stopped, open the card of a token, go on from there.
 
+import { lamText } from "../shared/format.js";
 import { answerOf } from "../shared/server.js";
+import { saveFile } from "../shared/table.js";
 import { isPending } from "./frames.js";
 import { probeFlags } from "./probe_words.js";
 import { viewOf } from "./strip.js";
+import { traceFile } from "./trace_file.js";
 import { textPlace } from "./text_point.js";
 import { showTokenCard } from "./token_card.js";
 import { placeOfToken, tokenAt } from "./token_place.js";
@@ -49,6 +52,13 @@ export function traceActions(app, board) {
     app.probes.pick(keyOf(id), token);
     board.update();
     if (token !== null) board.paneOf(id).body()?.reveal(".mi-stop-here");
+  }
+
+  // The trace as a file: all that made it, its text, and what was asked of it.
+  function save(id) {
+    const { key, view, path } = sourceOf(id);
+    const file = traceFile(frameOf(id), { ...app.view.get(), ...view }, path, app.probes.of(key));
+    saveFile(`trace-${lamText(frameOf(id).lam)}.json`, JSON.stringify(file, null, 1), "application/json");
   }
 
   // -- tokens --
@@ -158,6 +168,7 @@ export function traceActions(app, board) {
       stop: () => app.probes.stop(keyOf(id)),
       pick: (token) => pick(id, token),
       goOn: (token) => openCard(id, token),
+      save: () => save(id),
     }),
     probeFrame,
     keyOf,

@@ -2,7 +2,9 @@
 
 import { h, smallButton } from "../shared/dom.js";
 import { currentView, exploreApp } from "../shared/explore_link.js";
-import { nearestFrame } from "../explore/frames.js";
+import { wholeLineage } from "../explore/branch_path.js";
+import { isPending, nearestFrame } from "../explore/frames.js";
+import { probeNotes } from "../explore/probe_words.js";
 import { answerOf } from "../shared/server.js";
 import { columnHeads, scrollingTable } from "../shared/table.js";
 import { fileJob } from "./file_job.js";
@@ -12,7 +14,7 @@ const HINT =
   "A report is one HTML file: figures, tables, settings, intervals and traces, readable without a network. json holds the " +
   "figures, the others every sample.";
 const NO_STUDY = "There is no study yet. Run a sweep under Curves, or bring in a file.";
-const OWN_TRACES = "Reports hold the traces at my λ and pins in Explore, instead of traces of the study";
+const OWN_TRACES = "Reports hold the traces at my λ, pins and branches in Explore, instead of traces of the study";
 const STALE =
   "The traces in Explore belong to other settings, or are still being written. Run them first, or take the study's own.";
 const LONGEST = { thought: 200_000, answer: 100_000 }; // characters of a trace that go into a report
@@ -68,10 +70,18 @@ function tracesOf(app) {
   const view = currentView();
   const frames = [...view.pins, view.lam].map((lam) => nearestFrame(app.strips.frames(), lam)).filter(Boolean);
   const byLam = [...new Set(frames)].sort((a, b) => a.lam - b.lam);
-  return { view, frames: byLam.map(reportedTrace) };
+  const branches = app.branches.current().filter(({ frame }) => frame.tokens && !isPending(frame));
+  const notesOf = (frame) => probeNotes(app.probes.of(app.board.keyOfFrame(frame)));
+  return {
+    view,
+    frames: [
+      ...byLam.map((frame) => reportedTrace(frame, notesOf(frame))),
+      ...branches.map(({ frame, path }) => reportedTrace(frame, [`branch: ${wholeLineage(path)}`, ...notesOf(frame)])),
+    ],
+  };
 }
 
-const reportedTrace = ({ lam, thought, answer, verdict, tokens, think, truncated }) => ({
+const reportedTrace = ({ lam, thought, answer, verdict, tokens, think, truncated }, notes) => ({
   lam,
   thought: thought.slice(0, LONGEST.thought),
   answer: answer.slice(0, LONGEST.answer),
@@ -79,4 +89,5 @@ const reportedTrace = ({ lam, thought, answer, verdict, tokens, think, truncated
   tokens,
   think,
   truncated,
+  notes,
 });

@@ -11,6 +11,7 @@ from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.studies.store.sample import trace_from
 from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 
+MOST_NOTES, MOST_NOTE = 60, 400  # of one trace, and characters of each
 MOST_TEXT = 200_000  # characters of one trace's thought or answer
 
 
@@ -25,6 +26,8 @@ class ReportTrace:
     tokens: int
     think_tokens: int
     truncated: bool = False
+    notes: tuple[str, ...] = ()
+    """Where a branch came from, and what probes of the trace said."""
 
     @property
     def facts(self) -> list[str]:
@@ -33,6 +36,7 @@ class ReportTrace:
             f"{self.tokens:,} tokens, {self.think_tokens:,} of them thought",
             *([self.verdict] if self.verdict else []),
             *(["cut at the limit"] if self.truncated else []),
+            *self.notes,
         ]
 
 
@@ -102,7 +106,8 @@ def _name(row: CellRow) -> str:
 
 
 def traces_of_frames(frames: Iterable[Mapping[str, Any]], question: str, gold: str, decoding: Decoding) -> ReportTraces:
-    """The traces that a visitor looks at in Explore: `{"lam", "thought", "answer", "verdict", "tokens", "think", "truncated"}` each."""
+    """The traces that a visitor looks at in Explore: `{"lam", "thought", "answer", "verdict", "tokens", "think", "truncated"}` each,
+    with `notes` (texts) on branches and probes."""
 
     def number(value: Any) -> int:
         return int(value) if isinstance(value, (int, float)) and abs(value) < 1e9 else 0
@@ -110,10 +115,13 @@ def traces_of_frames(frames: Iterable[Mapping[str, Any]], question: str, gold: s
     def text(value: Any) -> str:
         return value[:MOST_TEXT] if isinstance(value, str) else ""
 
+    def notes(value: Any) -> tuple[str, ...]:
+        return tuple(text(x)[:MOST_NOTE] for x in value[:MOST_NOTES]) if isinstance(value, list) else ()
+
     shown = [
         ReportTrace(f"λ {f['lam']:g}", text(f.get("thought")), text(f.get("answer")), text(f.get("verdict"))[:20] or None,
               number(f.get("tokens")), number(f.get("think")),
-              f.get("truncated") is True)
+              f.get("truncated") is True, notes(f.get("notes")))
         for f in frames if isinstance(f.get("lam"), (int, float))
     ]  # fmt: skip
     how = (

@@ -9,14 +9,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from mi_explorer import recipe_io
-from mi_explorer.command_line import export_command, run_command
+from mi_explorer.command_line import export_command, probe_command, run_command
 from mi_explorer.errors import UserError
+from mi_explorer.generation.schedule import schedule_text
 from mi_explorer.mergekit_reader import read_recipe
 from mi_explorer.mergekit_yaml import to_mergekit
 from mi_explorer.pairs import Pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import MODULES, Decoding, Recipe, RecipeError, Scope
 from mi_explorer.ui.explore import view as views
+from mi_explorer.ui.explore.branch_path import parse_branch, parse_probe
 from mi_explorer.ui.explore.view import View
 
 QUESTION = "What is 14 + 3 * 6 - 9?"  # where the view has none
@@ -92,12 +94,62 @@ def python(view: View) -> str:
         f"decoding = {_call('Decoding', decoding)}",
         f"found = {_call('generate', asked, f'{view.prompt or QUESTION!r}, recipe')}",
         'print(found.trace.text, found.trace.tokens, found.verdict, sep="\\n")',
+        *_python_interventions(view),
     ]) + "\n"  # fmt: skip
 
 
+def _python_interventions(view: View) -> list[str]:
+    """The lines that make the view's branches, and the probes of traces with a known answer."""
+    question, gold = view.prompt or QUESTION, view.gold
+    lines = []
+    for path in map(parse_branch, view.branches):
+        steps = schedule_text(path.schedule)
+        asked = f'"branch", {question!r}, recipe.at({path.lam!r}), decoding, {gold or None!r}, schedule=parse_schedule({steps!r})'
+        lines += [
+            f"request = mi.GenerationRequest({asked})",
+            "*_, (branch,) = bench.stream([request])",
+            'print(branch.trace.text, branch.trace.tokens, branch.verdict, sep="\\n")',
+        ]
+    for probe in map(parse_probe, view.probes):
+        if probe.at is None or not gold:
+            continue
+        more = {"points": probe.points, "at_lambda": probe.lam, "free": probe.free}
+        given = {
+            "gold": repr(gold),
+            **{k: repr(v) for k, v in more.items() if v},
+            "decoding": "decoding",
+            "bench": "bench",
+        }
+        if probe.lam is not None:
+            given["at_lambda"] = repr(probe.lam)
+        lines += [
+            f"probed = {_call('probe', given, f'{question!r}, recipe.at({probe.at!r})')}",
+            "print(probed.json())",
+        ]
+    if not lines:
+        return []
+    first = ["from mi_explorer.generation.schedule import parse_schedule"] if view.branches else []
+    return [*first, f"with mi.Workbench.open({view.pair!r}) as bench:", *(f"    {line}" for line in lines)]
+
+
 def command(view: View) -> str:
-    """The command line that answers the view's question with its blend."""
-    return run_command(view.recipe(), view.decoding, view.prompt or QUESTION, view.gold) + "\n"
+    """The command lines that answer the view's question with its blend, and probe the traces that were probed."""
+    question = view.prompt or QUESTION
+    lines = [run_command(view.recipe(), view.decoding, question, view.gold)]
+    left = bool(view.branches)
+    for probe in map(parse_probe, view.probes):
+        if probe.at is None or not view.gold:
+            left = True
+            continue
+        made = probe_command(
+            view.recipe(probe.at), view.decoding, question, view.gold, probe.points, probe.lam, probe.free
+        )
+        lines += [f"# probes of the trace at λ {probe.at:g}", made]
+    if left:
+        lines.append(
+            "# branches, and probes of them or without a known answer, have no command: use the link, or Python"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def read_pasted(text: str, pair: Pair, layers: int | None = None) -> tuple[dict[str, Any], str, str]:
