@@ -89,6 +89,7 @@ def one_spelling(text: str) -> str:
     text = LAYOUT.sub(" ", text)
     text = re.sub(r"\\(?:[dtcs]|nice)frac", r"\\frac", text)
     text = re.sub(r"\\colon(?![a-z])|\{:\}", ":", text)
+    text = re.sub(r"\\[lc]?dots[bcmo]?(?![a-z])", r"\\ldots", text)
     text = (
         text if "\\pm" in text else re.sub(r"\\mp(?![a-z])", r"\\pm", text)
     )  # which sign is first matters beside a ± only
