@@ -4,6 +4,7 @@ An actor lives as long as its driver. Whoever may submit to a cluster may run an
 """
 
 import contextlib
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from mi_explorer.cluster.worker_engine import WorkerEngine
 from mi_explorer.errors import UserError
 from mi_explorer.machine import own_process
 
+REACH_S = 10.0  # seconds to reach the head of a cluster
 HOW_TO_GET = (
     "Ray is not installed here. 'pip install \"mi-explorer[ray]\"' brings it (the same version as on the cluster)."
 )
@@ -39,6 +41,13 @@ def import_ray() -> Any:
     except ImportError:
         raise ClusterError(HOW_TO_GET) from None
     return ray
+
+
+def _reach(address: str) -> None:
+    """Raise an `OSError` if nobody listens at HOST:PORT: Ray itself would ask again for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), REACH_S).close()
 
 
 @contextlib.contextmanager
@@ -98,8 +107,9 @@ class RayLauncher:
         self.ray = ray = import_ray()
         self.make, self.gpus, self.cores = make, gpus, cores
         try:
+            _reach(address)
             context = ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             why = (str(error).strip().splitlines() or [""])[0][:200]
             raise ClusterError(
                 f"There is no Ray cluster at {address[:100]!r} ({why}). 'ray start --head' begins one; 'ray status' shows it."
