@@ -89,9 +89,11 @@ def test_answers_against_the_thought_s_own_lambda():
 
 
 def test_grids_of_lambda_and_budget_or_answer():
-    cells, _ = measured([*BUDGETS, (0.5, None, 20, 85), (0.5, 100, 20, 80)])
+    cells, _ = measured([*BUDGETS, (0.5, None, 20, 85), (0.5, 100, 20, 80), (0.7, None, 20, 90)])
     (grid,) = intervention_grids(cells)
-    assert (grid.lams, grid.values) == ((0.5, 1.0), (100, None)), "budget 50 stands at one λ alone"
+    assert (grid.lams, grid.values) == ((0.5, 1.0), (100, None)), (
+        "budget 50 stands at one λ alone, λ 0.7 without a budget alone"
+    )
     assert [grid.word(value) for value in grid.values] == ["100", "none"]
     assert grid.places == {(1.0, 100): 1, (1.0, None): 2, (0.5, None): 3, (0.5, 100): 4}
     answers = [Cell(Recipe(lam=x, answer_lam=y)) for x in (0.5, 1) for y in (0, 1)]

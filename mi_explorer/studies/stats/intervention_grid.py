@@ -41,8 +41,9 @@ def intervention_grids(cells: Sequence[Cell]) -> tuple[InterventionGrid, ...]:
     found = []
     for what, value_of, belongs in kinds:
         places = {(cells[i].recipe.lam, value_of(cells[i])): i for i in plain if belongs(cells[i])}
-        counts = Counter(value for _, value in places)
-        places = {at: i for at, i in places.items() if counts[at[1]] > 1}  # a value at one λ alone is no column
+        for side in (1, 0):  # a value at one λ alone is no column, a λ under one value alone is no row
+            counts = Counter(at[side] for at in places)
+            places = {at: i for at, i in places.items() if counts[at[side]] > 1}
         lams = tuple(sorted({lam for lam, _ in places}))
         values = tuple(sorted({value for _, value in places}, key=lambda v: (v is None, v or 0)))
         if len(lams) > 1 and len(values) > 1:
