@@ -1,5 +1,6 @@
 """Writes what is generated in the documents: `docs/cli.md` from `--help`, the table of settings in `docs/operating.md` from `OPTIONS`,
-the table of what fits which card in `README.md` from the memory plan.
+the table of what fits which card in `README.md` from the memory plan, the part on interventions in `docs/results.md` from the
+precomputed studies.
 
 python docs/generate.py           # writes
 python docs/generate.py --check   # exit code 1 if something written is not what it would write
@@ -59,6 +60,15 @@ def cards(text: str) -> str:
     return f"{before}<!-- cards -->\n{cards_table()}\n<!-- /cards -->{after}"
 
 
+def results(text: str) -> str:
+    """docs/results.md with the part on interventions as the precomputed studies have it."""
+    from intervention_results import intervention_results
+
+    before, _, rest = text.partition("<!-- interventions -->")
+    _, _, after = rest.partition("<!-- /interventions -->")
+    return f"{before}<!-- interventions -->\n\n{intervention_results()}\n\n<!-- /interventions -->{after}"
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = argparse.ArgumentParser(description="Write the generated parts of the documents.")
     options.add_argument("--check", action="store_true", help="write nothing; say what is not up to date")
@@ -66,10 +76,12 @@ def main(arguments: list[str] | None = None) -> int:
     settings = ROOT / "docs" / "operating.md"
     stale = []
     readme = ROOT / "README.md"
+    measured = ROOT / "docs" / "results.md"
     for path, text in (
         (ROOT / "docs" / "cli.md", cli()),
         (settings, operating(settings.read_text(encoding="utf-8"))),
         (readme, cards(readme.read_text(encoding="utf-8"))),
+        (measured, results(measured.read_text(encoding="utf-8"))),
     ):
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(path.name)
