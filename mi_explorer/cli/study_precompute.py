@@ -75,7 +75,7 @@ STUDIES = (
         text_questions=8,
         before=(
             "sweep --lambda 1 --think-budget 10,20,40,60,80,100,120,160,200",
-            "sweep --lambda 0.6,0.8 --think-budget 20,40,80",
+            "sweep --lambda 0.4,0.6,0.8 --think-budget 20,40,80",
         ),
     ),
     Wanted(
