@@ -96,18 +96,17 @@ def both_sentence(summary: Summary) -> str:
 
 def answers_section() -> str:
     """λ of the thought × λ of the answer."""
-    summary = summary_of_file("mini-answer-budget")
-    (grid,) = summary.grids
-    parts = [
-        "## λ of the thought, λ of the answer",
-        shown("mini-answer-budget"),
-        f"{size(summary)} The closing tag is forced after {summary.rows[0].cell.decoding.think_budget} tokens; there prompt and response "
-        "are read again under the answer's λ. Without a budget the answer's λ changed no token in a trial of 80 traces: such a "
-        "thought ends with the answer, and either model repeats it.",
-    ]
-    for metric, title in GRID_MEASURES:
-        parts += [grid_caption(summary, grid, title), markdown(grid_rows(summary, grid, metric))]
-    parts += ["Against an answer at the thought's own λ, paired over questions:", markdown(answer_rows(summary))]
+    parts = ["## λ of the thought, λ of the answer", shown("mini-answer-lambda")]
+    for name, words in (
+        ("mini-answer-lambda", "When the thought closes, prompt and response are read again under the answer's λ."),
+        ("mini-answer-budget", "The same with the closing tag forced after 40 tokens (`mini-answer-budget`):"),
+    ):
+        summary = summary_of_file(name)
+        (grid,) = summary.grids
+        parts.append(f"{size(summary)} {words}")
+        for metric, title in GRID_MEASURES:
+            parts += [grid_caption(summary, grid, title), markdown(grid_rows(summary, grid, metric))]
+        parts += ["Against an answer at the thought's own λ, paired over questions:", markdown(answer_rows(summary))]
     return "\n\n".join(parts)
 
 

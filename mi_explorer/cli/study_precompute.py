@@ -78,6 +78,7 @@ STUDIES = (
             "sweep --lambda 0.4,0.6,0.8 --think-budget 20,40,80",
         ),
     ),
+    Wanted("answer-lambda", "sweep --lambda 0.6,1 --answer-lambda 0,1,none", 200, 4, text_questions=20),
     Wanted(
         "answer-budget",
         "sweep --lambda 0.6,1 --answer-lambda 0,1,none --think-budget 40",
