@@ -10,14 +10,12 @@ from starlette.testclient import TestClient
 
 from mi_explorer.generation.schedule import parse_schedule
 from mi_explorer.generation.traces import ThinkTags
-from mi_explorer.recipe import Recipe
 from mi_explorer.ui.access.limits import Limits, Visitor
 from mi_explorer.ui.explore import steered_runs
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.live import RUN_ROUTE, STEER_ROUTE, LiveRuns
 from mi_explorer.ui.explore.run_plan import STEERED_ID
 from mi_explorer.ui.explore.run_queue import RunQueue
-from mi_explorer.ui.explore.token_check import replay_result, token_check
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from tests.visitors import joined
 
@@ -290,22 +288,3 @@ def test_over_http_only_who_started_a_run_steers_it(site):
 def test_what_is_no_steering_is_refused_in_words(site, body, status):
     answer = site[1](STEER_ROUTE, body)
     assert answer.status_code == status and answer.text
-
-
-def test_the_check_of_tokens_is_of_their_ids_and_number():
-    assert token_check((1, 23)) != token_check((12, 3)) and token_check(()).startswith("0-")
-    check = token_check((5, 6, 7))
-    assert replay_result(check, (5, 6, 7, 8)) == {"tokens": 3, "equal": True}
-    assert replay_result(check, (5, 6)) == {"tokens": 3, "equal": False}
-    assert replay_result("", (5,)) is None
-
-
-def test_the_recipe_of_a_view_has_the_answers_lambda():
-    from mi_explorer.ui.explore.view import view_of_dict, view_of_query, view_query
-
-    view = view_of_dict({"lam": 1, "answer_lam": 0, "budget": 40, "schedule": "40:0.80,95:hint=a%20b", "expected": ""})
-    assert view.recipe() == Recipe(lam=1, answer_lam=0) and view.decoding.think_budget == 40
-    assert view.schedule == "40:0.8,95:hint=a%20b"
-    assert view_of_query(view_query(view)) == (view, ())
-    read, messages = view_of_query("v=1&lam=0.3&schedule=9:0.5,3:close&budget=0&answer_lam=soon&expected=%3Cb%3E")
-    assert read.lam == 0.3 and read.schedule == "" and read.decoding.think_budget is None and len(messages) == 4

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.errors import UserError
-from mi_explorer.recipe import MODULES, Decoding, Scope
+from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope
+from mi_explorer.ui.explore.token_check import replay_result, token_check
 from mi_explorer.ui.explore.view import DEFAULTS, LENSES, View, view_dict, view_of_dict, view_of_query, view_query
 
 four = st.integers(-10_000, 20_000).map(lambda n: n / 10_000)
@@ -109,3 +110,20 @@ def test_a_flat_dict_of_wrong_types_is_refused_or_meant(key, value):
         assert len(str(error)) < 400
     else:
         assert view_of_dict(view_dict(view)) == view
+
+
+def test_the_check_of_tokens_is_of_their_ids_and_number():
+    assert token_check((1, 23)) != token_check((12, 3)) and token_check(()).startswith("0-")
+    check = token_check((5, 6, 7))
+    assert replay_result(check, (5, 6, 7, 8)) == {"tokens": 3, "equal": True}
+    assert replay_result(check, (5, 6)) == {"tokens": 3, "equal": False}
+    assert replay_result("", (5,)) is None
+
+
+def test_the_recipe_of_a_view_has_the_answers_lambda():
+    view = view_of_dict({"lam": 1, "answer_lam": 0, "budget": 40, "schedule": "40:0.80,95:hint=a%20b", "expected": ""})
+    assert view.recipe() == Recipe(lam=1, answer_lam=0) and view.decoding.think_budget == 40
+    assert view.schedule == "40:0.8,95:hint=a%20b"
+    assert view_of_query(view_query(view)) == (view, ())
+    read, messages = view_of_query("v=1&lam=0.3&schedule=9:0.5,3:close&budget=0&answer_lam=soon&expected=%3Cb%3E")
+    assert read.lam == 0.3 and read.schedule == "" and read.decoding.think_budget is None and len(messages) == 4

@@ -6,6 +6,7 @@ import { answerOf } from "../shared/server.js";
 import { withBranches } from "./branch_path.js";
 import { isPending, mayProbe, nearestFrame, sameLam } from "./frames.js";
 import { tracePane } from "./pane.js";
+import { isThinkingNow } from "./steer_words.js";
 import { traceActions } from "./trace_actions.js";
 import { traceBody } from "./trace_body.js";
 
@@ -36,6 +37,7 @@ export function traceBoard(app) {
       state.focus = state.focus === id ? null : id;
       update();
     },
+    onStopThought: app.steering.isThere ? (frame) => app.stopThinking(frame) : null,
     onUnpin: (lam) => app.view.set({ pins: app.view.get().pins.filter((x) => x !== lam) }),
     onCloseBranch: (id) => app.branches.close(id),
     onStopBranch: (id) => app.branches.stop(id),
@@ -140,7 +142,12 @@ export function traceBoard(app) {
     probeFrame: (frame, options) => actions.probeFrame(frame, options),
     traceKey: (id) => actions.keyOf(id),
     focus: () => options.onFocus("blend"),
-    probe: () => actions.of(activePane().id).probe(),
+    // Closes the thought that is being written in the pane that a key means; of a finished one it is probed where it could end.
+    stopThinking() {
+      const { id, frame } = activePane();
+      if (frame && isThinkingNow(frame) && options.onStopThought) app.stopThinking(frame);
+      else actions.of(id).probe();
+    },
     branch: () => actions.of(activePane().id).goOn(null),
     unfocus: () => state.focus && options.onFocus(state.focus),
     // Scrolls the row so that the blend is seen first, which matters on a phone.

@@ -2,7 +2,7 @@
 // dropdown whose summary says what is set.
 
 import { closeOnPressOutside, h, labelled, option, setText, smallButton, textField } from "../shared/dom.js";
-import { typedNumber } from "../shared/format.js";
+import { lamText, typedNumber } from "../shared/format.js";
 import { scopeWords } from "./layers.js";
 import { probeOptions } from "./probe_options.js";
 import { scopeGrid } from "./scope_grid.js";
@@ -33,7 +33,9 @@ export function controls(app, setup) {
     ),
     draw(view) {
       for (const part of [scope, method, decoding]) part.draw(view);
-      const decodingWords = `T ${view.t} · top-p ${view.top_p} · ≤ ${view.cap} · seed ${view.seed}`;
+      const thought = view.budget === null ? "" : ` · thought ≤ ${view.budget}`;
+      const answer = view.answer_lam === null ? "" : ` · answer λ ${lamText(view.answer_lam)}`;
+      const decodingWords = `T ${view.t} · top-p ${view.top_p} · ≤ ${view.cap} · seed ${view.seed}${thought}${answer}`;
       const words = [scopeWords(view, setup.pair.modules), method.title(view), decodingWords, probes.words()];
       words.forEach((text, i) => setText(dropdowns[i].value, text));
     },
@@ -91,8 +93,8 @@ const methodOption = ({ name, title, available }) =>
   h("option", { value: name, disabled: !available }, title + (available ? "" : " (needs a base)"));
 
 function decodingControls(app, setup) {
-  const fields = setup.decoding.map(({ key, label, about, low, high }) => {
-    const field = { label, help: about, value: setup.defaults[key], low, high };
+  const fields = setup.decoding.map(({ key, label, about, low, high, optional }) => {
+    const field = { label, help: about, value: setup.defaults[key], low, high, optional };
     return { key, node: numberField(app, field, (x) => app.view.set({ [key]: x })) };
   });
   const dice = smallButton("New seed", () => app.view.set({ seed: Math.floor(Math.random() * 1e6) }));
@@ -107,23 +109,25 @@ function decodingControls(app, setup) {
       for (const { key, node } of fields) {
         const input = node.querySelector("input");
         if (document.activeElement === input) continue;
-        input.value = String(view[key]);
+        input.value = String(view[key] ?? "");
         input.removeAttribute("aria-invalid");
       }
     },
   };
 }
 
-// A field for a number within a range; `set` gets it when it is one.
-function numberField(app, { label, help, value, low, high }, set) {
-  const input = textField(null, { inputmode: "decimal", value: String(value), title: help || "", maxlength: "20" });
+// A field for a number within a range; `set` gets it when it is one. An optional one may be empty: null.
+function numberField(app, { label, help, value, low, high, optional }, set) {
+  const text = { inputmode: "decimal", title: help || "", maxlength: "20", placeholder: optional ? "none" : null };
+  const input = textField(null, { ...text, value: String(value ?? "") });
   input.classList.add("mi-num");
   input.addEventListener("change", () => {
     const x = typedNumber(input.value);
-    const isWrong = !(x >= low && x <= high);
+    const isNone = optional && input.value.trim() === "";
+    const isWrong = !isNone && !(x >= low && x <= high);
     input.setAttribute("aria-invalid", String(isWrong));
     app.showStatus(isWrong ? `${label} must be a number from ${low} to ${high}.` : "", "error");
-    if (!isWrong) set(x);
+    if (!isWrong) set(isNone ? null : x);
   });
   return labelled(label, input);
 }

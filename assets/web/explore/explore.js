@@ -20,6 +20,8 @@ import { questionForm } from "./question.js";
 import { lamRail } from "./rail.js";
 import { runControl } from "./run_control.js";
 import { sideRuns } from "./side_runs.js";
+import { steerView } from "./steer_view.js";
+import { steeringOf } from "./steering.js";
 import { progressWords, stripLabel, viewKey } from "./strip.js";
 import { Strips } from "./strips.js";
 import { tokenBars } from "./token_bars.js";
@@ -51,9 +53,13 @@ function exploreIn(element, { trigger, props, server, watch }) {
     server,
     trigger,
     isVisible: () => element.offsetParent !== null, // false while another tab is shown
-    isRunning: () => run.isRunning(),
-    start: (kind) => run.start(kind),
-    stop: () => run.stop(),
+    steering: steeringOf(setup.steer),
+    isRunning: () => run.isRunning() || app.steer.isRunning(),
+    start,
+    stop: () => (app.steer.isRunning() ? app.steer.stop() : run.stop()),
+    stopThinking,
+    sharedView: () => app.steer.sharedView(view.get()),
+    viewWasSteered: () => writeAddress(app.sharedView()),
     showStatus,
     redraw,
     redrawSoon,
@@ -75,6 +81,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
   app.board = traceBoard(app);
   app.rail = lamRail(app);
   app.bars = tokenBars(app);
+  app.steer = steerView(app, setup, link);
   app.controls = controls(app, setup);
   app.question = questionForm(app, setup);
   app.lenses = lensBar(app, setup);
@@ -84,12 +91,29 @@ function exploreIn(element, { trigger, props, server, watch }) {
   const label = h("span.mi-source");
   const swap = smallButton("Previous strip", swapStrips, { title: SWAP_TITLE, hidden: true });
   const bar = h("div.mi-board-bar", label, swap, status, app.lenses.node);
-  const parts = [pageHeader(app, setup), app.question.node, bar, links.node, app.board.node, app.rail.node];
+  const parts = [
+    pageHeader(app, setup),
+    app.question.node,
+    bar,
+    links.node,
+    app.steer.node,
+    app.board.node,
+    app.rail.node,
+  ];
   element.replaceChildren(h("div.mi", parts, app.rail.study.words, app.bars.node, app.help));
 
   function showStatus(words, kind = "") {
     setText(status, words);
     status.dataset.kind = words ? kind : "";
+  }
+  function start(kind) {
+    if (!app.steer.isRunning()) app.steer.leave();
+    run.start(kind);
+  }
+  // Closes the thought of a frame of the strip.
+  async function stopThinking(frame) {
+    const problem = await app.steering.act(frame.run || strips.current().token, frame.id, { what: "stop" });
+    if (problem) showStatus(problem, "error");
   }
   function togglePin() {
     const { lam, pins } = view.get();
@@ -111,6 +135,8 @@ function exploreIn(element, { trigger, props, server, watch }) {
   let isDrawPending = false;
   function redraw() {
     drawnAt = performance.now();
+    app.board.node.hidden = app.lenses.node.hidden = app.steer.isOpen();
+    if (app.steer.isOpen()) app.steer.draw();
     app.board.update();
     app.rail.drawFrames();
     app.bars.draw();
@@ -131,17 +157,19 @@ function exploreIn(element, { trigger, props, server, watch }) {
     });
   }
   function drawBar() {
-    const [strip, progress, stale, running] = [strips.current(), run.progress(), strips.isStale(), run.isRunning()];
-    app.question.showRun(running, stale, progress ? progressWords(strip, progress) : "");
-    setText(label, stripLabel(strip, view.get(), { stale, running, pair: setup.pair.name }));
-    label.classList.toggle("mi-warn", stale);
-    swap.hidden = !strips.previous || running;
+    const [strip, progress, stale, running] = [strips.current(), run.progress(), strips.isStale(), app.isRunning()];
+    const steered = app.steer.stopping() ? "stopping…" : "";
+    app.question.showRun(running, stale, progress ? progressWords(strip, progress) : steered);
+    const words = stripLabel(strip, view.get(), { stale, running, pair: setup.pair.name });
+    setText(label, app.steer.isOpen() ? "One response, steered" : words);
+    label.classList.toggle("mi-warn", stale && !app.steer.isOpen());
+    swap.hidden = !strips.previous || running || app.steer.isOpen();
   }
   function drawSettings(now) {
     for (const part of [app.controls, app.question, app.lenses]) part.draw(now);
   }
   view.watch((now, changed) => {
-    writeAddress(now);
+    writeAddress(app.sharedView());
     if ([...changed].every((key) => INTERVENED.includes(key))) return; // what these say is drawn already
     if (changed.size === 1 && changed.has("lam")) drawMove(now.lam);
     else drawChange(now);
@@ -162,7 +190,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
   }
 
   // -- what comes from outside --
-  watch("value", () => run.receive(props.value));
+  watch("value", () => (app.steer.isRunning() ? app.steer.receive(props.value) : run.receive(props.value)));
   watch("value", () => app.sides.receive(props.value));
   watch("value", () => app.pairs.showLoading(props.value?.loading));
   // What the address asks for. A question from there has no traces yet: the strip on the page is stale then.
@@ -170,7 +198,9 @@ function exploreIn(element, { trigger, props, server, watch }) {
     if (!props.opened) return;
     const { view: asked, given, messages } = JSON.parse(props.opened);
     element.dataset.opened = "1";
-    setFromLink(Object.fromEntries(Object.entries(asked).filter(([key]) => given.includes(key))));
+    const { schedule, expected, ...plain } = asked;
+    setFromLink(Object.fromEntries(Object.entries(plain).filter(([key]) => given.includes(key))));
+    if (schedule || expected) app.steer.openLink({ ...view.get(), schedule, expected });
     if (messages.length) showStatus(messages.join(" "), "error");
   }
   const patchable = new Set(setup.fields.map(([key]) => key).filter((key) => key !== "pair"));
@@ -193,7 +223,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
       showStatus(strip.error, "error");
       return;
     }
-    const wasRunning = Boolean(strip) && run.leave();
+    const wasRunning = Boolean(strip) && [app.steer.leave(), run.leave()].includes(true);
     if (strip) openStrip(strip);
     patch(part);
     if (strip) {

@@ -8,7 +8,7 @@ const VERDICTS = {
   no_answer: { sign: "○", word: "no answer", kind: "none" },
 };
 
-export const isPending = (frame) => ["queued", "running"].includes(frame.state);
+export const isPending = (frame) => ["queued", "running", "paused"].includes(frame.state);
 
 // Whether a frame's thought can be stopped at earlier places: it has ended, and has one.
 export const mayProbe = (frame) =>
@@ -18,6 +18,7 @@ export const mayProbe = (frame) =>
 export function verdictOf(frame) {
   if (frame.state === "queued") return { sign: "", word: "waiting", kind: "quiet" };
   if (frame.state === "running") return { sign: "", word: isThinking(frame) ? "thinking" : "answering", kind: "live" };
+  if (frame.state === "paused") return { sign: "❚❚", word: "paused", kind: "quiet" };
   if (frame.state === "failed") return { sign: "!", word: "failed", kind: "wrong" };
   if (frame.truncated)
     return { sign: "○", word: frame.finish === "memory" ? "cut by memory" : "cut at the limit", kind: "none" };

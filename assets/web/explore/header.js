@@ -16,12 +16,17 @@ export function pageHeader(app, setup) {
     app.rail.drawFrames();
   }
   async function share() {
-    const view = app.view.get();
+    const view = app.sharedView();
     const copied = await copyText(linkOf(viewQuery(view, setup)));
     const where = copied
       ? "The link to this view is on the clipboard."
       : "The address bar holds the link to this view.";
-    const isCut = view.q.length > setup.linkLimit;
-    app.showStatus(where + (isCut ? " The question is too long for a link and is not in it." : ""));
+    const cut = [
+      view.q.length > setup.linkLimit ? " The question is too long for a link and is not in it." : "",
+      view.schedule.length > setup.linkLimit
+        ? " What was done is too long for a link; Take away has it as a file."
+        : "",
+    ];
+    app.showStatus(where + cut.join(""));
   }
 }

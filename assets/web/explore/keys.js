@@ -9,9 +9,12 @@ const HELP = [
   ["[  ]", "step λ from frame to frame"],
   ["← →", "move λ on the rail"],
   ["p", "pin this λ"],
+  ["s", "steer one response"],
+  ["k", "pause what is steered, or go on"],
+  ["h", "write a hint for it"],
   ["f", "focus the blend"],
   ["d", "diff against λ = 0"],
-  ["t", "probe the trace: stop its thought earlier"],
+  ["t", "stop thinking: now, or earlier in a trace that has ended (probe)"],
   ["b", "go on from a token at another λ: a branch"],
   ["?", "this help"],
 ];
@@ -32,9 +35,12 @@ export function listenToKeys(app) {
     "[": () => app.rail.step(-1),
     "]": () => app.rail.step(1),
     p: () => app.togglePin(),
+    s: () => app.steering.isThere && app.steer.start(),
+    t: () => (app.steer.isOpen() ? app.steer.stopThinking() : app.board.stopThinking()),
+    k: () => app.steer.pause(),
+    h: () => app.steer.focusHint(),
     f: () => app.board.focus(),
     d: () => app.lenses.toggleDiff(),
-    t: () => app.board.probe(),
     b: () => app.board.branch(),
     "?": () => app.help.showModal(),
   };
@@ -62,5 +68,6 @@ function escape(app, event, isTyping) {
   if (app.help.open || app.controls.close() || app.pairs.close()) return;
   if (app.isRunning()) app.stop();
   else if (isTyping) event.target.blur();
+  else if (app.steer.isOpen()) app.steer.close();
   else app.board.unfocus();
 }

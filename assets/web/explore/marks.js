@@ -1,6 +1,7 @@
 // Which parts of a trace's text are marked, and by what. Positions count UTF-16 units, as JavaScript's strings do. No document.
 
 import { clamp, count, plural } from "../shared/format.js";
+import { stepMarks } from "./steer_words.js";
 
 const MOST_WORDS = 1200; // of each text that are compared: the table grows with their product
 
@@ -71,6 +72,9 @@ export function partMarks(frame, part, lens) {
   }
   const shared = sharedLength(frame, part);
   if (shared) marks.push([0, shared, "mi-shared"]);
+  const steps = stepMarks(frame, part);
+  marks.push(...steps.marks.map(([start, end, kind]) => [Math.max(start, shared), end, kind]));
+  flags.push(...steps.flags);
   markFirstRight(frame, part, marks, flags);
   flags.push(...(lens.flags?.[part] || []));
   return { marks, flags };

@@ -1,13 +1,16 @@
 // One pane of the trace board: the head with its counts, the map of the trace, and the body of the frame that it shows.
 
-import { h, setText } from "../shared/dom.js";
+import { h, setText, smallButton } from "../shared/dom.js";
 import { lamText, percent } from "../shared/format.js";
 import { lamColour } from "../shared/palette.js";
 import { lastStep, lineageWords, wholeLineage } from "./branch_path.js";
 import { probeTrack } from "./probe_track.js";
 import { frameFacts, hasFirstRight, isPending, shareAfterFirst, verdictOf } from "./frames.js";
+import { lamTrack } from "./lam_track.js";
+import { isThinkingNow, stepFact } from "./steer_words.js";
 
-const FACTS = ["lineage", "tokens", "split", "speed", "reflect", "after", "loops"];
+const FACTS = ["lineage", "tokens", "split", "speed", "reflect", "after", "loops", "steps"];
+const STOP_TITLE = "Close the thought now; the answer follows (t)";
 
 // `spec` is { id, name, lam, removable, branch }; the board calls `update(frame, shown)`, where `shown` is
 // { name, lam, stale, body, lens, mayProbe, mayBranch, probe }, the last five where there is a frame.
@@ -22,11 +25,15 @@ export function tracePane(spec, options) {
   const empty = h("p.mi-note.mi-empty", { hidden: true }, "No trace yet. Run to see one.");
   const stack = h("div.mi-stack", empty);
   const title = h("div.mi-pane-title", lam, name, chip, paneTools(spec, options));
-  const head = h("header.mi-pane-head", title, h("div.mi-facts", Object.values(facts), track.tools), map, track.node);
+  const stopThought = stopThoughtButton(options, () => shownFrame);
+  const lams = lamTrack();
+  const factRow = h("div.mi-facts", Object.values(facts), track.tools, stopThought);
+  const head = h("header.mi-pane-head", title, factRow, map, track.node, lams.node);
   const node = h("article.mi-pane", { "data-pane": spec.id }, head, stack);
   const lineage = spec.branch ? lineageWords(lastStep(spec.branch.path)) : "";
   if (lineage) facts.lineage.title = `${wholeLineage(spec.branch.path)}; the same seed`;
   let body = null;
+  let shownFrame = null;
   let painted = "";
 
   function put(next) {
@@ -54,6 +61,8 @@ export function tracePane(spec, options) {
     for (const key of FACTS) setText(facts[key], "");
     map.replaceChildren(noMap);
     track.update({});
+    if (stopThought) stopThought.hidden = true;
+    lams.draw(null, false);
     put(null);
   }
   function showFrame(frame, shown) {
@@ -63,7 +72,10 @@ export function tracePane(spec, options) {
     chip.hidden = !word;
     const after = shareAfterFirst(frame);
     const late = after !== null && after >= 0.005 ? `${percent(after)} after first right` : "";
-    for (const [key, text] of Object.entries({ ...frameFacts(frame), lineage, after: late })) setText(facts[key], text);
+    const words = { ...frameFacts(frame), lineage, after: late, steps: stepFact(frame) };
+    for (const [key, text] of Object.entries(words)) setText(facts[key], text);
+    if (stopThought) stopThought.hidden = !isThinkingNow(frame);
+    lams.draw(frame, Boolean(spec.steered));
     drawMap(shown.body.map, frame);
     if (map.firstChild !== shown.body.map) map.replaceChildren(shown.body.map);
     track.update(shown);
@@ -81,7 +93,8 @@ export function tracePane(spec, options) {
     scroller: () => body && body.node,
     body: () => body,
     update(frame, shown) {
-      const at = frame ? frame.lam : shown.lam;
+      const at = shown.at ?? (frame ? frame.lam : shown.lam);
+      shownFrame = frame;
       paint(lamColour(at));
       setTitle(at, shown);
       node.setAttribute("aria-busy", String(Boolean(frame) && isPending(frame)));
@@ -90,6 +103,14 @@ export function tracePane(spec, options) {
       else showEmpty();
     },
   };
+}
+
+// Null where thoughts cannot be stopped, or where somebody else has the button.
+function stopThoughtButton({ onStopThought }, shownFrame) {
+  if (!onStopThought) return null;
+  const button = smallButton("Stop thinking", () => onStopThought(shownFrame()), { title: STOP_TITLE, hidden: true });
+  button.classList.add("mi-stop-thought");
+  return button;
 }
 
 function paneTools(spec, options) {
@@ -105,7 +126,7 @@ function paneTools(spec, options) {
   return h(
     "div.mi-pane-tools",
     spec.removable ? tool("×", "Remove this pin", label, () => options.onUnpin(spec.lam)) : null,
-    tool("⤢", "Focus (f)", "Focus this pane", () => options.onFocus(spec.id)),
+    spec.steered ? null : tool("⤢", "Focus (f)", "Focus this pane", () => options.onFocus(spec.id)),
   );
 }
 

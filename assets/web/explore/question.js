@@ -24,6 +24,14 @@ export function questionForm(app, setup) {
     "Run",
   );
   const stop = h("button.mi-button.mi-stop", { title: "Stop (Esc)", hidden: true, onclick: () => app.stop() }, "Stop");
+  const steerTitle = "One response whose λ you move while it is written (s)";
+  const steer = app.steering.isThere
+    ? h("button.mi-button", { title: steerTitle, onclick: () => app.steer.start() }, "Steer")
+    : h(
+        "span.mi-hint",
+        { title: "Steering needs a GPU that stays with a run" },
+        "No steering: the GPU here is lent for each call.",
+      );
   const progress = h("span.mi-progress.mi-num");
   const examples = setup.examples.map((example) =>
     h("button.mi-example", { title: example.q, onclick: () => take(example) }, example.family.replaceAll("_", " ")),
@@ -57,7 +65,7 @@ export function questionForm(app, setup) {
   const random = h("button.mi-example.mi-random", { title: randomTitle, onclick: takeRandom }, "random question");
   const goldLabel = labelled("Known answer", gold);
   goldLabel.classList.add("mi-gold-label");
-  const bar = h("div.mi-ask-bar", app.controls.node, h("div.mi-run", progress, stop, run));
+  const bar = h("div.mi-ask-bar", app.controls.node, h("div.mi-run", progress, steer, stop, run));
   const chips = h("div.mi-examples", { role: "group", "aria-label": "Examples" }, examples, setup.task ? random : null);
   return {
     node: h("section.mi-ask", { "aria-label": "Question" }, h("div.mi-ask-row", area, goldLabel), chips, bar),
@@ -73,6 +81,7 @@ export function questionForm(app, setup) {
     showRun(running, stale, words) {
       stop.hidden = !running;
       run.disabled = running;
+      if (app.steering.isThere) steer.hidden = running;
       run.classList.toggle("mi-wanted", stale && !running);
       setText(progress, words);
     },

@@ -23,7 +23,7 @@ export function runControl(app, setup, link) {
 
   // `kind`: "strip" for every λ, "here" for one more frame. A strip of other settings is made anew.
   function start(kind) {
-    if (active) return;
+    if (app.isRunning()) return;
     const view = app.view.get();
     const problem = questionProblem(view, setup);
     if (problem) {

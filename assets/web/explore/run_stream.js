@@ -3,7 +3,7 @@
 import { newToken } from "../shared/server.js";
 import { applyDelta, splitEvents } from "./live_state.js";
 
-const TAB = newToken(); // this tab, for limits by visitor
+export const TAB = newToken(); // this tab, for limits by visitor, and to steer its own runs
 const LONGEST_MESSAGE = 500; // characters of a refusal that are shown
 
 // Asks for a run. `onState` gets whole states; `onEnd` gets the words of a refusal, or "", when the answer ends.

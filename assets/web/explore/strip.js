@@ -4,11 +4,11 @@
 // the strip was made for, as `viewKey` gives it; `source` names a strip from elsewhere, `mixed` one that has new frames since.
 
 import { count, lamText, plural, seconds } from "../shared/format.js";
-import { byLam, endedFrames } from "./frames.js";
+import { byLam, endedFrames, isPending } from "./frames.js";
 
 const KEPT_FIELDS = ["id", "lam", "tokens", "state", "first", "verdict", "closed", "lenient", "truncated"];
 
-const BESIDE = ["lam", "pins", "lens", "branches", "probes"]; // what a view looks at, and what stands beside its strip
+const BESIDE = ["lam", "pins", "lens", "branches", "probes", "schedule", "expected"]; // what a view looks at, and what stands beside its strip
 
 // What the frames of a strip depend on, as text.
 export function viewKey(view) {
@@ -74,13 +74,13 @@ export function progressWords(strip, { stopping, begun, waits }) {
   return `${ended} of ${frames.length} λ${rate}` + (waits ? ` · waiting, ${waits}` : "");
 }
 
-const endedCount = (frames) => frames.filter((frame) => !["queued", "running"].includes(frame.state)).length;
+const endedCount = (frames) => frames.filter((frame) => !isPending(frame)).length;
 
 // What a run's last state says: how many traces in how many seconds, or why it ended.
 export function endWords(state, duration) {
   const traces = plural(Object.keys(state.frames).length, "trace");
   const words = { done: `${traces} in ${duration} s.`, stopped: "Stopped. What was written so far is kept." };
-  return (words[state.state] || state.message) + verifiedWords(state);
+  return (state.message || words[state.state] || "") + verifiedWords(state);
 }
 
 // Of a frame made from the tokens of its neighbour: how many of them the engine found to be this λ's too.

@@ -7,6 +7,7 @@ import { clamp, count, plural } from "../shared/format.js";
 import { lamColour } from "../shared/palette.js";
 import { frameNote } from "./frames.js";
 import { cutText, partMarks, sharedLength } from "./marks.js";
+import { lamAt } from "./steer_words.js";
 
 const SHOWN_CHARACTERS = 60_000; // of each part, laid out without being asked for
 const NEAR_END_PX = 60;
@@ -70,7 +71,7 @@ export function traceBody(lam, options) {
   }
   // Plain text grows in place; marked text is made anew when it or its marks change.
   function drawTexts(frame, lens) {
-    if (lens.mode === "plain" && !frame.mark && !hasFlags(lens)) {
+    if (lens.mode === "plain" && !frame.mark && !frame.steps?.length && !hasFlags(lens)) {
       if (stamp) for (const part of PARTS) texts[part].replaceChildren();
       stamp = "";
       for (const part of PARTS) growText(texts[part], frame[part], sharedLength(frame, part));
@@ -79,7 +80,7 @@ export function traceBody(lam, options) {
     const next = stampOf(frame, lens);
     if (next === stamp) return;
     stamp = next;
-    for (const part of PARTS) texts[part].replaceChildren(...markedText(frame, part, lens));
+    for (const part of PARTS) putNodes(texts[part], markedText(frame, part, lens));
   }
   function show(on) {
     node.classList.toggle("mi-shown", on);
@@ -116,10 +117,32 @@ function growText(node, text, shared) {
 }
 
 // What marked text depends on, as one text.
-function stampOf({ state, thought, answer, parted }, { mode, scores, against, flags }) {
-  const own = flags && !scores ? JSON.stringify(flags) : "";
-  return [mode, Boolean(scores), against?.stamp, Boolean(parted), state, thought.length, answer.length, own].join("|");
+function stampOf({ state, thought, answer, parted, steps }, { mode, scores, against, flags }) {
+  const marks = [
+    mode,
+    Boolean(scores),
+    against?.stamp,
+    Boolean(parted),
+    JSON.stringify([steps, scores ? null : flags]),
+  ];
+  return [...marks, state, thought.length, answer.length].join("|");
 }
+
+// Makes these nodes and texts the children of a node. Those that are there and look the same stay: a text that grows is not laid out anew.
+function putNodes(parent, pieces) {
+  const nodes = pieces.map((piece) => (typeof piece === "string" ? document.createTextNode(piece) : piece));
+  nodes.forEach((node, i) => {
+    const old = parent.childNodes[i];
+    if (!old) parent.append(node);
+    else if (node.nodeType === Node.TEXT_NODE || !isSameKind(old, node)) parent.replaceChild(node, old);
+    else setText(old, node.textContent);
+  });
+  while (parent.childNodes.length > nodes.length) parent.lastChild.remove();
+}
+
+const ATTRIBUTES = ["class", "style", "title", "data-t"];
+const isSameKind = (a, b) =>
+  a.nodeType === b.nodeType && ATTRIBUTES.every((name) => a.getAttribute(name) === b.getAttribute(name));
 
 const hasFlags = ({ flags }) => Boolean(flags && PARTS.some((part) => flags[part].length));
 
@@ -128,10 +151,14 @@ export function markedText(frame, part, lens) {
   if (lens.scores) return scoredTokens(lens.scores, part, lens.mode);
   const text = frame[part];
   const { marks, flags } = partMarks(frame, part, lens);
-  const flagNode = (flag) => h("span.mi-flag", { class: flag.class, title: flag.title }, flag.text);
+  const flagNode = (flag) => {
+    const style = Number.isFinite(flag.lam) ? { "--wrote": lamColour(flag.lam) } : null;
+    return h("span.mi-flag", { class: flag.class, title: flag.title, style }, flag.text);
+  };
+  const wroteStyle = (start) => (frame.steps?.length ? { "--wrote": lamColour(lamAt(frame, part, start)) } : null);
   const nodes = cutText(text, marks, flags).flatMap(([piece, classes, start]) => [
     ...flags.filter((flag) => flag.at === start).map(flagNode),
-    classes ? h("span", { class: classes }, piece) : piece,
+    classes ? h("span", { class: classes, style: wroteStyle(start) }, piece) : piece,
   ]);
   return [...nodes, ...flags.filter((flag) => flag.at >= text.length).map(flagNode)];
 }

@@ -2,7 +2,7 @@
 // and writes it, too (mi_explorer/recipe_io.py).
 
 const REST_MS = 250; // the address follows a view that rests: writing it costs a drag its smoothness
-const TEXT_KEYS = ["q", "gold"]; // left out of links where they are long
+const TEXT_KEYS = ["q", "gold", "schedule"]; // left out of links where they are long
 
 // The query of a view. `setup` gives `fields` ([key, kind, default] each), `version` and `linkLimit` (characters).
 export function viewQuery(view, { fields, version, linkLimit }) {

@@ -19,8 +19,8 @@ export const patchView = (view) => whenExplore((app) => app.patch(view || {}));
 // Sets parts of the view, opens `strip` where there is one, and turns to Explore.
 export const showInExplore = (view, strip = null) => whenExplore((app) => app.show(view || {}, strip));
 
-// A copy of Explore's view, or null while it is not there.
-export const currentView = () => (explore ? structuredClone(explore.view.get()) : null);
+// A copy of Explore's view with what was done to a steered response, or null while Explore is not there.
+export const currentView = () => (explore ? structuredClone(explore.sharedView()) : null);
 
 // Explore itself, or null.
 export const exploreApp = () => explore;

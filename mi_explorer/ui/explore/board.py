@@ -71,6 +71,8 @@ def change_steps(snapshot: Snapshot) -> list[dict[str, Any]]:
     """
     trace, steps = snapshot.trace, []
     for change in snapshot.changes:
+        if change.cause == "given":  # what a branch begins with is shown as its lineage
+            continue
         start, end = (
             trace.ends[t - 1] if 0 < t <= len(trace.ends) else 0 for t in (change.at, change.at + change.tokens)
         )

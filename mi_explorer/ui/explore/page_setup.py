@@ -23,6 +23,22 @@ DECODING = [
     {"key": "rep", "label": "Repetition", "low": 0.1, "high": 10, "about": "penalty; 1 is off"},
     {"key": "cap", "label": "Token limit", "low": 1, "high": 1_000_000, "about": "the most tokens a response may have"},
     {"key": "seed", "label": "Seed", "low": 0, "high": 2**53, "about": "the same seed gives the same trace"},
+    {
+        "key": "budget",
+        "label": "Thought budget",
+        "low": 1,
+        "high": 1_000_000,
+        "about": "tokens after which a thought that is still open is closed; empty: none",
+        "optional": True,
+    },
+    {
+        "key": "answer_lam",
+        "label": "λ of the answer",
+        "low": -1,
+        "high": 2,
+        "about": "from the end of the thought on; empty: the same λ throughout",
+        "optional": True,
+    },
 ]
 
 # What may follow a pair's name as in a URL: key, label, default, values (none: a text), what it is for.
