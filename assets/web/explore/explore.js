@@ -27,7 +27,7 @@ import { Strips } from "./strips.js";
 import { tokenBars } from "./token_bars.js";
 
 const REST_MS = 40; // without a drawing, after which an update need not wait for the next frame of the screen
-const INTERVENED = ["branches", "probes"]; // follow what stands beside the strip
+const INTERVENED = ["branches", "probes", "schedule", "expected"]; // follow what stands beside the strip
 const SWAP_TITLE = "Show the strip that was here before, with its settings; once more brings this one back";
 
 // Opens the page once its pair is known: at once, unless the address names another one, which the server then hands over.
@@ -198,9 +198,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
     if (!props.opened) return;
     const { view: asked, given, messages } = JSON.parse(props.opened);
     element.dataset.opened = "1";
-    const { schedule, expected, ...plain } = asked;
-    setFromLink(Object.fromEntries(Object.entries(plain).filter(([key]) => given.includes(key))));
-    if (schedule || expected) app.steer.openLink({ ...view.get(), schedule, expected });
+    setFromLink(Object.fromEntries(Object.entries(asked).filter(([key]) => given.includes(key))));
     if (messages.length) showStatus(messages.join(" "), "error");
   }
   const patchable = new Set(setup.fields.map(([key]) => key).filter((key) => key !== "pair"));
@@ -212,7 +210,8 @@ function exploreIn(element, { trigger, props, server, watch }) {
     setFromLink(Object.fromEntries(known(part)));
   }
   // Branches and probes of a link are offered; nothing is run before somebody wants it.
-  function setFromLink({ branches = [], probes = [], ...rest }) {
+  function setFromLink({ branches = [], probes = [], schedule = "", expected = "", ...rest }) {
+    if (schedule || expected) queueMicrotask(() => app.steer.openLink({ ...view.get(), schedule, expected }));
     view.set(rest);
     links.propose({ branches, probes });
   }

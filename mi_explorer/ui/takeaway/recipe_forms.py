@@ -85,6 +85,8 @@ def python(view: View) -> str:
         given["params"] = repr(recipe.params)
     if recipe.template != plain.template:
         given["template"] = repr(recipe.template)
+    if recipe.answer_lam is not None:
+        given["answer_lam"] = repr(recipe.answer_lam)
     usual, drawn = vars(Decoding()), vars(view.decoding)
     decoding = {k: repr(v) for k, v in drawn.items() if v != usual[k]}
     asked = {"decoding": "decoding"} | ({"gold": repr(view.gold)} if view.gold else {})
