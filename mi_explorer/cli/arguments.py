@@ -10,6 +10,7 @@ from mi_explorer.recipe import number
 from mi_explorer.studies.plan import parse_lambdas
 
 Value = TypeVar("Value")
+AUTO = "auto"  # a λ that a router chooses
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -88,13 +89,19 @@ def number_list(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(f"a list of numbers looks like 0.6,0.65,0.7, not {text[:40]!r}.") from None
 
 
-def add_lambdas(parser: argparse.ArgumentParser, what: str, default: str) -> None:
-    """`--lambda`, as often as one likes; `args.lams` is a list of numbers, or None where it is not given."""
+@argument
+def lambdas_or_auto(text: str) -> tuple[float | str, ...]:
+    """λs as `lambda_list` has them, or "auto"."""
+    return (AUTO,) if text.strip() == AUTO else parse_lambdas(text)
+
+
+def add_lambdas(parser: argparse.ArgumentParser, what: str, default: str, auto: bool = False) -> None:
+    """`--lambda`, as often as one likes; `args.lams` is a list of numbers, or None where it is not given. `auto`: or "auto"."""
     parser.add_argument(
         "--lambda",
         dest="lams",
         action="extend",
-        type=lambda_list,
+        type=lambdas_or_auto if auto else lambda_list,
         metavar="L",
-        help=f"{what}: a number, a list 0,0.4,1 or a range 0:1:0.1; may be repeated (default: {default})",
+        help=f"{what}: a number, a list 0,0.4,1 or a range 0:1:0.1{', or auto' if auto else ''}; may be repeated (default: {default})",
     )

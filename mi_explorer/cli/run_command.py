@@ -4,9 +4,9 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mi_explorer.cli.arguments import add_command, add_lambdas
+from mi_explorer.cli.arguments import AUTO, add_command, add_lambdas
 from mi_explorer.cli.options import (
     add_decoding,
     add_interventions,
@@ -22,9 +22,13 @@ from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.studies.plan import parse_lambdas
 from mi_explorer.studies.report.table import Table
 
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
+
 RUN_EXAMPLE = """
   python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 0 --lambda 0.4 --lambda 1
   python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 0:1:0.25 --gold 23 --json
+  python -m mi_explorer run "What is 3 + 4 * 5?" --lambda auto --router confidence
   python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 1 --think-budget 40 --answer-lambda 0
   python -m mi_explorer run - --lambda 0.8 --layers 2-5 --modules all-mlp < question.txt
 """
@@ -54,7 +58,13 @@ def add_strip(commands: Any) -> None:
 
 def _add_options(parser: argparse.ArgumentParser, lams: str) -> None:
     parser.add_argument("prompt", help="the question; '-' reads it from standard input")
-    add_lambdas(parser, "weight of Thinking", lams)
+    add_lambdas(parser, "weight of Thinking", lams, auto=True)
+    parser.add_argument(
+        "--router",
+        default="auto",
+        metavar="NAME|FILE",
+        help="who chooses λ auto: confidence, or a file of 'search route' (default: the pair's own, else confidence)",
+    )
     parser.add_argument("--gold", metavar="ANSWER", help="the right answer: turns verdicts on")
     parser.add_argument(
         "--kind", default="auto", help="kind of answer: auto, number, math, choice, text (default: auto)"
@@ -141,11 +151,22 @@ def _snapshots(args: argparse.Namespace, live: bool) -> Iterator[Snapshot]:
     decoding = decoding_of(args)
     recipe_of(args, "mini")  # a wrong option is told before anything is loaded
     with open_workbench(args) as bench:
+        lams = dict.fromkeys(_routed(args, bench, prompt) if lam == AUTO else float(lam) for lam in lams)
         asks = [
             GenerationRequest(str(i), prompt, recipe_of(args, bench.pair.name, lam), decoding, args.gold, args.kind)
             for i, lam in enumerate(lams)
         ]
         yield from _in_order(asks, bench.stream(asks), live)
+
+
+def _routed(args: argparse.Namespace, bench: "Workbench", prompt: str) -> float:
+    """The λ that a router chooses for the prompt; what it chose and why goes to standard error."""
+    from mi_explorer.search.line_samples import route_question
+    from mi_explorer.search.router import load_router
+
+    found = route_question(load_router(args.router, bench.pair.name), bench, prompt)
+    print(found.why, file=sys.stderr, flush=True)
+    return found.lam
 
 
 def _in_order(

@@ -19,6 +19,7 @@ from mi_explorer.cli.options import (
     open_workbench,
     recipe_of,
 )
+from mi_explorer.cli.search_route import add_route_options, route_study
 from mi_explorer.cli.terminal import SearchLine
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import get_pair
@@ -32,6 +33,7 @@ SEARCH_EXAMPLE = """
   python -m mi_explorer search --vary lambda,layers --groups 6 --sampler nsga2 --json > search.json
   python -m mi_explorer search --vary lambda,budget --within 80
   python -m mi_explorer search show
+  python -m mi_explorer search route mini-sweep --low 0.4 --high 0.6 --out router.json
 """
 
 
@@ -42,11 +44,11 @@ def add_search(commands: Any) -> None:
     add(
         "action",
         nargs="?",
-        choices=("run", "show"),
+        choices=("run", "show", "route"),
         default="run",
-        help="run a search (default), or show what is saved",
+        help="run a search (default), show what is saved, or train routers on a study of the λ line",
     )
-    add("saved", nargs="?", metavar="NAME", help="show: the search (default: list all)")
+    add("saved", nargs="?", metavar="NAME", help="show: the search (default: list all); route: the study")
     add("--vary", type=word_list, default=("lambda", "layers"), metavar="LIST",
         help="what may vary: lambda, layers, modules, method, answer, budget (default: lambda,layers)")  # fmt: skip
     add(
@@ -93,6 +95,7 @@ def add_search(commands: Any) -> None:
     add("--name", help="name of the search (default: made of what it is, so that the same command finds it again)")
     add("--json", action="store_true", help="end with one JSON object on standard output instead of a table")
     add("--quiet", action="store_true", help="no progress on standard error")
+    add_route_options(parser)
     add_home(parser)
     add_recipe(parser)
     add_decoding(parser)
@@ -109,6 +112,8 @@ def run_search(args: argparse.Namespace) -> int:
 
     if args.action == "show":
         return show_search(args)
+    if args.action == "route":
+        return route_study(args)
     settings = settings_of(args)
     space_of(args, 10**6, args.pair)  # what is wrong whatever the pair is told before anything is loaded
     items = items_of(load_task(args.task, None, args.task_seed))

@@ -104,9 +104,10 @@ class Candidates:
         return [whole[i] for i in spread_out(right, tokens, s.finalists, self.worst)]
 
     def line_finalists(self) -> list[CandidateScore]:
-        """The line's own Pareto set."""
+        """The line's own, as many at most."""
         own = self.line
-        return [own[i] for i in pareto([c.tokens for c in own], [c.right for c in own])]
+        right, tokens = [c.right for c in own], [c.tokens for c in own]
+        return [own[i] for i in spread_out(right, tokens, self.settings.finalists, self.worst)]
 
     def volumes(self) -> tuple[VolumePoint, ...]:
         """The area that the searched candidates alone dominate, after each of them."""

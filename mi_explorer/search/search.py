@@ -28,6 +28,7 @@ from mi_explorer.search.settings import LEAST_QUESTIONS, SearchSettings
 from mi_explorer.search.space import SearchError, SearchSpace, describe_candidate
 from mi_explorer.search.split import choose_questions, split_items
 from mi_explorer.search.warm_start import known_lengths
+from mi_explorer.studies.cost import Lengths
 from mi_explorer.studies.plan import Cell, Item
 from mi_explorer.studies.store.store import Store
 
@@ -62,6 +63,7 @@ class Search:
         self._measurer = Measurer(store, bench, task, task_seed, self.name, ScoreTable())
         self._judge = Measurer(store, bench, task, task_seed, f"{self.name}-heldout", ScoreTable())
         self._began = time.monotonic()
+        self._lengths: Lengths | None = None
         self.candidates: Candidates | None = None
         self.result: SearchResult | None = None
 
@@ -75,10 +77,11 @@ class Search:
 
     def cost(self) -> SearchCost:
         """What the search will take, as far as studies of this pair and task tell. `SearchError` for a budget below any candidate."""
-        known = known_lengths(self.store, self.task, self.space.recipe.pair)
+        if self._lengths is None:
+            self._lengths = known_lengths(self.store, self.task, self.space.recipe.pair)
         rate = getattr(getattr(self.bench, "engine", None), "rate", None)
         found = search_cost(
-            self.settings, self.line, len(self._pool), len(self._heldout), known, rate() if rate else None
+            self.settings, self.line, len(self._pool), len(self._heldout), self._lengths, rate() if rate else None
         )
         self._check_budget(found.shortest)
         return found
