@@ -3,8 +3,11 @@
 import json
 import re
 
+import pytest
 from conftest import pane, until
 from playwright.sync_api import expect
+from test_access import violations
+from test_probes import probed
 
 ENDED = "id => { const b = explore.app.branches.current().find(b => b.id === id); return Boolean(b) && !['queued', 'running'].includes(b.frame.state) }"
 BRANCH = "id => explore.app.branches.current().find(b => b.id === id)?.frame"
@@ -33,7 +36,7 @@ def test_a_branch_stands_beside_its_trace_and_shades_what_it_shares(app, visit):
     assert [(r["kind"], r["source"], r["at"], r["lam"]) for r in asked] == [
         ("branch", {"run": "demostrip", "id": "1"}, 100, 0.3)
     ]
-    order = page.evaluate("() => [...document.querySelectorAll('.mi-pane')].map(p => p.dataset.pane)")
+    order = page.evaluate("() => [...document.querySelectorAll('.mi-panes .mi-pane')].map(p => p.dataset.pane)")
     assert order == ["instruct", "blend", "thinking", new]
     expect(pane(page, new).locator(".mi-fact-lineage")).to_have_text("from λ 1 at token 100")
     expect(pane(page, new).locator(".mi-lam")).to_have_text("λ 0.3")
@@ -110,7 +113,7 @@ def test_by_keyboard_alone(app, visit):
     page.keyboard.press("Enter")
     expect(page.locator(".mi-status")).to_contain_text("λ")
     expect(page.locator(".mi-status")).to_have_attribute("data-kind", "error")
-    expect(page.locator(".mi-pane")).to_have_count(4)
+    expect(page.locator(".mi-panes .mi-pane")).to_have_count(4)
 
 
 def test_six_branches_are_all_and_the_seventh_is_refused_with_a_sentence(app, visit):
@@ -144,3 +147,14 @@ def test_on_a_phone_the_card_fits_and_the_branch_is_swiped_to(app, visit):
     until(page, ENDED, "branch1")
     expect(pane(page, "branch1").locator(".mi-lam")).to_be_in_viewport()
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious_in_probes_branches_and_the_card(app, visit, dark):
+    page = visit(app, dark=dark)
+    go_on(page, "thinking", 60, 0.4)
+    probed(page)
+    pane(page, "thinking").locator(".mi-probe-dot").nth(3).click()
+    pane(page, "thinking").get_by_role("button", name="Branch", exact=True).click()
+    expect(page.locator(".mi-card")).to_be_visible()
+    assert violations(page) == []

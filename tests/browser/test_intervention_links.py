@@ -48,7 +48,7 @@ def test_a_link_makes_the_same_branches_and_probes_again(app, visit):
     for name in ("thinking", "branch2"):
         until(again, DONE, name)
     assert (again.evaluate(POINTS, "thinking"), again.evaluate(POINTS, "branch2")) == (points, of_branch)
-    order = again.evaluate("() => [...document.querySelectorAll('.mi-pane')].map(p => p.dataset.pane)")
+    order = again.evaluate("() => [...document.querySelectorAll('.mi-panes .mi-pane')].map(p => p.dataset.pane)")
     assert order == ["instruct", "blend", "thinking", "branch1", "branch2"]
     assert linked(again, branches=2, probes=2) == url
 
@@ -105,5 +105,5 @@ def test_a_link_whose_traces_are_not_there_says_so(app, visit):
     page = visit(app + "?branches=1~99999:0.5&probes=0.77/3;b6/3")
     page.click(MAKE)
     expect(page.locator(".mi-status")).to_have_attribute("data-kind", "error")
-    expect(page.locator(".mi-pane")).to_have_count(3)
+    expect(page.locator(".mi-panes .mi-pane")).to_have_count(3)
     linked(page, branches=0, probes=0)

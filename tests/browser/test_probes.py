@@ -57,7 +57,7 @@ def test_by_keyboard_alone(app, visit):
     page.keyboard.press("t")
     until(page, ENDED, "thinking")
     dots = pane(page, "thinking").locator(DOT)
-    page.locator("[data-pane=thinking] .mi-probe-button >> nth=1").focus()
+    page.locator("[data-pane=thinking] .mi-probe-button >> nth=2").focus()
     page.keyboard.press("Tab")
     expect(dots.first).to_be_focused()
     page.keyboard.press("ArrowRight")

@@ -154,8 +154,9 @@ def test_pinned_traces_take_their_place_and_are_checked(store):
             "tokens": 12,
             "think": 5,
             "truncated": False,
+            "notes": ["branch: λ 1 until token 30, then λ 0.3", EVIL, 7],
         },
-        {"lam": "x", "answer": "no"},
+        {"lam": "x", "answer": "no", "notes": {"a": 1}},
         {"lam": 1, "thought": 7, "answer": None, "verdict": {"a": 1}, "tokens": "many", "think": float("nan")},
     ]
     traces = traces_of_frames(frames, f"Why? {EVIL}", "7", Decoding())
@@ -164,6 +165,7 @@ def test_pinned_traces_take_their_place_and_are_checked(store):
         ("λ 1", "", 0, 0),
     ]
     parts = Parts(html_report(store, names(store)[0], traces=traces))
+    assert "branch: λ 1 until token 30" in parts.text and traces.traces[0].notes[2] == ""
     assert "Pinned in Explore" in parts.text and "seven" in parts.text and "script" not in parts.tags
 
 
