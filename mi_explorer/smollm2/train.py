@@ -1,0 +1,122 @@
+"""Training the adapter on a CPU: resumable, with a log line a minute and a checkpoint every few."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.utils.checkpoint
+
+from mi_explorer.smollm2 import adapter
+from mi_explorer.smollm2.documents import Chat, batches
+from mi_explorer.smollm2.everyday import Everyday
+
+BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
+HEAD_ROWS = 512  # positions whose logits are in memory at a time
+
+
+@dataclass(frozen=True)
+class Run:
+    """`steps` batches of about `tokens` padded tokens; the rate `lr` rises over `warmup` steps and falls linearly to `floor` of it."""
+
+    steps: int = 1500
+    tokens: int = 2048
+    lr: float = 1e-3
+    warmup: int = 30
+    floor: float = 0.05
+    seed: int = 0
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, from 0."""
+        left = 1 - max(0, step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr * min((step + 1) / self.warmup, 1.0) * max(self.floor, left)
+
+
+def loss_of(model: Any, ids: torch.Tensor, learn: torch.Tensor) -> torch.Tensor:
+    """Mean next-token loss in nats over the learned positions; the head runs on those alone, some at a time."""
+    hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][learn[:, 1:]]
+    targets = ids[:, 1:][learn[:, 1:]]
+    parts = [
+        torch.utils.checkpoint.checkpoint(
+            _head_loss, model.lm_head, hidden[i : i + HEAD_ROWS], targets[i : i + HEAD_ROWS], use_reentrant=False
+        )
+        for i in range(0, len(targets), HEAD_ROWS)
+    ]
+    return torch.stack(parts).sum() / len(targets)
+
+
+def _head_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
+
+
+def train(
+    run: Run,
+    instruct: Path,
+    answers: Sequence[tuple[Everyday, str]],
+    folder: Path,
+    start: Path | None = None,
+    save_every_s: float = 180.0,
+) -> None:
+    """Train into `folder/adapter`, resuming from `folder/state.pt` if it is there; `start`: an adapter to begin with."""
+    from transformers import AutoModelForCausalLM
+
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(run.seed)
+    model: Any = AutoModelForCausalLM.from_pretrained(instruct, dtype=torch.bfloat16)
+    factors = adapter.attach(model)
+    if start is not None:
+        adapter.load(factors, start)
+    parameters = [p for pair in factors.values() for p in pair.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=run.lr, betas=(0.9, 0.95), weight_decay=0.0)
+    state, step, first, seen = folder / "state.pt", 0, 0, 0
+    if state.exists():
+        saved = torch.load(state, weights_only=True)
+        for parameter, value in zip(parameters, saved["parameters"], strict=True):
+            parameter.data.copy_(value)
+        optimizer.load_state_dict(saved["optimizer"])
+        step, first, seen = saved["step"], saved["pool"] + 1, saved["tokens"]
+    source = batches(Chat.load(str(instruct)), answers, run.seed, run.tokens, first)
+    logged, kept, before = time.monotonic(), time.monotonic(), seen
+    losses: list[float] = []
+    while step < run.steps:
+        number, ids, learn = next(source)
+        for group in optimizer.param_groups:
+            group["lr"] = run.rate(step)
+        loss = loss_of(model, ids, learn)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        step, seen = step + 1, seen + ids.numel()
+        losses.append(loss.item())
+        now = time.monotonic()
+        if now - logged > 30 or step == run.steps:
+            line = {
+                "step": step,
+                "of": run.steps,
+                "loss": round(sum(losses) / len(losses), 4),
+                "tokens": seen,
+                "tokens_per_second": round((seen - before) / (now - logged)),
+            }
+            print(json.dumps(line), flush=True)
+            with (folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            losses, logged, before = [], now, seen
+        if now - kept > save_every_s or step == run.steps:
+            half = state.with_suffix(".part")
+            torch.save(
+                {
+                    "parameters": [p.detach() for p in parameters],
+                    "optimizer": optimizer.state_dict(),
+                    "step": step,
+                    "pool": number,
+                    "tokens": seen,
+                },
+                half,
+            )
+            half.replace(state)
+            adapter.save(factors, BASE, folder / "adapter")
+            kept = now

@@ -1,0 +1,117 @@
+"""Documents and the adapter of the pair that speaks, on a Llama of a few thousand parameters."""
+
+import json
+
+import pytest
+import torch
+from peft import PeftModel
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from mi_explorer.smollm2 import adapter
+from mi_explorer.smollm2.documents import Chat, batches, pool
+from mi_explorer.smollm2.everyday import Everyday
+from mi_explorer.smollm2.train import Run, loss_of, train
+
+ANSWERS = [(Everyday("What is the capital of Nowhere?", "a capital"), "Nowhere has none.")]
+TEMPLATE = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+
+
+@pytest.fixture(scope="module")
+def parent(tmp_path_factory):
+    """A tiny Llama with a tokenizer of single bytes."""
+    folder = tmp_path_factory.mktemp("parent")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: i for i, token in enumerate(["</s>", *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", chat_template=TEMPLATE)
+    fast.save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(vocab), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+def test_prompts_and_slips_are_not_learned(parent):
+    chat = Chat.load(str(parent))
+    ids, learn = chat.document(
+        "Why?", [("<think>\nSo 1", True), (" 2", False), (" 3\n</think>\n\nThe answer is 3.", True)]
+    )
+    learned = bytes_of(chat, [i for i, wanted in zip(ids, learn) if wanted])
+    assert learned == "<think>\nSo 1 3\n</think>\n\nThe answer is 3.</s>"
+    assert bytes_of(chat, ids).startswith("<s>user\nWhy?</s><s>assistant\n<think>")
+
+
+def bytes_of(chat, ids):
+    return chat.tokenizer.decode(ids, skip_special_tokens=False).replace(" ", "").replace("Ġ", " ").replace("Ċ", "\n")
+
+
+def test_equal_numbers_give_equal_pools_and_batches_keep_to_their_size(parent):
+    chat = Chat.load(str(parent))
+    assert pool(chat, ANSWERS, 3, 5) == pool(chat, ANSWERS, 3, 5) != pool(chat, ANSWERS, 3, 6)
+    source = batches(chat, ANSWERS, 0, 4096)
+    for _ in range(5):
+        _, ids, learn = next(source)
+        assert ids.shape == learn.shape and (ids.numel() <= 4096 or len(ids) == 1) and learn.any(1).all()
+
+
+def test_the_adapter_is_pefts(parent, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(parent)
+    factors = adapter.attach(model, rank=4, alpha=8)
+    assert len(factors) == 14 and {p.requires_grad for n, p in model.named_parameters() if "original" in n} == {False}
+    with torch.no_grad():
+        for pair in factors.values():
+            pair.a.copy_(pair.a.bfloat16())
+            pair.b.copy_(torch.randn_like(pair.b).bfloat16() / 10)
+    adapter.save(factors, "nobody/tiny", tmp_path)
+    ids = torch.randint(0, 200, (2, 9))
+    with torch.no_grad():
+        ours = model(ids).logits
+        theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(parent), str(tmp_path))(ids).logits
+    assert torch.allclose(ours, theirs, atol=1e-4) and not torch.allclose(ours, model_of(parent)(ids).logits, atol=1e-2)
+    again = adapter.attach(model_of(parent), rank=4, alpha=8)
+    adapter.load(again, tmp_path)
+    assert all(torch.equal(again[name].b, factors[name].b) for name in factors)
+
+
+def model_of(parent):
+    return AutoModelForCausalLM.from_pretrained(parent)
+
+
+def test_the_loss_is_the_mean_over_learned_tokens(parent):
+    chat, model = Chat.load(str(parent)), model_of(parent)
+    _, ids, learn = next(batches(chat, ANSWERS, 0, 4096))
+    logits = model(ids).logits[:, :-1][learn[:, 1:]]
+    want = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][learn[:, 1:]])
+    assert torch.allclose(loss_of(model, ids, learn), want, atol=1e-5)
+
+
+def test_a_training_that_is_stopped_goes_on_where_it_was(parent, tmp_path):
+    run = Run(steps=6, tokens=1500, lr=5e-3, warmup=1)
+    train(run, parent, ANSWERS, tmp_path / "whole")
+    train(Run(steps=3, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, tmp_path / "parts")
+    before = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["tokens"]
+    train(run, parent, ANSWERS, tmp_path / "parts")
+    logs = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
+    assert logs[-1]["step"] == 6 and logs[-1]["tokens"] > before == logs[0]["tokens"]
+    config = json.loads((tmp_path / "parts" / "adapter" / "adapter_config.json").read_text())
+    assert config["peft_type"] == "LORA" and config["r"] == adapter.RANK
+    whole = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
+    assert whole[-1]["step"] == 6
+
+
+def test_training_from_an_adapter_begins_with_it(parent, tmp_path):
+    train(Run(steps=2, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, tmp_path / "first")
+    train(
+        Run(steps=1, tokens=1500, lr=0.0, warmup=1),
+        parent,
+        ANSWERS,
+        tmp_path / "second",
+        tmp_path / "first" / "adapter",
+    )
+    files = [(tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("first", "second")]
+    assert files[0] == files[1]
