@@ -53,18 +53,18 @@ def train_adapter(out: Path, steps: int, start: Path | None, threads: int) -> No
     import torch
 
     from mi_explorer.smollm2.everyday import Everyday
-    from mi_explorer.smollm2.train import Run, train
+    from mi_explorer.smollm2.train_adapter import AdapterRun, train_low_rank
 
     torch.set_num_threads(threads)
     rows = json.loads(make_answers(out).read_text(encoding="utf-8"))
     answers = [(Everyday(question, about), answer) for question, about, answer in rows]
-    train(Run(steps=steps), make_instruct(out), answers, out / "training", start)
+    train_low_rank(AdapterRun(steps=steps), make_instruct(out), answers, out / "training", start)
 
 
-def write_questions(split: str, seed: int, count: int, file: Path) -> None:
+def write_held_out(split: str, seed: int, count: int, file: Path) -> None:
     """Held-out problems as a task file: id, question, answer, family."""
-    from mi_explorer.smollm2.documents import KINDS
-    from mi_explorer.smollm2.problem import problems_of
+    from mi_explorer.smollm2.chat_documents import KINDS
+    from mi_explorer.smollm2.word_problem import problems_of
 
     problems = problems_of(KINDS, split, count, random.Random(seed))  # type: ignore[arg-type]
     rows = [
@@ -104,7 +104,7 @@ def smollm2_main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--samples", type=int, default=4, help="everyday: responses to each question")
     options = parser.parse_args(argv)
     if options.what == "questions":
-        write_questions(options.split, options.seed, options.count, options.file)
+        write_held_out(options.split, options.seed, options.count, options.file)
     elif options.what == "everyday":
         print_everyday(options.pair, [float(lam) for lam in options.lams.split(",")], options.samples)
     elif options.what == "instruct":

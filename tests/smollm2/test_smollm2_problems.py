@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from mi_explorer.smollm2.documents import KINDS
-from mi_explorer.smollm2.everyday import CHECKED, TRAINED, mentions
-from mi_explorer.smollm2.problem import problems_of
-from mi_explorer.smollm2.thoughts import response
+from mi_explorer.smollm2.chat_documents import KINDS
+from mi_explorer.smollm2.everyday import CHECKED, TRAINED, mentions_accepted
+from mi_explorer.smollm2.responses import response
+from mi_explorer.smollm2.word_problem import problems_of
 from mi_explorer.smollm2.word_problems import DAYS, GROUPS
 from mi_explorer.tasks.verify import verify
 
@@ -121,5 +121,5 @@ def test_held_out_problems_share_no_key_with_training():
 
 def test_checked_everyday_questions_are_never_trained_on():
     assert len(CHECKED) >= 100 and not {q.question for q in CHECKED} & {q.question for q in TRAINED}
-    assert mentions("It is Paris, of course.", ("Paris",)) and not mentions("It is Lyon.", ("Paris",))
-    assert mentions("A dog barks.", ("bark", "woof")) and not mentions("An embarkment.", ("bark",))
+    assert mentions_accepted("It is Paris, of course.", ("Paris",)) and not mentions_accepted("It is Lyon.", ("Paris",))
+    assert mentions_accepted("A dog barks.", ("bark", "woof")) and not mentions_accepted("An embarkment.", ("bark",))

@@ -8,10 +8,10 @@ from peft import PeftModel
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from mi_explorer.smollm2 import adapter
-from mi_explorer.smollm2.documents import Chat, batches, pool
+from mi_explorer.smollm2 import low_rank
+from mi_explorer.smollm2.chat_documents import Chat, chat_batches, document_pool
 from mi_explorer.smollm2.everyday import Everyday
-from mi_explorer.smollm2.train import Run, loss_of, train
+from mi_explorer.smollm2.train_adapter import AdapterRun, learned_loss, train_low_rank
 
 ANSWERS = [(Everyday("What is the capital of Nowhere?", "a capital"), "Nowhere has none.")]
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<s>assistant\n{% endif %}"
@@ -52,8 +52,10 @@ def bytes_of(chat, ids):
 
 def test_equal_numbers_give_equal_pools_and_batches_keep_to_their_size(parent):
     chat = Chat.load(str(parent))
-    assert pool(chat, ANSWERS, 3, 5) == pool(chat, ANSWERS, 3, 5) != pool(chat, ANSWERS, 3, 6)
-    source = batches(chat, ANSWERS, 0, 4096)
+    assert (
+        document_pool(chat, ANSWERS, 3, 5) == document_pool(chat, ANSWERS, 3, 5) != document_pool(chat, ANSWERS, 3, 6)
+    )
+    source = chat_batches(chat, ANSWERS, 0, 4096)
     for _ in range(5):
         _, ids, learn = next(source)
         assert ids.shape == learn.shape and (ids.numel() <= 4096 or len(ids) == 1) and learn.any(1).all()
@@ -61,20 +63,20 @@ def test_equal_numbers_give_equal_pools_and_batches_keep_to_their_size(parent):
 
 def test_the_adapter_is_pefts(parent, tmp_path):
     model = AutoModelForCausalLM.from_pretrained(parent)
-    factors = adapter.attach(model, rank=4, alpha=8)
+    factors = low_rank.attach_factors(model, rank=4, alpha=8)
     assert len(factors) == 14 and {p.requires_grad for n, p in model.named_parameters() if "original" in n} == {False}
     with torch.no_grad():
         for pair in factors.values():
             pair.a.copy_(pair.a.bfloat16())
             pair.b.copy_(torch.randn_like(pair.b).bfloat16() / 10)
-    adapter.save(factors, "nobody/tiny", tmp_path)
+    low_rank.save_factors(factors, "nobody/tiny", tmp_path)
     ids = torch.randint(0, 200, (2, 9))
     with torch.no_grad():
         ours = model(ids).logits
         theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(parent), str(tmp_path))(ids).logits
     assert torch.allclose(ours, theirs, atol=1e-4) and not torch.allclose(ours, model_of(parent)(ids).logits, atol=1e-2)
-    again = adapter.attach(model_of(parent), rank=4, alpha=8)
-    adapter.load(again, tmp_path)
+    again = low_rank.attach_factors(model_of(parent), rank=4, alpha=8)
+    low_rank.load_factors(again, tmp_path)
     assert all(torch.equal(again[name].b, factors[name].b) for name in factors)
 
 
@@ -84,30 +86,30 @@ def model_of(parent):
 
 def test_the_loss_is_the_mean_over_learned_tokens(parent):
     chat, model = Chat.load(str(parent)), model_of(parent)
-    _, ids, learn = next(batches(chat, ANSWERS, 0, 4096))
+    _, ids, learn = next(chat_batches(chat, ANSWERS, 0, 4096))
     logits = model(ids).logits[:, :-1][learn[:, 1:]]
     want = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][learn[:, 1:]])
-    assert torch.allclose(loss_of(model, ids, learn), want, atol=1e-5)
+    assert torch.allclose(learned_loss(model, ids, learn), want, atol=1e-5)
 
 
 def test_a_training_that_is_stopped_goes_on_where_it_was(parent, tmp_path):
-    run = Run(steps=6, tokens=1500, lr=5e-3, warmup=1)
-    train(run, parent, ANSWERS, tmp_path / "whole")
-    train(Run(steps=3, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, tmp_path / "parts")
+    run = AdapterRun(steps=6, tokens=1500, lr=5e-3, warmup=1)
+    train_low_rank(run, parent, ANSWERS, tmp_path / "whole")
+    train_low_rank(AdapterRun(steps=3, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, tmp_path / "parts")
     before = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["tokens"]
-    train(run, parent, ANSWERS, tmp_path / "parts")
+    train_low_rank(run, parent, ANSWERS, tmp_path / "parts")
     logs = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert logs[-1]["step"] == 6 and logs[-1]["tokens"] > before == logs[0]["tokens"]
     config = json.loads((tmp_path / "parts" / "adapter" / "adapter_config.json").read_text())
-    assert config["peft_type"] == "LORA" and config["r"] == adapter.RANK
+    assert config["peft_type"] == "LORA" and config["r"] == low_rank.RANK
     whole = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     assert whole[-1]["step"] == 6
 
 
 def test_training_from_an_adapter_begins_with_it(parent, tmp_path):
-    train(Run(steps=2, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, tmp_path / "first")
-    train(
-        Run(steps=1, tokens=1500, lr=0.0, warmup=1),
+    train_low_rank(AdapterRun(steps=2, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, tmp_path / "first")
+    train_low_rank(
+        AdapterRun(steps=1, tokens=1500, lr=0.0, warmup=1),
         parent,
         ANSWERS,
         tmp_path / "second",

@@ -31,7 +31,7 @@ class LowRank(nn.Module):
         return weight + (self.scale * (self.b @ self.a)).to(weight.dtype)
 
 
-def attach(model: nn.Module, rank: int = RANK, alpha: int = ALPHA) -> dict[str, LowRank]:
+def attach_factors(model: nn.Module, rank: int = RANK, alpha: int = ALPHA) -> dict[str, LowRank]:
     """Give every linear layer of `TARGETS` its factors; everything else is frozen. The factors by module name."""
     model.requires_grad_(False)
     factors: dict[str, LowRank] = {}
@@ -42,7 +42,7 @@ def attach(model: nn.Module, rank: int = RANK, alpha: int = ALPHA) -> dict[str, 
     return factors
 
 
-def save(factors: dict[str, LowRank], base: str, folder: Path) -> None:
+def save_factors(factors: dict[str, LowRank], base: str, folder: Path) -> None:
     """As peft reads it, in bf16. `base`: the hub id of the parent."""
     folder.mkdir(parents=True, exist_ok=True)
     first = next(iter(factors.values()))
@@ -66,8 +66,8 @@ def save(factors: dict[str, LowRank], base: str, folder: Path) -> None:
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def load(factors: dict[str, LowRank], folder: Path) -> None:
-    """Read factors that `save` wrote, to go on from there."""
+def load_factors(factors: dict[str, LowRank], folder: Path) -> None:
+    """Read factors that `save_factors` wrote, to go on from there."""
     tensors = load_file(folder / "adapter_model.safetensors")
     with torch.no_grad():
         for name, pair in factors.items():

@@ -7,7 +7,7 @@ mend them without learning to make them.
 import random
 import re
 
-from mi_explorer.smollm2.problem import WordProblem
+from mi_explorer.smollm2.word_problem import WordProblem
 
 Pieces = list[tuple[str, bool]]
 OPENERS = (

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 import torch.utils.checkpoint
 
-from mi_explorer.smollm2 import adapter
-from mi_explorer.smollm2.documents import Chat, batches
+from mi_explorer.smollm2 import low_rank
+from mi_explorer.smollm2.chat_documents import Chat, chat_batches
 from mi_explorer.smollm2.everyday import Everyday
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -19,7 +19,7 @@ HEAD_ROWS = 512  # positions whose logits are in memory at a time
 
 
 @dataclass(frozen=True)
-class Run:
+class AdapterRun:
     """`steps` batches of about `tokens` padded tokens; the rate `lr` rises over `warmup` steps and falls linearly to `floor` of it."""
 
     steps: int = 1500
@@ -35,7 +35,7 @@ class Run:
         return self.lr * min((step + 1) / self.warmup, 1.0) * max(self.floor, left)
 
 
-def loss_of(model: Any, ids: torch.Tensor, learn: torch.Tensor) -> torch.Tensor:
+def learned_loss(model: Any, ids: torch.Tensor, learn: torch.Tensor) -> torch.Tensor:
     """Mean next-token loss in nats over the learned positions; the head runs on those alone, some at a time."""
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][learn[:, 1:]]
     targets = ids[:, 1:][learn[:, 1:]]
@@ -52,8 +52,8 @@ def _head_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tenso
     return torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
 
 
-def train(
-    run: Run,
+def train_low_rank(
+    run: AdapterRun,
     instruct: Path,
     answers: Sequence[tuple[Everyday, str]],
     folder: Path,
@@ -66,9 +66,9 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(run.seed)
     model: Any = AutoModelForCausalLM.from_pretrained(instruct, dtype=torch.bfloat16)
-    factors = adapter.attach(model)
+    factors = low_rank.attach_factors(model)
     if start is not None:
-        adapter.load(factors, start)
+        low_rank.load_factors(factors, start)
     parameters = [p for pair in factors.values() for p in pair.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=run.lr, betas=(0.9, 0.95), weight_decay=0.0)
     state, step, first, seen = folder / "state.pt", 0, 0, 0
@@ -78,14 +78,14 @@ def train(
             parameter.data.copy_(value)
         optimizer.load_state_dict(saved["optimizer"])
         step, first, seen = saved["step"], saved["pool"] + 1, saved["tokens"]
-    source = batches(Chat.load(str(instruct)), answers, run.seed, run.tokens, first)
+    source = chat_batches(Chat.load(str(instruct)), answers, run.seed, run.tokens, first)
     logged, kept, before = time.monotonic(), time.monotonic(), seen
     losses: list[float] = []
     while step < run.steps:
         number, ids, learn = next(source)
         for group in optimizer.param_groups:
             group["lr"] = run.rate(step)
-        loss = loss_of(model, ids, learn)
+        loss = learned_loss(model, ids, learn)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -118,5 +118,5 @@ def train(
                 half,
             )
             half.replace(state)
-            adapter.save(factors, BASE, folder / "adapter")
+            low_rank.save_factors(factors, BASE, folder / "adapter")
             kept = now

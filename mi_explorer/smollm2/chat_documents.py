@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 from mi_explorer.smollm2.everyday import Everyday
 from mi_explorer.smollm2.number_problems import NUMBER_KINDS
-from mi_explorer.smollm2.problem import Draw
-from mi_explorer.smollm2.thoughts import Pieces, everyday_response, response
+from mi_explorer.smollm2.responses import Pieces, everyday_response, response
+from mi_explorer.smollm2.word_problem import Draw
 from mi_explorer.smollm2.word_problems import WORD_KINDS
 
 KINDS: dict[str, Draw] = {**NUMBER_KINDS, **WORD_KINDS}
@@ -53,7 +53,7 @@ class Chat:
         return ids, learn
 
 
-def pool(chat: Chat, answers: Sequence[tuple[Everyday, str]], seed: int, number: int) -> list[Document]:
+def document_pool(chat: Chat, answers: Sequence[tuple[Everyday, str]], seed: int, number: int) -> list[Document]:
     """Pool `number` of a run: equal arguments give equal documents. `answers`: everyday questions with Instruct's answers."""
     rng = random.Random(f"pool-{seed}-{number}")
     documents: list[Document] = []
@@ -69,14 +69,14 @@ def pool(chat: Chat, answers: Sequence[tuple[Everyday, str]], seed: int, number:
     return documents
 
 
-def batches(
+def chat_batches(
     chat: Chat, answers: Sequence[tuple[Everyday, str]], seed: int, tokens: int, first: int = 0
 ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
     """Endless (pool number, ids [rows, length], learn [rows, length]) of about so many padded tokens each."""
     number = first
     while True:
         groups: list[list[Document]] = [[]]
-        for document in sorted(pool(chat, answers, seed, number), key=lambda d: len(d[0])):
+        for document in sorted(document_pool(chat, answers, seed, number), key=lambda d: len(d[0])):
             if (len(groups[-1]) + 1) * len(document[0]) > tokens:
                 groups.append([])
             groups[-1].append(document)
