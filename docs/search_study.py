@@ -1,7 +1,7 @@
-"""Searches the embedded pair as docs/search.md says, and writes what came out to assets/searches/mini.json. Resumable.
+"""Searches the embedded pair as docs/search.md says, and writes what came out to assets/searches/mini.json and its table there. Resumable.
 
 PYTHONPATH=. python docs/search_study.py --home FOLDER           # measures (about an hour on one core)
-PYTHONPATH=. python docs/search_study.py --home FOLDER --write   # writes the file from what is there
+PYTHONPATH=. python docs/search_study.py --home FOLDER --write   # writes both from what is there
 
 Both samplers begin cold and see the same questions; the λ grid's samples come from the bundled sweep.
 """
@@ -9,6 +9,7 @@ Both samplers begin cold and see the same questions; the λ grid's samples come 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding, Recipe
@@ -17,11 +18,13 @@ from mi_explorer.search.search import Search
 from mi_explorer.search.search_events import SearchDone
 from mi_explorer.search.settings import SearchSettings
 from mi_explorer.search.space import SearchSpace
+from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.runner import items_of
 from mi_explorer.studies.store.store import Store
 from mi_explorer.tasks.registry import load_task
 from mi_explorer.workbench import Workbench
 
+PAGE = Path(__file__).with_name("search.md")
 OUT = ASSETS / "searches" / "mini.json"
 SEEDS = (0, 1, 2)
 # sampler, evaluations, samples of each of the held-out questions: the later ones extend the earlier ones
@@ -62,6 +65,34 @@ def measure(home: Path) -> None:
                         print(path.stem, event.result.heldout_volume, event.result.verdict, flush=True)
 
 
+def result_table(found: dict[str, Any]) -> str:
+    """A row for each search, in Markdown."""
+    rows = []
+    for name, result in found.items():
+        sampler, evaluations, seed = name.split("-")
+        volumes = result["heldout_hypervolume"]
+        best = max(result["frontier"], key=lambda f: f["heldout"]["difference_ci"][0])
+        h = best["heldout"]
+        low, high = (100 * x for x in h["difference_ci"])
+        rows.append(
+            [
+                sampler,
+                evaluations,
+                seed,
+                f"{result['tokens_used']:,}",
+                f"{result['hypervolume'][-1]['value']:.3f}",
+                f"{volumes['search']:.3f} ({volumes['line']:.3f})",
+                f"{sum(f['heldout']['better'] for f in result['frontier'])} of {len(result['frontier'])}",
+                f"{100 * h['difference']:+.1f} [{low:+.1f}, {high:+.1f}] at {h['tokens']:.0f}",
+                best["label"],
+            ]
+        )
+    titles = ["sampler", "evaluations", "seed", "tokens of candidates", "search area", "held-out area (line's)"]
+    return Table.of(
+        [*titles, "better than the line", "best difference, points, at tokens", "its recipe"], rows
+    ).markdown()
+
+
 def write(home: Path) -> None:
     """All results as one compact file."""
     found = {
@@ -72,6 +103,10 @@ def write(home: Path) -> None:
     }
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- searches -->")
+    after = rest.partition("<!-- /searches -->")[2]
+    table = f"<!-- searches -->\n\n{result_table(found)}\n\n<!-- /searches -->"
+    PAGE.write_text(before + table + after, encoding="utf-8")
     print(f"{len(found)} searches, {OUT.stat().st_size:,} bytes; {len(saved_searches(home))} in the home folder")
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mi_explorer.search.routing import RoutingResult
 
 NOTE = """share: of the questions that go to the lower λ. difference: accuracy minus that of the best mix of the line's λs at equal tokens,
-paired, on held-out questions, with a 95 % interval. The oracle chooses each question's λ
-by half of its samples and is scored on the rest."""
+paired, on held-out questions, with a 95 % interval. The oracle chooses each question's λ by half of its samples and is scored
+on the rest."""
 
 
 def add_route_options(parser: argparse.ArgumentParser) -> None:
