@@ -66,7 +66,7 @@ STUDIES = (
     Wanted("backbone", "ablate backbone", 100, 4),
     Wanted("methods", "ablate methods", 100, 4),
     Wanted("methods-grid", "ablate methods --methods linear,slerp,task_arithmetic,ties --lambda 0.2:1:0.2", 100, 4),
-    Wanted("probes", "sweep --lambda 0.4:0.8:0.1", 200, 4, text_questions=20, probe="--points 12 --free 1"),
+    Wanted("probes", "sweep --lambda 0.4:0.8:0.1,1", 200, 4, text_questions=20, probe="--points 12 --free 1"),
     Wanted(
         "budgets",
         "sweep --lambda 0.4:0.8:0.1,1",

@@ -4,15 +4,11 @@ from fractions import Fraction
 
 from mi_explorer.tasks.grammar.expression import CONSTANTS, FUNCTION_NAMES, Expression, NotInGrammar
 from mi_explorer.tasks.grammar.keys import expression_key
-from mi_explorer.tasks.grammar.tokens import number_of, tokens
+from mi_explorer.tasks.grammar.tokens import is_product, number_of, tokens
 
 NOT_FACTORS = frozenset(
     f"\\{name}" for name in ["cup", "cap", "in", "le", "ge", "ne", "pm", "mp", "approx", "degree", "rfloor", "rceil"]
 ) | {"\\%"}
-SHORT_WORDS = frozenset([
-    "an", "at", "as", "us", "up", "am", "pm", "by", "my", "sq", "st", "dry", "sky",
-    "try", "cry", "spy", "pry", "sty", "wry", "nth", "std", "yrs", "hrs",
-])  # fmt: skip
 ANGLE_FUNCTIONS = frozenset(["sin", "cos", "tan", "cot", "sec", "csc"])
 MAX_DEPTH = 40  # nesting of an expression that is read
 
@@ -250,7 +246,7 @@ class ExpressionParser:
             return self.function(text)
         if text in CONSTANTS:
             return self.indexed(("sym", CONSTANTS[text]))
-        if len(text) > 1 and not _is_product(text):
+        if len(text) > 1 and not is_product(text):
             raise NotInGrammar
         *first, last = (("sym", CONSTANTS.get(c, c)) for c in text)
         value = self.indexed(last)
@@ -293,12 +289,6 @@ class ExpressionParser:
         while self.peek()[0] == "word" and self.peek()[1] not in FUNCTION_NAMES:
             factors.append(self.power())
         return factors[0] if len(factors) == 1 else ("mul", *factors)
-
-
-def _is_product(text: str) -> bool:
-    """Whether letters side by side are variables that are multiplied (`xy`, `abc`) and no word."""
-    variables = "abcdkmnpqrstuvwxyz" if len(text) == 2 else "bcdkmnpqrstvwxyz"
-    return text == "abc" or len(text) <= 3 and text not in SHORT_WORDS and all(c in variables for c in text)
 
 
 def parse_expression(text: str) -> Expression:

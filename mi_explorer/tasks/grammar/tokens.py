@@ -17,6 +17,10 @@ TOKEN = re.compile(
     |(?P<sign>[-+*/!(){{}}\[\]|_,'=<>%⟦⟧$€£¥:;&\\\"])""",
     re.VERBOSE,
 )
+SHORT_WORDS = frozenset([
+    "an", "at", "as", "us", "up", "am", "pm", "by", "my", "sq", "st", "dry", "sky",
+    "try", "cry", "spy", "pry", "sty", "wry", "nth", "std", "yrs", "hrs",
+])  # fmt: skip
 
 
 def tokens(text: str) -> list[tuple[str, str]]:
@@ -67,3 +71,9 @@ def _repeating(text: str) -> Fraction:
         + Fraction(int(head or 0), scale)
         + Fraction(int(period), scale * (10 ** len(period) - 1))
     )
+
+
+def is_product(text: str) -> bool:
+    """Whether letters side by side are variables that are multiplied (`xy`, `abc`) and no word."""
+    variables = "abcdkmnpqrstuvwxyz" if len(text) == 2 else "bcdkmnpqrstvwxyz"
+    return text == "abc" or len(text) <= 3 and text not in SHORT_WORDS and all(c in variables for c in text)
