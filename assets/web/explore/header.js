@@ -24,7 +24,7 @@ export function pageHeader(app, setup) {
     const cut = [
       view.q.length > setup.linkLimit ? " The question is too long for a link and is not in it." : "",
       view.schedule.length > setup.linkLimit
-        ? " What was done is too long for a link; Take away has it as a file."
+        ? " What was done on the way is too long for a link and is not in it."
         : "",
     ];
     app.showStatus(where + cut.join(""));

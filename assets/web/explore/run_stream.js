@@ -30,7 +30,11 @@ async function readStates(address, request, signal, onState) {
     unread = rest;
     for (const delta of events) {
       state = applyDelta(state, delta);
-      onState(state);
+      try {
+        onState(state);
+      } catch (error) {
+        reportError(error); // a fault of ours in drawing must not look like the end of the answer
+      }
     }
   }
 }
