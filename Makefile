@@ -9,7 +9,7 @@ PIP_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: app test mini studies lint docs pictures bench coverage audit venv chromium clean
+.PHONY: app test mini smollm2 studies lint docs pictures bench coverage audit venv chromium clean
 
 venv: $(VENV)/ready-dev
 
@@ -38,6 +38,9 @@ chromium: venv
 
 mini: $(VENV)/ready
 	$(PY) -m mi_explorer.mini all
+
+smollm2: $(VENV)/ready
+	$(PY) -m mi_explorer.smollm2 all
 
 studies: $(VENV)/ready
 	$(PY) -m mi_explorer study precompute --out assets/studies

@@ -13,6 +13,7 @@ from mi_explorer.tasks.task_files import from_file
 
 TASKS: dict[str, Callable[..., Task]] = {
     "mini": mini.load_mini,
+    "smollm2": mini.load_smollm2,
     "gsm8k": gsm8k.load_gsm8k,
     "math500": math500.load_math500,
     "aime25": aime25.load_aime25,
@@ -24,6 +25,7 @@ TASKS: dict[str, Callable[..., Task]] = {
 
 SPLITS = {
     "mini": "test",
+    "smollm2": "test",
     "gsm8k": gsm8k.SOURCE.split,
     "math500": math500.SOURCE.split,
     "aime25": aime25.SOURCE.split,
@@ -63,8 +65,9 @@ def find(name: str, seed: int, limit: int | None = None) -> Task:
     """
     if name.startswith(gym.PREFIX):
         return gym.load_generated(name.removeprefix(gym.PREFIX), seed, limit)
-    if name.startswith("mini:"):
-        return mini.load_mini(seed, part=name.removeprefix("mini:"))
+    family, colon, part = name.partition(":")
+    if colon and family in ("mini", "smollm2"):
+        return TASKS[family](seed, part=part)
     name, at, path = name.partition("@")
     if name not in TASKS:
         raise unknown("task", name, TASKS)

@@ -14,6 +14,7 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     Lfm2Config,
+    LlamaConfig,
     Mistral3Config,
     Olmo3Config,
     Phi3Config,
@@ -27,6 +28,7 @@ from transformers import (
 )
 
 from mi_explorer.pairs import Pair, read_presets
+from mi_explorer.smollm2 import low_rank
 from tests.fixtures import make_tokenizer
 
 TEXT = {
@@ -157,6 +159,8 @@ FAMILIES: dict[str, Callable[[], PretrainedConfig]] = {
 }
 # Presets whose model type the pinned transformers does not know: name → model_type of their config.json.
 UNKNOWN = {"ling-mini-2": "bailing_moe"}
+# Presets whose Thinking is a LoRA adapter on Instruct: name → the config of Instruct.
+ADAPTED = {"smollm2": lambda: LlamaConfig(**TEXT, tie_word_embeddings=True)}
 # Tensors that a publisher's files hold and the model does not load, by preset: name → shape.
 EXTRAS = {"qwen3-next-80b-a3b": {"mtp.fc.weight": (32, 64), "mtp.layers.0.input_layernorm.weight": (32,)}}
 
@@ -207,3 +211,15 @@ def make_family(name: str, folder: Path) -> Pair:
         config = json.loads((folders[1] / "config.json").read_text())
         (folders[1] / "config.json").write_text(json.dumps(config | {"use_mrope": False}))
     return Pair(name, *map(str, folders), untie=read_presets()[name].untie)
+
+
+def make_adapted(name: str, folder: Path) -> Pair:
+    """The look-alike of a preset whose Thinking is an adapter."""
+    instruct = make_checkpoint(ADAPTED[name](), folder / "instruct", 1)
+    model = AutoModelForCausalLM.from_pretrained(instruct, dtype=torch.float32)
+    factors = low_rank.attach_factors(model, rank=4, alpha=8)
+    with torch.no_grad():
+        for pair in factors.values():
+            pair.b.normal_(0, 0.1)
+    low_rank.save_factors(factors, read_presets()[name].instruct, folder / "thinking")
+    return Pair(name, str(instruct), str(folder / "thinking"))

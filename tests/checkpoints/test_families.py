@@ -4,7 +4,10 @@ import itertools
 
 import pytest
 import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.preflight import preflight
@@ -14,10 +17,12 @@ from mi_explorer.pairs import Pair, list_pairs
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.workbench import Workbench
 from tests.checkpoints.families import (
+    ADAPTED,
     EXTRAS,
     FAMILIES,
     UNKNOWN,
     auto_class,
+    make_adapted,
     make_checkpoint,
     make_family,
     ministral3,
@@ -47,7 +52,7 @@ def tensors_of(folder):
 
 
 def test_every_preset_has_a_look_alike():
-    assert {pair.name for pair in list_pairs()} == {*FAMILIES, *UNKNOWN, "mini"}
+    assert {pair.name for pair in list_pairs()} == {*FAMILIES, *UNKNOWN, *ADAPTED, "mini"}
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -82,6 +87,25 @@ def test_a_family_runs_and_exports_as_transformers_reads_it(name, tmp_path):
     _, info = make.from_pretrained(tmp_path / "0.5", output_loading_info=True)
     assert not info["missing_keys"] and not info["mismatched_keys"]
     assert set(info["unexpected_keys"]) <= set(EXTRAS.get(name, ()))
+
+
+@pytest.mark.parametrize("name", ADAPTED)
+def test_an_adapter_s_pair_runs_and_exports_as_peft_reads_it(name, tmp_path):
+    pair = make_adapted(name, tmp_path)
+    assert preflight(pair).ok
+    with Workbench.open(pair, dtype="float32", max_rows=3, max_context=64) as bench:
+        shots = strip("Hi", Recipe(pair.name), lams=LAMBDAS, decoding=Decoding(temperature=0, cap=TOKENS), bench=bench)
+    for shot in shots:
+        model = AutoModelForCausalLM.from_pretrained(pair.instruct, dtype=torch.float32)
+        merged = PeftModel.from_pretrained(model, pair.thinking)
+        for module in merged.modules():
+            if isinstance(module, LoraLayer):
+                module.scaling["default"] *= shot.recipe.lam
+        merged = merged.merge_and_unload().eval()
+        assert [i for i in shot.ids if i != 2] == [i for i in greedy(merged, shot.prompt_ids) if i != 2]
+        export(shot.recipe, tmp_path / f"{shot.recipe.lam}", pair)
+        own, made = merged.state_dict(), tensors_of(tmp_path / f"{shot.recipe.lam}")
+        assert all(torch.allclose(made[k].float(), own[k], rtol=2**-7, atol=1e-3) for k in made)
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
