@@ -128,4 +128,14 @@ def test_local_copies_that_are_not_there(tmp_path):
 
 
 def test_the_names():
-    assert names() == ("mini", "smollm2", "gsm8k", "math500", "aime25", "gpqa", "ifeval", "ifeval-loose", "reasoning_gym")
+    assert names() == (
+        "mini",
+        "smollm2",
+        "gsm8k",
+        "math500",
+        "aime25",
+        "gpqa",
+        "ifeval",
+        "ifeval-loose",
+        "reasoning_gym",
+    )
