@@ -73,10 +73,12 @@ def one_spelling(text: str) -> str:
     text = _INNER_BOLD.sub(r"\2", text)
     text = _NEXT_EQUATION.sub(", ", text) if "begin" not in text else text
     text = re.sub("((?:\\d[\u0304\u0305])+)", lambda m: "\\overline{" + re.sub(r"\D", "", m[1]) + "}", text)
-    text = re.sub(r"\\text\s*\{\s*\\?([$:])\s*\}", r"\1", text)
-    text = re.sub(r"\\text\s*\{\s*(?:minus|negative|-)\s*\}", "-", text)
+    if "\\text" in text:
+        text = re.sub(r"\\text\s*\{\s*\\?([$:])\s*\}", r"\1", text)
+        text = re.sub(r"\\text\s*\{\s*(?:minus|negative|-)\s*\}", "-", text)
     text = re.sub(r"\{\s*([^{}]+?)\s*\\choose\s*([^{}]+?)\s*\}", r"\\binom{\1}{\2}", text)
-    text = re.sub(r"(?:\{\s*\})?[_^]\s*\{?(\d+)\}?\s*C\s*_\s*\{?(\d+)\}?|(\d+) choose (\d+)", _binomial, text)
+    if "C" in text or "choose" in text:
+        text = re.sub(r"(?:\{\s*\})?[_^]\s*\{?(\d+)\}?\s*C\s*_\s*\{?(\d+)\}?|(\d+) choose (\d+)", _binomial, text)
     text = re.sub(r"(?<=\d)\s+factorial\b", "!", text)
     text = re.sub(r"(\d)\s*([¼½¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒])", r"\1 \2", text)
     for sign, plain in FRACTIONS.items():
@@ -87,22 +89,13 @@ def one_spelling(text: str) -> str:
     text = re.sub(r"√\s*(\d+|[a-z])", r"\\sqrt{\1}", text).replace("√", r"\sqrt")
     text = "".join(_ascii(c) for c in text)
     text = LAYOUT.sub(" ", text)
-    text = re.sub(r"\\(?:[dtcs]|nice)frac", r"\\frac", text)
-    text = re.sub(r"\\colon(?![a-z])|\{:\}", ":", text)
-    text = re.sub(r"\\[lc]?dots[bcmo]?(?![a-z])", r"\\ldots", text)
-    text = (
-        text if "\\pm" in text else re.sub(r"\\mp(?![a-z])", r"\\pm", text)
-    )  # which sign is first matters beside a ± only
-    text = re.sub(r"(?<=[\d.])\\(bar|dot)\s+(\d)", r"\\\1{\2}", text)
-    text = re.sub(r"\\(?:mathrm|mathbf|mathit|rm|bf)\s+([a-zA-Z])(?![a-zA-Z])", r" \1 ", text)
-    text = re.sub(r"\{([^{}]*)\\over(?![a-z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"\\langle(?![a-z])|⟨", "(", re.sub(r"\\rangle(?![a-z])|⟩", ")", text))
-    text = _FRACTION_OF_UNITS.sub(lambda m: rf"\text{{ {m[1].strip()}/{m[2].strip()}}}{m[3] or ''}", text)
-    text = _INVERSE_UNIT.sub(lambda m: rf"\text{{ {m[1]}/{m[2]}}}" + (f"^{m[3]}" if m[3] != "1" else ""), text)
-    text = re.sub(r"\\[lr]?vert(?![a-z])", "|", text)
-    text = re.sub(r"\bper cent\b|\bpercentage points?\b", "percent", text)
-    text = re.sub(r"\bbasis points?\b", "bps", text)
-    text = re.sub(r"\s*‰|\bper mille\b", " permille", text)
+    if "\\" in text or "{:}" in text:
+        text = _plain_commands(text)
+    text = text.replace("⟨", "(").replace("⟩", ")")
+    if "per" in text or "point" in text or "‰" in text:
+        text = re.sub(r"\bper cent\b|\bpercentage points?\b", "percent", text)
+        text = re.sub(r"\bbasis points?\b", "bps", text)
+        text = re.sub(r"\s*‰|\bper mille\b", " permille", text)
     text = re.sub(r"\{?\\overline\s*\{?(\d+)\}{0,2}", r"\\overline{\1}", text)
     text = re.sub(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", "*", text)
     text = re.sub(r"(?<=[-+])\\\$|^\\?\$(?=[-+]?\d)|\\\$", "$", text)
@@ -119,6 +112,23 @@ def one_spelling(text: str) -> str:
         text = re.sub(r"(?<=\d)\{,\}(?=\d{3})", "", text)
     text = re.sub(THIN, " ", text)
     return re.sub(r"\s+", " ", text).strip()
+
+
+def _plain_commands(text: str) -> str:
+    """LaTeX commands with several names under one, and units that are written as fractions."""
+    text = re.sub(r"\\(?:[dtcs]|nice)frac", r"\\frac", text)
+    text = re.sub(r"\\colon(?![a-z])|\{:\}", ":", text)
+    text = re.sub(r"\\[lc]?dots[bcmo]?(?![a-z])", r"\\ldots", text)
+    text = (
+        text if "\\pm" in text else re.sub(r"\\mp(?![a-z])", r"\\pm", text)
+    )  # which sign is first matters beside a ± only
+    text = re.sub(r"(?<=[\d.])\\(bar|dot)\s+(\d)", r"\\\1{\2}", text)
+    text = re.sub(r"\\(?:mathrm|mathbf|mathit|rm|bf)\s+([a-zA-Z])(?![a-zA-Z])", r" \1 ", text)
+    text = re.sub(r"\{([^{}]*)\\over(?![a-z])([^{}]*)\}", r"\\frac{\1}{\2}", text)
+    text = re.sub(r"\\langle(?![a-z])", "(", re.sub(r"\\rangle(?![a-z])", ")", text))
+    text = _FRACTION_OF_UNITS.sub(lambda m: rf"\text{{ {m[1].strip()}/{m[2].strip()}}}{m[3] or ''}", text)
+    text = _INVERSE_UNIT.sub(lambda m: rf"\text{{ {m[1]}/{m[2]}}}" + (f"^{m[3]}" if m[3] != "1" else ""), text)
+    return re.sub(r"\\[lr]?vert(?![a-z])", "|", text)
 
 
 def _decimal_point(text: str) -> str:

@@ -53,10 +53,8 @@ def value_of(text: str) -> Value:
         return found
     if _ORDINAL.match(plain):
         return Words(plain.lower())
-    if (named := _NAMED_TWICE.match(plain)) and number_name(named[1]) == int(named[2].replace(",", "")):
-        plain = named[2]
-    if (worked := _WORKED.match(plain)) and (value := _same_twice(worked[1], worked[2])):
-        return value
+    if plain.endswith(")"):
+        plain = _said_once(plain)
     spelled = one_spelling(plain)
     try:
         return _read(spelled)
@@ -65,11 +63,15 @@ def value_of(text: str) -> Value:
         return Words(SYNONYMS.get(words) or _formula_words(words))
 
 
-def _same_twice(text: str, working: str) -> Value | None:
-    """The number that a text and the working in brackets behind it both are: `36 (12 × 3)`."""
-    value, other = value_of(text), value_of(working)
-    numbers = [v.number for v in (value, other) if isinstance(v, Quantity)]
-    return value if len(numbers) == 2 and numbers[0] is not None and numbers[0] == numbers[1] else None
+def _said_once(text: str) -> str:
+    """A number that is said twice, once: `36 (12 × 3)`, `nine (9)`. Any other text as it is."""
+    if (named := _NAMED_TWICE.match(text)) and number_name(named[1]) == int(named[2].replace(",", "")):
+        return named[2]
+    if worked := _WORKED.match(text):
+        numbers = [v.number for v in map(value_of, worked.groups()) if isinstance(v, Quantity)]
+        if len(numbers) == 2 and numbers[0] is not None and numbers[0] == numbers[1]:
+            return worked[1]
+    return text
 
 
 def _formula_words(words: str) -> str:
