@@ -60,10 +60,12 @@ def export_command(recipe: Recipe, pair: Pair | None = None, adapter: bool = Fal
     return command_line(*words, "--out", "DIR")
 
 
-def run_command(recipe: Recipe, decoding: Decoding, prompt: str, gold: str = "") -> str:
-    """The command that answers one prompt with this recipe."""
+def run_command(recipe: Recipe, decoding: Decoding, prompt: str, gold: str = "", schedule: str = "") -> str:
+    """The command that answers one prompt with this recipe, under a schedule in one line (see `generation.schedule`)."""
     words = ["run", "--pair", recipe.pair, lambda_option([recipe.lam])]
     words += recipe_options(recipe) + decoding_options(decoding)
+    if schedule:
+        words.append(f"--schedule={schedule}")
     if gold:
         words.append(f"--gold={gold}")
     return command_line(*words, "--", prompt)

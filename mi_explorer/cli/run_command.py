@@ -18,6 +18,7 @@ from mi_explorer.cli.options import (
 )
 from mi_explorer.cli.terminal import clean, tokens_text, trace_sentence
 from mi_explorer.errors import UserError
+from mi_explorer.generation.schedule import ScheduleStep, parse_schedule
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.studies.plan import parse_lambdas
 from mi_explorer.studies.report.table import Table
@@ -30,6 +31,7 @@ RUN_EXAMPLE = """
   python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 0:1:0.25 --gold 23 --json
   python -m mi_explorer run "What is 3 + 4 * 5?" --lambda auto --router confidence
   python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 1 --think-budget 40 --answer-lambda 0
+  python -m mi_explorer run "What is 3 + 4 * 5?" --lambda 1 --schedule 30:0.2,60:close
   python -m mi_explorer run - --lambda 0.8 --layers 2-5 --modules all-mlp < question.txt
 """
 STRIP_EXAMPLE = """
@@ -46,7 +48,22 @@ def add_run(commands: Any) -> None:
     """Add `run`."""
     parser = add_command(commands, "run", "answer one prompt at some λ", RUN_TEXT, RUN_EXAMPLE)
     _add_options(parser, "0, 0.5, 1")
+    parser.add_argument(
+        "--schedule",
+        type=schedule_option,
+        default=(),
+        metavar="STEPS",
+        help="what changes on the way: 40:0.8,95:close (token:λ, token:close, token:hint=…), as a steered response records it",
+    )
     parser.set_defaults(handler=run_prompt, default_lams="0,0.5,1")
+
+
+def schedule_option(text: str) -> tuple[ScheduleStep, ...]:
+    """The value of `--schedule`."""
+    try:
+        return parse_schedule(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_strip(commands: Any) -> None:
@@ -153,7 +170,15 @@ def _snapshots(args: argparse.Namespace, live: bool) -> Iterator[Snapshot]:
     with open_workbench(args) as bench:
         lams = dict.fromkeys(_routed(args, bench, prompt) if lam == AUTO else float(lam) for lam in lams)
         asks = [
-            GenerationRequest(str(i), prompt, recipe_of(args, bench.pair.name, lam), decoding, args.gold, args.kind)
+            GenerationRequest(
+                str(i),
+                prompt,
+                recipe_of(args, bench.pair.name, lam),
+                decoding,
+                args.gold,
+                args.kind,
+                schedule=getattr(args, "schedule", ()),
+            )
             for i, lam in enumerate(lams)
         ]
         yield from _in_order(asks, bench.stream(asks), live)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from mi_explorer.cli.main import parser
 from mi_explorer.cli.options import decoding_of, recipe_of
 from mi_explorer.command_line import command_line, decoding_options, lambda_option, recipe_options, run_command
+from mi_explorer.generation.schedule import ScheduleStep, schedule_text
 from mi_explorer.recipe import MODULES, TEMPLATES, Decoding, Recipe, Scope
 from mi_explorer.studies.plan import parse_lambdas
 
@@ -39,13 +40,22 @@ decodings = st.builds(
 prompts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 
 
-@given(recipes, decodings, prompts, prompts)
-def test_run_command_is_read_back(recipe, decoding, prompt, gold):
-    words = shlex.split(run_command(recipe, decoding, prompt, gold))
+steps = st.one_of(
+    st.builds(ScheduleStep, st.integers(0, 99), lam=st.floats(-1, 2).map(lambda x: round(x, 6))),
+    st.builds(ScheduleStep, st.integers(0, 99), hint=prompts),
+    st.builds(ScheduleStep, st.integers(0, 99), close=st.just(True)),
+)
+schedules = st.lists(steps, max_size=4).map(lambda found: tuple(sorted(found, key=lambda step: step.at)))
+
+
+@given(recipes, decodings, prompts, prompts, schedules)
+def test_run_command_is_read_back(recipe, decoding, prompt, gold, schedule):
+    words = shlex.split(run_command(recipe, decoding, prompt, gold, schedule_text(schedule)))
     assert words[:3] == ["python", "-m", "mi_explorer"]
     args = parser().parse_args(words[3:])
     assert [recipe_of(args, args.pair, lam) for text in args.lams for lam in parse_lambdas(text)] == [recipe]
     assert (decoding_of(args), args.prompt, args.gold) == (decoding, prompt, gold)
+    assert args.schedule == schedule
 
 
 @given(recipes, decodings, st.lists(lams, min_size=1, max_size=5, unique=True))

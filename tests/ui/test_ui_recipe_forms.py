@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import mi_explorer as mi
 from mi_explorer.cli import main
+from mi_explorer.generation.schedule import parse_schedule, schedule_text
 from mi_explorer.pairs import get_pair
 from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope
 from mi_explorer.ui.access.access_policy import AccessPolicy
@@ -63,6 +64,30 @@ def test_python_and_command_line_run_and_give_the_trace_of_the_page(bench, view)
     assert told["text"] == expected and told["lambda"] == view.lam
 
 
+def told_by(command: str) -> dict:
+    """What a command line tells as JSON."""
+    words = shlex.split(command)
+    with redirect_stdout(io.StringIO()) as out:
+        assert main.main([words[3], "--json", *words[4:]]) == 0
+    return json.loads(out.getvalue())
+
+
+def test_code_and_command_of_a_steered_response_make_it_again(bench):
+    schedule = parse_schedule("20:0.3,35:hint=%20Let%20me%20check%20it.,60:close")
+    view = View(
+        lam=1, prompt="What is 14 + 3 * 6 - 9?", gold="23", decoding=Decoding(cap=200, seed=3),
+        schedule=schedule_text(schedule),
+    )  # fmt: skip
+    asked = mi.GenerationRequest("a", view.prompt, view.recipe(), view.decoding, view.gold, schedule=schedule)
+    want = [s for changed in bench.stream([asked]) for s in changed][-1]
+    assert len(want.lambdas) == 2 and "check it." in want.trace.text
+    scope: dict = {}
+    with redirect_stdout(io.StringIO()):
+        exec(compile(recipe_forms.python(view), "shown", "exec"), scope)
+    assert scope["steered"].ids == want.ids
+    assert told_by(recipe_forms.command(view))["text"] == want.trace.text
+
+
 def test_code_and_commands_of_branches_and_probes_give_what_the_page_shows(bench):
     view = View(
         lam=0.5,
@@ -81,11 +106,9 @@ def test_code_and_commands_of_branches_and_probes_give_what_the_page_shows(bench
     with redirect_stdout(io.StringIO()) as out:
         exec(compile(recipe_forms.python(view), "shown", "exec"), scope)
     assert scope["branch"].ids == branch.ids and branch.trace.text in out.getvalue()
-    run, _, probe, note = recipe_forms.command(view).splitlines()
-    words = shlex.split(probe)
-    with redirect_stdout(io.StringIO()) as out:
-        assert main.main([words[3], "--json", *words[4:]]) == 0
-    told = json.loads(out.getvalue())
+    run, _, made, _, probe, note = recipe_forms.command(view).splitlines()
+    assert told_by(made)["text"] == branch.trace.text
+    told = told_by(probe)
     assert (told["lambda"], told["at_lambda"]) == (1, 0.5) and note.startswith("#") and "run" in shlex.split(run)
     assert told["points"] == scope["probed"].json()["points"] and len(told["points"]) == 3
 

@@ -5,6 +5,7 @@ import { currentView, exploreApp } from "../shared/explore_link.js";
 import { wholeLineage } from "../explore/branch_path.js";
 import { isPending, nearestFrame } from "../explore/frames.js";
 import { probeNotes } from "../explore/probe_words.js";
+import { stepSentence } from "../explore/steer_words.js";
 import { answerOf } from "../shared/server.js";
 import { columnHeads, scrollingTable } from "../shared/table.js";
 import { fileJob } from "./file_job.js";
@@ -71,15 +72,20 @@ function tracesOf(app) {
   const frames = [...view.pins, view.lam].map((lam) => nearestFrame(app.strips.frames(), lam)).filter(Boolean);
   const byLam = [...new Set(frames)].sort((a, b) => a.lam - b.lam);
   const branches = app.branches.current().filter(({ frame }) => frame.tokens && !isPending(frame));
-  const notesOf = (frame) => probeNotes(app.probes.of(app.board.keyOfFrame(frame)));
+  const notesOf = (frame) => [...stepNotes(frame), ...probeNotes(app.probes.of(app.board.keyOfFrame(frame)))];
+  const steered = app.steer.isOpen() && !app.steer.isRunning() ? app.steer.frame() : null;
   return {
     view,
     frames: [
       ...byLam.map((frame) => reportedTrace(frame, notesOf(frame))),
       ...branches.map(({ frame, path }) => reportedTrace(frame, [`branch: ${wholeLineage(path)}`, ...notesOf(frame)])),
+      ...(steered?.tokens ? [reportedTrace(steered, ["steered while it was written", ...stepNotes(steered)])] : []),
     ],
   };
 }
+
+// What somebody did to a response while it was written: as a sentence, and as the schedule that makes it again.
+const stepNotes = (frame) => (frame.schedule ? [stepSentence(frame), `schedule: ${frame.schedule}`] : []);
 
 const reportedTrace = ({ lam, thought, answer, verdict, tokens, think, truncated }, notes) => ({
   lam,

@@ -101,16 +101,18 @@ def python(view: View) -> str:
 
 
 def _python_interventions(view: View) -> list[str]:
-    """The lines that make the view's branches, and the probes of traces with a known answer."""
+    """The lines that make the view's steered response and branches, and the probes of traces with a known answer."""
     question, gold = view.prompt or QUESTION, view.gold
     lines = []
-    for path in map(parse_branch, view.branches):
-        steps = schedule_text(path.schedule)
-        asked = f'"branch", {question!r}, recipe.at({path.lam!r}), decoding, {gold or None!r}, schedule=parse_schedule({steps!r})'
+    made = [("branch", path.lam, schedule_text(path.schedule)) for path in map(parse_branch, view.branches)]
+    if view.schedule:
+        made.insert(0, ("steered", view.lam, view.schedule))
+    for name, lam, steps in made:
+        asked = f'"{name}", {question!r}, recipe.at({lam!r}), decoding, {gold or None!r}, schedule=parse_schedule({steps!r})'
         lines += [
             f"request = mi.GenerationRequest({asked})",
-            "*_, (branch,) = bench.stream([request])",
-            'print(branch.trace.text, branch.trace.tokens, branch.verdict, sep="\\n")',
+            f"*_, ({name},) = bench.stream([request])",
+            f'print({name}.trace.text, {name}.trace.tokens, {name}.verdict, sep="\\n")',
         ]
     for probe in map(parse_probe, view.probes):
         if probe.at is None or not gold:
@@ -130,15 +132,18 @@ def _python_interventions(view: View) -> list[str]:
         ]
     if not lines:
         return []
-    first = ["from mi_explorer.generation.schedule import parse_schedule"] if view.branches else []
+    first = ["from mi_explorer.generation.schedule import parse_schedule"] if made else []
     return [*first, f"with mi.Workbench.open({view.pair!r}) as bench:", *(f"    {line}" for line in lines)]
 
 
 def command(view: View) -> str:
     """The command lines that answer the view's question with its blend, and probe the traces that were probed."""
     question = view.prompt or QUESTION
-    lines = [run_command(view.recipe(), view.decoding, question, view.gold)]
-    left = bool(view.branches)
+    lines = [run_command(view.recipe(), view.decoding, question, view.gold, view.schedule)]
+    for path in map(parse_branch, view.branches):
+        steps = schedule_text(path.schedule)
+        lines += ["# a branch", run_command(view.recipe(path.lam), view.decoding, question, view.gold, steps)]
+    left = False
     for probe in map(parse_probe, view.probes):
         if probe.at is None or not view.gold:
             left = True
@@ -148,9 +153,7 @@ def command(view: View) -> str:
         )
         lines += [f"# probes of the trace at λ {probe.at:g}", made]
     if left:
-        lines.append(
-            "# branches, and probes of them or without a known answer, have no command: use the link, or Python"
-        )
+        lines.append("# probes of branches, and probes without a known answer, have no command: use the link")
     return "\n".join(lines) + "\n"
 
 
