@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.utils.checkpoint
 
 from mi_explorer.smollm2 import low_rank
 from mi_explorer.smollm2.chat_documents import Chat, chat_batches
 from mi_explorer.smollm2.everyday import Everyday
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
-HEAD_ROWS = 512  # positions whose logits are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -36,20 +34,9 @@ class AdapterRun:
 
 
 def learned_loss(model: Any, ids: torch.Tensor, learn: torch.Tensor) -> torch.Tensor:
-    """Mean next-token loss in nats over the learned positions; the head runs on those alone, some at a time."""
+    """Mean next-token loss in nats over the learned positions; the head runs on those alone."""
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][learn[:, 1:]]
-    targets = ids[:, 1:][learn[:, 1:]]
-    parts = [
-        torch.utils.checkpoint.checkpoint(
-            _head_loss, model.lm_head, hidden[i : i + HEAD_ROWS], targets[i : i + HEAD_ROWS], use_reentrant=False
-        )
-        for i in range(0, len(targets), HEAD_ROWS)
-    ]
-    return torch.stack(parts).sum() / len(targets)
-
-
-def _head_loss(head: torch.nn.Module, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden).float(), ids[:, 1:][learn[:, 1:]])
 
 
 def train_low_rank(
