@@ -34,12 +34,10 @@ def make_answers(out: Path) -> Path:
     file = out / "answers.json"
     if not file.exists():
         instruct = make_instruct(out)
-        requests = [
-            GenerationRequest(str(i), q.question, Recipe(lam=0), Decoding(temperature=0, cap=ANSWER_TOKENS))
-            for i, q in enumerate(TRAINED)
-        ]
         texts: dict[str, str] = {}
         with Workbench.open(f"{instruct}|{instruct}") as bench:
+            recipe, decoding = Recipe(bench.pair.name, lam=0), Decoding(temperature=0, cap=ANSWER_TOKENS)
+            requests = [GenerationRequest(str(i), q.question, recipe, decoding) for i, q in enumerate(TRAINED)]
             for shots in bench.stream(requests):
                 texts |= {shot.id: shot.trace.text.strip() for shot in shots}
         whole = [texts[str(i)] for i in range(len(TRAINED))]

