@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from mi_explorer.cli.arguments import argument, whole_number
+from mi_explorer.cli.interrupts import stop_on_interrupt
 from mi_explorer.cli.options import add_home, named_pair, open_workbench
 from mi_explorer.cli.terminal import ProgressLine, clean, study_table
 from mi_explorer.cli.worker_options import crew_of, has_workers
@@ -144,7 +145,7 @@ def run_plan(
                 bar.note(f"Ray's dashboard: {crew.launcher.dashboard}")
         else:
             runner = Runner(store, plan, questions, pairs.get, **options)
-        stack.enter_context(_stop_on_interrupt(runner))
+        stack.enter_context(stop_on_interrupt(runner.stop))
         last = Progress(runner.name, "running", 0)
         for event in runner.run():
             if isinstance(event, Progress):
@@ -162,22 +163,6 @@ def run_plan(
         part, of = args.shard
         bar.note(f"This is shard {part} of {of}: merge all of them ('study merge') before reading the figures.")
     return _exit_code(last, runner.name)
-
-
-@contextmanager
-def _stop_on_interrupt(runner: Runner) -> Iterator[None]:
-    """Ctrl+C stops the runner after its step; a second one does not wait for the step."""
-    before = signal.getsignal(signal.SIGINT)
-
-    def interrupted(*_: object) -> None:
-        runner.stop()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

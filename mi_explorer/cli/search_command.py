@@ -2,13 +2,11 @@
 
 import argparse
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas, number_between, whole_number, word_list
+from mi_explorer.cli.interrupts import stop_on_interrupt
 from mi_explorer.cli.options import (
     add_decoding,
     add_home,
@@ -125,7 +123,7 @@ def run_search(args: argparse.Namespace) -> int:
         space = space_of(args, bench.layers or 1, bench.pair.name)
         search = Search(store, bench, items, space, settings, task=args.task, task_seed=args.task_seed, name=args.name)
         line.note(f"Search {search.name}. {search.cost().text}")
-        with _stop_on_interrupt(search):
+        with stop_on_interrupt(search.stop):
             for event in search.run():
                 line.show(event)
         line.end()
@@ -230,19 +228,3 @@ def show_search(args: argparse.Namespace) -> int:
         rows = [[one.name, f"{one.evaluations}/{one.wanted}", one.verdict or "not judged yet"] for one in every]
         print(Table.of(["search", "evaluations", "verdict"], rows).text())
     return 0
-
-
-@contextmanager
-def _stop_on_interrupt(search: Any) -> Iterator[None]:
-    """Ctrl+C stops the search after its step; a second one does not wait for the step."""
-    before = signal.getsignal(signal.SIGINT)
-
-    def interrupted(*_: object) -> None:
-        search.stop()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

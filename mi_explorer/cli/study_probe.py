@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import signal
 import sys
 
 from mi_explorer.cli.arguments import number_between, whole_number
+from mi_explorer.cli.interrupts import stop_on_interrupt
 from mi_explorer.cli.measure import PairOpener
 from mi_explorer.cli.options import add_pair
 from mi_explorer.cli.terminal import ProgressLine, probes_text
@@ -70,13 +70,10 @@ def probe_study(args: argparse.Namespace) -> int:
     bar = ProgressLine(quiet=args.quiet)
     with Store.open(args.home) as store, PairOpener(args) as pairs:
         runner = ProbeRunner(store, args.name, pairs.get, options, typed)
-        before = signal.signal(signal.SIGINT, lambda *_: runner.stop())
         last = Progress(args.name, "running", 0)
-        try:
+        with stop_on_interrupt(runner.stop):
             for last in runner.run():
                 bar.show(last)
-        finally:
-            signal.signal(signal.SIGINT, before)
         bar.end()
         summary = summarise(store, args.name)
     if last.state == "stopped":
