@@ -30,7 +30,7 @@ from mi_explorer.studies.plan import digest
 from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.runner import items_of
 from mi_explorer.studies.store.exchange import export_study
-from mi_explorer.studies.store.store import Store
+from mi_explorer.studies.store.store import Store, StudyInfo
 from mi_explorer.studies.store.study_file import SUFFIX
 from mi_explorer.tasks.registry import load_task
 
@@ -264,6 +264,11 @@ def _told(command: Sequence[str], process: "subprocess.Popen[bytes]", log: IO[by
     return 1 if process.returncode < 0 else process.returncode
 
 
+def _how_far(info: StudyInfo, probed: int) -> str:
+    done = f"{info.name} {100 * info.samples // max(info.units, 1)} %"
+    return f"{done}, {probed:,} probed" if probed else done
+
+
 @contextmanager
 def _watched(home: Path, names: Sequence[str], quiet: bool) -> Iterator[Callable[[], None]]:
     """A function that draws how far the studies are, from the store, every now and then."""
@@ -277,13 +282,14 @@ def _watched(home: Path, names: Sequence[str], quiet: bool) -> Iterator[Callable
         last = time.monotonic()
         with Store.open(home) as store:
             found = [info for name in names if (info := store.find(name)) is not None]
-        have = {info.name: info.samples for info in found}
+            probed = {info.name: store.probe_count(info.id) for info in found}
+        have = {info.name: info.samples + probed[info.name] for info in found}
         before.update({name: n for name, n in have.items() if name not in before})
         made = sum(have.values()) - sum(before.values())
-        words = "  ".join(f"{info.name} {100 * info.samples // max(info.units, 1)} %" for info in found)
+        words = "  ".join(_how_far(info, probed[info.name]) for info in found)
         end, start = ("", "\r") if sys.stderr.isatty() else ("\n", "")
         print(
-            f"{start}{duration(last - began)}  {made / (last - began):,.0f} samples/s  {words}",
+            f"{start}{duration(last - began)}  {made / (last - began):,.0f} a second  {words}",
             end=end,
             file=sys.stderr,
             flush=True,
