@@ -8,7 +8,8 @@ import { byLam, endedFrames, isPending } from "./frames.js";
 
 const KEPT_FIELDS = ["id", "lam", "tokens", "state", "first", "verdict", "closed", "lenient", "truncated"];
 
-const BESIDE = ["lam", "pins", "lens", "branches", "probes", "schedule", "expected"]; // what a view looks at, and what stands beside its strip
+// What a view looks at, and what stands beside its strip.
+const BESIDE = ["lam", "pins", "lens", "branches", "probes", "schedule", "expected"];
 
 // What the frames of a strip depend on, as text.
 export function viewKey(view) {
