@@ -15,7 +15,7 @@ from mi_explorer.ui.explore.branch_path import BranchPath, LinkedProbe, parse_br
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.token_check import token_check
 from mi_explorer.ui.explore.view import view_of_dict, view_of_query, view_query
-from tests.ui.test_ui_probes import GOLD, QUESTION, RUN, asked, client_of
+from tests.ui.test_ui_probes import GOLD, QUESTION, RUN, asked, client_of, explored
 
 DECODING = Decoding(cap=160, seed=3)
 VIEW = {"q": QUESTION, "gold": GOLD, "cap": 160, "seed": 3}
@@ -23,13 +23,7 @@ VIEW = {"q": QUESTION, "gold": GOLD, "cap": 160, "seed": 3}
 
 @pytest.fixture(scope="module")
 def explore(bench):
-    """Explore with sampled traces at λ 0 and 1."""
-    made = Explore(bench)
-    requests = [GenerationRequest(f"{lam:g}", QUESTION, Recipe(lam=lam), DECODING, GOLD) for lam in (0.0, 1.0)]
-    for snapshots in bench.stream(requests):
-        for snapshot in snapshots:
-            made.traces.keep(RUN, snapshot)
-    return made
+    return explored(bench, DECODING)
 
 
 @pytest.fixture

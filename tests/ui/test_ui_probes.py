@@ -42,15 +42,19 @@ def asked(client, **more):
     return states
 
 
-@pytest.fixture(scope="module")
-def explore(bench):
-    """Explore with finished traces at λ 0 and 1 and a stopped one, of a greedy run."""
+def explored(bench, decoding):
+    """Explore with traces at λ 0 and 1, finished and on the way."""
     made = Explore(bench)
-    requests = [GenerationRequest(f"{lam:g}", QUESTION, Recipe(lam=lam), GREEDY, GOLD) for lam in (0.0, 1.0)]
+    requests = [GenerationRequest(f"{lam:g}", QUESTION, Recipe(lam=lam), decoding, GOLD) for lam in (0.0, 1.0)]
     for snapshots in bench.stream(requests):
         for snapshot in snapshots:
             made.traces.keep(RUN, snapshot)
     return made
+
+
+@pytest.fixture(scope="module")
+def explore(bench):
+    return explored(bench, GREEDY)
 
 
 @pytest.fixture
