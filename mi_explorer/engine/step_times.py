@@ -58,6 +58,7 @@ class StepTimer:
         self.width = min(WIDTH, backend.context)
         self.best: dict[Task, float] = {}
         self.repeats: Counter[Task] = Counter()
+        self._warm: set[int] = set()  # numbers of slots that were in use before
         self._prompts: list[int] = []  # that are timed together, where there is time for it
 
     def start(self, report: Report | None = None) -> Costs:
@@ -171,6 +172,9 @@ class StepTimer:
         kind, mode, n = task
         if mode != "rowwise":
             self.backend.fold(self.bound[0])  # only a fold is to be timed as one
+        if kind != "fold" and task not in self.best and n not in self._warm:
+            self._warm.add(n)
+            self._step(mode, n)  # the first use of so many slots takes memory from the system: seconds, for large ones
         seconds = self._step(mode, n) if kind == "step" else self._read(mode, n) if kind == "read" else self._fold()
         self.best[task] = min(seconds, self.best.get(task, seconds))
         self.repeats[task] += 1

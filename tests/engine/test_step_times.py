@@ -34,6 +34,25 @@ def test_start_up_measures_both_modes(labs):
     assert all(t > 0 for table in costs.steps.values() for _, t in table) and costs.fold > 0
 
 
+def test_the_first_use_of_so_many_slots_is_not_timed(labs, monkeypatch):
+    """It takes the cache's memory from the system; here 100 ms each time."""
+    lab, whole, used = labs("qwen3"), NativeBackend.run, set()
+
+    def run_(self, bound, mode, first, ids, *rest):
+        if ids.shape[0] not in used:
+            used.add(ids.shape[0])
+            time.sleep(0.1)
+        return whole(self, bound, mode, first, ids, *rest)
+
+    monkeypatch.setattr(NativeBackend, "run", run_)
+    monkeypatch.setattr(step_times, "REPEATS", 1)  # a large model has time for no more
+    with Engine(lab.resident, max_rows=8, max_context=64) as engine:
+        engine.wait()
+        costs = engine._scheduler.costs
+    assert used >= {1, 2, 4, 8}
+    assert max(seconds for table in costs.steps.values() for _, seconds in table) < 0.1
+
+
 @pytest.mark.parametrize("pause", [0.5, 0.015])  # also where the wrong times are longer than a quiet moment may be
 def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monkeypatch, pause):
     """Passes take 20 ms more until start-up is over: sizes are missing and times wrong, and quiet moments mend both."""
