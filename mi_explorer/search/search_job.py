@@ -7,7 +7,7 @@ state = job.wait(version)            # `SearchState` as soon as there is somethi
 import threading
 from collections.abc import Callable
 
-from mi_explorer.background import BackgroundTask, TaskState
+from mi_explorer.background import BackgroundTask
 from mi_explorer.search.search import Search
 from mi_explorer.search.search_events import SearchProgress, SearchState
 from mi_explorer.search.space import SearchError
@@ -23,11 +23,6 @@ class SearchJob:
 
     def start(self) -> None:
         self._task.start()
-
-    @property
-    def task_state(self) -> TaskState[SearchState, SearchState]:
-        """Whether it runs, its version, and the sentence why it broke off; cheap, from any thread."""
-        return self._task.state
 
     @property
     def state(self) -> SearchState:

@@ -12,8 +12,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 from mi_explorer.smollm2 import low_rank
 from mi_explorer.smollm2.__main__ import smollm2_main
 from mi_explorer.smollm2.chat_documents import Chat, chat_batches, document_pool
+from mi_explorer.smollm2.evaluate import measure_everyday
 from mi_explorer.smollm2.everyday import TRAINED, Everyday
 from mi_explorer.smollm2.train_adapter import AdapterRun, learned_loss, train_low_rank
+from mi_explorer.workbench import Workbench
 
 ANSWERS = [(Everyday("What is the capital of Nowhere?", "a capital"), "Nowhere has none.")]
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<s>assistant\n{% endif %}"
@@ -129,3 +131,12 @@ def test_the_command_makes_answers_and_trains_from_nothing(parent, tmp_path):
     assert {question for question, _, _ in answers} <= {q.question for q in TRAINED}
     assert all(answer.endswith(".") for _, _, answer in answers)
     assert (tmp_path / "training" / "adapter" / "adapter_model.safetensors").exists()
+
+
+def test_everyday_questions_are_measured_at_each_lambda():
+    questions = [Everyday("What is 3 + 4?", "a sum", ("7",)), Everyday("What is 2 + 2?", "a sum", ("Paris",))]
+    with Workbench.open("mini") as bench:
+        instruct, thinking = measure_everyday(bench, questions, [0, 1], samples=3)
+    assert (instruct.lam, instruct.questions, instruct.samples) == (0, 2, 6)
+    assert instruct.right == 0.5 and instruct.right_ci == (0.0, 1.0), "one is always right, the other never"
+    assert (instruct.thinks, thinking.thinks) == (0, 1) and thinking.tokens > instruct.tokens > 0
