@@ -49,6 +49,7 @@ class Pair:
     tokenizer. `thinking_switch` is for templates with a variable that switches thinking: "auto" is on in Thinking's template and
     as it stands in Instruct's; `NAME=VALUE` sets one by its name (`reasoning_effort=high`). `untie` lets a tied and an untied
     parent meet (the tied one's embedding serves as its lm_head; the result is untied).
+    `about`, `size` (parameters of one checkpoint), `licence`, `task` and `questions` are what the page says of a preset and asks it.
     """
 
     name: str
@@ -60,6 +61,10 @@ class Pair:
     title: str = ""
     notes: str = ""
     size: str = ""
+    about: str = ""
+    licence: str = ""
+    task: str = ""
+    questions: tuple[str, ...] = ()
     adapter_on: str = "auto"
     untie: bool = False
     thinking_switch: str = "auto"
@@ -90,6 +95,12 @@ class Pair:
         return all(os.path.isdir(p) for p in (self.instruct, self.thinking, self.base) if p)
 
 
+def same_place(one: str, other: str) -> bool:
+    """Whether two parents are the same hub id or the same path, however it is written. Nothing looks at the disk: an answer about a
+    path that somebody named must tell nothing about it."""
+    return one == other or os.path.abspath(os.path.expanduser(one)) == os.path.abspath(os.path.expanduser(other))
+
+
 def _switches(setting: str) -> bool:
     """Whether a text is `NAME=VALUE[,NAME=VALUE]`, with names that a template may be given."""
     parts = setting.split(",")
@@ -99,17 +110,23 @@ def _switches(setting: str) -> bool:
 _DEFAULTS = {field.name: field.default for field in fields(Pair) if field.name in SETTINGS}
 
 
+def _value(field: str, value: Any) -> Any:
+    if field == "questions":
+        return tuple(map(str, value if isinstance(value, list | tuple) else [value]))
+    return value if isinstance(value, bool) and field == "untie" else str(value)
+
+
 def _preset(name: str, entry: Mapping[str, Any]) -> Pair:
     allowed = {f.name for f in fields(Pair)}
     if wrong := sorted(set(entry) - allowed):
         raise PairError(
             f"Pair {name!r} in pairs.yaml has an unknown field {wrong[0]!r}. Known: {', '.join(sorted(allowed))}."
         )
-    values = {k: v if isinstance(v, bool) and k == "untie" else str(v) for k, v in entry.items() if v is not None}
+    values = {k: _value(k, v) for k, v in entry.items() if v is not None}
     for role in ("instruct", "thinking", "base"):
         if str(values.get(role, "")).startswith("models/"):  # the embedded pair lies below assets/
             values[role] = str(ASSETS / str(values[role]))
-    return Pair(name=name, **values)  # type: ignore[arg-type]
+    return Pair(name=name, **values)
 
 
 @lru_cache(maxsize=8)
@@ -169,8 +186,11 @@ def get_pair(spec: str | Pair | Mapping[str, Any]) -> Pair:
         if len(parts) > 3 or not all(parts):
             raise PairError(f"A pair is written 'instruct|thinking' or 'instruct|thinking|base', not {spec[:120]!r}.")
         pair = Pair(spec, parts[0], parts[1], parts[2] if len(parts) == 3 else None)
-        known = [p for p in presets.values() if p.instruct == pair.instruct and p.thinking == pair.thinking]
-        if known:  # same parents as a preset: its think tags hold
+        known = [p for p in presets.values() if same_place(p.thinking, pair.thinking)]
+        if known:  # the Thinking of a preset: its task holds, and with the same Instruct its think tags
+            pair = replace(pair, task=known[0].task, questions=known[0].questions)
+        known = [p for p in known if same_place(p.instruct, pair.instruct)]
+        if known:
             pair = replace(pair, think_open=known[0].think_open, think_close=known[0].think_close)
         return pair
     raise PairError(

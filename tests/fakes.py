@@ -142,7 +142,14 @@ def scripted_bench(
 ) -> Workbench:
     """A workbench whose pair is scripted."""
     pair = SimpleNamespace(
-        name=name, instruct="i", thinking="t", base=None, think_open="<think>", think_close="</think>"
+        name=name,
+        instruct="i",
+        thinking="t",
+        base=None,
+        think_open="<think>",
+        think_close="</think>",
+        task="",
+        questions=(),
     )
     prompts = Prompts(ByteTokenizer(), templates, stop_ids=(END,), context=context)
     return Workbench(pair, engine or ScriptedEngine(), prompts, layers=layers, store=store, fingerprint=fingerprint)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from mi_explorer.errors import UserError, unknown
+from mi_explorer.pair_names import short_names
 from mi_explorer.recipe import MODULES, Decoding, Recipe, Scope
 from mi_explorer.studies.plan import Cell
 
@@ -74,10 +75,9 @@ def decoding_grid(
 def backbone(recipe: Recipe, decoding: Decoding, backbones: Sequence[str] = ()) -> tuple[Cell, ...]:
     """Thinking blended into Instruct, into the pair's base, and into further backbones, each given as a pair."""
     pairs = (recipe.pair, f"{recipe.pair}@base", *backbones)
-    names = ("Instruct", "base", *backbones)
     return tuple(
         Cell(replace(recipe, pair=pair), decoding, f"into {name}", "backbone")
-        for pair, name in zip(pairs, names, strict=True)
+        for pair, name in zip(pairs, ("Instruct", "base", *short_names(backbones).values()), strict=True)
     )
 
 

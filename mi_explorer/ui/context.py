@@ -33,6 +33,10 @@ class PageContext:
         """The workbench of an open pair: its store, engine, parents; the first one for any other name."""
         return self.pairs.at(name).bench
 
+    def task(self, name: Any = None) -> str:
+        """The task that a pair is asked unless another is named: the operator's, else the pair's own; "" where it has none."""
+        return self.settings.task or str(self.bench(name).pair.task)
+
     def in_use(self, name: str) -> bool:
         """Whether a study runs on this pair: it must stay open."""
         return any(job.state.running and name in job.runner.plan.pairs for job in self.jobs.all())

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.pair_names import pair_name
 from mi_explorer.pairs import Pair
 from mi_explorer.ui.access.access_policy import PAIR_POLICIES, AccessPolicy
 from mi_explorer.ui.access.limits import Visitor
@@ -143,7 +144,7 @@ class PagePairs:
     def offered(self) -> list[dict[str, str]]:
         """The pairs to choose from: `[{"name", "title", "size"}]`, the first one first."""
         known = (self.at(self.first).bench.pair, *self.access.offered())
-        return [{"name": p.name, "title": p.title or p.name, "size": p.size} for p in known]
+        return [{"name": p.name, "title": title_of(p), "size": p.size} for p in known]
 
     def _allowed(self, spec: Any) -> Pair:
         text = str(spec).strip()[:1000]
@@ -156,7 +157,7 @@ class PagePairs:
 
         pair = self._allowed(spec)
         judged = preflight(pair)
-        return {"name": pair.name, "title": pair.title or pair.name, "ok": not judged.obstacles, **pair_summary(judged)}
+        return {"name": pair.name, "title": title_of(pair), "ok": not judged.obstacles, **pair_summary(judged)}
 
     def load(self, spec: Any, token: str = "") -> Iterator[dict[str, Any]]:
         """Open a pair: yields `{"phase", "of", "text", "done", "total"}` and at last `{"loaded": name}` or `{"error"}`.
@@ -168,7 +169,7 @@ class PagePairs:
         try:
             pair = self._allowed(spec)
             if not self.is_open(pair.name):
-                yield load_step("check", 0, 0, pair.title or pair.name)
+                yield load_step("check", 0, 0, title_of(pair))
                 judged = preflight(pair)
                 if judged.obstacles:
                     raise OpenPairError(judged.obstacles)
@@ -212,7 +213,9 @@ class PagePairs:
             others = [name for name in self._open if name != self.first]
             busy = [name for name in others if self._open[name].explore.runs.is_busy() or self.in_use(name)]
             if busy:
-                raise OpenPairError(f"{busy[0]!r} is loaded and something runs on it. Try again when it is idle.")
+                raise OpenPairError(
+                    f"“{pair_name(busy[0])}” is loaded and something runs on it. Try again when it is idle."
+                )
             gone = [self._open.pop(name) for name in others]
         for pair in gone:
             pair.bench.close()
@@ -222,6 +225,11 @@ class PagePairs:
         for pair in self.all():
             if pair.name != self.first:
                 pair.bench.close()
+
+
+def title_of(pair: Pair) -> str:
+    """A pair as the page calls it: its title, or its short name."""
+    return pair.title or pair_name(pair.name)
 
 
 def load_step(phase: str, done: int, total: int, about: str = "") -> dict[str, Any]:

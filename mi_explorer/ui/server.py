@@ -1,7 +1,6 @@
 """Serving the page: open the pair, build the app, and answer at host:port until interrupted."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -129,15 +128,14 @@ def open_bench(pair: str | Pair, settings: Settings, report: ReportPhase | None 
 
 def serve_page(settings: Settings) -> None:
     """Open the pair and serve the page until interrupted. Raises `UserError` for what cannot be opened."""
-    questions = offered_questions(settings.task)
     limits = Limits(settings.runs, settings.address_runs, settings.tokens)
     access = AccessPolicy(settings.pairs, settings.hub, settings.folders, first_task=settings.task)
 
     def open_pair(pair: Pair, report: ReportPhase) -> OpenPair:
-        return prepared(open_bench(pair, settings, report), questions, settings.task, limits)
+        return prepared(open_bench(pair, settings, report), settings.task, limits)
 
     with open_bench(settings.pair, settings) as bench:
-        pairs, jobs = PagePairs(prepared(bench, questions, settings.task, limits), open_pair, access), Jobs()
+        pairs, jobs = PagePairs(prepared(bench, settings.task, limits), open_pair, access), Jobs()
         try:
             app = build(pairs, settings, jobs)
             launch(app, settings.host, settings.port, settings, limits)
@@ -147,11 +145,16 @@ def serve_page(settings: Settings) -> None:
             pairs.close()
 
 
-def prepared(bench: "Workbench", questions: "Sequence[Question]", task: str, limits: Limits | None = None) -> OpenPair:
-    """An open workbench with Explore's handlers and the page's fixed part, on its precomputed strip where there is one."""
+def prepared(bench: "Workbench", task: str = "", limits: Limits | None = None) -> OpenPair:
+    """An open workbench with Explore's handlers and the page's fixed part, on its precomputed strip where there is one.
+
+    `task` offers its questions; "": the pair's own task does.
+    """
     from mi_explorer.checkpoints.preflight import preflight
 
-    explore = Explore(bench, tuple(questions), limits)
+    task = task or bench.pair.task
+    questions = offered_questions(task)
+    explore = Explore(bench, questions, limits)
     content = demo_strip.load_demo_strip(bench.pair.name)
     strip = None
     if content:

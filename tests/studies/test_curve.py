@@ -29,3 +29,10 @@ def test_curves_of_one_group_are_told_apart_by_what_differs():
     assert "cap 100" in first and "cap 200" in second
     densities = [Cell(Recipe(method="ties", lam=lam, params=(("density", d),))) for d in (0.2, 0.5) for lam in (0, 1)]
     assert list(curve_names(densities).values()) == ["density 0.2", "density 0.5"]
+
+
+def test_curves_of_several_pairs_are_told_apart_by_short_names():
+    specs = ["mini", "/data/a/instruct|/data/a/thinking", "/data/b/instruct|/data/b/thinking"]
+    cells = [Cell(Recipe(spec, lam=lam)) for spec in specs for lam in (0, 1)]
+    names = list(curve_names(cells).values())
+    assert names == ["mini", "a/instruct | a/thinking", "b/instruct | b/thinking"]

@@ -35,7 +35,7 @@ class Site:
         self.store = Store.open(home)
         self.bench = scripted_bench(self.engine, self.store)
         self.bench.generator.check_recipe = lambda recipe: check_params(get_method(recipe.method), recipe.params)
-        self.bench.pair = Pair("mini", "instruct", "thinking", "base", title="Scripted pair")
+        self.bench.pair = Pair("mini", "instruct", "thinking", "base", title="Scripted pair", task="mini")
         explore = Explore(self.bench, QUESTIONS)
         self.pairs = PagePairs(
             OpenPair(explore, page_setup(self.bench, QUESTIONS, "mini", None)), lambda pair: None, "fixed"

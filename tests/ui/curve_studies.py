@@ -23,7 +23,7 @@ def swept(
 ) -> None:
     items = tuple(map(item, questions))
     plan = Plan("sums", grid(recipe or Recipe(), lams, DECODING), len(items), samples)
-    list(Runner(store, plan, items, lambda pair: scripted_bench(), name=name).run())
+    list(Runner(store, plan, items, lambda pair: scripted_bench(name=pair), name=name).run())
 
 
 def tab(

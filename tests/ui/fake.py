@@ -87,7 +87,7 @@ class FakeBench:
     """How many runs stream at once; the others wait, and say so (0: all)."""
 
     def __post_init__(self) -> None:
-        self.pair = Pair(self.name, "instruct", "thinking", "base", title="Scripted pair")
+        self.pair = Pair(self.name, "instruct", "thinking", "base", title="Scripted pair", task="mini")
         self.tags, self.words = ThinkTags("<think>", "</think>"), Words()
         self.prompts, self.fingerprint = self.words, "scripted"
         self.asked: list[GenerationRequest] = []

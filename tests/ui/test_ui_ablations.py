@@ -175,10 +175,10 @@ def test_an_estimate_says_whence_it_is_known(does, task):
 
 
 def test_the_defaults_of_a_pair_fit_it():
-    settings = type("Settings", (), {"task": "mini", "tokens": 1000})()
     assert (
-        ablation_setup.setup_for_pair("layers", "mini", settings, ["mini"]).task == "mini"
+        ablation_setup.setup_for_pair("layers", "mini", "mini", 1000, ["mini"]).task == "mini"
         and ablation_setup.default_setup("decoding").lam == 0.4
     )
-    other = ablation_setup.setup_for_pair("layers", "qwen3-4b", settings, ["mini", "gsm8k"])
+    other = ablation_setup.setup_for_pair("layers", "/a|/b", "", 1000, ["mini", "gsm8k"])
     assert (other.task, other.cap, other.samples) == ("gsm8k", 1000, 1)
+    assert ablation_setup.setup_for_pair("layers", "smollm2", "smollm2", 1000, ["mini", "gsm8k"]).task == "smollm2"

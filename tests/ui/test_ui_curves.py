@@ -8,11 +8,14 @@ import pytest
 
 from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
+from mi_explorer.recipe import Recipe
+from mi_explorer.studies.report.html_page import html_report
 from mi_explorer.studies.stats.summary import summarise
+from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.curves import compare, curve, curve_sentences
 from mi_explorer.ui.curves.panels_figure import panels_figure
 from mi_explorer.ui.curves.pareto_figure import pareto_figure
-from tests.ui.curve_studies import LAMS, item
+from tests.ui.curve_studies import LAMS, item, swept
 
 
 def traces(figure: dict, axis: str) -> list[dict]:
@@ -174,3 +177,12 @@ def test_curves_are_subtracted_question_by_question(measured, a):
     assert (
         apart.points == () and "they share no question" in apart.message and compare.difference_figure([apart]) is None
     )
+
+
+def test_a_pair_of_folders_is_shown_by_its_short_name(tmp_path):
+    store = Store(tmp_path / "s.db")
+    swept(store, "own", range(4), 1, LAMS[::5], Recipe("/data/run/instruct|/data/run/thinking"))
+    summary = summarise(store, "own")
+    (one,) = curve.curves_of_summary(summary)
+    shown = one.about + html_report(store, "own")
+    assert "pair instruct | thinking" in one.about and "/data/run" not in shown

@@ -65,6 +65,7 @@ def test_a_pair_is_judged_in_words_before_anything_is_read(copy):
     rows = dict(judged["rows"])
     assert rows["Architecture"].startswith("qwen3, 6 layers, width 128, tied") and rows["Preflight"].startswith("ok")
     assert judged["facts"] == "6 layers · 1.3 M parameters" and "lm_head" not in judged["modules"]
+    assert judged["title"] == "instruct | thinking" and judged["name"] == spec(copy)
     config = json.loads((copy / "thinking" / "config.json").read_text())
     (copy / "thinking" / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.5}))
     judged = pairs().judge(spec(copy))
@@ -78,7 +79,7 @@ def test_what_is_refused_is_never_loaded(copy):
     (copy / "instruct" / "model.safetensors").write_bytes(b"\xff" * 100)
     steps = list(pairs(made=made).load(spec(copy)))
     assert (
-        (steps[0]["phase"], steps[0]["of"], steps[0]["text"]) == (1, 5, f"Checking {spec(copy)}")
+        (steps[0]["phase"], steps[0]["of"], steps[0]["text"]) == (1, 5, "Checking instruct | thinking")
         and "error" in steps[-1]
         and made == []
     )

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bytes, count, lamText, percent, plural, seconds, typedNumber } from "../../assets/web/shared/format.js";
+import { bytes, count, lamText, pairName, percent, plural, seconds, typedNumber } from "../../assets/web/shared/format.js";
 import { lamColour, lamGradient } from "../../assets/web/shared/palette.js";
 import { compareCells, cellText, toCsv } from "../../assets/web/shared/csv.js";
 import { observable } from "../../assets/web/shared/observable.js";
@@ -20,6 +20,11 @@ test("counts, shares, times and sizes", () => {
 test("typed numbers: a comma is a point, and what is no number is NaN", () => {
   assert.deepEqual([" 0,5 ", "−1", "1e-3"].map(typedNumber), [0.5, -1, 0.001]);
   for (const text of ["", "  ", "a", "1,2,3"]) assert.ok(Number.isNaN(typedNumber(text)), text);
+});
+
+test("a pair is called by the last parts of its parents, never by a path", () => {
+  const specs = ["mini", "/data/a/instruct | /data/a/thinking|/data/base?untie=true", "C:\\m\\one|Qwen/Qwen3-4B"];
+  assert.deepEqual(specs.map(pairName), ["mini", "instruct | thinking", "one | Qwen3-4B"]);
 });
 
 test("the colour of a λ lies on straight lines through the scale, clamped outside", () => {

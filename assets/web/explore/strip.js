@@ -3,7 +3,7 @@
 // { token, frames: { id: frame }, sentence, bands, key, label?, view?, precomputed?, source?, mixed? }. `key` is the view that
 // the strip was made for, as `viewKey` gives it; `source` names a strip from elsewhere, `mixed` one that has new frames since.
 
-import { count, lamText, plural, seconds } from "../shared/format.js";
+import { count, lamText, pairName, plural, seconds } from "../shared/format.js";
 import { byLam, endedFrames, isPending } from "./frames.js";
 
 const KEPT_FIELDS = ["id", "lam", "tokens", "state", "first", "verdict", "closed", "lenient", "truncated"];
@@ -55,7 +55,7 @@ export const endedStrip = (strip) => ({ ...strip, frames: endedFrames(strip.fram
 // Where the traces on the board come from, in words.
 export function stripLabel(strip, view, { stale, running, pair }) {
   if (strip.source && strip.view.pair !== pair) {
-    return `${strip.source} of the pair “${strip.view.pair}”, which is not loaded`;
+    return `${strip.source} of the pair “${pairName(strip.view.pair)}”, which is not loaded`;
   }
   if (stale) return "These traces belong to other settings. Run to renew them.";
   if (strip.precomputed || strip.source) return strip.label;

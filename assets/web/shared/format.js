@@ -19,6 +19,15 @@ export function bytes(n) {
   return `${Math.ceil(n / 1e3)} kB`;
 }
 
+// A pair's short name, as the server's: a preset's name, or the last part of each parent's path.
+export const pairName = (spec) =>
+  spec
+    .split("?")[0]
+    .split("|")
+    .slice(0, 2)
+    .map((parent) => parent.trim().split(/[\\/]+/).filter(Boolean).pop() || parent)
+    .join(" | ");
+
 // What somebody typed as a number: a comma counts as a point; NaN where it is none.
 export function typedNumber(text) {
   const plain = text.trim().replace(",", ".").replace("−", "-");

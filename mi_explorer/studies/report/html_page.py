@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from mi_explorer import __version__
 from mi_explorer.errors import UserError
+from mi_explorer.pair_names import short_names
 from mi_explorer.paths import ASSETS
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.report import published, svg_cells, svg_curves, svg_interventions, svg_probes
@@ -95,7 +96,7 @@ def _facts(summary: Summary) -> list[str]:
     info, settings = summary.info, summary.settings
     decodings = list(dict.fromkeys(row.cell.decoding for row in summary.rows))
     return [
-        f"pair {', '.join(info.plan.pairs)}",
+        f"pair {', '.join(short_names(info.plan.pairs).values())}",
         f"task {info.plan.task}" + (f", split {settings['split']}" if settings["split"] else ""),
         f"{settings['questions']} questions × {settings['samples']} samples",
         describe(decodings[0]) if len(decodings) == 1 else f"{len(decodings)} decodings",
@@ -242,7 +243,7 @@ def _settings(summary: Summary) -> Markup:
     decodings = dict.fromkeys(row.cell.decoding for row in summary.rows)
     rows: list[tuple[str, Any]] = [
         ("kind", plan.kind),
-        ("pairs", ", ".join(plan.pairs)),
+        ("pairs", ", ".join(short_names(plan.pairs).values())),
         ("task", settings["task"]),
         ("split", settings["split"]),
         ("task seed", settings["task_seed"]),

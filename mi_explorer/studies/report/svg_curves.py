@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.pair_names import short_names
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.report.palette import ACCURACY, CURVES, SLATE, THINK_RATIO, TOKENS
 from mi_explorer.studies.report.table import UNPRINTABLE
@@ -170,7 +171,7 @@ def scale_of(low: float, high: float, bottom: float, top: float) -> Any:
 def heading(summary: Summary) -> str:
     plan = summary.info.plan
     made = "" if summary.info.origin in ("live", "imported") else f" ({summary.info.origin})"
-    return f"Pair {', '.join(plan.pairs)}, task {plan.task}{made}"
+    return f"Pair {', '.join(short_names(plan.pairs).values())}, task {plan.task}{made}"
 
 
 def _axis(summary: Summary) -> str:

@@ -7,6 +7,7 @@ tables along λ takes its curves from here.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mi_explorer.pair_names import short_names
 from mi_explorer.recipe import MODULES, Decoding, Recipe
 from mi_explorer.studies.plan import Cell, describe
 
@@ -63,8 +64,8 @@ def distinguishing_words(cell: Cell, among: Sequence[Cell]) -> list[str]:
         missing = [m for m in MODULES if m not in recipe.scope.modules]
         words.append("all layers" if recipe.scope.layers == "all" else f"layers {recipe.scope.layers}")
         words += [f"without {', '.join(missing)}"] if missing else []
-    if len({c.recipe.pair for c in among}) > 1:
-        words.append(recipe.pair)
+    if len(pairs := {c.recipe.pair for c in among}) > 1:
+        words.append(short_names(pairs | {recipe.pair})[recipe.pair])
     if len({c.recipe.answer_lam for c in among}) > 1:
         words.append("answer's λ as thought's" if recipe.answer_lam is None else f"answer's λ {recipe.answer_lam:g}")
     same_method = [c for c in among if c.recipe.method == recipe.method]

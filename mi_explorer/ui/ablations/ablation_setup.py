@@ -7,7 +7,6 @@ from mi_explorer.command_line import command_line, lambda_option
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies import ablations
-from mi_explorer.ui.access.settings import Settings
 
 ABOUT = {
     "layers": ("Layers", "Which third of the layers carries the thought? Outside the blended layers Instruct stays."),
@@ -65,14 +64,14 @@ def default_setup(kind: str) -> AblationSetup:
     return AblationSetup(kind, 0.4 if kind == "decoding" else 0.8, 60 if kind != "methods" else 40)
 
 
-def setup_for_pair(kind: str, pair: str, settings: Settings, tasks: list[str]) -> AblationSetup:
-    """The defaults for a pair: the embedded one has its own task and is terse, others need room to think."""
+def setup_for_pair(kind: str, pair: str, task: str, tokens: int, tasks: list[str]) -> AblationSetup:
+    """The defaults for a pair that is asked `task` ("": it has none) and `tokens` at most: the embedded one is terse, others need room to
+    think."""
     usual = default_setup(kind)
     if pair == "mini":
         return usual
-    wanted = settings.task or "mini"
-    task = next((t for t in ("gsm8k", "reasoning_gym") if t in tasks), wanted) if wanted == "mini" else wanted
-    return replace(usual, questions=30, samples=1, task=task, cap=min(4096, settings.tokens))
+    task = task or next((t for t in ("gsm8k", "reasoning_gym") if t in tasks), usual.task)
+    return replace(usual, questions=30, samples=1, task=task, cap=min(4096, tokens))
 
 
 def ablation_command(pair: str, setup: AblationSetup) -> str:

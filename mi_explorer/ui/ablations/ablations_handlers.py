@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.pair_names import pair_name
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies import ablations
 from mi_explorer.studies.cost import roughly
@@ -249,5 +250,5 @@ def measured_caption(summary: Summary) -> str:
     whose = "measured here" if summary.info.origin == "live" else summary.info.origin
     split = f" ({s['split']} split)" if s["split"] else ""
     size = f"{s['questions']} questions × {s['samples']} samples"
-    parts = [f"{plan.pairs[0]}{lam} on {plan.task}{split}", size, decoding, dtype, whose]
+    parts = [f"{pair_name(plan.pairs[0])}{lam} on {plan.task}{split}", size, decoding, dtype, whose]
     return " · ".join([*parts, "brackets and bars are 95 % intervals by question bootstrap"])

@@ -69,7 +69,9 @@ def build_ablations_tab(page: PageContext) -> None:
             return str(error)
 
     def open_kind(pair: str, which: str) -> list[Any]:
-        usual = ablation_setup.setup_for_pair(which, page.bench(pair).pair.name, page.settings, tasks)
+        usual = ablation_setup.setup_for_pair(
+            which, page.bench(pair).pair.name, page.task(pair), page.settings.tokens, tasks
+        )
         values = (which, usual.lam, usual.questions, usual.samples, usual.task, usual.cap)
         chosen, papers = handlers.first(which, pair), list(BESIDE[which])
         return [

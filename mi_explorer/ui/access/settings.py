@@ -23,14 +23,14 @@ SPACE_FRAMES = "https://huggingface.co https://*.hf.space"
 class Settings:
     """Where the page is served, of what, and what visitors may do. The defaults are those of the loopback address.
 
-    `task` is a task name or a file of questions; "" offers none. `folders` holds `("*",)` for anywhere. `upload` is in MB.
+    `task` is a task name or a file of questions; "": each pair's own. `folders` holds `("*",)` for anywhere. `upload` is in MB.
     `auth` holds (user, password); empty: nobody is asked.
     """
 
     host: str = "127.0.0.1"
     port: int = 7860
     pair: str = "mini"
-    task: str = "mini"
+    task: str = ""
     device: str = "cpu"
     dtype: str = ""
     home: str = ""
@@ -57,7 +57,8 @@ OPTIONS = (
     Option("host", "text", "address to listen on; 0.0.0.0 opens the page to the network", "127.0.0.1"),
     Option("port", "number", "port to listen on", "7860", 1, 65535),
     Option("pair", "text", "preset of assets/pairs.yaml, or 'instruct|thinking[|base]' with folders or hub ids", "mini"),
-    Option("task", "text", "task whose questions are offered: a name, or a file (.jsonl, .json, .csv, .tsv, .parquet)", "mini"),
+    Option("task", "text", "task whose questions are offered: a name, or a file (.jsonl, .json, .csv, .tsv, .parquet); the pair's own "
+           "when empty", "empty"),
     Option("device", "text", "torch device of the pair, for example cpu, cuda, mps", "cpu"),
     Option("dtype", "dtype", "float32, bfloat16 or float16; the engine's own choice when empty", "empty"),
     Option("home", "folder", "folder of the store of studies; the user's data folder when empty", "empty"),

@@ -151,19 +151,20 @@ class Api:
         top_p: float = 0.95, top_k: int = 20, cap: int = 512, seed: int = 0, refine: int = 0, pair: str = "",
     ) -> SweepInfo:  # fmt: skip
         """Start (or extend, or go on with) a sweep of the page's task in the background; `/sweep_status` says how it stands."""
-        if not self._task:
-            raise ApiError("This page has no task with questions.")
         many = parse_lambdas(lams)
         opened, made = self._recipe(pair, many[0], method, layers, modules, params, template)
         bench = opened.bench
+        task = self._task or bench.pair.task
+        if not task:
+            raise ApiError("This page has no task with questions.")
         decoding = self._decoding(temperature, top_p, top_k, cap, seed)
         size = len(many) * questions * samples
         if questions < 1 or samples < 1:
             raise ApiError(f"questions and samples must be 1 or more, not {questions} and {samples}.")
         check_sample_count(size)
-        items = items_of(load_task(self._task, questions))
+        items = items_of(load_task(task, questions))
         cells = grid(made, many, decoding)
-        plan = Plan(self._task, cells, len(items), samples, command="the page's /sweep endpoint")
+        plan = Plan(task, cells, len(items), samples, command="the page's /sweep endpoint")
         with self._starting:
             running = sum(
                 job.state.running for name in set(self._started.values()) if (job := self._jobs.get(name)) is not None

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from mi_explorer.errors import unknown
+from mi_explorer.pair_names import pair_name
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.report import published
@@ -116,7 +117,7 @@ def about(summary: Summary, rows: Sequence[CellRow]) -> str:
     n = f"{high:,}" if low == high else f"{low:,} to {high:,}"
     origin = "your own" if summary.info.origin == "live" else summary.info.origin
     return (
-        f"{origin} · pair {rows[0].cell.recipe.pair} · task {plan.task}{split} · n = {n} questions × "
+        f"{origin} · pair {pair_name(rows[0].cell.recipe.pair)} · task {plan.task}{split} · n = {n} questions × "
         f"{max(c['samples'] for c in cells)} samples · {describe(rows[0].cell.decoding)} · {rows[0].dtype}"
     )
 

@@ -66,7 +66,7 @@ def form_values(given: Sequence[Any]) -> dict[str, Any]:
 def sweep_fields(page: PageContext, handlers: CurvesHandlers) -> SweepFields:
     """The form of a new sweep. Its cost is estimated when the form is opened and whenever a field changes."""
     bench, d = page.bench(), sweep.DEFAULTS
-    first = page.settings.task or d["task"]
+    first = page.task() or d["task"]
     offered = [m["name"] for m in method_controls(bool(bench.pair.base)) if m["available"]]
     with gr.Accordion("Set up a sweep", open=False, elem_id="curves-setup") as fold:
         with gr.Row():
@@ -100,6 +100,7 @@ def sweep_fields(page: PageContext, handlers: CurvesHandlers) -> SweepFields:
         with gr.Row(equal_height=True):
             cost = gr.Textbox("", label="What it takes", interactive=False, scale=5, lines=1, elem_id="curves-cost")
             run = gr.Button("Run sweep", variant="primary", scale=1, min_width=140, elem_id="curves-run")
+    page.pair.change(lambda pair: page.task(pair) or d["task"], page.pair, task, **QUIET)
     fields: list[Any] = [task, questions, samples, lams, grid, method, layers, modules, template, *numbers, name]
 
     def estimate(pair: str, *given: Any) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.pair_names import pair_name
 from mi_explorer.studies.jobs import Job, Jobs
 from mi_explorer.studies.plan import Item, Plan
 from mi_explorer.studies.refine import Refined, next_cells
@@ -124,7 +125,7 @@ class SweepRuns:
         """The workbench of a loaded pair that can sweep. Raises `UserError`."""
         bench = self.pairs.at(pair).bench
         if bench.pair.name != pair:
-            raise SweepError(f"The pair {pair[:80]!r} is not loaded here. Load it in Explore, then go on.")
+            raise SweepError(f"The pair “{pair_name(pair)}” is not loaded here. Load it in Explore, then go on.")
         if isinstance(bench, SpaceBench) or not hasattr(bench, "generator"):
             raise SweepError(
                 "Sweeps need a device of their own, and this page only borrows one for the time of an answer. "

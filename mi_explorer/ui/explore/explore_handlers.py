@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import LIVE_STATES, Snapshot
+from mi_explorer.pair_names import pair_name
 from mi_explorer.studies.store.bundled import open_study
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.access.limits import Limits, Visitor
@@ -67,7 +68,7 @@ class Explore:
         if view.pair != self.bench.pair.name:
             if "pair" in query:
                 messages += (
-                    f"The address names the pair “{view.pair[:60]}”, but “{self.bench.pair.name}” is loaded here.",
+                    f"The address names the pair “{pair_name(view.pair)[:60]}”, but “{pair_name(self.bench.pair.name)}” is loaded here.",
                 )
             view = views.plain_view(view, self.bench.pair.name)
         try:

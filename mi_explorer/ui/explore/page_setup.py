@@ -6,6 +6,7 @@ It goes to the browser once, with the page. Text in it (task questions, pair nam
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mi_explorer.pair_names import pair_name
 from mi_explorer.pairs import ADAPTER_ON, Pair
 from mi_explorer.recipe import MODULES
 from mi_explorer.studies.report.palette import LAMBDA_SCALE
@@ -107,6 +108,11 @@ def example_questions(questions: Sequence[Question], most: int = 10) -> list[dic
     return [{"q": q.text, "gold": q.gold, "family": q.family or "example", "level": q.level} for q in picked]
 
 
+def everyday_questions(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """A pair's own questions as examples: no known answer, and no family but themselves."""
+    return [{"q": text, "gold": "", "family": text, "level": 0} for text in texts]
+
+
 def pair_summary(judged: Any, dtype: str = "", device: str = "") -> dict[str, Any]:
     """A pair in words, from its preflight: `facts` (one line), `rows` (name, value), `findings` (kind, text), `modules` it has.
 
@@ -169,7 +175,7 @@ def page_setup(
     """The whole dict. `strip` is a precomputed one (see `demo_strip.py`), or None for an empty board; `summary` from `pair_summary`."""
     layers, pair = bench.layers or 0, bench.pair
     summary = summary or {"facts": f"{layers} layers", "rows": [], "findings": [], "modules": list(MODULES)}
-    shown = example_questions(questions)
+    shown = [*everyday_questions(pair.questions), *example_questions(questions)]
     first = {"q": shown[0]["q"], "gold": shown[0]["gold"]} if shown else {}
     empty = {
         "token": "none",
@@ -180,7 +186,7 @@ def page_setup(
         "bands": [],
     }
     return {
-        "pair": {"name": pair.name, "title": pair.title or pair.name, "layers": layers, **summary},
+        "pair": {"name": pair.name, "title": pair.title or pair_name(pair.name), "layers": layers, **summary},
         "fields": [list(f) for f in view.FIELDS],
         "version": view.VERSION,
         "linkLimit": view.LINK_LIMIT,

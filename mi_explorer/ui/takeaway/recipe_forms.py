@@ -14,6 +14,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.generation.schedule import schedule_text
 from mi_explorer.mergekit_reader import read_recipe
 from mi_explorer.mergekit_yaml import to_mergekit
+from mi_explorer.pair_names import short_names
 from mi_explorer.pairs import Pair
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import MODULES, Decoding, Recipe, RecipeError, Scope
@@ -201,7 +202,8 @@ def _other(named: str, pair: Pair) -> str:
     same = {pair.name, "|".join(parents), pair.spec}
     if named in same or "|".join(named.split("|")[:2]) in same | {brief(text) for text in same}:
         return ""
-    return f"It was made for the pair “{named[:200]}”; it is applied to the loaded pair “{pair.name[:200]}”."
+    names = short_names([named, pair.name])
+    return f"It was made for the pair “{names[named][:200]}”; it is applied to the loaded pair “{names[pair.name]}”."
 
 
 def brief(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.pair_names import short_names
 from mi_explorer.studies.store.exchange import export_study, import_study, study_name
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.explore import view as views
@@ -155,8 +156,8 @@ class TakeawayHandlers:
         """`{"columns", "rows", "files"}`: the page's own studies and the precomputed ones; `files` are the forms to save one in."""
         found = self.library.studies()
         columns = ["study", "kind", "task", "pair", "cells", "samples", "origin", "updated"]
-        rows = [[i.name, i.plan.kind, i.plan.task, ", ".join(i.plan.pairs)[:60], len(i.plan.cells), i.samples, i.origin,
-                 time.strftime("%Y-%m-%d %H:%M", time.localtime(i.updated))] for i in found]  # fmt: skip
+        rows = [[i.name, i.plan.kind, i.plan.task, ", ".join(short_names(i.plan.pairs).values())[:60], len(i.plan.cells),
+                 i.samples, i.origin, time.strftime("%Y-%m-%d %H:%M", time.localtime(i.updated))] for i in found]  # fmt: skip
         return {"columns": columns, "rows": rows, "files": STUDY_FILES}
 
     def imports(self) -> str:

@@ -15,6 +15,7 @@ from mi_explorer.background import BackgroundTask, BackgroundTasks, Step
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.errors import UserError
 from mi_explorer.merging.distances import Distances, distances
+from mi_explorer.pair_names import pair_name
 from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.weights import weights_figures
 
@@ -165,9 +166,9 @@ def gauge_content(bench: "Workbench", found: Distances | None) -> str:
     """The gauge's content; "" before there is anything."""
     if found is None:
         return ""
-    name = getattr(bench.pair, "title", "") or bench.pair.name
+    name = getattr(bench.pair, "title", "") or pair_name(bench.pair.name)
     return figure_content(*weights_figures.gauge_figure(found, name), f"gauge-{_plain_name(bench)}")
 
 
 def _plain_name(bench: "Workbench") -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in str(bench.pair.name))[:60]
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in pair_name(bench.pair.name))[:60]
