@@ -65,7 +65,7 @@ def add_doctor(commands: Any) -> None:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps, auto (default: cpu)")
     parser.add_argument(
-        "--dtype", help="float32, bfloat16 or float16 (default: as stored; float32 for small models on a CPU)"
+        "--dtype", help="float32, bfloat16 or float16 (default: as stored; for small models on a CPU what is quicker)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     parser.set_defaults(handler=run_doctor, **{name: getattr(Pair, name) for name in SETTINGS})

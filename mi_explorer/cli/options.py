@@ -35,7 +35,7 @@ def add_pair(parser: argparse.ArgumentParser) -> None:
     add_pair_details(group)
     group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: cpu)")
     group.add_argument(
-        "--dtype", help="float32, bfloat16 or float16 (default: float32 for small models on a CPU, else as stored)"
+        "--dtype", help="float32, bfloat16 or float16 (default: as stored; for small models on a CPU what is quicker)"
     )
     group.add_argument(
         "--rows", type=whole_number(1, 65_536), metavar="N", help="sequences that decode together at most"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Union
 import torch
 
 from mi_explorer.checkpoints.parents import Parents
+from mi_explorer.engine.dtype_choice import choose_dtype
 from mi_explorer.engine.host_copies import HostCopies
 from mi_explorer.engine.memory import gpus_free, pair_sizes, positions, spread_limits
 from mi_explorer.engine.memory_plan import MemoryPlan, Mode, PairSizes
@@ -24,16 +25,14 @@ if TYPE_CHECKING:
     from mi_explorer.engine.native.native_backend import NativeModel
     from mi_explorer.engine.transformers.transformers_backend import TransformersModel
 
-SMALL_PARAMETERS = 200_000_000  # up to which fp32 is the default on a CPU: exact, and fast enough
 CACHED_BLENDS = 256
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 Report = Callable[[str, int, int], None]
 """Called while a pair is loaded: phase ("check", "open", "read", "bind", "measure"), how much is done, of how much (0: unknown)."""
 
 
 class LoadError(UserError):
-    """A pair that cannot be loaded: missing files, too little memory, an unknown device or dtype."""
+    """A pair that cannot be loaded: missing files, too little memory, an unknown device."""
 
 
 class ResidentPair:
@@ -155,18 +154,3 @@ class ResidentPair:
 def recipe_hash(recipe: Recipe) -> str:
     """`recipe.hash`, remembered: one request asks for it several times."""
     return recipe.hash
-
-
-def choose_dtype(dtype: str | torch.dtype | None, device: str, parents: Parents) -> torch.dtype:
-    """A name or `torch.dtype`; None: fp32 for small models on a CPU, else what the checkpoint is stored in."""
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype is not None:
-        name = dtype.removeprefix("torch.")
-        if name not in DTYPES:
-            raise LoadError(f"dtype must be one of {', '.join(DTYPES)}, not {dtype[:40]!r}.")
-        return DTYPES[name]
-    entries = [parents.entry("instruct", name) for name in parents.loaded]
-    if device == "cpu" and sum(entry.numel for entry in entries) <= SMALL_PARAMETERS:
-        return torch.float32
-    return max(entries, key=lambda entry: entry.numel).dtype

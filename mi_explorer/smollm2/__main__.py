@@ -12,6 +12,7 @@ from mi_explorer.paths import ASSETS
 
 ADAPTER = ASSETS / "models" / "smollm2-thinking"
 ANSWER_TOKENS = 90
+PLAIN_PROBLEMS, PLAIN_TOKENS = 304, 200
 
 
 def make_instruct(out: Path) -> Path:
@@ -26,27 +27,48 @@ def make_instruct(out: Path) -> Path:
 
 def make_answers(out: Path) -> Path:
     """Instruct's own greedy answers to the everyday questions of the training, cut at their last sentence."""
-    from mi_explorer.generation.snapshots import GenerationRequest
-    from mi_explorer.recipe import Decoding, Recipe
     from mi_explorer.smollm2.everyday import TRAINED
-    from mi_explorer.workbench import Workbench
 
     file = out / "answers.json"
     if not file.exists():
-        instruct = make_instruct(out)
-        texts: dict[str, str] = {}
-        with Workbench.open(f"{instruct}|{instruct}") as bench:
-            recipe, decoding = Recipe(bench.pair.name, lam=0), Decoding(temperature=0, cap=ANSWER_TOKENS)
-            requests = [GenerationRequest(str(i), q.question, recipe, decoding) for i, q in enumerate(TRAINED)]
-            for shots in bench.stream(requests):
-                texts |= {shot.id: shot.trace.text.strip() for shot in shots}
-        whole = [texts[str(i)] for i in range(len(TRAINED))]
-        rows = [[q.question, q.about, text[: text.rfind(".") + 1]] for q, text in zip(TRAINED, whole) if "." in text]
+        texts = instruct_responses(out, [q.question for q in TRAINED], temperature=0, cap=ANSWER_TOKENS)
+        rows = [[q.question, q.about, t[: t.rfind(".") + 1]] for q, (t, _) in zip(TRAINED, texts) if "." in t]
         file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     return file
 
 
-def train_adapter(out: Path, steps: int, start: Path | None, threads: int) -> None:
+def make_plain(out: Path) -> Path:
+    """Instruct's own responses to problems of the training split, those that it ended itself."""
+    from mi_explorer.smollm2.chat_documents import KINDS
+    from mi_explorer.smollm2.word_problem import problems_of
+
+    file = out / "plain.json"
+    if not file.exists():
+        problems = problems_of(KINDS, "train", PLAIN_PROBLEMS, random.Random("plain"))
+        texts = instruct_responses(out, [p.question for p in problems], temperature=0.6, cap=PLAIN_TOKENS)
+        rows = [[p.question, text] for p, (text, ended) in zip(problems, texts) if ended and text]
+        file.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    return file
+
+
+def instruct_responses(out: Path, questions: Sequence[str], temperature: float, cap: int) -> list[tuple[str, bool]]:
+    """(Text, whether it ended by itself within `cap` tokens) for each question."""
+    from mi_explorer.generation.snapshots import GenerationRequest
+    from mi_explorer.generation.traces.response_trace import Trace
+    from mi_explorer.recipe import Decoding, Recipe
+    from mi_explorer.workbench import Workbench
+
+    instruct = make_instruct(out)
+    last: dict[str, Trace] = {}
+    with Workbench.open(f"{instruct}|{instruct}") as bench:
+        recipe, decoding = Recipe(bench.pair.name, lam=0), Decoding(temperature=temperature, cap=cap)
+        requests = [GenerationRequest(str(i), question, recipe, decoding) for i, question in enumerate(questions)]
+        for shots in bench.stream(requests):
+            last |= {shot.id: shot.trace for shot in shots}
+    return [(last[str(i)].text.strip(), not last[str(i)].truncated) for i in range(len(questions))]
+
+
+def train_adapter(out: Path, steps: int, start: Path | None, threads: int, compiled: bool) -> None:
     """Train, or go on with a training that was stopped."""
     import torch
 
@@ -56,7 +78,9 @@ def train_adapter(out: Path, steps: int, start: Path | None, threads: int) -> No
     torch.set_num_threads(threads)
     rows = json.loads(make_answers(out).read_text(encoding="utf-8"))
     answers = [(Everyday(question, about), answer) for question, about, answer in rows]
-    train_low_rank(AdapterRun(steps=steps), make_instruct(out), answers, out / "training", start)
+    plain = [(question, text) for question, text in json.loads(make_plain(out).read_text(encoding="utf-8"))]
+    plain += [(asked.question, answer) for asked, answer in answers]
+    train_low_rank(AdapterRun(steps=steps), make_instruct(out), answers, plain, out / "training", start, compiled)
 
 
 def write_held_out(split: str, seed: int, count: int, file: Path) -> None:
@@ -91,6 +115,7 @@ def smollm2_main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2, help="CPU threads of the training (default 2)")
     parser.add_argument("--steps", type=int, default=1500, help="train: batches of about 2,048 tokens (default 1,500)")
     parser.add_argument("--from-adapter", type=Path, help="train: begin with this adapter instead of nothing")
+    parser.add_argument("--compile", action="store_true", help="train: through torch.compile (needs a C++ compiler)")
     parser.add_argument("--split", choices=("dev", "test"), default="test", help="questions: which held-out split")
     parser.add_argument("--seed", type=int, default=1, help="questions: seed")
     parser.add_argument("--count", type=int, default=380, help="questions: how many, the kinds in turn")
@@ -112,7 +137,7 @@ def smollm2_main(argv: Sequence[str] | None = None) -> None:
     elif options.what == "install":
         shutil.copytree(options.out / "training" / "adapter", ADAPTER, dirs_exist_ok=True)
     else:
-        train_adapter(options.out, options.steps, options.from_adapter, options.threads)
+        train_adapter(options.out, options.steps, options.from_adapter, options.threads, options.compile)
 
 
 if __name__ == "__main__":

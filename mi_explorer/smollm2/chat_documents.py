@@ -69,6 +69,32 @@ def document_pool(chat: Chat, answers: Sequence[tuple[Everyday, str]], seed: int
     return documents
 
 
+def plain_batch(
+    chat: Chat, responses: Sequence[tuple[str, str]], rng: random.Random, tokens: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(ids, learn) as of `chat_batches`, of Instruct's own (question, response) without a thought."""
+    documents = [chat.document(question, [(text, True)]) for question, text in rng.sample(responses, len(responses))]
+    longest = len(documents[0][0])
+    group: list[Document] = []
+    for document in documents:
+        longest = max(longest, len(document[0]))
+        if group and (len(group) + 1) * longest > tokens:
+            break
+        group.append(document)
+    return _padded(group)
+
+
+def _padded(group: Sequence[Document]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Padded on the right: with a causal mask no token sees the padding."""
+    length = max(len(ids) for ids, _ in group)
+    ids = torch.zeros(len(group), length, dtype=torch.long)
+    learn = torch.zeros(len(group), length, dtype=torch.bool)
+    for row, (tokens_of, wanted) in enumerate(group):
+        ids[row, : len(tokens_of)] = torch.tensor(tokens_of)
+        learn[row, : len(wanted)] = torch.tensor(wanted)
+    return ids, learn
+
+
 def chat_batches(
     chat: Chat, answers: Sequence[tuple[Everyday, str]], seed: int, tokens: int, first: int = 0
 ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -82,11 +108,6 @@ def chat_batches(
             groups[-1].append(document)
         random.Random(f"order-{seed}-{number}").shuffle(groups)
         for group in groups:
-            length = max(len(ids) for ids, _ in group)
-            ids = torch.zeros(len(group), length, dtype=torch.long)
-            learn = torch.zeros(len(group), length, dtype=torch.bool)
-            for row, (tokens_of, wanted) in enumerate(group):
-                ids[row, : len(tokens_of)] = torch.tensor(tokens_of)
-                learn[row, : len(wanted)] = torch.tensor(wanted)
+            ids, learn = _padded(group)
             yield number, ids, learn
         number += 1

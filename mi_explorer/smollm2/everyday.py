@@ -52,6 +52,18 @@ USES = (
     "hammer", "knife", "broom", "pencil", "umbrella", "ladder", "spoon", "needle", "camera", "clock", "pillow",
     "towel", "bucket", "map", "candle",
 )  # fmt: skip
+THINGS = (
+    "volcano", "rainbow", "bridge", "compass", "desert", "island", "telescope", "whale", "penguin", "orchestra",
+    "library", "glacier", "lighthouse", "microscope", "novel", "poem", "recipe", "river", "satellite", "thermometer",
+    "tornado", "violin", "waterfall", "windmill", "zebra", "battery", "calendar", "castle", "dictionary", "engine",
+    "festival", "forest", "magnet", "market", "museum", "passport", "planet", "pyramid", "robot", "school",
+    "spider", "statue", "theater", "tunnel", "university", "village", "website", "wheel", "airport", "alphabet",
+)  # fmt: skip
+GROUPS_OF = (
+    "fruits", "vegetables", "planets", "colors", "musical instruments", "sports", "countries in Europe", "farm animals",
+    "kinds of weather", "things in a kitchen", "jobs", "rivers", "languages", "board games", "flowers", "trees",
+    "drinks", "holidays", "birds", "fish",
+)  # fmt: skip
 ACTIVITIES = (
     "cooking rice", "learning a language", "sleeping better", "saving money", "writing a letter",
     "growing tomatoes", "reading more", "packing a suitcase", "making new friends", "cleaning a window",
@@ -78,6 +90,10 @@ def with_answer(question: str, about: str, accepted: str) -> Everyday:
     return Everyday(question, about, tuple(accepted.split("|")))
 
 
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeio' else 'a'} {noun}"
+
+
 def everyday() -> list[Everyday]:
     """All of them, in a fixed order."""
     return [
@@ -89,6 +105,8 @@ def everyday() -> list[Everyday]:
         *(Everyday(f"Write one sentence about {topic}.", "a sentence to write") for topic in TOPICS),
         *(Everyday(f"What can you tell me about {topic}?", topic) for topic in TOPICS),
         *(Everyday(f"What is a {thing} used for?", "a thing of the house") for thing in USES),
+        *(Everyday(f"What is {_a(thing)}?", "the meaning of a word") for thing in THINGS),
+        *(Everyday(f"Name three {group}.", f"{group}, three of them") for group in GROUPS_OF),
         *(Everyday(f"Give me a short tip for {what}.", "a tip") for what in ACTIVITIES),
     ]
 

@@ -1,6 +1,7 @@
 """Documents and the adapter of the pair that speaks, on a Llama of a few thousand parameters."""
 
 import json
+import random
 import shutil
 
 import pytest
@@ -11,13 +12,14 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Pr
 
 from mi_explorer.smollm2 import low_rank
 from mi_explorer.smollm2.__main__ import smollm2_main
-from mi_explorer.smollm2.chat_documents import Chat, chat_batches, document_pool
+from mi_explorer.smollm2.chat_documents import Chat, chat_batches, document_pool, plain_batch
 from mi_explorer.smollm2.evaluate import measure_everyday
 from mi_explorer.smollm2.everyday import TRAINED, Everyday
 from mi_explorer.smollm2.train_adapter import AdapterRun, learned_loss, train_low_rank
 from mi_explorer.workbench import Workbench
 
 ANSWERS = [(Everyday("What is the capital of Nowhere?", "a capital"), "Nowhere has none.")]
+PLAIN = [("What is 2 + 2?", "It is 4."), ("Who are you?", "A small model.")]
 TEMPLATE = "{% for m in messages %}<s>{{ m.role }}\n{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}<s>assistant\n{% endif %}"
 
 
@@ -68,11 +70,15 @@ def test_equal_numbers_give_equal_pools_and_batches_keep_to_their_size(parent):
 def test_the_adapter_is_pefts(parent, tmp_path):
     model = AutoModelForCausalLM.from_pretrained(parent)
     factors = low_rank.attach_factors(model, rank=4, alpha=8)
-    assert len(factors) == 14 and {p.requires_grad for n, p in model.named_parameters() if "original" in n} == {False}
+    assert len(factors) == 14 and {n.rsplit(".")[-1] for n, p in model.named_parameters() if p.requires_grad} == {
+        "a",
+        "b",
+    }
     with torch.no_grad():
         for pair in factors.values():
             pair.a.copy_(pair.a.bfloat16())
             pair.b.copy_(torch.randn_like(pair.b).bfloat16() / 10)
+            pair.set_strength(1)
     low_rank.save_factors(factors, "nobody/tiny", tmp_path)
     ids = torch.randint(0, 200, (2, 9))
     with torch.no_grad():
@@ -88,6 +94,41 @@ def model_of(parent):
     return AutoModelForCausalLM.from_pretrained(parent)
 
 
+@pytest.mark.parametrize("strength", [0.3, 1.0])
+def test_gradients_are_those_of_the_whole_matrix(strength):
+    torch.manual_seed(1)
+    linear = torch.nn.Linear(6, 5, bias=False, dtype=torch.float64)
+    layer = low_rank.LowRankLinear(linear, rank=2, scale=1.7)
+    with torch.no_grad():
+        layer.b.normal_()
+    layer.set_strength(strength)
+    x, out = torch.randn(3, 4, 6, dtype=torch.float64, requires_grad=True), torch.randn(3, 4, 5, dtype=torch.float64)
+    a, b = (p.detach().double().requires_grad_() for p in (layer.a, layer.b))
+    whole = x @ (linear.weight.detach() + strength * 1.7 * (b @ a)).T
+    want = torch.autograd.grad((whole * out).sum(), (x, a, b))
+    got = torch.autograd.grad((layer(x) * out).sum(), (x, layer.a, layer.b))
+    assert torch.allclose(layer(x), whole, atol=1e-6)
+    for ours, theirs in zip(got, want):
+        assert torch.allclose(ours.double(), theirs, atol=1e-5)
+
+
+def test_plain_responses_are_learned_below_a_quarter_and_thoughts_above():
+    run = AdapterRun(plain=0.2, full=0.5)
+    drawn = [run.strength(step) for step in range(2000)]
+    assert drawn == [run.strength(step) for step in range(2000)]
+    plain, thoughts = [s for s, is_plain in drawn if is_plain], [s for s, is_plain in drawn if not is_plain]
+    assert min(plain) >= 0 and max(plain) <= 0.25 and min(thoughts) >= 0.3 and max(thoughts) == 1
+    assert abs(len(plain) / 2000 - 0.2) < 0.03 and abs(thoughts.count(1.0) / 2000 - 0.5) < 0.04
+
+
+def test_a_plain_batch_holds_whole_responses_without_a_thought(parent):
+    chat = Chat.load(str(parent))
+    ids, learn = plain_batch(chat, PLAIN, random.Random(0), 4096)
+    texts = {bytes_of(chat, row[wanted].tolist()) for row, wanted in zip(ids, learn)}
+    assert texts == {"It is 4.</s>", "A small model.</s>"}
+    assert len(plain_batch(chat, PLAIN, random.Random(0), 10)[0]) == 1, "one at least"
+
+
 def test_the_loss_is_the_mean_over_learned_tokens(parent):
     chat, model = Chat.load(str(parent)), model_of(parent)
     _, ids, learn = next(chat_batches(chat, ANSWERS, 0, 4096))
@@ -98,10 +139,10 @@ def test_the_loss_is_the_mean_over_learned_tokens(parent):
 
 def test_a_training_that_is_stopped_goes_on_where_it_was(parent, tmp_path):
     run = AdapterRun(steps=6, tokens=1500, lr=5e-3, warmup=1)
-    train_low_rank(run, parent, ANSWERS, tmp_path / "whole")
-    train_low_rank(AdapterRun(steps=3, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, tmp_path / "parts")
+    train_low_rank(run, parent, ANSWERS, PLAIN, tmp_path / "whole")
+    train_low_rank(AdapterRun(steps=3, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, PLAIN, tmp_path / "parts")
     before = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)["tokens"]
-    train_low_rank(run, parent, ANSWERS, tmp_path / "parts")
+    train_low_rank(run, parent, ANSWERS, PLAIN, tmp_path / "parts")
     logs = [json.loads(line) for line in (tmp_path / "parts" / "log.jsonl").read_text().splitlines()]
     assert logs[-1]["step"] == 6 and logs[-1]["tokens"] > before == logs[0]["tokens"]
     config = json.loads((tmp_path / "parts" / "adapter" / "adapter_config.json").read_text())
@@ -111,11 +152,12 @@ def test_a_training_that_is_stopped_goes_on_where_it_was(parent, tmp_path):
 
 
 def test_training_from_an_adapter_begins_with_it(parent, tmp_path):
-    train_low_rank(AdapterRun(steps=2, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, tmp_path / "first")
+    train_low_rank(AdapterRun(steps=2, tokens=1500, lr=5e-3, warmup=1), parent, ANSWERS, PLAIN, tmp_path / "first")
     train_low_rank(
         AdapterRun(steps=1, tokens=1500, lr=0.0, warmup=1),
         parent,
         ANSWERS,
+        PLAIN,
         tmp_path / "second",
         tmp_path / "first" / "adapter",
     )

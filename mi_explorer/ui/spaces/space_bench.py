@@ -32,8 +32,8 @@ class SpaceBench(Workbench):
         from mi_explorer.checkpoints.preflight import preflight
         from mi_explorer.engine import ResidentPair
         from mi_explorer.engine.backends import DEFAULT_CONTEXT
+        from mi_explorer.engine.dtype_choice import choose_dtype
         from mi_explorer.engine.logit_blends import logit_parts
-        from mi_explorer.engine.resident import choose_dtype
         from mi_explorer.merging.blend import bind
         from mi_explorer.pairs import get_pair
         from mi_explorer.prompts import Prompts
