@@ -122,15 +122,13 @@ def test_the_strip_before_comes_back_with_its_settings(scripted, visit):
 def test_a_study_of_the_recipe_gives_the_rail_its_bands_and_curves(scripted, visit):
     page = visit(scripted)
     expect(page.locator(".mi-study")).to_be_hidden()
-    assert [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0].endswith(
-        "(as this one strip shows it)"
-    )
+    assert "one strip" in [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0]
     page.evaluate("() => explore.patch({ layers: '0-1' })")
     expect(page.locator(".mi-study-name")).to_have_text(
         f"Bands and curves: study “{HOSTILE[0]}” · sums · n = 6 questions × 2 · token limit 200"
     )
     assert page.locator(".mi-spark-mean").get_attribute("points").count(",") == 11
-    assert [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0].endswith("(as the study's fit says)")
+    assert [x.get_attribute("title") for x in page.locator(".mi-stage").all()][0].endswith("study's fit says)")
     set_lam(page, 0.4)
     expect(page.locator(".mi-study-figures")).to_have_text(
         re.compile(r"^\d.* % \(.* to .* %\) right, .* % with a thought, [\d,]+ tokens at λ 0.4$")

@@ -123,7 +123,7 @@ def test_a_parent_that_changes_under_us_is_noticed(tmp_path):
     checkpoint.block(name, 0, 2)
     data = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(data[:200])
-    with pytest.raises(CheckpointError, match="changed on disk while it was in use"):
+    with pytest.raises(CheckpointError, match="changed on disk"):
         checkpoint.block(name, 0, 2)
     with pytest.raises(CheckpointError, match="changed on disk"):
         checkpoint.tensor(name)
@@ -143,7 +143,7 @@ def test_paths_stay_inside_the_folder(tmp_path):
 
 def test_what_is_neither_folder_nor_hub_id():
     for where in ("./nowhere", "nowhere", "a/b/c", "", "https://example.org/x"):
-        with pytest.raises(CheckpointError, match="There is no checkpoint folder"):
+        with pytest.raises(CheckpointError, match="no checkpoint folder"):
             open_source(where)
 
 
@@ -167,7 +167,7 @@ def test_hub_ids_are_downloaded_as_safetensors_and_small_files(tmp_path, monkeyp
         raise OSError("no route")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
-    with pytest.raises(CheckpointError, match="lab/model: cannot be downloaded .*or give a local folder"):
+    with pytest.raises(CheckpointError, match="lab/model.* local folder"):
         Checkpoint.open("lab/model")
 
 

@@ -19,6 +19,7 @@ from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.checkpoints.source import CheckpointError, Folder, Hub
 from mi_explorer.pairs import Pair, get_pair
 from tests.checkpoints.test_adapter import KINDS, make_adapter
+from tests.expected import numbers_in
 from tests.fixtures import corrupt_header, make, make_fp8, make_pair, make_tokenizer, reshard, truncate
 
 
@@ -120,23 +121,19 @@ def test_tensors_shapes_ties_and_dtypes(pair, tmp_path):
     assert result.ok and "untied, as asked" in topics["tied"].why
     off = make("qwen3", tmp_path / "off", dtype=torch.bfloat16, vocab_size=99)
     result, topics = found(Pair("x", pair.instruct, str(off)))
-    assert (
-        result.verdict == "refused"
-        and "96 rows in Instruct and 99 in Thinking" in topics["vocabulary"].what
-        and "tensors" not in topics
-    )
+    assert result.verdict == "refused" and numbers_in(topics["vocabulary"].what) == [96, 99] and "tensors" not in topics
     deep = make("qwen3", tmp_path / "deep", dtype=torch.bfloat16, num_hidden_layers=4)
     result, topics = found(Pair("x", pair.instruct, str(deep)))
-    assert "Thinking has 11 tensors that Instruct lacks, such as 'model.layers.3." in topics["tensors"].what
+    assert numbers_in(topics["tensors"].what)[0] == 11 and "'model.layers.3." in topics["tensors"].what
     wide = make("qwen3", tmp_path / "wide", dtype=torch.bfloat16, intermediate_size=64)
     result, topics = found(Pair("x", pair.instruct, str(wide)))
-    assert "9 tensors differ in shape" in topics["tensors"].what
+    assert "9 tensors" in topics["tensors"].what
     single = make("qwen3", tmp_path / "fp32")
     make_tokenizer(single)
     result, topics = found(Pair("x", pair.instruct, str(single)))
-    assert result.verdict == "ok with notes" and "Instruct is stored in BF16, Thinking in F32" in topics["dtype"].what
+    assert result.verdict == "ok with notes" and re.findall("BF16|F32", topics["dtype"].what) == ["BF16", "F32"]
     result, topics = found(Pair("x", pair.instruct, pair.thinking, str(deep)))
-    assert result.verdict == "refused" and "The base does not fit: 11 tensors differ" in topics["base"].what
+    assert result.verdict == "refused" and "11 tensors" in topics["base"].what
 
 
 def test_other_sharding_is_fine_and_damage_is_not(pair, tmp_path):
@@ -170,14 +167,14 @@ def test_tokenizers_tags_and_templates(pair, tmp_path):
     )
     result, topics = found(pair)
     assert result.verdict == "ok with notes"
-    assert "1 token ids mean different tokens (95: 'z' / '<tool>')" in topics["vocabulary"].what
-    assert "opens the thought itself (<think> is part of the prompt)" in topics["template"].why
+    assert "(95: 'z' / '<tool>')" in topics["vocabulary"].what
+    assert "<think> is part" in topics["template"].why
     (Path(pair.thinking) / "tokenizer.json").unlink()
     result, topics = found(pair)
     assert "Thinking has no tokenizer.json" in topics["tokenizer"].what and result.ok
     make_tokenizer(pair.thinking)
     result, topics = found(Pair("x", pair.instruct, pair.thinking, think_open="[THINK]", think_close="[/THINK]"))
-    assert "no single token [THINK] or [/THINK]" in topics["think tags"].what
+    assert "[THINK] or [/THINK]" in topics["think tags"].what
 
 
 def test_tokenizers_that_disagree_are_refused(pair):
@@ -188,7 +185,7 @@ def test_tokenizers_that_disagree_are_refused(pair):
     content["added_tokens"] = []
     file.write_text(json.dumps(content))
     result, topics = found(pair)
-    assert result.verdict == "refused" and "token ids mean different tokens" in topics["vocabulary"].what
+    assert result.verdict == "refused" and topics["vocabulary"].what.startswith(f"{len(vocab)} token ids")
 
 
 def test_memory_is_said_before_loading(pair):
@@ -203,10 +200,7 @@ def test_a_lora_parent(tmp_path):
     base = make_tokenizer(make("qwen2", tmp_path / "base"))
     folder = make_adapter(base, tmp_path / "lora", **KINDS["plain"])
     result, topics = found(Pair("x", str(base), str(folder)), memory=10**9)
-    assert (
-        result.verdict == "ok with notes"
-        and "Thinking is a LoRA adapter (rank 4, 9 tensors) on instruct" in topics["adapter"].what
-    )
+    assert result.verdict == "ok with notes" and "(rank 4, 9 tensors) on instruct" in topics["adapter"].what
     assert (
         result.facts["memory"]["rowwise"]
         == result.facts["parameters"] * 4 + (folder / "adapter_model.safetensors").stat().st_size
@@ -384,12 +378,12 @@ def test_a_hub_pair_is_judged_by_ranges(hub, tmp_path):
         "model.safetensors.index.json",
     }
     missing = preflight(Pair("x", "lab/instruct", "lab/nothing"))
-    assert missing.verdict == "refused" and "lab/nothing: the hub did not answer" in missing.findings[0].what
-    with pytest.raises(CheckpointError, match="neither a folder nor a hub id"):
+    assert missing.verdict == "refused" and "lab/nothing" in missing.findings[0].what
+    with pytest.raises(CheckpointError, match="hub id"):
         Hub("../../etc/passwd", endpoint=endpoint)
 
 
 def test_a_dead_hub_is_one_clear_message(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    with pytest.raises(CheckpointError, match=r"the hub did not answer .* give a local folder"):
+    with pytest.raises(CheckpointError, match="local folder"):
         Hub("lab/model", endpoint="http://127.0.0.1:9").files()

@@ -15,6 +15,7 @@ from mi_explorer.studies.progress import Progress
 from mi_explorer.studies.store.store import Store
 from tests import fixtures
 from tests.cli.commands import ROOT, RUN_KEYS
+from tests.expected import numbers_in
 
 
 def test_help_reads_without_loading_torch():
@@ -35,10 +36,13 @@ assert "torch" not in sys.modules and "gradio" not in sys.modules
 
 def test_progress_line():
     p = Progress("s", "running", 200, 40, 10, 0, 1, 4, 9_000, 1234.5, 10, 185.4)
+    bar, *parts = terminal.progress_text(p).split(" · ")
     assert (
-        terminal.progress_text(p)
-        == "█████··············· 50/200 samples · 1/4 cells · 10 from the store · 1,234 tokens/s · 3:05 min left"
+        bar == "█████" + "·" * 15 + " 50/200 samples"
+        and parts[0] == "1/4 cells"
+        and parts[2:] == ["1,234 tokens/s", "3:05 min left"]
     )
+    assert numbers_in(parts[1]) == [10]  # from the store
     assert [terminal.duration(s) for s in (None, 42, 185, 7800)] == ["?", "42 s", "3:05 min", "2:10 h"]
 
 

@@ -3,8 +3,11 @@
 import json
 import re
 
+from mi_explorer.studies.store import reader
 from mi_explorer.studies.store.store import Store
 from tests.cli.commands import call, sweep
+
+FOREIGN = f"precomputed, {reader.FOREIGN}"
 
 
 def test_study_commands(scripted, capsys, monkeypatch):
@@ -33,13 +36,11 @@ def test_precomputed_studies_are_listed_shown_and_exported(scripted, capsys, mon
         "mi_explorer.studies.store.bundled.precomputed", lambda folder=None: (tmp_path / "bundled.parquet",)
     )
     assert [(s["name"], s["origin"], s["samples"]) for s in json.loads(call(capsys, "study", "list", "--json")[1])] == [
-        ("s", "precomputed, made with other weights", 160)  # the scripted pair is not the embedded one
+        ("s", FOREIGN, 160)  # the scripted pair is not the embedded one
     ]
     found = json.loads(call(capsys, "study", "show", "s", "--json")[1])
     assert found["origin"].startswith("precomputed") and [c["total"] for c in found["cells"]] == [80, 80]
-    assert call(capsys, "study", "show", "s")[1].startswith(
-        "s: task sums.jsonl, pair mini (precomputed, made with other weights)"
-    )
+    assert call(capsys, "study", "show", "s")[1].startswith(f"s: task sums.jsonl, pair mini ({FOREIGN})")
     assert call(capsys, "study", "export", "s", "again.csv")[1] == "160 samples written to again.csv\n"
     assert "Did you mean 's'" in call(capsys, "study", "show", "ss")[2]
     assert call(capsys, "study", "rm", "s")[0] == 2 and (tmp_path / "bundled.parquet").exists()

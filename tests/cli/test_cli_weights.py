@@ -42,7 +42,7 @@ def test_preflight(pair, capsys, tmp_path):
     code, out, err = run(capsys, "preflight", pair.instruct, "./nowhere", "--json")
     assert code == 2 and json.loads(out)["verdict"] == "refused"
     code, out, err = run(capsys, "preflight", "a", "b", "c")
-    assert code == 2 and "Give one pair or two parents" in err and out == ""
+    assert code == 2 and "two parents" in err and out == ""
     assert "\x1b" not in run(capsys, "preflight", pair.instruct, "evil\x1b[2Jname")[1]
 
 

@@ -185,7 +185,7 @@ def test_scores_of_a_response_whose_lambda_changed(bench):
 
 
 def test_steering_is_recorded_and_its_replay_gives_the_same_tokens(bench):
-    steering, steps = Steering(), []
+    steering, steps, hint = Steering(), [], " Hmm, the product comes first."
     recipe, decoding = Recipe(lam=1.0), Decoding(seed=3, cap=200)
     request = GenerationRequest("a", QUESTION, recipe, decoding, GOLD)
     for (snapshot,) in bench.stream([request], steering=steering, hz=200):
@@ -195,7 +195,7 @@ def test_steering_is_recorded_and_its_replay_gives_the_same_tokens(bench):
         if snapshot.state == "paused" and len(steps) == 1:
             steering.set_lambda("a", 0.3)
             steering.set_lambda("a", 0.8)
-            steering.hint("a", " Hmm, the product comes first.")
+            steering.hint("a", hint)
             steering.set_lambda("a", 0.5)
             steering.stop_thinking("a")
             steering.resume("a")
@@ -203,7 +203,7 @@ def test_steering_is_recorded_and_its_replay_gives_the_same_tokens(bench):
     kinds = [(s.lam, s.hint, s.close) for s in snapshot.schedule]
     assert kinds == [
         (0.8, "", False),
-        (None, " Hmm, the product comes first.", False),
+        (None, hint, False),
         (0.5, "", False),
         (None, "", True),
     ]

@@ -140,7 +140,7 @@ def test_the_card_says_how_to_make_it_again(tmp_path):
     config = yaml.safe_load(card.split("```yaml\n")[2].split("```")[0])
     assert config["merge_method"] == "ties" and recipe.hash in card
     export_checkpoint(bind(Recipe(method="topk_override"), Parents.open(pair)), tmp_path / "out2")
-    assert "There is no mergekit equivalent" in (tmp_path / "out2/README.md").read_text()
+    assert "no mergekit equivalent" in (tmp_path / "out2/README.md").read_text()
 
 
 MEASURE = """

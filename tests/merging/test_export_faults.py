@@ -29,7 +29,7 @@ def test_nothing_of_the_users_is_overwritten(blend, tmp_path):
     ):
         with pytest.raises(ExportError, match=says):
             export_checkpoint(blend, tmp_path / name)
-    with pytest.raises(ExportError, match="is a file or a link|Cannot write beside"):
+    with pytest.raises(ExportError, match="is a file|Cannot write"):
         export_checkpoint(blend, tmp_path / "file" / "below")
     assert (tmp_path / "full/mine.txt").read_text() == (tmp_path / "file").read_text() == "mine"
     (tmp_path / "empty").mkdir()
@@ -47,7 +47,7 @@ def test_a_target_filled_meanwhile_is_kept(blend, tmp_path):
         (tmp_path / "out").mkdir(exist_ok=True)
         (tmp_path / "out/mine.txt").write_text("mine")
 
-    with pytest.raises(ExportError, match="something was written there meanwhile"):
+    with pytest.raises(ExportError, match="meanwhile"):
         export_checkpoint(blend, tmp_path / "out", progress=fill)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"] and left_over(tmp_path) == []
 

@@ -22,11 +22,7 @@ def test_a_visitor_over_the_limit_is_told_and_others_are_not_affected():
     runs = [explore.run(ask(x), ANN) for x in "ab"]
     assert all(next(r)["state"] == "running" for r in runs)
     (refused,) = explore.run(ask("c"), ANN)
-    assert (
-        refused["state"] == "failed"
-        and "2 runs of yours are going on" in refused["message"]
-        and refused["frames"] == {}
-    )
+    assert refused["state"] == "failed" and "2 runs of yours" in refused["message"] and refused["frames"] == {}
     assert next(other := explore.run(ask("d"), BOB))["state"] == "running"
     for r in (*runs, other):
         r.close()
@@ -63,7 +59,7 @@ def test_an_address_has_its_own_limit_over_all_its_tabs():
         ann.enter_context(limits.run(ANN))
         for who in (ANN, NEAR, BOB):
             going.enter_context(limits.run(who))
-        with pytest.raises(LimitError, match="3 runs from your network address"):
+        with pytest.raises(LimitError, match="3 runs .*network address"):
             going.enter_context(limits.run(NEAR))
         ann.close()
         going.enter_context(limits.run(NEAR))

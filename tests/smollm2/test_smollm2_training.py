@@ -44,11 +44,10 @@ def parent(tmp_path_factory):
 
 def test_prompts_and_slips_are_not_learned(parent):
     chat = Chat.load(str(parent))
-    ids, learn = chat.document(
-        "Why?", [("<think>\nSo 1", True), (" 2", False), (" 3\n</think>\n\nThe answer is 3.", True)]
-    )
+    start, end = "<think>\nSo 1", " 3\n</think>\n\nThe answer is 3."
+    ids, learn = chat.document("Why?", [(start, True), (" 2", False), (end, True)])
     learned = bytes_of(chat, [i for i, wanted in zip(ids, learn) if wanted])
-    assert learned == "<think>\nSo 1 3\n</think>\n\nThe answer is 3.</s>"
+    assert learned == start + end + "</s>"
     assert bytes_of(chat, ids).startswith("<s>user\nWhy?</s><s>assistant\n<think>")
 
 

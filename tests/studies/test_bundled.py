@@ -9,6 +9,7 @@ from mi_explorer.studies.plan import Item, Plan, grid
 from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store import bundled
 from mi_explorer.studies.store.exchange import export_study
+from mi_explorer.studies.store.reader import FOREIGN
 from mi_explorer.studies.store.store import CellRow, Store
 from mi_explorer.workbench import Workbench
 
@@ -46,14 +47,11 @@ def test_a_precomputed_study_of_other_weights_says_so(tmp_path, trio):
         assert store.studies()[0].origin == "precomputed"
     (tmp_path / "thinking" / "model.safetensors").write_bytes(b"retrained" * 90)
     assert [(info.origin, info.foreign) for info in bundled.bundled_studies(folder)] == [
-        ("precomputed, made with other weights", True)
+        (f"precomputed, {FOREIGN}", True)
     ]
     store, info = bundled.open_study(own, "s", folder)
     with store:
-        assert (
-            info.origin == "precomputed, made with other weights"
-            and "made with other weights" in summarise(store, "s").json()["origin"]
-        )
+        assert info.origin == f"precomputed, {FOREIGN}" and FOREIGN in summarise(store, "s").json()["origin"]
 
 
 def test_a_study_of_a_pair_that_is_not_here_is_only_precomputed(tmp_path, trio, monkeypatch):

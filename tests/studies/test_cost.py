@@ -10,6 +10,7 @@ from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.cost import Cost, estimate, learn, roughly, throughput, token_count
 from mi_explorer.studies.plan import Plan, grid
 from mi_explorer.studies.store.sample import Sample
+from tests.expected import numbers_in
 
 SAMPLE = Sample("", "", "", 0, 1, "stop", "correct", "7", 120, 100, 20, True, True, False, False, 60, 60, 0, 0.5)
 
@@ -44,16 +45,13 @@ def test_where_only_other_blends_were_measured_they_tell_it():
 def test_without_anything_measured_the_limit_bounds_it():
     found = estimate(plan(0, 1, cap=200), 20, 20, {}, 1000.0)
     assert (found.tokens, found.measured, found.seconds) == (4000, False, 4.0)
-    assert found.text.startswith("20 samples; at most 4,000 tokens (200 a sample, the token limit")
-    assert found.text.endswith(", about 4 s at 1,000 tokens/s.")
+    assert "at most" in found.text and numbers_in(found.text) == [20, 4000, 200, 4, 1000]
 
 
 def test_the_words():
-    assert (
-        Cost(20, 5, 500, True, None).text
-        == "20 samples, 5 of them still to make; about 500 tokens (100 a sample, as in the studies so far)."
-    )
-    assert Cost(20, 0, 0, True, 900.0).text == "20 samples, all of them made."
+    measured = Cost(20, 5, 500, True, None).text
+    assert "at most" not in measured and numbers_in(measured) == [20, 5, 500, 100]
+    assert numbers_in(Cost(20, 0, 0, True, 900.0).text) == [20]
     assert roughly(0.2) == "1 s" and roughly(3) == "3 s" and roughly(200) == "3 min" and roughly(9000) == "2.5 h"
     assert token_count(830) == "830" and token_count(12_400) == "12 thousand" and token_count(3.1e6) == "3.1 million"
 

@@ -76,7 +76,7 @@ def test_an_overlong_question_does_not_end_a_study(tmp_path):
     items = (Item("sums", "long", "x" * 5000, "1"), *ITEMS[:4])
     _, events, engine = drive(Store(tmp_path / "s.db"), plan(), items=items)
     end = events[-1]
-    assert (end.state, end.done, end.failed) == ("done", 36, 9) and "Question long: The prompt has 5,0" in end.message
+    assert (end.state, end.done, end.failed) == ("done", 36, 9) and "Question long:" in end.message
     assert of(CellDone, events) == [] and len(engine.asked) == 36
 
 
@@ -92,7 +92,7 @@ def test_changed_weights_are_not_mixed_into_an_old_study(tmp_path):
     store = Store(tmp_path / "s.db")
     drive(store, plan())
     bench = scripted_bench(fingerprint="retrained")
-    with pytest.raises(UserError, match="with other weights of mini"):
+    with pytest.raises(UserError, match="other weights of mini"):
         list(Runner(store, plan(), ITEMS, lambda pair: bench).run())
     runner = Runner(store, plan(), ITEMS, lambda pair: bench, name="after")
     assert list(runner.run())[-1].done == 45  # nothing of the old weights is reused

@@ -121,9 +121,9 @@ def test_no_transition_is_read_into_what_was_not_measured():
     found = transition(LAMS, weak * n, n)
     assert found.lambda50 is None or 0 <= found.lambda50 <= 1
     far = transition([0, 0.1, 0.2, 0.3], np.array([0.41, 0.51, 0.43, 0.46]) * 9000, np.full(4, 9000.0))
-    assert (far.kind, far.lambda50) == ("none", None) and "outside of what was measured" in far.message
+    assert (far.kind, far.lambda50) == ("none", None) and "outside" in far.message
     wide = transition(LAMS, *counts(*expit((np.array(LAMS) - 0.5) / 0.2)))
-    assert wide.kind == "logistic" and "(the fit reaches beyond the measured λs)" in wide.message
+    assert wide.kind == "logistic" and "beyond" in wide.message
 
 
 @settings(max_examples=60, deadline=None)

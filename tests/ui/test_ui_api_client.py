@@ -51,7 +51,7 @@ def test_the_api_page_lists_these_endpoints_and_no_other(served):
         "None | dict(str, float)",
     )
     gives = found["named_endpoints"]["/strip"]["returns"][0]["python_type"]["type"]
-    assert gives.startswith("list[dict(lam: float, state: str, text: str") and "verdict: None | str" in gives
+    assert gives.startswith("list[dict(lam: float, state: str") and "verdict: None | str" in gives
     assert all(p["parameter_has_default"] for p in found["named_endpoints"]["/sweep"]["parameters"])
 
 
@@ -71,7 +71,7 @@ def test_a_client_sees_the_message(served):
     _, client = served
     with pytest.raises(AppError, match="prompt is empty"):
         client.predict("", api_name="/generate")
-    with pytest.raises(AppError, match="Unknown .*'linaer'. Did you mean 'linear'"):
+    with pytest.raises(AppError, match="Did you mean 'linear'"):
         client.predict("Go", method="linaer", api_name="/strip")
 
 

@@ -95,7 +95,7 @@ def test_methods_and_views_that_cannot_be_exported_are_told(take):
         "Unknown" in take.recipe(wire(method="nonsense"))["error"]
         or "nonsense" in take.recipe(wire(method="nonsense"))["error"]
     )
-    assert "nothing that can be made" in take.make({"what": "shadow"})["error"]
+    assert "can be made" in take.make({"what": "shadow"})["error"]
     assert take.make(None)["error"] and take.recipe("x")["hash"] == Recipe().hash
 
 

@@ -148,7 +148,7 @@ def test_the_best_lambda_for_a_budget(a, rows_of_a):
     assert "no measured λ" in curve_sentences.budget_sentence(a, 1)
     same = replace(a, points=a.points[9:], rows=(a.rows[9], a.rows[10]))  # λ 0.9 and 1 are alike
     twin = curve_sentences.budget_sentence(same, 1000)
-    assert ("no λ within 1,000 tokens is distinguishable from λ = 1" in twin) or "nothing beats λ 1 itself" in twin
+    assert "1,000 tokens" in twin and ("distinguishable" in twin or "nothing beats" in twin)
 
 
 def test_curves_are_subtracted_question_by_question(measured, a):

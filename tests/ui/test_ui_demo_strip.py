@@ -11,6 +11,7 @@ from mi_explorer.recipe import Decoding
 from mi_explorer.ui.explore import demo_strip
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.token_scores import token_scores
+from tests.expected import numbers_in
 from tests.ui.fake import QUESTIONS, FakeBench
 
 
@@ -31,8 +32,11 @@ def test_a_strip_comes_back_as_it_was_made(made, tmp_path):
     assert demo_strip.load_demo_strip("mini", tmp_path) is None
     strip = demo_strip.demo_state(content, "scripted")
     assert sorted(f["lam"] for f in strip["frames"].values()) == [i / 10 for i in range(11)]
-    assert strip["sentence"].startswith("Thought appears between λ 0.4 and 0.5.") and len(strip["bands"]) == 3
-    assert strip["label"] == "Precomputed example, chosen from 3 to show the change · n = 1 per λ · T 0.6 · seed 0"
+    assert strip["sentence"] and numbers_in(strip["sentence"])[:2] == [0.4, 0.5] and len(strip["bands"]) == 3
+    said, *conditions = strip["label"].split(" · ")
+    assert (
+        said.startswith("Precomputed") and numbers_in(said) == [3] and conditions == ["n = 1 per λ", "T 0.6", "seed 0"]
+    )
 
 
 def test_a_strip_of_other_weights_says_so_and_is_not_scored(made):

@@ -52,7 +52,8 @@ def test_final_choice(text, answer):
 
 
 def test_whole_responses():
-    assert answers.final_answer("  Any text. The answer is 3. ", "ifeval") == "Any text. The answer is 3."
+    text = "Any text. The answer is 3."
+    assert answers.final_answer(f"  {text} ", "ifeval") == text
     assert answers.final_answer("  ", "ifeval") is None
 
 
