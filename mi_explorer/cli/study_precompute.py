@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -133,14 +134,13 @@ def precompute(args: argparse.Namespace) -> int:
     home = Path(args.home or "build/studies") / f"{_stem(args.pair)}-{made_of}"
     jobs = args.jobs or min(2, os.cpu_count() or 1)
     names = {w: f"{_stem(args.pair)}-{w.name}" for w in wanted}
-    first = [
-        _child(args, w, names[w], f"{i}/{jobs}") for w in wanted if w.sharded and jobs > 1 for i in range(1, jobs + 1)
-    ]
+    words = partial(study_words, args)
+    first = [words(w, names[w], f"{i}/{jobs}") for w in wanted if w.sharded and jobs > 1 for i in range(1, jobs + 1)]
     stages = [first]  # one study's commands run one after the other: each adds to what the one before has planned
     for k in range(max(len(w.before) for w in wanted)):
-        stages.append([_child(args, replace(w, command=w.before[k]), names[w]) for w in wanted if k < len(w.before)])
-    stages.append([_child(args, w, names[w]) for w in wanted])
-    stages.append([_probe(args, w, names[w]) for w in wanted if w.probe])
+        stages.append([words(replace(w, command=w.before[k]), names[w]) for w in wanted if k < len(w.before)])
+    stages.append([words(w, names[w]) for w in wanted])
+    stages.append([probe_words(args, w, names[w]) for w in wanted if w.probe])
     for commands in stages:
         if code := _run(commands, home, jobs, list(names.values()), args.quiet):
             print(
@@ -200,7 +200,7 @@ def _stem(pair: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in "-".join(parts))
 
 
-def _child(args: argparse.Namespace, w: Wanted, name: str, shard: str = "") -> list[str]:
+def study_words(args: argparse.Namespace, w: Wanted, name: str, shard: str = "") -> list[str]:
     """The command of a study, or of a shard of it without what a shard cannot do."""
     words = shlex.split(w.command)
     if shard and "--refine" in words:
@@ -210,7 +210,7 @@ def _child(args: argparse.Namespace, w: Wanted, name: str, shard: str = "") -> l
     return [*words, "--shard", shard] if shard else words
 
 
-def _probe(args: argparse.Namespace, w: Wanted, name: str) -> list[str]:
+def probe_words(args: argparse.Namespace, w: Wanted, name: str) -> list[str]:
     """The command that probes a study."""
     return ["study", "probe", name, *shlex.split(w.probe), *_given(args, MACHINE)]
 

@@ -40,7 +40,7 @@ class Engine:
 
     `max_rows` slots run in one step and `max_context` positions fit into a slot (default: the model's own limit, at most
     `DEFAULT_CONTEXT`); both are capped to `memory` bytes (default: what is free). `only` forces "fold" or "rowwise"; `costs`
-    replaces the measured step times. Raises `NotEnoughMemory` if the pair does not fit.
+    replaces the measured step times. Raises `NotEnoughMemory` if the pair does not fit. Only its own thread changes its parts.
     """
 
     def __init__(
@@ -58,11 +58,11 @@ class Engine:
         self.resident, resident.report = resident, report
         self.backend, self.memory = make_backend(resident, max_rows, max_context, memory, only)
         plan = self.memory
-        self._batch = Batch(self.backend, self._emit, "memory" if plan.context < plan.wanted else "context")
-        self._prefill = Prefill(self._batch, self._flush)
-        self._room = BlockRoom(self._batch)
-        self._scheduler = Scheduler(self._batch, costs or Costs({}), self.memory.rows, only, self._room.admits)
-        self._interventions = Interventions(resident, self._batch, self._scheduler.queue)
+        self.batch = Batch(self.backend, self._emit, "memory" if plan.context < plan.wanted else "context")
+        self.prefill = Prefill(self.batch, self.flush)
+        self.room = BlockRoom(self.batch)
+        self.scheduler = Scheduler(self.batch, costs or Costs({}), self.memory.rows, only, self.room.admits)
+        self._interventions = Interventions(resident, self.batch, self.scheduler.queue)
         self._positions = QueuePositions()
         self.measured = MeasuredCosts(resident, self.backend) if costs is None else None
         self._mode, self._steps = "idle", 0
@@ -105,11 +105,11 @@ class Engine:
         """A snapshot; cheap."""
         return Status(
             mode=self._mode,
-            rows=len(self._batch.sequences),
-            waiting=len(self._scheduler.queue),
-            slots=self._batch.used,
-            max_slots=len(self._batch.slots),
-            max_rows=self._scheduler.capacity,
+            rows=len(self.batch.sequences),
+            waiting=len(self.scheduler.queue),
+            slots=self.batch.used,
+            max_slots=len(self.batch.slots),
+            max_rows=self.scheduler.capacity,
             context=self.backend.context,
             supports_rowwise=self.backend.rowwise,
             why_folded=self.backend.why_folded,
@@ -126,7 +126,7 @@ class Engine:
 
     def rate(self) -> float | None:
         """Tokens a second of a full batch by the measured step times, for estimates; None before they are known."""
-        costs, capacity = self._scheduler.costs, self._scheduler.capacity
+        costs, capacity = self.scheduler.costs, self.scheduler.capacity
         times = [costs.step(mode, capacity) for mode in costs.steps]
         return capacity / min(times) if times else None
 
@@ -158,7 +158,7 @@ class Engine:
         with torch.inference_mode():
             if self.measured:
                 with self.resident.lock:
-                    self._scheduler.costs = self.measured.first(self._scheduler.capacity)
+                    self.scheduler.costs = self.measured.first(self.scheduler.capacity)
             self.resident.report = None
             self._loaded.set()
             closed = False
@@ -170,14 +170,14 @@ class Engine:
                 except Exception as error:  # a fault of ours; nobody may be left waiting for a thread that died
                     log.exception("the engine's loop broke")
                     self._end_all(f"The engine broke: {_described(error)}")
-                self._positions.report(self._scheduler.queue, self._batch.sequences)
-                self._flush()
+                self._positions.report(self.scheduler.queue, self.batch.sequences)
+                self.flush()
 
     def _next_commands(self) -> tuple[list[Callable[[], None]], bool]:
         """What to do before the next step, and whether to stop. Waits while there is nothing to do at all."""
         with self._wake:
-            if self._scheduler.rest and not (self._commands or self._closed):
-                self._wake.wait(self._scheduler.rest)
+            if self.scheduler.rest and not (self._commands or self._closed):
+                self._wake.wait(self.scheduler.rest)
             while not (self._commands or self._closed or self._has_work):
                 self._mode = "idle"
                 if not self._wake.wait(IDLE_S if self.measured and self.measured.improving else None):
@@ -187,27 +187,27 @@ class Engine:
 
     @property
     def _has_work(self) -> bool:
-        return bool(len(self._scheduler.queue) or self._batch.sequences)
+        return bool(len(self.scheduler.queue) or self.batch.sequences)
 
     def _turn(self, commands: list[Callable[[], None]], closed: bool) -> None:
         for command in commands:
-            self._scheduler.changed = True
+            self.scheduler.changed = True
             command()
         if closed:
             self._end_all()
         elif self._has_work:
-            self._step()
+            self.step()
         elif not commands and self.measured and self.measured.improving:
-            self._scheduler.costs = self.measured.again() or self._scheduler.costs
+            self.scheduler.costs = self.measured.again() or self.scheduler.costs
 
-    def _step(self) -> None:
+    def step(self) -> None:
         """One token for those who decode, and some prompts read."""
-        batch, scheduler = self._batch, self._scheduler
+        batch, scheduler = self.batch, self.scheduler
         scheduled = scheduler.schedule()
         if scheduled is None:
             return
         self._mode = scheduled.mode
-        if not self._room.grow(scheduled, scheduler.queue):
+        if not self.room.grow(scheduled, scheduler.queue):
             scheduler.changed = True
             return
         try:
@@ -216,7 +216,7 @@ class Engine:
             if scheduled.prefill:
                 scheduler.changed = True
                 first = sum(len(sequence.slots) for sequence in scheduled.decode if sequence in batch.sequences)
-                self._prefill.run(scheduled.prefill, scheduled.mode, first, scheduler.reads_by_fold)
+                self.prefill.run(scheduled.prefill, scheduled.mode, first, scheduler.reads_by_fold)
         except Exception as error:
             self._recover(scheduled, error)
         self._steps += 1
@@ -224,16 +224,16 @@ class Engine:
     def _recover(self, scheduled: ScheduledBatch, error: Exception) -> None:
         """A step that ran out of memory is tried again with half the slots, then with shorter passes over prompts; any other fault
         ends the sequences that were in it."""
-        batch, scheduler = self._batch, self._scheduler
+        batch, scheduler = self.batch, self.scheduler
         scheduler.changed = True
         batch.reset_pass()
         if isinstance(error, (MemoryError, torch.OutOfMemoryError)) and scheduler.capacity > 1:
             scheduler.capacity //= 2
             self._notes.append(f"Out of memory in a step: at most {scheduler.capacity} rows from now on.")
             return
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) and scheduled.prefill and self._prefill.shorten():
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) and scheduled.prefill and self.prefill.shorten():
             self._notes.append(
-                f"Out of memory while reading a prompt: {self._prefill.chunk} tokens at a time from now on."
+                f"Out of memory while reading a prompt: {self.prefill.chunk} tokens at a time from now on."
             )
             return
         log.error("a step failed", exc_info=error)
@@ -249,8 +249,8 @@ class Engine:
                 continue
             if request.given:
                 self._emit(sequence, Changed(request.id, 0, "given", None, request.given))
-            if self._batch.make_changes(sequence):
-                self._scheduler.queue.add(sequence)
+            if self.batch.make_changes(sequence):
+                self.scheduler.queue.add(sequence)
 
     def _refusal(self, sequence: Sequence) -> str:
         """Why a request cannot run; "" if it can, and then its recipe is bound."""
@@ -270,27 +270,27 @@ class Engine:
         def meant(sequence: Sequence) -> bool:
             return sequence.stream is stream and (ids is None or sequence.request.id in ids)
 
-        waiting = [*self._scheduler.queue.remove(stream, meant), *self._interventions.take_paused(stream, ids)]
-        for sequence in [*filter(meant, list(self._batch.sequences)), *waiting]:
-            self._batch.finish(sequence, "cancelled")
+        waiting = [*self.scheduler.queue.remove(stream, meant), *self._interventions.take_paused(stream, ids)]
+        for sequence in [*filter(meant, list(self.batch.sequences)), *waiting]:
+            self.batch.finish(sequence, "cancelled")
 
     def _end_all(self, failure: str = "") -> None:
         """End everybody, as cancelled or with a failure."""
-        self._scheduler.changed = True
-        self._batch.reset_pass()
+        self.scheduler.changed = True
+        self.batch.reset_pass()
         paused, self._interventions.paused = self._interventions.paused, {}
-        for sequence in [*self._batch.sequences, *self._scheduler.queue.clear(), *paused]:
+        for sequence in [*self.batch.sequences, *self.scheduler.queue.clear(), *paused]:
             if failure:
-                self._batch.fail(sequence, failure)
+                self.batch.fail(sequence, failure)
             else:
-                self._batch.finish(sequence, "cancelled")
+                self.batch.finish(sequence, "cancelled")
 
     def _emit(self, sequence: Sequence, event: Event) -> None:
         if isinstance(event, (Finished, Failed)):
             self._positions.ends.append(time.monotonic())
         self._outbox.setdefault(sequence.stream, []).append(event)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         outbox, self._outbox = self._outbox, {}
         for stream, events in outbox.items():
             stream.put(events)

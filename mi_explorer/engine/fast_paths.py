@@ -44,7 +44,7 @@ def check_path(name: str, plain: Path, fast: Path, tolerance: float, device: tor
         )
     plain_s, fast_s = float("inf"), float("inf")
     for _ in range(CHECK_REPEATS):
-        plain_s, fast_s = min(plain_s, _seconds(plain, device)), min(fast_s, _seconds(fast, device))
+        plain_s, fast_s = min(plain_s, path_seconds(plain, device)), min(fast_s, path_seconds(fast, device))
     used = fast_s < plain_s
     why = f"equal within {difference:.1e}, and {'' if used else 'not '}faster: {fast_s * 1e6:.0f} µs against {plain_s * 1e6:.0f} µs"
     return PathCheck(name, used, why, difference, plain_s, fast_s)
@@ -55,7 +55,8 @@ def relative_difference(got: torch.Tensor, want: torch.Tensor) -> float:
     return float((got.float() - want.float()).abs().max()) / max(1e-30, float(want.float().abs().max()))
 
 
-def _seconds(path: Path, device: torch.device) -> float:
+def path_seconds(path: Path, device: torch.device) -> float:
+    """How long one call takes, with what it leaves running on the device."""
     synchronize(device)
     start = time.perf_counter()
     path()

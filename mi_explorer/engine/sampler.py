@@ -155,10 +155,10 @@ class Sampler:
             p = p * (p >= self.min_p * p[:, :1])
         ids, order = ids.sort(-1)
         cdf = p.gather(1, order).cumsum(-1, dtype=self.wide)
-        place = (cdf[:, :-1] <= self._uniform(steps) * cdf[:, -1:]).sum(-1, keepdim=True)
+        place = (cdf[:, :-1] <= self.uniform(steps) * cdf[:, -1:]).sum(-1, keepdim=True)
         return ids.gather(1, place)[:, 0], complete
 
-    def _uniform(self, steps: np.ndarray) -> torch.Tensor:
+    def uniform(self, steps: np.ndarray) -> torch.Tensor:
         """Noise of these steps [n, 1], drawn for several steps ahead: hashing in one go is cheaper than step by step."""
         start = int(steps[0])
         if self._block is None or not 0 <= start - self._block[0] < NOISE_STEPS:

@@ -66,7 +66,7 @@ class StepTimer:
         report = report or (lambda *_: None)
         self.prepare(report)
         if machine.owns_process():
-            self._choose_threads()
+            self.choose_threads()
         self._time_steps(report)
         self._time_reading()
         if "folded" in self.modes:
@@ -84,7 +84,7 @@ class StepTimer:
             for slot in range(self.slots):
                 self.backend.assign(slot, self.bound[slot % 2])
         for mode in self.modes:
-            self._step(mode, 1)
+            self.step_seconds(mode, 1)
 
     def _time_steps(self, report: Report) -> None:
         end = time.perf_counter() + START_S
@@ -139,7 +139,7 @@ class StepTimer:
                 read[mode] = [(n * tokens, self.best["read", mode, n]) for n in self._prompts]
         return Costs(steps, self.best.get(FOLD, 0.0), read)
 
-    def _choose_threads(self) -> None:
+    def choose_threads(self) -> None:
         """As many threads of this process as pay, unless the environment says how many.
 
         Operations of a small model are too short to share, and where another program has a core, all of them wait for it.
@@ -148,14 +148,14 @@ class StepTimer:
         if self.backend.device.type != "cpu" or most == 1 or "OMP_NUM_THREADS" in os.environ:
             return
         mode, slots = self.modes[-1], min(THREAD_SLOTS, self.slots)
-        if self._step(mode, slots) > LONG_STEP_S:
+        if self.step_seconds(mode, slots) > LONG_STEP_S:
             return
         counts = [2**i for i in range((most - 1).bit_length())] + [most]
         seconds = dict.fromkeys(counts, float("inf"))
         for _ in range(REPEATS):
             for n in counts:
                 torch.set_num_threads(n)
-                seconds[n] = min(seconds[n], self._step(mode, slots))
+                seconds[n] = min(seconds[n], self.step_seconds(mode, slots))
         best = counts[0]
         for n in counts[1:]:
             if seconds[n] < THREAD_GAIN * seconds[best]:
@@ -174,12 +174,17 @@ class StepTimer:
             self.backend.fold(self.bound[0])  # only a fold is to be timed as one
         if kind != "fold" and task not in self.best and n not in self._warm:
             self._warm.add(n)
-            self._step(mode, n)  # the first use of so many slots takes memory from the system: seconds, for large ones
-        seconds = self._step(mode, n) if kind == "step" else self._read(mode, n) if kind == "read" else self._fold()
+            self.step_seconds(
+                mode, n
+            )  # the first use of so many slots takes memory from the system: seconds, for large ones
+        seconds = (
+            self.step_seconds(mode, n) if kind == "step" else self._read(mode, n) if kind == "read" else self._fold()
+        )
         self.best[task] = min(seconds, self.best.get(task, seconds))
         self.repeats[task] += 1
 
-    def _step(self, mode: str, n: int) -> float:
+    def step_seconds(self, mode: str, n: int) -> float:
+        """Seconds of a decode step of n slots."""
         return self._pass(mode, torch.full((n, 1), self.width - 1, device=self.backend.device))
 
     def _read(self, mode: str, n: int) -> float:

@@ -72,10 +72,10 @@ def export_checkpoint(
         done, scratch = 0, Scratch()
         for shard in shards:
             with open(stage / shard.name, "wb", buffering=0) as file:
-                _write(file, shard.header)
+                write_all(file, shard.header)
                 for name in shard.tensors:
                     for data in tensor_bytes(blend, name, scratch):
-                        _write(file, data)
+                        write_all(file, data)
                         done += len(data)
                         if progress:
                             progress(done, total)
@@ -175,7 +175,7 @@ def _bytes(tensor: torch.Tensor) -> memoryview:
     return memoryview(tensor.contiguous().view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
-def _write(file: io.FileIO, data: bytes | memoryview) -> None:
+def write_all(file: io.FileIO, data: bytes | memoryview) -> None:
     """Write all of it: an unbuffered file may take less at a time."""
     view = memoryview(data)
     while view:

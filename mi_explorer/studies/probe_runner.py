@@ -69,7 +69,7 @@ class ProbeRunner:
                 f"The questions of the study {name!r} have no known answers here, so no probe of it is right or wrong."
             )
         have = {one.sample for one in store.probes(self.info.id, setting_text(options))}
-        self._todo = [s for s in samples if s.key not in have]
+        self.todo = [s for s in samples if s.key not in have]
         self._total, self._reused = len(samples), len(have)
         self._counts: Counter[str] = Counter()
         self._message = ""
@@ -84,8 +84,8 @@ class ProbeRunner:
         """Probe what has no points under this setting yet."""
         began = time.monotonic()
         yield self._progress("running", began)
-        for pair in dict.fromkeys(self.cells[s.cell].cell.recipe.pair for s in self._todo):
-            mine = deque(s for s in self._todo if self.cells[s.cell].cell.recipe.pair == pair)
+        for pair in dict.fromkeys(self.cells[s.cell].cell.recipe.pair for s in self.todo):
+            mine = deque(s for s in self.todo if self.cells[s.cell].cell.recipe.pair == pair)
             if mine and not self._stop.is_set():
                 yield from self._probe(self.bench_for(pair), mine, began)
         yield self._progress("stopped" if self._stop.is_set() else "done", began)

@@ -23,7 +23,7 @@ class CheckUnavailable(UserError):
 
 
 _lock = threading.Lock()
-_child: LimitedProcess | None = None
+child: LimitedProcess | None = None  # the one process of all checks; guarded by the lock
 _ready: set[str] = set()  # kinds whose imports the child has done
 
 
@@ -32,18 +32,18 @@ def ask(kind: str, gold: str, answer: str, limit: float = WALL_LIMIT) -> bool:
 
     Calls from several threads take turns. Raises `CheckUnavailable` where the check itself is not available.
     """
-    global _child
+    global child
     with _lock:
         try:
-            if _child is None or not _child.ours:
-                _child = LimitedProcess("mi_explorer.tasks.check_server")
+            if child is None or not child.ours:
+                child = LimitedProcess("mi_explorer.tasks.check_server")
                 _ready.clear()
             if kind not in _ready:
-                reply = _child.call({"kind": kind}, START_LIMIT)
+                reply = child.call({"kind": kind}, START_LIMIT)
                 if "error" in reply:
                     raise CheckUnavailable(reply["error"])
                 _ready.add(kind)
-            reply = _child.call({"kind": kind, "gold": gold, "answer": answer}, limit)
+            reply = child.call({"kind": kind, "gold": gold, "answer": answer}, limit)
         except (TimeoutError, EOFError, ValueError) as error:
             if isinstance(error, CheckUnavailable):
                 raise
@@ -56,10 +56,10 @@ def ask(kind: str, gold: str, answer: str, limit: float = WALL_LIMIT) -> bool:
 
 def close_now() -> None:
     """End the child; the caller holds the lock."""
-    global _child
-    if _child is not None:
-        _child.end()
-        _child = None
+    global child
+    if child is not None:
+        child.end()
+        child = None
 
 
 def close() -> None:

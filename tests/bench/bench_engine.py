@@ -271,7 +271,7 @@ def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
                 engine, strip_requests(resident, tuple(range(20, 80)), 4, ())
             )  # start-up measurements are over after this
             spent = [0.0, 0.0]
-            run, step, flush = engine.backend.run, engine._step, engine._flush
+            run, step, flush = engine.backend.run, engine.step, engine.flush
 
             def timed(what, where, spent=spent):
                 def call(*a):
@@ -282,7 +282,7 @@ def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
 
                 return call
 
-            engine.backend.run, engine._step, engine._flush = timed(run, 0), timed(step, 1), timed(flush, 1)
+            engine.backend.run, engine.step, engine.flush = timed(run, 0), timed(step, 1), timed(flush, 1)
             for _ in range(rounds):
                 spent[:] = [0.0, 0.0]
                 requests = [
@@ -296,7 +296,7 @@ def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
                 ]
                 ours(engine, requests)
                 shares.append(1 - spent[0] / spent[1])
-            mode = engine._scheduler.plan.mode if engine._scheduler.plan else "?"
+            mode = engine.scheduler.plan.mode if engine.scheduler.plan else "?"
         rows.append({"rows": n, "overhead": statistics.median(shares), "target": "<= 0.15", "mode": mode})
     return rows
 

@@ -328,7 +328,7 @@ def test_a_download_takes_the_weights_once(files, weights, tmp_path, monkeypatch
     sizes = {n: s for n, s in sizes.items() if s and "/" not in n}  # as `Hub.files` lists them
     content = {"model.safetensors.index.json": json.dumps(index).encode()}
     content["model.safetensors"] = (tmp_path / "one" / "model.safetensors").read_bytes()
-    monkeypatch.setattr(hub, "_files", sizes)
+    monkeypatch.setattr(hub, "files", lambda: sizes)
     monkeypatch.setattr(hub, "read", lambda name: content[name])
     monkeypatch.setattr(hub, "span", lambda name, start, stop: content[name][start:stop])
     asked = {}

@@ -18,7 +18,7 @@ def test_the_plan_covers_the_sweep_and_every_ablation_in_commands_that_anyone_ma
     args = parsed("study", "precompute")
     kinds = []
     for w in STUDIES:
-        command = parsed(*study_precompute._child(args, w, f"mini-{w.name}"))
+        command = parsed(*study_precompute.study_words(args, w, f"mini-{w.name}"))
         kinds.append(command.command if command.command == "sweep" else command.what)
         assert (int(command.questions), int(command.samples), command.name, command.shard) == (
             w.questions,
@@ -27,7 +27,7 @@ def test_the_plan_covers_the_sweep_and_every_ablation_in_commands_that_anyone_ma
             (1, 1),
         )
         for before in w.before:
-            assert parsed(*study_precompute._child(args, replace(w, command=before), "x")).command == "sweep"
+            assert parsed(*study_precompute.study_words(args, replace(w, command=before), "x")).command == "sweep"
     assert set(kinds) == {"sweep", "layers", "modules", "decoding", "backbone", "methods"}
     sweep = next(w for w in STUDIES if w.name == "sweep")
     assert sweep.questions >= 400 and sweep.samples >= 8 and "--refine" in sweep.command
@@ -36,16 +36,16 @@ def test_the_plan_covers_the_sweep_and_every_ablation_in_commands_that_anyone_ma
 def test_a_study_is_probed_by_a_command_of_its_own():
     args = parsed("study", "precompute", "--pair", "a|b", "--device", "cuda")
     for w in (w for w in STUDIES if w.probe):
-        words = study_precompute._probe(args, w, "x")
+        words = study_precompute.probe_words(args, w, "x")
         asked = parsed(*words)
         assert (asked.action, asked.name, asked.pair, asked.device) == ("probe", "x", "a|b", "cuda")
-    probed = {w.name: parsed(*study_precompute._probe(args, w, "x")) for w in STUDIES if w.probe}
+    probed = {w.name: parsed(*study_precompute.probe_words(args, w, "x")) for w in STUDIES if w.probe}
     assert {name: (a.points, a.free) for name, a in probed.items()} == {"probes": (12, 1)}
 
 
 def test_shards_leave_out_what_a_shard_cannot_do():
     args = parsed("study", "precompute", "--pair", "a|b", "--device", "cuda", "--cap", 99)
-    words = study_precompute._child(
+    words = study_precompute.study_words(
         args, Wanted("x", "sweep --lambda 0:1:0.5 --refine 2 --template own", 7, 3), "x", "2/4"
     )
     assert words == ["sweep", "--lambda", "0:1:0.5", "--template", "own", "--questions", "7", "--samples", "3", "--name", "x",

@@ -30,7 +30,7 @@ def solo(labs):
 def kernel(monkeypatch):
     """A CPU that has the kernel, and has it quicker than the plain way."""
     clock = itertools.cycle((2.0, 1.0))
-    monkeypatch.setattr(fast_paths, "_seconds", lambda path, device: next(clock))
+    monkeypatch.setattr(fast_paths, "path_seconds", lambda path, device: next(clock))
     monkeypatch.setattr(paged_attention, "PAGED_DEVICES", ("cpu",))
     monkeypatch.setattr(memory_plan, "BLOCK_TOKENS", 8)
     return lambda function: monkeypatch.setattr(paged_attention.varlen, "varlen_attn", function)

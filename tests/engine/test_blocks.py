@@ -98,12 +98,12 @@ def test_a_pool_too_small_for_everybody_gives_the_same_tokens(labs, monkeypatch,
     ]
     with Engine(lab.resident, max_rows=6, max_context=96, costs=CHEAP_ROWS, only=only) as engine:
         whole = run(engine, requests)
-        assert engine._room.parked == 0
+        assert engine.room.parked == 0
     plan = backends.plan_pair
     monkeypatch.setattr(backends, "plan_pair", lambda *args: replace(plan(*args), blocks=25))
     with Engine(lab.resident, max_rows=6, max_context=96, costs=CHEAP_ROWS, only=only) as engine:
         got = run(engine, requests)
-        assert engine._room.parked > 0
+        assert engine.room.parked > 0
         blocks = engine.backend.cache.blocks
         assert blocks.free == blocks.blocks == 25
     assert got == whole and all(len(tokens) == 60 for tokens in got.values())

@@ -41,7 +41,7 @@ def test_a_row_that_turns_to_nan_leaves_its_companions_alone(labs, solo):
         def poisoned(bound, mode, first, ids, *rest):
             logits = whole(bound, mode, first, ids, *rest)
             for i in range(ids.shape[0]):
-                slot = engine._batch.slots[first + i]
+                slot = engine.batch.slots[first + i]
                 if slot is not None and slot.bound.key == broken and len(slot.sequence.tokens) >= 3:
                     logits[i] = float("nan")
             return logits
@@ -105,9 +105,9 @@ def test_no_fault_leaves_anybody_waiting(labs, solo, monkeypatch):
     with Engine(lab.resident, max_rows=4, max_context=64) as engine:
         assert run(engine, [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(8))])["a"] == solo(0.3, 0, greedy(8))
         assert "could not be measured" in engine.status().notes[-1]
-        whole = engine._scheduler.schedule
-        engine._scheduler.schedule = lambda: {}["bug"]
+        whole = engine.scheduler.schedule
+        engine.scheduler.schedule = lambda: {}["bug"]
         events = list(engine.submit([Request(str(i), PROMPTS[0], lab.recipe(0.3), greedy(8)) for i in range(9)]))
         assert [type(e) for e in events] == [Failed] * 9 and "KeyError" in events[0].message
-        engine._scheduler.schedule = whole
+        engine.scheduler.schedule = whole
         assert run(engine, [Request("a", PROMPTS[0], lab.recipe(0.3), greedy(8))])["a"] == solo(0.3, 0, greedy(8))

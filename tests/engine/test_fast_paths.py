@@ -32,7 +32,7 @@ def one():
 )
 def test_a_path_is_used_only_if_it_is_right_and_faster(monkeypatch, fast, times, used, why):
     clock = itertools.cycle(times)
-    monkeypatch.setattr(fast_paths, "_seconds", lambda path, device: next(clock))
+    monkeypatch.setattr(fast_paths, "path_seconds", lambda path, device: next(clock))
     check = check_path("a path", one, fast, 1e-3, CPU)
     assert check.used is used and why in check.why
 

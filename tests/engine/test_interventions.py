@@ -327,7 +327,7 @@ def test_a_long_prompt_is_read_right_by_models_that_keep_other_states(labs):
     """They read their whole prompt in one pass, and all of it again when something is put in."""
     lab, long = labs("lfm2"), prompt(60, 3)
     with Engine(lab.resident, max_rows=2, max_context=128, costs=CHEAP_ROWS) as engine:
-        engine._prefill.chunk = 16
+        engine.prefill.chunk = 16
         got = responses(engine, [Request("a", long, lab.recipe(0.5), greedy(12), schedule=(Change(5, insert=(2, 3)),))])
     with torch.no_grad():
         head = lab.generate(0.5, long, 5)
@@ -349,12 +349,12 @@ def test_interventions_in_a_pool_too_small_for_everybody(labs, monkeypatch, kind
     ]
     with Engine(lab.resident, max_rows=6, max_context=96, costs=CHEAP_ROWS) as engine:
         whole = responses(engine, requests)
-        assert engine._room.parked == 0
+        assert engine.room.parked == 0
     plan = backends.plan_pair
     monkeypatch.setattr(backends, "plan_pair", lambda *args: replace(plan(*args), blocks=22))
     with Engine(lab.resident, max_rows=6, max_context=96, costs=CHEAP_ROWS) as engine:
         got = responses(engine, requests)
-        assert engine._room.parked > 0
+        assert engine.room.parked > 0
         assert engine.backend.cache.blocks.free == engine.backend.cache.blocks.blocks
     assert got == whole and all(len(tokens) == 60 for tokens in got.values())
 

@@ -159,7 +159,7 @@ def test_step_times_of_row_wise_passes_alone_are_enough(labs, monkeypatch):
     resident = ResidentPair.load(lab.pair)
     with Engine(resident, max_rows=4, max_context=64) as engine:
         engine.wait()
-        assert list(engine._scheduler.costs.steps) == ["rowwise"] and resident.model.folded is None
+        assert list(engine.scheduler.costs.steps) == ["rowwise"] and resident.model.folded is None
         asked = [Request(str(lam), prompt(9), lab.recipe(lam), greedy(12)) for lam in (0.4, 0.4001, 1.0)]
         bulk = [replace(r, id=r.id + "b", priority=BULK) for r in asked]
         got = run(engine, [*asked, *bulk])
@@ -169,7 +169,7 @@ def test_step_times_of_row_wise_passes_alone_are_enough(labs, monkeypatch):
 def test_out_of_memory_in_a_prompt_of_one_row_reads_it_in_smaller_passes(labs):
     lab = labs("qwen3")
     with Engine(lab.resident, max_rows=1, max_context=128, costs=CHEAP_ROWS) as engine:
-        engine._scheduler.capacity = 1
+        engine.scheduler.capacity = 1
         whole = engine.backend.run
 
         def tight(bound, mode, first, ids, *rest):

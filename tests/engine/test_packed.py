@@ -146,7 +146,7 @@ def test_packing_what_is_there_is_reading_it_packed(labs, kind):
 def test_weights_are_packed_only_where_that_is_quicker(labs, monkeypatch, times, used):
     lab = labs("qwen3")
     clock = itertools.cycle(times)
-    monkeypatch.setattr(fast_paths, "_seconds", lambda path, device: next(clock))
+    monkeypatch.setattr(fast_paths, "path_seconds", lambda path, device: next(clock))
     resident = ResidentPair.load(lab.pair)
     with Engine(resident, max_rows=4, max_context=128, only="rowwise", costs=CHEAP_ROWS) as engine:
         run(engine, [Request(str(lam), prompt(9), lab.recipe(lam), greedy()) for lam in LAMS])
@@ -157,7 +157,7 @@ def test_weights_are_packed_only_where_that_is_quicker(labs, monkeypatch, times,
 def test_an_engine_without_room_for_packed_weights_says_the_same_tokens(labs, monkeypatch):
     lab = labs("qwen3")
     clock = itertools.cycle((2.0, 1.0))  # a machine on which packed products are quicker
-    monkeypatch.setattr(fast_paths, "_seconds", lambda path, device: next(clock))
+    monkeypatch.setattr(fast_paths, "path_seconds", lambda path, device: next(clock))
     assert packing_works(CPU, torch.float32)
     got = {}
     sizes = lab.resident.sizes

@@ -32,7 +32,7 @@ def watch(engine: Engine, note) -> None:  # noqa: ANN001
 def test_long_prompts_are_read_in_chunks(labs):
     lab, prompts = labs("qwen3"), [prompt(n, n) for n in (12, 20, 33)]
     with Engine(lab.resident, max_rows=4, max_context=128, costs=CHEAP_ROWS) as engine:
-        engine._prefill.chunk, engine._prefill.budget = 7, 15
+        engine.prefill.chunk, engine.prefill.budget = 7, 15
         got = run(
             engine,
             [Request(f"{lam} {i}", p, lab.recipe(lam), greedy(9)) for lam in (0.3, 1.0) for i, p in enumerate(prompts)],
@@ -79,16 +79,17 @@ def test_prompts_of_rows_that_decode_row_wise_may_be_read_by_folds(labs, kind):
 
 
 def test_first_tokens_do_not_wait_for_the_prompts_of_others(labs):
-    lab, shown = labs("qwen3"), []
+    lab, shown, events = labs("qwen3"), [], []
     requests = [Request(str(lam), prompt(20, 1), lab.recipe(lam), greedy(4)) for lam in (0.0, 0.5, 1.0)]
     with Engine(lab.resident, max_rows=4, max_context=64, costs=READ_BY_FOLD) as engine:
         stream = EventStream(engine.cancel)
-        watch(
-            engine,
-            lambda mode, ids: (
-                shown.append(sum(isinstance(e, Token) for e in stream._events)) if ids.shape[1] > 1 else None
-            ),
-        )
+
+        def look(mode, ids):
+            events.extend(stream.drain())
+            if ids.shape[1] > 1:
+                shown.append(sum(isinstance(e, Token) for e in events))
+
+        watch(engine, look)
         engine.submit(requests, stream)
         stream.drain(60)
     assert shown == [0, 1, 2]

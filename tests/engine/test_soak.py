@@ -79,7 +79,7 @@ def test_soak(labs):
         assert sum(ended) == THREADS * REQUESTS
         status = engine.status()
         assert (status.rows, status.waiting, status.slots) == (0, 0, 0)
-        assert not engine._batch.sequences and not any(engine._batch.slots) and not engine._outbox
+        assert not engine.batch.sequences and not any(engine.batch.slots)
         held = engine.backend.cache.kv.shape
         blocks = engine.backend.cache.blocks
         assert blocks.free == blocks.blocks == engine.memory.blocks, "every block came back"

@@ -91,7 +91,7 @@ def test_noise_on_the_device_is_the_processors_bit_for_bit():
     steps = np.arange(5)
     decodings = [Decoding(seed=seed) for seed in (0, 1, 7, 2**40, 3)]
     with stand_in() as device:
-        here = Sampler(decodings, (), 50, device)._uniform(steps)
+        here = Sampler(decodings, (), 50, device).uniform(steps)
         assert torch.equal(
             here.cpu()[:, 0], torch.from_numpy(noise(np.array([d.seed for d in decodings], dtype=np.uint64), steps))
         )

@@ -29,7 +29,7 @@ def test_start_up_measures_both_modes(labs):
     lab = labs("qwen3")
     with Engine(lab.resident, max_rows=8, max_context=64) as engine:
         run(engine, [Request("a", prompt(5), lab.recipe(0.5), greedy(3))])
-        costs = engine._scheduler.costs
+        costs = engine.scheduler.costs
     assert [n for n, _ in costs.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in costs.steps["rowwise"]]
     assert all(t > 0 for table in costs.steps.values() for _, t in table) and costs.fold > 0
 
@@ -48,7 +48,7 @@ def test_the_first_use_of_so_many_slots_is_not_timed(labs, monkeypatch):
     monkeypatch.setattr(step_times, "REPEATS", 1)  # a large model has time for no more
     with Engine(lab.resident, max_rows=8, max_context=64) as engine:
         engine.wait()
-        costs = engine._scheduler.costs
+        costs = engine.scheduler.costs
     assert used >= {1, 2, 4, 8}
     assert max(seconds for table in costs.steps.values() for _, seconds in table) < 0.1
 
@@ -71,13 +71,13 @@ def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monk
     monkeypatch.setattr(NativeBackend, "run", slow)
     with Engine(lab.resident, max_rows=8, max_context=64) as engine:
         engine.wait()
-        first = engine._scheduler.costs
+        first = engine.scheduler.costs
         busy.clear()
         assert min(t for table in first.steps.values() for _, t in table) > 0.02
         end = time.monotonic() + 30
         while engine.measured.improving and time.monotonic() < end:
             time.sleep(0.01)
-        better = engine._scheduler.costs
+        better = engine.scheduler.costs
         assert [n for n, _ in better.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in better.steps["rowwise"]]
         assert (
             max(t for table in better.steps.values() for _, t in table) < 0.02
@@ -108,10 +108,10 @@ def test_as_many_threads_as_pay(monkeypatch, steps, most, chosen):
     monkeypatch.setattr(torch, "set_num_threads", now.append)
     timer = object.__new__(step_times.StepTimer)
     timer.backend, timer.modes, timer.slots = SimpleNamespace(device=torch.device("cpu")), ["folded", "rowwise"], 32
-    timer._step = lambda mode, slots: steps[now[-1]] / 1000
-    timer._choose_threads()
+    timer.step_seconds = lambda mode, slots: steps[now[-1]] / 1000
+    timer.choose_threads()
     assert now[-1] == chosen
     monkeypatch.setenv("OMP_NUM_THREADS", str(most))  # whoever runs it has chosen
     before = len(now)
-    timer._choose_threads()
+    timer.choose_threads()
     assert len(now) == before

@@ -180,7 +180,7 @@ def test_a_row_that_ends_as_another_comes_is_gone(labs, solo, after):
     """A row is admitted in the very step in which one ends: as many rows as before, but not the same ones."""
     lab = labs("qwen3")
     with Engine(lab.resident, max_rows=2, max_context=128, costs=CHEAP_ROWS) as engine:
-        step, batch, streams = engine._step, engine._batch, []
+        step, batch, streams = engine.step, engine.batch, []
 
         def checked():
             if len(streams) == 2 and any(len(sequence.tokens) == after for sequence in batch.sequences):
@@ -189,7 +189,7 @@ def test_a_row_that_ends_as_another_comes_is_gone(labs, solo, after):
             assert {slot.sequence for slot in batch.slots if slot} == set(batch.sequences)
             assert batch.used == sum(len(sequence.slots) for sequence in batch.sequences)
 
-        engine._step = checked
+        engine.step = checked
         asks = [
             Request("0", PROMPTS[0], lab.recipe(0.0), greedy(6)),
             Request("1", PROMPTS[1], lab.recipe(0.5), greedy(20)),

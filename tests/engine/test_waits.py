@@ -57,8 +57,8 @@ def test_the_order_is_the_one_in_which_slots_are_given(streams, busy, random):
 def test_who_waits_for_a_slot_is_told_and_who_does_not_is_not(labs):
     lab = labs("qwen3")
     with Engine(lab.resident, max_rows=1, max_context=128, costs=CHEAP_ROWS) as engine:
-        step = engine._step
-        engine._step = lambda: (
+        step = engine.step
+        engine.step = lambda: (
             time.sleep(0.02),
             step(),
         )  # no row ends while this thread looks, however busy the machine is

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,10 +55,10 @@ def test_a_target_filled_meanwhile_is_kept(blend, tmp_path):
 
 def test_a_disk_that_is_too_small_or_fills_up(blend, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+        patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
         with pytest.raises(ExportError, match="16.9 MB.*0.0 MB"):
             export_checkpoint(blend, tmp_path / "out")
-    written, real = [], module._write
+    written, real = [], module.write_all
 
     def full(file, data):
         written.append(len(data))
@@ -66,7 +67,7 @@ def test_a_disk_that_is_too_small_or_fills_up(blend, tmp_path, monkeypatch):
         real(file, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write", full)
+        patch.setattr(module, "write_all", full)
         with pytest.raises(ExportError, match="disk is full"):
             export_checkpoint(blend, tmp_path / "out")
     assert not (tmp_path / "out").exists() and left_over(tmp_path) == []

@@ -27,13 +27,13 @@ ROOT = Path(__file__).resolve().parents[2]
 ITEMS = tuple(Item("sums", str(i), f"What is {i} + 4?", str(i + 4)) for i in range(60))
 
 
-def made(store, engine=None, **changes):
+def made(store, engine=None, name=None, **changes):
     """A small search of the scripted pair."""
     settings = SearchSettings(
         **{"evaluations": 8, "questions": 12, "heldout_questions": 20, "batch": 4, "heldout_samples": 2, **changes}
     )
     space = SearchSpace(("lambda", "layers", "budget"), 6, Recipe(), Decoding(cap=128))
-    return Search(store, scripted_bench(engine), ITEMS, space, settings, task="sums")
+    return Search(store, scripted_bench(engine), ITEMS, space, settings, task="sums", name=name)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
@@ -100,10 +100,7 @@ def test_candidates_of_the_store_cost_nothing(tmp_path):
     """A second search that proposes the same finds all of its samples."""
     store, engine = Store(tmp_path / "s.db"), ScriptedEngine()
     list(made(store).run())
-    search = made(store, engine)
-    search.name = search._measurer.study = "again"
-    search._judge.study = "again-heldout"
-    result = [e for e in search.run() if isinstance(e, SearchDone)][0].result
+    result = [e for e in made(store, engine, name="again").run() if isinstance(e, SearchDone)][0].result
     assert engine.asked == [] and result.tokens_generated == 0 and result.tokens_used > 0
 
 

@@ -29,6 +29,24 @@ def content(store, name="s"):
     return {s.key: (cells[s.cell], items[s.item], s, store.body(s.key)) for s in store.samples(info.id)}
 
 
+class Disk:
+    """A disk with as much room as a test gives it, for the store that is opened after it."""
+
+    def __init__(self, monkeypatch):
+        self.opened, connect = [], sqlite3.connect
+
+        def watched(*args, **options):
+            self.opened.append(connect(*args, **options))
+            return self.opened[-1]
+
+        monkeypatch.setattr(sqlite3, "connect", watched)
+
+    def room(self, pages):
+        """So many more pages fit (SQLite's own "database or disk is full" comes after them)."""
+        used = self.opened[-1].execute("PRAGMA page_count").fetchone()[0]
+        self.opened[-1].execute(f"PRAGMA max_page_count = {used + pages}")
+
+
 def look(path, query):
     """The first value that SQLite itself gives for a query on the file."""
     with closing(sqlite3.connect(path)) as db:

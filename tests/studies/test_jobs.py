@@ -10,6 +10,7 @@ from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ScriptedEngine, scripted_bench
+from tests.studies.filled_store import Disk
 from tests.studies.runs import ITEMS, plan
 
 
@@ -55,11 +56,11 @@ def test_one_run_per_study_and_stop_keeps_what_is_done(tmp_path):
     assert not [t for t in threading.enumerate() if t.name == "study s"]
 
 
-def test_a_run_that_breaks_says_why(tmp_path):
-    jobs, store = Jobs(), Store(tmp_path / "s.db")
+def test_a_run_that_breaks_says_why(tmp_path, monkeypatch):
+    jobs, disk, store = Jobs(), Disk(monkeypatch), Store(tmp_path / "s.db")
     broken = runner(store, name="s")
-    store._db.execute(f"PRAGMA max_page_count = {store._rows('PRAGMA page_count')[0][0] + 1}")
+    disk.room(1)
     end = jobs.start(broken).join(30)
     assert not end.running and "Finished samples are safe" in end.error
-    store._db.execute("PRAGMA max_page_count = 1000000")
+    disk.room(10_000)
     assert jobs.start(runner(store, name="s")).join(30).progress.state == "done" and store.study("s").samples == 45

@@ -26,7 +26,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.stored_probes import StoredProbes, stored_probes
 from mi_explorer.tasks import load_task
 from mi_explorer.workbench import Workbench
-from tests.studies.filled_store import filled
+from tests.studies.filled_store import filled, look
 
 OPTIONS = ProbeOptions(points=4, free=1)
 
@@ -56,7 +56,7 @@ def test_probes_are_saved_resumed_and_carried(bench, swept, tmp_path, monkeypatc
         if progress.done:
             runner.stop()
     some = swept.probes(1)
-    assert 0 < len(some) < len(before) or runner._todo == []
+    assert 0 < len(some) < len(before) or runner.todo == []
     again = ProbeRunner(swept, "s", lambda _: bench, OPTIONS)
     *_, last = again.run()
     assert (last.state, last.reused, last.done + last.reused, last.failed) == ("done", len(some), len(before), 0)
@@ -82,7 +82,7 @@ def test_probes_are_saved_resumed_and_carried(bench, swept, tmp_path, monkeypatc
         assert sum(bool(row["probes"]) for row in rows) == len(before)
         assert summarise(other, "s").json()["probes"] == summarise(swept, "s").json()["probes"]
         assert other.delete("s") == len(before)
-        assert other._rows("SELECT count(*) AS n FROM probes")[0]["n"] == 0
+        assert look(other.path, "SELECT count(*) FROM probes") == 0
     with Store(files[0], readonly=True) as from_file:
         assert from_file.probes(1) == swept.probes(1)
         export_study(from_file, "s", files[1])
@@ -117,7 +117,7 @@ def test_a_store_of_before_gets_probes_without_losing_anything(tmp_path):
     with Store(tmp_path / "studies.db", readonly=True) as old:
         assert old.probes(1) == [] and old.study("s").samples == len(content)
     with Store(tmp_path / "studies.db") as store:
-        assert store._rows("PRAGMA user_version")[0][0] == len(MIGRATIONS)
+        assert look(store.path, "PRAGMA user_version") == len(MIGRATIONS)
         assert [(s, store.body(s.key)) for s in store.samples(1)] == content
         point = ProbePoint(3, "7", True, 0.5, free=(True, False), free_tokens=(9, 10))
         one = StoredProbes(content[0][0].key, OPTIONS, (point,))
@@ -199,7 +199,8 @@ def test_a_run_that_was_killed_or_interrupted_goes_on(bench, swept, tmp_path, nu
     export_study(swept, "s", tmp_path / "s.parquet")
     with Store(home / "studies.db") as store:
         import_study(store, tmp_path / "s.parquet", "k")
-        store._write(("DELETE FROM probes", ()))
+    with sqlite3.connect(home / "studies.db") as db:
+        db.execute("DELETE FROM probes")
     command = [
         sys.executable,
         "-m",

@@ -177,7 +177,11 @@ def test_tables_as_text():
 def test_the_sentence():
     claims = [Claim("a", True, "1"), Claim("b", True, "2"), Claim("c", False, "3"), Claim("d", None, "4")]
     agrees, differs, undecided = claims_sentence(claims).split("; ")
-    assert agrees.endswith(": a (1), and b (2)") and differs == "does not agree: c (3)" and undecided == "undecided: d (4)."
+    assert (
+        agrees.endswith(": a (1), and b (2)")
+        and differs == "does not agree: c (3)"
+        and undecided == "undecided: d (4)."
+    )
     assert "no cells" in claims_sentence([])
 
 

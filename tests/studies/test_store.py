@@ -30,7 +30,7 @@ from mi_explorer.studies.store.schema import (
 )
 from mi_explorer.studies.store.store import Store
 from tests.fakes import ScriptedEngine, scripted_bench
-from tests.studies.filled_store import ITEMS, content, filled, look
+from tests.studies.filled_store import ITEMS, Disk, content, filled, look
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,31 +104,30 @@ def test_what_is_no_store_is_refused_and_left_alone(tmp_path, damage):
     assert path.read_bytes() == data
 
 
-def test_a_full_disk_is_said_and_loses_nothing(tmp_path):
-    store = filled(tmp_path / "s.db")
+def test_a_full_disk_is_said_and_loses_nothing(tmp_path, monkeypatch):
+    disk, store = Disk(monkeypatch), filled(tmp_path / "s.db")
     before = content(store)
-    pages = store._rows("PRAGMA page_count")[0][0]
-    store._db.execute(f"PRAGMA max_page_count = {pages}")  # SQLite's own "database or disk is full"
+    disk.room(0)
     sample = next(iter(before.values()))[2]
     with pytest.raises(StoreFull, match="Finished samples are safe"):
         for i in range(100):
             store.add(replace(sample, key=f"new{i}"), bytes(50_000))
     kept = content(store)
     assert before.items() <= kept.items() or set(before) <= set(kept)
-    store._db.execute("PRAGMA max_page_count = 1000000")
+    disk.room(10_000)
     assert store.add(replace(sample, key="later"), pack({"text": "x"}))
     assert look(tmp_path / "s.db", "PRAGMA integrity_check") == "ok"
 
 
-def test_a_run_on_a_full_disk_ends_with_the_message_and_resumes(tmp_path):
-    store = Store(tmp_path / "s.db")
+def test_a_run_on_a_full_disk_ends_with_the_message_and_resumes(tmp_path, monkeypatch):
+    disk, store = Disk(monkeypatch), Store(tmp_path / "s.db")
     bench = scripted_bench(ScriptedEngine(lambda r: "x" * 60 + f"{r.decoding.seed} The answer is 5."))
     plan = Plan("sums", grid(Recipe(), (0, 1), Decoding(cap=200)), 4, 8)
-    store._db.execute(f"PRAGMA max_page_count = {store._rows('PRAGMA page_count')[0][0] + 6}")
+    disk.room(6)
     with pytest.raises(StoreFull):
         list(Runner(store, plan, ITEMS, lambda pair: bench, name="s").run())
     kept = store.study("s").samples
-    store._db.execute("PRAGMA max_page_count = 1000000")
+    disk.room(10_000)
     end = list(Runner(store, plan, ITEMS, lambda pair: bench, name="s").run())[-1]
     assert 0 < kept < 64 and (end.reused, end.done, store.study("s").samples) == (kept, 64 - kept, 64)
 
@@ -237,8 +236,8 @@ def test_a_home_that_may_not_be_written_is_read(tmp_path, monkeypatch):
     def refuse(db):
         raise sqlite3.OperationalError("attempt to write a readonly database")
 
-    monkeypatch.setattr(schema, "_log_ahead", refuse)
-    monkeypatch.setattr(schema, "_fault_name", lambda error: "SQLITE_READONLY")
+    monkeypatch.setattr(schema, "log_ahead", refuse)
+    monkeypatch.setattr(schema, "fault_name", lambda error: "SQLITE_READONLY")
     with Store.open_to_read(tmp_path) as store:
         assert store.readonly and content(store) == want
     assert sorted(p.name for p in tmp_path.iterdir()) == before

@@ -57,19 +57,19 @@ def test_from_many_threads():
 
 def test_a_check_out_of_time_costs_its_process_and_no_more():
     assert check_process.ask("latex", "x", "x")
-    before = check_process._child.process
+    before = check_process.child.process
     start = time.monotonic()
     assert check_process.ask("latex", "x", "((((" * 400 + "x", limit=0.05) is False
     assert time.monotonic() - start < WALL_LIMIT
     assert before.poll() is not None
     assert check_process.ask("math", "x+y", "y+x") is True
-    assert check_process._child.process.pid != before.pid
+    assert check_process.child.process.pid != before.pid
 
 
 def test_a_child_that_dies_is_replaced():
     check_process.ask("math", "x", "x")
-    check_process._child.process.kill()
-    check_process._child.process.wait()
+    check_process.child.process.kill()
+    check_process.child.process.wait()
     assert check_process.ask("math", "x", "x") is False
     assert check_process.ask("math", "x", "x") is True
 

@@ -142,14 +142,14 @@ class FakeBench:
             stopped = stop is not None and stop.is_set()
             if ended or stopped or time.monotonic() - last > 1 / hz or not self.rate:
                 last = time.monotonic()
-                yield tuple(self._snapshot(a, f, ids, i, stopped) for a, f, ids in rows if i <= len(ids))
+                yield tuple(self.snapshot_at(a, f, ids, i, stopped) for a, f, ids in rows if i <= len(ids))
             if stopped:
                 return
             if self.rate:
                 due = max(due + 1 / self.rate, time.monotonic() - 0.5)  # what took time meanwhile is caught up with
                 time.sleep(max(0.0, due - time.monotonic()))
 
-    def _snapshot(
+    def snapshot_at(
         self, ask: GenerationRequest, builder: TraceBuilder, ids: list[int], i: int, stopped: bool
     ) -> Snapshot:
         done, trace = i == len(ids), builder.trace()

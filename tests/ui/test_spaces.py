@@ -55,14 +55,14 @@ def door(monkeypatch, **options):
     """(the fake, the decorated door)."""
     fake = FakeSpaces(**options)
     monkeypatch.setitem(sys.modules, "spaces", fake)
-    return fake, gpu(gpu_work._gpu_work, gpu_work.gpu_seconds, ZERO)
+    return fake, gpu(gpu_work.work_in_process, gpu_work.gpu_seconds, ZERO)
 
 
 @pytest.fixture()
 def unloaded():
     yield
-    if gpu_work._loaded.cache_info().currsize:
-        gpu_work._loaded.cache_clear()
+    if gpu_work.loaded_pair.cache_info().currsize:
+        gpu_work.loaded_pair.cache_clear()
 
 
 def asks(lams=(0.0, 0.5, 1.0), **decoding):
@@ -84,8 +84,8 @@ def last(stream):
 
 def test_the_door_is_plain_elsewhere():
     assert (
-        gpu(gpu_work._gpu_work, gpu_work.gpu_seconds, {}) is gpu_work._gpu_work
-        and gpu_work.gpu_work is gpu_work._gpu_work
+        gpu(gpu_work.work_in_process, gpu_work.gpu_seconds, {}) is gpu_work.work_in_process
+        and gpu_work.gpu_work is gpu_work.work_in_process
     )
     assert not environment.on_zero({"SPACES_ZERO_GPU": "false"}) and environment.on_zero({"SPACES_ZERO_GPU": "1"})
 

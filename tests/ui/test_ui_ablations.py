@@ -8,6 +8,7 @@ import pytest
 
 from mi_explorer.errors import UserError
 from mi_explorer.studies import ablations
+from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.ablations import ablation_setup, ablations_handlers
@@ -125,7 +126,7 @@ def test_precomputed_studies_are_there_on_first_open_and_labelled(does, task, tm
     made(does, name)
     export_study(does.page.bench().store, name, tmp_path / "bundled" / "modules.parquet")
     does.page.bench().store.delete(name)
-    does.page.jobs._jobs.clear()
+    does.page = replace(does.page, jobs=Jobs())
     (label, first), nothing = does.choices("modules", "mini")
     assert first == name == does.first("modules", "mini") and "precomputed" in label and nothing[1] == ""
     board = json.loads(does.show("modules", name, "")["board"])

@@ -147,8 +147,8 @@ def test_a_broken_engine_keeps_the_partial_text(caplog):
 
 def test_one_failed_row_leaves_its_companions():
     class OneFails(FakeBench):
-        def _snapshot(self, ask, *rest):
-            made = super()._snapshot(ask, *rest)
+        def snapshot_at(self, ask, *rest):
+            made = super().snapshot_at(ask, *rest)
             return (
                 made
                 if ask.recipe.lam != 0.5

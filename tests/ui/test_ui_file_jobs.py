@@ -1,7 +1,6 @@
 """Files that are made for visitors: for those who know the token, for a while, so many at a time."""
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -53,15 +52,16 @@ def test_files_go_when_they_are_old_or_too_many():
 def test_files_that_fail_keep_nothing_and_too_many_are_refused(caplog):
     import threading
 
-    files, gate = FileJobs(), threading.Event()
+    files, gate, folders = FileJobs(), threading.Event(), []
 
     def broken(folder, tell):
+        folders.append(folder)
         (folder / "half").write_text("x")
         raise RuntimeError("secret /path")
 
     end = wait(files, files.start(broken))
     assert end["state"] == "failed" and "RuntimeError" in end["text"] and "secret" not in end["text"]
-    assert list(Path(files._home.name).iterdir()) == []
+    assert list(folders[0].parent.iterdir()) == []
 
     def told(folder, tell):
         raise UserError("The moon is full.")

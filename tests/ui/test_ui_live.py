@@ -228,7 +228,7 @@ def test_a_run_that_is_being_written_is_closed_after_its_word():
     live = LiveRuns(begin, lambda token: None, RunQueue(1, 1, Limits(), lambda: 0.0))
 
     async def visit():
-        events = live._events({"token": TOKEN}, Visitor())
+        events = live.run_events({"token": TOKEN}, Visitor())
         reading = asyncio.create_task(anext(events))
         while not inside.is_set():
             await asyncio.sleep(0.01)

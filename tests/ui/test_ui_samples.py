@@ -1,6 +1,7 @@
 """A stored sample opened in Explore: the same question, recipe, decoding and seed, with its neighbours on the λ axis."""
 
 import json
+import sqlite3
 from dataclasses import replace
 
 import pytest
@@ -124,7 +125,7 @@ def test_what_cannot_be_opened_is_said(study):
     assert "no such sample" in explore.sample(info.name, "nonsense", store)["error"]
     assert "Unknown study 'sums <c>'" in explore.sample("sums <c>", one.key, store)["error"]
     assert "without a store" in Explore(scripted_bench(ScriptedEngine())).sample("x", "y")["error"]
-    with store._transaction() as db:
+    with sqlite3.connect(store.path) as db:
         db.execute("DELETE FROM bodies WHERE key = ?", (one.key,))
     assert "slim export" in explore.sample(info.name, one.key, store)["error"]
     near = explore.sample(info.name, pick(store, info, 0.5).key, store)

@@ -38,9 +38,9 @@ class MarkerScan:
     """
 
     def __init__(self) -> None:
-        self._marks: list[Mark] = []
+        self.settled: list[Mark] = []  # of the lines that are over
         self._start = 0  # offset of the open line in the text
-        self._line: list[str] = []
+        self.open_line: list[str] = []  # the pieces of the line that is not over
         self._length = 0
         self._block = ""  # the fence or display formula that we are inside of
 
@@ -48,21 +48,21 @@ class MarkerScan:
         while piece:
             newline = piece.find("\n", 0, MAX_LINE - self._length)
             take = newline + 1 if newline >= 0 else min(len(piece), MAX_LINE - self._length)
-            self._line.append(piece[:take])
+            self.open_line.append(piece[:take])
             self._length += take
             piece = piece[take:]
             if newline >= 0 or self._length >= MAX_LINE:
-                line = "".join(self._line)
+                line = "".join(self.open_line)
                 cut = len(line) if newline >= 0 else (line.rfind(" ") + 1 or len(line))
                 found, self._block = _scan(line[:cut], self._start, self._block)
-                self._marks += found
+                self.settled += found
                 self._start += cut
-                self._line, self._length = ([line[cut:]] if cut < len(line) else []), len(line) - cut
+                self.open_line, self._length = ([line[cut:]] if cut < len(line) else []), len(line) - cut
 
     @property
     def marks(self) -> tuple[Mark, ...]:
         """The marks so far, in order."""
-        return (*self._marks, *_scan("".join(self._line), self._start, self._block)[0])
+        return (*self.settled, *_scan("".join(self.open_line), self._start, self._block)[0])
 
 
 def _scan(line: str, start: int, block: str) -> tuple[list[Mark], str]:

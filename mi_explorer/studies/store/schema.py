@@ -91,7 +91,7 @@ def home_folder(home: str | Path | None = None) -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mi-explorer"
 
 
-def _fault_name(error: sqlite3.Error) -> str:
+def fault_name(error: sqlite3.Error) -> str:
     return str(getattr(error, "sqlite_errorname", ""))
 
 
@@ -101,7 +101,7 @@ def faults(path: str | Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        name = _fault_name(error)
+        name = fault_name(error)
         if name == "SQLITE_FULL":
             raise StoreFull(
                 f"No room to write {path}: the disk or a quota is full. Finished samples are safe; free some space "
@@ -195,7 +195,7 @@ def connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
             if readonly:
                 _check_made_here(db, path)
             if not readonly:
-                _log_ahead(db)
+                log_ahead(db)
                 db.execute(
                     "PRAGMA synchronous = NORMAL"
                 )  # survives kill -9; after a power cut the last commits may be gone
@@ -213,7 +213,7 @@ def _has_log(path: Path) -> bool:
     return log.exists() and log.stat().st_size > 0
 
 
-def _log_ahead(db: sqlite3.Connection) -> None:
+def log_ahead(db: sqlite3.Connection) -> None:
     """Switch to a write-ahead log. SQLite does not wait while another process switches the same new file: it is busy at once."""
     end = time.monotonic() + BUSY_SECONDS
     while True:

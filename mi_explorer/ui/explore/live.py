@@ -114,10 +114,10 @@ class LiveRuns:
         asked = await self._asked(request)
         if isinstance(asked, Response):
             return asked
-        events = self._events(asked, visitor_of(request, asked.get("tab", "")))
+        events = self.run_events(asked, visitor_of(request, asked.get("tab", "")))
         return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
-    async def _events(self, asked: Any, who: Visitor) -> AsyncIterator[bytes]:
+    async def run_events(self, asked: Any, who: Visitor) -> AsyncIterator[bytes]:
         """The run as events: its wait, then its deltas. A visitor who leaves ends it."""
         token, deltas = run_token(asked), StateDeltas()
         states: Iterator[State] | None = None

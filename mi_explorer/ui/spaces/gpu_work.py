@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mi_explorer.engine.events import Request
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
 from mi_explorer.ui.spaces.environment import on_zero
+
+if TYPE_CHECKING:
+    from mi_explorer.engine import Engine, ResidentPair
 
 YIELD_INTERVAL_S = 0.08  # between two yields of events
 # What the duration estimate assumes of a ZeroGPU slice; assumptions, not measurements. Too long an estimate costs queue priority
@@ -61,7 +64,8 @@ def gpu(
 
 
 @lru_cache(maxsize=1)  # one pair per worker; the cache lives as long as the worker does
-def _loaded(pair: Pair, device: str, dtype: str, rows: int | None) -> tuple[Any, Any]:
+def loaded_pair(pair: Pair, device: str, dtype: str, rows: int | None) -> tuple["ResidentPair", "Engine"]:
+    """The pair in this process and its engine."""
     from mi_explorer.engine import Engine, ResidentPair
 
     resident = ResidentPair.load(pair, device=device, dtype=dtype)
@@ -69,9 +73,9 @@ def _loaded(pair: Pair, device: str, dtype: str, rows: int | None) -> tuple[Any,
     return resident, Engine(resident, **limits)
 
 
-def _gpu_work(job: GpuJob) -> Iterator[Any]:
+def work_in_process(job: GpuJob) -> Iterator[Any]:
     """Lists of events of `job.requests` as they come (empty ones are signs of life), or one `Scores`."""
-    resident, engine = _loaded(job.pair, job.device, job.dtype, job.rows)
+    resident, engine = loaded_pair(job.pair, job.device, job.dtype, job.rows)
     if job.kind == "score":
         from mi_explorer.generation.scores import score
 
@@ -93,7 +97,7 @@ def _gpu_work(job: GpuJob) -> Iterator[Any]:
         stream.cancel()
 
 
-gpu_work = gpu(_gpu_work, gpu_seconds)
+gpu_work = gpu(work_in_process, gpu_seconds)
 
 
 def gpu_error(error: BaseException) -> GpuError:

@@ -58,7 +58,7 @@ def test_any_cut_gives_the_marks_of_the_whole(parts, places):
     whole.feed(text)
     for a, b in pairwise(edges):
         scan.feed(text[a:b])
-        assert scan.marks[: len(scan._marks)] == tuple(scan._marks)
+        assert scan.marks[: len(scan.settled)] == tuple(scan.settled)
     assert scan.marks == whole.marks
     for mark in scan.marks:
         assert text[mark.start : mark.end].strip() == text[mark.start : mark.end] != ""
@@ -69,4 +69,4 @@ def test_a_line_without_end_is_scanned_in_pages():
     for _ in range(3 * MAX_LINE):
         scan.feed("wait ")
     assert len(scan.marks) == 3 * MAX_LINE
-    assert sum(map(len, scan._line)) <= MAX_LINE
+    assert sum(map(len, scan.open_line)) <= MAX_LINE
