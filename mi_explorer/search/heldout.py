@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mi_explorer.search.frontier import line_mix, mixed, volume
-from mi_explorer.search.result import Finalist, HeldoutScore
+from mi_explorer.search.result import Finalist, HeldoutScore, LineScore
 from mi_explorer.search.score_table import ScoreMatrix
 from mi_explorer.search.search_events import CandidateScore
 
@@ -46,6 +46,18 @@ def judge(
         )
         out.append(Finalist(found.cell, found.right, found.tokens, score, found.on_line))
     return tuple(out)
+
+
+def line_scores(matrix: ScoreMatrix, line: Sequence[tuple[float, str]]) -> tuple[LineScore, ...]:
+    """The held-out scores of the line's points, given by λ and cell key."""
+    weights = np.full(matrix.right.shape[1], 1 / matrix.right.shape[1])
+    right, tokens = matrix.means(weights)
+    drawn_right, drawn_tokens = matrix.draws(weights)
+    places = [(lam, matrix.cells.index(key)) for lam, key in line]
+    return tuple(
+        LineScore(lam, float(right[i]), _interval(drawn_right[:, i]), float(tokens[i]), _interval(drawn_tokens[:, i]))
+        for lam, i in places
+    )
 
 
 def heldout_volume(matrix: ScoreMatrix, keys: Sequence[str], worst: float) -> float:

@@ -1,8 +1,11 @@
 """What must be the same for a search to go on under its name."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
+from mi_explorer.recipe import Decoding
+from mi_explorer.recipe_io import from_dict, to_dict
 from mi_explorer.search.settings import SearchSettings
 from mi_explorer.search.space import SearchSpace
 from mi_explorer.studies.plan import Cell, digest
@@ -21,6 +24,29 @@ def space_json(space: SearchSpace) -> dict[str, Any]:
         "methods": list(space.methods),
         "budgets": list(space.budgets) if space.budgets else None,
     }
+
+
+def plain_space(space: SearchSpace) -> dict[str, Any]:
+    """A whole space as JSON values."""
+    around = {"recipe": to_dict(space.recipe), "decoding": space.decoding.plain()}
+    return {**space_json(space), **around, "layers": space.layers, "has_base": space.has_base}
+
+
+def space_of_plain(data: Mapping[str, Any]) -> SearchSpace:
+    """Inverse of `plain_space`; `KeyError` for what an older version wrote, which has no recipe."""
+    budgets = data["budgets"]
+    return SearchSpace(
+        tuple(data["vary"]),
+        data["layers"],
+        from_dict(data["recipe"]),
+        Decoding(**data["decoding"]),
+        data["groups"],
+        (data["lams"][0], data["lams"][1]),
+        data["step"],
+        tuple(data["methods"]),
+        (budgets[0], budgets[1]) if budgets else None,
+        data["has_base"],
+    )
 
 
 def search_identity(space: SearchSpace, settings: SearchSettings, task: str, task_seed: int) -> str:

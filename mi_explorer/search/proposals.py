@@ -60,9 +60,7 @@ class Proposals:
 
     def told(self) -> list[tuple[Cell, dict[str, Any], tuple[float, ...]]]:
         """What was measured, in order: the cell, what was noted of it, and its values."""
-        done = [t for t in self._study.trials if t.state == self._states.COMPLETE]
-        done.sort(key=lambda t: (t.user_attrs.get("order", -1), t.number))
-        return [(self.space.cell(_Given(t.params)), dict(t.user_attrs), tuple(t.values)) for t in done]
+        return told_trials(self._study, self.space)
 
     def ask(self, count: int, known: Mapping[Cell, tuple[float, ...]]) -> list[tuple[int, Cell]]:
         """Up to `count` proposals that are not `known` and differ: (number, cell). A known one is told at once what it gave before."""
@@ -119,6 +117,15 @@ def _sampler(optuna: Any, settings: SearchSettings, done: int) -> Any:
     return optuna.samplers.TPESampler(
         seed=seed, n_startup_trials=max(settings.batch, 8), constant_liar=True, multivariate=False
     )
+
+
+def told_trials(study: Any, space: SearchSpace) -> list[tuple[Cell, dict[str, Any], tuple[float, ...]]]:
+    """What was measured of a study of optuna's, in order (see `Proposals.told`)."""
+    complete = quiet_optuna().trial.TrialState.COMPLETE
+    done = sorted(
+        (t for t in study.trials if t.state == complete), key=lambda t: (t.user_attrs.get("order", -1), t.number)
+    )
+    return [(space.cell(_Given(t.params)), dict(t.user_attrs), tuple(t.values)) for t in done]
 
 
 class _Given:

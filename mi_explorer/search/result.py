@@ -68,6 +68,21 @@ class Finalist:
 
 
 @dataclass(frozen=True)
+class LineScore:
+    """A point of the plain λ line on the held-out questions, with 95 % intervals."""
+
+    lam: float
+    right: float
+    right_ci: tuple[float, float]
+    tokens: float
+    tokens_ci: tuple[float, float]
+
+    def json(self) -> dict[str, Any]:
+        intervals = {"mean_ci": list(self.right_ci), "tokens_ci": list(self.tokens_ci)}
+        return {"lambda": self.lam, "mean": self.right, "tokens": self.tokens, **intervals}
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """The end of a search. Volumes are shares of one box; `line_volumes` is the λ grid's trace.
 
@@ -88,6 +103,7 @@ class SearchResult:
     questions: tuple[int, int]
     heldout_questions: tuple[int, int]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    line: tuple[LineScore, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -125,6 +141,7 @@ class SearchResult:
             "questions": list(self.questions),
             "heldout_questions": list(self.heldout_questions),
             "settings": dict(self.settings),
+            "line": [point.json() for point in self.line],
             "verdict": self.verdict,
         }
 
@@ -145,6 +162,10 @@ class SearchResult:
             tuple(data["questions"]),
             tuple(data["heldout_questions"]),
             data["settings"],
+            tuple(
+                LineScore(p["lambda"], p["mean"], tuple(p["mean_ci"]), p["tokens"], tuple(p["tokens_ci"]))
+                for p in data.get("line", ())
+            ),
         )
 
     def table(self) -> Table:

@@ -1,27 +1,45 @@
-"""The searches of a home folder, as optuna's storage has them."""
+"""The searches of a home folder, as optuna's storage has them, and those that come with the checkout."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.recipe import Decoding
-from mi_explorer.search.proposals import FILE_NAME, quiet_optuna, storage_url
+from mi_explorer.search.identity import space_of_plain
+from mi_explorer.search.proposals import FILE_NAME, quiet_optuna, storage_url, told_trials
 from mi_explorer.search.result import SearchResult
+from mi_explorer.search.router import BUNDLED
+from mi_explorer.search.search_events import CandidateScore
 
 
 @dataclass(frozen=True)
 class SavedSearch:
-    """A search by name: how far it came, and its result where it was judged."""
+    """A search by name: how far it came, and its result where it was judged. `settings` are as `SearchResult.settings` has them.
+
+    `candidates` in the order in which they were measured; none where another version wrote the search, or where it came with the
+    checkout.
+    """
 
     name: str
     evaluations: int
     wanted: int
     result: SearchResult | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    candidates: tuple[CandidateScore, ...] = ()
 
     @property
     def verdict(self) -> str:
         return self.result.verdict if self.result else ""
+
+    @property
+    def pair(self) -> str:
+        """The name of its pair; "" where nothing tells it."""
+        if self.result is not None and self.result.finalists:
+            return self.result.finalists[0].cell.recipe.pair
+        return str(self.settings.get("recipe", {}).get("pair", ""))
 
     def json(self) -> dict[str, Any]:
         return {
@@ -53,11 +71,59 @@ def saved_search(home: Path, name: str) -> SavedSearch:
     return found[name]
 
 
+def bundled_searches(pair: str) -> list[SavedSearch]:
+    """The precomputed searches of a pair; none for most."""
+    path = BUNDLED / f"{pair}.json"
+    if not (pair.isalnum() and path.is_file()):
+        return []
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    out = []
+    for name, one in data.items():
+        result = _result(one)
+        found = tuple(_bundled_candidates(one))
+        out.append(SavedSearch(name, result.evaluations, result.evaluations, result, result.settings, found))
+    return out
+
+
+class _Numbers:
+    """Given numbers in the place of a trial, without optuna, which is slow to import."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.params = params
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None) -> float:
+        return float(self.params[name])
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        return int(self.params[name])
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        return self.params[name]
+
+
+def _bundled_candidates(data: Mapping[str, Any]) -> Iterator[CandidateScore]:
+    """The candidates that a bundled search lists: its numbers and its score, each."""
+    for number, (params, score) in enumerate(data.get("candidates", ()), 1):
+        cell = space_of_plain(data["settings"]).cell(_Numbers(params))
+        yield CandidateScore(cell, "", number, **score)
+
+
 def _read(study: Any) -> SavedSearch:
     notes = study.user_attrs
+    settings = notes.get("settings", {})
     done = sum("score" in trial.user_attrs for trial in study.trials)
-    result = notes.get("result")
-    made = None
-    if result is not None:
-        made = SearchResult.of(result, Decoding(**result["settings"]["decoding"]))
-    return SavedSearch(study.study_name, done, int(notes.get("settings", {}).get("evaluations", 0)), made)
+    result = _result(notes["result"]) if notes.get("result") is not None else None
+    wanted = int(settings.get("evaluations", 0))
+    return SavedSearch(study.study_name, done, wanted, result, settings, _candidates(study, settings))
+
+
+def _candidates(study: Any, settings: Mapping[str, Any]) -> tuple[CandidateScore, ...]:
+    try:
+        told = told_trials(study, space_of_plain(settings))
+    except (KeyError, UserError):  # another version's
+        return ()
+    return tuple(CandidateScore(cell, **notes["score"]) for cell, notes, _ in told if "score" in notes)
+
+
+def _result(data: Mapping[str, Any]) -> SearchResult:
+    return SearchResult.of(data, Decoding(**data["settings"]["decoding"]))

@@ -16,8 +16,8 @@ from typing import Any
 from mi_explorer.recipe import Recipe
 from mi_explorer.search.candidates import Candidates
 from mi_explorer.search.frontier import ROOM
-from mi_explorer.search.heldout import heldout_volume, judge
-from mi_explorer.search.identity import search_identity, search_name, space_json
+from mi_explorer.search.heldout import heldout_volume, judge, line_scores
+from mi_explorer.search.identity import plain_space, search_identity, search_name
 from mi_explorer.search.measuring import Measurer, SearchWorkbench
 from mi_explorer.search.proposals import Proposals
 from mi_explorer.search.result import SearchResult
@@ -136,7 +136,7 @@ class Search:
         if "identity" not in notes:
             proposals.note("began", time.time())
             proposals.note("identity", same)
-        proposals.note("settings", self._plain_settings())
+        proposals.note("settings", self.plain_settings())
         return float(proposals.notes["began"])
 
     def _measure_line(self) -> Iterator[SearchEvent]:
@@ -246,15 +246,16 @@ class Search:
             self._measurer.tokens_since(since) + self._judge.tokens_since(since),
             (len(found.chosen.items), s.samples),
             (len(items), s.heldout_samples),
-            self._plain_settings(),
+            self.plain_settings(),
+            line_scores(matrix, line),
         )
         proposals.note("result", self.result.json())
         yield self._progress("done")
         yield SearchDone(self.result)
 
-    def _plain_settings(self) -> dict[str, Any]:
-        made = {**self.settings.plain(), **space_json(self.space), "task": self.task}
-        return {**made, "decoding": self.space.decoding.plain()}
+    def plain_settings(self) -> dict[str, Any]:
+        """What it is, as JSON values: settings, space, task."""
+        return {**self.settings.plain(), **plain_space(self.space), "task": self.task, "task_seed": self.task_seed}
 
     def _progress(self, phase: Any = "search") -> SearchProgress:
         spent = self.candidates.spent if self.candidates else 0

@@ -30,6 +30,16 @@ class SearchJob:
         return self._task.state.progress or self._first
 
     @property
+    def error(self) -> str:
+        """Why it broke off, in a sentence; "" where it did not."""
+        return self._task.state.error
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of the state."""
+        return self._task.state.version
+
+    @property
     def running(self) -> bool:
         return not self._task.state.ended
 

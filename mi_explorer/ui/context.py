@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from mi_explorer.search.search_job import SearchJobs
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.file_jobs import FileJobs
@@ -23,6 +24,7 @@ class PageContext:
     pair: gr.State
     settings: Settings = field(default_factory=Settings)
     jobs: Jobs = field(default_factory=Jobs)
+    searches: SearchJobs = field(default_factory=SearchJobs)
     file_jobs: FileJobs = field(default_factory=FileJobs)
 
     def explore(self, name: Any = None) -> "Explore":
@@ -38,5 +40,6 @@ class PageContext:
         return self.settings.task or str(self.bench(name).pair.task)
 
     def in_use(self, name: str) -> bool:
-        """Whether a study runs on this pair: it must stay open."""
-        return any(job.state.running and name in job.runner.plan.pairs for job in self.jobs.all())
+        """Whether a study or a search runs on this pair: it must stay open."""
+        searching = any(job.running and job.search.space.recipe.pair == name for job in self.searches.all())
+        return searching or any(job.state.running and name in job.runner.plan.pairs for job in self.jobs.all())

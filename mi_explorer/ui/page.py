@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import gradio as gr
 
+from mi_explorer.search.search_job import SearchJobs
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.ui.ablations.ablations_tab import build_ablations_tab
 from mi_explorer.ui.access.settings import Settings
@@ -17,6 +18,7 @@ from mi_explorer.ui.curves.curves_tab import build_curves_tab
 from mi_explorer.ui.explore.explore_tab import build_explore_tab
 from mi_explorer.ui.explore.run_queue import RunQueue
 from mi_explorer.ui.open_pairs import PagePairs
+from mi_explorer.ui.search.search_tab import build_search_tab
 from mi_explorer.ui.takeaway.takeaway_tab import build_takeaway_tab
 from mi_explorer.ui.weights.weights_tab import build_weights_tab
 
@@ -25,6 +27,7 @@ CLEANING_S = (3600, 24 * 3600)  # every hour, uploads and downloads older than a
 # The tabs beside Explore: id (also `?tab=` in the address), title, and what builds it.
 TABS: tuple[tuple[str, str, Callable[[PageContext], None]], ...] = (
     ("curves", "Curves", build_curves_tab),
+    ("search", "Search", build_search_tab),
     ("ablations", "Ablations", build_ablations_tab),
     ("weights", "Weights", build_weights_tab),
     ("takeaway", "Take away", build_takeaway_tab),
@@ -61,10 +64,14 @@ def theme() -> gr.themes.Base:
     )
 
 
-def build(pairs: PagePairs, settings: Settings | None = None, jobs: Jobs | None = None) -> PageApp:
+def build(
+    pairs: PagePairs, settings: Settings | None = None, jobs: Jobs | None = None, searches: SearchJobs | None = None
+) -> PageApp:
     """The app of these pairs; the page opens on the first one, or on the open pair that its address names."""
     with PageApp(title="MI Explorer", analytics_enabled=False, fill_width=True, delete_cache=CLEANING_S) as app:
-        context = app.context = PageContext(pairs, gr.State(pairs.first), settings or Settings(), jobs or Jobs())
+        pair = gr.State(pairs.first)
+        work = jobs or Jobs(), searches or SearchJobs()
+        context = app.context = PageContext(pairs, pair, settings or Settings(), *work)
         pairs.in_use = context.in_use
         with gr.Tabs(elem_id="tabs", overflow_behavior="wrap"):  # a menu would hide tabs from `?tab=` on a phone
             with gr.Tab("Explore", id="explore"):

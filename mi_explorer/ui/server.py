@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
+from mi_explorer.search.search_job import SearchJobs
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.ui import plotly_component, static_files
 from mi_explorer.ui.access import middleware
@@ -135,12 +136,14 @@ def serve_page(settings: Settings) -> None:
         return prepared(open_bench(pair, settings, report), settings.task, limits)
 
     with open_bench(settings.pair, settings) as bench:
-        pairs, jobs = PagePairs(prepared(bench, settings.task, limits), open_pair, access), Jobs()
+        pairs = PagePairs(prepared(bench, settings.task, limits), open_pair, access)
+        jobs, searches = Jobs(), SearchJobs()
         try:
-            app = build(pairs, settings, jobs)
+            app = build(pairs, settings, jobs, searches)
             launch(app, settings.host, settings.port, settings, limits)
             wait(app)
         finally:
+            searches.close()
             jobs.close()
             pairs.close()
 

@@ -17,7 +17,7 @@ STYLES = (  # in the order in which they override one another
     *("shared/frame", "shared/base", "shared/controls", "explore/header", "explore/question", "explore/lenses"),
     *("explore/board", "explore/trace", "explore/steer", "explore/token_card", "explore/probes"),
     *("explore/rail", "explore/chart", "explore/help", "explore/narrow"),
-    *("figure/figure", "curves/curves", "weights/weights", "takeaway/takeaway"),
+    *("figure/figure", "curves/curves", "search/search", "weights/weights", "takeaway/takeaway"),
 )
 CONTENT_TYPES = {".js": "text/javascript", ".css": "text/css"}
 CACHE_CONTROL = "public, max-age=31536000, immutable"

@@ -2,10 +2,9 @@
 
 import { writeQuery } from "../shared/address.js";
 import { h, smallButton } from "../shared/dom.js";
-import { newToken } from "../shared/server.js";
+import { keptOwner } from "../shared/owner.js";
 import { sweepList } from "./sweep_list.js";
 
-const OWNER_KEY = "mi-owner";
 const EMPTY = "No curve is chosen. Take a study above, or set up a sweep below: it is saved as it runs.";
 
 export function openCurves(element, { trigger, props, server, watch }) {
@@ -40,17 +39,6 @@ export function openCurves(element, { trigger, props, server, watch }) {
   const asked = new URLSearchParams(location.search);
   const request = { studies: asked.getAll("study"), overlays: asked.getAll("published"), owner };
   setTimeout(() => trigger("opened", request), 0);
-}
-
-// Who steers: a word that the browser keeps, so that a closed tab can come back to its sweeps.
-function keptOwner() {
-  try {
-    const kept = localStorage.getItem(OWNER_KEY) || newToken();
-    localStorage.setItem(OWNER_KEY, kept);
-    return kept;
-  } catch {
-    return newToken();
-  }
 }
 
 // The address names what is shown: `study=` and `published=`, once for each.
