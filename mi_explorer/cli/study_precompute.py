@@ -3,7 +3,7 @@
 Every study is a plain `sweep` or `ablate` command that anyone may type, some with a `study probe` after it; several run side by
 side in processes of their own, the largest in shards. All of them save into one store of their own, named by weights and
 questions: the same command goes on where it was stopped, and retrained weights begin anew. At the end each study is written to a
-small file.
+small file, its summary beside it.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.studies.plan import digest
 from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.runner import items_of
+from mi_explorer.studies.stats.kept_summary import keep_summary
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.store import Store, StudyInfo
 from mi_explorer.studies.store.study_file import SUFFIX
@@ -163,17 +164,11 @@ def precompute(args: argparse.Namespace) -> int:
                 host=False,
                 probes=bool(w.probe),
             )
+            keep_summary(path)
             total += path.stat().st_size
             missing = info.units - info.samples
-            rows.append(
-                [
-                    names[w],
-                    f"{len(info.plan.cells)}",
-                    f"{info.samples:,}",
-                    f"{missing:,}",
-                    f"{path.stat().st_size / 1e3:,.0f} kB",
-                ]
-            )
+            size = f"{path.stat().st_size / 1e3:,.0f} kB"
+            rows.append([names[w], f"{len(info.plan.cells)}", f"{info.samples:,}", f"{missing:,}", size])
     print(Table.of(["study", "cells", "samples", "missing", "file"], rows).text())
     print(f"{total / 1e6:.2f} MB in {out}")
     return 0

@@ -10,15 +10,17 @@ import gzip
 import html
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from mi_explorer.paths import ASSETS
 from mi_explorer.ui.components import script_component
 from mi_explorer.ui.static_files import on_load
 
 PLOTLY_ROUTE = "/mi/plotly.min.js"
+PLOTLY = ASSETS / "plotly" / "plotly-cartesian.min.js.gz"
+WAITING = "waiting"  # the value of a figure whose first content is being computed: the page shows where it will be
 
 
 def label_text(text: Any) -> str:
@@ -61,13 +63,11 @@ def figure_update(text: str) -> gr.HTML:
 
 @cache
 def _script() -> bytes:
-    import plotly
-
-    return gzip.compress((Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_bytes(), 9)
+    return PLOTLY.read_bytes()
 
 
 def plotly_route() -> Any:
-    """The route that hands out plotly's script, compressed, to be asked for when the first figure is shown."""
+    """The route that hands out plotly's script, compressed, to be asked for when the first figure is there."""
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route

@@ -1,6 +1,7 @@
 """The studies of one page: the user's own and the precomputed ones, summarised once per state; rename and delete.
 
-Summaries are remembered until a study has more samples or probes.
+Summaries are remembered until a study has more samples or probes; those of precomputed studies are kept beside their files, so
+that no sample is read for them.
 """
 
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.studies.stats.curve import curves
+from mi_explorer.studies.stats.kept_summary import kept_summary
 from mi_explorer.studies.stats.summary import Summary, summarise
 from mi_explorer.studies.store import bundled
 from mi_explorer.studies.store.store import Store, StudyInfo
@@ -57,8 +59,15 @@ class StudyLibrary:
             if store is not own:
                 store.close()
 
+    def kept_summary(self, name: str) -> Summary | None:
+        """The summary that is kept of a precomputed study, without `measures`; None for any other study."""
+        own = self.own
+        return None if own is not None and own.find(name) else kept_summary(name, self.folder)
+
     def summary(self, name: str) -> Summary:
-        """A study in figures. Raises `UserError` for a name that there is not."""
+        """A study in figures, of a precomputed one without `measures`. Raises `UserError` for a name that there is not."""
+        if (kept := self.kept_summary(str(name))) is not None:
+            return kept
         with self.open(name) as (store, info):
             key = (info.name, info.origin, info.updated, info.samples, store.probe_count(info.id))
             with self._lock:

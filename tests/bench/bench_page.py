@@ -1,12 +1,13 @@
 """The page against its own engine and against the clock of the browser, in a real Chromium.
 
-    python tests/bench/bench_page.py [--json FILE] [--only stream,scrub,live,large,weight] [--seconds 4] [--rounds 5]
+    python tests/bench/bench_page.py [--json FILE] [--only stream,scrub,live,large,weight,curves] [--seconds 4] [--rounds 5]
 
 stream  frames per second while 3 panes stream 400 tokens/s each (a strip of 11 rows runs), scripted workbench
 scrub   frames per second while dragging λ over 11 finished frames of 4,000 tokens each; every frame moves λ
 live    embedded pair: page tokens/s ÷ engine tokens/s, and the press of Run to the first token ÷ the engine's own (same strip, in turns)
 large   the same on a random pair of 135M parameters in bf16, 16 tokens per λ
 weight  bytes and requests of the first visit, seconds until the rail moves the blend, on the embedded pair
+curves  a server that nobody has asked anything yet: the click on Curves to its skeleton, and to both charts with their points
 
 Each figure with a target says whether it was met; the exit status is 1 when one was not. Nothing else may run on the machine.
 """
@@ -252,7 +253,37 @@ def weight(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, flo
     }
 
 
-PARTS = {"stream": stream, "scrub": scrub, "live": live, "large": large, "weight": weight}
+# Seconds from the click on the Curves tab until something stands where the curves will be, and until both charts have their points.
+OPEN_CURVES = """() => void (window.curvesOpened = new Promise((done) => {
+  const began = performance.now(), at = () => (performance.now() - began) / 1000;
+  const drawn = (id) => document.querySelector(`${id} .main-svg .points path`);
+  let skeleton = null;
+  const observer = new MutationObserver(() => {
+    if (skeleton === null && document.querySelector("#curves-bar .mi-curve-lines li, #curves-multiples .mi-plot")) skeleton = at();
+    if (!drawn("#curves-multiples") || !drawn("#curves-pareto")) return;
+    observer.disconnect();
+    requestAnimationFrame(() => done({ skeleton, drawn: at() }));
+  });
+  observer.observe(document.body, { subtree: true, childList: true });
+  document.querySelector("#tabs [data-tab-id=curves]").click();
+}))"""
+
+
+def curves(browser: Any, folder: Path, how: argparse.Namespace) -> dict[str, float]:
+    found = []
+    for _ in range(how.rounds):
+        process, address = server(folder, "app.py", "--port", "{port}", "--home", str(folder / "home"))
+        page = visit(browser, address)
+        page.evaluate(OPEN_CURVES)
+        found.append(page.evaluate("() => window.curvesOpened"))
+        leave(page, process)
+    return {
+        "curves first open, cold server, s": statistics.median(one["drawn"] for one in found),
+        "the same to its skeleton, s": statistics.median(one["skeleton"] for one in found),
+    }
+
+
+PARTS = {"stream": stream, "scrub": scrub, "live": live, "large": large, "weight": weight, "curves": curves}
 TARGETS: dict[str, tuple[str, float]] = {
     "stream fps": ("≥", 50),
     "stream tokens/s that each pane showed": ("≥", 380),
@@ -262,6 +293,7 @@ TARGETS: dict[str, tuple[str, float]] = {
     "page tokens/s ÷ engine tokens/s": ("≥", 0.9),
     "click to first token ÷ engine's first token": ("≤", 1.3),
     "the same to the next frame of the screen": ("≤", 1.3),
+    "curves first open, cold server, s": ("≤", 1.0),
     "135M: page tokens/s ÷ engine tokens/s": ("≥", 0.9),
     "135M: click to first token ÷ engine's first token": ("≤", 1.3),
     "135M: the same to the next frame of the screen": ("≤", 1.3),

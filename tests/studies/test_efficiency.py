@@ -73,7 +73,7 @@ def test_estimates_lie_inside_their_intervals():
 
 
 def test_best_within_a_budget():
-    measures = cells(("a", 0.4, 30), ("b", 0.7, 60), ("c", 0.9, 200))
-    best, gap = efficiency.best_within(measures, 100, "c")
-    assert measures.grid.cells[best] == "b" and gap.high < 0
-    assert efficiency.best_within(measures, 10) == (None, None)
+    tokens, accuracy = [30, 60, 200, 50], [0.4, 0.7, 0.9, None]
+    assert efficiency.best_within(100, tokens, accuracy) == 1
+    assert efficiency.best_within(10, tokens, accuracy) is None
+    assert efficiency.best_within(100, [80, 60], [0.7, 0.7]) == 1, "the cheaper of two alike"

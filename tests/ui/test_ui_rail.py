@@ -83,7 +83,7 @@ def test_other_weights_and_no_study_have_none(studied, tmp_path):
 def test_it_is_read_once_until_there_are_more_samples(tmp_path, monkeypatch):
     store = Store(tmp_path / "s.db")
     bench, read = scripted_bench(ScriptedEngine(), store), []
-    monkeypatch.setattr(rail, "study_curve", lambda *a, of=rail.study_curve: (read.append(a[1].samples), of(*a))[1])
+    monkeypatch.setattr(rail, "study_curve", lambda s, of=rail.study_curve: (read.append(s.info.samples), of(s))[1])
     mine = rail.Rail(bench, tmp_path)
     sweep(store, bench, "x", 2, 1, grid(Recipe(), (0, 0.5, 1), Decoding(cap=200)))
     assert mine.study(view()) == mine.study(view(lam=0.3, seed=7)) and read == [6]

@@ -15,7 +15,11 @@ export function openCurves(element, { trigger, props, server, watch }) {
   element.replaceChildren(h("div.mi.mi-curves", sweeps.node, sweeps.status, lines, notes));
 
   function draw() {
-    if (!props.content) return;
+    element.setAttribute("aria-busy", String(!props.content));
+    if (!props.content) {
+      lines.replaceChildren(bones());
+      return;
+    }
     const content = JSON.parse(props.content);
     writeStudies(content);
     sweeps.setShown(content.studies);
@@ -40,6 +44,10 @@ export function openCurves(element, { trigger, props, server, watch }) {
   const request = { studies: asked.getAll("study"), overlays: asked.getAll("published"), owner };
   setTimeout(() => trigger("opened", request), 0);
 }
+
+// What stands where the first line will be.
+const bones = () =>
+  h("li", { "aria-hidden": "true" }, h("div.mi-bone.mi-bone-line"), h("div.mi-bone.mi-bone-line.mi-bone-short"));
 
 // The address names what is shown: `study=` and `published=`, once for each.
 function writeStudies({ studies, overlays }) {

@@ -6,7 +6,7 @@ import { exploreIsReady } from "../shared/explore_link.js";
 import { observable } from "../shared/observable.js";
 import { setLamScale } from "../shared/palette.js";
 import { loadStyle } from "../shared/style.js";
-import { followTabs, openTab } from "../shared/tabs.js";
+import { followTabs, onTabIntent, openTab } from "../shared/tabs.js";
 import { traceBoard } from "./board.js";
 import { traceBranches } from "./branches.js";
 import { controls } from "./controls.js";
@@ -38,7 +38,14 @@ export async function openExplore(element, api) {
   api.watch("opened", () => (app ? app.takeAddress() : open()));
   const asked = new URLSearchParams(location.search).get("pair");
   if (!asked || asked === JSON.parse(api.props.setup).pair.name || api.props.opened) open();
+  onTabIntent(loadCharts);
   followTabs();
+}
+
+// What the other tabs draw with.
+async function loadCharts() {
+  const [{ loadPlotly }] = await Promise.all([import("../figure/plotly.js"), import("../figure/figure.js")]);
+  loadPlotly().catch(() => null); // the figure that needs it says so
 }
 
 function exploreIn(element, { trigger, props, server, watch }) {

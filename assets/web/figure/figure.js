@@ -2,29 +2,14 @@
 
 import { toCsv } from "../shared/csv.js";
 import { h, setText, smallButton } from "../shared/dom.js";
-import { serverAddress } from "../shared/server.js";
 import { saveFile, sortableTable } from "../shared/table.js";
+import { loadPlotly } from "./plotly.js";
 import { themedLayout } from "./theme.js";
 
 const NARROW_PX = 620; // below this width a figure takes its narrow form, where it has one
 const HEIGHT_PX = 320;
-const PLOTLY = "/mi/plotly.min.js";
+const WAITING = "waiting"; // the content of a figure whose first data are being computed
 const PLOTLY_OPTIONS = { responsive: true, displaylogo: false, displayModeBar: false, scrollZoom: false };
-let plotlyComing = null;
-
-// Plotly's script is asked for once, by the first figure that is shown.
-function loadPlotly() {
-  plotlyComing ||= new Promise((resolve, reject) => {
-    const script = h("script", { src: serverAddress(PLOTLY), async: true });
-    script.onload = () => resolve(window.Plotly);
-    script.onerror = () => {
-      plotlyComing = null;
-      reject(new Error("The chart library could not be loaded. Reload the page."));
-    };
-    document.head.append(script);
-  });
-  return plotlyComing;
-}
 
 export function openFigure(element, { trigger, props, watch }) {
   const label = props.label || "Figure";
@@ -52,8 +37,10 @@ export function openFigure(element, { trigger, props, watch }) {
   let prepared = false;
 
   async function draw() {
+    const isWaiting = props.content === WAITING;
     box.hidden = !props.content;
-    if (!props.content) return;
+    if (isWaiting) setWaiting(true);
+    if (isWaiting || !props.content) return;
     shown = JSON.parse(props.content);
     if (fold.open) listData();
     try {
@@ -67,6 +54,12 @@ export function openFigure(element, { trigger, props, watch }) {
     } catch (error) {
       setText(note, error.message);
     }
+    setWaiting(false);
+  }
+  function setWaiting(isWaiting) {
+    box.classList.toggle("mi-waiting", isWaiting);
+    box.setAttribute("aria-busy", String(isWaiting));
+    foot.hidden = isWaiting;
   }
   function prepare(Plotly) {
     prepared = true;
@@ -101,5 +94,6 @@ export function openFigure(element, { trigger, props, watch }) {
   element.replaceChildren(box);
   watch("content", draw);
   new MutationObserver(draw).observe(document.body, { attributes: true, attributeFilter: ["class"] }); // light or dark
+  loadPlotly().catch(() => null); // while the data are on their way; `draw` says what went wrong
   draw();
 }

@@ -9,6 +9,18 @@ export function openTab(id) {
   if (button) button.click();
 }
 
+// Calls `act` once, when a tab other than Explore is about to be opened: the pointer or the focus is on its button.
+export function onTabIntent(act) {
+  const kinds = ["pointerover", "pointerdown", "focusin"];
+  const look = ({ target }) => {
+    const button = target.closest && target.closest(BUTTONS);
+    if (!button || button.dataset.tabId === "explore") return;
+    for (const kind of kinds) document.removeEventListener(kind, look);
+    act();
+  };
+  for (const kind of kinds) document.addEventListener(kind, look);
+}
+
 // Opens the tab that the address names, and keeps the address at the open one from then on.
 export function followTabs() {
   const asked = new URLSearchParams(location.search).get("tab");

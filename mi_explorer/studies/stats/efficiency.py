@@ -97,16 +97,11 @@ def ock_estimate(measures: Measures, cell: str | int) -> Estimate:
     return Estimate(value, *interval(draws), int(measures.grid.asked[i].sum()))
 
 
-def best_within(
-    measures: Measures, budget: float, reference: str | int | None = None
-) -> tuple[int | None, Estimate | None]:
-    """The most accurate cell of at most `budget` mean tokens and its paired accuracy difference to `reference`.
-
-    (None, None) if every cell costs more; the cheaper cell wins a tie.
-    """
-    tokens, accuracy = measures.values("tokens"), measures.values("mean")
-    able = [i for i in range(len(tokens)) if tokens[i] <= budget and not math.isnan(accuracy[i])]
-    if not able:
-        return None, None
-    best = max(able, key=lambda i: (accuracy[i], -tokens[i]))
-    return best, None if reference is None else measures.paired(best, reference, "mean")
+def best_within(budget: float, tokens: Sequence[float], accuracy: Sequence[float | None]) -> int | None:
+    """The index of the highest accuracy of at most `budget` tokens; the cheaper one wins a tie, None where everything costs more."""
+    able = [
+        (right, -cost, i)
+        for i, (cost, right) in enumerate(zip(tokens, accuracy, strict=True))
+        if cost <= budget and right is not None
+    ]
+    return max(able)[2] if able else None

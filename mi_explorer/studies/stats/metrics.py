@@ -107,7 +107,8 @@ class Measures:
         pair = [i, j]
         a, b = top[pair][:, both], bottom[pair][:, both]
         point = _ratio(a.sum(axis=1), b.sum(axis=1))
-        draws = _ratio(self.weights[:, both] @ a.T, self.weights[:, both] @ b.T)
+        weights = self.weights if both.all() else self.weights[:, both]
+        draws = _ratio(weights @ a.T, weights @ b.T)
         return float(point[0] - point[1]), draws[:, 0] - draws[:, 1], int(both.sum())
 
     def gain_per_1k(self, cell: str | int, other: str | int) -> Estimate:

@@ -10,6 +10,7 @@ from typing import Any
 
 from mi_explorer.studies.plan import Cell, Item
 from mi_explorer.studies.stats import stages
+from mi_explorer.studies.stats.against_parents import AgainstParents, against_parents
 from mi_explorer.studies.stats.budgets import BudgetGap, Frontiers, budget_gaps, budget_gaps_sentence, frontiers
 from mi_explorer.studies.stats.claims import Claim, claims_sentence, tested_claims
 from mi_explorer.studies.stats.curve import curve_names, curves
@@ -52,7 +53,8 @@ KEYS = (
 class Summary:
     """Measures of the cells that have samples, in the plan's order (a sweep's by λ), and the transition of each curve by name.
 
-    `rows[i]`, `cells[i]` and cell i of `measures` are one cell: as stored, as JSON values, as samples.
+    `rows[i]`, `cells[i]`, `parents[i]` and cell i of `measures` are one cell: as stored, as JSON values, beside its parents, as samples.
+    `measures` is None where the study has no samples, and of a summary that was kept (`kept_summary`).
     """
 
     info: StudyInfo
@@ -66,6 +68,7 @@ class Summary:
     budgets: tuple[BudgetGap, ...] = ()
     frontiers: Frontiers | None = None
     grids: tuple[InterventionGrid, ...] = ()
+    parents: tuple[AgainstParents, ...] = ()
 
     @property
     def budget_sentence(self) -> str:
@@ -176,6 +179,7 @@ def summary_of(
         budgets=budget_gaps(cells, measures),
         frontiers=frontiers(cells, measures),
         grids=intervention_grids(cells),
+        parents=against_parents(cells, measures),
     )
 
 

@@ -4,7 +4,7 @@ A study that was made with other weights than the pair of that name has now says
 not turn old figures into its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from mi_explorer.checkpoints import fingerprint as identity
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.pairs import get_pair
 from mi_explorer.paths import ASSETS
+from mi_explorer.studies.store.reader import FOREIGN, CellRow, StudyInfo
 from mi_explorer.studies.store.schema import StoreCorrupt
-from mi_explorer.studies.store.store import FOREIGN, Store, StudyInfo
+from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.study_file import SUFFIX, StudyFile, StudyHead
 
 FOLDER = ASSETS / "studies"
@@ -27,12 +28,20 @@ def precomputed(folder: Path = FOLDER) -> tuple[Path, ...]:
 
 def bundled_studies(folder: Path = FOLDER) -> list[StudyInfo]:
     """What the precomputed files hold, from their heads alone; each says that it is precomputed, and if with other weights."""
-    out = []
+    return [_info(_head(path)) for path in precomputed(folder)]
+
+
+def bundled_study(name: str, folder: Path = FOLDER) -> tuple[Path, StudyInfo, Sequence[CellRow]] | None:
+    """The file of a precomputed study, and what its head says: the study and its cells; None if there is none of this name."""
     for path in precomputed(folder):
-        head = _head(path)
-        origin = _origin((row.cell.recipe.pair, row.fingerprint) for row in head.cells)
-        out.append(StudyInfo(1, head.name, head.plan, origin, head.note, head.created, head.updated, head.samples))
-    return out
+        if (head := _head(path)).name == name:
+            return path, _info(head), head.cells
+    return None
+
+
+def _info(head: StudyHead) -> StudyInfo:
+    origin = _origin((row.cell.recipe.pair, row.fingerprint) for row in head.cells)
+    return StudyInfo(1, head.name, head.plan, origin, head.note, head.created, head.updated, head.samples)
 
 
 def open_study(own: Store, name: str, folder: Path = FOLDER) -> tuple[Store, StudyInfo]:
@@ -42,10 +51,9 @@ def open_study(own: Store, name: str, folder: Path = FOLDER) -> tuple[Store, Stu
     """
     if info := own.find(name):
         return own, info
-    for path in precomputed(folder):
-        if _head(path).name == name:
-            store = _opened(path)
-            return store, store.study(name)
+    if found := bundled_study(name, folder):
+        store = _opened(found[0])
+        return store, store.study(name)
     names = [info.name for info in (*own.studies(), *bundled_studies(folder))]
     if not names:
         own.study(name)  # says that nothing is saved yet

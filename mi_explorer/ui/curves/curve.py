@@ -12,24 +12,20 @@ import pandas as pd
 
 from mi_explorer.errors import unknown
 from mi_explorer.pair_names import pair_name
-from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import describe
 from mi_explorer.studies.report import published
 from mi_explorer.studies.stats.curve import curve_names, curves, distinguishing_words, intervened
-from mi_explorer.studies.stats.efficiency import improves
-from mi_explorer.studies.stats.metrics import Measures
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.studies.store.store import CellRow
 
 PUBLISHED = "published"
-END_METHODS = ("linear", "slerp")  # at λ 0 and 1 these are the parents themselves; a scale of task vectors is not
 
 
 @dataclass(frozen=True)
 class Curve:
-    """`points` by λ: the cells of `Summary.cells`, with `improves_instruct` and `improves_thinking` (probabilities or None).
+    """`points` by λ: the cells of `Summary.cells`, with what `AgainstParents` says of each.
 
-    `rows[i]` is the stored cell of `points[i]`; `measures` holds the samples of the whole study (None: published).
+    `rows[i]` is the stored cell of `points[i]`.
     `stages` is the transition as `Summary.stages` has it, {} without one; `about` says how it was measured.
     """
 
@@ -40,7 +36,6 @@ class Curve:
     points: tuple[Mapping[str, Any], ...]
     stages: Mapping[str, Any] = field(default_factory=dict)
     rows: tuple[CellRow, ...] = ()
-    measures: Measures | None = None
 
     @property
     def published(self) -> bool:
@@ -74,22 +69,12 @@ def needs_relative_tokens(curves: Sequence[Curve]) -> bool:
 
 def curves_of_summary(summary: Summary) -> tuple[Curve, ...]:
     """The curves of a study, in the plan's order; those that nobody intervened in come first."""
-    if summary.measures is None:
-        return ()
     cells = [row.cell for row in summary.rows]
     names, found = curve_names(cells), curves(cells)
     out = []
     for key, indices in found.items():
         rows = [summary.rows[i] for i in indices]
-        parents = {lam: _parent(summary.rows, rows[0], lam) for lam in (0.0, 1.0)}
-        points = (
-            {
-                **summary.cells[i],
-                "task": summary.info.plan.task,
-                **_improves(summary.measures, summary.rows[i].key, parents),
-            }
-            for i in indices
-        )
+        points = ({**summary.cells[i], "task": summary.info.plan.task, **vars(summary.parents[i])} for i in indices)
         words = distinguishing_words(rows[0].cell, [cells[others[0]] for others in found.values()])
         own = [summary.info.name, *(words or [names[key] or rows[0].cell.label])]
         out.append(
@@ -101,7 +86,6 @@ def curves_of_summary(summary: Summary) -> tuple[Curve, ...]:
                 tuple(points),
                 summary.stages.get(names[key], {}),
                 tuple(rows),
-                summary.measures,
             )
         )
     return tuple(sorted(out, key=lambda c: intervened(c.rows[0].cell)))
@@ -120,29 +104,6 @@ def about(summary: Summary, rows: Sequence[CellRow]) -> str:
         f"{origin} · pair {pair_name(rows[0].cell.recipe.pair)} · task {plan.task}{split} · n = {n} questions × "
         f"{max(c['samples'] for c in cells)} samples · {describe(rows[0].cell.decoding)} · {rows[0].dtype}"
     )
-
-
-def _parent(rows: Sequence[CellRow], like: CellRow, lam: float) -> str | None:
-    """The cell that is the parent at λ = 0 or 1 under the same pair and decoding, if the study measured it."""
-    for row in rows:
-        recipe = row.cell.recipe
-        whole = lam == 0 or recipe.scope == Recipe().scope
-        same = recipe.pair == like.cell.recipe.pair and row.cell.decoding == like.cell.decoding
-        if same and whole and recipe.lam == lam and recipe.method in END_METHODS:
-            return row.key
-    return None
-
-
-def _improves(measures: Measures, key: str, parents: Mapping[float, str | None]) -> dict[str, float | None]:
-    known = {
-        lam: parent
-        for lam, parent in parents.items()
-        if parent and parent != key and measures.grid.judged and key not in parents.values()
-    }
-    return {
-        "improves_instruct": improves(measures, key, known[0.0]) if 0.0 in known else None,
-        "improves_thinking": improves(measures, key, known[1.0]) if 1.0 in known else None,
-    }
 
 
 # -- published curves --------------------------------------------------------------------------------------------------

@@ -59,10 +59,15 @@ def build_curves_tab(page: PageContext) -> None:
     with gr.Row():
         with gr.Column(scale=3, min_width=340):
             multiples = plotly_component.figure_component(
-                "Accuracy, think ratio, tokens and overthinking over λ", 860, elem_id="curves-multiples"
+                "Accuracy, think ratio, tokens and overthinking over λ",
+                860,
+                plotly_component.WAITING,
+                "curves-multiples",
             )
         with gr.Column(scale=2, min_width=340):
-            pareto = plotly_component.figure_component("Accuracy against tokens", 430, elem_id="curves-pareto")
+            pareto = plotly_component.figure_component(
+                "Accuracy against tokens", 430, plotly_component.WAITING, "curves-pareto"
+            )
             samples = script_component(
                 on_load("curves/point_samples.js", "openPointSamples"),
                 "curves-samples",
@@ -128,7 +133,7 @@ def build_curves_tab(page: PageContext) -> None:
         message = problem or (f"“{names[0]}” is deleted, {result:,} samples with it." if what == "delete" else "")
         return whole(after, published, [message] if message else [])
 
-    bar.opened(opened, page.pair, [owner, *everything], **QUIET)
+    bar.opened(opened, page.pair, [owner, *everything], queue=False, **QUIET)
     bar.refresh(show, shown, drawn, **QUIET)
     bar.look(look, overlays, everything, **QUIET)
     gr.on([studies.input, overlays.input, budget.submit, budget.blur], show, shown, drawn, **QUIET)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Cell
 from mi_explorer.studies.stats.curve import curve_key, curves
-from mi_explorer.studies.stats.summary import summarise
-from mi_explorer.studies.store.store import Store, StudyInfo
+from mi_explorer.studies.stats.summary import Summary, summarise
+from mi_explorer.studies.store.store import CellRow, StudyInfo
 from mi_explorer.ui.explore.view import View
 from mi_explorer.ui.study_library import StudyLibrary
 
@@ -51,25 +51,29 @@ class Rail:
         with self._lock:
             if key in self._known:
                 return self._known[key]
-        with self.library.open(info.name) as (store, opened):
-            curve = study_curve(store, opened, wanted, decoding, self.bench.fingerprint)
+        kept = self.library.kept_summary(info.name)
+        if kept is not None and all(self._is_meant(row, wanted, decoding) for row in kept.rows):
+            curve = study_curve(kept)
+        else:
+            with self.library.open(info.name) as (store, opened):
+                meant = [row for row in store.cells(opened.id) if self._is_meant(row, wanted, decoding)]
+                curve = study_curve(summarise(store, info.name, [row.key for row in meant])) if meant else None
         with self._lock:
             self._known[key] = curve
             while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)
         return curve
 
+    def _is_meant(self, row: CellRow, wanted: Recipe, decoding: Decoding) -> bool:
+        """Whether a stored cell is a point of this recipe's curve on these weights."""
+        return row.fingerprint == self.bench.fingerprint and _meant(row.cell, wanted, decoding)
 
-def study_curve(
-    store: Store, info: StudyInfo, wanted: Recipe, decoding: Decoding, fingerprint: str
-) -> dict[str, Any] | None:
-    """What a study says of one recipe over λ; None where fewer than `MIN_LAMBDAS` λs of it have samples on these weights."""
-    cells = [
-        row for row in store.cells(info.id) if row.fingerprint == fingerprint and _meant(row.cell, wanted, decoding)
-    ]
-    if len(curves([row.cell for row in cells], least=1)) != 1:  # with another token limit or seed it is another curve
+
+def study_curve(summary: Summary) -> dict[str, Any] | None:
+    """What a summary of one recipe's cells says of it over λ; None where fewer than `MIN_LAMBDAS` λs have samples."""
+    info, cells = summary.info, [row.cell for row in summary.rows]
+    if len(curves(cells, least=1)) != 1:  # with another token limit or seed it is another curve
         return None
-    summary = summarise(store, info.name, [row.key for row in cells])
     points = sorted(
         ({"lam": c["lambda"], **{k: c[k] for k in POINT_FIELDS}} for c in summary.cells), key=lambda p: p["lam"]
     )
@@ -82,7 +86,7 @@ def study_curve(
         "task": info.plan.task,
         "questions": max(p["questions"] for p in points),
         "samples": max(p["samples"] for p in points),
-        "cap": cells[0].cell.decoding.cap,
+        "cap": cells[0].decoding.cap,
         "bands": stage_bands(stages, points[0]["lam"], points[-1]["lam"]),
         "points": points,
         "message": stages.get("message", ""),
