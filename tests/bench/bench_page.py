@@ -259,7 +259,7 @@ OPEN_CURVES = """() => void (window.curvesOpened = new Promise((done) => {
   const drawn = (id) => document.querySelector(`${id} .main-svg .points path`);
   let skeleton = null;
   const observer = new MutationObserver(() => {
-    if (skeleton === null && document.querySelector("#curves-bar .mi-curve-lines li, #curves-multiples .mi-plot")) skeleton = at();
+    if (skeleton === null && document.querySelector("#curves-bar .mi-curve-lines li, #curves-multiples .mi-figure:not([hidden])")) skeleton = at();
     if (!drawn("#curves-multiples") || !drawn("#curves-pareto")) return;
     observer.disconnect();
     requestAnimationFrame(() => done({ skeleton, drawn: at() }));
