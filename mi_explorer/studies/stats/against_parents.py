@@ -37,7 +37,8 @@ def against_parents(cells: Sequence[Cell], measures: Measures) -> tuple[AgainstP
         for i in indices:
             gap = None if thinking is None else measures.paired(i, thinking, "mean")
             found[i] = AgainstParents(
-                *(_improves(measures, i, parents, lam) for lam in parents),
+                _improves(measures, i, parents, 0.0),
+                _improves(measures, i, parents, 1.0),
                 None if gap is None or math.isnan(gap.value) else gap,
             )
     return tuple(found)
