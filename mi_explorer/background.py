@@ -8,9 +8,10 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from mi_explorer.errors import UserError
+from mi_explorer.untyped import Json
 
 P = TypeVar("P")  # progress
 R = TypeVar("R")  # result
@@ -112,7 +113,7 @@ class BackgroundTask(Generic[P, R]):
             else:
                 self._set(status="done", result=result)
 
-    def _set(self, **values: Any) -> None:
+    def _set(self, **values: Json) -> None:
         with self._changed:
             self._state = replace(self._state, version=self._state.version + 1, **values)
             self._changed.notify_all()

@@ -7,9 +7,9 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.untyped import Json, JsonObject, LibraryObject
 
 MAX_FILE = 2 << 30  # bytes on disk
 MAX_UNPACKED = 4 << 30  # bytes in all
@@ -78,7 +78,7 @@ class Budget:
             raise InputLimitError(f"{self.name} unpacks to far more than its size; it is not read.")
 
 
-def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[JsonObject]:
     """The rows of a Parquet file, some at a time; only `columns` where they are given. Needs pyarrow (`ImportError`).
 
     Repeated values stay packed until their size is known, so that a value of a megabyte in a million rows is not unpacked.
@@ -118,7 +118,7 @@ def parquet_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[d
             yield from (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
 
 
-def _values(column: Any) -> list[Any]:
+def _values(column: LibraryObject) -> list[Json]:
     """A column's values; one that repeats is made once."""
     if not hasattr(column, "dictionary"):
         return list(column.to_pylist())

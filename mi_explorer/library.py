@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
@@ -193,7 +193,7 @@ def blend(recipe: Recipe, pair: Pair | None = None) -> "PairBlend":
 
 
 def export(
-    recipe: Recipe, out: str | Path, pair: Pair | None = None, *, progress: Callable[[int, int], Any] | None = None
+    recipe: Recipe, out: str | Path, pair: Pair | None = None, *, progress: Callable[[int, int], None] | None = None
 ) -> "Exported":
     """Write the blend as a checkpoint folder in its parents' layout (new or empty `out`), read back and checked; see `merging.export`."""
     from mi_explorer.merging.export import export_checkpoint

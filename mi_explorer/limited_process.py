@@ -14,7 +14,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+
+from mi_explorer.untyped import JsonObject
 
 
 class LimitedProcess:
@@ -46,7 +47,7 @@ class LimitedProcess:
         """Whether this process started it: in a fork of that one nobody reads its lines."""
         return self.owner == os.getpid()
 
-    def call(self, request: dict[str, Any], limit: float) -> dict[str, Any]:
+    def call(self, request: JsonObject, limit: float) -> JsonObject:
         """The child's answer; `TimeoutError` after `limit` seconds, `EOFError` if it died."""
         assert self.process.stdin is not None
         try:
@@ -100,7 +101,7 @@ def processor_time(soft: float, hard: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
-def serve(answer: Callable[[dict[str, Any]], dict[str, Any]], memory: int) -> None:
+def serve(answer: Callable[[JsonObject], JsonObject], memory: int) -> None:
     """In the child: answer requests from standard input until it ends, within `memory` bytes of address space."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource

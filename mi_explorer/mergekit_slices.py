@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mi_explorer.mergekit_yaml import MergekitError
 from mi_explorer.recipe import number, short_text
+from mi_explorer.untyped import JsonMapping
 
 BLOCKS = {
     "attention": (
@@ -27,8 +27,8 @@ class Slice:
 
     first: int
     last: int
-    own: tuple[Mapping[str, Any], ...]  # per model
-    shared: tuple[Mapping[str, Any], ...]
+    own: tuple[JsonMapping, ...]  # per model
+    shared: tuple[JsonMapping, ...]
 
 
 class LayersNeededError(MergekitError):
@@ -46,7 +46,7 @@ def model_name(value: object) -> str:
     return value
 
 
-def _settings(value: object) -> Mapping[str, Any]:
+def _settings(value: object) -> JsonMapping:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -54,7 +54,7 @@ def _settings(value: object) -> Mapping[str, Any]:
     return value
 
 
-def slices_of(config: Mapping[str, Any], layers: int | None) -> tuple[list[str], list[Slice]]:
+def slices_of(config: JsonMapping, layers: int | None) -> tuple[list[str], list[Slice]]:
     shared = _settings(config.get("parameters"))
     if "models" in config:
         entries = config["models"]
@@ -131,7 +131,7 @@ def _dependence(s: Slice) -> Iterable[str]:
                     yield "a gradient"
 
 
-def _value(setting: Any, name: str, t: float, what: str) -> float | None:
+def _value(setting: object, name: str, t: float, what: str) -> float | None:
     """A setting evaluated at a tensor, by mergekit's rules: conditions in order, gradients linear in t."""
     if isinstance(setting, Mapping):
         setting = [setting]

@@ -5,13 +5,13 @@ names every layer's block by a prefix, which selects exactly the tensors of the 
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import yaml
 
 from mi_explorer.checkpoints.tensor_names import inside
 from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.recipe import Recipe, RecipeError, Scope
+from mi_explorer.untyped import JsonObject
 
 CROSSFADE = ("linear", "slerp", "karcher", "model_stock")
 SCALED = ("task_arithmetic", "ties", "dare_linear", "dare_ties", "breadcrumbs")
@@ -44,12 +44,12 @@ def to_mergekit(
     if outside and method in ("karcher", "model_stock"):
         raise MergekitError(f"mergekit's {method} has no weights, so it cannot leave a part of the model alone.")
 
-    def setting(in_scope: float, beyond: float) -> Any:
+    def setting(in_scope: float, beyond: float) -> float | list[JsonObject]:
         if not outside or in_scope == beyond:
             return in_scope
         return [*({"filter": prefix, "value": beyond} for prefix in outside), {"value": in_scope}]
 
-    config: dict[str, Any] = {"merge_method": method}
+    config: JsonObject = {"merge_method": method}
     one, two = {"model": pair.instruct}, {"model": pair.thinking}
     if method == "slerp":
         config |= {"base_model": pair.instruct, "models": [one, two], "parameters": {"t": setting(lam, 0.0)}}
@@ -65,7 +65,7 @@ def to_mergekit(
         weights = (1.0 - lam, lam) if fade else (1.0, 1.0)
         for model, weight, beyond in ((one, weights[0], 1.0), (two, weights[1], 0.0)):
             model["parameters"] = {"weight": setting(weight, beyond)}  # type: ignore[assignment]
-        shared: dict[str, Any] = {} if fade else {"lambda": setting(lam, 1.0)}
+        shared: JsonObject = {} if fade else {"lambda": setting(lam, 1.0)}
         if method == "ties":
             shared |= {"density": setting(params.get("density", 0.2), 1.0), "normalize": True}
         elif method == "breadcrumbs":

@@ -9,9 +9,9 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.untyped import JsonObject
 
 MODULES = ("attention", "mlp", "norm", "embedding", "lm_head", "other")
 TEMPLATES = ("instruct", "thinking", "own")  # own: λ = 0 uses Instruct's template, everything else Thinking's
@@ -136,7 +136,7 @@ class Decoding:
     def with_seed(self, seed: int) -> "Decoding":
         return replace(self, seed=seed)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As plain values, which keys are hashed from and stores hold. A thought budget is among them only where there is one,
         so that what was stored before there were any keeps its key."""
         return {name: value for name, value in asdict(self).items() if name != "think_budget" or value is not None}

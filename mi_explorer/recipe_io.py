@@ -7,13 +7,13 @@ belongs, an alias or a text of absurd size is a `RecipeError`, never a guess. Ol
 
 import json
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 import yaml
 
 from mi_explorer.errors import unknown
 from mi_explorer.recipe import LAM_RANGE, MODULES, Recipe, RecipeError, Scope, number, short_text
+from mi_explorer.untyped import Json, JsonObject
 
 LIMIT = 64_000  # characters; a recipe has some hundred
 MAX_PARAMS = 1_000  # a submodule profile has one for every attention and MLP block
@@ -27,7 +27,7 @@ DEFAULT = Recipe()
 # The dict -----------------------------------------------------------------------------------------------------------
 
 
-def to_dict(recipe: Recipe) -> dict[str, Any]:
+def to_dict(recipe: Recipe) -> JsonObject:
     """Plain values, every key present: `{"pair", "method", "lambda", "layers", "modules", "params", "template"}`.
 
     `"answer_lambda"` is among them where the answer has a λ of its own.
@@ -79,7 +79,7 @@ def from_dict(data: object, whole: bool = False) -> Recipe:
     )
 
 
-def _with_answer(recipe: Recipe, key: str) -> dict[str, Any]:
+def _with_answer(recipe: Recipe, key: str) -> JsonObject:
     return {} if recipe.answer_lam is None else {key: recipe.answer_lam}
 
 
@@ -110,7 +110,7 @@ def _number(value: object, what: str, low: float = -1e12, high: float = 1e12) ->
     return number(value, what, low, high)
 
 
-def to_key_dict(recipe: Recipe) -> dict[str, Any]:
+def to_key_dict(recipe: Recipe) -> JsonObject:
     """The form that the keys of stored samples are hashed from, and that stores hold. It never changes; `from_dict` reads it."""
     scope = {"layers": recipe.scope.layers, "modules": recipe.scope.modules}
     plain = {
@@ -130,13 +130,13 @@ def to_key_dict(recipe: Recipe) -> dict[str, Any]:
 class _Loader(yaml.SafeLoader):
     """SafeLoader without aliases (no expansion bombs) and without repeated keys."""
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not allowed")
         return super().compose_node(parent, index)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Json, Json]:
+        seen: set[Json] = set()
         for key in (self.construct_object(k, deep=True) for k, _ in node.value):
             if key in seen:
                 raise yaml.YAMLError(f"the key {str(key)[:40]!r} appears twice")
@@ -149,7 +149,7 @@ def _check_length(text: str) -> None:
         raise RecipeError(f"This is {len(text)} characters long; a recipe has a few hundred.")
 
 
-def load_yaml(text: str) -> Any:
+def load_yaml(text: str) -> Json:
     """Plain data of a small YAML text: no aliases, no repeated keys, no tags. `RecipeError` otherwise."""
     _check_length(text)
     try:
@@ -181,7 +181,7 @@ def from_json(text: str) -> Recipe:
     """The recipe of a JSON object."""
     _check_length(text)
 
-    def unique(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(items: list[tuple[str, Json]]) -> JsonObject:
         if len({k for k, _ in items}) != len(items):
             raise ValueError("a key appears twice")
         return dict(items)
@@ -234,7 +234,7 @@ def current_query(items: Mapping[str, str]) -> dict[str, str]:
     return out
 
 
-def query_value(key: str, text: str) -> Any:
+def query_value(key: str, text: str) -> str | list[str] | dict[str, str]:
     """What the text of one of `QUERY_KEYS` says, as a value that `from_dict` reads."""
     if key == "params":
         parts = (part.rpartition(":") for part in text.split(",") if part)

@@ -10,7 +10,7 @@ Opening loads the weights of both parents; everything that configs can tell is r
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from mi_explorer.checkpoints import fingerprint as identity
 from mi_explorer.engine.events import INTERACTIVE
@@ -24,6 +24,7 @@ from mi_explorer.pairs import Pair, get_pair
 from mi_explorer.prompts import Prompts
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.store.store import Store
+from mi_explorer.untyped import JsonObject, Tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -119,7 +120,7 @@ class Workbench:
             raise WorkbenchError(found.obstacles)
         tell("open", 0, 0)
         resident = ResidentPair.load(pair, device=device, dtype=dtype)
-        limits: dict[str, Any] = {"max_rows": max_rows, "max_context": max_context}
+        limits: JsonObject = {"max_rows": max_rows, "max_context": max_context}
         engine = Engine(resident, report=report, **{k: v for k, v in limits.items() if v is not None})
         parents = resident.parents
         folders = parent_folders(pair, parents)
@@ -150,7 +151,7 @@ class Workbench:
         )
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         return self.prompts.tokenizer
 
     @property

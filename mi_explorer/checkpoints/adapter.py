@@ -9,7 +9,6 @@ W = W₀ + s·(B·A − B₀·A₀). Fully saved modules (`modules_to_save`, tra
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,6 +18,7 @@ from mi_explorer.checkpoints.checkpoint import Checkpoint, download
 from mi_explorer.checkpoints.headers import TensorEntry, read_header
 from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource, Folder, Hub, open_source
 from mi_explorer.pairs import Pair
+from mi_explorer.untyped import JsonObject
 
 
 class AdapterCheckpoint(Checkpoint):
@@ -57,7 +57,7 @@ class AdapterCheckpoint(Checkpoint):
         return torch.cat([a.float(), initial_a / found.scale]), torch.cat([b.float(), -initial_b], dim=1)
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> JsonObject:
         return self.layout.config(self.under.config)
 
     def tensor(self, name: str) -> torch.Tensor:

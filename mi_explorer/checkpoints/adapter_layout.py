@@ -2,12 +2,13 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mi_explorer.checkpoints.adapter_settings import CONFIG, AdapterSettings
 from mi_explorer.checkpoints.headers import BLENDABLE, TensorEntry
 from mi_explorer.checkpoints.source import CheckpointError
 from mi_explorer.checkpoints.tensor_names import classify
+from mi_explorer.untyped import JsonObject
 
 # Layers of these models are stored as [in, out] (transformers' Conv1D), the transpose of a linear layer.
 CONV1D_MODELS = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer", "clvp")
@@ -37,7 +38,7 @@ class AdapterLayout:
     own_head: str | None = None  # that head's name
     tied_to: str | None = None  # the embedding that it starts from
 
-    def config(self, under: dict[str, Any]) -> dict[str, Any]:
+    def config(self, under: JsonObject) -> JsonObject:
         """config.json of the adapted model."""
         if self.own_head is None:
             return under
@@ -49,7 +50,7 @@ class AdapterLayout:
 def match_adapter(
     own: dict[str, TensorEntry],
     entries: dict[str, TensorEntry],
-    config: dict[str, Any],
+    config: JsonObject,
     settings: AdapterSettings,
     under: str,
 ) -> AdapterLayout:
@@ -67,7 +68,7 @@ class _Matcher:
         self,
         own: dict[str, TensorEntry],
         entries: dict[str, TensorEntry],
-        config: dict[str, Any],
+        config: JsonObject,
         settings: AdapterSettings,
         under: str,
     ) -> None:

@@ -6,12 +6,13 @@ Only settings that are understood pass; whatever else is switched on is refused 
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import regex
 
 from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource
 from mi_explorer.checkpoints.tensor_names import place
+from mi_explorer.untyped import Json, JsonObject
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -80,7 +81,7 @@ class AdapterSettings:
     """The settings of a plain LoRA adapter. `raw` is the whole file, for writing it again."""
 
     label: str
-    raw: dict[str, Any]
+    raw: JsonObject
     rank: int
     alpha: float
     rank_pattern: dict[str, int]
@@ -211,7 +212,7 @@ def read_settings(folder: CheckpointSource) -> AdapterSettings:
     return AdapterSettings(label, raw, rank, float(alpha), rank_pattern, alpha_pattern, initialisation)
 
 
-def _initialisation(label: str, value: Any) -> str:
+def _initialisation(label: str, value: object) -> str:
     """The initialisation in lower case. Raises `CheckpointError` where the base cannot be made what it was for the adapter."""
     name = str(True if value is None else value).lower()
     if name in PLAIN_INITIALISATIONS + REDUCING_INITIALISATIONS:
@@ -223,7 +224,7 @@ def _initialisation(label: str, value: Any) -> str:
     )
 
 
-def _pattern(label: str, raw: dict[str, Any], key: str) -> dict[str, Any]:
+def _pattern(label: str, raw: JsonObject, key: str) -> JsonObject:
     patterns = raw.get(key) or {}
     if not isinstance(patterns, dict):
         raise _wrong(label, key, "patterns map names to numbers")
@@ -234,7 +235,7 @@ def _wrong(label: str, key: str, why: str) -> CheckpointError:
     return CheckpointError(f"{label}: {key} in {CONFIG} is missing or wrong: {why}. Save the adapter again.")
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: Json) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) and value else tuple(value or ())
 
 
@@ -242,5 +243,5 @@ def _is_or_ends(module: str, name: str) -> bool:
     return module == name or module.endswith(f".{name}")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return repr(str(value)[:60])

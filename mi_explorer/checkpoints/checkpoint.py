@@ -6,12 +6,12 @@ import os
 import threading
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from mi_explorer.checkpoints.headers import TensorEntry, read_headers, weight_files
 from mi_explorer.checkpoints.source import SMALL, CheckpointError, Folder, Hub, open_source
+from mi_explorer.untyped import JsonObject
 
 SMALL_SUFFIXES = (".json", ".jinja", ".txt", ".model", "README.md")  # what a hub download takes beside the weights
 
@@ -47,7 +47,7 @@ class Checkpoint:
         return self.folder.path
 
     @cached_property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> JsonObject:
         """config.json; `CheckpointError` if it is missing or not an object."""
         try:
             config = json.loads(self.folder.read("config.json"))

@@ -4,7 +4,6 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
 
 from mi_explorer.checkpoints.adapter import read_factor_header
 from mi_explorer.checkpoints.adapter_layout import match_adapter
@@ -16,6 +15,7 @@ from mi_explorer.checkpoints.tokenizer_check import check_tokenizer
 from mi_explorer.errors import UserError
 from mi_explorer.prompts.chat_template import folder_template, read_template
 from mi_explorer.prompts.token_codec import TOKENIZER_FILES
+from mi_explorer.untyped import JsonObject
 
 # Small files that some reader of a checkpoint opens; they are checked here, so that nobody meets a damaged one later.
 OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -28,7 +28,7 @@ class CheckpointInfo:
 
     role: str
     label: str
-    config: dict[str, Any]
+    config: JsonObject
     entries: dict[str, TensorEntry]
     shards: tuple[str, ...]
     size: int  # bytes on disk, of the adapter alone if it is one
@@ -38,7 +38,7 @@ class CheckpointInfo:
     tokenizer: str = ""  # short hash of tokenizer.json; "" without one
     has_tokenizer: bool = False  # in whatever file
     cutting: str = ""  # short hash of how the tokenizer cuts text: normalizer, pre-tokenizer, merges
-    adapter: dict[str, Any] | None = None
+    adapter: JsonObject | None = None
 
     @cached_property
     def tensors(self) -> ModelTensors:
@@ -57,7 +57,7 @@ class CheckpointInfo:
         return self.entries[name].shape[0] if name and self.entries[name].shape else None
 
 
-def read_json(source: CheckpointSource, name: str) -> dict[str, Any]:
+def read_json(source: CheckpointSource, name: str) -> JsonObject:
     """A JSON object of a checkpoint; `CheckpointError` if it is damaged."""
     try:
         value = json.loads(source.read(name))
@@ -77,7 +77,7 @@ def read_info(source: CheckpointSource, role: str, label: str = "") -> Checkpoin
 
 
 @lru_cache(maxsize=6)
-def _folder_info(folder: str, role: str, label: str, state: tuple[Any, ...]) -> CheckpointInfo:
+def _folder_info(folder: str, role: str, label: str, state: tuple[object, ...]) -> CheckpointInfo:
     source = Folder(folder)
     source.label = label
     return _read_info(source, role)
@@ -165,7 +165,7 @@ def _vocabulary(raw: bytes) -> tuple[str, str, dict[str, int], dict[str, int]]:
     return short[0], short[1], table, added
 
 
-def _check_generation(settings: dict[str, Any], label: str) -> None:
+def _check_generation(settings: JsonObject, label: str) -> None:
     """The ends of a response are the one thing that is read of generation_config.json."""
     ends = settings.get("eos_token_id")
     for end in ends if isinstance(ends, list) else [ends]:

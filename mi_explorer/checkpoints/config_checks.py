@@ -5,12 +5,12 @@ The fields are those of the library's config objects, so that a field that one f
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo
 from mi_explorer.checkpoints.findings import Finding, note, refused, shorten
 from mi_explorer.checkpoints.model_config import read_config
 from mi_explorer.pairs import Pair
+from mi_explorer.untyped import JsonObject, ModelConfig
 
 # Fields without effect on the computation of a forward pass, or that another check covers.
 HARMLESS = frozenset(
@@ -149,11 +149,11 @@ def config_findings(one: CheckpointInfo, two: CheckpointInfo, backbone: bool = F
             )
 
 
-def text_fields(raw: dict[str, Any]) -> dict[str, Any]:
+def text_fields(raw: JsonObject) -> JsonObject:
     """The fields of a config's language model, with rotary settings in one form: `rope_theta`, …, and `rope_scaling` (None: plain)."""
     text = read_config(raw).get_text_config(decoder=True)
     known = _known_fields(type(text))
-    fields: dict[str, Any] = {k: v for k, v in text.to_dict().items() if k in known}
+    fields: JsonObject = {k: v for k, v in text.to_dict().items() if k in known}
     rope = fields.pop("rope_parameters", None)
     if isinstance(rope, dict) and any(isinstance(v, dict) for v in rope.values()):  # one setting for each kind of layer
         return fields | {f"rope_parameters.{kind}": value for kind, value in rope.items()}
@@ -164,10 +164,10 @@ def text_fields(raw: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _known_fields(kind: Callable[[], Any]) -> frozenset[str]:
+def _known_fields(kind: Callable[[], ModelConfig]) -> frozenset[str]:
     """Fields that the library's model reads: those of the class, without other parts of the model and the library's own notes."""
     return frozenset(k for k in kind().to_dict() if not k.endswith("_config") and not k.startswith("_"))
 
 
-def _kind(scaling: Any) -> str:
+def _kind(scaling: object) -> str:
     return str(scaling.get("rope_type", scaling.get("type", "default"))) if isinstance(scaling, dict) else "default"

@@ -1,7 +1,6 @@
 """What a check finds: a note or a refusal, in three sentences (what, why, what to do)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,6 @@ def note(topic: str, what: str, why: str = "", todo: str = "") -> Finding:
     return Finding("note", topic, what, why, todo)
 
 
-def shorten(value: Any) -> str:
+def shorten(value: object) -> str:
     text = str(value) if not isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "…"

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -189,7 +188,7 @@ def read_headers(source: CheckpointSource) -> tuple[dict[str, TensorEntry], dict
 
 
 @lru_cache(maxsize=6)
-def _folder_headers(folder: str, state: tuple[Any, ...]) -> tuple[dict[str, TensorEntry], dict[str, bytes]]:
+def _folder_headers(folder: str, state: tuple[object, ...]) -> tuple[dict[str, TensorEntry], dict[str, bytes]]:
     return _read_headers(Folder(folder))
 
 

@@ -7,14 +7,14 @@ A config comes from outside. Everything that it can do wrong (wrong types, impos
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
 
 from mi_explorer.checkpoints.source import CheckpointError
+from mi_explorer.untyped import JsonMapping, LibraryObject, ModelConfig, ModelModule, TorchOperand
 
 LARGEST_NUMBER = 1 << 40  # no whole number in a real config is larger
 LARGEST_COUNT = 10_000  # layers, heads, experts, blocks, labels: far above every real language model
@@ -27,7 +27,7 @@ NOT_MEANT = ("quantization_config", "return_dict", "torchscript", "output_attent
 CREATED_PER_TENSOR = 40  # real models create 3 to 4 tensors while they are built for each one that their files hold
 
 
-def read_config(raw: Mapping[str, Any]) -> Any:
+def read_config(raw: JsonMapping) -> ModelConfig:
     """The `transformers` config of a config.json, without settings that are `NOT_MEANT`.
 
     Raises `CheckpointError` for a model type that this version does not know, and for values that describe no model.
@@ -51,7 +51,7 @@ def read_config(raw: Mapping[str, Any]) -> Any:
     return config
 
 
-def check_numbers(value: Any, key: str = "") -> None:
+def check_numbers(value: object, key: str = "") -> None:
     """`ValueError` for a whole number that no model has: some of them would be counted up to before anything else fails."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
@@ -63,7 +63,7 @@ def check_numbers(value: Any, key: str = "") -> None:
         raise ValueError(f"{key} is {str(value)[:24]}, which no model has")
 
 
-def _check_sizes(text: Any) -> None:
+def _check_sizes(text: object) -> None:
     """`ValueError` for fields that a config class accepts but no model can run with."""
     vocab = getattr(text, "vocab_size", None)
     if not isinstance(vocab, int) or vocab < 1:
@@ -85,7 +85,7 @@ def _check_sizes(text: Any) -> None:
         raise ValueError(f"pad_token_id is {pad}, outside the vocabulary of {vocab}")
 
 
-def _check_rotations(text: Any) -> None:
+def _check_rotations(text: object) -> None:
     """`ValueError` where rotary settings turn positions by what is no finite number: every response would be lost."""
     from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -120,14 +120,20 @@ class _Limit(TorchFunctionMode):
     def __init__(self, most: int) -> None:
         self.left = most
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., TorchOperand],
+        types: object,
+        args: Sequence[TorchOperand] = (),
+        kwargs: dict[str, TorchOperand] | None = None,
+    ) -> TorchOperand:
         self.left -= 1
         if self.left < 0:
             raise CheckpointError("config.json describes a model with far more tensors than the files hold.")
         return func(*args, **(kwargs or {}))
 
 
-def model_class(config: Any) -> Any:
+def model_class(config: ModelConfig) -> LibraryObject:
     """The `Auto…` class that makes a text generating model of this config: a causal language model, or one that also sees images."""
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -143,7 +149,7 @@ def model_class(config: Any) -> Any:
 
 
 @lru_cache(maxsize=4)
-def meta_model(text: str, tensors: int) -> Any:
+def meta_model(text: str, tensors: int) -> ModelModule:
     """The model of a config.json (its text) on the meta device, for files of so many tensors; `CheckpointError` if there is none.
 
     Tied parameters are one object. Nobody may change the result: it is kept.

@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from mi_explorer.checkpoints.headers import TensorEntry
 from mi_explorer.checkpoints.model_config import meta_model, read_config
 from mi_explorer.errors import UserError
+from mi_explorer.untyped import JsonMapping, LibraryObject, ModelConfig, ModelModule
 
 # Fields of a config that change no tensor.
 NO_STRUCTURE = (
@@ -84,7 +85,7 @@ class ModelTensors:
         return self.config_tied and (self.head is None or self.embedding is None)
 
 
-def read_tensors(config: Mapping[str, Any], entries: Mapping[str, TensorEntry]) -> ModelTensors:
+def read_tensors(config: JsonMapping, entries: Mapping[str, TensorEntry]) -> ModelTensors:
     """Match a checkpoint's tensors with the model of its config.json; `CheckpointError` for a config that describes no model.
 
     Raises `LayoutError` for a model that is built from its files in a way that is not understood.
@@ -92,7 +93,7 @@ def read_tensors(config: Mapping[str, Any], entries: Mapping[str, TensorEntry]) 
     return plain_decoder(config, entries) or any_model(config, entries)
 
 
-def plain_decoder(config: Mapping[str, Any], entries: Mapping[str, TensorEntry]) -> ModelTensors | None:
+def plain_decoder(config: JsonMapping, entries: Mapping[str, TensorEntry]) -> ModelTensors | None:
     """`read_tensors` for the usual decoders by their known names, without the seconds that the library's model code takes to import.
 
     None where anything is unusual: then the library's own model decides.
@@ -117,7 +118,7 @@ def plain_decoder(config: Mapping[str, Any], entries: Mapping[str, TensorEntry])
     )
 
 
-def plain_shapes(config: Any) -> dict[str, tuple[int, ...]] | None:
+def plain_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]] | None:
     """Names and shapes of a Llama, Mistral, Qwen2 or Qwen3 model; None for anything else, and for options that are not plain."""
     kind, rope = config.model_type, dict(getattr(config, "rope_parameters", None) or {})
     if (
@@ -168,7 +169,7 @@ def plain_shapes(config: Any) -> dict[str, tuple[int, ...]] | None:
     return shapes
 
 
-def any_model(config: Mapping[str, Any], entries: Mapping[str, TensorEntry]) -> ModelTensors:
+def any_model(config: JsonMapping, entries: Mapping[str, TensorEntry]) -> ModelTensors:
     """`read_tensors` by the library's own model."""
     text = json.dumps({k: v for k, v in config.items() if k not in NO_STRUCTURE}, sort_keys=True)
     found, wanted = _resolve(text, tuple(sorted(entries)))
@@ -214,7 +215,7 @@ def _resolve(text: str, names: tuple[str, ...]) -> tuple[ModelTensors, dict[str,
     return found, {name: tuple(home.view.shape) for name, home in homes.items()}
 
 
-def find_homes(model: Any, names: Iterable[str]) -> tuple[dict[str, Home], tuple[str, ...]]:
+def find_homes(model: ModelModule, names: Iterable[str]) -> tuple[dict[str, Home], tuple[str, ...]]:
     """Name → home by the library's rules (renamings, prefixes, merges of experts), and the names that the model does not load.
 
     Raises `LayoutError` where tensors are merged in a way that is not a view.
@@ -251,7 +252,7 @@ def find_homes(model: Any, names: Iterable[str]) -> tuple[dict[str, Home], tuple
 
 
 def _split(
-    target: str, tensor: torch.Tensor, sources: list[list[str]], operations: list[Any]
+    target: str, tensor: torch.Tensor, sources: list[list[str]], operations: list[LibraryObject]
 ) -> dict[str, torch.Tensor]:
     """Undo the library's conversion on views: [MergeModulelist] stacks each pattern's tensors, [Concatenate] joins the patterns."""
     kinds = [type(op).__name__ for op in operations]

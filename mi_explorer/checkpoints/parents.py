@@ -16,6 +16,7 @@ from mi_explorer.checkpoints.model_config import read_config
 from mi_explorer.checkpoints.pair_reading import ROLES, MismatchError, read_pair
 from mi_explorer.checkpoints.source import CheckpointError
 from mi_explorer.pairs import Pair, get_pair
+from mi_explorer.untyped import ModelConfig
 
 __all__ = ["BLOCK", "ROLES", "MismatchError", "Parents"]
 
@@ -97,7 +98,7 @@ class Parents:
         return self.table.head
 
     @cached_property
-    def config(self) -> Any:
+    def config(self) -> ModelConfig:
         """The `transformers` config that a blend runs with: Instruct's, tied only where the blend has no head of its own."""
         config = read_config(self.instruct.config)
         if self.head is not None and self.reading.infos["instruct"].tensors.embedding is not None:

@@ -5,7 +5,6 @@ Nothing here reads a weight byte, so that a hub pair is judged before its downlo
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from mi_explorer.checkpoints.adapter import under_role
 from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo, is_adapter_source, read_adapter_info, read_info
@@ -17,6 +16,7 @@ from mi_explorer.checkpoints.tensor_names import layer_count, place
 from mi_explorer.errors import UserError
 from mi_explorer.machine import free_memory, gigabytes
 from mi_explorer.pairs import Pair, get_pair
+from mi_explorer.untyped import JsonObject
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Preflight:
 
     verdict: str
     findings: tuple[Finding, ...]
-    facts: dict[str, Any]
+    facts: JsonObject
 
     @property
     def ok(self) -> bool:
@@ -37,7 +37,7 @@ class Preflight:
         """Why the pair cannot be run; "" where it can."""
         return " ".join(f.text() for f in self.findings if f.level in ("refused", "export only"))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """The same as JSON values."""
         return asdict(self)
 
@@ -45,7 +45,7 @@ class Preflight:
 def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
     """Judge a pair by name, spec or value. `memory` is what this machine has free (bytes; asked from the system by default)."""
     pair = get_pair(pair)
-    facts: dict[str, Any] = {"pair": pair.name, "instruct": pair.instruct, "thinking": pair.thinking, "base": pair.base}
+    facts: JsonObject = {"pair": pair.name, "instruct": pair.instruct, "thinking": pair.thinking, "base": pair.base}
     if strangers := tuple(lineage_findings(pair)):  # told from the names alone, before anything is asked from a hub
         return Preflight("refused", strangers, facts)
     try:
@@ -76,10 +76,10 @@ def read_infos(pair: Pair) -> dict[str, CheckpointInfo]:
     return infos
 
 
-def _facts(infos: Mapping[str, CheckpointInfo], memory: int) -> dict[str, Any]:
+def _facts(infos: Mapping[str, CheckpointInfo], memory: int) -> JsonObject:
     """Sizes of a pair; without those of a model where the config describes none. Memory counts what the model loads, as it is stored."""
     one, two = infos["instruct"], infos["thinking"]
-    facts: dict[str, Any] = {
+    facts: JsonObject = {
         "tensors": len(one.entries),
         "dtype": sorted({e.code for e in one.entries.values()}),
         "shards": {role: len(info.shards) for role, info in infos.items()},

@@ -1,9 +1,8 @@
 """`ablate`: the paper's ablations of one recipe; what is measured is kept."""
 
 import argparse
-from typing import Any
 
-from mi_explorer.cli.arguments import add_command, add_lambdas, number_list, word_list
+from mi_explorer.cli.arguments import Commands, add_command, add_lambdas, number_list, word_list
 from mi_explorer.cli.measure import PairOpener, add_study_size, questions_of, run_plan
 from mi_explorer.cli.options import add_decoding, add_pair, add_recipe, decoding_of, named_pair, recipe_of
 from mi_explorer.cli.worker_options import add_workers
@@ -20,7 +19,7 @@ ABLATE_EXAMPLE = """
 """
 
 
-def add_ablate(commands: Any) -> None:
+def add_ablate(commands: Commands) -> None:
     """Add `ablate`."""
     ablate = add_command(commands, "ablate", "the paper's ablations", ABLATE_TEXT, ABLATE_EXAMPLE)
     ablate.add_argument("what", choices=ablations.KINDS, help="what is varied")

@@ -1,10 +1,11 @@
 """`app`: the page. Its options are the operator's settings, read by `mi_explorer.ui.access.settings`."""
 
 from collections.abc import Sequence
-from typing import Any
+
+from mi_explorer.cli.arguments import Commands
 
 
-def add_app(commands: Any) -> None:
+def add_app(commands: Commands) -> None:
     """List `app`; `main` hands its words over unread."""
     commands.add_parser("app", help="open the page; 'app --help' lists its settings", add_help=False)
 

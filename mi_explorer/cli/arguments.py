@@ -3,13 +3,15 @@
 import argparse
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import number
 from mi_explorer.studies.plan import parse_lambdas
+from mi_explorer.untyped import LibraryObject
 
 Value = TypeVar("Value")
+Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"  # argparse has no public name for it
 AUTO = "auto"  # a λ that a router chooses
 
 
@@ -24,19 +26,16 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 class CommandParser(argparse.ArgumentParser):
     """A parser that raises `UserError` for wrong words instead of ending the process."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: LibraryObject, **options: LibraryObject) -> None:
         super().__init__(*args, **{"formatter_class": HelpFormatter, "allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message.removeprefix('argument ')} ('{self.prog} --help' lists the options.)")
 
 
-def add_command(commands: Any, name: str, help: str, text: str, example: str) -> argparse.ArgumentParser:
+def add_command(commands: Commands, name: str, help: str, text: str, example: str) -> CommandParser:
     """A command with a description and examples, in an argparse group of commands."""
-    made: argparse.ArgumentParser = commands.add_parser(
-        name, help=help, description=text, epilog="examples:\n" + example.strip("\n")
-    )
-    return made  # noqa: RET504 (argparse has no public type for the group)
+    return commands.add_parser(name, help=help, description=text, epilog="examples:\n" + example.strip("\n"))
 
 
 def argument(read: Callable[[str], Value]) -> Callable[[str], Value]:

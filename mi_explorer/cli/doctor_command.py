@@ -3,13 +3,13 @@
 import argparse
 import json
 import sys
-from typing import Any
 
-from mi_explorer.cli.arguments import add_command, argument, whole_number
+from mi_explorer.cli.arguments import Commands, add_command, argument, whole_number
 from mi_explorer.cli.options import named_pair
 from mi_explorer.cli.terminal import clean
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import SETTINGS, Pair
+from mi_explorer.untyped import JsonObject
 
 DOCTOR_EXAMPLE = """
   python -m mi_explorer doctor
@@ -36,7 +36,7 @@ def cards_of(text: str) -> tuple[int, float]:
     return cards, gigabytes
 
 
-def add_doctor(commands: Any) -> None:
+def add_doctor(commands: Commands) -> None:
     """Add `doctor`."""
     parser = add_command(
         commands,
@@ -78,7 +78,7 @@ def run_doctor(args: argparse.Namespace) -> int:
     return 0
 
 
-def _on_paper(args: argparse.Namespace) -> dict[str, Any]:
+def _on_paper(args: argparse.Namespace) -> JsonObject:
     from mi_explorer.engine.paper_plan import file_sizes, free_gigabytes, header_sizes, paper_plan, plan_values
 
     sizes = (
@@ -92,7 +92,7 @@ def _on_paper(args: argparse.Namespace) -> dict[str, Any]:
     return {**of, "cards": cards, "memory_gb": gigabytes, "cap": args.cap, **plan_values(plan)}
 
 
-def _here(args: argparse.Namespace) -> dict[str, Any]:
+def _here(args: argparse.Namespace) -> JsonObject:
     from mi_explorer.engine.doctor import examine
     from mi_explorer.engine.resident import ResidentPair
     from mi_explorer.pairs import get_pair
@@ -105,7 +105,7 @@ def _here(args: argparse.Namespace) -> dict[str, Any]:
     return {"cap": args.cap, **examine(resident, args.rows, args.cap, say)}
 
 
-def _text(report: dict[str, Any]) -> str:
+def _text(report: JsonObject) -> str:
     from mi_explorer.engine.paper_plan import values_words
 
     lines = []

@@ -5,9 +5,8 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-from mi_explorer.cli.arguments import add_command, number_between
+from mi_explorer.cli.arguments import Commands, add_command, number_between
 from mi_explorer.cli.options import add_recipe, recipe_of
 from mi_explorer.cli.parent_options import add_pair_settings, pair_of, progress_bar
 from mi_explorer.cli.terminal import byte_size, clean
@@ -26,7 +25,7 @@ EXPORT_TEXT = """Write a blend as a checkpoint in its parents' own layout, strea
 model card. --adapter writes a scaled LoRA adapter instead; --show prints the recipe in another form and writes nothing."""
 
 
-def add_export(commands: Any) -> None:
+def add_export(commands: Commands) -> None:
     """Add `export`."""
     parser = add_command(
         commands, "export", "write a blend as a checkpoint or scaled adapter", EXPORT_TEXT, EXPORT_EXAMPLE

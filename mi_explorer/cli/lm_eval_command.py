@@ -4,14 +4,14 @@ import argparse
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
 
-from mi_explorer.cli.arguments import add_command, add_lambdas, number_between, whole_number, word_list
+from mi_explorer.cli.arguments import Commands, add_command, add_lambdas, number_between, whole_number, word_list
 from mi_explorer.cli.options import add_pair, add_recipe, open_workbench, recipe_of
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.paths import ASSETS
 from mi_explorer.studies.plan import parse_lambdas
 from mi_explorer.studies.report.table import Table
+from mi_explorer.untyped import Json, JsonObject, LibraryObject
 
 OWN = ASSETS / "lm_eval"
 DECODING_LIMITS = {"temperature": 5.0, "top_p": 1.0, "top_k": 1_000_000.0, "min_p": 1.0}
@@ -26,7 +26,7 @@ EXAMPLE = """
 """
 
 
-def add_lm_eval(commands: Any) -> None:
+def add_lm_eval(commands: Commands) -> None:
     """Add `lm-eval`."""
     parser = add_command(commands, "lm-eval", "tasks of lm-eval against λ", TEXT, EXAMPLE)
     parser.add_argument(
@@ -96,7 +96,7 @@ def run_lm_eval(args: argparse.Namespace) -> int:
     return 0
 
 
-def _evaluate(blend: Any, args: argparse.Namespace, manager: Any) -> dict[str, Any]:
+def _evaluate(blend: object, args: argparse.Namespace, manager: object) -> JsonObject:
     """lm-eval's results of one blend."""
     from lm_eval import simple_evaluate
 
@@ -124,7 +124,7 @@ def _evaluate(blend: Any, args: argparse.Namespace, manager: Any) -> dict[str, A
     return dict(found)
 
 
-def task_manager(names: Sequence[str], include: Sequence[str] = ()) -> Any:
+def task_manager(names: Sequence[str], include: Sequence[str] = ()) -> LibraryObject:
     """lm-eval's task manager. Its own 14,000 tasks are scanned (20 s) only where a name is not in the given folders."""
     from lm_eval.tasks import TaskManager
 
@@ -148,7 +148,7 @@ def task_manager(names: Sequence[str], include: Sequence[str] = ()) -> Any:
     return manager
 
 
-def _json_types(value: Any) -> Any:
+def _json_types(value: Json) -> Json:
     """JSON types alone: numbers of numpy become Python's, anything else its text."""
     if isinstance(value, dict):
         return {str(k): _json_types(v) for k, v in value.items()}
@@ -159,7 +159,7 @@ def _json_types(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else str(value)
 
 
-def _cells_table(cells: Sequence[dict[str, Any]]) -> str:
+def _cells_table(cells: Sequence[JsonObject]) -> str:
     """One line a λ, task and metric, with lm-eval's standard error; then what the responses cost."""
     rows = []
     for cell in cells:

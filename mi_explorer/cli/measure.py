@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from mi_explorer.cli.arguments import argument, whole_number
 from mi_explorer.cli.interrupts import stop_on_interrupt
@@ -20,6 +20,7 @@ from mi_explorer.studies.refine import Refined
 from mi_explorer.studies.runner import Runner, items_of
 from mi_explorer.studies.store.store import Store
 from mi_explorer.tasks.registry import load_task
+from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.cluster.crew import Crew
@@ -132,7 +133,7 @@ def run_plan(
     bar = ProgressLine(quiet=args.quiet)
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(args.home))
-        options: dict[str, Any] = {
+        options: JsonObject = {
             "name": args.name, "shard": args.shard, "refine": refine, "next_cells": next_cells
         }  # fmt: skip
         if has_workers(args):

@@ -3,11 +3,11 @@
 import argparse
 import json
 import sys
-from typing import Any
 
-from mi_explorer.cli.arguments import add_command
+from mi_explorer.cli.arguments import Commands, add_command
 from mi_explorer.cli.parent_options import add_pair_settings, add_parents, pair_of
 from mi_explorer.cli.terminal import byte_size, clean
+from mi_explorer.untyped import JsonObject
 
 PREFLIGHT_EXAMPLE = """
   python -m mi_explorer preflight mini
@@ -18,7 +18,7 @@ PREFLIGHT_TEXT = """Judge a pair from its configs, tokenizer files and safetenso
 or loaded: ok, ok with notes, export only, or refused, each finding with what, why and what to do. A refused pair exits with 2."""
 
 
-def add_preflight(commands: Any) -> None:
+def add_preflight(commands: Commands) -> None:
     """Add `preflight`."""
     parser = add_command(
         commands, "preflight", "can this pair be blended? (reads no weights)", PREFLIGHT_TEXT, PREFLIGHT_EXAMPLE
@@ -49,7 +49,7 @@ def run_preflight(args: argparse.Namespace) -> int:
     return 0 if result.ok else 2
 
 
-def _facts_text(facts: dict[str, Any]) -> str:
+def _facts_text(facts: JsonObject) -> str:
     memory = facts["memory"]
     disk = ", ".join(f"{role} {byte_size(n)}" for role, n in facts["disk"].items())
     return (

@@ -2,9 +2,8 @@
 
 import argparse
 import json
-from typing import Any
 
-from mi_explorer.cli.arguments import add_command, argument, number_between
+from mi_explorer.cli.arguments import Commands, add_command, argument, number_between
 from mi_explorer.cli.options import (
     add_decoding,
     add_interventions,
@@ -38,7 +37,7 @@ PROBE_EXAMPLE = """
 CONTEXT = 44  # characters of the thought that the table shows before a point
 
 
-def add_probe(commands: Any) -> None:
+def add_probe(commands: Commands) -> None:
     """Add `probe`."""
     parser = add_command(
         commands, "probe", "stop a thought early: what is the answer there?", PROBE_TEXT, PROBE_EXAMPLE

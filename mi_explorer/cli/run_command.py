@@ -4,9 +4,9 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mi_explorer.cli.arguments import AUTO, add_command, add_lambdas
+from mi_explorer.cli.arguments import AUTO, Commands, add_command, add_lambdas
 from mi_explorer.cli.options import (
     add_decoding,
     add_interventions,
@@ -22,6 +22,7 @@ from mi_explorer.generation.schedule import ScheduleStep, parse_schedule
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.studies.plan import parse_lambdas
 from mi_explorer.studies.report.table import Table
+from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
@@ -44,7 +45,7 @@ stream. With --json, one object a line: lambda, text, tokens, think_tokens, thin
 STRIP_TEXT = """A film strip: one prompt at λ = 0, 0.1 … 1, one line a λ with tokens, thought, answer and verdict."""
 
 
-def add_run(commands: Any) -> None:
+def add_run(commands: Commands) -> None:
     """Add `run`."""
     parser = add_command(commands, "run", "answer one prompt at some λ", RUN_TEXT, RUN_EXAMPLE)
     _add_options(parser, "0, 0.5, 1")
@@ -66,7 +67,7 @@ def schedule_option(text: str) -> tuple[ScheduleStep, ...]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def add_strip(commands: Any) -> None:
+def add_strip(commands: Commands) -> None:
     """Add `strip`."""
     parser = add_command(commands, "strip", "one prompt over the whole λ range", STRIP_TEXT, STRIP_EXAMPLE)
     _add_options(parser, "0:1:0.1")
@@ -138,7 +139,7 @@ def _strip_row(snapshot: Snapshot) -> list[str]:
     ]
 
 
-def trace_json(snapshot: Snapshot) -> dict[str, Any]:
+def trace_json(snapshot: Snapshot) -> JsonObject:
     """A trace as the command line's JSON object."""
     trace = snapshot.trace
     return {

@@ -4,10 +4,9 @@ import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.cli import study_precompute, study_probe, study_report
-from mi_explorer.cli.arguments import add_command, whole_number
+from mi_explorer.cli.arguments import Commands, add_command, whole_number
 from mi_explorer.cli.options import add_home
 from mi_explorer.cli.terminal import clean, duration, interventions_text, probes_text, study_table
 from mi_explorer.errors import UserError
@@ -18,6 +17,7 @@ from mi_explorer.studies.store.bundled import bundled_studies, open_study
 from mi_explorer.studies.store.exchange import FORMATS, export_study, import_study, merge_studies
 from mi_explorer.studies.store.store import Store, StudyInfo
 from mi_explorer.studies.store.whole_files import whole_file
+from mi_explorer.untyped import JsonObject
 
 LISTED = ("study", "kind", "task", "pair", "cells", "samples", "of", "origin", "updated")
 STUDY_TEXT = """Studies that were saved: list, show, probe, report, export, import, merge, remove."""
@@ -34,15 +34,15 @@ STUDY_EXAMPLE = """
 """
 
 
-def add_study(commands: Any) -> None:
+def add_study(commands: Commands) -> None:
     """Add `study` and its actions."""
     study = add_command(commands, "study", "studies that were saved", STUDY_TEXT, STUDY_EXAMPLE)
     actions = study.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
     _study_actions(actions)
 
 
-def _study_actions(actions: Any) -> None:
-    def action(name: str, help: str, handler: Any, home: bool = True) -> argparse.ArgumentParser:
+def _study_actions(actions: Commands) -> None:
+    def action(name: str, help: str, handler: object, home: bool = True) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = actions.add_parser(
             name,
             help=help,
@@ -115,7 +115,7 @@ def list_studies(args: argparse.Namespace) -> int:
     return 0
 
 
-def _described(info: StudyInfo) -> dict[str, Any]:
+def _described(info: StudyInfo) -> JsonObject:
     """A study as JSON values, in the order of the table's columns."""
     updated = time.strftime("%Y-%m-%d %H:%M", time.localtime(info.updated))
     return {

@@ -3,9 +3,8 @@
 import argparse
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
-from mi_explorer.cli.arguments import add_command, add_lambdas, whole_number, word_list
+from mi_explorer.cli.arguments import Commands, add_command, add_lambdas, whole_number, word_list
 from mi_explorer.cli.measure import PairOpener, add_study_size, questions_of, run_plan
 from mi_explorer.cli.options import (
     add_decoding,
@@ -35,7 +34,7 @@ SWEEP_EXAMPLE = """
 """
 
 
-def add_sweep(commands: Any) -> None:
+def add_sweep(commands: Commands) -> None:
     """Add `sweep`."""
     sweep = add_command(commands, "sweep", "measure a λ grid on a task", SWEEP_TEXT, SWEEP_EXAMPLE)
     add_lambdas(sweep, "λs", "0:1:0.1")

@@ -5,7 +5,7 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
@@ -17,6 +17,7 @@ from mi_explorer.studies.report.probe_table import NOTE, probe_rows
 from mi_explorer.studies.report.table import Table
 from mi_explorer.studies.stats.probe_measures import ProbedStudy
 from mi_explorer.studies.stats.summary import Summary
+from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.search.search_events import SearchEvent, SearchProgress
@@ -238,7 +239,7 @@ def workers_text(workers: Sequence[WorkerStatus]) -> str:
     return f"{len(workers)} workers: {', '.join(f'{n} {state}' for state, n in states.items())}"
 
 
-def trace_sentence(values: dict[str, Any]) -> str:
+def trace_sentence(values: JsonObject) -> str:
     """One line about a finished trace: verdict and counts."""
     verdict = {True: "✓ correct", False: "✗ wrong", None: ""}[values["correct"]]
     parts = [f"λ {values['lambda']:g}", verdict, f"{values['tokens']} tokens ({values['think_tokens']} of thought)"]

@@ -2,11 +2,11 @@
 
 import argparse
 import json
-from typing import Any
 
-from mi_explorer.cli.arguments import add_command
+from mi_explorer.cli.arguments import Commands, add_command
 from mi_explorer.cli.parent_options import add_pair_settings, add_parents, pair_of, progress_bar
 from mi_explorer.cli.terminal import clean
+from mi_explorer.merging.distances import DistanceRow
 from mi_explorer.studies.report.table import Table
 
 WEIGHTS_EXAMPLE = """
@@ -18,7 +18,7 @@ WEIGHTS_TEXT = """Distances between the parents, streamed in fp64: σ, relative 
 the pair has a base; per layer and module, per tensor, and overall with a gauge of how well the pair will blend."""
 
 
-def add_weights(commands: Any) -> None:
+def add_weights(commands: Commands) -> None:
     """Add `weights`."""
     parser = add_command(commands, "weights", "distances between the parents of a pair", WEIGHTS_TEXT, WEIGHTS_EXAMPLE)
     add_parents(parser)
@@ -53,12 +53,12 @@ def run_weights(args: argparse.Namespace) -> int:
     return 0
 
 
-def _distance_row(row: Any) -> list[str]:
+def _distance_row(row: DistanceRow) -> list[str]:
     cells = [clean(row.name), f"{100 * row.sigma:.2f}", f"{100 * row.relative_l2:.2f}"]
     cells += [_decimal(row.cosine, 5), _decimal(row.pearson, 5)]
     return cells + ([_decimal(row.kin_cosine, 4), _decimal(row.kin_pearson, 4)] if row.kin_cosine is not None else [])
 
 
-def _decimal(value: float, digits: int) -> str:
+def _decimal(value: float | None, digits: int) -> str:
     """A number, or a dash where it is undefined (a constant or zero tensor)."""
-    return "–" if value != value else f"{value:.{digits}f}"
+    return "–" if value is None or value != value else f"{value:.{digits}f}"

@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
@@ -20,6 +19,7 @@ from mi_explorer.engine.memory_plan import PROMPT_TOKENS, MemoryPlan
 from mi_explorer.engine.paper_plan import plan_values
 from mi_explorer.engine.resident import ResidentPair
 from mi_explorer.engine.step_times import FOLD, WIDTH, StepTimer
+from mi_explorer.untyped import JsonObject, ModelModule
 
 STEP_ROWS = (1, 11, 64)
 STEP_REPEATS = 3
@@ -30,7 +30,7 @@ SLOW_STEP = 3.0  # times the floor, above which a step is called slow
 Say = Callable[[str], None]
 
 
-def machine_facts(device: torch.device) -> dict[str, Any]:
+def machine_facts(device: torch.device) -> JsonObject:
     """What this machine is."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     return {
@@ -45,11 +45,11 @@ def machine_facts(device: torch.device) -> dict[str, Any]:
     }
 
 
-def examine(resident: ResidentPair, rows: int, cap: int, say: Say = lambda text: None) -> dict[str, Any]:
+def examine(resident: ResidentPair, rows: int, cap: int, say: Say = lambda text: None) -> JsonObject:
     """Load a pair by its memory plan and measure it; `say` hears what is done now. Raises `NotEnoughMemory` if it does not fit."""
     device = resident.device
     say("looking at the machine")
-    report: dict[str, Any] = {
+    report: JsonObject = {
         "machine": machine_facts(device),
         "pair": resident.pair.name,
         "dtype": str(resident.dtype)[6:],
@@ -84,7 +84,7 @@ def bandwidth(device: torch.device) -> float:
 
 def _steps(
     resident: ResidentPair, backend: Backend, plan: MemoryPlan, bytes_s: float, say: Say
-) -> tuple[list[dict[str, Any]], float | None]:
+) -> tuple[list[JsonObject], float | None]:
     """Seconds of a decode step by mode and rows beside the time to read its weights once, and seconds of a merge."""
     timer = StepTimer(resident, backend, min(plan.slots, max(STEP_ROWS)))
     timer.prepare()
@@ -99,14 +99,16 @@ def _steps(
     return steps, merge
 
 
-def _generate(resident: ResidentPair, plan: MemoryPlan) -> list[dict[str, Any]] | str:
+def _generate(resident: ResidentPair, plan: MemoryPlan) -> list[JsonObject] | str:
     """Tokens a second of `transformers.generate` with Instruct at the same numbers of rows, or why that was not measured."""
     have = available(resident.device)
     if resident.spread or have is None or have < 1.3 * resident.weight_bytes:
         return "not measured: a model more does not fit beside the pair"
     from transformers import AutoModelForCausalLM
 
-    model: Any = AutoModelForCausalLM.from_pretrained(resident.folder, dtype=resident.dtype, local_files_only=True)
+    model: ModelModule = AutoModelForCausalLM.from_pretrained(
+        resident.folder, dtype=resident.dtype, local_files_only=True
+    )
     model = model.to(resident.device).eval()
     found = []
     for rows in STEP_ROWS:
@@ -124,7 +126,7 @@ def _generate(resident: ResidentPair, plan: MemoryPlan) -> list[dict[str, Any]] 
     return found
 
 
-def _generate_seconds(model: Any, ids: torch.Tensor, tokens: int) -> float:
+def _generate_seconds(model: ModelModule, ids: torch.Tensor, tokens: int) -> float:
     """Seconds in which the library reads `ids` [rows, prompt] and writes exactly so many tokens for each, greedily."""
     mask = torch.ones_like(ids)
     start = time.perf_counter()
@@ -135,7 +137,7 @@ def _generate_seconds(model: Any, ids: torch.Tensor, tokens: int) -> float:
     return time.perf_counter() - start
 
 
-def verdict(report: dict[str, Any]) -> str:
+def verdict(report: JsonObject) -> str:
     """What the figures mean, in words."""
     words = [
         f"{report['pair']} runs {report['mode']} with {report['rows']} rows of up to {report['context']:,} positions."

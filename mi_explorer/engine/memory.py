@@ -1,12 +1,12 @@
 """The memory of the devices: what is free, how much of it may be used, and what a pair of a config needs."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from mi_explorer.engine.memory_plan import PairSizes
 from mi_explorer.machine import free_memory
+from mi_explorer.untyped import ModelConfig
 
 USABLE_SHARE = 0.85  # of what is free in the machine's memory; the rest is everybody else's
 USABLE_GPU_SHARE = 0.9  # of what is free on an accelerator; the rest is for its allocator's gaps
@@ -54,7 +54,7 @@ def host_memory(device: torch.device) -> int:
     return int((free_memory() or 0) * USABLE_SHARE) if device.type in GPUS else 0
 
 
-def pair_sizes(config: Any, parameters: int, itemsize: int) -> PairSizes:
+def pair_sizes(config: ModelConfig, parameters: int, itemsize: int) -> PairSizes:
     """Sizes of a pair with this `transformers` config, so many parameters in one checkpoint, in a dtype of `itemsize` bytes."""
     config = config.get_text_config(decoder=True)
     heads = getattr(config, "num_attention_heads", 1)
@@ -71,7 +71,7 @@ def pair_sizes(config: Any, parameters: int, itemsize: int) -> PairSizes:
     return PairSizes(size, kv_token, layers, itemsize, config.hidden_size, width, config.vocab_size, positions(config))
 
 
-def positions(config: Any) -> int:
+def positions(config: ModelConfig) -> int:
     """The longest sequence that a model of this config was made for."""
     config = config.get_text_config(decoder=True)
     return int(getattr(config, "max_position_embeddings", 0) or getattr(config, "n_positions", 0) or DEFAULT_POSITIONS)

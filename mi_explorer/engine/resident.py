@@ -4,7 +4,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Union
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
 
 import torch
 
@@ -20,6 +21,7 @@ from mi_explorer.merging.blend import bind
 from mi_explorer.merging.coefficients import Blend
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
+from mi_explorer.untyped import LibraryObject, ModelConfig
 
 if TYPE_CHECKING:
     from mi_explorer.engine.native.native_backend import NativeModel
@@ -42,7 +44,7 @@ class ResidentPair:
     engine for a step, a score for a trace.
     """
 
-    def __init__(self, pair: Pair, parents: Parents, config: Any, device: str, dtype: torch.dtype):
+    def __init__(self, pair: Pair, parents: Parents, config: ModelConfig, device: str, dtype: torch.dtype):
         self.pair, self.parents, self.config = pair, parents, config
         self.spread = device == "auto"
         self.device, self.dtype = torch.device("cpu" if self.spread else device), dtype
@@ -121,12 +123,12 @@ class ResidentPair:
             return self._blends[key]
 
     @property
-    def folder(self) -> Any:
+    def folder(self) -> Path:
         """Folder of a full checkpoint of this architecture (what an adapter sits on, where Instruct is one)."""
-        part: Any = self.parents.instruct
+        part: LibraryObject = self.parents.instruct
         while hasattr(part, "under"):
             part = part.under
-        return part.path
+        return Path(part.path)
 
     @property
     def vocab(self) -> int:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Recipe, number
 from mi_explorer.tasks.verify import canonical
+from mi_explorer.untyped import JsonObject
 
 MAX_POINTS = 256
 
@@ -69,9 +69,9 @@ class ProbePoint:
         """P(right | t, λ) of a free continuation; None where none was drawn."""
         return fmean(self.free) if self.free else None
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As JSON values; `probe_point_of` is the inverse."""
-        found: dict[str, Any] = {
+        found: JsonObject = {
             "token": self.token,
             "answer": self.answer,
             "right": self.right,
@@ -85,7 +85,7 @@ class ProbePoint:
         return found
 
 
-def probe_point_of(data: dict[str, Any]) -> ProbePoint:
+def probe_point_of(data: JsonObject) -> ProbePoint:
     """The point of stored JSON values; raises `ProbeError` for others."""
     try:
         return ProbePoint(
@@ -141,7 +141,7 @@ class ProbedTrace:
         keys = [canonical(point.answer, self.kind) for point in self.points if point.answer is not None]
         return sum(a != b for a, b in zip(keys, keys[1:]))
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         """Points and measures as JSON values."""
         return {
             "points": [point.plain() for point in self.points],

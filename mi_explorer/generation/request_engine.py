@@ -20,4 +20,6 @@ class EventSource(Protocol):
 class RequestEngine(Protocol):
     """The part of an engine that is needed here. `stream`: what an earlier call returned, to add to it."""
 
-    def submit(self, requests: Sequence[Request], stream: Any = None) -> EventSource: ...
+    def submit(
+        self, requests: Sequence[Request], stream: Any = None
+    ) -> EventSource: ...  # each engine has its own kind of stream

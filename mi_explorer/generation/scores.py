@@ -9,7 +9,6 @@ Conditional on the blend's own prefix, not causal. The head runs in chunks: 152k
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 
@@ -17,6 +16,7 @@ from mi_explorer.engine.logit_blends import logit_parts
 from mi_explorer.engine.resident import ResidentPair
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Recipe
+from mi_explorer.untyped import Json
 
 CLIP = 5.0
 CHUNK_BYTES = 32 << 20  # fp32 logits of one model and chunk; at most eight such tensors live at once
@@ -67,7 +67,7 @@ def score(resident: ResidentPair, recipe: Recipe, prompt_ids: Sequence[int], res
     recipes = list(dict.fromkeys([*parents, *(r for r, _ in parts)]))
     mixes = [[(recipes.index(r), w) for r, w in side] for side in ([(parents[0], 1.0)], [(parents[1], 1.0)], parts)]
     chunk = max(1, CHUNK_BYTES // (4 * resident.vocab))
-    pieces: list[dict[str, list[Any]]] = []
+    pieces: list[dict[str, list[Json]]] = []
     with torch.inference_mode(), resident.lock:
         blends = {r.hash: resident.blend(r) for r in recipes}
         for logits in resident.load_weights().teacher_forced_logits(
@@ -111,7 +111,7 @@ def score_changed(
 
 def _measures(
     logits: list[torch.Tensor], mixes: Sequence[Sequence[tuple[int, float]]], target: torch.Tensor
-) -> dict[str, list[Any]]:
+) -> dict[str, list[Json]]:
     """All measures of a chunk from logits [tokens, vocabulary]: `mixes` are Instruct, Thinking and the blend. Empties `logits`."""
     li, lt, lb = (_mix(logits, mix).log_softmax(-1) for mix in mixes)
     logits.clear()  # the list is its generator's, which would hold the tensors meanwhile

@@ -10,7 +10,7 @@ The thought counts in the tokens (`BlendLM.costs`). A response that is cut off b
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from lm_eval.api.instance import Instance
@@ -26,6 +26,7 @@ from mi_explorer.prompts.think_tags import opens_thought
 from mi_explorer.prompts.token_codec import check_text
 from mi_explorer.recipe import Decoding, Recipe, Scope
 from mi_explorer.studies.plan import digest, sample_seed
+from mi_explorer.untyped import Json, JsonObject, LibraryObject
 
 if TYPE_CHECKING:
     from mi_explorer.engine.resident import ResidentPair
@@ -58,11 +59,11 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         dtype: str | None = None,
         cap: int | None = None,
         seed: int = 0,
-        batch_size: Any = None,
-        max_batch_size: Any = None,
+        batch_size: int | str | None = None,
+        max_batch_size: int | str | None = None,
         bench: "Workbench | None" = None,
         recipe: Recipe | None = None,
-        **decoding: Any,
+        **decoding: Json,
     ) -> None:
         super().__init__()
         if unknown := set(decoding) - set(OVERRIDES):
@@ -73,7 +74,8 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         if bench is None:
             from mi_explorer.workbench import Workbench
 
-            rows = int(batch_size) if str(batch_size or "").isdigit() and int(batch_size) > 1 else None
+            asked = str(batch_size or "")
+            rows = int(asked) if asked.isdigit() and int(asked) > 1 else None
             if str(device).startswith("cuda") and not torch.cuda.is_available():  # lm-eval's own default, GPU or not
                 log.warning("There is no GPU that PyTorch can use here; running on the CPU")
                 device = "cpu"
@@ -112,7 +114,7 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         """Positions that the model has."""
         return int(self._resident.max_positions)
 
-    def get_model_info(self) -> dict[str, Any]:
+    def get_model_info(self) -> JsonObject:
         """What goes into the results' config."""
         return {
             "pair": self.recipe.pair,
@@ -131,7 +133,7 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         """The conversation as the template of the recipe's parent renders it (`template`: own, instruct, thinking)."""
         return self.bench.prompts.render_chat(chat_history, self.recipe, add_generation_prompt)
 
-    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: object) -> list[int]:
         """Token ids. Where the tokenizer's own habit is to begin with a BOS, raw text gets one; a rendered template has its own."""
         check_text(string)
         tokenizer = self.bench.prompts.codec(self.recipe).tokenizer
@@ -174,7 +176,7 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
                     texts.append(text)
         return texts
 
-    def _job(self, id: str, context: str, options: dict[str, Any], number: int) -> HarnessJob:
+    def _job(self, id: str, context: str, options: JsonObject, number: int) -> HarnessJob:
         """A request of the harness as one of ours; `number` counts its repeats, so that each is a sample of its own."""
         prompts = self.bench.prompts
         ids = tuple(self.tok_encode(context))
@@ -196,7 +198,7 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
 
     # -- likelihoods ---------------------------------------------------------------------------------------------------
     def _loglikelihood_tokens(
-        self, requests: Any, disable_tqdm: bool = False, **kwargs: Any
+        self, requests: LibraryObject, disable_tqdm: bool = False, **kwargs: object
     ) -> list[tuple[float, bool]]:
         """(log p(continuation | context) in nats, whether greedy decoding would give it) per request.
 
@@ -225,7 +227,7 @@ class BlendLM(TemplateLM):  # type: ignore[misc]  # lm-eval has no types
         return out
 
 
-def task_decoding(options: dict[str, Any], given: dict[str, Any], cap: int, seed: int) -> Decoding:
+def task_decoding(options: JsonObject, given: JsonObject, cap: int, seed: int) -> Decoding:
     """A task's generation arguments as a decoding: greedy unless it samples; what the user gave goes first."""
     temperature = float(options.get("temperature") or 0.0)
     if options.get("do_sample") is False:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mi_explorer.engine.events import BULK
 from mi_explorer.errors import UserError
@@ -12,6 +11,7 @@ from mi_explorer.generation.traces import Trace
 from mi_explorer.generation.traces.answers import final_answer
 from mi_explorer.prompts import Prompt
 from mi_explorer.tasks.verify import verify
+from mi_explorer.untyped import JsonObject
 
 LOOK_INTERVAL_TOKENS = 8  # between two looks for a stop string
 
@@ -72,7 +72,7 @@ def is_answer_complete(trace: Trace, until: Sequence[str], budget: int | None) -
 
 
 def run_jobs(
-    generator: TextGenerator, jobs: Sequence[HarnessJob], finished: Callable[[int], Any] = lambda n: None
+    generator: TextGenerator, jobs: Sequence[HarnessJob], finished: Callable[[int], object] = lambda n: None
 ) -> dict[str, Trace]:
     """Run jobs together; a trace whose answer is complete is cancelled. Raises `HarnessError` where one fails."""
     traces = {job.request.id: generator.new_trace(job.request, job.prompt) for job in jobs}
@@ -122,7 +122,7 @@ def mean_costs(costs: Iterable[ResponseCost]) -> dict[str, float | int | None]:
     }
 
 
-def score_answers(doc: dict[str, Any], results: Sequence[Any]) -> dict[str, float]:
+def score_answers(doc: JsonObject, results: Sequence[str | list[str]]) -> dict[str, float]:
     """`process_results` of a task whose documents are our questions: our extraction, our verifier. `acc` is a mean over repeats."""
     texts = [t for r in results for t in (r if isinstance(r, list) else [r])]
     kind = str(doc.get("kind") or "auto")

@@ -9,10 +9,10 @@ response feeds the block. Every response counts once, whatever its length: its t
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.tensor_names import place
@@ -20,6 +20,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.merging.blend import bind
 from mi_explorer.merging.merged_weights import MergedWeights
 from mi_explorer.recipe import Recipe
+from mi_explorer.untyped import TorchOperand
 
 Ids = Sequence[int]
 BLOCKS = ("attention", "mlp", "other")
@@ -151,7 +152,7 @@ class _BlockComparison:
         sums: dict[tuple[str, int], float],
     ):
         self.blocks, self.others, self.sums = blocks, others, sums
-        self.hooks: list[Any] = []
+        self.hooks: list[RemovableHandle] = []
 
     def __enter__(self) -> None:
         for key, block in self.blocks.items():
@@ -164,7 +165,9 @@ class _BlockComparison:
     def _hook(self, key: tuple[str, int]) -> Callable[..., None]:
         other = self.others[key]
 
-        def compare(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        def compare(
+            module: nn.Module, args: tuple[TorchOperand, ...], kwargs: dict[str, TorchOperand], output: TorchOperand
+        ) -> None:
             mine, theirs = (x[0] if isinstance(x, tuple) else x for x in (output, other(*args, **kwargs)))
             self.sums[key] += float((theirs.float() - mine.float()).square().sum(-1).mean())  # over tokens
 

@@ -7,13 +7,13 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.tensor_names import place
 from mi_explorer.merging.methods import slerp
+from mi_explorer.untyped import Json, JsonObject
 
 STEP = 1 << 18  # elements in fp64 at a time
 # Relative L2 of known pairs: Qwen3 4B 2507 7.9 %, 30B 3.8 %, Qwen2.5-Math and R1-Distill 13-14 %, unrelated lineages > 100 %.
@@ -124,13 +124,13 @@ class Distances:
     gauge: str
     verdict: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Plain values for JSON; nan becomes None."""
-        found: dict[str, Any] = _plain(asdict(self))
+        found: JsonObject = _plain(asdict(self))
         return found
 
     @classmethod
-    def of(cls, data: dict[str, Any]) -> "Distances":
+    def of(cls, data: JsonObject) -> "Distances":
         """Inverse of `to_dict`; what was not finite is nan. Raises `ValueError` for anything else."""
         try:
             tensors, groups = (tuple(_row_of_json(row) for row in data[name]) for name in ("tensors", "groups"))
@@ -139,10 +139,10 @@ class Distances:
             raise ValueError(f"not distances: {error!r}") from None
 
 
-def _row_of_json(row: dict[str, Any]) -> DistanceRow:
+def _row_of_json(row: JsonObject) -> DistanceRow:
     based = row["instruct_to_base_l2"] is not None
     lost = ("layer",) if based else ("layer", "kin_cosine", "kin_pearson", "instruct_to_base_l2", "thinking_to_base_l2")
-    values: dict[str, Any] = {k: math.nan if v is None and k not in lost else v for k, v in row.items()}
+    values: JsonObject = {k: math.nan if v is None and k not in lost else v for k, v in row.items()}
     return DistanceRow(**values)
 
 
@@ -182,7 +182,7 @@ def slerp_against_linear(found: Distances) -> SlerpNote:
     return SlerpNote(found.tensors[i].name, math.degrees(math.acos(cosines[i])), apart, longer, linear, len(cosines))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Json) -> Json:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -194,7 +194,7 @@ def _row(name: str, where: tuple[str, int | None], parts: list[tuple[Sums, Sums 
     total = sum((p[0] for p in parts), Sums())
     kin = sum((p[1] for p in parts if p[1]), Sums()) if parts and parts[0][1] else None
     cos = total.cosine
-    extra: dict[str, Any] = (
+    extra: JsonObject = (
         {}
         if kin is None
         else {

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,6 +21,7 @@ from mi_explorer.merging.blend import PairBlend
 from mi_explorer.merging.combine import combine
 from mi_explorer.merging.model_card import model_card
 from mi_explorer.merging.staging import ExportError, Staging
+from mi_explorer.untyped import JsonObject
 
 # Read at a time where a block is a plain lerp: all three buffers stay in cache (8 MB pieces took twice as long).
 CHUNK_BYTES = 1 << 20
@@ -113,7 +113,7 @@ def plan_shards(blend: PairBlend) -> list[Shard]:
 
 
 def _header(blend: PairBlend, names: list[str]) -> bytes:
-    content: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    content: JsonObject = {"__metadata__": {"format": "pt"}}
     at = 0
     for name in names:
         size = _size(blend, name)

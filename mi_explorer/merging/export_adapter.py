@@ -9,7 +9,6 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save
@@ -21,6 +20,7 @@ from mi_explorer.merging.blend import PairBlend
 from mi_explorer.merging.export import Exported, copy_tokenizer
 from mi_explorer.merging.model_card import model_card, shareable
 from mi_explorer.merging.staging import ExportError, Staging
+from mi_explorer.untyped import JsonObject
 
 
 def adapter_of(blend: PairBlend) -> tuple[AdapterCheckpoint, float]:
@@ -69,7 +69,7 @@ def scaled_tensors(blend: PairBlend, adapter: AdapterCheckpoint, weight: float) 
     return {key: tensor.contiguous() for key, tensor in tensors.items()}
 
 
-def scaled_settings(adapter: AdapterCheckpoint) -> dict[str, Any]:
+def scaled_settings(adapter: AdapterCheckpoint) -> JsonObject:
     """adapter_config.json for `scaled_tensors`: plain factors on the base as it is, whatever initialisation they had."""
     raw = dict(adapter.settings.raw)
     if adapter.settings.reduces_base:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from typing import Any
 
 import yaml
 
@@ -14,6 +13,7 @@ from mi_explorer.merging.blend import PairBlend
 from mi_explorer.pairs import HUB_ID, get_pair
 from mi_explorer.recipe import MODULES, Recipe
 from mi_explorer.recipe_io import load_yaml, to_yaml
+from mi_explorer.untyped import JsonObject
 
 
 def shareable(blend: PairBlend) -> Recipe:
@@ -30,7 +30,7 @@ def model_card(blend: PairBlend, command: str = "") -> str:
     """README.md of the export. Names from outside appear in code spans or fenced blocks only."""
     recipe, parents = shareable(blend), blend.parents
     roles = {role: _plain(parents.part(role).label) for role in parents.roles}
-    front: dict[str, Any] = {"library_name": "transformers", "tags": ["merge", "model-interpolation", "mi-explorer"]}
+    front: JsonObject = {"library_name": "transformers", "tags": ["merge", "model-interpolation", "mi-explorer"]}
     hub = [label for label in roles.values() if HUB_ID.fullmatch(label)]
     if hub:
         front |= {"base_model": hub, "base_model_relation": "merge"}

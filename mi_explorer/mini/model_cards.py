@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.mini.families import FAMILIES, SEARCH, WEIGHTS, distinct_problems
 from mi_explorer.mini.train import SIZE, Run
 from mi_explorer.studies.report.table import Table
+from mi_explorer.untyped import JsonObject
 
 ABOUT = {
     "base": "The common ancestor: pretrained from scratch on generated text. It mixes all formats and is no assistant.",
@@ -23,7 +23,7 @@ def seconds_of(log: Path) -> int:
     return max((line["seconds"] for line in lines), default=0)
 
 
-def results_table(cells: list[dict[str, Any]]) -> str:
+def results_table(cells: list[JsonObject]) -> str:
     """A Markdown table of sweep cells (`sweep --json`)."""
     rows = []
     for cell in sorted(cells, key=lambda c: c["lambda"]):
@@ -55,7 +55,7 @@ def training(run: Run, seconds: int) -> list[str]:
     ]
 
 
-def measured(settings: dict[str, Any]) -> str:
+def measured(settings: JsonObject) -> str:
     """On what a sweep was run, in words."""
     d, versions = settings["decoding"], settings["versions"]
     return (
@@ -65,9 +65,7 @@ def measured(settings: dict[str, Any]) -> str:
     )
 
 
-def card(
-    role: str, runs: Sequence[Run], seconds: Sequence[int], parameters: int, results: dict[str, Any] | None
-) -> str:
+def card(role: str, runs: Sequence[Run], seconds: Sequence[int], parameters: int, results: JsonObject | None) -> str:
     """The README.md of one model of the trio; `seconds` are the training times of its runs."""
     examples = {p.family: p for p in distinct_problems(0, "test", 60)}
     lines = [

@@ -8,7 +8,6 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -16,8 +15,9 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from mi_explorer.mini.documents import Mix, batches
 from mi_explorer.mini.tokenizer import END_OF_TEXT, IM_END
+from mi_explorer.untyped import JsonObject
 
-SIZE: dict[str, Any] = {
+SIZE: JsonObject = {
     "hidden_size": 128,
     "intermediate_size": 384,
     "num_hidden_layers": 6,

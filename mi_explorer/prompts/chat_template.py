@@ -4,13 +4,13 @@ import atexit
 import json
 import os
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.input_limits import read_bytes
 from mi_explorer.limited_process import LimitedProcess
+from mi_explorer.untyped import Json, JsonMapping
 
 WALL_LIMIT_S = 20.0  # by the clock, whatever the rendering process waits for
 LARGEST, LARGEST_TEMPLATE = 64 << 20, 4 << 20  # bytes of a JSON file, and of a template file, that are read
@@ -18,7 +18,7 @@ FORMS = 4  # in which a question is put to a template (`question_turns`)
 PROBE = "Q7x1"  # stands for a text whose place in a rendered conversation is sought
 TEMPLATE_FILE, FOLDER = "chat_template.jinja", "additional_chat_templates/"
 NOT_FOR_CHAT = ("tool_use", "tool", "tools", "rag")  # named templates for other uses
-Message = Mapping[str, Any]
+Message = JsonMapping
 
 
 class TemplateFault(UserError):
@@ -61,14 +61,14 @@ def folder_template(folder: Path) -> str | None:
     )
 
 
-def _json(raw: bytes) -> Any:
+def _json(raw: bytes) -> Json:
     try:
         return json.loads(raw)
     except (ValueError, RecursionError):
         return None  # whoever reads the tokenizer says that the file is damaged
 
 
-def _named(content: Any) -> dict[str, str]:
+def _named(content: object) -> dict[str, str]:
     """Named templates of tokenizer_config.json or chat_template.json: one text, a list of named ones, or a mapping."""
     template = content.get("chat_template") if isinstance(content, dict) else content
     if isinstance(template, list):
@@ -87,9 +87,7 @@ _lock = threading.Lock()
 _process: LimitedProcess | None = None
 
 
-def render_template(
-    template: str, messages: Sequence[Message], options: Mapping[str, Any], generation: bool = True
-) -> str:
+def render_template(template: str, messages: Sequence[Message], options: JsonMapping, generation: bool = True) -> str:
     """The conversation as text. `generation` adds what asks for the next answer. Raises `TemplateFault`; threads take turns."""
     global _process
     request = {"template": template, "messages": list(messages), "options": dict(options), "generation": generation}

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.pairs import Pair
 from mi_explorer.prompts.chat_template import (
@@ -37,6 +36,7 @@ from mi_explorer.prompts.token_codec import (
     same_tokenizer,
 )
 from mi_explorer.recipe import Recipe
+from mi_explorer.untyped import Tokenizer
 
 MAX_CHARACTERS = 1_000_000  # beyond this nobody means it, and a tokenizer would be busy for seconds
 PARENTS = ("instruct", "thinking")
@@ -69,11 +69,11 @@ class Prompts:
 
     def __init__(
         self,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         templates: dict[str, str | None] | None = None,
         stop_ids: Sequence[int] = (),
         context: int | None = None,
-        thinking_tokenizer: Any = None,
+        thinking_tokenizer: Tokenizer = None,
         pair: Pair | None = None,
     ) -> None:
         instruct = TokenCodec(tokenizer)
@@ -118,7 +118,7 @@ class Prompts:
         return made
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         """Instruct's tokenizer."""
         return self.codecs["instruct"].tokenizer
 

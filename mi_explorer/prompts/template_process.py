@@ -5,15 +5,16 @@ A chat template is a program of the checkpoint's. `python -m mi_explorer.prompts
 """
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 import jinja2
 import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mi_explorer.limited_process import OutOfTime, processor_time, serve
+from mi_explorer.untyped import JsonObject, TemplateValue
 
 SOFT_S, HARD_S = 2.0, 3.0  # seconds of processor time for one rendering
 MEMORY = 2 * 2**30  # bytes of address space
@@ -25,40 +26,40 @@ class _GenerationBlock(jinja2.ext.Extension):
 
     tags = {"generation"}
 
-    def parse(self, parser: Any) -> Any:
+    def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
         return jinja2.nodes.CallBlock(self.call_method("_content"), [], [], body).set_lineno(line)
 
-    def _content(self, caller: Any) -> Any:
+    def _content(self, caller: Callable[[], TemplateValue]) -> TemplateValue:
         return caller()
 
 
 class _Dict:
     """`dict` without its attributes."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
+    def __call__(self, *args: TemplateValue, **kwargs: TemplateValue) -> dict[TemplateValue, TemplateValue]:
         return dict(*args, **kwargs)
 
-    def fromkeys(self, *args: Any) -> dict[Any, Any]:
+    def fromkeys(self, *args: TemplateValue) -> dict[TemplateValue, TemplateValue]:
         return dict.fromkeys(*args)
 
 
 class _Namespace(jinja2.utils.Namespace):
     """`namespace` without names that reach into Python."""
 
-    def __init__(*args: Any, **kwargs: Any) -> None:  # noqa: N805 - `namespace(self=...)` is allowed
+    def __init__(*args: TemplateValue, **kwargs: TemplateValue) -> None:  # noqa: N805 - `namespace(self=...)` is allowed
         values = dict(*args[1:], **kwargs)
         for name in values:
             _check_name(name)
         jinja2.utils.Namespace.__init__(args[0], values)
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         _check_name(name)
         super().__setitem__(name, value)
 
 
-def _check_name(name: Any) -> None:
+def _check_name(name: object) -> None:
     if isinstance(name, str) and name.startswith("_"):
         raise jinja2.exceptions.SecurityError(f"the name {name[:40]!r} is not allowed in a namespace")
 
@@ -68,7 +69,11 @@ def _raise(message: str) -> None:
 
 
 def _to_json(
-    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+    value: TemplateValue,
+    ensure_ascii: bool = False,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
 ) -> str:
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
@@ -88,7 +93,7 @@ def _compile(template: str) -> jinja2.Template:
     return environment.from_string(template)
 
 
-def render(request: dict[str, Any]) -> dict[str, Any]:
+def render(request: JsonObject) -> JsonObject:
     """The reply to one request."""
     try:
         with processor_time(SOFT_S, HARD_S):

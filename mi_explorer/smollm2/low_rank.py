@@ -7,11 +7,12 @@ gradient of the whole matrix is never formed.
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+from mi_explorer.untyped import JsonObject, LibraryObject
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 RANK, ALPHA = 16, 32
@@ -21,13 +22,15 @@ class _MergedProduct(torch.autograd.Function):
     """x [.., in] times a merged weight [out, in]; gradients reach x, A [rank, in] and B [out, rank]."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, merged: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float) -> Any:
+    def forward(
+        ctx: LibraryObject, x: torch.Tensor, merged: torch.Tensor, a: torch.Tensor, b: torch.Tensor, scale: float
+    ) -> torch.Tensor:
         ctx.save_for_backward(x, merged, a, b)
         ctx.scale = scale
         return x @ merged.T
 
     @staticmethod
-    def backward(ctx: Any, *outputs: torch.Tensor) -> Any:
+    def backward(ctx: LibraryObject, *outputs: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, merged, a, b = ctx.saved_tensors
         dy = outputs[0]
         flat, flat_dy = x.flatten(0, -2), dy.flatten(0, -2)
@@ -59,7 +62,7 @@ class LowRankLinear(nn.Module):
         dtype = self.weight.dtype
         torch.add(self.weight, self.b.to(dtype) @ self.a.to(dtype), alpha=self.scale * strength, out=self.merged)
 
-    def forward(self, x: torch.Tensor) -> Any:
+    def forward(self, x: torch.Tensor) -> LibraryObject:
         dtype = self.weight.dtype
         factors = self.a.to(dtype), self.b.to(dtype), self.scale * self.strength
         return _MergedProduct.apply(x, self.merged, *factors)  # type: ignore[no-untyped-call]
@@ -87,7 +90,7 @@ def save_factors(factors: dict[str, LowRankLinear], base: str, folder: Path) -> 
         tensors[f"base_model.model.{name}.lora_A.weight"] = pair.a.detach().to(torch.bfloat16)
         tensors[f"base_model.model.{name}.lora_B.weight"] = pair.b.detach().to(torch.bfloat16)
     save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
-    config: dict[str, Any] = {
+    config: JsonObject = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base,

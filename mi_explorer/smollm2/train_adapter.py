@@ -10,13 +10,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from mi_explorer.smollm2 import low_rank
 from mi_explorer.smollm2.chat_documents import Chat, chat_batches, plain_batch
 from mi_explorer.smollm2.everyday import Everyday
+from mi_explorer.untyped import ModelModule
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -51,7 +51,7 @@ class AdapterRun:
         return (1.0 if share < self.plain + self.full else rng.uniform(0.3, 1)), False
 
 
-def learned_loss(model: Any, ids: torch.Tensor, learn: torch.Tensor) -> torch.Tensor:
+def learned_loss(model: ModelModule, ids: torch.Tensor, learn: torch.Tensor) -> torch.Tensor:
     """Mean next-token loss in nats over the learned positions; the head runs on those alone."""
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1][learn[:, 1:]]
     return torch.nn.functional.cross_entropy(model.lm_head(hidden).float(), ids[:, 1:][learn[:, 1:]])
@@ -75,7 +75,9 @@ def train_low_rank(
 
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(run.seed)
-    model: Any = AutoModelForCausalLM.from_pretrained(instruct, dtype=torch.bfloat16, attn_implementation="eager")
+    model: ModelModule = AutoModelForCausalLM.from_pretrained(
+        instruct, dtype=torch.bfloat16, attn_implementation="eager"
+    )
     factors = low_rank.attach_factors(model)
     if start is not None:
         low_rank.load_factors(factors, start)

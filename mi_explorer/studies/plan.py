@@ -11,11 +11,11 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding, Recipe, number
 from mi_explorer.recipe_io import from_dict, to_key_dict
+from mi_explorer.untyped import Json, JsonObject
 
 MAX_UNITS = 20_000_000
 MAX_GRID = 10_000
@@ -25,7 +25,7 @@ class PlanError(UserError):
     """A grid, shard or study size that cannot be meant."""
 
 
-def digest(*parts: Any) -> str:
+def digest(*parts: Json) -> str:
     """20 hex digits over JSON values; the key of cells, questions and samples."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
@@ -125,7 +125,7 @@ class Cell:
         """The cell's key; label and group are only words and do not count."""
         return digest("cell", fingerprint, dtype, to_key_dict(self.recipe), self.decoding.plain())
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As plain JSON values; `of` is the inverse."""
         return {
             "recipe": to_key_dict(self.recipe),
@@ -135,7 +135,7 @@ class Cell:
         }
 
     @staticmethod
-    def of(data: dict[str, Any]) -> "Cell":
+    def of(data: JsonObject) -> "Cell":
         return Cell(
             from_dict(data["recipe"], whole=True),
             Decoding(**data["decoding"]),

@@ -1,14 +1,15 @@
 """The child of `check_process`: makes checks that may be slow or risky, one request a line, within limits of time and memory."""
 
 import logging
-from typing import Any
+from collections.abc import Callable
 
 from mi_explorer.errors import UserError
 from mi_explorer.limited_process import OutOfTime, processor_time, serve
 from mi_explorer.tasks.check_process import LIMIT, MEMORY, SOFT_LIMIT
+from mi_explorer.untyped import JsonObject
 
 
-def _prepare(kind: str) -> Any:
+def _prepare(kind: str) -> Callable[[str, str], bool]:
     """In the child: the function (gold, answer) -> bool for this kind, with everything it needs imported."""
     if kind == "math":
         from mi_explorer.tasks.symbolic import same_texts
@@ -41,9 +42,9 @@ def _prepare(kind: str) -> Any:
 
 def serve_checks() -> None:
     """The child: requests on standard input, one reply each on what was standard output."""
-    checks: dict[str, Any] = {}
+    checks: dict[str, Callable[[str, str], bool]] = {}
 
-    def answer(request: dict[str, Any]) -> dict[str, Any]:
+    def answer(request: JsonObject) -> JsonObject:
         kind = request["kind"]
         try:
             if kind not in checks:

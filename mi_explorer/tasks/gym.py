@@ -8,13 +8,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import unknown
 from mi_explorer.tasks.check_process import CheckUnavailable
 from mi_explorer.tasks.task import ASSETS, Question, Task, TaskError
 from mi_explorer.tasks.task_files import from_file
 from mi_explorer.tasks.verify import kind_of
+from mi_explorer.untyped import JsonObject
 
 PREFIX = "reasoning_gym:"
 SUFFIX = "\n\nThink first if you need to, then give the answer alone between <answer> and </answer>."
@@ -53,7 +53,7 @@ def load_generated(name: str, seed: int = 0, size: int | None = None) -> Task:
     return Task(PREFIX + name, tuple(questions), SUFFIX, LICENCE, "reasoning-gym", title=f"reasoning-gym: {name}")
 
 
-def _items(name: str, seed: int, size: int) -> Iterator[dict[str, Any]]:
+def _items(name: str, seed: int, size: int) -> Iterator[JsonObject]:
     try:
         from reasoning_gym import create_dataset
         from reasoning_gym.factory import DATASETS

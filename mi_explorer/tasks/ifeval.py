@@ -7,11 +7,11 @@ import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.tasks.check_process import CheckUnavailable
 from mi_explorer.tasks.sources import BenchmarkSource
 from mi_explorer.tasks.task import Question, Task, TaskError
+from mi_explorer.untyped import LibraryObject
 
 SOURCE = BenchmarkSource("google/IFEval", "train", ("prompt", "instruction_id_list", "kwargs"), "Apache-2.0")
 EXTRA = "IFEval's checks come with an extra that is not installed: pip install 'lm-eval[ifeval]>=0.4.9'."
@@ -66,7 +66,7 @@ def ifeval_checker(loose: bool) -> Callable[[str, str], bool]:
     except ImportError:
         raise CheckUnavailable(EXTRA) from None
     langdetect.DetectorFactory.seed = 0  # it draws at random otherwise
-    test: Any = utils.test_instruction_following_loose if loose else utils.test_instruction_following_strict
+    test: LibraryObject = utils.test_instruction_following_loose if loose else utils.test_instruction_following_strict
 
     def check(gold: str, response: str) -> bool:
         item = json.loads(gold)

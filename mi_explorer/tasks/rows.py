@@ -5,19 +5,19 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.input_limits import InputLimitError, parquet_rows, regular_size
 from mi_explorer.parquet_check import check_parquet
 from mi_explorer.tasks.task import TaskError
+from mi_explorer.untyped import Json
 
 MAX_FILE = 64 * 2**20  # bytes
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 SEPARATORS = ",;\t"
 
 
-def read_rows(path: Path, decimals: Callable[[str], Any] = str) -> list[Any]:
+def read_rows(path: Path, decimals: Callable[[str], object] = str) -> list[Json]:
     """Every row of a task file; what a row of JSON may be is not checked. `decimals` makes a value of a decimal in JSON.
 
     By default decimals stay as they are written. Raises `TaskError` for a file that cannot be read.
@@ -42,7 +42,7 @@ def read_rows(path: Path, decimals: Callable[[str], Any] = str) -> list[Any]:
     return _csv_rows(path.name, text) if ending in (".csv", ".tsv") else _json_rows(path.name, text, decimals)
 
 
-def _parquet_rows(path: Path) -> list[Any]:
+def _parquet_rows(path: Path) -> list[Json]:
     check_parquet(path)
     try:
         import pyarrow as pa
@@ -56,12 +56,12 @@ def _parquet_rows(path: Path) -> list[Any]:
         raise TaskError(f"The task file {path.name} cannot be read as Parquet ({first_line(error)}).") from None
 
 
-def _shortest(value: Any) -> Any:
+def _shortest(value: Json) -> Json:
     """A number of single precision as people write it: 0.1, not 0.10000000149011612."""
     return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
-def _csv_rows(file: str, text: str) -> list[Any]:
+def _csv_rows(file: str, text: str) -> list[Json]:
     head = text.split("\n", 1)[0]
     separator = max(SEPARATORS, key=head.count)
     try:
@@ -70,7 +70,7 @@ def _csv_rows(file: str, text: str) -> list[Any]:
         raise TaskError(f"The task file {file} cannot be read as CSV ({error}).") from None
 
 
-def _json_rows(file: str, text: str, decimals: Callable[[str], Any]) -> list[Any]:
+def _json_rows(file: str, text: str, decimals: Callable[[str], object]) -> list[Json]:
     form = "Each row must be one object with question and answer."
     try:
         whole = json.loads(text, parse_float=decimals)  # one JSON list, or one object over several lines
@@ -89,7 +89,7 @@ def _json_rows(file: str, text: str, decimals: Callable[[str], Any]) -> list[Any
     return rows
 
 
-def check_objects(file: str, rows: Iterable[Any]) -> None:
+def check_objects(file: str, rows: Iterable[Json]) -> None:
     """`TaskError` unless every row maps columns to values."""
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):

@@ -2,16 +2,16 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from mi_explorer.tasks.rows import ENDINGS, check_objects, first_line, read_rows
 from mi_explorer.tasks.task import TaskError
+from mi_explorer.untyped import JsonMapping, JsonObject
 
-Loader = Callable[..., Any]
+Loader = Callable[..., Iterable[JsonMapping]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class BenchmarkSource:
     config: str | None = None
     gated: bool = False
 
-    def rows(self, path: str | Path | None = None, loader: Loader | None = None) -> list[dict[str, Any]]:
+    def rows(self, path: str | Path | None = None, loader: Loader | None = None) -> list[JsonObject]:
         """Every row, from `path` (a file in any form of `read_rows`, or a folder that holds one) or from the hub.
 
         Raises `TaskError` with the id, the licence and the ways to get it. `loader` stands in for `datasets.load_dataset`.
@@ -38,7 +38,7 @@ class BenchmarkSource:
                     raise TaskError(f"{where} has no column {column!r}; {self.id} has {', '.join(self.columns)}.")
         return rows
 
-    def _hub(self, loader: Loader | None) -> list[dict[str, Any]]:
+    def _hub(self, loader: Loader | None) -> list[JsonObject]:
         try:
             return [dict(row) for row in (loader or _load_dataset)(self.id, self.config, split=self.split)]
         except Exception as error:  # noqa: BLE001 - datasets, its hub client and its file readers raise dozens of types
@@ -58,7 +58,7 @@ class BenchmarkSource:
         )
 
 
-def _load_dataset(id: str, config: str | None, split: str) -> Any:
+def _load_dataset(id: str, config: str | None, split: str) -> Iterable[JsonMapping]:
     """`datasets.load_dataset`; where the hub does not answer, only what is cached, instead of half a minute of retries."""
     import datasets
     from huggingface_hub import constants
@@ -68,7 +68,8 @@ def _load_dataset(id: str, config: str | None, split: str) -> Any:
     try:
         if not reach:
             datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
-        return datasets.load_dataset(id, config, split=split)
+        rows: Iterable[JsonMapping] = datasets.load_dataset(id, config, split=split)
+        return rows
     finally:
         datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
@@ -82,7 +83,7 @@ def _reachable(url: str) -> bool:
         return False
 
 
-def _local(path: Path, split: str) -> list[dict[str, Any]]:
+def _local(path: Path, split: str) -> list[JsonObject]:
     """The rows of a local file, or of the one file of a folder that fits the split."""
     if os.path.isdir(path):
         files = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS)

@@ -6,7 +6,6 @@ would call 1/2004! and 1/2006! equal.
 
 import random
 from fractions import Fraction
-from typing import Any
 
 import sympy
 
@@ -14,12 +13,13 @@ from mi_explorer.tasks.grammar.compare import equal
 from mi_explorer.tasks.grammar.expression import Expression, NotInGrammar
 from mi_explorer.tasks.grammar.value_types import Collection, Equation, Quantity, Union, Value
 from mi_explorer.tasks.grammar.values import value_of
+from mi_explorer.untyped import JsonObject, SympyExpression
 
 DIGITS, AGREE = 60, sympy.Float("1e-40", 60)
 POINTS = 6
 MAX_EXPONENT = 20_000
 LOG_BASE = sympy.Symbol("base of log", positive=True)  # ten or e? "log" without a base is equal to neither lg nor ln
-SYMPY_FUNCTIONS: dict[str, Any] = {
+SYMPY_FUNCTIONS: JsonObject = {
     **{name: getattr(sympy, name) for name in ["sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "asin",
         "acos", "atan", "exp", "gcd", "lcm", "floor"]},
     "log": lambda x, base=LOG_BASE: sympy.log(x) / sympy.log(base), "ln": sympy.log, "lg": lambda x: sympy.log(x, 10),
@@ -76,13 +76,13 @@ def _same_equations(gold: Value, answer: Value) -> bool:
     return isinstance(one, Equation) and bool(one.name) and same_by_algebra(one.right, other)
 
 
-def _difference(equation: Equation) -> Any:
+def _difference(equation: Equation) -> SympyExpression:
     return (
         to_sympy(equation.left) - to_sympy(equation.right.expression) if isinstance(equation.right, Quantity) else None
     )
 
 
-def _same_expressions(gold: Any, answer: Any) -> bool:
+def _same_expressions(gold: SympyExpression, answer: SympyExpression) -> bool:
     free = sorted(gold.free_symbols | answer.free_symbols, key=str)
     if not free:
         return _close(gold, answer) or _rounded(gold, answer)
@@ -102,11 +102,11 @@ def _same_expressions(gold: Any, answer: Any) -> bool:
     return tried >= 2
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: SympyExpression) -> bool:
     return not (value.has(sympy.zoo, sympy.oo, sympy.nan, -sympy.oo) or value.free_symbols)
 
 
-def _close(a: Any, b: Any) -> bool:
+def _close(a: SympyExpression, b: SympyExpression) -> bool:
     if a == b:
         return True
     if a.is_Rational and b.is_Rational or not (_is_finite(a) and _is_finite(b)):
@@ -115,7 +115,7 @@ def _close(a: Any, b: Any) -> bool:
     return bool(difference <= AGREE * size)
 
 
-def _rounded(gold: Any, answer: Any) -> bool:
+def _rounded(gold: SympyExpression, answer: SympyExpression) -> bool:
     """A decimal answer with at least ten significant digits that is the rounded gold answer, where that has no finite decimal."""
     if not answer.is_Rational or gold.is_Rational or not gold.is_real:
         return False
@@ -132,7 +132,7 @@ def _rounded(gold: Any, answer: Any) -> bool:
     return places >= 9 and bool(abs(sympy.N(gold - answer, DIGITS)) <= sympy.Float(10, DIGITS) ** -places)
 
 
-def to_sympy(e: Expression) -> Any:
+def to_sympy(e: Expression) -> SympyExpression:
     """The expression as sympy has it. Raises `NotInGrammar` for what would not end."""
     kind = e[0]
     if kind == "num":

@@ -1,14 +1,14 @@
 """Task: questions, how they are asked, and how answers are judged. `registry.load_task(name_or_path)` is the way in."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
 
 from mi_explorer import paths
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.tasks.verify import verify
+from mi_explorer.untyped import JsonMapping
 
 ASSETS = paths.ASSETS / "tasks"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -32,7 +32,7 @@ class Question:
     level: int = 0
     choices: tuple[str, ...] = ()
     kind: str = "auto"
-    meta: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    meta: JsonMapping = field(default_factory=lambda: MappingProxyType({}), hash=False)
 
     def __post_init__(self) -> None:
         """Refuse what no store can keep, whatever file it came from."""

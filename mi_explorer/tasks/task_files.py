@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from mi_explorer.tasks.rows import read_rows
 from mi_explorer.tasks.task import LETTERS, Question, Task, TaskError
 from mi_explorer.tasks.verify import KINDS, MAX_ANSWER
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 MAX_TEXT = 100_000  # characters of a question
 MAX_QUESTIONS = 200_000
@@ -34,7 +34,7 @@ BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 SHORT = 200  # characters of a solution that is nothing but the answer
 
 
-def from_file(path: Path, **about: Any) -> Task:
+def from_file(path: Path, **about: Json) -> Task:
     """The task of a file in any form that `read_rows` reads; `about` are fields of the `Task`.
 
     Ids are texts: `1` and `"1"` are one id. A row without an id gets its number, counted from 0 (`row-NUMBER` where another row
@@ -55,11 +55,11 @@ def from_file(path: Path, **about: Any) -> Task:
     return Task(**{"name": path.stem, "questions": questions, "source": path.name, **about})
 
 
-def _columns(row: Any, where: str) -> dict[str, Any]:
+def _columns(row: object, where: str) -> JsonObject:
     """A row under the names of `FIELDS`; other columns keep their own."""
     if not isinstance(row, Mapping):
         raise TaskError(f"{where} is not an object with the fields question and answer.")
-    named: dict[str, Any] = {}
+    named: JsonObject = {}
     for name, value in row.items():
         named.setdefault(str(name).strip().lower(), value)
     found = {name: value for name, value in named.items() if name not in COLUMNS}
@@ -74,7 +74,7 @@ def _columns(row: Any, where: str) -> dict[str, Any]:
     return found
 
 
-def _ids(file: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _ids(file: str, rows: Sequence[JsonMapping]) -> list[str]:
     """An id for each row, all different."""
     given = [_as_text(row.get("id")).strip() for row in rows]
     first: dict[str, int] = {}
@@ -95,7 +95,7 @@ def _ids(file: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def read_question(row: Mapping[str, Any], where: str, id: str) -> Question:
+def read_question(row: JsonMapping, where: str, id: str) -> Question:
     """A question from an untrusted row of `FIELDS`; `where` names it in errors."""
     text, answer = row["question"], _as_text(row["answer"]).strip()
     if isinstance(row["answer"], str) and "####" in answer:  # a row of GSM8K as it is published
@@ -128,7 +128,7 @@ def read_question(row: Mapping[str, Any], where: str, id: str) -> Question:
     return Question(id, text.strip(), answer, family, level, choices, kind, meta)
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     """A value as people write it; "" for none. Table readers make 1.0 of a whole number where a column has gaps, and NaN of a gap."""
     if value is None or isinstance(value, float) and math.isnan(value):
         return ""
@@ -155,7 +155,7 @@ def _answer_of_solution(text: str, where: str) -> str:
     )
 
 
-def _level(value: Any, where: str) -> int:
+def _level(value: object, where: str) -> int:
     """A whole number, also as "Level 3"; 0 where it is not known."""
     text = _as_text(value).strip()
     if text.lower().removeprefix("level").strip() in ("", "?"):
@@ -165,7 +165,7 @@ def _level(value: Any, where: str) -> int:
     return int(re.sub(r"(?i)^level\s*|\.0*$", "", text))
 
 
-def _choices(value: Any, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _choices(value: object, where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(labels, options) of a row; no labels where none are given.
 
     The options are a list of texts or of `{"label": "A", "text": …}`, a mapping from A, B, … to texts or of lists `label` and

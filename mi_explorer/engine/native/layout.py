@@ -6,9 +6,10 @@ field or a layer type that it does not understand is refused with the reason, an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+
+from mi_explorer.untyped import JsonObject, ModelConfig
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "qwen3_moe")
 ROPES = ("default", "linear", "llama3", "yarn")  # frequencies that do not depend on the length of the sequence
@@ -107,7 +108,7 @@ class Layout:
         return tuple(sorted({n for p in self.parts() for n in p.names} | set(self.vectors())))
 
 
-def decoder_layout(config: Any, names: Sequence[str]) -> Layout | str:
+def decoder_layout(config: ModelConfig, names: Sequence[str]) -> Layout | str:
     """The layout of a `transformers` config and the checkpoint's tensor names, or the reason why the native decoder does not apply."""
     if config.model_type not in FAMILIES:
         return f"model type {config.model_type!r} is not one of {', '.join(FAMILIES)}"
@@ -136,7 +137,7 @@ def decoder_layout(config: Any, names: Sequence[str]) -> Layout | str:
         names = tuple(f"{prefix}.{s}.weight" for s in sizes)
         return Part(names, tuple(sizes.values()), width, biases if have.issuperset(biases) else ())
 
-    def mlp(i: int, root: str) -> dict[str, Any]:
+    def mlp(i: int, root: str) -> JsonObject:
         sparse = config.model_type == "qwen3_moe" and config.num_experts > 0 and i not in config.mlp_only_layers
         if not sparse or (i + 1) % config.decoder_sparse_step:
             gate_up = part(root, {"gate_proj": inner, "up_proj": inner}, hidden)
@@ -196,7 +197,7 @@ def decoder_layout(config: Any, names: Sequence[str]) -> Layout | str:
     return layout
 
 
-def _frequencies(config: Any, kind: str, rope: dict[str, Any]) -> tuple[torch.Tensor, float]:
+def _frequencies(config: ModelConfig, kind: str, rope: JsonObject) -> tuple[torch.Tensor, float]:
     dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     if kind == "default":
         return 1.0 / (rope["rope_theta"] ** (torch.arange(0, dim, 2, dtype=torch.float) / dim)), 1.0

@@ -1,7 +1,5 @@
 """Caches by slot for `transformers`' own modules: attention's keys and values, or whatever states a model keeps."""
 
-from typing import Any
-
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import Cache
@@ -33,7 +31,7 @@ class ModuleSlotCache(BlockCache, Cache):
         self._places = self.places(first, positions)
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *args: object, **kwargs: object
     ) -> tuple[torch.Tensor, torch.Tensor]:
         n = key_states.shape[0]
         if layer_idx not in self.layer_kv:

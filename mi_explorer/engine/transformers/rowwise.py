@@ -7,7 +7,6 @@ model runs folded. So no parameter can be used at a wrong λ silently; the backe
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from torch import nn
 from mi_explorer.errors import UserError
 from mi_explorer.merging.coefficients import Blend
 from mi_explorer.merging.merged_weights import parameter_views
+from mi_explorer.untyped import TorchOperand
 
 
 class NoRowwiseForm(UserError):
@@ -50,8 +50,12 @@ class RowwiseParameter(torch.Tensor):
 
     @classmethod
     def __torch_function__(
-        cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+        cls,
+        func: Callable[..., TorchOperand],
+        types: object,
+        args: tuple[TorchOperand, ...] = (),
+        kwargs: dict[str, TorchOperand] | None = None,
+    ) -> TorchOperand:
         name = getattr(func, "__name__", str(func))
         if func in ANSWERS:
             return ANSWERS[func](*args, **(kwargs or {}))
@@ -82,13 +86,13 @@ class RowwiseParameter(torch.Tensor):
         return (x.reshape(n, -1, 1, k) * ab[:, None, :, None]).to(self.both.dtype)
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: TorchOperand) -> TorchOperand:
     if isinstance(x, RowwiseParameter):
         raise NoRowwiseForm("two parameters meet")
     return x
 
 
-def _linear(x: torch.Tensor, weight: Any, bias: Any = None) -> torch.Tensor:
+def _linear(x: torch.Tensor, weight: TorchOperand, bias: TorchOperand = None) -> torch.Tensor:
     """x·Wᵀ + bias, W [out, K]: one product with K doubled."""
     if isinstance(weight, RowwiseParameter):
         y = F.linear(weight.scaled(_plain(x)).flatten(2), weight.both).reshape(*x.shape[:-1], -1)
@@ -97,7 +101,9 @@ def _linear(x: torch.Tensor, weight: Any, bias: Any = None) -> torch.Tensor:
     return y if bias is None else _add(y, bias)
 
 
-def _addmm(bias: Any, x: torch.Tensor, weight: Any, *, beta: float = 1, alpha: float = 1) -> torch.Tensor:
+def _addmm(
+    bias: TorchOperand, x: torch.Tensor, weight: TorchOperand, *, beta: float = 1, alpha: float = 1
+) -> torch.Tensor:
     """x·W + bias, W [K, out] and x [rows·c, K] (GPT-2 and its kin)."""
     if (beta, alpha) != (1, 1) or not isinstance(weight, RowwiseParameter):
         raise NoRowwiseForm("addmm with factors")
@@ -106,7 +112,7 @@ def _addmm(bias: Any, x: torch.Tensor, weight: Any, *, beta: float = 1, alpha: f
     return _add(y, bias).view(x.shape[0], out)
 
 
-def _embedding(ids: torch.Tensor, weight: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+def _embedding(ids: torch.Tensor, weight: TorchOperand, *args: TorchOperand, **kwargs: TorchOperand) -> torch.Tensor:
     ab = weight.ab
     if ids.dim() != 2 or ids.shape[0] not in (1, ab.shape[0]) or not weight.matrix:
         raise NoRowwiseForm("an embedding without rows")
@@ -116,12 +122,12 @@ def _embedding(ids: torch.Tensor, weight: Any, *args: Any, **kwargs: Any) -> tor
     return blended
 
 
-def _mul(x: Any, y: Any) -> torch.Tensor:
+def _mul(x: TorchOperand, y: TorchOperand) -> torch.Tensor:
     parameter, other = _operands(x, y)
     return other * parameter.vectors(other)
 
 
-def _add(x: Any, y: Any, alpha: float = 1) -> torch.Tensor:
+def _add(x: TorchOperand, y: TorchOperand, alpha: float = 1) -> torch.Tensor:
     if alpha != 1:
         raise NoRowwiseForm("a parameter is added with a factor")
     if not isinstance(x, RowwiseParameter) and not isinstance(y, RowwiseParameter):
@@ -131,7 +137,7 @@ def _add(x: Any, y: Any, alpha: float = 1) -> torch.Tensor:
     return other + parameter.vectors(other)
 
 
-def _operands(x: Any, y: Any) -> tuple[RowwiseParameter, torch.Tensor]:
+def _operands(x: TorchOperand, y: TorchOperand) -> tuple[RowwiseParameter, torch.Tensor]:
     """The parameter and the activations that it meets."""
     parameter, other = (x, y) if isinstance(x, RowwiseParameter) else (y, x)
     if not isinstance(_plain(other), torch.Tensor):
@@ -140,19 +146,26 @@ def _operands(x: Any, y: Any) -> tuple[RowwiseParameter, torch.Tensor]:
 
 
 def _layer_norm(
-    x: torch.Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *args: Any
+    x: torch.Tensor,
+    shape: TorchOperand,
+    weight: TorchOperand = None,
+    bias: TorchOperand = None,
+    eps: float = 1e-5,
+    *args: TorchOperand,
 ) -> torch.Tensor:
     y = F.layer_norm(x, shape, None, None, eps)
     y = y if weight is None else _mul(y, weight)
     return y if bias is None else _add(y, bias)
 
 
-def _rms_norm(x: torch.Tensor, shape: Any, weight: Any = None, eps: float | None = None) -> torch.Tensor:
+def _rms_norm(
+    x: torch.Tensor, shape: TorchOperand, weight: TorchOperand = None, eps: float | None = None
+) -> torch.Tensor:
     y = F.rms_norm(x, shape, None, eps)
     return y if weight is None else _mul(y, weight)
 
 
-ANSWERS: dict[Any, Callable[..., torch.Tensor]] = {
+ANSWERS: dict[TorchOperand, Callable[..., torch.Tensor]] = {
     F.linear: _linear,
     torch.addmm: _addmm,
     F.embedding: _embedding,

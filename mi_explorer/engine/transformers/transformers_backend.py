@@ -8,7 +8,6 @@ from names: `fits_slots` compares their logits on a short sequence when the pair
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -25,6 +24,7 @@ from mi_explorer.engine.transformers.rowwise import NoRowwiseForm, SlotCoefficie
 from mi_explorer.errors import UserError
 from mi_explorer.merging.coefficients import Blend
 from mi_explorer.merging.merged_weights import MergedWeights
+from mi_explorer.untyped import JsonObject, LibraryObject, ModelConfig, ModelModule, TorchOperand
 
 TEACHER_TOKENS = 256  # tokens per forward pass over a finished trace
 TOLERANCE_FP32, TOLERANCE_HALF = 1e-4, 0.1  # of two ways to the same logits, relative to the largest
@@ -40,7 +40,7 @@ class TransformersModel:
     def __init__(
         self,
         folder: str,
-        config: Any,
+        config: ModelConfig,
         names: tuple[str, ...],
         device: torch.device | None,
         dtype: torch.dtype,
@@ -109,7 +109,9 @@ class TransformersModel:
             self._merged.to(blend)  # type: ignore[arg-type]
             self._held = key
 
-    def forward(self, ids: torch.Tensor, cache: Any, rowwise: bool = False, **more: Any) -> torch.Tensor:
+    def forward(
+        self, ids: torch.Tensor, cache: LibraryObject, rowwise: bool = False, **more: TorchOperand
+    ) -> torch.Tensor:
         """Logits [n, c, vocabulary] as the module (or, for `rowwise`, its twin) computes them."""
         module = self.twin if rowwise and self.twin is not None else self.module
         logits: torch.Tensor = module(input_ids=ids, past_key_values=cache, use_cache=True, **more).logits
@@ -134,7 +136,7 @@ class TransformersModel:
             zeros = torch.zeros(visible.shape, dtype=self.dtype, device=visible.device)
             return zeros.masked_fill_(~visible, lowest)[:, None]
 
-        masks: Any = mask(seen)
+        masks: TorchOperand = mask(seen)
         if set(getattr(self.config, "layer_types", None) or ()) - {"full_attention"}:
             window = getattr(self.config, "sliding_window", None) or width
             near = seen & (columns > positions[:, :, None] - window)
@@ -158,10 +160,14 @@ class TransformersModel:
 
 
 def _load_module(
-    folder: str, config: Any, device: torch.device | None, dtype: torch.dtype, limits: dict[int, int] | None = None
-) -> Any:
+    folder: str,
+    config: ModelConfig,
+    device: torch.device | None,
+    dtype: torch.dtype,
+    limits: dict[int, int] | None = None,
+) -> ModelModule:
     """The module with Instruct's weights, every layer on a device. Raises `ModuleError` where that cannot be."""
-    spread: dict[str, Any] = {"device_map": "auto"} if device is None else {}
+    spread: JsonObject = {"device_map": "auto"} if device is None else {}
     if device is None and limits:
         spread["max_memory"] = limits
     try:

@@ -6,10 +6,9 @@ escaped.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -28,6 +27,7 @@ from mi_explorer.studies.report.sample_traces import ReportTraces, choose_traces
 from mi_explorer.studies.report.table import Table, safe_html
 from mi_explorer.studies.stats.summary import Summary, summarise
 from mi_explorer.studies.store.store import Store
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 PUBLISHED = {
@@ -87,7 +87,7 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _records(records: list[dict[str, Any]], caption: str = "") -> Markup:
+def _records(records: list[JsonObject], caption: str = "") -> Markup:
     return Table.of_records(records).html(caption, words=[VALUE]) if records else Markup("")
 
 
@@ -151,12 +151,13 @@ def _fits(summary: Summary) -> Markup:
     )
 
 
-def _interval(values: Any) -> str:
-    known = values and values[0] is not None and values[1] is not None and values[0] == values[0]
-    return f"[{values[0]:.3f}, {values[1]:.3f}]" if known else "–"
+def _interval(values: Sequence[float | None] | None) -> str:
+    if not values or values[0] is None or values[1] is None or values[0] != values[0]:
+        return "–"
+    return f"[{values[0]:.3f}, {values[1]:.3f}]"
 
 
-def _with_interval(value: float | None, ci: Any) -> str:
+def _with_interval(value: float | None, ci: Sequence[float | None] | None) -> str:
     return "–" if value is None else f"{value:.3f} {_interval(ci)}"
 
 
@@ -233,7 +234,7 @@ def _published(kind: str) -> Markup:
     )
 
 
-def _printed(value: Any) -> str:
+def _printed(value: object) -> str:
     """A published value; "" for one that is missing (NaN)."""
     return "" if value != value else f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -241,7 +242,7 @@ def _printed(value: Any) -> str:
 def _settings(summary: Summary) -> Markup:
     settings, plan = summary.settings, summary.info.plan
     decodings = dict.fromkeys(row.cell.decoding for row in summary.rows)
-    rows: list[tuple[str, Any]] = [
+    rows: list[tuple[str, object]] = [
         ("kind", plan.kind),
         ("pairs", ", ".join(short_names(plan.pairs).values())),
         ("task", settings["task"]),
@@ -259,12 +260,12 @@ def _settings(summary: Summary) -> Markup:
     return _records([{"": name, VALUE: _joined(value)} for name, value in rows if value not in (None, "", [])])
 
 
-def _joined(value: Any) -> str:
+def _joined(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def _runs(summary: Summary, host: bool) -> Markup:
-    def record(run: Mapping[str, Any]) -> dict[str, str]:
+    def record(run: JsonMapping) -> dict[str, str]:
         return {
             "run of": time.strftime("%Y-%m-%d %H:%M", time.localtime(run["started"])),
             **({"on": run["host"]} if host else {}),

@@ -1,13 +1,13 @@
 """Probe measures along λ: which panels are drawn, their points, and what they say in a sentence. Report and page draw the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mi_explorer.studies.stats.curve import longest_curve
 from mi_explorer.studies.stats.metrics import Estimate
 from mi_explorer.studies.stats.probe_measures import ProbedCell, ProbedStudy
 from mi_explorer.studies.store.store import CellRow
+from mi_explorer.untyped import JsonMapping
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ PANELS = (
 FORCED_ALONE = ProbePanel("right, %", 100, (("forced", "forced answer"),))
 
 
-def probe_curve(rows: Sequence[CellRow], probed: ProbedStudy) -> tuple[Mapping[str, Any], ...]:
+def probe_curve(rows: Sequence[CellRow], probed: ProbedStudy) -> tuple[JsonMapping, ...]:
     """The probed cells of the longest curve by λ, as `ProbedCell.json` with `lambda`; () where fewer than two λs had thoughts."""
     cells = {cell.cell: cell for cell in probed.cells if cell.samples}
     mine = [row for row in rows if row.key in cells]
@@ -40,7 +40,7 @@ def probe_curve(rows: Sequence[CellRow], probed: ProbedStudy) -> tuple[Mapping[s
     return points if len(points) > 1 else ()
 
 
-def probe_panels(points: Sequence[Mapping[str, Any]]) -> tuple[ProbePanel, ...]:
+def probe_panels(points: Sequence[JsonMapping]) -> tuple[ProbePanel, ...]:
     """The panels that these points fill."""
     has_free = any(point["free"] is not None for point in points)
     panels = PANELS if has_free else (*PANELS[:-1], FORCED_ALONE)

@@ -4,8 +4,7 @@ In: a `Summary`. Out: one record a row, with printed values; `table.Table.of_rec
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import MODULES
@@ -13,6 +12,7 @@ from mi_explorer.studies.stats import efficiency
 from mi_explorer.studies.stats.curve import longest_curve
 from mi_explorer.studies.stats.metrics import SHARES, Estimate, Measures
 from mi_explorer.studies.stats.summary import Summary
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 PASS_AT = {"layers": (8, 32, 64)}  # table 3 prints these besides; others only pass@k of all samples
 
@@ -40,7 +40,7 @@ def cell_name(summary: Summary, i: int) -> str:
     return ", ".join(parts)
 
 
-def paper_table(summary: Summary) -> list[dict[str, Any]]:
+def paper_table(summary: Summary) -> list[JsonObject]:
     """The paper's own table: one row a cell; shares in percent with intervals, tokens, n; pass@k also at the paper's k."""
     measures, kind = measures_of(summary), summary.info.plan.kind
     thinking = next((i for i, row in enumerate(summary.rows) if row.cell.recipe.lam == 1), None)
@@ -54,7 +54,7 @@ def paper_table(summary: Summary) -> list[dict[str, Any]]:
 
         n = measures.grid.n[i]
         k = measures.k or int(n.max())
-        row: dict[str, Any] = {
+        row: JsonObject = {
             "": cell_name(summary, i),
             f"Mean@{int(n.max())}": share("mean"),
             f"Pass@{k}": share("pass"),
@@ -75,8 +75,8 @@ def paper_table(summary: Summary) -> list[dict[str, Any]]:
 
 
 def parts_table(
-    summary: Summary, part_of: Mapping[str, Any], lams: Sequence[float], metric: str = "mean"
-) -> list[dict[str, Any]]:
+    summary: Summary, part_of: JsonMapping, lams: Sequence[float], metric: str = "mean"
+) -> list[JsonObject]:
     """One row a part of the questions, one column a λ of the curve: the metric with its interval.
 
     `part_of` gives the part (family, level or the like) by question key. Raises `UserError` for a λ that was not measured.
@@ -96,13 +96,13 @@ def parts_table(
         chosen = [i for i, q in enumerate(questions) if part_of.get(q) == part]
         of_part = Measures(measures.grid.pick(questions=chosen), measures.k)
         n = max(of_part.estimate(i, metric).questions for i in range(len(summary.rows)))
-        row: dict[str, Any] = {"": part, "questions": n}
+        row: JsonObject = {"": part, "questions": n}
         row |= {f"λ {lam:g}": printed(of_part.estimate(by_lam[lam], metric)) for lam in lams}
         out.append(row)
     return out
 
 
-def efficiency_rows(summary: Summary) -> list[dict[str, Any]]:
+def efficiency_rows(summary: Summary) -> list[JsonObject]:
     """Per cell: OckScore, AES against Thinking, whether it is on the Pareto front, and P(Pareto-improves) on each parent.
 
     None where there is no such parent, no known answer, or the cell is that parent itself.
@@ -116,7 +116,7 @@ def efficiency_rows(summary: Summary) -> list[dict[str, Any]]:
     out = []
     for i in range(len(recipes)):
         aes = efficiency.aes_estimate(measures, i, ends[1]) if 1 in ends else None
-        row: dict[str, Any] = {
+        row: JsonObject = {
             "pareto": i in front,
             "ock_score": _value(efficiency.ock_estimate(measures, i)),
             "aes": _value(aes) if aes is not None else None,

@@ -1,8 +1,7 @@
 """The traces of a report: a few of the study, chosen by rule and not by taste, or those that a visitor pinned in Explore."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from mi_explorer.recipe import Decoding
 from mi_explorer.studies.plan import Item, describe
@@ -10,6 +9,7 @@ from mi_explorer.studies.stats.curve import curves
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.studies.store.sample import trace_from
 from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
+from mi_explorer.untyped import JsonMapping
 
 MOST_NOTES, MOST_NOTE = 60, 400  # of one trace, and characters of each
 MOST_TEXT = 200_000  # characters of one trace's thought or answer
@@ -105,17 +105,17 @@ def _name(row: CellRow) -> str:
     return row.cell.label or f"{row.cell.recipe.method}, λ {row.cell.recipe.lam:g}"
 
 
-def traces_of_frames(frames: Iterable[Mapping[str, Any]], question: str, gold: str, decoding: Decoding) -> ReportTraces:
+def traces_of_frames(frames: Iterable[JsonMapping], question: str, gold: str, decoding: Decoding) -> ReportTraces:
     """The traces that a visitor looks at in Explore: `{"lam", "thought", "answer", "verdict", "tokens", "think", "truncated"}` each,
     with `notes` (texts) on branches and probes."""
 
-    def number(value: Any) -> int:
+    def number(value: object) -> int:
         return int(value) if isinstance(value, (int, float)) and abs(value) < 1e9 else 0
 
-    def text(value: Any) -> str:
+    def text(value: object) -> str:
         return value[:MOST_TEXT] if isinstance(value, str) else ""
 
-    def notes(value: Any) -> tuple[str, ...]:
+    def notes(value: object) -> tuple[str, ...]:
         return tuple(text(x)[:MOST_NOTE] for x in value[:MOST_NOTES]) if isinstance(value, list) else ()
 
     shown = [

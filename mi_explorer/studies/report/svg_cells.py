@@ -4,8 +4,7 @@ Beside `svg_curves.curves_svg`, in the same look. Text goes in escaped, equal st
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mi_explorer.studies.report.palette import lambda_colour
 from mi_explorer.studies.report.results import cell_name, efficiency_rows
@@ -18,6 +17,7 @@ from mi_explorer.studies.report.svg_curves import (
     PAPER,
     SOFT,
     WIDTH,
+    Scale,
     conditions,
     escaped,
     heading,
@@ -26,11 +26,11 @@ from mi_explorer.studies.report.svg_curves import (
     ticks_of,
 )
 from mi_explorer.studies.stats.summary import Summary
+from mi_explorer.untyped import JsonMapping
 
 LEFT, RIGHT, TOP, SIDE = 64, 24, 64, 210
 BAR, STEP = 12, 22
 PARETO_HEIGHT = 400
-Scale = Callable[[float], float]  # a value to a place
 SURE = 0.95  # the probability from which on an improvement has a star
 
 
@@ -104,7 +104,7 @@ def pareto_svg(summary: Summary) -> str:
     return end_svg(out, summary, height)
 
 
-def pareto_axes(cells: Sequence[Mapping[str, Any]]) -> tuple[Scale, Scale, list[str]]:
+def pareto_axes(cells: Sequence[JsonMapping]) -> tuple[Scale, Scale, list[str]]:
     """Scales of tokens and of accuracy in per cent that hold these cells with their intervals, and the axes drawn."""
     top, bottom = TOP, PARETO_HEIGHT - 62
     xs = ticks_of(0.0, max(_most(cell, "tokens", 1) for cell in cells), 6)
@@ -118,7 +118,7 @@ def pareto_axes(cells: Sequence[Mapping[str, Any]]) -> tuple[Scale, Scale, list[
     return x, y, out
 
 
-def _most(cell: Mapping[str, Any], measure: str, scale: float) -> float:
+def _most(cell: JsonMapping, measure: str, scale: float) -> float:
     return max((scale * v for v in (cell[measure], *(cell.get(f"{measure}_ci") or ())) if v is not None), default=1.0)
 
 

@@ -4,9 +4,8 @@ For README files and papers; the page draws its own figures. Text goes in escape
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.pair_names import short_names
@@ -16,6 +15,7 @@ from mi_explorer.studies.report.table import UNPRINTABLE
 from mi_explorer.studies.stats.curve import curve_names
 from mi_explorer.studies.stats.curve import curves as curves_of
 from mi_explorer.studies.stats.summary import Summary
+from mi_explorer.untyped import JsonMapping
 
 WIDTH, PANEL, GAP, LEFT, RIGHT, TOP = 760, 150, 26, 64, 24, 64
 INK, SOFT, GRID, BAND, PAPER = "#16181d", SLATE, "#e2e4ea", "#f1effb", "#ffffff"
@@ -26,6 +26,7 @@ MEASURES = (
 )
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 4", "10 4", "4 2")
 FONT = "font-family=\"'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif\""
+Scale = Callable[[float], float]  # a value to a place
 
 
 def curves_svg(summary: Summary) -> str:
@@ -85,19 +86,19 @@ def curves_svg(summary: Summary) -> str:
     return "\n".join([*out, "</svg>", ""])
 
 
-def _groups(summary: Summary) -> dict[str, list[Mapping[str, Any]]]:
+def _groups(summary: Summary) -> dict[str, list[JsonMapping]]:
     """The cells of each curve by λ, by the curve's name."""
     cells = [row.cell for row in summary.rows]
     names = curve_names(cells)
     return {names[key]: [summary.cells[i] for i in indices] for key, indices in curves_of(cells).items()}
 
 
-def _ends(cell: Mapping[str, Any], measure: str) -> Sequence[float | None]:
+def _ends(cell: JsonMapping, measure: str) -> Sequence[float | None]:
     return cell.get(f"{measure}_ci") or (None, None)
 
 
 def curve_parts(
-    cells: Sequence[Mapping[str, Any]], measure: str, scale: float, x: Any, y: Any, colour: str, dash: str
+    cells: Sequence[JsonMapping], measure: str, scale: float, x: Scale, y: Scale, colour: str, dash: str
 ) -> list[str]:
     """Interval band, line and points of one curve."""
     points = [(x(c["lambda"]), y(scale * c[measure])) for c in cells]
@@ -119,7 +120,7 @@ def curve_parts(
     return out + [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3" fill="{colour}"/>' for a, b in points]
 
 
-def _stages(found: Mapping[str, Any], x: Any, span: tuple[float, float], top: int, bottom: int) -> list[str]:
+def _stages(found: JsonMapping, x: Scale, span: tuple[float, float], top: int, bottom: int) -> list[str]:
     """Stage 2 as a band behind the panels, the stages' numbers above; nothing where no transition was observed."""
     low, high = found.get("stage2") or (None, None)
     if found.get("lambda50") is None or low is None:
@@ -164,7 +165,7 @@ def ticks_of(low: float, high: float, most: int = 4) -> list[float]:
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
-def scale_of(low: float, high: float, bottom: float, top: float) -> Any:
+def scale_of(low: float, high: float, bottom: float, top: float) -> Scale:
     return lambda v: bottom + (v - low) / (high - low) * (top - bottom)
 
 

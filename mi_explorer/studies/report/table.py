@@ -4,18 +4,19 @@ In: plain values. Out: text; every cell is escaped for what it is put into.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup, escape
+
+from mi_explorer.untyped import JsonMapping
 
 # What no document may hold: control characters, surrogates and two code points that are none.
 UNPRINTABLE = re.compile("[^\n\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 NUMERIC = re.compile(r"[\d–+−.-].{0,38}$|$")
 
 
-def safe_html(text: Any) -> Markup:
+def safe_html(text: object) -> Markup:
     """Text as HTML text, without characters that no document may hold."""
     return escape(UNPRINTABLE.sub("\ufffd", str(text)))
 
@@ -28,12 +29,12 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     @staticmethod
-    def of(columns: Iterable[Any], rows: Iterable[Iterable[Any]]) -> "Table":
+    def of(columns: Iterable[object], rows: Iterable[Iterable[object]]) -> "Table":
         """Any values as cells."""
         return Table(tuple(map(str, columns)), tuple(tuple(map(str, row)) for row in rows))
 
     @staticmethod
-    def of_records(records: Sequence[Mapping[str, Any]]) -> "Table":
+    def of_records(records: Sequence[JsonMapping]) -> "Table":
         """One record a row; columns in order of first appearance, missing cells blank."""
         columns = tuple(dict.fromkeys(name for record in records for name in record))
         return Table.of(columns, ([record.get(name, "") for name in columns] for record in records))

@@ -8,9 +8,8 @@ import csv
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.input_limits import Budget, regular_size
@@ -23,6 +22,7 @@ from mi_explorer.studies.store.sample import Sample, unpack
 from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.study_file import SUFFIX, StudyFile, StudyHead, write_study_file
 from mi_explorer.studies.store.whole_files import whole_file
+from mi_explorer.untyped import JsonMapping
 
 FORMATS = (SUFFIX, ".jsonl", ".jsonl.gz", ".csv")  # that are written; of these only Parquet is read
 OLD_SUFFIX = ".mistudy"
@@ -78,11 +78,12 @@ def export_study(
         return _write_text(flat(store, info, texts, text_questions, None, probed), staged, form, columns)
 
 
-def _write_text(rows: Iterable[Mapping[str, Any]], path: Path, form: str, columns: Sequence[str]) -> int:
+def _write_text(rows: Iterable[JsonMapping], path: Path, form: str, columns: Sequence[str]) -> int:
     """Rows as CSV or JSON lines; a lone surrogate, which UTF-8 cannot hold, is written as a question mark."""
-    opened: Callable[..., Any] = gzip.open if form.endswith(".gz") else open
     count = 0
-    with opened(path, "wt", encoding="utf-8", errors="replace", newline="") as file:
+    with (gzip.open if form.endswith(".gz") else open)(
+        path, "wt", encoding="utf-8", errors="replace", newline=""
+    ) as file:
         table = csv.DictWriter(file, columns) if form == ".csv" else None
         if table:
             table.writeheader()
@@ -216,7 +217,7 @@ def _put(
     samples: Bodies,
     origin: str,
     note: str = "",
-    runs: Mapping[str, Mapping[str, Any]] | None = None,
+    runs: Mapping[str, JsonMapping] | None = None,
 ) -> int:
     """Register a study and save its samples; returns how many were new. `runs`: who made a sample, by its key."""
     known = {c.key for c in cells}, {i.key for i in items}

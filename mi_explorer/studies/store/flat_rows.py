@@ -9,7 +9,6 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe_io import to_key_dict
@@ -17,6 +16,7 @@ from mi_explorer.studies.plan import Item, Plan, digest
 from mi_explorer.studies.store.reader import CellRow, Reader, StudyInfo
 from mi_explorer.studies.store.sample import COLUMNS, Sample, unpack
 from mi_explorer.studies.store.stored_probes import StoredProbes
+from mi_explorer.untyped import JsonObject
 
 PROBES = "probes"  # a column that only studies with probes have
 RESULT = tuple(name for name in COLUMNS if name not in ("key", "cell", "item"))
@@ -91,7 +91,7 @@ def flat(
     questions: int | None = None,
     runs: Mapping[int, int] | None = None,
     probed: bool = True,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonObject]:
     """All samples of a study as flat rows, with their probes if `probed`; which keep their text: see `keeper`. `runs`: numbers in the
     file by id of the store's."""
     cells = {row.key: row for row in store.cells(info.id)}
@@ -110,7 +110,7 @@ def flat(
             yield row | ({"run": runs.get(made_by.get(s.key, -1))} if runs is not None else {})
 
 
-def _flat(info: StudyInfo, s: Sample, row: CellRow, item: Item, packed: bytes | None) -> dict[str, Any]:
+def _flat(info: StudyInfo, s: Sample, row: CellRow, item: Item, packed: bytes | None) -> JsonObject:
     recipe = row.cell.recipe
     body = unpack(packed) if packed else {}
     text = body.pop("text", "")

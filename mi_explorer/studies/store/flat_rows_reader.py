@@ -1,8 +1,7 @@
 """Flat rows of somebody's file back into cells, questions and samples, checked value by value."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from mi_explorer.recipe import Decoding
 from mi_explorer.recipe_io import from_dict
@@ -25,9 +24,10 @@ from mi_explorer.studies.store.flat_rows import (
 from mi_explorer.studies.store.reader import CellRow
 from mi_explorer.studies.store.sample import Sample, pack
 from mi_explorer.studies.store.stored_probes import StoredProbes, stored_probes
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 
-def _probes(row: Mapping[str, Any], sample: Sample) -> list[StoredProbes]:
+def _probes(row: JsonMapping, sample: Sample) -> list[StoredProbes]:
     """Inverse of `_probes_text`."""
     text = _text(row.get(PROBES))
     found = [stored_probes(sample.key, one["setting"], one["points"]) for one in (json.loads(text) if text else [])]
@@ -36,15 +36,15 @@ def _probes(row: Mapping[str, Any], sample: Sample) -> list[StoredProbes]:
     return found
 
 
-def unflat(rows: Iterable[Mapping[str, Any]], where: str) -> FlatStudy:
+def unflat(rows: Iterable[JsonMapping], where: str) -> FlatStudy:
     """Rebuild a study from flat rows. Raises `RowError` naming the first row that cannot be right."""
-    cells: dict[tuple[Any, ...], CellRow] = {}
-    items: dict[tuple[Any, ...], Item] = {}
+    cells: dict[tuple[object, ...], CellRow] = {}
+    items: dict[tuple[object, ...], Item] = {}
     samples: list[tuple[Sample, bytes | None]] = []
     runs: list[int | None] = []
     probes: list[StoredProbes] = []
     keys: dict[int, str] = {}  # of an item, by its identity: a key is a hash
-    head: dict[str, Any] = {}
+    head: JsonObject = {}
     for place, row in enumerate(rows, 1):
         try:
             head = head or {
@@ -76,14 +76,14 @@ def unflat(rows: Iterable[Mapping[str, Any]], where: str) -> FlatStudy:
     return FlatStudy(name, plan, distinct_cells, distinct_items, samples, runs, probes)
 
 
-def _cell_row(row: Mapping[str, Any]) -> CellRow:
+def _cell_row(row: JsonMapping) -> CellRow:
     recipe, decoding = from_dict(json.loads(row["recipe"]), whole=True), Decoding(**json.loads(row["decoding"]))
     cell = Cell(recipe, decoding, _text(row["label"]), _text(row["group"]))
     fingerprint, dtype = str(row["fingerprint"]), str(row["dtype"])
     return CellRow(cell.key(fingerprint, dtype), cell, fingerprint, dtype)
 
 
-def _item(row: Mapping[str, Any]) -> Item:
+def _item(row: JsonMapping) -> Item:
     return redact(
         Item(
             str(row["task"]),
@@ -124,8 +124,8 @@ def check(sample: Sample) -> Sample:
     return sample
 
 
-def _sample(row: Mapping[str, Any], cell: str, item: str) -> Sample:
-    values: dict[str, Any] = {
+def _sample(row: JsonMapping, cell: str, item: str) -> Sample:
+    values: JsonObject = {
         "cell": cell,
         "item": item,
         "reason": str(row["reason"]),
@@ -140,23 +140,23 @@ def _sample(row: Mapping[str, Any], cell: str, item: str) -> Sample:
     return check(Sample(key=sample_key(cell, item, values["number"]), **values))
 
 
-def _body(row: Mapping[str, Any]) -> bytes | None:
+def _body(row: JsonMapping) -> bytes | None:
     text, marks = _text(row.get("text")), _text(row.get("marks"))
     if not marks:
         return None
     return pack({"text": text, **dict(json.loads(marks))})
 
 
-def _maybe(value: Any) -> str | None:
+def _maybe(value: object) -> str | None:
     """A table's cell that may be empty: None, NaN and "" are nothing."""
     return None if value is None or value == "" or str(value) == "nan" else str(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return _maybe(value) or ""
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     if str(value) not in ("0", "1", "True", "False", "true", "false"):
         raise ValueError(f"{str(value)[:20]!r} is neither true nor false")
     return str(value) in ("1", "True", "true")

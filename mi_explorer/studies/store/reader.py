@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.studies.plan import Cell, Item, Plan
 from mi_explorer.studies.store.sample import COLUMNS, Sample, pack, unpack
 from mi_explorer.studies.store.schema import PROBES_SINCE, damage_as_corrupt, faults
 from mi_explorer.studies.store.stored_probes import StoredProbes, stored_probes
+from mi_explorer.untyped import JsonObject, SqlValue
 
 CHUNK = 500
 P = ParamSpec("P")
@@ -79,7 +80,7 @@ def _sound(read: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], 
 class BodyFile(Protocol):
     """Where the texts of samples are, if not in the database."""
 
-    def body(self, key: str) -> dict[str, Any] | None: ...
+    def body(self, key: str) -> JsonObject | None: ...
 
 
 class Reader:
@@ -91,7 +92,7 @@ class Reader:
     _lock: threading.RLock
     _file: BodyFile | None
 
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def _rows(self, sql: str, values: Sequence[SqlValue] = ()) -> list[sqlite3.Row]:
         with self._lock, faults(self.path):
             return self._db.execute(sql, values).fetchall()
 
@@ -184,7 +185,7 @@ class Reader:
         """Finished samples of a study (of one cell, of one question), without bodies, in a stable order."""
         plan = Plan.of(self._rows("SELECT plan FROM studies WHERE id = ?", (study,))[0]["plan"])
         sql = _OF_STUDY.format(columns="s.*")
-        values: list[Any] = [study, plan.samples]
+        values: list[SqlValue] = [study, plan.samples]
         for name, value in (("cell", cell), ("item", item)):
             if value is not None:
                 sql += f" AND s.{name} = ?"
@@ -207,7 +208,7 @@ class Reader:
         return _sample(rows[0]) if rows else None
 
     @_sound
-    def body(self, key: str) -> dict[str, Any] | None:
+    def body(self, key: str) -> JsonObject | None:
         """Text and token marks of one sample; None if it was stored without (a slim export)."""
         if self._file is not None:
             with self._lock:
@@ -230,7 +231,7 @@ class Reader:
             return []
         plan = Plan.of(self._rows("SELECT plan FROM studies WHERE id = ?", (study,))[0]["plan"])
         sql = _OF_STUDY.format(columns=columns).replace(" WHERE ", " JOIN probes p ON p.sample = s.key WHERE ", 1)
-        values: list[Any] = [study, plan.samples, *([] if setting is None else [setting])]
+        values: list[SqlValue] = [study, plan.samples, *([] if setting is None else [setting])]
         sql += "" if setting is None else " AND p.setting = ?"
         return self._rows(f"{sql} ORDER BY p.setting, sc.position, si.position, s.number", values)
 
@@ -255,7 +256,7 @@ class Reader:
                 yield row["key"], row["body"]
 
     @_sound
-    def runs(self, study: int) -> list[dict[str, Any]]:
+    def runs(self, study: int) -> list[JsonObject]:
         """Who made the study's samples: machine, device, dtype, versions, and how many samples and seconds each."""
         rows = self._rows(
             "SELECT r.*, count(*) AS samples, sum(s.seconds) AS seconds FROM samples s JOIN runs r ON r.id = s.run "

@@ -3,12 +3,13 @@
 import json
 import zlib
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import cast
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import Mark, RunningAnswer, Trace
 from mi_explorer.generation.traces.response_trace import Finish
+from mi_explorer.untyped import JsonObject
 
 MAX_BODY = 64 << 20  # a body that grows beyond this when unpacked is a bomb, not a trace
 
@@ -46,12 +47,12 @@ class Sample:
 COLUMNS = tuple(f.name for f in fields(Sample))
 
 
-def pack(body: dict[str, Any]) -> bytes:
+def pack(body: JsonObject) -> bytes:
     """A body as compressed JSON."""
     return zlib.compress(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(), 6)
 
 
-def unpack(data: bytes, most: int = MAX_BODY) -> dict[str, Any]:
+def unpack(data: bytes, most: int = MAX_BODY) -> JsonObject:
     """Inverse of `pack`; refuses damaged and oversized data (above `most` bytes)."""
     unzip = zlib.decompressobj()
     try:
@@ -68,7 +69,7 @@ def unpack(data: bytes, most: int = MAX_BODY) -> dict[str, Any]:
     return body
 
 
-def body_of(snapshot: Snapshot) -> dict[str, Any]:
+def body_of(snapshot: Snapshot) -> JsonObject:
     """What is kept of a trace besides its columns: text and its parts, token ids and log-probs, running answers, markers."""
     trace = snapshot.trace
     return {
@@ -110,7 +111,7 @@ def sample_of(snapshot: Snapshot, *, key: str, cell: str, item: str, number: int
     )
 
 
-def trace_from(sample: Sample, body: dict[str, Any], gold: str | None = None) -> Trace:
+def trace_from(sample: Sample, body: JsonObject, gold: str | None = None) -> Trace:
     """The trace of a stored sample, equal to the one that was saved (log-probs to three decimals)."""
     try:
         return Trace(

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from mi_explorer.errors import UserError
 from mi_explorer.parquet_check import check_parquet
@@ -27,6 +27,7 @@ from mi_explorer.studies.store.sample import COLUMNS, Sample
 from mi_explorer.studies.store.schema import FILE_NAME, MEMORY, StoreError, StoreLocked, connect, faults, home_folder
 from mi_explorer.studies.store.stored_probes import StoredProbes
 from mi_explorer.studies.store.study_file import StudyFile, is_study_file, read_as_ours
+from mi_explorer.untyped import JsonMapping, SqlValue
 
 __all__ = ["FOREIGN", "CellRow", "Reader", "Store", "StudyInfo"]
 _OPENING = threading.Lock()
@@ -92,7 +93,7 @@ class Store(Reader):
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _write(self, *statements: tuple[str, Sequence[Any]]) -> None:
+    def _write(self, *statements: tuple[str, Sequence[SqlValue]]) -> None:
         """Run statements in one transaction."""
         with self._transaction() as db:
             for sql, values in statements:
@@ -112,7 +113,7 @@ class Store(Reader):
             }
         )
 
-    def put_run(self, run: Mapping[str, Any]) -> int:
+    def put_run(self, run: JsonMapping) -> int:
         """Note a run (of this machine, or from an import); returns its id here. Known tokens are not noted twice."""
         self._write(
             (
@@ -141,7 +142,7 @@ class Store(Reader):
     ) -> int:
         """Create a study or bring it to `plan` (which must extend what is there); returns its id."""
         now = time.time()
-        statements: list[tuple[str, Sequence[Any]]] = [
+        statements: list[tuple[str, Sequence[SqlValue]]] = [
             (
                 (
                     "INSERT INTO studies(name, plan, origin, note, created, updated) VALUES(?,?,?,?,?,?) "
@@ -256,7 +257,7 @@ class Store(Reader):
                 db.execute(into, (one.sample, one.setting, run, one.points_text(), now, one.sample))
             return db.total_changes - before
 
-    def add_by_run(self, samples: Iterable[tuple[Sample, bytes | None]], runs: Mapping[str, Mapping[str, Any]]) -> int:
+    def add_by_run(self, samples: Iterable[tuple[Sample, bytes | None]], runs: Mapping[str, JsonMapping]) -> int:
         """Save samples, grouped by the run that made them (by sample key, where it is known); returns how many were new."""
         ids: dict[str, int] = {}
         grouped: dict[int | None, list[tuple[Sample, bytes | None]]] = {}

@@ -5,11 +5,11 @@ A sample may be probed under several settings. No points mean that it was looked
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.probe_points import MAX_POINTS, ProbedTrace, ProbeOptions, ProbePoint, probe_point_of
 from mi_explorer.studies.store.sample import Sample
+from mi_explorer.untyped import Json
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def setting_words(options: ProbeOptions) -> str:
     return f"{where} at {at}, greedy answers of at most {options.max_answer_tokens} tokens{drawn}{free}"
 
 
-def stored_probes(sample: str, setting: Any, points: Any) -> StoredProbes:
+def stored_probes(sample: str, setting: Json, points: Json) -> StoredProbes:
     """Inverse of `setting` and `points_text` (or their JSON values); raises `ValueError` for anything else."""
     try:
         asked = json.loads(setting) if isinstance(setting, str) else dict(setting)

@@ -6,12 +6,11 @@ Keys are made anew from the rows and never believed. A damaged file raises `Stor
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +32,7 @@ from mi_explorer.studies.store.flat_rows import (
 from mi_explorer.studies.store.flat_rows_reader import unflat
 from mi_explorer.studies.store.reader import CellRow
 from mi_explorer.studies.store.schema import StoreCorrupt, StoreError, StoreNewer
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 SUFFIX = ".parquet"
 MAGIC = b"PAR1"
@@ -62,7 +62,7 @@ class StudyHead:
     plan: Plan
     cells: Sequence[CellRow]
     items: Sequence[Item]
-    runs: Sequence[Mapping[str, Any]] = ()
+    runs: Sequence[JsonMapping] = ()
     origin: str = "live"
     note: str = ""
     created: float = 0.0
@@ -128,9 +128,7 @@ def is_study_file(path: Path) -> bool:
         return False
 
 
-def write_study_file(
-    path: Path, head: StudyHead | None, rows: Iterable[Mapping[str, Any]], probes: bool = False
-) -> int:
+def write_study_file(path: Path, head: StudyHead | None, rows: Iterable[JsonMapping], probes: bool = False) -> int:
     """Write flat rows (with `run`, an index into the head's runs); returns how many. Equal studies give equal bytes.
 
     `probes`: whether the rows have them.
@@ -140,7 +138,7 @@ def write_study_file(
         [(name, _type_of(name)) for name in (*COLUMN_ORDER, *((PROBES,) if probes else ()), "run")], metadata
     )
     count, part = 0, []
-    options: dict[str, Any] = {
+    options: JsonObject = {
         "compression": "zstd",
         "compression_level": 9,
         "write_page_checksum": True,
@@ -221,7 +219,7 @@ class StudyFile:
             self._places = {sample.key: i for i, (sample, _) in enumerate(found.samples)}
             return found
 
-    def body(self, key: str) -> dict[str, Any] | None:
+    def body(self, key: str) -> JsonObject | None:
         """Text and token marks of a sample (see `sample.body_of`); None if they were not kept."""
         place = self._places.get(key)
         if place is None:

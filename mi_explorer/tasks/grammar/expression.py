@@ -6,7 +6,7 @@
 
 from typing import Any
 
-Expression = tuple[Any, ...]
+Expression = tuple[Any, ...]  # recursive: its items are named above
 CONSTANTS = {"pi": "pi", "infty": "oo", "infinity": "oo", "inf": "oo", "e": "e", "i": "i"}  # as written: as a symbol
 FUNCTION_NAMES = frozenset(
     [
