@@ -49,7 +49,8 @@ class Pair:
     tokenizer. `thinking_switch` is for templates with a variable that switches thinking: "auto" is on in Thinking's template and
     as it stands in Instruct's; `NAME=VALUE` sets one by its name (`reasoning_effort=high`). `untie` lets a tied and an untied
     parent meet (the tied one's embedding serves as its lm_head; the result is untied).
-    `about`, `size` (parameters of one checkpoint), `licence`, `task` and `questions` are what the page says of a preset and asks it.
+    The rest is what the page says of a preset, and asks it: `size` (parameters of one checkpoint, "4.0B"), `kv` (bytes of KV cache a token
+    in 16 bits), `positions` (of its context), 0 where unknown, `about`, `licence`, `task` and `questions`.
     """
 
     name: str
@@ -61,6 +62,8 @@ class Pair:
     title: str = ""
     notes: str = ""
     size: str = ""
+    kv: int = 0
+    positions: int = 0
     about: str = ""
     licence: str = ""
     task: str = ""
@@ -113,6 +116,8 @@ _DEFAULTS = {field.name: field.default for field in fields(Pair) if field.name i
 def _value(field: str, value: Any) -> Any:
     if field == "questions":
         return tuple(map(str, value if isinstance(value, list | tuple) else [value]))
+    if field in ("kv", "positions"):
+        return int(value) if str(value).isdigit() else 0
     return value if isinstance(value, bool) and field == "untie" else str(value)
 
 

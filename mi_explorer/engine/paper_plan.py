@@ -16,7 +16,7 @@ from mi_explorer.engine.memory_plan import PROMPT_TOKENS, MemoryPlan, NotEnoughM
 from mi_explorer.errors import UserError
 from mi_explorer.input_limits import read_text
 from mi_explorer.machine import gigabytes
-from mi_explorer.pairs import get_pair
+from mi_explorer.pairs import Pair, get_pair
 
 ITEMSIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 MAX_CONFIG_BYTES = 1 << 20
@@ -43,7 +43,7 @@ def file_sizes(path: str, dtype: str | None = None) -> PairSizes:
     return config_sizes(config, dtype)
 
 
-def header_sizes(pair: str, dtype: str | None = None) -> PairSizes:
+def header_sizes(pair: str | Pair, dtype: str | None = None) -> PairSizes:
     """Sizes of a pair by preset or spec, from configs and headers alone; of a hub pair no weights are downloaded."""
     info = read_infos(get_pair(pair))["instruct"]
     places = info.tensors.places

@@ -16,9 +16,11 @@ from mi_explorer.pair_names import pair_name
 from mi_explorer.pairs import Pair
 from mi_explorer.ui.access.access_policy import PAIR_POLICIES, AccessPolicy
 from mi_explorer.ui.access.limits import Visitor
+from mi_explorer.ui.explore.demo_strip import preview_strip
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.page_setup import pair_summary
 from mi_explorer.ui.handler_errors import errors_as_dict
+from mi_explorer.ui.pair_gallery import PageMachine, memory_refusal, pair_card
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
@@ -77,16 +79,20 @@ class PagePairs:
     """The pairs of one page; `first` is in memory from the start.
 
     `open_pair(pair, report)` opens another one and calls `report(phase, done, total)` meanwhile (see `Workbench.open`).
-    `access` says what visitors may name: a policy on pairs, or a whole `AccessPolicy`.
+    `access` says what visitors may name: a policy on pairs, or a whole `AccessPolicy`; `machine` what pairs run on.
     """
 
     def __init__(
-        self, first: OpenPair, open_pair: Callable[[Pair, ReportPhase], OpenPair], access: str | AccessPolicy = "fixed"
+        self,
+        first: OpenPair,
+        open_pair: Callable[[Pair, ReportPhase], OpenPair],
+        access: str | AccessPolicy = "fixed",
+        machine: PageMachine | None = None,
     ) -> None:
         if isinstance(access, str) and access not in PAIR_POLICIES:
             raise OpenPairError(f"The policy on pairs must be one of {', '.join(PAIR_POLICIES)}, not {access[:40]!r}.")
         self.access = replace(AccessPolicy(access) if isinstance(access, str) else access, first_pair=first.name)
-        self.first, self.open_pair = first.name, open_pair
+        self.first, self.open_pair, self.machine = first.name, open_pair, machine or PageMachine()
         self.in_use: Callable[[str], bool] = lambda name: False  # whether a study runs on a pair
         self._open: dict[str, OpenPair] = {self.first: first}
         self._lock = threading.Lock()  # around the dict
@@ -143,8 +149,25 @@ class PagePairs:
     # -- choosing and loading ----------------------------------------------------------------------------------------
     def offered(self) -> list[dict[str, str]]:
         """The pairs to choose from: `[{"name", "title", "size"}]`, the first one first."""
-        known = (self.at(self.first).bench.pair, *self.access.offered())
-        return [{"name": p.name, "title": title_of(p), "size": p.size} for p in known]
+        return [{"name": p.name, "title": title_of(p), "size": p.size} for p in self._offered()]
+
+    def _offered(self) -> tuple[Pair, ...]:
+        return (self.at(self.first).bench.pair, *self.access.offered())
+
+    @errors_as_dict
+    def gallery(self, _: Any = None) -> dict[str, Any]:
+        """`{"cards", "usable"}`: the pairs to choose from (see `pair_card`), the first one first; `open`: whether it is in memory."""
+        usable = self.machine.usable()
+        cards = [pair_card(p, self.machine, usable) | {"open": self.is_open(p.name)} for p in self._offered()]
+        return {"cards": cards, "usable": usable}
+
+    @errors_as_dict
+    def preview(self, name: Any) -> dict[str, Any]:
+        """The precomputed strip of a pair of the gallery (see `demo_strip.demo_state`), or `{"error"}`. Nothing is loaded for it."""
+        strip = preview_strip(str(name)) if str(name) in {p.name for p in self._offered()} else None
+        if strip is None:
+            raise OpenPairError("There is no precomputed strip of this pair.")
+        return strip
 
     def _allowed(self, spec: Any) -> Pair:
         text = str(spec).strip()[:1000]
@@ -173,6 +196,8 @@ class PagePairs:
                 judged = preflight(pair)
                 if judged.obstacles:
                     raise OpenPairError(judged.obstacles)
+                if too_large := memory_refusal(pair, judged.facts.get("parameters", 0), self.machine):
+                    raise OpenPairError(too_large)  # before its files are fetched
                 if not self._loading.acquire(blocking=False):
                     raise OpenPairError("Another pair is being loaded. Try again when it is there.")
                 load = self._load = _Load(token)

@@ -30,6 +30,7 @@ from mi_explorer.ui.gradio_patches import (
 )
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs, ReportPhase
 from mi_explorer.ui.page import PageApp, build, theme
+from mi_explorer.ui.pair_gallery import machine_of
 from mi_explorer.ui.spaces.environment import on_zero
 from mi_explorer.ui.spaces.space_bench import SpaceBench
 
@@ -130,13 +131,14 @@ def open_bench(pair: str | Pair, settings: Settings, report: ReportPhase | None 
 def serve_page(settings: Settings) -> None:
     """Open the pair and serve the page until interrupted. Raises `UserError` for what cannot be opened."""
     limits = Limits(settings.runs, settings.address_runs, settings.tokens)
+    machine = machine_of(settings.device, settings.dtype, settings.rows, on_zero())
     access = AccessPolicy(settings.pairs, settings.hub, settings.folders, first_task=settings.task)
 
     def open_pair(pair: Pair, report: ReportPhase) -> OpenPair:
         return prepared(open_bench(pair, settings, report), settings.task, limits)
 
     with open_bench(settings.pair, settings) as bench:
-        pairs = PagePairs(prepared(bench, settings.task, limits), open_pair, access)
+        pairs = PagePairs(prepared(bench, settings.task, limits), open_pair, access, machine)
         jobs, searches = Jobs(), SearchJobs()
         try:
             app = build(pairs, settings, jobs, searches)

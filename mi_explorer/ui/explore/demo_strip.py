@@ -1,12 +1,15 @@
-"""The strip that the page opens on: computed beforehand, labelled as such, kept in assets/strips.
+"""The strip that the page opens on: computed beforehand, labelled as such, kept in assets/strips/PRESET.json.
 
-`python -m mi_explorer.ui.explore.demo_strip` makes the embedded pair's: it runs strips of a few held-out questions and keeps the one
-that shows the change best (`demo_score`). The file holds token ids too, so that the lenses work on it without a run.
+`python -m mi_explorer.ui.explore.demo_strip --pair PRESET` makes one: it runs strips of a few held-out questions of the pair's task and
+keeps the one that shows the change best (`demo_score`). Where a preset's files lie elsewhere, `--pair FOLDERS --name PRESET`. The file
+holds token ids too, so that the lenses work on it without a run. A file that is there is shown: on the page of its pair, and in the
+gallery of pairs, where it is dragged before anything is loaded.
 """
 
 import argparse
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from mi_explorer import __version__
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
 from mi_explorer.generation.traces import trace_of
+from mi_explorer.pairs import read_presets
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding
 from mi_explorer.tasks.task import Question
@@ -25,6 +29,7 @@ from mi_explorer.workbench import Workbench
 
 STRIPS_FOLDER = ASSETS / "strips"
 DEMO_TOKEN = "demostrip"
+PRESET = re.compile(r"[\w.-]{1,100}")
 log = logging.getLogger(__name__)
 
 
@@ -83,12 +88,17 @@ def make_demo_strip(bench: Workbench, questions: Sequence[Question], decoding: D
     return best[1]
 
 
+def has_demo_strip(pair: str, folder: Path = STRIPS_FOLDER) -> bool:
+    """Whether there is a strip file of a preset; a pair that is named otherwise has none."""
+    return bool(PRESET.fullmatch(pair)) and (folder / f"{pair}.json").is_file()
+
+
 def load_demo_strip(pair: str, folder: Path = STRIPS_FOLDER) -> dict[str, Any] | None:
-    """The strip file of a pair, or None if there is none that can be read."""
+    """The strip file of a preset, or None if there is none that can be read."""
+    if not has_demo_strip(pair, folder):
+        return None
     try:
         return json.loads((folder / f"{pair}.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
     except (OSError, ValueError) as error:
         log.warning("The precomputed strip of %s cannot be read: %s", pair, error)
         return None
@@ -110,10 +120,15 @@ def demo_state(content: dict[str, Any], weights: str) -> dict[str, Any]:
     }
 
 
+def preview_strip(pair: str) -> dict[str, Any] | None:
+    """The strip of a preset of which nothing is loaded, as it was made; None where there is none."""
+    content = load_demo_strip(pair)
+    return demo_state(content, content["weights"]) if content else None
+
+
 def embedded_demo() -> dict[str, Any] | None:
     """The embedded pair's strip, as a picture of the subject for a pair that has none of its own."""
-    content = load_demo_strip("mini")
-    return demo_state(content, content["weights"]) if content else None
+    return preview_strip("mini")
 
 
 def demo_snapshots(content: dict[str, Any], bench: Workbench) -> Iterator[Snapshot]:
@@ -138,21 +153,28 @@ def demo_snapshots(content: dict[str, Any], bench: Workbench) -> Iterator[Snapsh
 def _main() -> None:
     """Make the strip of a pair and write it."""
     parser = argparse.ArgumentParser(description="Precompute the strip that the page opens on.")
-    parser.add_argument("--pair", default="mini")
-    parser.add_argument("--task", default="mini")
+    parser.add_argument("--pair", default="mini", help="a preset, or 'instruct|thinking[|base]'")
+    parser.add_argument("--name", help="the preset whose strip it is, where --pair names folders")
+    parser.add_argument("--task", help="whose questions are chosen from; the pair's own by default")
     parser.add_argument("--questions", type=int, default=48, help="how many held-out questions to choose from")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cap", type=int, default=Decoding().cap, help="most tokens of a response")
     args = parser.parse_args()
+    name = args.name or args.pair
+    if name not in read_presets():
+        parser.error(f"a strip belongs to a preset of assets/pairs.yaml, and {name[:60]!r} is none; give --name")
     from mi_explorer.tasks import load_task
     from mi_explorer.workbench import Workbench
 
     with Workbench.open(args.pair) as bench:
-        content = make_demo_strip(bench, load_task(args.task, args.questions, args.seed).questions, Decoding())
+        task = load_task(args.task or bench.pair.task, args.questions, args.seed)
+        content = make_demo_strip(bench, task.questions, Decoding(cap=args.cap))
+    content["view"]["pair"] = name
     STRIPS_FOLDER.mkdir(parents=True, exist_ok=True)
-    (STRIPS_FOLDER / f"{bench.pair.name}.json").write_text(
+    (STRIPS_FOLDER / f"{name}.json").write_text(
         json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )
-    print(f"assets/strips/{bench.pair.name}.json: {content['view']['q']}\n{strip_sentence(content['frames'])}")
+    print(f"assets/strips/{name}.json: {content['view']['q']}\n{strip_sentence(content['frames'])}")
 
 
 if __name__ == "__main__":

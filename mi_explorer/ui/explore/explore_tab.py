@@ -60,7 +60,18 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
         pair = pairs.at(query.get("pair"))
         return gr.HTML(opened=compact_json(pair.explore.open(query)), setup=setup_of(pair.setup)), pair.name
 
-    functions = [pairs.stop, pairs.is_running, queue_place, curve, draw, score, pieces, pairs.judge]
+    functions = [
+        pairs.stop,
+        pairs.is_running,
+        queue_place,
+        curve,
+        draw,
+        score,
+        pieces,
+        pairs.judge,
+        pairs.gallery,
+        pairs.preview,
+    ]
     setup = setup_of(pairs.at(pairs.first).setup)
     script = on_load("explore/explore.js", "openExplore", "run", "openpair")
     board = script_component(script, "explore", functions, setup=setup, opened="")
