@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from mi_explorer.pair_names import pair_name
 from mi_explorer.recipe import Decoding
 from mi_explorer.recipe_io import from_dict, to_dict
 from mi_explorer.search.settings import SearchSettings
@@ -58,5 +59,7 @@ def search_identity(space: SearchSpace, settings: SearchSettings, task: str, tas
 
 def search_name(space: SearchSpace, settings: SearchSettings, task: str, task_seed: int) -> str:
     """A name made of what the search is, so that the same command finds it again."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"search-{space.recipe.pair}-{task}-{'-'.join(space.vary)}")[:60].strip("-")
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", f"search-{pair_name(space.recipe.pair)}-{task}-{'-'.join(space.vary)}")[
+        :60
+    ].strip("-")
     return f"{stem}-{search_identity(space, settings, task, task_seed)[:6]}"

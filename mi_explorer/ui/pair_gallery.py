@@ -40,9 +40,9 @@ class PageMachine:
     usable: Callable[[], int | None] = lambda: None
 
     def itemsize(self, parameters: int) -> int:
-        """Bytes of a weight of such a pair here."""
+        """Bytes of a weight of such a pair here; of small ones on a CPU as in fp32, the larger of the two that may be chosen."""
+        from mi_explorer.engine.dtype_choice import SMALL_PARAMETERS
         from mi_explorer.engine.paper_plan import ITEMSIZES
-        from mi_explorer.engine.resident import SMALL_PARAMETERS
 
         small = self.device == "cpu" and parameters <= SMALL_PARAMETERS
         return ITEMSIZES.get(self.dtype, 4 if small else 2)

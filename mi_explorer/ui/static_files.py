@@ -14,7 +14,15 @@ WEB = ASSETS / "web"
 WEB_ROUTE = "/mi/web"
 STYLE_SHEET = "style.css"
 STYLES = (  # in the order in which they override one another
-    *("shared/frame", "shared/base", "shared/controls", "explore/header", "explore/question", "explore/lenses"),
+    *(
+        "shared/frame",
+        "shared/base",
+        "shared/controls",
+        "explore/header",
+        "explore/gallery",
+        "explore/question",
+        "explore/lenses",
+    ),
     *("explore/board", "explore/trace", "explore/steer", "explore/token_card", "explore/probes"),
     *("explore/rail", "explore/chart", "explore/help", "explore/narrow"),
     *("figure/figure", "curves/curves", "search/search", "weights/weights", "takeaway/takeaway"),

@@ -172,6 +172,17 @@ def pane(page: Page, name: str) -> Any:
     return page.locator(f"[data-pane='{name}']")
 
 
+def gallery(page: Page) -> Any:
+    """The gallery of pairs, opened."""
+    page.click(".mi-head-tools >> text=Pairs")
+    return page.locator(".mi-gallery")
+
+
+def own_pair(page: Page) -> Any:
+    """The part of the gallery, opened, that takes a pair of one's own."""
+    return gallery(page).locator(".mi-own")
+
+
 def until(page: Page, script: str, arg: Any = None, seconds: float = 20) -> None:
     """Wait until what a function in the page promises is true. (`wait_for_function` takes the promise itself for true.)"""
     end = time.monotonic() + seconds

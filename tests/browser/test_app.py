@@ -117,6 +117,7 @@ def test_the_pair_is_told_in_words(app, visit):
     page = visit(app)
     page.click(".mi-findings summary")
     expect(page.locator(".mi-findings .mi-about").first).to_contain_text("qwen3, 6 layers")
+    page.click("text=Other pairs…")
     page.fill("[aria-label^='Own pair']", "/nowhere/a | /nowhere/b")
-    page.click("text=Check")
+    page.click(".mi-own .mi-row button")
     expect(page.locator(".mi-refused, .mi-judged li[data-kind=refused]").first).to_contain_text("/nowhere/a")

@@ -2,7 +2,7 @@
 
 import re
 
-from conftest import pane
+from conftest import own_pair, pane
 from playwright.sync_api import expect
 
 from tests.browser.runs import RUN, STOP, finished
@@ -111,21 +111,21 @@ def test_two_visitors_at_once_get_their_own_traces(scripted, visit):
 def test_another_pair_is_checked_opened_and_restored_from_the_address(scripted, visit):
     page = visit(scripted)
     page.fill(".mi-prompt", "Is it there?")
-    page.click(".mi-findings summary")
+    own = own_pair(page)
     mini = "assets/models/mini"
     page.fill("[aria-label^='Own pair']", f"{mini}/instruct|{mini}/thinking")
-    page.click("text=Check")
-    expect(page.locator(".mi-judged")).to_contain_text("6 layers")
+    own.get_by_role("button", name="Check").click()
+    expect(own.locator(".mi-judged")).to_contain_text("6 layers")
     told = []
     page.expose_function("told", lambda text: told.append(text))
-    page.evaluate("""() => { for (const q of [".mi-judged", ".mi-status"]) {
+    page.evaluate("""() => { for (const q of [".mi-own .mi-judged", ".mi-status"]) {
       const node = document.querySelector(q), tell = () => told(node.textContent + "/" + (node.querySelector("progress")?.max ?? ""));
       new MutationObserver(tell).observe(node, { childList: true, characterData: true, subtree: true });
     } }""")
     page.click("text=Open this pair")
     page.click(".mi-judged >> text=Stop")
     expect(page.locator(".mi-judged .mi-refused")).to_have_text("Stopped. The pair was not loaded.")
-    page.click("text=Check")
+    own.get_by_role("button", name="Check").click()
     page.click("text=Open this pair")
     page.wait_for_url("**pair=**")
     assert any(re.match(r"3 of 5: Reading \d+/68 tensors of each parent .*/68$", x) for x in told), told

@@ -1,5 +1,6 @@
 """The options of a pair in the page: what an adapter sits on, by keyboard alone, and what the server makes of it."""
 
+from conftest import own_pair
 from playwright.sync_api import expect
 
 from tests.checkpoints.test_adapter import make_adapter
@@ -10,12 +11,12 @@ MINI = "assets/models/mini"
 def test_the_base_of_an_adapter_is_chosen_by_keyboard(scripted, visit, tmp_path):
     adapter = make_adapter(f"{MINI}/instruct", tmp_path / "lora", target_modules=["q_proj"])
     page = visit(scripted)
-    page.click(".mi-findings summary")
+    own_pair(page)
     options, own = page.locator(".mi-pair-options"), page.locator("[aria-label^='Own pair']")
     assert options.get_attribute("open") is None
     own.fill(f"{MINI}/instruct | {adapter} | {MINI}/base")
     own.press("Enter")
-    judged = page.locator(".mi-judged")
+    judged = page.locator(".mi-own .mi-judged")
     expect(judged).to_contain_text(
         "rank 4 on Instruct", timeout=60_000
     )  # the first check of a server imports what it needs
@@ -33,12 +34,12 @@ def test_the_base_of_an_adapter_is_chosen_by_keyboard(scripted, visit, tmp_path)
 
 def test_options_follow_the_name_and_what_it_says_itself_stays(scripted, visit):
     page = visit(scripted)
-    page.click(".mi-findings summary")
+    own_pair(page)
     page.get_by_text("Pair options").click()
     page.get_by_label("Opening think tag").fill("<plan>")
     page.get_by_label("Closing think tag").fill("</plan>")
     page.fill("[aria-label^='Own pair']", f"{MINI}/instruct|{MINI}/thinking?untie=true")
-    page.click("text=Check")
+    page.click(".mi-own .mi-row button")
     page.click("text=Open this pair")
     page.wait_for_url("**pair=**")
     pair = page.evaluate("new URLSearchParams(location.search).get('pair')")
@@ -53,9 +54,9 @@ def test_options_follow_the_name_and_what_it_says_itself_stays(scripted, visit):
 
 def test_a_wrong_option_is_refused_in_words(scripted, visit):
     page = visit(scripted)
-    page.click(".mi-findings summary")
+    own_pair(page)
     page.get_by_text("Pair options").click()
     page.get_by_label("Closing think tag").fill("<think>")
     page.fill("[aria-label^='Own pair']", f"{MINI}/instruct|{MINI}/thinking")
-    page.click("text=Check")
+    page.click(".mi-own .mi-row button")
     expect(page.locator(".mi-refused")).to_contain_text("think tag")

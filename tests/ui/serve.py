@@ -7,6 +7,7 @@ lets in at once, the others wait in line.
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -22,6 +23,7 @@ from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
 from mi_explorer.ui.open_page import interrupt_on_sigterm  # noqa: E402
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
+from mi_explorer.ui.pair_gallery import PageMachine  # noqa: E402
 from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
 from tests.ui.fake import HOSTILE, QUESTIONS, FakeBench  # noqa: E402
 
@@ -60,6 +62,7 @@ def make(pair: Pair, report) -> OpenPair:
     report("bind", 0, 0)
     report("measure", 34, 35)
     other = FakeBench(layers=8, name=pair.name)
+    other.pair = replace(other.pair, title="")
     return OpenPair(Explore(other, QUESTIONS), page_setup(other, QUESTIONS, "mini", None))
 
 
@@ -75,7 +78,7 @@ if __name__ == "__main__":
     given, unset = sys.argv[1:], ["7860", "60", "0", str(server.MAX_STREAMS)]
     port, rate, slots, visitors = given + unset[len(given) :]
     bench.rate, bench.slots, server.MAX_STREAMS = float(rate), int(slots), int(visitors)
-    app = page.build(PagePairs(OpenPair(explore, fixed), make, "any"))
+    app = page.build(PagePairs(OpenPair(explore, fixed), make, "any", PageMachine(usable=lambda: 12 * 10**9)))
     server.launch(app, "127.0.0.1", int(port))
     interrupt_on_sigterm()
     server.wait(app)

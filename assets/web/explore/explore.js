@@ -107,7 +107,7 @@ function exploreIn(element, { trigger, props, server, watch }) {
     app.board.node,
     app.rail.node,
   ];
-  element.replaceChildren(h("div.mi", parts, app.rail.study.words, app.bars.node, app.help));
+  element.replaceChildren(h("div.mi", parts, app.rail.study.words, app.bars.node, app.help, app.pairs.dialog));
 
   function showStatus(words, kind = "") {
     setText(status, words);

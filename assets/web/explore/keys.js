@@ -50,7 +50,7 @@ export function listenToKeys(app) {
     const hasModifier = event.ctrlKey || event.metaKey;
     if (event.key === "Enter" && hasModifier) runNow(app, event);
     else if (event.key === "Escape") escape(app, event, isTyping);
-    else if (!isTyping && !hasModifier && !event.altKey && !app.help.open && actions[event.key]) {
+    else if (!isTyping && !hasModifier && !event.altKey && !app.help.open && !app.pairs.isOpen() && actions[event.key]) {
       event.preventDefault();
       actions[event.key]();
     }
@@ -58,6 +58,7 @@ export function listenToKeys(app) {
 }
 
 function runNow(app, event) {
+  if (app.pairs.isOpen()) return;
   event.preventDefault();
   document.activeElement.blur(); // what is being typed counts
   app.start("strip");

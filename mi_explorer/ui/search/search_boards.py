@@ -5,6 +5,7 @@ No text here becomes markup: the scripts of assets/web/search show it through te
 
 from typing import Any
 
+from mi_explorer.pair_names import pair_name
 from mi_explorer.search.result import Finalist
 from mi_explorer.search.search_events import CandidateScore
 from mi_explorer.studies.cost import roughly
@@ -74,7 +75,7 @@ def _caption(shown: ShownSearch) -> str:
     """Whose the figures are, and what they depend on."""
     s = shown.settings
     parts = [
-        f"pair {shown.pair}, task {s.get('task', '?')}",
+        f"pair {pair_name(shown.pair)}, task {s.get('task', '?')}",
         "measured here" if shown.origin == "live" else shown.origin,
     ]
     result = shown.result

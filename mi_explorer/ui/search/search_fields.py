@@ -34,7 +34,7 @@ def search_fields(page: PageContext, handlers: SearchHandlers) -> SearchFields:
     """The form of a new search. Its cost is estimated when it is opened and whenever a field changes."""
     bench, d = page.bench(), request.DEFAULTS
     layers = int(bench.layers or 1)
-    first = page.settings.task or d["task"]
+    first = page.task() or d["task"]
 
     def whole(key: str, label: str, **more: Any) -> gr.Number:
         return gr.Number(d[key], label=label, precision=0, minimum=1, min_width=110, **more)
@@ -94,6 +94,8 @@ def search_fields(page: PageContext, handlers: SearchHandlers) -> SearchFields:
         *(vary, evaluations, tokens, questions, task, samples, groups, methods, within, sampler),
         *(heldout, each, finalists, cap, temperature, seed, name),
     ]
+
+    page.pair.change(lambda pair: page.task(pair) or d["task"], page.pair, task, **QUIET)
 
     def estimate(pair: str, *given: Any) -> str:
         return handlers.cost(search_form_values(given), pair)
