@@ -20,101 +20,16 @@ from pathlib import Path
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from engine_runs import LAMS, ROOT, Usual, medium_pair, mini_prompts, ours, strip_requests  # noqa: E402
+from engine_steps import adapter_step, overhead, packed_step  # noqa: E402
+
 from mi_explorer.engine import Engine, ResidentPair  # noqa: E402
-from mi_explorer.engine.costs import Costs
-from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token  # noqa: E402
-from mi_explorer.engine.kv_cache import KVCache  # noqa: E402
-from mi_explorer.engine.native.decoder import Decoder  # noqa: E402
-from mi_explorer.engine.native.endpoints import Endpoints  # noqa: E402
-from mi_explorer.engine.native.weights import RowwiseWeights  # noqa: E402
-from mi_explorer.pairs import Pair, get_pair  # noqa: E402
+from mi_explorer.engine.events import BULK, Request, Token  # noqa: E402
+from mi_explorer.pairs import get_pair  # noqa: E402
 from mi_explorer.recipe import Decoding, Recipe  # noqa: E402
-
-LAMS = tuple(i / 10 for i in range(11))
-ROOT = Path(__file__).resolve().parents[2]
-QUESTIONS = ROOT / "assets" / "tasks" / "mini.jsonl"
-
-
-class Usual:
-    """Blend into a resident model (lerp in place), then `generate`; finished rows stay in the batch, as they do."""
-
-    def __init__(self, resident: ResidentPair):
-        pair, dtype = resident.pair, resident.dtype
-        self.model = AutoModelForCausalLM.from_pretrained(pair.instruct, dtype=dtype).eval()
-        self.ends = [
-            AutoModelForCausalLM.from_pretrained(p, dtype=dtype).state_dict() for p in (pair.instruct, pair.thinking)
-        ]
-
-    @torch.no_grad()
-    def fold(self, lam: float) -> None:
-        state = self.model.state_dict()
-        for name, out in state.items():
-            torch.lerp(self.ends[0][name], self.ends[1][name], lam, out=out)
-
-    @torch.no_grad()
-    def batch(self, lam: float, prompts: list[tuple[int, ...]], cap: int, stops: tuple[int, ...]) -> int:
-        """Fold, generate, and count the tokens that belong to the responses."""
-        self.fold(lam)
-        width = max(map(len, prompts))
-        ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts])
-        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-        out = self.model.generate(
-            ids,
-            attention_mask=mask,
-            max_new_tokens=cap,
-            do_sample=False,
-            eos_token_id=list(stops) or None,
-            pad_token_id=0,
-            use_cache=True,
-        )[:, width:].tolist()
-        return sum(next((i for i, t in enumerate(row) if t in stops), len(row)) for row in out)
-
-
-def ours(engine: Engine, requests: list[Request]) -> tuple[int, float]:
-    """Tokens and seconds from submission to the last event."""
-    start, tokens = time.perf_counter(), 0
-    for event in engine.submit(requests):
-        assert not isinstance(event, Failed), event
-        if isinstance(event, Finished):
-            tokens += event.tokens
-    return tokens, time.perf_counter() - start
-
-
-def mini_prompts(resident: ResidentPair, n: int) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
-    """The first n questions of the embedded task as its template writes them, and the stop ids."""
-    tokenizer = AutoTokenizer.from_pretrained(resident.pair.thinking)
-    lines = QUESTIONS.read_text(encoding="utf-8").splitlines()[:n]
-    texts = [json.loads(line)["question"] for line in lines]
-    chats = [
-        tokenizer.apply_chat_template([{"role": "user", "content": t}], add_generation_prompt=True, return_dict=False)
-        for t in texts
-    ]
-    return [tuple(chat) for chat in chats], (tokenizer.eos_token_id,)
-
-
-def medium_pair(folder: Path) -> Pair:
-    """Two random Qwen3 checkpoints of 135M parameters in bf16."""
-    shape = {
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "head_dim": 64,
-    }
-    config = Qwen3Config(vocab_size=49152, tie_word_embeddings=True, max_position_embeddings=2048, **shape)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    torch.manual_seed(1)
-    for name in ("instruct", "thinking"):
-        with torch.no_grad():
-            for p in model.parameters():
-                p.add_(torch.randn_like(p) * 0.02)
-        model.save_pretrained(folder / name)
-    return Pair("medium", str(folder / "instruct"), str(folder / "thinking"))
 
 
 def strip_mini(resident: ResidentPair, rounds: int) -> dict:
@@ -170,21 +85,6 @@ def threads_mini(questions: int, rounds: int) -> dict:
         "most": max(ratios),
         "cores": every,
     }
-
-
-def strip_requests(
-    resident: ResidentPair, prompt: tuple[int, ...], cap: int, stops: tuple[int, ...], caps: tuple[int, ...] = ()
-) -> list[Request]:
-    return [
-        Request(
-            str(lam),
-            prompt,
-            Recipe(resident.pair.name, lam=lam),
-            Decoding(temperature=0, cap=caps[i] if caps else cap),
-            stops,
-        )
-        for i, lam in enumerate(LAMS)
-    ]
 
 
 def strip_medium(resident: ResidentPair, rounds: int) -> dict:
@@ -258,115 +158,6 @@ def first_token(resident: ResidentPair, rounds: int) -> dict:
         "cost / transformers prefill": wait / statistics.median(plain),
         "cost / own prefill": wait / statistics.median(own),
         "target": "<= 1.5",
-    }
-
-
-def overhead(resident: ResidentPair, rounds: int) -> list[dict]:
-    """Share of a step that is not its forward pass, sampled decoding, at 1, 11 and 64 rows."""
-    rows = []
-    for n in (1, 11, 64):
-        shares = []
-        with Engine(resident, max_context=512) as engine:
-            ours(
-                engine, strip_requests(resident, tuple(range(20, 80)), 4, ())
-            )  # start-up measurements are over after this
-            spent = [0.0, 0.0]
-            run, step, flush = engine.backend.run, engine.step, engine.flush
-
-            def timed(what, where, spent=spent):
-                def call(*a):
-                    start = time.perf_counter()
-                    out = what(*a)
-                    spent[where] += time.perf_counter() - start
-                    return out
-
-                return call
-
-            engine.backend.run, engine.step, engine.flush = timed(run, 0), timed(step, 1), timed(flush, 1)
-            for _ in range(rounds):
-                spent[:] = [0.0, 0.0]
-                requests = [
-                    Request(
-                        str(i),
-                        tuple(range(20, 80)),
-                        Recipe(resident.pair.name, lam=LAMS[i % 11]),
-                        Decoding(cap=100, seed=i),
-                    )
-                    for i in range(n)
-                ]
-                ours(engine, requests)
-                shares.append(1 - spent[0] / spent[1])
-            mode = engine.scheduler.plan.mode if engine.scheduler.plan else "?"
-        rows.append({"rows": n, "overhead": statistics.median(shares), "target": "<= 0.15", "mode": mode})
-    return rows
-
-
-def packed_step(resident: ResidentPair, rounds: int) -> list[dict]:
-    """Speed: a row-wise decode step with plain weights ÷ with packed ones, at 4, 11 and 44 rows."""
-    lay, out = resident.layout, []
-    recipes = [Recipe(resident.pair.name, lam=i / 44) for i in range(44)]
-    with torch.inference_mode():
-        decoder = Decoder(lay, 256, resident.device, resident.dtype)
-        cache = KVCache(len(lay.layers), lay.kv_heads, lay.head_dim, 44, 256, resident.device, resident.dtype)
-        cache.cover(0, 44, 256)
-        both = {}
-        for packed in (False, True):
-            ends = Endpoints(lay, resident.blend(recipes[0]), resident.device, resident.dtype, packed)
-            both[packed] = RowwiseWeights(ends, 44)
-            for slot, recipe in enumerate(recipes):
-                both[packed].write(slot, both[packed].prepare(resident.blend(recipe)))
-        for n in (4, 11, 44):
-            ids, where = torch.zeros(n, 1, dtype=torch.long), torch.full((n, 1), 127)
-            times: dict[bool, list[float]] = {False: [], True: []}
-            for i in range(rounds + 2):
-                for packed, weights in both.items():
-                    start = time.perf_counter()
-                    weights.use(0, n)
-                    decoder.logits(weights, decoder.forward(weights, cache, 0, ids, where, 128))
-                    if i >= 2:
-                        times[packed].append(time.perf_counter() - start)
-            out.append({"rows": n, "plain / packed": statistics.median(times[False]) / statistics.median(times[True])})
-    return out
-
-
-def adapter_step(resident: ResidentPair, folder: Path, rounds: int) -> dict:
-    """Cost: a row-wise decode step of 16 rows on a rank-16 adapter (all linears) ÷ a plain step; and ÷ it for a full second endpoint."""
-    from peft import LoraConfig, get_peft_model
-
-    linears = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    model = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(resident.pair.instruct, dtype=torch.bfloat16),
-        LoraConfig(r=16, target_modules=linears, init_lora_weights=False),
-    )
-    model.save_pretrained(folder / "adapter")
-    adapted = ResidentPair.load(Pair("adapter", resident.pair.instruct, str(folder / "adapter")))
-    n, width, found = 16, 128, {}
-    with torch.inference_mode():
-        backends = {}
-        for name, pair in (("full", resident), ("adapter", adapted)):
-            with Engine(pair, max_rows=n, max_context=256, costs=Costs({})) as engine:
-                bounds = [
-                    engine.backend.bind(r.hash, pair.blend(r))
-                    for r in (Recipe(pair.pair.name, lam=i / n) for i in range(n))
-                ]
-                for slot, bound in enumerate(bounds):
-                    engine.backend.assign(slot, bound)
-                backends[name] = engine.backend, bounds[0]
-        ids, where = torch.zeros(n, 1, dtype=torch.long), torch.full((n, 1), width - 1)
-        runs = {"plain": ("full", "folded"), "adapter": ("adapter", "rowwise"), "full": ("full", "rowwise")}
-        times: dict[str, list[float]] = {name: [] for name in runs}
-        for i in range(rounds + 2):
-            for name, (which, mode) in runs.items():
-                backend, bound = backends[which]
-                start = time.perf_counter()
-                backend.run(bound, mode, 0, ids, where, width)
-                if i >= 2:
-                    times[name].append(time.perf_counter() - start)
-        found = {name: statistics.median(t) for name, t in times.items()}
-    return {
-        "cost, adapter / plain": found["adapter"] / found["plain"],
-        "target": "<= 1.25",
-        "cost, full / plain": found["full"] / found["plain"],
     }
 
 

@@ -3,7 +3,7 @@
 from conftest import own_pair
 from playwright.sync_api import expect
 
-from tests.checkpoints.test_adapter import make_adapter
+from tests.checkpoints.adapters import make_adapter
 
 MINI = "assets/models/mini"
 

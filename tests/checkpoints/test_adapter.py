@@ -1,17 +1,12 @@
 """LoRA parents against `peft` itself: the logits of `PeftModel` or a refusal by name, and adapters that `peft` loads again."""
 
-import json
 import shutil
 
-import peft
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
-from mi_explorer.checkpoints.adapter_settings import KNOWN, read_settings
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.checkpoints.source import CheckpointError
@@ -23,21 +18,16 @@ from mi_explorer.merging.export_adapter import export_adapter
 from mi_explorer.merging.staging import ExportError
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe, Scope
-from tests.fixtures import make, make_pair, make_tokenizer
-
-KINDS = {
-    "plain": {"target_modules": ["q_proj", "v_proj", "down_proj"]},
-    "all": {"target_modules": "all-linear"},
-    "rslora": {"target_modules": ["q_proj"], "use_rslora": True},
-    "patterns": {
-        "target_modules": ["q_proj", "up_proj"],
-        "rank_pattern": {"up_proj": 2},
-        "alpha_pattern": {"layers.1.self_attn.q_proj": 3},
-    },
-    "saved": {"target_modules": ["o_proj"], "modules_to_save": ["norm"]},
-    "bias": {"target_modules": ["q_proj"], "bias": "lora_only"},
-}
-
+from tests.checkpoints.adapters import (
+    KINDS,
+    edit,
+    exported_logits,
+    logits,
+    make_adapter,
+    merged,
+    peft_logits,
+)
+from tests.fixtures import make, make_pair
 
 # Whatever `peft` can initialise or train: accepted with its logits, or refused by name.
 OPTIONS = {
@@ -65,100 +55,6 @@ OPTIONS = {
     "excluded": {"target_modules": ["q_proj", "k_proj"], "exclude_modules": ["layers.0.self_attn.k_proj"]},
     "regex": {"target_modules": r".*layers\.[01]\.self_attn\.(q|k)_proj"},
 }
-REFUSED = {
-    "random numbers": {"target_modules": ["q_proj"], "init_lora_weights": "pissa_niter_4"},
-    "gradients": {"target_modules": ["q_proj"], "init_lora_weights": "lora_ga", "lora_ga_config": {}},
-    "DoRA": {"target_modules": ["q_proj"], "use_dora": True},
-    "LoRA bias": {"target_modules": ["q_proj"], "lora_bias": True},
-    "token rows": {"target_modules": ["q_proj"], "trainable_token_indices": [1, 2]},
-    "layer replication": {"target_modules": ["q_proj"], "layer_replication": [[0, 3], [1, 3]]},
-    "activated": {"target_modules": ["q_proj"], "alora_invocation_tokens": [1], "task_type": "CAUSAL_LM"},
-    "raw parameters": {"target_modules": [], "target_parameters": ["q_proj.weight"]},
-    "kasa_config": {"target_modules": ["q_proj"], "kasa_config": {}},
-}
-OTHER_TYPES = {
-    "IA3": peft.IA3Config(target_modules=["q_proj"], feedforward_modules=[]),
-    "LOHA": peft.LoHaConfig(target_modules=["q_proj"]),
-    "LOKR": peft.LoKrConfig(target_modules=["q_proj"]),
-    "VERA": peft.VeraConfig(target_modules=["q_proj"]),
-    "OFT": peft.OFTConfig(target_modules=["q_proj"], oft_block_size=4),
-    "PROMPT_TUNING": peft.PromptTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM"),
-    "LN_TUNING": peft.LNTuningConfig(target_modules=["norm"]),
-    "ADALORA": peft.AdaLoraConfig(target_modules=["q_proj"], total_step=10),
-}
-
-
-def make_adapter(base, folder, seed=3, **settings):
-    """An adapter with random factors, saved by `peft`."""
-    return save_adapter(base, folder, peft.LoraConfig(**{"r": 4, "lora_alpha": 6, **settings}), seed)
-
-
-def save_adapter(base, folder, config, seed=3):
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    torch.manual_seed(seed)
-    wrapped = peft.get_peft_model(model, config)
-    with torch.no_grad():
-        for name, p in wrapped.named_parameters():
-            if "lora_" in name or p.requires_grad:
-                p.add_(torch.randn_like(p) * 0.05)
-    wrapped.save_pretrained(folder)
-    return folder
-
-
-def merged(base, folder):
-    """`peft`'s own merge in fp32: checkpoint name → tensor."""
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    return peft.PeftModel.from_pretrained(model, folder).merge_and_unload().state_dict()
-
-
-def logits(model):
-    ids = torch.arange(18).view(2, 9) * 5 % 96
-    with torch.no_grad():
-        return model.eval()(ids).logits
-
-
-def peft_logits(base, folder):
-    """Logits of `PeftModel.from_pretrained`, unmerged."""
-    return logits(
-        peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), folder)
-    )
-
-
-def exported_logits(pair, lam, out):
-    """Logits of the exported blend as `transformers` loads it."""
-    export_checkpoint(bind(Recipe(lam=lam), Parents.open(pair)), out)
-    return logits(AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32))
-
-
-def edit(folder, **changes):
-    """Change adapter_config.json."""
-    file = folder / "adapter_config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory):
-    """A model whose layers are stored as [in, out], one of them square."""
-    torch.manual_seed(1)
-    model = GPT2LMHeadModel(GPT2Config(vocab_size=96, n_positions=64, n_embd=32, n_layer=2, n_head=4))
-    with torch.no_grad():
-        for p in model.parameters():
-            p.copy_(torch.randn_like(p) * 0.15)
-    folder = tmp_path_factory.mktemp("gpt2") / "base"
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def untied(tmp_path_factory):
-    return make("llama", tmp_path_factory.mktemp("untied") / "base")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    folder = make("qwen2", tmp_path_factory.mktemp("lora") / "instruct")
-    return make_tokenizer(folder)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -217,65 +113,6 @@ def test_a_square_linear_layer_is_not_turned_by_a_setting_that_peft_ignores(base
     folder = edit(make_adapter(base, tmp_path / "lora", target_modules=["q_proj", "o_proj"]), fan_in_fan_out=True)
     got = exported_logits(Pair("x", str(base), str(folder)), 1.0, tmp_path / "out")
     assert (got - peft_logits(base, folder)).abs().max() < 1e-4
-
-
-@pytest.mark.parametrize("word", REFUSED)
-def test_options_that_are_no_plain_delta_are_refused_by_name(word, untied, tmp_path):
-    options = dict(REFUSED[word])
-    for key, kind in (("lora_ga_config", peft.LoraGAConfig), ("kasa_config", peft.KasaConfig)):
-        options |= {key: kind()} if key in options else {}
-    folder = make_adapter(untied, tmp_path / "lora", **options)
-    with pytest.raises(CheckpointError, match=word):
-        Parents.open(Pair("x", str(untied), str(folder)))
-    assert not preflight(Pair("x", str(untied), str(folder))).ok
-
-
-@pytest.mark.parametrize("kind", OTHER_TYPES)
-def test_other_kinds_of_adapters_are_refused_by_name(kind, base, tmp_path):
-    folder = save_adapter(base, tmp_path / "other", OTHER_TYPES[kind])
-    with pytest.raises(CheckpointError, match=kind):
-        Parents.open(Pair("x", str(base), str(folder)))
-
-
-@pytest.mark.parametrize(("change", "word"), [
-    ({"init_lora_weights": "corda"}, "data"), ({"init_lora_weights": "loftq"}, "quantised"), ({"init_lora_weights": "newer"}, "newer"),
-    ({"megatron_config": {"a": 1}}, "Megatron"), ({"some_new_option": 3}, "some_new_option"), ({"peft_type": None}, "peft_type"),
-    ({"r": 8}, "rank"), ({"r": "x"}, "ranks"), ({"r": True}, "ranks"), ({"lora_alpha": "6"}, "scales"),
-    ({"lora_alpha": float("nan")}, "scales"),
-    ({"rank_pattern": [4]}, "rank_pattern"), ({"alpha_pattern": {"q_proj": None}}, "scales"),
-    ({"alpha_pattern": {"(.+)" * 14 + r"\14\13\12": 1}}, "pattern"), ({"alpha_pattern": {"(": 1}}, "pattern"),
-     ({"rank_pattern": {"x" * 20_000: 1}}, "pattern"),
-    ({"target_modules": ["v_proj"]}, "target"), ({"target_modules": None}, "target_modules"), ({"target_modules": [3]}, "target_modules"),
-    ({"exclude_modules": ["q_proj"]}, "target"), ({"layers_to_transform": [0]}, "target"),
-    ({"modules_to_save": ["self_attn"]}, "target")])  # fmt: skip
-def test_settings_that_peft_reads_otherwise_than_the_file_are_refused(change, word, base, tmp_path):
-    folder = edit(make_adapter(base, tmp_path / "lora", target_modules=["q_proj"]), **change)
-    with pytest.raises(CheckpointError, match=word):
-        Parents.open(Pair("x", str(base), str(folder)))
-
-
-@given(values=st.dictionaries(
-    st.sampled_from(sorted(KNOWN)),
-    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-        lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3)),
-    max_size=4,
-))  # fmt: skip
-@settings(max_examples=150, deadline=None)
-def test_odd_settings_end_in_a_sentence(values):
-    class Source:
-        label = "odd"
-
-        def read(self, name):
-            return json.dumps({"peft_type": "LORA", "r": 4, "target_modules": ["q_proj"], **values}).encode()
-
-    try:
-        found = read_settings(Source())
-        found.targets("model.layers.0.self_attn.q_proj")
-        assert found.scale_of("model.layers.0.self_attn.q_proj") == pytest.approx(
-            found.scale_of("model.layers.0.self_attn.q_proj")
-        )
-    except CheckpointError as error:
-        assert str(error).startswith("odd")
 
 
 def test_factors_rebuild_the_other_endpoint(base, tmp_path):
@@ -380,17 +217,3 @@ def test_bf16_parents_are_rounded_once(tmp_path):
     exact = parents.tensor("instruct", name).double() + 0.3 * s * (b.double() @ a.double())
     assert blend.tensor(name).dtype == torch.bfloat16
     assert ((blend.tensor(name).double() - exact).abs() <= 2**-8 * exact.abs() + 1e-6).all()
-
-
-def test_an_adapter_for_another_model_is_refused(base, tmp_path):
-    folder = make_adapter(base, tmp_path / "lora", **KINDS["plain"])
-    other = make("qwen2", tmp_path / "wide", hidden_size=64)
-    with pytest.raises(CheckpointError, match="have shapes"):
-        Parents.open(Pair("x", str(other), str(folder)))
-    tensors = load_file(folder / "adapter_model.safetensors")
-    save_file({k.replace("q_proj", "z_proj"): v for k, v in tensors.items()}, folder / "adapter_model.safetensors")
-    with pytest.raises(CheckpointError, match="z_proj"):
-        Parents.open(Pair("x", str(base), str(folder)))
-    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
-    with pytest.raises(CheckpointError, match="adapter_model.bin"):
-        Parents.open(Pair("x", str(base), str(folder)))

@@ -28,7 +28,7 @@ from tests.checkpoints.families import (
     ministral3,
     qwen2_5_vl,
 )
-from tests.checkpoints.test_oddities import outcomes
+from tests.checkpoints.ways_in import outcomes
 from tests.fixtures import make_tokenizer
 
 LAMBDAS = (0.0, 0.5, 1.0)

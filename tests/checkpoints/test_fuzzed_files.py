@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.pairs import Pair
 from tests.checkpoints import adapter_oddities
+from tests.checkpoints.adapters import save_adapter
 from tests.checkpoints.families import make_family
 from tests.checkpoints.more_oddities import sharded
-from tests.checkpoints.test_adapter import save_adapter
-from tests.checkpoints.test_oddities import outcomes
+from tests.checkpoints.ways_in import outcomes
 from tests.fixtures import make, make_tokenizer
 
 KINDS = ("qwen3", "shards", "adapter", "qwen3-30b-a3b", "ministral3-14b", "phi4-mini", "qwen3-vl-2b")

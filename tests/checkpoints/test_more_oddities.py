@@ -16,9 +16,9 @@ from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.pairs import Pair
 from mi_explorer.workbench import Workbench, WorkbenchError
 from tests.checkpoints import adapter_oddities
+from tests.checkpoints.adapters import merged, save_adapter
 from tests.checkpoints.more_oddities import ACCEPTED, EITHER, QUANTISERS, REFUSED
-from tests.checkpoints.test_adapter import merged, save_adapter
-from tests.checkpoints.test_oddities import fresh, originals, outcomes, run  # noqa: F401 - fixtures
+from tests.checkpoints.ways_in import outcomes, run
 from tests.fixtures import make, make_tokenizer
 
 SIDES = [("qwen3", "thinking"), ("qwen3-moe", "instruct")]
