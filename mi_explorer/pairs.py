@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import yaml
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.paths import ASSETS
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 SETTINGS = ("adapter_on", "untie", "think_open", "think_close", "thinking_switch")  # what may follow a name or spec
 ADAPTER_ON = ("auto", "instruct", "thinking", "base")
@@ -113,7 +113,7 @@ def _switches(setting: str) -> bool:
 _DEFAULTS = {field.name: field.default for field in fields(Pair) if field.name in SETTINGS}
 
 
-def _value(field: str, value: Any) -> Any:
+def _value(field: str, value: Json) -> Json:
     if field == "questions":
         return tuple(map(str, value if isinstance(value, list | tuple) else [value]))
     if field in ("kv", "positions"):
@@ -121,7 +121,7 @@ def _value(field: str, value: Any) -> Any:
     return value if isinstance(value, bool) and field == "untie" else str(value)
 
 
-def _preset(name: str, entry: Mapping[str, Any]) -> Pair:
+def _preset(name: str, entry: JsonMapping) -> Pair:
     allowed = {f.name for f in fields(Pair)}
     if wrong := sorted(set(entry) - allowed):
         raise PairError(
@@ -151,7 +151,7 @@ def list_pairs() -> tuple[Pair, ...]:
     return tuple(read_presets().values())
 
 
-def with_settings(spec: str, **settings: Any) -> str:
+def with_settings(spec: str, **settings: Json) -> str:
     """A name or spec followed by these settings, where they are not the default."""
     changed = {k: settings[k] for k in SETTINGS if settings.get(k, _DEFAULTS[k]) != _DEFAULTS[k]}
     given = {k: str(v).lower() if isinstance(v, bool) else v for k, v in changed.items()}
@@ -165,11 +165,11 @@ def _with_settings(spec: str, query: str) -> Pair:
             raise PairError(str(unknown("setting of a pair", name, SETTINGS)))
     if given.get("untie", "false") not in ("true", "false"):
         raise PairError(f"untie is true or false, not {given['untie'][:40]!r}.")
-    values: dict[str, Any] = {**given, **({"untie": given["untie"] == "true"} if "untie" in given else {})}
+    values: JsonObject = {**given, **({"untie": given["untie"] == "true"} if "untie" in given else {})}
     return replace(get_pair(spec), name=with_settings(spec.strip(), **values), **values)
 
 
-def get_pair(spec: str | Pair | Mapping[str, Any]) -> Pair:
+def get_pair(spec: str | Pair | JsonMapping) -> Pair:
     """The pair of a preset name, of `"instruct|thinking[|base]"`, or of a mapping with those fields. `PairError` otherwise."""
     if isinstance(spec, Pair):
         return spec

@@ -15,3 +15,4 @@ SympyExpression: TypeAlias = Any
 LibraryObject: TypeAlias = Any  # of another library that comes without types
 TemplateValue: TypeAlias = Any  # what a chat template computes with
 SqlValue: TypeAlias = int | float | str | bytes | None
+GradioValue: TypeAlias = Any  # what a component of Gradio is given: a value, or an update of its properties

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,13 +16,14 @@ from mi_explorer.errors import UserError
 from mi_explorer.input_limits import read_text
 from mi_explorer.machine import gigabytes
 from mi_explorer.pairs import Pair, get_pair
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 ITEMSIZES = {"float32": 4, "bfloat16": 2, "float16": 2}
 MAX_CONFIG_BYTES = 1 << 20
 MOST_TENSORS = 100_000  # of a model that is only described
 
 
-def config_sizes(config: Mapping[str, Any], dtype: str | None = None) -> PairSizes:
+def config_sizes(config: JsonMapping, dtype: str | None = None) -> PairSizes:
     """Sizes of a pair with this config.json; parameters are counted on a model without memory. `dtype`: default the config's own."""
     model = meta_model(json.dumps(dict(config)), MOST_TENSORS)
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -51,7 +51,7 @@ def header_sizes(pair: str | Pair, dtype: str | None = None) -> PairSizes:
     return pair_sizes(read_config(info.config), parameters, _itemsize(info.config, dtype))
 
 
-def _itemsize(config: Mapping[str, Any], dtype: str | None) -> int:
+def _itemsize(config: JsonMapping, dtype: str | None) -> int:
     text = config.get("text_config")
     inner = text if isinstance(text, Mapping) else {}
     name = dtype or config.get("dtype") or config.get("torch_dtype") or inner.get("dtype") or "bfloat16"
@@ -79,7 +79,7 @@ def free_gigabytes(device: str) -> float:
     return free / 1e9
 
 
-def plan_values(plan: MemoryPlan) -> dict[str, Any]:
+def plan_values(plan: MemoryPlan) -> JsonObject:
     """A plan as JSON values; bytes are named so."""
     values = asdict(plan)
     names = {"block": "block_tokens", "weights": "weights_bytes", "pool": "pool_bytes", "workspace": "workspace_bytes"}
@@ -87,7 +87,7 @@ def plan_values(plan: MemoryPlan) -> dict[str, Any]:
     return named | {"usable_bytes": named.pop("usable"), "pool_tokens": plan.tokens, "notes": list(plan.notes)}
 
 
-def values_words(plan: Mapping[str, Any]) -> str:
+def values_words(plan: JsonMapping) -> str:
     """The values of a plan in a few lines."""
     modes = {
         "folded": "folded: one blend on the device, one λ at a time",
@@ -108,7 +108,7 @@ def values_words(plan: Mapping[str, Any]) -> str:
 
 
 CARDS_GB = (24, 32, 48, 80, 141)  # of the table of what fits which card
-KNOWN_MODELS: dict[str, dict[str, Any]] = {
+KNOWN_MODELS: dict[str, JsonObject] = {
     name: {
         "model_type": "qwen3_moe" if experts else "qwen3",
         "vocab_size": 151_936,

@@ -2,16 +2,17 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import gradio as gr
 
+from mi_explorer.untyped import GradioValue, Json, JsonObject
+
 # An event whose progress the page shows itself, and which programs cannot call.
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+QUIET: JsonObject = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def script_component(
-    script: str, elem_id: str | None, functions: Sequence[Callable[..., Any]] = (), **properties: Any
+    script: str, elem_id: str | None, functions: Sequence[Callable[..., object]] = (), **properties: GradioValue
 ) -> gr.HTML:
     """`script` (from `static_files.on_load`) runs when the element is there.
 
@@ -30,11 +31,11 @@ def script_component(
     )
 
 
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+def _plain(function: Callable[..., object]) -> Callable[..., object]:
     """A function around a handler: Gradio marks what it serves, which it cannot do with a method."""
 
     @functools.wraps(function)
-    def call(*args: Any) -> Any:
+    def call(*args: Json) -> GradioValue:
         return function(*args)
 
     return call

@@ -1,7 +1,7 @@
 """What every tab is built from: the open pairs, the settings, the work in the background, and what tabs share."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -27,15 +27,15 @@ class PageContext:
     searches: SearchJobs = field(default_factory=SearchJobs)
     file_jobs: FileJobs = field(default_factory=FileJobs)
 
-    def explore(self, name: Any = None) -> "Explore":
+    def explore(self, name: object = None) -> "Explore":
         """The handlers of Explore on an open pair; the first one for any other name."""
         return self.pairs.at(name).explore
 
-    def bench(self, name: Any = None) -> "Workbench":
+    def bench(self, name: object = None) -> "Workbench":
         """The workbench of an open pair: its store, engine, parents; the first one for any other name."""
         return self.pairs.at(name).bench
 
-    def task(self, name: Any = None) -> str:
+    def task(self, name: object = None) -> str:
         """The task that a pair is asked unless another is named: the operator's, else the pair's own; "" where it has none."""
         return self.settings.task or str(self.bench(name).pair.task)
 

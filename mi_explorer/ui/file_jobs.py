@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -21,6 +20,7 @@ from starlette.routing import Route
 
 from mi_explorer.background import BackgroundTasks, Step
 from mi_explorer.errors import UserError
+from mi_explorer.untyped import Json, JsonObject
 
 FILES_ROUTE = "/mi/take"
 KEEP_S = 3600.0
@@ -88,7 +88,7 @@ class FileJobs:
                 self._home = tempfile.TemporaryDirectory(prefix="mi-explorer-", ignore_cleanup_errors=True)
             return Path(self._home.name) / token
 
-    def look(self, token: Any) -> dict[str, Any]:
+    def look(self, token: Json) -> JsonObject:
         """`{"state": waiting | running | done | failed | stopped | gone, "text", "done", "total", "url", "name", "bytes"}`."""
         self._remove_old()
         task = self._tasks.get(str(token))
@@ -110,7 +110,7 @@ class FileJobs:
             "bytes": result.bytes,
         }  # fmt: skip
 
-    def stop(self, token: Any) -> bool:
+    def stop(self, token: Json) -> bool:
         """Ask a job to end; False if it is over or unknown."""
         task = self._tasks.get(str(token))
         if task is None or task.state.ended:

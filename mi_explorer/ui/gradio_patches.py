@@ -9,7 +9,6 @@ import sys
 import traceback
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import gradio as gr
 import gradio.queueing
@@ -18,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from mi_explorer.ui.access.limits import LimitError, Limits, visitor_of
+from mi_explorer.untyped import JsonObject, LibraryObject
 
 log = logging.getLogger(__name__)
 OURS = Path(__file__).resolve().parents[1]
@@ -48,7 +48,7 @@ def drop_messages_of_gone_sessions(app: gr.Blocks) -> None:
     queue = app._queue
     send = queue.send_message
 
-    def send_if_there(event: Any, event_message: Any) -> None:
+    def send_if_there(event: LibraryObject, event_message: LibraryObject) -> None:
         if event.session_hash in queue.pending_messages_per_session:
             send(event, event_message)
 
@@ -61,7 +61,7 @@ def limit_waiting_requests(app: gr.Blocks, limits: Limits) -> None:
     push = queue.push
 
     @functools.wraps(push)
-    async def limited_push(body: Any, request: Any, username: str | None) -> Any:
+    async def limited_push(body: LibraryObject, request: LibraryObject, username: str | None) -> LibraryObject:
         waiting = [event for line in queue.event_queue_per_concurrency_id.values() for event in line.queue]
         others = [visitor_of(event.request, event.session_hash) for event in waiting]
         try:
@@ -92,7 +92,7 @@ def unanswered_events(app: gr.Blocks) -> int:
     return sum(len(ids) for ids in list(app._queue.pending_event_ids_session.values()))
 
 
-def event_payload(event: gr.EventData) -> dict[str, Any]:
+def event_payload(event: gr.EventData) -> JsonObject:
     """What a script sent with `trigger(name, payload)`. Gradio gives it only attribute by attribute."""
     payload = event._data
     return payload if isinstance(payload, dict) else {}

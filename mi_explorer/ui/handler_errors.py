@@ -3,9 +3,10 @@
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 from mi_explorer.errors import UserError
+from mi_explorer.untyped import JsonObject
 
 P = ParamSpec("P")
 log = logging.getLogger(__name__)
@@ -16,11 +17,11 @@ def broken(error: Exception) -> str:
     return f"Something broke on the server ({type(error).__name__}). Its log says more."
 
 
-def errors_as_dict(handler: Callable[P, dict[str, Any]]) -> Callable[P, dict[str, Any]]:
+def errors_as_dict(handler: Callable[P, JsonObject]) -> Callable[P, JsonObject]:
     """The handler, giving `{"error": sentence}` instead of raising. A fault of ours is logged."""
 
     @functools.wraps(handler)
-    def call(*args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> JsonObject:
         try:
             return handler(*args, **kwargs)
         except UserError as error:

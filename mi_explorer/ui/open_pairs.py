@@ -7,9 +7,9 @@ when nothing runs on it.
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.errors import UserError
 from mi_explorer.pair_names import pair_name
@@ -21,6 +21,7 @@ from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.explore.page_setup import pair_summary
 from mi_explorer.ui.handler_errors import errors_as_dict
 from mi_explorer.ui.pair_gallery import PageMachine, memory_refusal, pair_card
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
@@ -53,7 +54,7 @@ class OpenPair:
     """A pair in memory: Explore's handlers on its workbench, and the fixed part of the page for it (see `page_setup`)."""
 
     explore: Explore
-    setup: dict[str, Any]
+    setup: JsonObject
 
     @property
     def bench(self) -> "Workbench":
@@ -99,7 +100,7 @@ class PagePairs:
         self._loading = threading.Lock()  # one load at a time
         self._load: _Load | None = None
 
-    def at(self, name: Any) -> OpenPair:
+    def at(self, name: object) -> OpenPair:
         """The open pair of this name; the first one for any other name."""
         with self._lock:
             return self._open.get(str(name)) or self._open[self.first]
@@ -112,12 +113,12 @@ class PagePairs:
             return list(self._open.values())
 
     # -- runs --------------------------------------------------------------------------------------------------------
-    def run(self, request: Any, who: Visitor) -> Iterator[dict[str, Any]]:
+    def run(self, request: object, who: Visitor) -> Iterator[JsonObject]:
         """The states of a run on the pair that its view names (see `Explore.run`)."""
         view = request.get("view") if isinstance(request, dict) else None
         return self.at(view.get("pair") if isinstance(view, dict) else "").explore.run(request, who)
 
-    def stop(self, token: Any) -> bool:
+    def stop(self, token: object) -> bool:
         """Stop the run or the load of this token; a load ends at its next tensor or step. False if there is none."""
         load = self._load
         if load is not None and token and load.token == token:
@@ -126,7 +127,7 @@ class PagePairs:
         stopped = [pair.explore.runs.stop(token) for pair in self.all()]  # each of them notes the token
         return any(stopped)
 
-    def steer(self, request: Mapping[str, Any], who: Visitor) -> None:
+    def steer(self, request: JsonMapping, who: Visitor) -> None:
         """Do something to a run of this visitor (see `SteeredRuns.act`). Raises `UserError`."""
         pairs = self.all()
         mine = next((pair for pair in pairs if pair.explore.steered.has(request.get("token"))), pairs[0])
@@ -139,7 +140,7 @@ class PagePairs:
         for pair in self.all():
             pair.explore.runs.stop_all()
 
-    def is_running(self, token: Any) -> bool:
+    def is_running(self, token: object) -> bool:
         return any(pair.explore.runs.is_running(token) for pair in self.all())
 
     def runs_per_second(self) -> float:
@@ -155,26 +156,26 @@ class PagePairs:
         return (self.at(self.first).bench.pair, *self.access.offered())
 
     @errors_as_dict
-    def gallery(self, _: Any = None) -> dict[str, Any]:
+    def gallery(self, _: object = None) -> JsonObject:
         """`{"cards", "usable"}`: the pairs to choose from (see `pair_card`), the first one first; `open`: whether it is in memory."""
         usable = self.machine.usable()
         cards = [pair_card(p, self.machine, usable) | {"open": self.is_open(p.name)} for p in self._offered()]
         return {"cards": cards, "usable": usable}
 
     @errors_as_dict
-    def preview(self, name: Any) -> dict[str, Any]:
+    def preview(self, name: object) -> JsonObject:
         """The precomputed strip of a pair of the gallery (see `demo_strip.demo_state`), or `{"error"}`. Nothing is loaded for it."""
         strip = preview_strip(str(name)) if str(name) in {p.name for p in self._offered()} else None
         if strip is None:
             raise OpenPairError("There is no precomputed strip of this pair.")
         return strip
 
-    def _allowed(self, spec: Any) -> Pair:
+    def _allowed(self, spec: object) -> Pair:
         text = str(spec).strip()[:1000]
         return self.at(text).bench.pair if text == self.first else self.access.pair(text)
 
     @errors_as_dict
-    def judge(self, spec: Any) -> dict[str, Any]:
+    def judge(self, spec: object) -> JsonObject:
         """Preflight in words: `{"name", "title", "ok", "facts", "rows", "findings"}`, or `{"error"}`."""
         from mi_explorer.checkpoints.preflight import preflight
 
@@ -182,7 +183,7 @@ class PagePairs:
         judged = preflight(pair)
         return {"name": pair.name, "title": title_of(pair), "ok": not judged.obstacles, **pair_summary(judged)}
 
-    def load(self, spec: Any, token: str = "") -> Iterator[dict[str, Any]]:
+    def load(self, spec: object, token: str = "") -> Iterator[JsonObject]:
         """Open a pair: yields `{"phase", "of", "text", "done", "total"}` and at last `{"loaded": name}` or `{"error"}`.
 
         A load goes on when its visitor leaves; the pair is there when they come back. Whoever knows the `token` may `stop` it.
@@ -257,7 +258,7 @@ def title_of(pair: Pair) -> str:
     return pair.title or pair_name(pair.name)
 
 
-def load_step(phase: str, done: int, total: int, about: str = "") -> dict[str, Any]:
+def load_step(phase: str, done: int, total: int, about: str = "") -> JsonObject:
     """A step of a load: "Reading 212/398 tensors of each parent (8.0 GB on disk)", as phase 3 of 5."""
     amount = f" {done:,}/{total:,}" if total else ""
     noun = f" tensors{about}" if phase == "read" else f" {about}" if about else ""
@@ -267,7 +268,7 @@ def load_step(phase: str, done: int, total: int, about: str = "") -> dict[str, A
 
 def _steps(
     thread: threading.Thread, phases: "queue.Queue[tuple[str, int, int]]", disk_bytes: float
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonObject]:
     """The steps of a load until its thread ends: one per `PROGRESS_INTERVAL_S` within a phase, every phase at least once."""
     last: tuple[str, int, int] | None = None
     while thread.is_alive() or not phases.empty():

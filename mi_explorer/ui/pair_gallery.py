@@ -8,7 +8,6 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mi_explorer.checkpoints.hub_cache import cached_checkpoint
 from mi_explorer.engine.memory_plan import PROMPT_TOKENS, MemoryPlan, NotEnoughMemory, PairSizes, plan_memory
@@ -16,6 +15,7 @@ from mi_explorer.errors import UserError
 from mi_explorer.pair_names import pair_name
 from mi_explorer.pairs import HUB_ID, Pair
 from mi_explorer.ui.explore.demo_strip import has_demo_strip
+from mi_explorer.untyped import JsonObject
 
 UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 TYPICAL_KV = 147_456  # bytes of keys and values of a token in 16 bits: Qwen3-4B's, where a pair's own is not known
@@ -124,7 +124,7 @@ def estimated_sizes(pair: Pair, parameters: int, machine: PageMachine) -> PairSi
     )
 
 
-def pair_card(pair: Pair, machine: PageMachine, usable: int | None) -> dict[str, Any]:
+def pair_card(pair: Pair, machine: PageMachine, usable: int | None) -> JsonObject:
     """A pair as the gallery shows it, in JSON types; bytes are numbers.
 
     `download`: what must still be fetched, None where that is not known. `needs`: bytes `{"folded", "rowwise"}`, or None. `fits`:

@@ -10,25 +10,27 @@ import gzip
 import html
 import json
 from functools import cache
-from typing import Any
 
 import gradio as gr
 
 from mi_explorer.paths import ASSETS
 from mi_explorer.ui.components import script_component
 from mi_explorer.ui.static_files import on_load
+from mi_explorer.untyped import JsonObject, LibraryObject
 
 PLOTLY_ROUTE = "/mi/plotly.min.js"
 PLOTLY = ASSETS / "plotly" / "plotly-cartesian.min.js.gz"
 WAITING = "waiting"  # the value of a figure whose first content is being computed: the page shows where it will be
 
 
-def label_text(text: Any) -> str:
+def label_text(text: object) -> str:
     """Untrusted text for a plotly label, which reads a part of HTML: tags and entities show as typed."""
     return html.escape(str(text), quote=False)
 
 
-def figure_content(figure: Any, columns: list[str], rows: list[list[Any]], name: str, narrow: Any = None) -> str:
+def figure_content(
+    figure: LibraryObject, columns: list[str], rows: list[list[object]], name: str, narrow: object = None
+) -> str:
     """What a `component` shows: a plotly figure (object or dict), its data table (units in the headers), a file name.
 
     `narrow`: the figure to show instead where there is little width; it sets its own height.
@@ -37,7 +39,7 @@ def figure_content(figure: Any, columns: list[str], rows: list[list[Any]], name:
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 
 
-def _drawn(figure: Any) -> Any:
+def _drawn(figure: LibraryObject) -> JsonObject:
     drawn = json.loads(figure.to_json()) if hasattr(figure, "to_json") else figure
     if drawn:
         drawn.get("layout", {}).pop("template", None)  # the page's theme gives colours and fonts
@@ -66,7 +68,7 @@ def _script() -> bytes:
     return PLOTLY.read_bytes()
 
 
-def plotly_route() -> Any:
+def plotly_route() -> LibraryObject:
     """The route that hands out plotly's script, compressed, to be asked for when the first figure is there."""
     from starlette.requests import Request
     from starlette.responses import Response

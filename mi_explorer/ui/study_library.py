@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.studies.stats.curve import curves
@@ -26,7 +25,7 @@ class StudyLibrary:
 
     def __init__(self, own: Callable[[], Store], folder: Path | None = None) -> None:
         self._own, self.folder = own, folder or bundled.FOLDER
-        self._known: OrderedDict[tuple[Any, ...], Summary] = OrderedDict()
+        self._known: OrderedDict[tuple[object, ...], Summary] = OrderedDict()
         self._lock = threading.Lock()
 
     @property

@@ -85,8 +85,7 @@ def test_every_cell_names_a_scope_that_blends_its_group(found):
             if heat.z[i][j] is None:
                 assert at not in groups
                 continue
-            asked = weights_figures.cell_scope(*at)
-            scope = Scope(asked["layers"], tuple(asked["modules"]))
+            scope = Scope(layer or "none", (module,))  # what a click on the cell asks for
             inside = {g for g in groups if scope.includes(*g)}
             assert inside == {at} or inside == {at, ("norm", None)}  # the final norm goes with its module
 

@@ -84,10 +84,6 @@ class Trace:
         counts = Counter(mark.group for mark in self.marks)
         return {group: counts[group] for group in GROUPS}
 
-    def markers_per_1k(self) -> dict[str, float]:
-        """Reflection markers by group per 1,000 tokens."""
-        return {group: 1000 * n / self.tokens if self.tokens else 0.0 for group, n in self.markers.items()}
-
     @property
     def overthinking(self) -> float | None:
         """Share of the tokens that came after the answer was first right, 1 − T̂/T; None if it never was."""

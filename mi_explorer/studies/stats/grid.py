@@ -9,17 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
 
 import numpy as np
 
 from mi_explorer.errors import UserError
 from mi_explorer.tasks.verify import WHOLE, canonical
+from mi_explorer.untyped import Json, JsonObject, LibraryObject
 
 NUMBERS = ("tokens", "think_tokens")
 FLAGS = ("think_closed", "think_lenient", "truncated", "looped")
 FIELDS = ("cell", "item", "number", "verdict", "answer", *NUMBERS, *FLAGS, "first_correct", "flips")
-DEFAULTS: dict[str, Any] = {"answer": None, "think_tokens": 0, "think_lenient": None, "truncated": False, "looped": False,
+DEFAULTS: JsonObject = {"answer": None, "think_tokens": 0, "think_lenient": None, "truncated": False, "looped": False,
                             "first_correct": None, "flips": 0, "think_closed": False}  # fmt: skip
 
 
@@ -61,7 +61,7 @@ class Grid:
         """The grid of some cells and questions, by index."""
         rows = slice(None) if cells is None else list(cells)
         columns = slice(None) if questions is None else list(questions)
-        arrays: dict[str, Any] = {
+        arrays: JsonObject = {
             f.name: getattr(self, f.name)[rows][:, columns]
             for f in fields(self)
             if isinstance(getattr(self, f.name), np.ndarray)
@@ -74,7 +74,9 @@ class Grid:
         return cell if isinstance(cell, int) else self.cells.index(cell)
 
     @staticmethod
-    def of(samples: Any, cells: Sequence[str] | None = None, kinds: Mapping[str, str] | None = None) -> "Grid":
+    def of(
+        samples: LibraryObject, cells: Sequence[str] | None = None, kinds: Mapping[str, str] | None = None
+    ) -> "Grid":
         """The grid of an iterable of samples or a data frame; `cells` fixes which cells and their order.
 
         `kinds` gives the kind of answer by question id, where votes should know it (default `auto`). Raises `UserError` if
@@ -98,7 +100,7 @@ class Grid:
         k = np.arange(len(c)) - np.repeat(starts, np.diff(np.append(starts, len(c))))
         shape = (len(names), len(questions), int(k.max()) + 1)
 
-        def spread(values: np.ndarray, fill: Any, dtype: Any) -> np.ndarray:
+        def spread(values: np.ndarray, fill: Json, dtype: LibraryObject) -> np.ndarray:
             out = np.full(shape, fill, dtype)
             out[c, q, k] = values.astype(dtype)
             return out
@@ -130,7 +132,7 @@ class Grid:
         )  # fmt: skip
 
 
-def _columns(samples: Any) -> dict[str, np.ndarray]:
+def _columns(samples: LibraryObject) -> dict[str, np.ndarray]:
     """One object array a field."""
     if hasattr(samples, "columns"):
         known = set(samples.columns)
@@ -153,7 +155,7 @@ def _columns(samples: Any) -> dict[str, np.ndarray]:
     return {name: _objects(values) for name, values in columns.items()}
 
 
-def _objects(values: Sequence[Any]) -> np.ndarray:
+def _objects(values: Sequence[object]) -> np.ndarray:
     out = np.empty(len(values), dtype=object)
     out[:] = values
     return out
@@ -168,7 +170,7 @@ def _factorize(values: np.ndarray, known: Sequence[str] | None = None) -> tuple[
 
 def _numbered(answers: np.ndarray, question: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
     """A number per distinct canonical answer; -1 for none. Each spelling is made canonical once."""
-    spelled: dict[tuple[Any, str], int] = {}
+    spelled: dict[tuple[object, str], int] = {}
     numbers: dict[str, int] = {}
     out = np.empty(len(answers), dtype=np.int64)
     for i, (answer, q) in enumerate(zip(answers.tolist(), question.tolist())):

@@ -9,11 +9,10 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.generation.probe_points import ProbeOptions
 from mi_explorer.studies.stats.against_parents import AgainstParents
@@ -26,6 +25,7 @@ from mi_explorer.studies.stats.summary import Summary, summarise
 from mi_explorer.studies.store.bundled import FOLDER, bundled_study, precomputed
 from mi_explorer.studies.store.reader import CellRow, StudyInfo
 from mi_explorer.studies.store.store import Store
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 SUFFIX = ".summary.json"
 FORMAT = 1
@@ -67,9 +67,9 @@ def kept_summary(name: str, folder: Path = FOLDER) -> Summary | None:
 
 
 @lru_cache(maxsize=64)
-def _read(study: Path, *state: int) -> Mapping[str, Any] | None:
+def _read(study: Path, *state: int) -> JsonMapping | None:
     """The kept values, read once per `state` of the files; None if they are of another study file or format."""
-    plain: dict[str, Any] = json.loads(summary_path(study).read_text(encoding="utf-8"))
+    plain: JsonObject = json.loads(summary_path(study).read_text(encoding="utf-8"))
     return plain if (plain["format"], plain["study"]) == (FORMAT, file_digest(study)) else None
 
 
@@ -78,7 +78,7 @@ def file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def summary_to_json(summary: Summary, study: str) -> dict[str, Any]:
+def summary_to_json(summary: Summary, study: str) -> JsonObject:
     """A summary as JSON values, but for what a study's head says and for `measures`; `study` is the digest of its file."""
     return {
         "format": FORMAT,
@@ -101,7 +101,7 @@ def summary_to_json(summary: Summary, study: str) -> dict[str, Any]:
     }
 
 
-def summary_of_json(plain: Mapping[str, Any], info: StudyInfo, rows: Iterable[CellRow]) -> Summary:
+def summary_of_json(plain: JsonMapping, info: StudyInfo, rows: Iterable[CellRow]) -> Summary:
     """Inverse of `summary_to_json`, with the study's head. Raises `KeyError` or another fault of values for what is no such thing."""
     by_key = {row.key: row for row in rows}
     kept = tuple(by_key[key] for key in plain["rows"])
@@ -125,11 +125,11 @@ def summary_of_json(plain: Mapping[str, Any], info: StudyInfo, rows: Iterable[Ce
     )
 
 
-def _options(plain: Mapping[str, Any]) -> ProbeOptions:
+def _options(plain: JsonMapping) -> ProbeOptions:
     return ProbeOptions(**{**plain, "at": tuple(plain["at"])})
 
 
-def _probed_to_json(cell: ProbedCell) -> dict[str, Any]:
+def _probed_to_json(cell: ProbedCell) -> JsonObject:
     return {
         "key": cell.cell,
         "values": {name: _plain(estimate) for name, estimate in cell.values.items()},
@@ -138,7 +138,7 @@ def _probed_to_json(cell: ProbedCell) -> dict[str, Any]:
     }
 
 
-def _probed_of_json(plain: Mapping[str, Any]) -> ProbedCell:
+def _probed_of_json(plain: JsonMapping) -> ProbedCell:
     values = {name: _estimate(estimate) for name, estimate in plain["values"].items()}
     samples, passed, questions = plain["counts"]
     budgets = tuple((budget, _estimate(estimate)) for budget, estimate in plain["budgets"])
@@ -150,7 +150,7 @@ def _plain(e: Estimate) -> list[float | None]:
     return [*(None if math.isnan(x) else float(x) for x in (e.value, e.low, e.high)), e.questions]
 
 
-def _estimate(plain: Sequence[Any]) -> Estimate:
+def _estimate(plain: Sequence[Json]) -> Estimate:
     value, low, high = (math.nan if x is None else x for x in plain[:3])
     return Estimate(value, low, high, plain[3])
 

@@ -9,12 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 
 from mi_explorer.errors import unknown
 from mi_explorer.studies.stats.grid import Grid
+from mi_explorer.untyped import JsonObject
 
 DRAWS = 2000
 LEVEL = 0.95
@@ -121,10 +121,10 @@ class Measures:
         rates = 1e5 * _ratio(gains, np.where(costs > 0, costs, np.nan))
         return Estimate(1e5 * gain / cost, *interval(rates), n)
 
-    def row(self, cell: str | int, ks: Sequence[int] = ()) -> dict[str, Any]:
+    def row(self, cell: str | int, ks: Sequence[int] = ()) -> JsonObject:
         """Everything about one cell as JSON values: each metric, `<metric>_ci`, n of questions and samples, pass@k for `ks`."""
         i = self.grid.index(cell)
-        out: dict[str, Any] = {}
+        out: JsonObject = {}
         for metric in METRICS:
             estimate = self.estimate(i, metric)
             out[metric], out[f"{metric}_ci"] = _plain(estimate.value), list(estimate.ci)
@@ -134,7 +134,7 @@ class Measures:
         n = self.grid.n[i]
         return {**out, "questions": int((n > 0).sum()), "samples": int(n.max()), "total": int(n.sum())}
 
-    def rows(self, ks: Sequence[int] = ()) -> list[dict[str, Any]]:
+    def rows(self, ks: Sequence[int] = ()) -> list[JsonObject]:
         """`row` of every cell, in order."""
         return [self.row(i, ks) for i in range(len(self.grid.cells))]
 

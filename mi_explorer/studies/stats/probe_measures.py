@@ -6,7 +6,6 @@ Every measure is a ratio of two sums over questions, as in `metrics`. Unit: shar
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from mi_explorer.studies.stats.metrics import DRAWS, LEVEL, Estimate, interval
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.studies.store.store import Store
 from mi_explorer.studies.store.stored_probes import StoredProbes, setting_words
+from mi_explorer.untyped import JsonObject
 
 Term = Callable[[ProbedTrace], tuple[float, float] | None]
 
@@ -54,21 +54,22 @@ MEASURES: dict[str, Term] = {
     "forced_fails": _failed,
     "confidence": _points(lambda point: point.confidence),
 }
+"""What each says:
+
+- `sufficient`: tokens of the first prefix from which the forced answer is right and stays right, of right samples that have one.
+- `sufficient_share`: share of probed samples that have one.
+- `verbose`: share of a right sample's tokens after it.
+- `harmful`: share of probed samples that were right at some point and are wrong at the end.
+- `switches`: how often the forced answer changes.
+- `forced`: share of right forced answers, over all points.
+- `forced_beside_free`: the same over the points with continuations.
+- `free`: share of right continuations there.
+- `free_minus_forced`: their paired difference.
+- `forced_fails`: share of wrong forced answers among the points from which going on is right.
+- `confidence`: mean probability of the forced answers' tokens.
+"""
 CURVE_POINTS = 8  # budgets of a cell's curve
 SHARES = ("sufficient_share", "harmful", "forced", "forced_beside_free", "free", "forced_fails")
-MEANINGS = {
-    "sufficient": "tokens of the first prefix from which the forced answer is right and stays right, of right samples that have one",
-    "sufficient_share": "share of probed samples that have one",
-    "verbose": "share of a right sample's tokens after it",
-    "harmful": "share of probed samples that were right at some point and are wrong at the end",
-    "switches": "how often the forced answer changes",
-    "forced": "share of right forced answers, over all points",
-    "forced_beside_free": "the same over the points with continuations",
-    "free": "share of right continuations there",
-    "free_minus_forced": "their paired difference",
-    "forced_fails": "share of wrong forced answers among the points from which going on is right",
-    "confidence": "mean probability of the forced answers' tokens",
-}
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ class ProbedCell:
     questions: int
     budgets: tuple[tuple[int, Estimate], ...] = ()
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         """As JSON values: every measure with its interval `_ci`; None where it is not defined."""
-        found: dict[str, Any] = {
+        found: JsonObject = {
             "key": self.cell,
             "samples": self.samples,
             "without_thought": self.passed,
@@ -110,7 +111,7 @@ class ProbedStudy:
         """The setting in words."""
         return setting_words(self.options)
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         """As JSON values."""
         return {"setting": self.words, "cells": [cell.json() for cell in self.cells]}
 

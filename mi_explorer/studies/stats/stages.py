@@ -9,11 +9,12 @@ transition is read into a curve that is flat, or whose fit passes one half outsi
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from mi_explorer.studies.stats.metrics import LEVEL, Measures
+from mi_explorer.untyped import JsonObject
 
 LAPSE = 2e-4
 TAIL_99, TAIL_95, OPTIMAL = 4.595, 2.944, 1.54  # logits of 99 % and 95 %; the D-optimal points of a logistic
@@ -60,7 +61,7 @@ class Transition:
             return None
         return float(_curve(np.array([(lam - self.lambda50) / self.s]))[0])
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         return {
             "kind": self.kind, "lambda50": self.lambda50, "lambda50_ci": list(self.lambda50_ci), "s": self.s, "s_ci": list(self.s_ci),
             "stage2": list(self.stage2), "stage2_95": list(self.stage2_95), "next": list(self.next), "message": self.message,

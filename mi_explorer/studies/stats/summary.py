@@ -6,7 +6,6 @@ per cent.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from mi_explorer.studies.plan import Cell, Item
 from mi_explorer.studies.stats import stages
@@ -21,6 +20,7 @@ from mi_explorer.studies.stats.probe_measures import ProbedStudy, probed_studies
 from mi_explorer.studies.stats.useful_end import end_of_useful_stage_3
 from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 from mi_explorer.tasks.registry import split_of
+from mi_explorer.untyped import Json, JsonObject, LibraryObject
 
 KEYS = (
     "mean",
@@ -60,10 +60,10 @@ class Summary:
     info: StudyInfo
     rows: tuple[CellRow, ...]
     measures: Measures | None
-    cells: tuple[dict[str, Any], ...]
-    stages: dict[str, dict[str, Any]]
+    cells: tuple[JsonObject, ...]
+    stages: dict[str, JsonObject]
     claims: tuple[Claim, ...] = ()
-    runs: tuple[dict[str, Any], ...] = ()
+    runs: tuple[JsonObject, ...] = ()
     probes: tuple[ProbedStudy, ...] = ()
     budgets: tuple[BudgetGap, ...] = ()
     frontiers: Frontiers | None = None
@@ -81,7 +81,7 @@ class Summary:
         return claims_sentence(self.claims) if self.claims else ""
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """What the figures depend on: task, split, questions, samples, decoding, seed, versions; lists where runs or cells differ."""
         plan = self.info.plan
         decodings = list(dict.fromkeys(row.cell.decoding for row in self.rows))
@@ -102,7 +102,7 @@ class Summary:
             "command": plan.command,
         }
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         """The object that `sweep --json` ends with; `stages` is the first curve's, `curves` has all of several."""
         first = next(iter(self.stages.values()), {"kind": "none", "lambda50": None, "s": None, "stage2": [None, None]})
         settings = self.settings
@@ -151,9 +151,9 @@ def summarise(
 def summary_of(
     info: StudyInfo,
     rows: Sequence[CellRow],
-    samples: Sequence[Any],
+    samples: LibraryObject,
     kinds: Mapping[str, str] | None = None,
-    runs: Sequence[dict[str, Any]] = (),
+    runs: Sequence[JsonObject] = (),
 ) -> Summary:
     """The summary of samples (see `Grid.of`) of these cells; `kinds` gives the kind of answer by question key.
 
@@ -183,13 +183,13 @@ def summary_of(
     )
 
 
-def _one(values: Sequence[Any]) -> Any:
+def _one(values: Sequence[Json]) -> Json:
     """The value, if there is one only; else the different ones; None without any."""
     different = [value for i, value in enumerate(values) if value not in values[:i]]
     return different[0] if len(different) == 1 else different or None
 
 
-def _cell(row: CellRow, measures: Measures) -> dict[str, Any]:
+def _cell(row: CellRow, measures: Measures) -> JsonObject:
     values = measures.row(row.key)
     recipe = row.cell.recipe
     interventions = {"think_budget": row.cell.decoding.think_budget, "answer_lambda": recipe.answer_lam}
@@ -207,7 +207,7 @@ def _cell(row: CellRow, measures: Measures) -> dict[str, Any]:
     }
 
 
-def _stages(cells: Sequence[Cell], measures: Measures) -> dict[str, dict[str, Any]]:
+def _stages(cells: Sequence[Cell], measures: Measures) -> dict[str, JsonObject]:
     """The transition of each curve by the curve's name."""
     out = {}
     names = curve_names(cells)

@@ -5,12 +5,17 @@ by name. Shares are in percent, tokens in tokens; a published number is never fi
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from mi_explorer.recipe import MODULES, parse_layers
 from mi_explorer.studies.report.published import QUESTIONS, published, source
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
+
+CellKey: TypeAlias = (
+    Hashable  # what a cell of ours and of the paper have in common: layers, module, backbone, method, decoding
+)
 
 Values = dict[str, float | None]
 TABLES = {
@@ -50,7 +55,7 @@ class AblationRow:
     """One line of the table. `ours` is a cell of `Summary.cells`; `theirs` holds mean, pass, vote, tokens, think (percent), k."""
 
     label: str
-    ours: Mapping[str, Any] | None = None
+    ours: JsonMapping | None = None
     theirs: Values | None = None
     lam: float | None = None
 
@@ -61,7 +66,7 @@ def citation_of(kind: str, beside: str) -> str:
     return f"Published: {source(TABLES[kind])}, {beside}" + (f" ({n} questions)" if n else "")
 
 
-def ablation_rows(kind: str, cells: Sequence[Mapping[str, Any]], beside: str) -> list[AblationRow]:
+def ablation_rows(kind: str, cells: Sequence[JsonMapping], beside: str) -> list[AblationRow]:
     """Every cell of ours with its published counterpart, then what only the paper has. `beside` is one of `BESIDE[kind]`."""
     key_of = _layer_keys(cells) if kind == "layers" else KEYS[kind]
     theirs = PAPERS[kind](beside if beside in BESIDE[kind] else BESIDE[kind][0])
@@ -82,7 +87,7 @@ def ablation_rows(kind: str, cells: Sequence[Mapping[str, Any]], beside: str) ->
     ]
 
 
-def _worth(kind: str, key: Any, met: set[Any]) -> bool:
+def _worth(kind: str, key: CellKey, met: set[CellKey]) -> bool:
     """Whether a published line without a counterpart is shown: of a curve over λ only where nothing of ours is."""
     return kind != "methods" or not isinstance(key, float) or (not met and key == 0.8)
 
@@ -90,15 +95,15 @@ def _worth(kind: str, key: Any, met: set[Any]) -> bool:
 # -- keys of our cells ----------------------------------------------------------------------------------------------------
 
 
-def _end(cell: Mapping[str, Any]) -> str | None:
+def _end(cell: JsonMapping) -> str | None:
     return {0.0: "instruct", 1.0: "thinking"}.get(cell["lambda"]) if cell["group"] == "ends" else None
 
 
-def _layer_keys(cells: Sequence[Mapping[str, Any]]) -> Callable[[Mapping[str, Any]], Any]:
+def _layer_keys(cells: Sequence[JsonMapping]) -> Callable[[JsonMapping], CellKey]:
     spans = [parse_layers(c["scope"]["layers"]) for c in cells if c["scope"]["layers"] not in ("all", "none")]
     depth = 1 + max((span[-1][1] for span in spans if span), default=0)
 
-    def key(cell: Mapping[str, Any]) -> Any:
+    def key(cell: JsonMapping) -> CellKey:
         text = cell["scope"]["layers"]
         if end := _end(cell):
             return end
@@ -112,23 +117,23 @@ def _layer_keys(cells: Sequence[Mapping[str, Any]]) -> Callable[[Mapping[str, An
     return key
 
 
-def _module_key(cell: Mapping[str, Any]) -> Any:
+def _module_key(cell: JsonMapping) -> CellKey:
     missing = [m for m in MODULES if m not in cell["scope"]["modules"]]
     return _end(cell) or ("none" if not missing else missing[0] if len(missing) == 1 else cell["label"])
 
 
-def _backbone_key(cell: Mapping[str, Any]) -> Any:
+def _backbone_key(cell: JsonMapping) -> CellKey:
     name = str(cell["label"]).removeprefix("into ").lower()
     return name if name in ("instruct", "base") else cell["label"]
 
 
-def _method_key(cell: Mapping[str, Any]) -> Any:
+def _method_key(cell: JsonMapping) -> CellKey:
     if cell["method"] == "linear":
         return float(cell["lambda"])
     return OURS.get(cell["method"], cell["label"])
 
 
-KEYS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+KEYS: dict[str, Callable[[JsonMapping], CellKey]] = {
     "modules": _module_key,
     "backbone": _backbone_key,
     "methods": _method_key,
@@ -139,12 +144,12 @@ KEYS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
 # -- what the paper has ---------------------------------------------------------------------------------------------------
 
 
-def _value(x: Any) -> float | None:
+def _value(x: Json) -> float | None:
     return None if x is None or math.isnan(float(x)) else float(x)
 
 
-def _paper_layers(beside: str) -> dict[Any, Values]:
-    out: dict[Any, Values] = {}
+def _paper_layers(beside: str) -> dict[CellKey, Values]:
+    out: dict[CellKey, Values] = {}
     for row in published("mi_layers").to_dict("records"):
         lam, first = row["lambda"], _value(row["first_layer"])
         key = (
@@ -157,7 +162,7 @@ def _paper_layers(beside: str) -> dict[Any, Values]:
     return _relative(out)
 
 
-def _paper_modules(beside: str) -> dict[Any, Values]:
+def _paper_modules(beside: str) -> dict[CellKey, Values]:
     return {
         row["skipped"]: {"mean": row["mean_at_64"], "pass": row["pass_at_64"], "vote": row["vote_at_64"], "tokens": None,
                          "think": row["think_ratio"], "length": row["length_ratio_to_thinking"], "k": 64}
@@ -165,30 +170,30 @@ def _paper_modules(beside: str) -> dict[Any, Values]:
     }  # fmt: skip
 
 
-def _rows(table: str, beside: str, column: str) -> list[dict[str, Any]]:
+def _rows(table: str, beside: str, column: str) -> list[JsonObject]:
     model, _, benchmark = beside.rpartition(" on ")
     data = published(table)
     return [dict(row) for row in data[(data[column] == model) & (data["benchmark"] == benchmark)].to_dict("records")]
 
 
-def _cell(row: Mapping[str, Any]) -> Values:
+def _cell(row: JsonMapping) -> Values:
     return {
         "mean": _value(row["mean_at_k"]), "pass": _value(row["pass_at_k"]), "vote": _value(row["vote_at_k"]),
         "tokens": _value(row["tokens"]), "think": _value(row["think_ratio"]), "k": float(row["k"]),
     }  # fmt: skip
 
 
-def _paper_backbone(beside: str) -> dict[Any, Values]:
+def _paper_backbone(beside: str) -> dict[CellKey, Values]:
     names = {"Qwen3-4B-Instruct-2507": "instruct", "Qwen3-4B": "hybrid", "Qwen3-4B-Base": "base"}
     return _relative({names[row["backbone"]]: _cell(row) for row in _rows("mi_backbones", beside, "thinking")})
 
 
-def _paper_methods(beside: str) -> dict[Any, Values]:
+def _paper_methods(beside: str) -> dict[CellKey, Values]:
     rows = _rows("mi_dynamics", beside, "model")
     return _relative({float(row["lambda"]) if row["method"] == "MI" else row["method"]: _cell(row) for row in rows})
 
 
-def _paper_decoding(beside: str) -> dict[Any, Values]:
+def _paper_decoding(beside: str) -> dict[CellKey, Values]:
     """Mean@8 by (temperature, top-p)."""
     return {
         (float(t[1:]), row["top_p"]): {"mean": row[t], "k": 8}
@@ -196,18 +201,18 @@ def _paper_decoding(beside: str) -> dict[Any, Values]:
     }  # fmt: skip
 
 
-def _relative(found: dict[Any, Values]) -> dict[Any, Values]:
+def _relative(found: dict[CellKey, Values]) -> dict[CellKey, Values]:
     """With `length`: tokens in percent of Thinking's, of backbones of Instruct's."""
     full = next((found[key]["tokens"] for key in ("thinking", 1.0, "instruct") if key in found), None)
     return {k: v | {"length": 100 * v["tokens"] / full if full and v["tokens"] else None} for k, v in found.items()}
 
 
-PAPERS: dict[str, Callable[[str], dict[Any, Values]]] = {
+PAPERS: dict[str, Callable[[str], dict[CellKey, Values]]] = {
     "layers": _paper_layers, "modules": _paper_modules, "backbone": _paper_backbone, "methods": _paper_methods, "decoding": _paper_decoding,
 }  # fmt: skip
 
 ENDS = {"instruct": "Instruct", "thinking": "Thinking"}
-NAMED: dict[str, Callable[[Any], str]] = {
+NAMED: dict[str, Callable[[Json], str]] = {
     "layers": lambda key: ENDS.get(key) or SPANS.get(key, "all layers and all else"),
     "modules": lambda key: "all modules" if key == "none" else f"without {key}",
     "backbone": lambda key: {"instruct": "into Instruct", "base": "into base", "hybrid": "into the hybrid Qwen3-4B"}[

@@ -1,12 +1,12 @@
 """What an ablation is asked with: its size and settings, checked, the defaults for one click, and the words for cost."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mi_explorer.command_line import command_line, lambda_option
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies import ablations
+from mi_explorer.untyped import Json
 
 ABOUT = {
     "layers": ("Layers", "Which third of the layers carries the thought? Outside the blended layers Instruct stays."),
@@ -33,7 +33,7 @@ class AblationSetup:
     cap: int = 512
 
     @staticmethod
-    def of(kind: Any, lam: Any, questions: Any, samples: Any, task: Any, cap: Any) -> "AblationSetup":
+    def of(kind: Json, lam: Json, questions: Json, samples: Json, task: Json, cap: Json) -> "AblationSetup":
         """From the page. Raises `UserError` for what cannot be meant."""
         if kind not in ablations.KINDS:
             raise unknown("ablation", str(kind)[:40], ablations.KINDS)
@@ -48,7 +48,7 @@ class AblationSetup:
         )
 
 
-def positive_integer(x: Any, what: str, most: int) -> int:
+def positive_integer(x: Json, what: str, most: int) -> int:
     """x as a whole number from 1 to `most`, or an `AblationError`."""
     try:
         n = int(x)

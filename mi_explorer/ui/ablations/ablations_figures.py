@@ -6,7 +6,6 @@ hollow diamonds. The models and tasks differ, so tokens are drawn in percent of 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -14,6 +13,7 @@ from plotly.subplots import make_subplots
 from mi_explorer.studies.report.palette import lambda_colour
 from mi_explorer.ui.ablations.ablation_rows import AblationRow
 from mi_explorer.ui.plotly_component import label_text
+from mi_explorer.untyped import Json, JsonMapping, JsonObject, LibraryObject
 
 PANELS = (("mean", "Accuracy, %"), ("think", "Think ratio, %"), ("length", "Tokens, % of {}"))
 GREY = "#767c89"
@@ -22,7 +22,7 @@ CENTRED = [[0.0, "#b3681c"], [0.5, "#f4f4f4"], [1.0, "#2b6ca3"]]  # below and ab
 Numbers = tuple[float | None, float | None, float | None]  # value and interval
 
 
-def own_value(cell: Mapping[str, Any] | None, metric: str, full: float | None = None) -> Numbers:
+def own_value(cell: JsonMapping | None, metric: str, full: float | None = None) -> Numbers:
     """A measure of ours as (value, low, high): shares in percent, `length` in percent of `full` tokens; None where there is none."""
     if cell is None:
         return None, None, None
@@ -62,7 +62,7 @@ def dots_figure(kind: str, lines: Sequence[AblationRow], cite: str, narrow: bool
         titles, narrow, shared_yaxes=True, horizontal_spacing=0.03, vertical_spacing=PANEL_GAP_PX / height
     )
     for column, (metric, title) in enumerate(PANELS, start=1):
-        mine: list[Any] = [
+        mine: list[Json] = [
             (name, line, *own_value(line.ours, metric, full)) for name, line in zip(names, lines, strict=True)
         ]
         mine = [m for m in mine if m[2] is not None]
@@ -103,14 +103,16 @@ def dots_figure(kind: str, lines: Sequence[AblationRow], cite: str, narrow: bool
     return drawn
 
 
-def _panels(titles: Sequence[str], narrow: bool, **more: Any) -> tuple[go.Figure, Callable[[int], dict[str, int]]]:
+def _panels(
+    titles: Sequence[str], narrow: bool, **more: LibraryObject
+) -> tuple[go.Figure, Callable[[int], dict[str, int]]]:
     """Panels side by side, or one below the other; and which row and column of them panel n (from 1) is."""
     n = max(1, len(titles))
     drawn = make_subplots(rows=n if narrow else 1, cols=1 if narrow else n, subplot_titles=titles, **more)
     return drawn, lambda panel: {"row": panel if narrow else 1, "col": 1 if narrow else panel}
 
 
-def _hover(line: AblationRow, metric: str, numbers: Any) -> str:
+def _hover(line: AblationRow, metric: str, numbers: Sequence[float]) -> str:
     value, low, high = numbers
     cell = line.ours or {}
     band = "" if low is None else f" [{low:.1f}, {high:.1f}]"
@@ -149,7 +151,7 @@ def grid_figure(
     drawn, place = _panels(
         [name for name, _ in panels], narrow, horizontal_spacing=0.06, vertical_spacing=PANEL_GAP_PX / height
     )
-    bar: dict[str, Any] = {"title": {"text": "points from<br>the mean"}, "thickness": 12, "outlinewidth": 0}
+    bar: JsonObject = {"title": {"text": "points from<br>the mean"}, "thickness": 12, "outlinewidth": 0}
     if narrow:
         bar |= {
             "orientation": "h",
@@ -190,7 +192,7 @@ def grid_figure(
     return drawn
 
 
-def ablation_table(kind: str, lines: Sequence[AblationRow]) -> tuple[list[str], list[list[Any]]]:
+def ablation_table(kind: str, lines: Sequence[AblationRow]) -> tuple[list[str], list[list[object]]]:
     """The paper's own columns, ours (with 95 % intervals) and the published ones in turn; columns without a number are left out."""
     full = reference_tokens(kind, lines)
     k = next((line.ours["samples"] for line in lines if line.ours), None)
@@ -208,7 +210,7 @@ def ablation_table(kind: str, lines: Sequence[AblationRow]) -> tuple[list[str], 
         ),
     ]
     columns = ["Blend"]
-    data: list[list[Any]] = [[line.label] for line in lines]
+    data: list[list[object]] = [[line.label] for line in lines]
     for metric, here, there in wanted:
         unit = "" if metric == "tokens" else " (%)"
         mine = [own_value(line.ours, metric, full) for line in lines]

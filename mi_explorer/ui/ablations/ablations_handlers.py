@@ -9,7 +9,6 @@ import logging
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.pair_names import pair_name
@@ -17,7 +16,7 @@ from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies import ablations
 from mi_explorer.studies.cost import roughly
 from mi_explorer.studies.jobs import Job
-from mi_explorer.studies.plan import Cell, Plan, describe
+from mi_explorer.studies.plan import Cell, Item, Plan, describe
 from mi_explorer.studies.runner import Runner, items_of
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui import cost_estimate, plotly_component
@@ -27,6 +26,7 @@ from mi_explorer.ui.ablations.workbenches import BackboneBenches
 from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.study_library import StudyLibrary, study_label
+from mi_explorer.untyped import JsonObject, LibraryObject
 
 log = logging.getLogger(__name__)
 NOTHING = "Nothing of this kind is measured in this study yet. Run it; until then, the paper's numbers alone."
@@ -41,7 +41,7 @@ class AblationHandlers:
         self._starting = threading.Lock()
 
     # -- planning ----------------------------------------------------------------------------------------------------
-    def plan(self, pair: str, setup: AblationSetup) -> tuple[Plan, Any]:
+    def plan(self, pair: str, setup: AblationSetup) -> tuple[Plan, Sequence[Item]]:
         """The plan and its questions. Raises `UserError` for a pair without layers or base, or a task that cannot be had."""
         from mi_explorer.tasks.registry import load_task
 
@@ -142,7 +142,7 @@ class AblationHandlers:
         names = [name for _, name in self.choices(kind, pair)]
         return next((n for n in names if n and self.running(n)), names[0])
 
-    def show(self, kind: str, name: str, beside: str, message: str = "", error: str = "") -> dict[str, Any]:
+    def show(self, kind: str, name: str, beside: str, message: str = "", error: str = "") -> JsonObject:
         """Everything about a study of this kind: `figure` (content), `board` (JSON text), `running`, `samples` (how many there are).
 
         The board: `{"about", "caption", "sentence", "cite", "status", "done", "total", "error", "columns", "rows", "name"}`.
@@ -211,7 +211,7 @@ class AblationHandlers:
         return f"Running: {made}, {p.tokens_per_second:,.0f} tokens/s{eta}. It goes on when this tab is closed.", job
 
 
-def decoding_figure(found: Sequence[ablation_rows.AblationRow], narrow: bool = False) -> Any:
+def decoding_figure(found: Sequence[ablation_rows.AblationRow], narrow: bool = False) -> LibraryObject:
     """Our grid between both published ones, whatever stands beside it in the table."""
     names = ablation_rows.BESIDE["decoding"]
     papers = {name: ablation_rows.ablation_rows("decoding", (), name) for name in names}

@@ -3,8 +3,6 @@
 A run is watched by a timer that asks for the state of the study shown; the timer rests while nothing runs.
 """
 
-from typing import Any
-
 import gradio as gr
 
 from mi_explorer.errors import UserError
@@ -14,6 +12,7 @@ from mi_explorer.ui.ablations.ablation_rows import BESIDE
 from mi_explorer.ui.components import QUIET, script_component
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.static_files import on_load
+from mi_explorer.untyped import GradioValue, Json, JsonObject
 
 EVENT = {**QUIET, "concurrency_limit": 20}
 # Names in quotes are the component's events for Gradio.
@@ -53,7 +52,7 @@ def build_ablations_tab(page: PageContext) -> None:
     size = [kind, lam, questions, samples, task, cap]
     drawn = [chart, board, stop, timer]
 
-    def updates(found: dict[str, Any]) -> list[Any]:
+    def updates(found: JsonObject) -> list[GradioValue]:
         busy = found["running"]
         return [
             plotly_component.figure_update(found["figure"]),
@@ -62,13 +61,13 @@ def build_ablations_tab(page: PageContext) -> None:
             gr.Timer(POLL_INTERVAL_S, active=busy),
         ]
 
-    def price(pair: str, *values: Any) -> str:
+    def price(pair: str, *values: Json) -> str:
         try:
             return handlers.estimate(pair, ablation_setup.AblationSetup.of(*values))
         except UserError as error:
             return str(error)
 
-    def open_kind(pair: str, which: str) -> list[Any]:
+    def open_kind(pair: str, which: str) -> list[GradioValue]:
         usual = ablation_setup.setup_for_pair(
             which, page.bench(pair).pair.name, page.task(pair), page.settings.tokens, tasks
         )
@@ -83,10 +82,10 @@ def build_ablations_tab(page: PageContext) -> None:
             *updates(handlers.show(which, chosen, papers[0])),
         ]
 
-    def show(which: str, name: str, paper: str) -> list[Any]:
+    def show(which: str, name: str, paper: str) -> list[GradioValue]:
         return updates(handlers.show(which, name or "", paper))
 
-    def go(pair: str, paper: str, name: str, *values: Any) -> list[Any]:
+    def go(pair: str, paper: str, name: str, *values: Json) -> list[GradioValue]:
         which = values[0]
         try:
             name = handlers.start(pair, ablation_setup.AblationSetup.of(*values))
@@ -97,7 +96,7 @@ def build_ablations_tab(page: PageContext) -> None:
     def halt(name: str) -> None:
         handlers.stop(name or "")
 
-    def tick(pair: str, which: str, name: str, paper: str) -> list[Any]:
+    def tick(pair: str, which: str, name: str, paper: str) -> list[GradioValue]:
         found = handlers.show(which, name or "", paper)
         ended = gr.skip() if found["running"] else gr.Dropdown(handlers.choices(which, pair), value=name)
         return [ended, *updates(found)]

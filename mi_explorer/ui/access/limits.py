@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import Decoding
@@ -32,7 +31,7 @@ class Visitor:
     address: str = ""
 
 
-def visitor_of(request: Any, session: Any = None) -> Visitor:
+def visitor_of(request: object, session: object = None) -> Visitor:
     """The visitor of a request with `client.host`; of the session that is given, or that the request knows (`gr.Request`)."""
     known = session if session is not None else getattr(request, "session_hash", None)
     return Visitor(str(known or "")[:64], str(getattr(getattr(request, "client", None), "host", None) or ""))

@@ -11,13 +11,13 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from mi_explorer.ui.access.access_policy import ANYWHERE
 from mi_explorer.ui.access.limits import Limits
 from mi_explorer.ui.access.settings import LOOPBACK, Settings
 from mi_explorer.ui.gradio_patches import limit_waiting_requests, request_fault
+from mi_explorer.untyped import Json, JsonObject, LibraryObject
 
 log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 4_000_000  # bytes of a request that is no upload: a question, a recipe, a run's state
@@ -33,9 +33,9 @@ MAX_PASSWORDS, PASSWORD_WINDOW_S = 20, 60.0  # passwords that one network addres
 MAX_CALLS_PER_ADDRESS = 32
 DISCARD_BYTES, DISCARD_S = 16_000_000, 2.0  # of a refused body that are still taken in, and thrown away
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Json]
+Receive = Callable[[], Awaitable[MutableMapping[str, Json]]]
+Send = Callable[[MutableMapping[str, Json]], Awaitable[None]]
 
 
 class _TooLarge(Exception):
@@ -57,7 +57,7 @@ class AccessMiddleware:
             return
         started = False
 
-        async def out(message: MutableMapping[str, Any]) -> None:
+        async def out(message: MutableMapping[str, Json]) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
@@ -76,7 +76,7 @@ class AccessMiddleware:
             return
         limit, seen = self._limit(scope), 0
 
-        async def counted() -> MutableMapping[str, Any]:
+        async def counted() -> MutableMapping[str, Json]:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
@@ -208,7 +208,7 @@ async def send_text(send: Send, status: int, words: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def launch_options(app: Any, settings: Settings, limits: Limits) -> dict[str, Any]:
+def launch_options(app: LibraryObject, settings: Settings, limits: Limits) -> JsonObject:
     """What `launch` needs for these settings; also puts the limits on the queue of `app` (a `gr.Blocks` after `.queue()`)."""
     from starlette.middleware import Middleware
 

@@ -2,14 +2,13 @@
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.input_limits import read_text
 from mi_explorer.ui.access.access_policy import ANYWHERE, PAIR_POLICIES
+from mi_explorer.untyped import JsonMapping
 
 ORIGIN = re.compile(r"https?://[\w*.:-]+")
 MAX_AUTH_FILE = 1 << 20  # bytes of a file of users
@@ -136,7 +135,7 @@ def _hosts(option: Option, text: str) -> tuple[str, ...]:
     return names
 
 
-CHECKS: Mapping[str, Any] = {
+CHECKS: JsonMapping = {
     "text": lambda option, text: text,
     "number": _number,
     "yes": _yes,

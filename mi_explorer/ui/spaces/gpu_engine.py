@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import cast
 
 from mi_explorer.engine.events import BULK, Event, Failed, Finished, Request, Token
 from mi_explorer.errors import UserError
-from mi_explorer.ui.spaces.gpu_work import GpuError, GpuJob, gpu_error, gpu_work
+from mi_explorer.ui.spaces.gpu_work import GpuError, GpuJob, GpuOutput, gpu_error, gpu_work
 
 
 class PulledStream:
@@ -93,10 +93,10 @@ class PulledStream:
 class SpaceEngine:
     """The engine as the page sees it; the real one is in the worker process. It serves people; a sweep needs a machine of its own."""
 
-    def __init__(self, job: GpuJob, context: int, work: Callable[[GpuJob], Iterator[Any]] = gpu_work) -> None:
+    def __init__(self, job: GpuJob, context: int, work: Callable[[GpuJob], Iterator[GpuOutput]] = gpu_work) -> None:
         self.job, self.context, self.work = job, context, work
 
-    def submit(self, requests: Sequence[Request], stream: Any = None) -> PulledStream:
+    def submit(self, requests: Sequence[Request], stream: object = None) -> PulledStream:
         """Begin a GPU call for these requests; it starts when the stream is first read. Raises `GpuError` for a sweep's.
 
         Every call is a stream of its own: only sweeps add to one.
@@ -105,9 +105,10 @@ class SpaceEngine:
             raise GpuError(
                 "Sweeps do not run on a shared GPU that is lent for seconds. Run them on a machine of your own."
             )
-        return PulledStream(self.work(replace(self.job, requests=tuple(requests))), [r.id for r in requests])
+        batches = cast("Iterator[list[Event]]", self.work(replace(self.job, requests=tuple(requests))))
+        return PulledStream(batches, [r.id for r in requests])
 
-    def status(self) -> Any:
+    def status(self) -> SimpleNamespace:
         """The part of the engine's status that is known without one."""
         return SimpleNamespace(
             context=self.context, mode="gpu", rows=0, waiting=0, device=self.job.device, dtype=self.job.dtype, notes=()

@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
-from mi_explorer.engine.events import Request
+from mi_explorer.engine.events import Event, Request
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
 from mi_explorer.ui.spaces.environment import on_zero
+from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.engine import Engine, ResidentPair
+    from mi_explorer.generation.scores import Scores
 
 YIELD_INTERVAL_S = 0.08  # between two yields of events
 # What the duration estimate assumes of a ZeroGPU slice; assumptions, not measurements. Too long an estimate costs queue priority
@@ -51,15 +53,20 @@ def gpu_seconds(job: GpuJob) -> int:
     return int(min(MAX_S, max(MIN_S, math.ceil(LOAD_S + 2 * job.bytes / 2e9 + rounds * longest * step))))
 
 
+GpuOutput: TypeAlias = "list[Event] | Scores"
+
+
 def gpu(
-    function: Callable[..., Any], duration: Callable[..., int], environment: Mapping[str, str] = os.environ
-) -> Callable[..., Any]:
+    function: Callable[[GpuJob], Iterator[GpuOutput]],
+    duration: Callable[..., int],
+    environment: Mapping[str, str] = os.environ,
+) -> Callable[[GpuJob], Iterator[GpuOutput]]:
     """`spaces.GPU(duration=…)(function)` on ZeroGPU; the function itself everywhere else."""
     if not on_zero(environment):
         return function
     import spaces
 
-    decorated: Callable[..., Any] = spaces.GPU(duration=duration)(function)
+    decorated: Callable[[GpuJob], Iterator[GpuOutput]] = spaces.GPU(duration=duration)(function)
     return decorated
 
 
@@ -69,11 +76,11 @@ def loaded_pair(pair: Pair, device: str, dtype: str, rows: int | None) -> tuple[
     from mi_explorer.engine import Engine, ResidentPair
 
     resident = ResidentPair.load(pair, device=device, dtype=dtype)
-    limits: dict[str, Any] = {"max_rows": rows} if rows else {}
+    limits: JsonObject = {"max_rows": rows} if rows else {}
     return resident, Engine(resident, **limits)
 
 
-def work_in_process(job: GpuJob) -> Iterator[Any]:
+def work_in_process(job: GpuJob) -> Iterator[GpuOutput]:
     """Lists of events of `job.requests` as they come (empty ones are signs of life), or one `Scores`."""
     resident, engine = loaded_pair(job.pair, job.device, job.dtype, job.rows)
     if job.kind == "score":

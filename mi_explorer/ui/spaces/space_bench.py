@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.pairs import Pair
 from mi_explorer.recipe import Recipe
 from mi_explorer.ui.spaces.gpu_engine import SpaceEngine
-from mi_explorer.ui.spaces.gpu_work import GpuJob, gpu_error, gpu_work
+from mi_explorer.ui.spaces.gpu_work import GpuJob, GpuOutput, gpu_error, gpu_work
 from mi_explorer.workbench import Workbench, parent_folders
 
 if TYPE_CHECKING:
+    import torch
+
     from mi_explorer.generation.scores import Scores
 
 
@@ -23,9 +26,14 @@ class SpaceBench(Workbench):
 
     @classmethod
     def open_space(
-        cls, pair: str | Pair, device: str = "cuda", dtype: Any = None, home: Any = None, rows: int | None = None,
-        work: Callable[[GpuJob], Iterator[Any]] = gpu_work,
-    ) -> "SpaceBench":  # fmt: skip
+        cls,
+        pair: str | Pair,
+        device: str = "cuda",
+        dtype: "str | torch.dtype | None" = None,
+        home: str | Path | None = None,
+        rows: int | None = None,
+        work: Callable[[GpuJob], Iterator[GpuOutput]] = gpu_work,
+    ) -> "SpaceBench":
         """Configs, headers and tokenizer of a pair; no weight is read and no GPU touched here. Raises `UserError`."""
         import torch
 
@@ -82,8 +90,7 @@ class SpaceBench(Workbench):
             return super().score(snapshot)  # says what is missing
         job = replace(self.engine.job, kind="score", recipe=snapshot.recipe, trace=(snapshot.prompt_ids, snapshot.ids))
         try:
-            found: Scores = next(iter(self.engine.work(job)))
-            return found
+            return cast("Scores", next(iter(self.engine.work(job))))
         except UserError:
             raise
         except Exception as error:

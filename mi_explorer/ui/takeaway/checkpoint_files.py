@@ -9,7 +9,6 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.pairs import Pair
@@ -17,6 +16,7 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Recipe
 from mi_explorer.ui.access.access_policy import ANYWHERE, AccessPolicy
 from mi_explorer.ui.file_jobs import FileResult, ReportProgress
+from mi_explorer.untyped import JsonObject
 
 MAX_ZIP_BYTES = 256 << 20  # bytes of tensors that a download may have
 COPY_BYTES = 1 << 20
@@ -40,7 +40,7 @@ def export_bytes(parents: Parents) -> int:
 
 def export_places(
     recipe: Recipe, pair: Pair, bytes: int, access: AccessPolicy, home: Path | None, open_page: bool
-) -> dict[str, Any]:
+) -> JsonObject:
     """Where this visitor may have it: `{"name", "bytes", "folder", "download", "why"}`.
 
     `folder` is a suggestion, "" where none may be named.

@@ -6,7 +6,6 @@ cannot say is said in a sentence, never left out. And the way in: `read_pasted` 
 
 import os
 from collections.abc import Iterable
-from typing import Any
 
 from mi_explorer import recipe_io
 from mi_explorer.command_line import export_command, probe_command, run_command
@@ -21,11 +20,12 @@ from mi_explorer.recipe import MODULES, Decoding, Recipe, RecipeError, Scope
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.branch_path import parse_branch, parse_probe
 from mi_explorer.ui.explore.view import View
+from mi_explorer.untyped import JsonObject
 
 QUESTION = "What is 14 + 3 * 6 - 9?"  # where the view has none
 
 
-def forms(view: View, pair: Pair, names: Iterable[str] = (), dtype: str = "bfloat16") -> dict[str, Any]:
+def forms(view: View, pair: Pair, names: Iterable[str] = (), dtype: str = "bfloat16") -> JsonObject:
     """`{"title", "hash", "yaml", "mergekit", "why", "python", "command", "export", "query", "cut"}`.
 
     `names` are the pair's tensor names (for mergekit filters). Where there is no mergekit form, `mergekit` is "" and `why` says why;
@@ -69,7 +69,7 @@ def title(recipe: Recipe) -> str:
     )
 
 
-def _call(name: str, values: dict[str, Any], first: str = "") -> str:
+def _call(name: str, values: JsonObject, first: str = "") -> str:
     return f"mi.{name}({', '.join(filter(None, [first, *(f'{k}={v}' for k, v in values.items())]))})"
 
 
@@ -78,7 +78,7 @@ def python(view: View) -> str:
     recipe, plain = view.recipe(), Recipe()
     scope = {"layers": repr(recipe.scope.layers), "modules": repr(recipe.scope.modules)}
     default = {"layers": repr("all"), "modules": repr(MODULES)}
-    given: dict[str, Any] = {"method": repr(recipe.method)} if recipe.method != plain.method else {}
+    given: JsonObject = {"method": repr(recipe.method)} if recipe.method != plain.method else {}
     given["lam"] = repr(recipe.lam)
     if recipe.scope != Scope():
         given["scope"] = _call("Scope", {k: v for k, v in scope.items() if v != default[k]})
@@ -158,7 +158,7 @@ def command(view: View) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_pasted(text: str, pair: Pair, layers: int | None = None) -> tuple[dict[str, Any], str, str]:
+def read_pasted(text: str, pair: Pair, layers: int | None = None) -> tuple[JsonObject, str, str]:
     """What a pasted text asks of Explore: the part of a view to set, what it was, and a note ("" if there is nothing to say).
 
     `text`: a recipe as YAML or JSON, a mergekit configuration, or a link of this page. `pair` is the loaded pair: a recipe of
@@ -179,7 +179,7 @@ def read_pasted(text: str, pair: Pair, layers: int | None = None) -> tuple[dict[
     return {key: view[key] for key in views.RECIPE_KEYS if key != "pair"}, kind, note
 
 
-def _link(text: str, pair: Pair) -> tuple[dict[str, Any], str, str]:
+def _link(text: str, pair: Pair) -> tuple[JsonObject, str, str]:
     """The view of an address of this page; parts that cannot be used are told."""
     query = text.partition("?")[2].partition("#")[0]
     if not query:

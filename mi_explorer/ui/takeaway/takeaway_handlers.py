@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.pair_names import short_names
@@ -22,6 +21,7 @@ from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.study_library import StudyLibrary
 from mi_explorer.ui.takeaway import checkpoint_files
 from mi_explorer.ui.takeaway.recipe_forms import brief, forms, read_pasted
+from mi_explorer.untyped import JsonObject
 from mi_explorer.workbench import Workbench
 
 log = logging.getLogger(__name__)
@@ -42,13 +42,13 @@ class TakeawayHandlers:
         self.library = StudyLibrary(lambda: pairs.at("").bench.store)
 
     # -- recipes -----------------------------------------------------------------------------------------------------
-    def _view(self, view: Any) -> tuple[View, Workbench]:
+    def _view(self, view: object) -> tuple[View, Workbench]:
         """A checked view and the workbench of its pair."""
         given = views.view_of_dict(view if isinstance(view, dict) else {})
         return given, self.pairs.at(given.pair).bench
 
     @errors_as_dict
-    def recipe(self, view: Any) -> dict[str, Any]:
+    def recipe(self, view: object) -> JsonObject:
         """The view in every form (see `recipe_forms.forms`), and where its checkpoint may go (`checkpoint`, see `export_places`)."""
         given, bench = self._view(view)
         bench.check(given.recipe())
@@ -80,7 +80,7 @@ class TakeawayHandlers:
         return {**made, "checkpoint": where}
 
     @errors_as_dict
-    def read(self, request: Any) -> dict[str, Any]:
+    def read(self, request: object) -> JsonObject:
         """A pasted recipe: `{"view": what to set, "kind", "note"}`. It is checked against the loaded pair before it is given back."""
         request = request if isinstance(request, dict) else {}
         bench = self.pairs.at(request.get("pair")).bench
@@ -91,7 +91,7 @@ class TakeawayHandlers:
 
     # -- files -------------------------------------------------------------------------------------------------------
     @errors_as_dict
-    def make(self, request: Any) -> dict[str, Any]:
+    def make(self, request: object) -> JsonObject:
         """Begin a file; `{"token"}` for `FileJobs.look`. `request["what"]` is "folder", "zip", "report", or an ending of `FILES`."""
         request = request if isinstance(request, dict) else {}
         what = str(request.get("what"))
@@ -101,7 +101,7 @@ class TakeawayHandlers:
             return {"token": self.file_jobs.start(self._study(str(request.get("study") or ""), what, request))}
         raise TakeawayError("This is nothing that can be made here.")
 
-    def _checkpoint(self, request: dict[str, Any], into_folder: bool) -> Callable[[Path, ReportProgress], FileResult]:
+    def _checkpoint(self, request: JsonObject, into_folder: bool) -> Callable[[Path, ReportProgress], FileResult]:
         given, bench = self._view(request.get("view"))
         recipe = given.recipe()
         bench.check(recipe)
@@ -117,7 +117,7 @@ class TakeawayHandlers:
             target = self.pairs.access.target(text)
         return checkpoint_files.checkpoint_work(recipe, bench.pair, target)
 
-    def _study(self, name: str, what: str, request: dict[str, Any]) -> Callable[[Path, ReportProgress], FileResult]:
+    def _study(self, name: str, what: str, request: JsonObject) -> Callable[[Path, ReportProgress], FileResult]:
         frames = request.get("frames")
         shown = [f for f in frames if isinstance(f, dict)][:MAX_REPORT_FRAMES] if isinstance(frames, list) else []
         view = views.view_of_dict(request["view"]) if shown and isinstance(request.get("view"), dict) else None
@@ -152,7 +152,7 @@ class TakeawayHandlers:
         return Path(store.path).parent if store is not None else None
 
     @errors_as_dict
-    def studies(self, _: Any = None) -> dict[str, Any]:
+    def studies(self, _: object = None) -> JsonObject:
         """`{"columns", "rows", "files"}`: the page's own studies and the precomputed ones; `files` are the forms to save one in."""
         found = self.library.studies()
         columns = ["study", "kind", "task", "pair", "cells", "samples", "origin", "updated"]
@@ -167,7 +167,7 @@ class TakeawayHandlers:
         return "" if self.settings.upload else "The operator of this page takes no files."
 
     @errors_as_dict
-    def take_in(self, path: Any) -> dict[str, Any]:
+    def take_in(self, path: object) -> JsonObject:
         """Read an uploaded study file into the page's store under a name that is new there; `{"words", "study"}`."""
         if why := self.imports():
             raise TakeawayError(why)

@@ -1,7 +1,6 @@
 """The tab Take away: one component of ours (assets/web/takeaway) on the handlers, and Gradio's upload for study files."""
 
 import json
-from typing import Any
 
 import gradio as gr
 
@@ -16,7 +15,7 @@ def build_takeaway_tab(page: PageContext) -> None:
     """Build the tab. The view of Explore travels with each request; nothing of a visitor is kept here but file jobs, by token."""
     handlers = TakeawayHandlers(page.pairs, page.settings, page.file_jobs)
 
-    def bring(path: Any) -> gr.HTML:
+    def bring(path: object) -> gr.HTML:
         return gr.HTML(news=json.dumps(handlers.take_in(path), ensure_ascii=False))
 
     files = page.file_jobs

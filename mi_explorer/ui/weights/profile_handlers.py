@@ -6,7 +6,6 @@ its tab is closed, and is shown to whoever looks. Both parents are loaded a seco
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -21,6 +20,7 @@ from mi_explorer.studies.report.palette import INSTRUCT, PURPLE, THINKING
 from mi_explorer.tasks.task import Question
 from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.weights.weights_handlers import PROGRESS_INTERVAL_S, parents_of, resident_of
+from mi_explorer.untyped import JsonObject
 from mi_explorer.workbench import Workbench
 
 MAX_QUESTIONS = 32
@@ -83,7 +83,7 @@ def parent_responses(
     who = "Thinking" if lam else "Instruct"
     recipe, decoding = Recipe(bench.pair.name, lam=lam), Decoding(temperature=0, cap=RESPONSE_TOKENS)
     asks = [GenerationRequest(f"{i}", q.text, recipe, decoding) for i, q in enumerate(questions)]
-    ended: dict[str, Any] = {}
+    ended: JsonObject = {}
     for changed in bench.stream(asks, priority=1, hz=4):
         ended |= {s.id: s for s in changed if s.state == "done"}
         publish(Step(f"{who} answers: {len(ended)} of {len(questions)} questions", len(ended), len(questions)))
@@ -92,9 +92,9 @@ def parent_responses(
 
 def watch_profile(
     jobs: ProfileJobs, bench: Workbench, questions: Sequence[Question], asked: bool
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonObject]:
     """States `{"text", "error", "found"}` until it is made; without `asked` only what is there or in the making already."""
-    board: dict[str, Any] = {"text": "", "error": "", "found": None}
+    board: JsonObject = {"text": "", "error": "", "found": None}
     try:
         task = jobs.start(bench, questions) if asked else jobs.known(bench)
         if task is None:
@@ -107,7 +107,7 @@ def watch_profile(
         yield board | {"error": str(error)}
 
 
-def profile_board(state: dict[str, Any]) -> str:
+def profile_board(state: JsonObject) -> str:
     """A state as the board's content: JSON text; `patch` is what Explore's view is set to."""
     found, patch, sentence = state["found"], None, ""
     if found is not None:

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -78,12 +77,7 @@ def short_name(label: str | None) -> str:
     return path.name if path.is_absolute() or len(path.parts) > 2 else str(label or "")
 
 
-def cell_scope(module: str, layer: int | None) -> dict[str, Any]:
-    """What Explore's scope is set to for a cell: this module of this layer, or what lies in no layer."""
-    return {"layers": "none" if layer is None else str(layer), "modules": [module]}
-
-
-def heat_map_figure(found: Distances, measure: str) -> tuple[go.Figure, list[str], list[list[Any]]]:
+def heat_map_figure(found: Distances, measure: str) -> tuple[go.Figure, list[str], list[list[object]]]:
     """The heat map of one of `MEASURES` with its table; `customdata` of a cell is "module|layer" (no layer: "")."""
     m = MEASURES[measure]
     columns: list[int | None] = [*sorted({r.layer for r in found.groups if r.layer is not None})]
@@ -147,7 +141,7 @@ def _angle(row: DistanceRow) -> float:
     return 0.0 if math.isnan(row.cosine) else math.degrees(math.acos(row.cosine))
 
 
-def distance_table(found: Distances, rows: tuple[DistanceRow, ...]) -> tuple[list[str], list[list[Any]]]:
+def distance_table(found: Distances, rows: tuple[DistanceRow, ...]) -> tuple[list[str], list[list[object]]]:
     """Columns (units in the headers) and one line per row: where it is, its size, and every distance."""
     columns = [
         "tensor" if rows is found.tensors else "group",
@@ -162,7 +156,7 @@ def distance_table(found: Distances, rows: tuple[DistanceRow, ...]) -> tuple[lis
     if found.base:
         columns += ["kinship cosine", "kinship Pearson"]
 
-    def line(r: DistanceRow) -> list[Any]:
+    def line(r: DistanceRow) -> list[object]:
         values = [100 * r.sigma, 100 * r.relative_l2, r.cosine, _angle(r)] + (
             [r.kin_cosine, r.kin_pearson] if found.base else []
         )
@@ -177,7 +171,7 @@ def distance_table(found: Distances, rows: tuple[DistanceRow, ...]) -> tuple[lis
     return columns, [line(r) for r in rows]
 
 
-def gauge_figure(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[Any]]]:
+def gauge_figure(found: Distances, name: str) -> tuple[go.Figure, list[str], list[list[object]]]:
     """This pair's relative L2 on the gauge's bands, published pairs beside it (hollow, named on hover)."""
     mine = 100 * found.overall.relative_l2
     theirs = published("spectrum_weights")
@@ -222,7 +216,7 @@ def gauge_figure(found: Distances, name: str) -> tuple[go.Figure, list[str], lis
         yaxis={"type": "category", "showgrid": False},
         margin={"l": 80, "r": 16, "t": 8, "b": 54},
     )
-    rows: list[list[Any]] = [[name, round(mine, 4), "measured here"]]
+    rows: list[list[object]] = [[name, round(mine, 4), "measured here"]]
     rows += [
         [p, float(x), f"published, {source('spectrum_weights')}"]
         for p, x in zip(pairs, theirs["relative_l2_percent"], strict=True)

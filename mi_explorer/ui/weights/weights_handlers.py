@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.background import BackgroundTask, BackgroundTasks, Step
 from mi_explorer.checkpoints.parents import Parents
@@ -18,6 +18,7 @@ from mi_explorer.merging.distances import Distances, distances
 from mi_explorer.pair_names import pair_name
 from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.weights import weights_figures
+from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.engine import ResidentPair
@@ -109,12 +110,12 @@ def _write(path: Path | None, found: Distances) -> None:
         log.warning("The distances could not be kept in %s", path)
 
 
-def watch_measurement(measurements: Measurements, bench: "Workbench", asked: bool = False) -> Iterator[dict[str, Any]]:
+def watch_measurement(measurements: Measurements, bench: "Workbench", asked: bool = False) -> Iterator[JsonObject]:
     """States of the board until the measurement ends; the last one has `found`. `asked`: measure a large pair too.
 
     `{"text", "done", "total", "error", "ask", "found"}`: `ask` is the label of the button that a large pair needs.
     """
-    board: dict[str, Any] = {"text": "", "done": 0, "total": 0, "error": "", "ask": "", "found": None}
+    board: JsonObject = {"text": "", "done": 0, "total": 0, "error": "", "ask": "", "found": None}
     try:
         known, size = measurements.known(bench), compared_numbers(parents_of(bench))
         if (known is None or known.state.status == "failed") and not asked and size > AUTO_MEASURE_NUMBERS:
@@ -135,7 +136,7 @@ def watch_measurement(measurements: Measurements, bench: "Workbench", asked: boo
         yield board | {"error": str(error)}
 
 
-def distances_board(bench: "Workbench", state: dict[str, Any]) -> str:
+def distances_board(bench: "Workbench", state: JsonObject) -> str:
     """A state as the board's content: JSON text."""
     found: Distances | None = state["found"]
     shown = {k: v for k, v in state.items() if k != "found"}

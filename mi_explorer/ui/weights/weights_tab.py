@@ -1,7 +1,6 @@
 """The Weights tab in Gradio: a choice of measure, the board, the heat map and the gauge. Wiring only; see `weights_handlers.py`."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import gradio as gr
 
@@ -10,6 +9,7 @@ from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.plotly_component import figure_component, figure_update
 from mi_explorer.ui.static_files import on_load
 from mi_explorer.ui.weights import profile_handlers, weights_figures, weights_handlers
+from mi_explorer.untyped import GradioValue
 
 EVENT = {**QUIET, "concurrency_limit": 20}
 # Names in quotes are the component's events for Gradio.
@@ -33,7 +33,7 @@ def build_weights_tab(page: PageContext) -> None:
     maker = script_component(on_load("weights/profile.js", "openProfile", "look", "make"), "weights-maker", content="")
     bars = figure_component("A λ for every block", 300, elem_id="weights-profile")
 
-    def follow(asked: bool, name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
+    def follow(asked: bool, name: str, chosen: str) -> Iterator[tuple[GradioValue, ...]]:
         bench = page.bench(name)
         for state in weights_handlers.watch_measurement(measurements, bench, asked):
             found = state["found"]
@@ -45,25 +45,25 @@ def build_weights_tab(page: PageContext) -> None:
                 gr.Radio(weights_figures.offered_measures(found), value=choice) if found else gr.skip(),
             )
 
-    def begin(name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
+    def begin(name: str, chosen: str) -> Iterator[tuple[GradioValue, ...]]:
         yield from follow(False, name, chosen)
 
-    def measure_anyway(name: str, chosen: str) -> Iterator[tuple[Any, ...]]:
+    def measure_anyway(name: str, chosen: str) -> Iterator[tuple[GradioValue, ...]]:
         yield from follow(True, name, chosen)
 
     def switch(name: str, chosen: str) -> gr.HTML:
         bench = page.bench(name)
         return figure_update(weights_handlers.heat_map_content(bench, measurements.found(bench), chosen))
 
-    def follow_profile(asked: bool, name: str) -> Iterator[tuple[Any, ...]]:
+    def follow_profile(asked: bool, name: str) -> Iterator[tuple[GradioValue, ...]]:
         for state in profile_handlers.watch_profile(profiles, page.bench(name), page.explore(name).questions, asked):
             figure = profile_handlers.profile_figure(state["found"]) if state["found"] else None
             yield gr.HTML(content=profile_handlers.profile_board(state)), figure_update(figure) if figure else gr.skip()
 
-    def look(name: str) -> Iterator[tuple[Any, ...]]:
+    def look(name: str) -> Iterator[tuple[GradioValue, ...]]:
         yield from follow_profile(False, name)
 
-    def make(name: str) -> Iterator[tuple[Any, ...]]:
+    def make(name: str) -> Iterator[tuple[GradioValue, ...]]:
         yield from follow_profile(True, name)
 
     shown = [board, heat, gauge, measure]

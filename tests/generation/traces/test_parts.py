@@ -19,7 +19,6 @@ def test_a_whole_trace_by_hand():
     assert trace.think_closed and trace.think_lenient and not trace.truncated and not trace.looped
     assert trace.answer == "23"
     assert trace.markers == {"reflect": 2, "switch": 0, "verify": 1}
-    assert trace.markers_per_1k() == {"reflect": 2000 / 39, "switch": 0, "verify": 1000 / 39}
     assert [(r.token, r.answer, r.correct) for r in trace.running_answers] == [
         (7, "18", False), (19, "23", True), (24, "23", True), (39, "23", True)]  # fmt: skip
     assert (trace.first_correct, trace.stable_from, trace.flips) == (19, 19, 1)
@@ -140,13 +139,7 @@ def test_without_a_gold_answer_nothing_is_judged():
 
 def test_an_empty_response():
     trace = trace_of_text("")
-    assert (trace.text, trace.tokens, trace.answer, trace.looped, trace.markers_per_1k()["reflect"]) == (
-        "",
-        0,
-        None,
-        False,
-        0,
-    )
+    assert (trace.text, trace.tokens, trace.answer, trace.looped, trace.markers["reflect"]) == ("", 0, None, False, 0)
 
 
 def test_the_token_of_a_character():
