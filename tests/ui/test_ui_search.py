@@ -75,8 +75,8 @@ def test_the_precomputed_searches_open_without_a_run(tmp_path):
 
 def test_a_search_that_found_nothing_says_so(tmp_path):
     _, it = shown(handlers_on(tmp_path), "random-200-1")
-    assert it["bar"]["verdict"].startswith("No better than the line") and not it["bar"]["better"]
-    assert {row[1] for row in it["recipes"]["rows"]} == {"no better than the line"}
+    assert it["bar"]["verdict"].startswith("No better") and not it["bar"]["better"]
+    assert all(row[1].startswith("no better") for row in it["recipes"]["rows"])
 
 
 def test_every_recipe_opens_in_explore(tmp_path):
