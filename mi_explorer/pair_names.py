@@ -33,6 +33,16 @@ def short_names(specs: Iterable[str]) -> dict[str, str]:
     return names
 
 
+def parent_names(parents: Iterable[str], least: int = 1) -> dict[str, str]:
+    """Short names of the parents of one pair, of `least` parts of their paths or so many more that they are distinct."""
+    known = list(dict.fromkeys(parents))
+    for parts in range(least, MOST_PARTS + 1):
+        names = {parent: _tail(parent, parts) for parent in known}
+        if len(set(names.values())) == len(known):
+            break
+    return names
+
+
 def _name(spec: str, parts: int, whole: bool) -> str:
     """`parts` of each parent's path; `whole`: with the base too."""
     named, _, settings = spec.strip().partition("?")
@@ -42,11 +52,8 @@ def _name(spec: str, parts: int, whole: bool) -> str:
     suffix = "@base" if named.endswith("@base") else ""
     parents = [part.strip() for part in named.removesuffix("@base").split("|")]
     shown = parents if whole else parents[:2]
-    while True:
-        tails = [_tail(parent, parts) for parent in shown]
-        if parts >= MOST_PARTS or len(set(tails)) == len(set(shown)):
-            return " | ".join(tails) + suffix + about
-        parts += 1
+    names = parent_names(shown, parts)
+    return " | ".join(names[parent] for parent in shown) + suffix + about
 
 
 def _tail(parent: str, parts: int) -> str:

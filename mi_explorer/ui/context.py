@@ -39,6 +39,10 @@ class PageContext:
         """The task that a pair is asked unless another is named: the operator's, else the pair's own; "" where it has none."""
         return self.settings.task or str(self.bench(name).pair.task)
 
+    def task_for(self, name: object, chosen: object, first: str) -> str:
+        """The task of a form that is opened on a pair: the pair's own, where nothing but the `first` pair's is chosen yet."""
+        return (self.task(name) if chosen == first else "") or str(chosen)
+
     def in_use(self, name: str) -> bool:
         """Whether a study or a search runs on this pair: it must stay open."""
         searching = any(job.running and job.search.space.recipe.pair == name for job in self.searches.all())

@@ -4,14 +4,18 @@ import json
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mi_explorer.pairs import Pair, list_pairs
+from mi_explorer.ui.access.settings import Settings
+from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.open_pairs import LoadStopped, OpenPair, OpenPairError, PagePairs
 from mi_explorer.workbench import Workbench
+from tests.checkpoints.test_adapter import make_adapter
 from tests.ui.fake import FakeBench
 
 NOT_LOADED = str(LoadStopped())
@@ -214,3 +218,21 @@ def test_opening_tells_its_phases_with_the_tensors_of_the_pair(copy):
     assert read[0] == (0, names) and read[-1] == (names, names) and read == sorted(read) and len(read) > 10
     steps = [done / total for phase, done, total in told if phase == "measure"]
     assert steps == sorted(steps) and 0 <= steps[0] < steps[-1] < 1
+
+
+def test_a_form_asks_the_task_of_the_pair_unless_another_was_chosen(copy):
+    opened, bench, other = pairs(), FakeBench(name=spec(copy)), spec(copy)
+    bench.pair = replace(bench.pair, task="smollm2")
+    opened.open_pair = lambda pair, report: OpenPair(Explore(bench), {})
+    assert list(opened.load(other))[-1] == {"loaded": other}
+    page = PageContext(opened, pair=None, settings=Settings())
+    assert (page.task("mini"), page.task(other)) == ("mini", "smollm2")
+    assert [page.task_for(other, chosen, "mini") for chosen in ("mini", "own.jsonl")] == ["smollm2", "own.jsonl"]
+    assert replace(page, settings=Settings(task="mine.csv")).task(other) == "mine.csv"
+
+
+def test_findings_call_parents_by_short_names(copy):
+    adapter = make_adapter(str(copy / "instruct"), copy / "lora", target_modules=["q_proj"])
+    judged = pairs().judge(f"{copy}/instruct|{adapter}")
+    words = " ".join(x["text"] for x in judged["findings"])
+    assert judged["ok"] and "rank 4" in words and str(copy) not in words + judged["title"]

@@ -98,6 +98,7 @@ function ownPair(app, setup, loading) {
     function begin() {
       open.disabled = true;
       loading.begin(spec, result);
+      result.scrollIntoView({ block: "nearest" });
     }
     const title = h("p", h("b", about.title), ` · ${about.facts}`);
     return [title, ...summaryOf(about), about.name === setup.pair.name ? null : open].filter(Boolean);

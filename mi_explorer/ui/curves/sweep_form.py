@@ -100,7 +100,7 @@ def sweep_fields(page: PageContext, handlers: CurvesHandlers) -> SweepFields:
         with gr.Row(equal_height=True):
             cost = gr.Textbox("", label="What it takes", interactive=False, scale=5, lines=1, elem_id="curves-cost")
             run = gr.Button("Run sweep", variant="primary", scale=1, min_width=140, elem_id="curves-run")
-    page.pair.change(lambda pair: page.task(pair) or d["task"], page.pair, task, **QUIET)
+    fold.expand(lambda pair, chosen: page.task_for(pair, chosen, first), [page.pair, task], task, **QUIET)
     fields: list[Any] = [task, questions, samples, lams, grid, method, layers, modules, template, *numbers, name]
 
     def estimate(pair: str, *given: Any) -> str:

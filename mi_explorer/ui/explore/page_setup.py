@@ -6,7 +6,7 @@ It goes to the browser once, with the page. Text in it (task questions, pair nam
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mi_explorer.pair_names import pair_name
+from mi_explorer.pair_names import pair_name, parent_names
 from mi_explorer.pairs import ADAPTER_ON, Pair
 from mi_explorer.recipe import MODULES
 from mi_explorer.studies.report.palette import LAMBDA_SCALE
@@ -118,7 +118,9 @@ def pair_summary(judged: Any, dtype: str = "", device: str = "") -> dict[str, An
 
     `adapter`: whether a parent is a LoRA adapter, or is refused as one.
     """
-    f, findings = judged.facts, [{"kind": x.level, "text": x.text()} for x in judged.findings]
+    f = judged.facts
+    names = parent_names(filter(None, (f["instruct"], f["thinking"], f["base"]))) if judged.ok else {}
+    findings = [{"kind": x.level, "text": _without_paths(x.text(), names)} for x in judged.findings]
     adapter = bool(f.get("adapter")) or any("adapter" in x["text"] for x in findings)
     if "parameters" not in f:
         return {
@@ -148,6 +150,13 @@ def pair_summary(judged: Any, dtype: str = "", device: str = "") -> dict[str, An
         "modules": [m for m in MODULES if f["modules"].get(m)],
         "adapter": adapter,
     }
+
+
+def _without_paths(text: str, names: Mapping[str, str]) -> str:
+    """A finding with its parents by short names: whoever opened them knows where they lie."""
+    for path in sorted(names, key=len, reverse=True):
+        text = text.replace(path, names[path])
+    return text
 
 
 def adapter_text(role: str, about: Mapping[str, Any]) -> str:

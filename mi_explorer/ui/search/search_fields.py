@@ -95,7 +95,7 @@ def search_fields(page: PageContext, handlers: SearchHandlers) -> SearchFields:
         *(heldout, each, finalists, cap, temperature, seed, name),
     ]
 
-    page.pair.change(lambda pair: page.task(pair) or d["task"], page.pair, task, **QUIET)
+    fold.expand(lambda pair, chosen: page.task_for(pair, chosen, first), [page.pair, task], task, **QUIET)
 
     def estimate(pair: str, *given: Any) -> str:
         return handlers.cost(search_form_values(given), pair)
