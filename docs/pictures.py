@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
-from conftest import FLAGS, free_port, set_lam, start, stop  # noqa: E402
+from conftest import FLAGS, TOUR_SEEN, free_port, set_lam, start, stop  # noqa: E402
 
 IMAGES = ROOT / "assets" / "images"
 DRAG_STEPS = [i / 20 for i in range(21)]
@@ -26,6 +26,7 @@ FRAME_MS, LAST_FRAME_MS = 220, 1800
 def open_page(browser: Browser, address: str, width: int, height: int, dark: bool = False) -> Page:
     """A page that has loaded and settled."""
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+    context.add_init_script(TOUR_SEEN)
     page = context.new_page()
     page.goto(address)
     page.wait_for_selector("[data-opened]", state="attached")

@@ -168,4 +168,5 @@ def prepared(bench: "Workbench", task: str = "", limits: Limits | None = None) -
             explore.traces.keep(demo_strip.DEMO_TOKEN, trace)
     explore.demo = strip or demo_strip.embedded_demo()
     summary = pair_summary(preflight(bench.pair), bench.dtype, bench.device)
-    return OpenPair(explore, page_setup(bench, questions, task, strip, summary))
+    knows = {"knows": explore.known.words} if explore.known else {}
+    return OpenPair(explore, page_setup(bench, questions, task, strip, {**summary, **knows}))

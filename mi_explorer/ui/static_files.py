@@ -24,7 +24,7 @@ STYLES = (  # in the order in which they override one another
         "explore/lenses",
     ),
     *("explore/board", "explore/trace", "explore/steer", "explore/token_card", "explore/probes"),
-    *("explore/rail", "explore/chart", "explore/help", "explore/narrow"),
+    *("explore/rail", "explore/chart", "explore/help", "explore/tour", "explore/narrow"),
     *("figure/figure", "curves/curves", "search/search", "weights/weights", "takeaway/takeaway"),
 )
 CONTENT_TYPES = {".js": "text/javascript", ".css": "text/css"}

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench"), str(ROOT / "tests" / "browser")]
 
 os.environ["OMP_NUM_THREADS"] = "1"  # as the servers that `start` makes: page and engine compute alike
-from conftest import FLAGS, free_port, start, stop  # noqa: E402
+from conftest import FLAGS, TOUR_SEEN, free_port, start, stop  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
 # Counts animation frames for `seconds`, moving λ at each of them when asked; resolves to frames per second and the slowest 1 %.
@@ -78,6 +78,7 @@ MOVE = """() => {
 
 def visit(browser: Any, address: str) -> Page:
     page = browser.new_context(viewport={"width": 1360, "height": 900}).new_page()
+    page.add_init_script(TOUR_SEEN)
     page.goto(address)
     page.wait_for_selector("[data-ready]", timeout=60_000)
     page.set_default_timeout(120_000)

@@ -42,6 +42,10 @@ EXPOSE = """addEventListener("DOMContentLoaded", async () => {
 });"""
 
 
+# The tour of a first visit was seen already: it is of no concern to other tests.
+TOUR_SEEN = "try { localStorage.setItem('mi-tour', 'seen'); } catch { /* a document without an origin */ }"
+
+
 def listen_to_interrupts() -> None:
     """A shell lets its background jobs ignore SIGINT, and so would a server that is started from there."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -118,17 +122,21 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Open pages: `visit(address, dark=…, width=…, height=…, touch=…)` waits until the instrument is ready."""
+    """Open pages: `visit(address, dark=…, width=…, height=…, tour=…)` waits until the instrument is ready; `tour`: a first visit."""
     contexts: list[Any] = []
     foreign: list[str] = []
     thrown: list[str] = []
 
-    def open_page(address: str, dark: bool = False, width: int = 1280, height: int = 900, **more: Any) -> Page:
+    def open_page(
+        address: str, dark: bool = False, width: int = 1280, height: int = 900, tour: bool = False, **more: Any
+    ) -> Page:
         context = chromium.new_context(
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more
         )
         contexts.append(context)
         context.add_init_script(EXPOSE)
+        if not tour:
+            context.add_init_script(TOUR_SEEN)
         page = context.new_page()
         page.set_default_timeout(90_000)
         page.on(

@@ -25,6 +25,7 @@ import { steeringOf } from "./steering.js";
 import { progressWords, stripLabel, viewKey } from "./strip.js";
 import { Strips } from "./strips.js";
 import { tokenBars } from "./token_bars.js";
+import { firstTour } from "./tour.js";
 
 const REST_MS = 40; // without a drawing, after which an update need not wait for the next frame of the screen
 const INTERVENED = ["branches", "probes", "schedule", "expected"]; // follow what stands beside the strip
@@ -256,5 +257,6 @@ function exploreIn(element, { trigger, props, server, watch }) {
   app.rail.leaders.draw();
   element.dataset.ready = "1";
   exploreIsReady(app);
+  firstTour(element);
   return app;
 }

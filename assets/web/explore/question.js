@@ -2,6 +2,7 @@
 
 import { h, labelled, setText, textField } from "../shared/dom.js";
 import { answerOf } from "../shared/server.js";
+import { knownQuestions } from "./known_questions.js";
 
 const HIGHEST_PX = 180; // of the question's field, which grows with its text
 const PLACEHOLDER = "Ask something that has to be worked out…";
@@ -67,14 +68,24 @@ export function questionForm(app, setup) {
   goldLabel.classList.add("mi-gold-label");
   const bar = h("div.mi-ask-bar", app.controls.node, h("div.mi-run", progress, steer, stop, run));
   const chips = h("div.mi-examples", { role: "group", "aria-label": "Examples" }, examples, setup.task ? random : null);
+  const known = knownQuestions(app, setup);
   return {
-    node: h("section.mi-ask", { "aria-label": "Question" }, h("div.mi-ask-row", area, goldLabel), chips, bar),
+    node: h(
+      "section.mi-ask",
+      { "aria-label": "Question" },
+      h("div.mi-ask-row", area, goldLabel),
+      known.label,
+      chips,
+      known.hint,
+      bar,
+    ),
     focus: () => area.focus(),
     draw(view) {
       if (area.value !== view.q) {
         area.value = view.q;
         fit();
       }
+      known.draw(view);
       if (document.activeElement !== gold) gold.value = view.gold;
       examples.forEach((chip, i) => chip.setAttribute("aria-pressed", String(setup.examples[i].q === view.q)));
     },

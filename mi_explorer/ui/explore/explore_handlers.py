@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from mi_explorer.errors import UserError
@@ -20,6 +21,7 @@ from mi_explorer.ui.explore import board, stored_sample
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.active_runs import ActiveRuns, FinishedTraces
 from mi_explorer.ui.explore.branches import as_given, plan_branch
+from mi_explorer.ui.explore.known_questions import KnownQuestions, known_questions
 from mi_explorer.ui.explore.probe_runs import probe_states
 from mi_explorer.ui.explore.rail import Rail
 from mi_explorer.ui.explore.run_plan import RunPlan, RunRequestError, plan_run, run_token
@@ -168,6 +170,19 @@ class Explore:
             return None
         except Exception:
             log.exception("The studies could not be read")
+            return None
+
+    @cached_property
+    def known(self) -> KnownQuestions | None:
+        """Which questions this pair knows, where that is kept."""
+        return known_questions(self.bench)
+
+    def is_known(self, question: Any) -> bool | None:
+        """Whether a question is one of those that this pair knows; None where nothing is said of that (see `known_questions`)."""
+        try:
+            return self.known.holds(self.bench, str(question)) if self.known else None
+        except Exception:
+            log.exception("A question could not be judged")
             return None
 
     # -- questions and scores -----------------------------------------------------------------------------------------

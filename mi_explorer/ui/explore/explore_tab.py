@@ -40,6 +40,10 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
     def draw(pair: Any) -> Any:
         return pairs.at(pair).explore.draw()
 
+    def is_known(request: Any) -> bool | None:
+        request = request if isinstance(request, dict) else {}
+        return pairs.at(request.get("pair", "")).explore.is_known(request.get("q", ""))
+
     def score(request: Any) -> dict[str, Any]:
         return pairs.at(request.get("pair") if isinstance(request, dict) else "").explore.score(request)
 
@@ -66,6 +70,7 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
         queue_place,
         curve,
         draw,
+        is_known,
         score,
         pieces,
         pairs.judge,
