@@ -5,11 +5,6 @@ import { h, setText, smallButton } from "../shared/dom.js";
 const SEEN_KEY = "mi-tour";
 const STEPS = [
   {
-    target: ".mi-rail",
-    title: "Drag λ",
-    text: "0 is the Instruct model, 1 the Thinking model, between them lies a blend of both. The middle trace follows at once.",
-  },
-  {
     target: ".mi-ask",
     title: "Ask a question",
     text: "Take an example or write your own, then Run: every λ answers it, in one go.",
@@ -20,9 +15,14 @@ const STEPS = [
     text: "The thought folds, the answer stands out. Lenses show which model wrote which word; click a word for more.",
   },
   {
+    target: ".mi-rail",
+    title: "Drag λ",
+    text: "0 is the Instruct model, 1 the Thinking model, between them lies a blend of both. The middle trace follows at once.",
+  },
+  {
     target: "#tabs [role=tablist]",
     title: "Go further",
-    text: "The tabs show what was measured along λ, and let you take a blend away. Other pairs are behind the pair’s name.",
+    text: "The tabs show what was measured along λ, and let you take a blend away. The header has other pairs, where there are any.",
   },
 ];
 
