@@ -71,7 +71,7 @@ def test_a_question_that_the_pair_does_not_know_is_offered_another_pair(app, vis
 
 def test_curves_have_their_place_before_they_are_drawn(app, visit):
     page, held = visit(app), []
-    page.route("**/mi/plotly.min.js", held.append)
+    page.route("**/mi/plotly.min.js", lambda route: held.append(route))  # Playwright marks what it calls
     page.locator("#tabs [data-tab-id=curves]").click()
     figure = page.locator("#curves-multiples .mi-figure")
     expect(figure).to_have_attribute("aria-busy", "true")
