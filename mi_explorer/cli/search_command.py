@@ -3,7 +3,10 @@
 import argparse
 import json
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from mi_explorer.cli.arguments import add_command, add_lambdas, number_between, whole_number, word_list
 from mi_explorer.cli.interrupts import stop_on_interrupt
@@ -19,9 +22,15 @@ from mi_explorer.cli.options import (
 )
 from mi_explorer.cli.search_route import add_route_options, route_study
 from mi_explorer.cli.terminal import SearchLine
+from mi_explorer.cli.worker_options import add_workers, crew_of, has_workers
 from mi_explorer.errors import UserError
 from mi_explorer.pairs import get_pair
-from mi_explorer.studies.plan import parse_lambdas
+from mi_explorer.studies.plan import Cell, parse_lambdas
+from mi_explorer.untyped import JsonObject
+
+if TYPE_CHECKING:
+    from mi_explorer.cluster.crew_workbench import CrewWorkbench
+    from mi_explorer.workbench import Workbench
 
 SEARCH_TEXT = """Search the blends with the most accuracy for the fewest tokens. Candidates are proposed by optuna and run side by side in
 one batch; clearly dominated ones stop early. The best are measured anew on held-out questions and compared with the plain λ line at
@@ -98,6 +107,7 @@ def add_search(commands: Any) -> None:
     add_recipe(parser)
     add_decoding(parser)
     add_pair(parser)
+    add_workers(parser)
     parser.set_defaults(handler=run_search)
 
 
@@ -119,9 +129,16 @@ def run_search(args: argparse.Namespace) -> int:
 
     split_items(items)
     line = SearchLine(quiet=args.quiet)
-    with open_workbench(args) as bench, Store.open(args.home) as store:
-        space = space_of(args, bench.layers or 1, bench.pair.name)
-        search = Search(store, bench, items, space, settings, task=args.task, task_seed=args.task_seed, name=args.name)
+    asked: JsonObject = {"task": args.task, "task_seed": args.task_seed, "name": args.name}
+    with ExitStack() as stack:
+        bench: Workbench | CrewWorkbench
+        if has_workers(args):
+            bench = stack.enter_context(crew_workbench(args))
+        else:
+            bench = stack.enter_context(open_workbench(args))
+        store = stack.enter_context(Store.open(args.home))
+        space = space_of(args, bench.layers or 1, get_pair(named_pair(args)).name)
+        search = Search(store, bench, items, space, settings, **asked, runner_for=getattr(bench, "runner", None))
         line.note(f"Search {search.name}. {search.cost().text}")
         with stop_on_interrupt(search.stop):
             for event in search.run():
@@ -136,6 +153,18 @@ def run_search(args: argparse.Namespace) -> int:
             return 130
         print(json.dumps(result.json(), ensure_ascii=False) if args.json else result_text(result), flush=True)
     return 0
+
+
+@contextmanager
+def crew_workbench(args: argparse.Namespace) -> Iterator["CrewWorkbench"]:
+    """The workers that the options name, with the pair loaded."""
+    from mi_explorer.cluster.crew_workbench import CrewWorkbench
+
+    recipe, decoding = recipe_of(args, get_pair(named_pair(args)).name), decoding_of(args)
+    if "budget" in args.vary and decoding.think_budget is None:
+        decoding = replace(decoding, think_budget=decoding.cap)  # whether the pair's tags are known is asked at once
+    with crew_of(args) as crew:
+        yield CrewWorkbench.open(crew, recipe.pair, (Cell(recipe, decoding),))
 
 
 def settings_of(args: argparse.Namespace) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from tqdm import tqdm
 
 from mi_explorer.studies.plan import describe
-from mi_explorer.studies.progress import Progress, WorkerStatus
+from mi_explorer.studies.progress import Progress, WorkerNews, WorkerStatus
 from mi_explorer.studies.report.intervention_tables import GRID_MEASURES, answer_rows, gap_rows, grid_caption, grid_rows
 from mi_explorer.studies.report.probe_curve import probes_sentence
 from mi_explorer.studies.report.probe_table import NOTE, probe_rows
@@ -192,6 +192,8 @@ class SearchLine:
 
         if isinstance(event, SearchProgress):
             self._line.show_text(search_text(event), event.phase in ("done", "stopped"))
+        elif isinstance(event, WorkerNews):
+            self._line.note(clean(event.text))
 
     def note(self, text: str) -> None:
         """A line that stays."""
@@ -209,6 +211,8 @@ def search_text(p: "SearchProgress") -> str:
         words.append(f"{p.done:,}/{p.total:,} samples")
     if p.tokens_per_second:
         words.append(f"{p.tokens_per_second:,.0f} tokens/s")
+    if p.workers:
+        words.append(workers_text(p.workers))
     return " · ".join([*words, duration(p.seconds)])
 
 

@@ -21,8 +21,8 @@ EXCHANGE_S = 0.2  # seconds a worker works before it tells what became of its un
 LIMITS_S = {"hello": 300.0, "load": 3600.0, "check": 300.0, "begin": 300.0}
 MOST_IN_HAND = 256  # units a worker holds at most: what a loss makes anew
 CAPACITY_EVERY_S = 10.0
-PROOF_TOLERANCE = {"float32": 1e-3}  # nats; half precision differs between kinds of device
-HALF_TOLERANCE = 0.25
+EXACT_TOLERANCE = 1e-3  # nats, in fp32
+HALF_TOLERANCE = 0.25  # half precision differs between kinds of device
 
 
 class CrewError(UserError):
@@ -30,12 +30,18 @@ class CrewError(UserError):
 
 
 class Crew:
-    """`wanted` workers of `launcher`, at `setup(pair)`. `silence` is how many seconds a worker with units may make no token."""
+    """`wanted` workers of `launcher`, at `setup(pair)`. `silence`: seconds that a worker with units may make no token. `check` raises a
+    `UserError` for cells that none of them could run, before one is started."""
 
     def __init__(
-        self, launcher: Launcher, wanted: int | None, setup: Callable[[str], EngineSetup], silence: float = 600.0
+        self,
+        launcher: Launcher,
+        wanted: int | None,
+        setup: Callable[[str], EngineSetup],
+        silence: float = 600.0,
+        check: Callable[[Sequence[Cell]], None] = lambda cells: None,
     ) -> None:
-        self.launcher, self.setup, self.silence = launcher, setup, silence
+        self.launcher, self.setup, self.silence, self._check = launcher, setup, silence, check
         self._elastic = wanted is None
         self._wanted = max(1, wanted or launcher.capacity() or 1)
         self._sized = time.monotonic()
@@ -71,6 +77,7 @@ class Crew:
 
         Raises the worker's `UserError` for a cell that cannot run.
         """
+        self._check(cells)
         self.pair, self.facts, self._cells, self._work, self._work_id = pair, None, cells, None, ""
         while self.facts is None and not stopped():
             for _ in self.turn(0.2):
@@ -256,7 +263,7 @@ def disagreement(ours: EngineFacts, other: EngineFacts) -> str:
     if (other.engine, other.version, other.dtype) != (ours.engine, ours.version, ours.dtype):
         found = f"{other.engine} {other.version} in {other.dtype}"
         return f"it runs {found}, the other workers {ours.engine} {ours.version} in {ours.dtype}."
-    limit = PROOF_TOLERANCE.get(ours.dtype, HALF_TOLERANCE)
+    limit = EXACT_TOLERANCE if ours.dtype.startswith("float32") else HALF_TOLERANCE
     far = max((abs(a - b) for a, b in zip(ours.proof, other.proof)), default=0.0)
     if not far <= limit or len(ours.proof) != len(other.proof):
         return f"its weights do not compute what the other workers' do (log-probs differ by {far:.3g} nats)."

@@ -69,7 +69,7 @@ class ProcessLauncher:
         ours, theirs = context.Pipe()
         device = self.devices[index % len(self.devices)] if self.devices else None
         process = context.Process(
-            target=_serve, args=(theirs, self.make, self.threads, device), name=f"worker-{index}", daemon=True
+            target=run_worker, args=(theirs, self.make, self.threads, device), name=f"worker-{index}", daemon=True
         )
         process.start()
         theirs.close()
@@ -89,7 +89,7 @@ class ProcessLauncher:
         self._links = []
 
 
-def _serve(connection: Connection, make: MakeEngine, threads: int, device: str | None) -> None:
+def run_worker(connection: Connection, make: MakeEngine, threads: int, device: str | None) -> None:
     """A worker's life: answer one call after the other until the driver is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the driver, which ends us
     own_process()

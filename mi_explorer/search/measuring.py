@@ -1,34 +1,61 @@
 """Candidates through the ordinary runner: all cells of a batch run side by side, every sample goes into the ordinary store."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
+from mi_explorer.recipe import Recipe
 from mi_explorer.search.score_table import ScoreTable
 from mi_explorer.search.search_events import SearchProgress
 from mi_explorer.search.space import SearchError
 from mi_explorer.search.warm_start import copy_bundled
 from mi_explorer.studies.plan import Cell, Item, Plan, units
-from mi_explorer.studies.progress import Progress
-from mi_explorer.studies.runner import Runner, RunnerWorkbench
+from mi_explorer.studies.progress import Progress, WorkerNews
+from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.studies.store.store import CellRow, Store
 
 
-class SearchWorkbench(RunnerWorkbench, Protocol):
+class DecodingChecks(Protocol):
+    """What is looked at of a decoding before anything runs; both raise a `UserError`."""
+
+    def check_cap(self, cap: int, prompt_tokens: int = 1) -> None: ...
+    def check_tags(self) -> None: ...
+
+
+class SearchWorkbench(Protocol):
     """What a search needs of a workbench."""
 
-    layers: int | None
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def layers(self) -> int | None: ...
+    @property
+    def generator(self) -> DecodingChecks: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def check(self, recipe: Recipe) -> None: ...
+
+
+RunnerFor = Callable[[Store, Plan, Sequence[Item], str], Runner]
+"""A runner of a plan under a study's name: with the engine of a workbench, or with workers."""
 
 
 class Measurer:
     """Measures cells on questions and puts their scores into `table`. Its samples make the study `study` of the store."""
 
     def __init__(
-        self, store: Store, bench: SearchWorkbench, task: str, task_seed: int, study: str, table: ScoreTable
+        self,
+        store: Store,
+        bench: SearchWorkbench,
+        task: str,
+        task_seed: int,
+        study: str,
+        table: ScoreTable,
+        runner_for: RunnerFor,
     ) -> None:
         self.store, self.bench, self.task, self.task_seed, self.study = store, bench, task, task_seed, study
-        self.table = table
+        self.table, self._runner_for = table, runner_for
         self.lost: set[str] = set()  # questions without a sample of some cell
         self._runner: Runner | None = None
         self._stopped = False
@@ -54,13 +81,13 @@ class Measurer:
         samples: int,
         progress: SearchProgress,
         may_fail: bool = False,
-    ) -> Iterator[SearchProgress]:
-        """Make what is missing of these cells. Yields `progress` with what runs now filled in.
+    ) -> Iterator[SearchProgress | WorkerNews]:
+        """Make what is missing of these cells. Yields `progress` with what runs now filled in, and what workers have to tell.
 
         Raises `SearchError` where samples failed, unless they `may_fail`: then their questions are noted in `lost`.
         """
         plan = self._plan(cells, items, samples)
-        runner = self._runner = Runner(self.store, plan, items, lambda _: self.bench, name=self.study)
+        runner = self._runner = self._runner_for(self.store, plan, items, self.study)
         last: Progress | None = None
         began = time.monotonic()
         if not self._stopped:
@@ -68,6 +95,8 @@ class Measurer:
                 if isinstance(event, Progress):
                     last = event
                     yield self._filled(progress, event, began)
+                elif isinstance(event, WorkerNews):
+                    yield event
         if self._stopped:
             return
         self._read(cells, items, samples)
@@ -119,4 +148,5 @@ class Measurer:
             progress.tokens,
             event.tokens_per_second,
             progress.seconds + time.monotonic() - began,
+            event.workers,
         )

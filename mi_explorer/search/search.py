@@ -11,14 +11,14 @@ proposals in optuna's storage beside it.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
 from mi_explorer.recipe import Recipe
 from mi_explorer.search.candidates import Candidates
 from mi_explorer.search.frontier import ROOM
 from mi_explorer.search.heldout import heldout_volume, judge, line_scores
 from mi_explorer.search.identity import plain_space, search_identity, search_name
-from mi_explorer.search.measuring import Measurer, SearchWorkbench
+from mi_explorer.search.measuring import Measurer, RunnerFor, SearchWorkbench
 from mi_explorer.search.proposals import Proposals
 from mi_explorer.search.result import SearchResult
 from mi_explorer.search.score_table import ScoreTable
@@ -29,7 +29,8 @@ from mi_explorer.search.space import SearchError, SearchSpace, describe_candidat
 from mi_explorer.search.split import choose_questions, split_items
 from mi_explorer.search.warm_start import known_lengths
 from mi_explorer.studies.cost import Lengths
-from mi_explorer.studies.plan import Cell, Item
+from mi_explorer.studies.plan import Cell, Item, Plan
+from mi_explorer.studies.runner import Runner, RunnerWorkbench
 from mi_explorer.studies.store.store import Store
 
 POOL = 3  # the line is measured on so many times the questions of a candidate, to choose those from
@@ -50,7 +51,9 @@ class Search:
         task: str,
         task_seed: int = 0,
         name: str | None = None,
+        runner_for: RunnerFor | None = None,
     ) -> None:
+        """`runner_for`: how plans are run, where it is not by the workbench's own engine."""
         self.store, self.bench, self.space, self.settings = store, bench, space, settings
         self.task, self.task_seed = task, task_seed
         self.name = name or search_name(space, settings, task, task_seed)
@@ -60,12 +63,16 @@ class Search:
         self._check()
         plain = Recipe(space.recipe.pair, template=space.recipe.template)
         self.line = tuple(Cell(plain.at(lam), space.decoding, f"λ {lam:g}", "line") for lam in settings.line)
-        self._measurer = Measurer(store, bench, task, task_seed, self.name, ScoreTable())
-        self._judge = Measurer(store, bench, task, task_seed, f"{self.name}-heldout", ScoreTable())
+        runs = runner_for or self._own_runner
+        self._measurer = Measurer(store, bench, task, task_seed, self.name, ScoreTable(), runs)
+        self._judge = Measurer(store, bench, task, task_seed, f"{self.name}-heldout", ScoreTable(), runs)
         self._began = time.monotonic()
         self._lengths: Lengths | None = None
         self.candidates: Candidates | None = None
         self.result: SearchResult | None = None
+
+    def _own_runner(self, store: Store, plan: Plan, items: Sequence[Item], name: str) -> Runner:
+        return Runner(store, plan, items, lambda _: cast(RunnerWorkbench, self.bench), name=name)
 
     def _check(self) -> None:
         recipe = self.space.recipe

@@ -9,6 +9,7 @@ from typing import Literal
 from mi_explorer.search.frontier import VolumePoint
 from mi_explorer.search.result import SearchResult
 from mi_explorer.studies.plan import Cell
+from mi_explorer.studies.progress import WorkerNews, WorkerStatus
 
 Phase = Literal["line", "search", "held-out", "done", "stopped"]
 
@@ -47,6 +48,7 @@ class SearchProgress:
     tokens: int = 0
     tokens_per_second: float = 0.0
     seconds: float = 0.0
+    workers: tuple[WorkerStatus, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class SearchDone:
     result: SearchResult
 
 
-SearchEvent = SearchProgress | CandidateMeasured | FrontierMoved | SearchDone
+SearchEvent = SearchProgress | CandidateMeasured | FrontierMoved | SearchDone | WorkerNews
 
 
 @dataclass(frozen=True)
@@ -93,4 +95,4 @@ class SearchState:
             return replace(self, candidates=(*self.candidates, event.candidate))
         if isinstance(event, FrontierMoved):
             return replace(self, frontier=event.frontier, volumes=(*self.volumes, event.volume))
-        return replace(self, result=event.result)
+        return replace(self, result=event.result) if isinstance(event, SearchDone) else self

@@ -83,10 +83,11 @@ def test_commands_and_their_flags_exist(name):
 
 
 def test_variables_named_in_documents_are_settings():
+    from mi_explorer.cluster.staffing import VLLM_PYTHON
     from mi_explorer.errors import TRACEBACK
     from mi_explorer.ui.access.settings import OPTIONS
 
-    known = {o.variable for o in OPTIONS} | {"MI_EXPLORER_CHROMIUM", TRACEBACK}
+    known = {o.variable for o in OPTIONS} | {"MI_EXPLORER_CHROMIUM", TRACEBACK, VLLM_PYTHON}
     for path in DOCUMENTS:
         for variable in re.findall(r"\bMI_EXPLORER_[A-Z_]+\b", path.read_text(encoding="utf-8")):
             assert variable in known, f"{path.name}: {variable}"

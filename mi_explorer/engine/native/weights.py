@@ -81,12 +81,14 @@ class FoldedWeights:
         self._on_read = None  # only the first fold reads from the disk what was never read before
 
     def _write(self, blend: Blend, name: str, out: torch.Tensor, host: HostCopies | None) -> None:
-        ab = blend.coefficients(name) if host is not None else None
-        if host is None or ab is None:
+        """From the endpoints, not from the blend as it would be stored: files in half precision would round it once more."""
+        ab = blend.coefficients(name)
+        if ab is None:
             out.copy_(blend.tensor(name))
-        else:
-            p, q = (end.to(out.device, out.dtype, non_blocking=True) for end in host.pair(blend, name))
-            combine(p, q, *ab, out)
+            return
+        ends = blend.endpoints(name) if host is None else host.pair(blend, name)
+        p, q = (end.to(out.device, non_blocking=True) for end in ends)
+        combine(p, q, *ab, out)
 
     def _changes(self, what: Part | str, key: str, coefficients: Coefficients) -> bool:
         """Whether this has to be written; what is about to be written is held by nobody until it is complete."""
