@@ -6,6 +6,7 @@ import pytest
 
 from mi_explorer.cli import main, study_precompute
 from mi_explorer.cli.study_precompute import STUDIES, Wanted
+from mi_explorer.studies.stats.kept_summary import kept_summary
 from mi_explorer.studies.store.exchange import import_study
 from mi_explorer.studies.store.store import Store
 
@@ -99,7 +100,9 @@ def test_a_toy_run_is_sealed_and_a_second_one_makes_nothing_again(capsys, tmp_pa
     assert main.main(words) == 0
     out = capsys.readouterr().out
     files = {p.name: p.read_bytes() for p in (tmp_path / "o").iterdir()}
-    assert set(files) == {"mini-layers.parquet", "mini-backbone.parquet"} and "MB in" in out
+    kinds = (".parquet", ".summary.json")
+    assert set(files) == {f"mini-{name}{kind}" for name in ("layers", "backbone") for kind in kinds} and "MB in" in out
+    assert len(kept_summary("mini-layers", tmp_path / "o").cells) == 18 // 2
     with Store(tmp_path / "o" / "mini-layers.parquet", readonly=True) as store:
         info = store.study("mini-layers")
         assert (info.samples, info.units, info.plan.kind) == (18, 18, "layers")
