@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mi_explorer.merging.methods import METHODS
+from mi_explorer.pairs import get_pair
 from mi_explorer.recipe import MODULES, Scope
 from mi_explorer.ui.access.setting_checks import SettingsError
 from mi_explorer.ui.access.settings import (
@@ -21,6 +22,7 @@ from mi_explorer.ui.access.settings import (
     startup_notes,
 )
 from mi_explorer.ui.explore.page_setup import example_questions, method_controls, page_setup, scope_presets
+from mi_explorer.ui.server import offered_questions
 from tests.ui.fake import QUESTIONS, FakeBench
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,3 +195,15 @@ def test_without_questions_and_a_strip_the_page_still_has_its_parts():
         and made["strip"]["frames"] == {}
         and made["modules"] == list(MODULES)
     )
+
+
+def test_one_variable_says_what_a_space_opens_with():
+    made = read_page_settings([], {"SPACE_ID": "someone/space", "MI_EXPLORER_PAIR": "smollm2"})
+    assert (made.pair, made.task, made.pairs) == ("smollm2", "", "fixed")
+    pair = get_pair(made.pair)
+    assert {q.family for q in offered_questions(made.task or pair.task)} >= {"weekdays", "sums"}
+    bench = FakeBench()
+    bench.pair = pair
+    shown = page_setup(bench, offered_questions(pair.task), pair.task, None)
+    assert shown["strip"]["view"]["q"] == shown["examples"][0]["q"] == pair.questions[0]
+    assert shown["task"] == "smollm2"
