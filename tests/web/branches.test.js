@@ -45,7 +45,15 @@ test("branches stand beside what they came from", () => {
 });
 
 test("tokens and places in the text as shown", () => {
-  const tokens = [["<think>", ""], ["\n ", "thought"], ["Let ", "thought"], ["👩‍🔬", "thought"], ["x\n", "thought"], ["</think>", ""], ["\n\nSo", "answer"]]; // prettier-ignore
+  const tokens = [
+    ["<think>", ""],
+    ["\n ", "thought"],
+    ["Let ", "thought"],
+    ["👩‍🔬", "thought"],
+    ["x\n", "thought"],
+    ["</think>", ""],
+    ["\n\nSo", "answer"],
+  ];
   assert.deepEqual(tokenStarts(tokens, "thought"), [[1, 0], [2, 0], [3, 4], [4, 9]]); // prettier-ignore
   assert.deepEqual([0, 3, 4, 8, 9, 99].map((at) => tokenAt(tokens, "thought", at)), [2, 2, 3, 3, 4, 4]); // prettier-ignore
   assert.equal(tokenAt(tokens, "answer", 1), 6);
@@ -81,7 +89,10 @@ test("branches and probes as texts of a link", () => {
 test("the pane that a linked branch stands beside", () => {
   const view = { lam: 0.5, pins: [0.3] };
   const at = (from, path, branches = []) => sourcePane({ from }, path, branches, view);
-  assert.deepEqual([0, 0.3, 0.5, 0.7, 1].map((lam) => at(lam, `${lam}~3:0.2`)), ["instruct", "pin0.3", "blend", null, "thinking"]); // prettier-ignore
+  assert.deepEqual(
+    [0, 0.3, 0.5, 0.7, 1].map((lam) => at(lam, `${lam}~3:0.2`)),
+    ["instruct", "pin0.3", "blend", null, "thinking"],
+  );
   assert.equal(at(0.2, "1~3:0.2,9:0.4", [{ id: "branch1", path: "1~3:0.2" }]), "branch1");
 });
 

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { bytes, count, lamText, pairName, percent, plural, seconds, typedNumber } from "../../assets/web/shared/format.js";
+import {
+  bytes,
+  count,
+  lamText,
+  pairName,
+  percent,
+  plural,
+  seconds,
+  typedNumber,
+} from "../../assets/web/shared/format.js";
 import { lamColour, lamGradient } from "../../assets/web/shared/palette.js";
 import { compareCells, cellText, toCsv } from "../../assets/web/shared/csv.js";
 import { observable } from "../../assets/web/shared/observable.js";

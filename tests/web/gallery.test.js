@@ -15,7 +15,10 @@ test("what is fetched: nothing where it is here, about so much where it is not",
 
 test("memory is about right without headers, and exact with them", () => {
   assert.equal(memoryWords({ needs, exact: false }), "about 8.5 GB; 26 GB for every λ at once");
-  assert.equal(memoryWords({ needs: { folded: 7.4e7, rowwise: 8.7e7 }, exact: true }), "74.0 MB; 87.0 MB for every λ at once");
+  assert.equal(
+    memoryWords({ needs: { folded: 7.4e7, rowwise: 8.7e7 }, exact: true }),
+    "74.0 MB; 87.0 MB for every λ at once",
+  );
   assert.equal(memoryWords({ needs: null }), "unknown");
 });
 

@@ -20,7 +20,10 @@ test("a profile keeps its modules apart; layers without a value take the rest; �
   assert.equal(isJoint(found), false);
   const back = recipeOf(found, profiled);
   assert.equal(back.method, "submodule");
-  assert.deepEqual([back.lam, back.params["mlp.1"], back.params["attention.2"], back.params.rest], [1, 0.7, 0.35, 0.35]);
+  assert.deepEqual(
+    [back.lam, back.params["mlp.1"], back.params["attention.2"], back.params.rest],
+    [1, 0.7, 0.35, 0.35],
+  );
   assert.deepEqual(profileOf({ ...profiled, lam: 0.5 }, 2).mlp, [0.15, 0.35]);
   assert.equal(profileWords(found), "λ by layers attention 0.3 · 0.5 · 0.35, mlp 0.3 · 0.7 · 0.35, elsewhere 0.35");
 });

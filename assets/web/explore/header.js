@@ -8,7 +8,12 @@ export function pageHeader(app, setup) {
   const formula = h("p.mi-formula", h("i", "θ"), "(λ) = (1−λ)·", ends[0], " + λ·", ends[1]);
   const keys = { title: "Keys (?)", "aria-label": "Keys and help", onclick: () => app.help.showModal() };
   const theme = { title: "Light or dark", "aria-label": "Switch between light and dark", onclick: switchTheme };
-  const tools = [app.pairs.button, smallButton("Share", share), h("button.mi-icon", keys, "?"), h("button.mi-icon", theme, "◐")];
+  const tools = [
+    app.pairs.button,
+    smallButton("Share", share),
+    h("button.mi-icon", keys, "?"),
+    h("button.mi-icon", theme, "◐"),
+  ];
   return h("header.mi-head", h("h1", "MI Explorer"), formula, app.pairs.node, h("div.mi-head-tools", tools));
 
   function switchTheme() {

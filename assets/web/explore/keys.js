@@ -50,11 +50,16 @@ export function listenToKeys(app) {
     const hasModifier = event.ctrlKey || event.metaKey;
     if (event.key === "Enter" && hasModifier) runNow(app, event);
     else if (event.key === "Escape") escape(app, event, isTyping);
-    else if (!isTyping && !hasModifier && !event.altKey && !app.help.open && !app.pairs.isOpen() && actions[event.key]) {
+    else if (!isTyping && isShortcut(app, event) && actions[event.key]) {
       event.preventDefault();
       actions[event.key]();
     }
   });
+}
+
+// A key by itself, while no dialog is open.
+function isShortcut(app, { altKey, ctrlKey, metaKey }) {
+  return !(altKey || ctrlKey || metaKey || app.help.open || app.pairs.isOpen());
 }
 
 function runNow(app, event) {

@@ -20,7 +20,9 @@ export function pairCard(app, setup, card, loading) {
   const open = smallButton("Open", load, { class: fit.kind === "no" ? "" : "mi-primary" });
   const check = smallButton("Check", judge, { title: "Read configs and headers; from the hub where they are there" });
   const buttons = isHere ? h("span.mi-tile-here", "This page is on it.") : [open, check];
-  const badge = fit.text ? h(`p.mi-fit.mi-fit-${fit.kind}`, h("b", { "aria-hidden": "true" }, fit.sign), fit.text) : null;
+  const badge = fit.text
+    ? h(`p.mi-fit.mi-fit-${fit.kind}`, h("b", { "aria-hidden": "true" }, fit.sign), fit.text)
+    : null;
   const node = h(
     "article.mi-tile",
     { tabindex: "-1", "data-card": card.name, "aria-label": card.title },

@@ -3,7 +3,7 @@
 import { bytes } from "../shared/format.js";
 
 const about = ({ exact }) => (exact ? "" : "about ");
-const short = (n) => (n >= 1e10 ? `${Math.round(n / 1e9)} GB` : n >= 1e8 ? `${(n / 1e9).toFixed(1)} GB` : bytes(n));
+const short = (n) => (n < 1e8 ? bytes(n) : `${(n / 1e9).toFixed(n < 1e10 ? 1 : 0)} GB`);
 
 export function downloadWords({ download, shipped }) {
   if (download === 0) return shipped ? "none, it is here" : "none, it was fetched before";

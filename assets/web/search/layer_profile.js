@@ -38,7 +38,15 @@ export function recipeOf(profile, recipe) {
   }
   const params = { rest: profile.rest };
   for (const module of MODULES) profile[module].forEach((lam, layer) => (params[`${module}.${layer}`] = lam));
-  return { ...recipe, method: "submodule", params, lam: 1, layers: "all", modules: ALL_MODULES, answer_lam: answer.scale };
+  return {
+    ...recipe,
+    method: "submodule",
+    params,
+    lam: 1,
+    layers: "all",
+    modules: ALL_MODULES,
+    answer_lam: answer.scale,
+  };
 }
 
 // The λ of the answer: of a profile it is a scale, of a plain blend a λ; one becomes the other by the mean.

@@ -5,6 +5,7 @@ import { clamp, lamText } from "../shared/format.js";
 import { lamColour } from "../shared/palette.js";
 import { isJoint, moved, MODULES } from "./layer_profile.js";
 
+const ENDS = { Home: 0, End: 1 };
 const KEYS = { ArrowUp: 0.05, ArrowRight: 0.05, ArrowDown: -0.05, ArrowLeft: -0.05, PageUp: 0.2, PageDown: -0.2 };
 const TITLES = { attention: "attention", mlp: "MLP" };
 const MOST_LABELS = 24; // of layers; more stand too close for a number each
@@ -27,13 +28,16 @@ export function profileBars(onEdit) {
     bars.forEach(({ slider }, layer) => {
       slider.addEventListener("keydown", (event) => {
         const now = profile[module || "attention"][layer];
-        const to = event.key === "Home" ? 0 : event.key === "End" ? 1 : now + (KEYS[event.key] ?? NaN);
+        const to = ENDS[event.key] ?? now + (KEYS[event.key] ?? NaN);
         if (Number.isNaN(to)) return;
         event.preventDefault();
         edit(module, layer, to);
       });
     });
-    const plot = h("div.mi-profile-bars", bars.map((bar) => bar.slider));
+    const plot = h(
+      "div.mi-profile-bars",
+      bars.map((bar) => bar.slider),
+    );
     followPointer(plot, count, (layer, lam) => edit(module, layer, lam));
     const label = module === null ? null : h("p.mi-profile-name", TITLES[module]);
     return { module, bars, node: h("div.mi-profile-row", label, plot) };

@@ -25,7 +25,14 @@ export const pairName = (spec) =>
     .split("?")[0]
     .split("|")
     .slice(0, 2)
-    .map((parent) => parent.trim().split(/[\\/]+/).filter(Boolean).pop() || parent)
+    .map(
+      (parent) =>
+        parent
+          .trim()
+          .split(/[\\/]+/)
+          .filter(Boolean)
+          .pop() || parent,
+    )
     .join(" | ");
 
 // What somebody typed as a number: a comma counts as a point; NaN where it is none.
