@@ -4,6 +4,7 @@ Parent and child exchange one JSON object a line, nothing else. The parent limit
 the child its memory (`serve`) and its processor time (`processor_time`); what breaks a limit costs that process alone.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -14,6 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 from mi_explorer.untyped import JsonObject
 
@@ -72,6 +74,36 @@ class LimitedProcess:
             with contextlib.suppress(OSError):
                 if stream is not None:
                     stream.close()
+
+
+class SharedProcess:
+    """The one child of this process for a module: started when it is first needed, and anew where it is gone; ends with the program."""
+
+    def __init__(self, module: str) -> None:
+        self.module, self.child, self._lock = module, cast("LimitedProcess | None", None), threading.Lock()
+        atexit.register(self.close)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[LimitedProcess]:
+        """The child for one caller at a time; one that was too slow, died or answered what is no JSON is ended."""
+        with self._lock:
+            if self.child is None or not self.child.ours:
+                self.child = LimitedProcess(self.module)
+            try:
+                yield self.child
+            except (TimeoutError, EOFError, ValueError):
+                self._end()
+                raise
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        child, self.child = self.child, None
+        if child is not None:
+            child.end()
 
 
 class OutOfTime(BaseException):

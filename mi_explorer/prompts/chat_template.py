@@ -1,15 +1,13 @@
 """Chat templates: which one a checkpoint has, and rendering it in a process with limits."""
 
-import atexit
 import json
 import os
-import threading
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from mi_explorer.errors import UserError
 from mi_explorer.input_limits import read_bytes
-from mi_explorer.limited_process import LimitedProcess
+from mi_explorer.limited_process import SharedProcess
 from mi_explorer.untyped import Json, JsonMapping
 
 WALL_LIMIT_S = 20.0  # by the clock, whatever the rendering process waits for
@@ -83,41 +81,20 @@ def question_turns(question: str, form: int) -> list[Message]:
     return [*([{"role": "system", "content": ""}] if form % 2 else []), {"role": "user", "content": content}]
 
 
-_lock = threading.Lock()
-_process: LimitedProcess | None = None
+renderer = SharedProcess("mi_explorer.prompts.template_process")
 
 
 def render_template(template: str, messages: Sequence[Message], options: JsonMapping, generation: bool = True) -> str:
     """The conversation as text. `generation` adds what asks for the next answer. Raises `TemplateFault`; threads take turns."""
-    global _process
     request = {"template": template, "messages": list(messages), "options": dict(options), "generation": generation}
-    with _lock:
-        try:
-            if _process is None or not _process.ours:
-                _process = LimitedProcess("mi_explorer.prompts.template_process")
-            reply = _process.call(request, WALL_LIMIT_S)
-        except (TimeoutError, EOFError, ValueError) as error:
-            _end()
-            why = "it takes too long" if isinstance(error, TimeoutError) else "it broke a limit of time or memory"
-            raise TemplateFault(why, hopeless=True) from None
-        except OSError as error:
-            raise TemplateFault(f"no process could be started for it ({error.strerror})", hopeless=True) from None
+    try:
+        with renderer.turn() as child:
+            reply = child.call(request, WALL_LIMIT_S)
+    except (TimeoutError, EOFError, ValueError) as error:
+        why = "it takes too long" if isinstance(error, TimeoutError) else "it broke a limit of time or memory"
+        raise TemplateFault(why, hopeless=True) from None
+    except OSError as error:
+        raise TemplateFault(f"no process could be started for it ({error.strerror})", hopeless=True) from None
     if "text" not in reply:
         raise TemplateFault(str(reply.get("error")), hopeless="limit" in reply)
     return str(reply["text"])
-
-
-def _end() -> None:
-    global _process
-    if _process is not None:
-        _process.end()
-        _process = None
-
-
-def close_renderer() -> None:
-    """End the rendering process, if there is one."""
-    with _lock:
-        _end()
-
-
-atexit.register(close_renderer)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mi_explorer.prompts.chat_template import TemplateFault, close_renderer, render_template
+from mi_explorer.prompts.chat_template import TemplateFault, render_template, renderer
 
 TURN = [{"role": "user", "content": "Hi"}]
 HOSTILE = {
@@ -49,7 +49,7 @@ def test_ordinary_templates_are_fast():
 
 
 def test_a_process_that_died_is_replaced():
-    close_renderer()
+    renderer.close()
     assert render_template("{{ bos_token }}", TURN, {"bos_token": "<s>"}) == "<s>"
 
 
