@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from mi_explorer.cluster.worker_engine import METHODS, Place, WorkerEngine
 from mi_explorer.errors import UserError
+from mi_explorer.untyped import Json
 
 MakeEngine = Callable[[], WorkerEngine]
 
@@ -20,7 +21,7 @@ class WorkerLost(Exception):
 class Reply:
     """An answer: `value`, or an `error` in words, which the user can mend if it is `refused`."""
 
-    value: Any = None
+    value: Json = None
     error: str = ""
     refused: bool = False
 

@@ -12,6 +12,7 @@ from mi_explorer.cluster.links import MakeEngine, Reply, WorkerLink, WorkerLost,
 from mi_explorer.cluster.worker_engine import WorkerEngine
 from mi_explorer.errors import UserError
 from mi_explorer.machine import own_process
+from mi_explorer.untyped import JsonObject
 
 REACH_S = 10.0  # seconds to reach the head of a cluster
 HOW_TO_GET = (
@@ -116,7 +117,7 @@ class RayLauncher:
             ) from None
         url = str(getattr(context, "dashboard_url", "") or "")
         self.dashboard = f"http://{url}" if url else ""
-        runtime: dict[str, Any] = {"env_vars": dict(env or {})}
+        runtime: JsonObject = {"env_vars": dict(env or {})}
         if python:
             runtime["py_executable"] = python
         self._actor = ray.remote(WorkerActor).options(

@@ -1,8 +1,6 @@
 """What must be the same for a search to go on under its name."""
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from mi_explorer.pair_names import pair_name
 from mi_explorer.recipe import Decoding
@@ -10,12 +8,13 @@ from mi_explorer.recipe_io import from_dict, to_dict
 from mi_explorer.search.settings import SearchSettings
 from mi_explorer.search.space import SearchSpace
 from mi_explorer.studies.plan import Cell, digest
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 # how much it may spend, and how its finalists are judged
 MAY_CHANGE = ("evaluations", "tokens", "heldout_questions", "heldout_samples", "finalists", "batch")
 
 
-def space_json(space: SearchSpace) -> dict[str, Any]:
+def space_json(space: SearchSpace) -> JsonObject:
     """What varies, as JSON values."""
     return {
         "vary": list(space.vary),
@@ -27,13 +26,13 @@ def space_json(space: SearchSpace) -> dict[str, Any]:
     }
 
 
-def plain_space(space: SearchSpace) -> dict[str, Any]:
+def plain_space(space: SearchSpace) -> JsonObject:
     """A whole space as JSON values."""
     around = {"recipe": to_dict(space.recipe), "decoding": space.decoding.plain()}
     return {**space_json(space), **around, "layers": space.layers, "has_base": space.has_base}
 
 
-def space_of_plain(data: Mapping[str, Any]) -> SearchSpace:
+def space_of_plain(data: JsonMapping) -> SearchSpace:
     """Inverse of `plain_space`; `KeyError` for what an older version wrote, which has no recipe."""
     budgets = data["budgets"]
     return SearchSpace(

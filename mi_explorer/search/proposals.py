@@ -11,6 +11,7 @@ from typing import Any
 from mi_explorer.search.settings import SearchSettings
 from mi_explorer.search.space import SearchError, SearchSpace
 from mi_explorer.studies.plan import Cell
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 FILE_NAME = "searches.sqlite3"
 MAX_REPEATS = 64  # proposals in a row that were measured before: then the space is used up
@@ -50,15 +51,15 @@ class Proposals:
         self._left = [t for t in self._study.trials if t.state == self._states.RUNNING]
 
     @property
-    def notes(self) -> dict[str, Any]:
+    def notes(self) -> JsonObject:
         """What was noted of this search."""
         return dict(self._study.user_attrs)
 
-    def note(self, key: str, value: Any) -> None:
+    def note(self, key: str, value: Json) -> None:
         """Keep a JSON value with the search."""
         self._study.set_user_attr(key, value)
 
-    def told(self) -> list[tuple[Cell, dict[str, Any], tuple[float, ...]]]:
+    def told(self) -> list[tuple[Cell, JsonObject, tuple[float, ...]]]:
         """What was measured, in order: the cell, what was noted of it, and its values."""
         return told_trials(self._study, self.space)
 
@@ -84,7 +85,7 @@ class Proposals:
                 out[cell] = trial.number
         return [(number, cell) for cell, number in out.items()]
 
-    def tell(self, number: int, values: Sequence[float], notes: Mapping[str, Any]) -> None:
+    def tell(self, number: int, values: Sequence[float], notes: JsonMapping) -> None:
         """What a proposal gave."""
         optuna = quiet_optuna()
         trial = optuna.trial.Trial(self._study, self._study.trials[number]._trial_id)
@@ -92,7 +93,7 @@ class Proposals:
             trial.set_user_attr(key, value)
         self._study.tell(number, list(values))
 
-    def add(self, params: Mapping[str, Any], values: Sequence[float], notes: Mapping[str, Any]) -> None:
+    def add(self, params: JsonMapping, values: Sequence[float], notes: JsonMapping) -> None:
         """A candidate that was measured without being proposed, given by its numbers."""
         optuna = quiet_optuna()
         given = _Given(params)
@@ -119,7 +120,7 @@ def _sampler(optuna: Any, settings: SearchSettings, done: int) -> Any:
     )
 
 
-def told_trials(study: Any, space: SearchSpace) -> list[tuple[Cell, dict[str, Any], tuple[float, ...]]]:
+def told_trials(study: Json, space: SearchSpace) -> list[tuple[Cell, JsonObject, tuple[float, ...]]]:
     """What was measured of a study of optuna's, in order (see `Proposals.told`)."""
     complete = quiet_optuna().trial.TrialState.COMPLETE
     done = sorted(
@@ -131,8 +132,8 @@ def told_trials(study: Any, space: SearchSpace) -> list[tuple[Cell, dict[str, An
 class _Given:
     """Given numbers in the place of a trial; remembers their distributions."""
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
-        self.params, self.distributions = params, dict[str, Any]()
+    def __init__(self, params: JsonMapping) -> None:
+        self.params, self.distributions = params, JsonObject()
 
     def _of(self, name: str, distribution: Any) -> Any:
         self.distributions[name] = distribution

@@ -4,15 +4,15 @@ Search scores chose the finalists and flatter them; the held-out scores do not. 
 plain λ line's best mix at equal tokens (see `frontier.line_mix`), over the same questions and seeds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from mi_explorer.recipe import Decoding
 from mi_explorer.recipe_io import from_dict, to_dict
 from mi_explorer.search.frontier import VolumePoint
 from mi_explorer.studies.plan import Cell
 from mi_explorer.studies.report.table import Table
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 NOT_BETTER = "no better than the line"
 
@@ -45,7 +45,7 @@ class Finalist:
     heldout: HeldoutScore
     on_line: bool
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         h = self.heldout
         return {
             "recipe": to_dict(self.cell.recipe),
@@ -77,7 +77,7 @@ class LineScore:
     tokens: float
     tokens_ci: tuple[float, float]
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         intervals = {"mean_ci": list(self.right_ci), "tokens_ci": list(self.tokens_ci)}
         return {"lambda": self.lam, "mean": self.right, "tokens": self.tokens, **intervals}
 
@@ -102,7 +102,7 @@ class SearchResult:
     tokens_generated: int
     questions: tuple[int, int]
     heldout_questions: tuple[int, int]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: JsonMapping = field(default_factory=dict)
     line: tuple[LineScore, ...] = ()
 
     @property
@@ -126,7 +126,7 @@ class SearchResult:
             f"[{100 * h.difference_ci[0]:+.1f}, {100 * h.difference_ci[1]:+.1f}] at {h.tokens:.0f} tokens ({best.cell.label})."
         )
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         """The object that `search --json` ends with."""
         return {
             "name": self.name,
@@ -146,7 +146,7 @@ class SearchResult:
         }
 
     @staticmethod
-    def of(data: Mapping[str, Any], decoding: Decoding) -> "SearchResult":
+    def of(data: JsonMapping, decoding: Decoding) -> "SearchResult":
         """Inverse of `json`; `decoding` is the search's own."""
         return SearchResult(
             data["name"],
@@ -189,11 +189,11 @@ class SearchResult:
         return Table.of(titles, rows)
 
 
-def _volumes(data: Sequence[Mapping[str, Any]]) -> tuple[VolumePoint, ...]:
+def _volumes(data: Sequence[JsonMapping]) -> tuple[VolumePoint, ...]:
     return tuple(VolumePoint(v["evaluations"], v["tokens"], v["value"]) for v in data)
 
 
-def _finalist(data: Mapping[str, Any], decoding: Decoding) -> Finalist:
+def _finalist(data: JsonMapping, decoding: Decoding) -> Finalist:
     h = data["heldout"]
     line = tuple((x["lambda"], x["weight"]) for x in h["line"])
     heldout = HeldoutScore(

@@ -5,10 +5,9 @@ the search split of a study.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import LAM_RANGE, number
 from mi_explorer.search.logistic import Logistic
 from mi_explorer.search.question_features import FEATURES
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 BUNDLED = ASSETS / "searches"
 SURPRISE = FEATURES.index("surprise instruct")
@@ -75,11 +75,11 @@ class Router:
         """The same router with another threshold."""
         return replace(self, threshold=threshold)
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         return {**asdict(self), "kind": self.kind, "features": list(FEATURES)}
 
 
-def router_of(data: Mapping[str, Any]) -> Router:
+def router_of(data: JsonMapping) -> Router:
     """Inverse of `Router.json`; `RouterError` for anything else."""
     try:
         model = data["model"]

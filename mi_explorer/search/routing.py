@@ -6,7 +6,6 @@ each point with its paired difference from the line's best mix at equal tokens.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from mi_explorer.search.logistic import fit_logistic
 from mi_explorer.search.oracle import OraclePoint, oracle_curve
 from mi_explorer.search.router import Router
 from mi_explorer.search.score_table import ScoreMatrix
+from mi_explorer.untyped import JsonObject
 
 CURVE_POINTS = 11
 
@@ -57,7 +57,7 @@ class RoutingResult:
     questions: tuple[int, int]
     line: tuple[tuple[float, float, float], ...]
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         return {
             "routers": [{"router": r.json(), "curve": [asdict(p) for p in curve]} for r, curve in self.routers],
             "oracle": [asdict(point) for point in self.oracle],

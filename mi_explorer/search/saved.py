@@ -1,7 +1,7 @@
 """The searches of a home folder, as optuna's storage has them, and those that come with the checkout."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from mi_explorer.search.proposals import FILE_NAME, quiet_optuna, storage_url, t
 from mi_explorer.search.result import SearchResult
 from mi_explorer.search.router import BUNDLED
 from mi_explorer.search.search_events import CandidateScore
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class SavedSearch:
     evaluations: int
     wanted: int
     result: SearchResult | None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: JsonMapping = field(default_factory=dict)
     candidates: tuple[CandidateScore, ...] = ()
 
     @property
@@ -41,7 +42,7 @@ class SavedSearch:
             return self.result.finalists[0].cell.recipe.pair
         return str(self.settings.get("recipe", {}).get("pair", ""))
 
-    def json(self) -> dict[str, Any]:
+    def json(self) -> JsonObject:
         return {
             "name": self.name,
             "evaluations": self.evaluations,
@@ -76,7 +77,7 @@ def bundled_searches(pair: str) -> list[SavedSearch]:
     path = BUNDLED / f"{pair}.json"
     if not (pair.isalnum() and path.is_file()):
         return []
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    data: JsonObject = json.loads(path.read_text(encoding="utf-8"))
     out = []
     for name, one in data.items():
         result = _result(one)
@@ -88,7 +89,7 @@ def bundled_searches(pair: str) -> list[SavedSearch]:
 class _Numbers:
     """Given numbers in the place of a trial, without optuna, which is slow to import."""
 
-    def __init__(self, params: Mapping[str, Any]) -> None:
+    def __init__(self, params: JsonMapping) -> None:
         self.params = params
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None) -> float:
@@ -101,14 +102,14 @@ class _Numbers:
         return self.params[name]
 
 
-def _bundled_candidates(data: Mapping[str, Any]) -> Iterator[CandidateScore]:
+def _bundled_candidates(data: JsonMapping) -> Iterator[CandidateScore]:
     """The candidates that a bundled search lists: its numbers and its score, each."""
     for number, (params, score) in enumerate(data.get("candidates", ()), 1):
         cell = space_of_plain(data["settings"]).cell(_Numbers(params))
         yield CandidateScore(cell, "", number, **score)
 
 
-def _read(study: Any) -> SavedSearch:
+def _read(study: Json) -> SavedSearch:
     notes = study.user_attrs
     settings = notes.get("settings", {})
     done = sum("score" in trial.user_attrs for trial in study.trials)
@@ -117,7 +118,7 @@ def _read(study: Any) -> SavedSearch:
     return SavedSearch(study.study_name, done, wanted, result, settings, _candidates(study, settings))
 
 
-def _candidates(study: Any, settings: Mapping[str, Any]) -> tuple[CandidateScore, ...]:
+def _candidates(study: Json, settings: JsonMapping) -> tuple[CandidateScore, ...]:
     try:
         told = told_trials(study, space_of_plain(settings))
     except (KeyError, UserError):  # another version's
@@ -125,5 +126,5 @@ def _candidates(study: Any, settings: Mapping[str, Any]) -> tuple[CandidateScore
     return tuple(CandidateScore(cell, **notes["score"]) for cell, notes, _ in told if "score" in notes)
 
 
-def _result(data: Mapping[str, Any]) -> SearchResult:
+def _result(data: JsonMapping) -> SearchResult:
     return SearchResult.of(data, Decoding(**data["settings"]["decoding"]))

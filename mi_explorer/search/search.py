@@ -32,6 +32,7 @@ from mi_explorer.studies.cost import Lengths
 from mi_explorer.studies.plan import Cell, Item, Plan
 from mi_explorer.studies.runner import Runner, RunnerWorkbench
 from mi_explorer.studies.store.store import Store
+from mi_explorer.untyped import JsonObject
 
 POOL = 3  # the line is measured on so many times the questions of a candidate, to choose those from
 FIRST_LOOK = 0.5  # share of the questions after which clearly dominated candidates stop
@@ -260,7 +261,7 @@ class Search:
         yield self._progress("done")
         yield SearchDone(self.result)
 
-    def plain_settings(self) -> dict[str, Any]:
+    def plain_settings(self) -> JsonObject:
         """What it is, as JSON values: settings, space, task."""
         return {**self.settings.plain(), **plain_space(self.space), "task": self.task, "task_seed": self.task_seed}
 

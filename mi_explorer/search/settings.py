@@ -1,11 +1,11 @@
 """How much a search may spend, and what on."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from mi_explorer.errors import unknown
 from mi_explorer.search.space import SearchError
 from mi_explorer.studies.plan import parse_lambdas
+from mi_explorer.untyped import JsonObject
 
 SAMPLERS = {
     "tpe": "tree-structured Parzen estimators, multi-objective",
@@ -65,10 +65,10 @@ class SearchSettings:
         if not isinstance(value, int) or value < low:
             raise SearchError(f"{name.replace('_', ' ')} must be a whole number of at least {low}, not {value}.")
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As JSON values."""
         return {**asdict(self), "line": list(self.line)}
 
     @staticmethod
-    def of(data: dict[str, Any]) -> "SearchSettings":
+    def of(data: JsonObject) -> "SearchSettings":
         return SearchSettings(**{**data, "line": tuple(data["line"])})

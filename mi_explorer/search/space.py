@@ -13,6 +13,7 @@ from mi_explorer.errors import UserError, unknown
 from mi_explorer.merging.methods import METHODS, get_method
 from mi_explorer.recipe import Decoding, Recipe, Scope, number
 from mi_explorer.studies.plan import Cell
+from mi_explorer.untyped import JsonObject
 
 VARY = {
     "lambda": "λ, the weight of Thinking",
@@ -149,7 +150,7 @@ class SearchSpace:
             decoding = replace(decoding, think_budget=steps[trial.suggest_int("budget", 0, len(steps) - 1)])
         return Cell(recipe, decoding, describe_candidate(recipe, decoding), "search")
 
-    def line_params(self, lam: float) -> dict[str, Any] | None:
+    def line_params(self, lam: float) -> JsonObject | None:
         """The numbers that propose the plain blend at λ; None where the space does not hold it."""
         low, high = self.lams
         steps = (lam - low) / self.step
@@ -159,7 +160,7 @@ class SearchSpace:
             return None
         if "method" not in self.vary and self.recipe.method != "linear":
             return None
-        out: dict[str, Any] = {"lambda": _clean(low + round(steps) * self.step)}
+        out: JsonObject = {"lambda": _clean(low + round(steps) * self.step)}
         out |= {"method": "linear"} if "method" in self.vary else {}
         out |= dict.fromkeys(self.parts, 0.0) if self.has_parts else {}
         out |= {"answer": out["lambda"]} if "answer" in self.vary else {}

@@ -33,6 +33,7 @@ from mi_explorer.ui.page import PageApp, build, theme
 from mi_explorer.ui.pair_gallery import machine_of
 from mi_explorer.ui.spaces.environment import on_zero
 from mi_explorer.ui.spaces.space_bench import SpaceBench
+from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.tasks.task import Question
@@ -68,7 +69,7 @@ def launch(
         live.route(),
         live.steer_route(),
     ]
-    options: dict[str, Any] = {
+    options: JsonObject = {
         "server_name": host,
         "server_port": port,
         "theme": theme(),

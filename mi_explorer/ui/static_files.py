@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from mi_explorer.paths import ASSETS
+from mi_explorer.untyped import JsonObject
 
 WEB = ASSETS / "web"
 WEB_ROUTE = "/mi/web"
@@ -100,7 +101,7 @@ class EarlyLinks:
         if scope["type"] != "http" or scope["method"] != "GET" or path.strip("/"):
             await self.app(scope, receive, send)
             return
-        start: dict[str, Any] | None = None
+        start: JsonObject | None = None
 
         async def send_with_links(message: Any) -> None:
             nonlocal start

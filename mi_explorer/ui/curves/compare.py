@@ -6,7 +6,6 @@ that share no question (other tasks) are not subtracted; that is said.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mi_explorer.studies.stats.grid import Grid
 from mi_explorer.studies.stats.metrics import Estimate, Measures
@@ -23,6 +22,7 @@ from mi_explorer.ui.curves.curve_marks import (
     line,
 )
 from mi_explorer.ui.plotly_component import label_text
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 METRICS = ("mean", "think_ratio", "tokens")
 COLUMNS = (
@@ -42,7 +42,7 @@ class Difference:
     curve: Curve
     reference: Curve
     place: int
-    points: tuple[Mapping[str, Any], ...] = ()
+    points: tuple[JsonMapping, ...] = ()
     message: str = ""
 
 
@@ -87,7 +87,7 @@ def difference_figure(found: Sequence[Difference]) -> Figure | None:
     found = [d for d in found if d.points]
     if not found:
         return None
-    data: list[dict[str, Any]] = []
+    data: list[JsonObject] = []
     for d in found:
         look = d.place % len(DASHES)
         name, colour = label_text(d.curve.name), CURVE_COLOURS[look]

@@ -4,7 +4,7 @@ Shares lie in [0, 1], amounts are tokens, intervals are 95 %. A published curve 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from mi_explorer.studies.report import published
 from mi_explorer.studies.stats.curve import curve_names, curves, distinguishing_words, intervened
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.studies.store.store import CellRow
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 PUBLISHED = "published"
 
@@ -33,8 +34,8 @@ class Curve:
     study: str
     origin: str
     about: str
-    points: tuple[Mapping[str, Any], ...]
-    stages: Mapping[str, Any] = field(default_factory=dict)
+    points: tuple[JsonMapping, ...]
+    stages: JsonMapping = field(default_factory=dict)
     rows: tuple[CellRow, ...] = ()
 
     @property
@@ -148,7 +149,7 @@ def _short(model: str) -> str:
     return model.removesuffix("-2507")
 
 
-def _point(row: Mapping[str, Any]) -> dict[str, Any]:
+def _point(row: JsonMapping) -> JsonObject:
     """A published row as a point: percentages as shares, no intervals."""
 
     def share(*names: str) -> float | None:

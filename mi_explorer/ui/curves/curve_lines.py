@@ -1,14 +1,14 @@
 """What the bar says of the curves that are shown: a line each, and one for all curves of a grid of interventions."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from mi_explorer.studies.report.probe_curve import probes_sentence
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui.curves.curve import Curve
+from mi_explorer.untyped import JsonObject
 
 
-def study_lines(curves: Sequence[Curve], summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+def study_lines(curves: Sequence[Curve], summaries: Sequence[Summary]) -> list[JsonObject]:
     """One record a line: `name`, `about`, `origin`, and sentences on `stages`, `useful` and `claims` (of the study, at its first line)."""
     by_name = {summary.info.name: summary for summary in summaries}
     told: set[str] = set()

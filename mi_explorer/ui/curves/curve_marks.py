@@ -5,8 +5,9 @@ from typing import Any
 
 from mi_explorer.studies.report.palette import AMBER, GREEN, PURPLE, SKY, SLATE, VERMILION, lambda_colour
 from mi_explorer.ui.curves.curve import Curve
+from mi_explorer.untyped import JsonObject
 
-Figure = tuple[dict[str, Any], list[str], list[list[Any]]]
+Figure = tuple[JsonObject, list[str], list[list[Any]]]
 """A plotly figure, and columns and rows of the table behind it."""
 
 CURVE_COLOURS = (GREEN, AMBER, SKY, PURPLE, "#6a5ab4", "#a08000", VERMILION, SLATE)
@@ -14,7 +15,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "2px,6px
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "cross", "star", "x", "pentagon")
 
 
-def lambda_axis(curves: Sequence[Curve]) -> dict[str, Any]:
+def lambda_axis(curves: Sequence[Curve]) -> JsonObject:
     """The λ axis over all points of these curves."""
     lams = [p["lambda"] for c in curves for p in c.points] or [0.0, 1.0]
     low, high = min(lams), max(lams)
@@ -22,7 +23,7 @@ def lambda_axis(curves: Sequence[Curve]) -> dict[str, Any]:
     return {"range": [low - pad, high + pad], "zeroline": False}
 
 
-def legend_above(y: float) -> dict[str, Any]:
+def legend_above(y: float) -> JsonObject:
     """A legend in one row above the panels."""
     return {"orientation": "h", "y": y, "yanchor": "bottom", "x": 0}
 
@@ -33,7 +34,7 @@ def transparent(colour: str, alpha: float) -> str:
 
 def band(
     spans: Sequence[tuple[float, float, float]], name: str, colour: str, axis: str, alpha: float = 0.16
-) -> dict[str, Any]:
+) -> JsonObject:
     """The interval band through (λ, low, high)s, of the curve `name`."""
     lams = [lam for lam, _, _ in spans]
     return {
@@ -60,7 +61,7 @@ def line(
     dash: str,
     symbol: str,
     size: int = 8,
-) -> dict[str, Any]:
+) -> JsonObject:
     """A line with points through (λ, value)s; every point has the colour of its λ."""
     lams = [lam for lam, _ in values]
     return {

@@ -1,10 +1,11 @@
 """The numbers of curves as text and as a table: hovers, intervals, n."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mi_explorer.ui.curves.curve import Curve
 from mi_explorer.ui.plotly_component import label_text
+from mi_explorer.untyped import JsonMapping
 
 COLUMNS = (
     *("Curve", "Origin", "λ", "Mean (%)", "Mean low", "Mean high", "Pass@k (%)", "Pass low", "Pass high"),
@@ -32,7 +33,7 @@ def curve_table(curves: Sequence[Curve]) -> tuple[list[str], list[list[Any]]]:
     return list(COLUMNS), rows
 
 
-def interval_cells(point: Mapping[str, Any], metric: str, scale: float = 100) -> list[float | None]:
+def interval_cells(point: JsonMapping, metric: str, scale: float = 100) -> list[float | None]:
     """Value, low and high end of a metric as table cells."""
     low, high = point.get(f"{metric}_ci") or (None, None)
     return [rounded(x, scale) for x in (point.get(metric), low, high)]
@@ -42,12 +43,12 @@ def rounded(value: float | None, scale: float) -> float | None:
     return None if value is None else round(scale * value, 2)
 
 
-def point_title(curve: Curve, point: Mapping[str, Any]) -> str:
+def point_title(curve: Curve, point: JsonMapping) -> str:
     """The first line of a hover."""
     return f"<b>λ {point['lambda']:g}</b> · {label_text(curve.name)}"
 
 
-def hover_text(curve: Curve, point: Mapping[str, Any], metric: str, words: str) -> str:
+def hover_text(curve: Curve, point: JsonMapping, metric: str, words: str) -> str:
     """A point in words: curve, λ, the value with its interval, n."""
     lines = [point_title(curve, point), f"{label_text(words)}: {value_text(point, metric, metric != 'tokens')}"]
     if curve.published:
@@ -57,11 +58,11 @@ def hover_text(curve: Curve, point: Mapping[str, Any], metric: str, words: str) 
     return "<br>".join([*lines, sample_sizes(point)])
 
 
-def sample_sizes(point: Mapping[str, Any]) -> str:
+def sample_sizes(point: JsonMapping) -> str:
     return f"n = {point['questions']:,} questions × {point['samples']} samples"
 
 
-def value_text(point: Mapping[str, Any], metric: str, share: bool = True) -> str:
+def value_text(point: JsonMapping, metric: str, share: bool = True) -> str:
     """`61.2 % [55.0, 67.0]`, `143 tokens [120, 160]`; a dash where there is none."""
     value, ci = point.get(metric), point.get(f"{metric}_ci") or (None, None)
     if value is None:

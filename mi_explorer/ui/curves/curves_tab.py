@@ -17,8 +17,9 @@ from mi_explorer.ui.curves import curve, sweep_form
 from mi_explorer.ui.curves.curves_handlers import FIGURES, MAX_SHOWN, CurvesHandlers
 from mi_explorer.ui.gradio_patches import event_payload
 from mi_explorer.ui.static_files import on_load
+from mi_explorer.untyped import Json, JsonObject
 
-HOST: dict[str, Any] = {"elem_classes": "mi-figure-host", "content": ""}
+HOST: JsonObject = {"elem_classes": "mi-figure-host", "content": ""}
 
 
 def build_curves_tab(page: PageContext) -> None:
@@ -87,7 +88,7 @@ def build_curves_tab(page: PageContext) -> None:
     drawn = [budget, *(figures[name] for name in FIGURES), bar]
     everything = [studies, overlays, *drawn]
 
-    def updates(found: dict[str, Any]) -> list[Any]:
+    def updates(found: JsonObject) -> list[Any]:
         charts = [plotly_component.figure_update(found[name]) for name in FIGURES]
         return [found["budget"], *charts, gr.HTML(content=found["bar"])]
 
@@ -144,5 +145,5 @@ def build_curves_tab(page: PageContext) -> None:
         button.click(partial(steer, what), [studies, overlays, owner, *inputs], everything, js=js, **QUIET)
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: Json) -> list[str]:
     return [str(x) for x in value[:MAX_SHOWN]] if isinstance(value, list) else []

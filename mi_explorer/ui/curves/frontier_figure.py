@@ -4,12 +4,12 @@ Pure: a summary in, `(figure, columns, rows)` out; a point's `customdata` is `[s
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from mi_explorer.studies.report.palette import BLUE, GREY, VERMILION, lambda_colour
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui.curves.curve_marks import Figure, legend_above
 from mi_explorer.ui.curves.curve_table import interval_cells, sample_sizes, value_text
+from mi_explorer.untyped import JsonObject
 
 COLUMNS = (
     *("λ", "Thought budget", "Tokens", "Tokens low", "Tokens high", "Mean (%)", "Mean low", "Mean high"),
@@ -82,7 +82,7 @@ def frontier_figure(summary: Summary) -> Figure | None:
     return {"data": data, "layout": layout}, list(COLUMNS), rows
 
 
-def _points(summary: Summary, indices: Sequence[int], name: str, bars: bool = False) -> dict[str, Any]:
+def _points(summary: Summary, indices: Sequence[int], name: str, bars: bool = False) -> JsonObject:
     """The points of these cells, with what a click and a hover need; `bars`: with their intervals."""
     cells = [summary.cells[i] for i in indices]
     return {
@@ -98,7 +98,7 @@ def _points(summary: Summary, indices: Sequence[int], name: str, bars: bool = Fa
     }
 
 
-def _reach(cells: Sequence[dict[str, Any]], metric: str) -> dict[str, Any]:
+def _reach(cells: Sequence[JsonObject], metric: str) -> JsonObject:
     def reach(end: int, of: Callable[[float, float], float]) -> list[float]:
         ends = [(cell[metric], (cell.get(f"{metric}_ci") or (None, None))[end]) for cell in cells]
         return [0.0 if e is None else max(of(value, e), 0.0) for value, e in ends]

@@ -3,12 +3,11 @@
 Pure: a summary in, `(figure, columns, rows)` out. The second λ axis is a category axis: values stand at equal distances.
 """
 
-from typing import Any
-
 from mi_explorer.studies.stats.intervention_grid import ANSWER, InterventionGrid
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui.curves.curve_marks import Figure
 from mi_explorer.ui.curves.curve_table import interval_cells, sample_sizes, value_text
+from mi_explorer.untyped import JsonObject
 
 PANELS = (("mean", "accuracy, %", 100, 1, "#66c2a4"), ("tokens", "tokens", 1, 0, "#74b9e6"))
 PALE, INK = "#f4f4f4", "#16181d"  # of boxes and of the numbers in them, in light and dark alike
@@ -24,7 +23,7 @@ def intervention_figure(summary: Summary) -> Figure | None:
     height = (1 - GAP * (len(panels) - 1)) / len(panels)
     across = [grid.word(value) for value in grid.values]
     down = "λ of the thought" if grid.what == ANSWER else "λ"
-    layout: dict[str, Any] = {"margin": {"l": 62, "r": 16, "t": 34, "b": 54}, "annotations": []}
+    layout: JsonObject = {"margin": {"l": 62, "r": 16, "t": 34, "b": 54}, "annotations": []}
     data = []
     for place, (metric, title, scale, digits, colour) in enumerate(panels):
         number, top = f"{place + 1}" if place else "", 1 - place * (height + GAP)
@@ -85,12 +84,12 @@ def intervention_figure(summary: Summary) -> Figure | None:
     return {"data": data, "layout": layout}, [*columns, "Questions", "Samples (k)"], rows
 
 
-def _cell(summary: Summary, grid: InterventionGrid, lam: float, value: float | None) -> dict[str, Any] | None:
+def _cell(summary: Summary, grid: InterventionGrid, lam: float, value: float | None) -> JsonObject | None:
     place = grid.places.get((lam, value))
     return None if place is None else summary.cells[place]
 
 
-def _hover(grid: InterventionGrid, cell: dict[str, Any]) -> str:
+def _hover(grid: InterventionGrid, cell: JsonObject) -> str:
     budget, answer = cell.get("think_budget"), cell.get("answer_lambda")
     other = grid.word(answer if grid.what == ANSWER else budget)
     return (

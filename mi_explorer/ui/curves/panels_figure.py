@@ -15,6 +15,7 @@ from mi_explorer.ui.curves.curve_marks import line as marked_line
 from mi_explorer.ui.curves.curve_table import curve_table, hover_text
 from mi_explorer.ui.explore.rail import stage_bands
 from mi_explorer.ui.plotly_component import label_text
+from mi_explorer.untyped import JsonObject
 
 # a panel: its title, its colour, and its lines as (metric, words, dash); with several curves only the first line is drawn
 PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
@@ -38,8 +39,8 @@ def panels_figure(curves: Sequence[Curve]) -> Figure:
     """Accuracy, think ratio, tokens and overthinking over λ: lines with interval bands, and the first curve's stages."""
     relative, several = needs_relative_tokens(curves), len(curves) > 1
     panels = [p for p in PANELS if any(_measured(c, p[2][0][0], relative) for c in curves)]
-    data: list[dict[str, Any]] = []
-    layout: dict[str, Any] = {
+    data: list[JsonObject] = []
+    layout: JsonObject = {
         "xaxis": {
             "title": {"text": "λ (0 Instruct, 1 Thinking)", "standoff": 6},
             "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
@@ -96,7 +97,7 @@ def _line(
     named: bool,
     looks: dict[str, str],
     crowded: bool,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """A metric of a curve with its band; `symbol` is "" where it is the only curve, `named`: whether the legend has it,
     `crowded`: whether many bands lie on one another."""
     points = _measured(curve, metric, relative)
@@ -125,7 +126,7 @@ def _line(
     ]
 
 
-def _stages(curves: Sequence[Curve]) -> dict[str, Any]:
+def _stages(curves: Sequence[Curve]) -> JsonObject:
     """The stages of the first curve that has a transition, as bands behind all panels."""
     curve = next((c for c in curves if c.stages.get("lambda50") is not None), None)
     if curve is None:

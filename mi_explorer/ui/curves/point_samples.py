@@ -4,12 +4,12 @@ Texts of questions whose licence keeps them private are not given out, neither i
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.studies.plan import Item
 from mi_explorer.studies.store.sample import Sample
 from mi_explorer.studies.store.store import Store, StudyInfo
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 ROWS_PER_PAGE = 50
 MAX_SEARCHED_TRACES = 20_000  # traces whose text is read for one search
@@ -39,7 +39,7 @@ def overthinking_share(sample: Sample) -> float | None:
     return 1 - sample.first_correct / sample.tokens
 
 
-def sample_listing(store: Store, info: StudyInfo, asked: Mapping[str, Any]) -> dict[str, Any]:
+def sample_listing(store: Store, info: StudyInfo, asked: JsonMapping) -> JsonObject:
     """One page of the samples of a cell.
 
     `asked`: `cell` (key), `filter` (of `FILTERS`; overthinking: half of the tokens or more come after the first right answer),
@@ -96,7 +96,7 @@ def _searched(store: Store, samples: list[Sample], items: Mapping[str, Item], wo
     return out
 
 
-def _row(s: Sample, item: Item) -> dict[str, Any]:
+def _row(s: Sample, item: Item) -> JsonObject:
     text = " ".join(item.prompt.split())
     cut = text if len(text) <= QUESTION_CHARACTERS else text[: QUESTION_CHARACTERS - 1] + "…"
     past = overthinking_share(s)

@@ -3,7 +3,7 @@
 Pure: a summary in, `(figure, columns, rows)` out. The panels and their points are those of the report (`report/probe_curve.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mi_explorer.studies.report.palette import AMBER, GREEN, PURPLE, SKY, VERMILION
@@ -13,6 +13,7 @@ from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui.curves.curve_marks import Figure, band, legend_above
 from mi_explorer.ui.curves.curve_marks import line as marked_line
 from mi_explorer.ui.curves.curve_table import rounded
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 COLOURS = {"sufficient": SKY, "verbose": AMBER, "harmful": VERMILION, "switches": PURPLE, "free": GREEN}
 SHARES = ("sufficient_share", "verbose", "harmful", "forced", "forced_beside_free", "free", "free_minus_forced")
@@ -29,7 +30,7 @@ def probe_figure(summary: Summary) -> Figure | None:
     height = (1 - PANEL_GAP * (len(panels) - 1)) / len(panels)
     lams = [point["lambda"] for point in points]
     pad = 0.02 * (lams[-1] - lams[0])
-    layout: dict[str, Any] = {
+    layout: JsonObject = {
         "xaxis": {
             "title": {"text": "λ (1 Thinking)", "standoff": 6},
             "anchor": f"y{len(panels)}" if len(panels) > 1 else "y",
@@ -39,7 +40,7 @@ def probe_figure(summary: Summary) -> Figure | None:
         "legend": legend_above(1.01),
         "margin": {"l": 62, "r": 16, "t": 46, "b": 54},
     }
-    data: list[dict[str, Any]] = []
+    data: list[JsonObject] = []
     for place, panel in enumerate(panels):
         top, number = 1 - place * (height + PANEL_GAP), f"{place + 1}" if place else ""
         layout[f"yaxis{number}"] = {
@@ -69,7 +70,7 @@ def probe_figure(summary: Summary) -> Figure | None:
     return {"data": data, "layout": layout}, *_table(points)
 
 
-def _hover(point: Mapping[str, Any], name: str, words: str, scale: float) -> str:
+def _hover(point: JsonMapping, name: str, words: str, scale: float) -> str:
     low, high = point[f"{name}_ci"]
     digits, unit = (
         (1, " %") if scale == 100 else (2 if name == "switches" else 0, " tokens" if name == "sufficient" else "")
@@ -81,7 +82,7 @@ def _hover(point: Mapping[str, Any], name: str, words: str, scale: float) -> str
     )
 
 
-def _table(points: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:
+def _table(points: Sequence[JsonMapping]) -> tuple[list[str], list[list[object]]]:
     """Every measure with its interval; shares in percent."""
     names = [name for name in MEASURES if any(point[name] is not None for point in points)]
     units = {name: " (%)" if name in (*SHARES, "forced_fails", "confidence") else "" for name in names}

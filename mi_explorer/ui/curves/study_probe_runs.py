@@ -14,6 +14,7 @@ from mi_explorer.studies.probe_runner import ProbeRunner
 from mi_explorer.studies.progress import Progress
 from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
 from mi_explorer.ui.curves.sweep_runs import SweepError, SweepRuns, probes_name
+from mi_explorer.untyped import JsonObject
 
 KIND = "probes"
 
@@ -87,7 +88,7 @@ class ProbeRuns:
         job = self.sweeps.jobs.get(probes_name(name))
         return job if job is not None and isinstance(job.runner, ProbeWork) else None
 
-    def states(self, owner: str = "") -> list[dict[str, Any]]:
+    def states(self, owner: str = "") -> list[JsonObject]:
         """Every run of probes of this process, the latest first, as `SweepRuns.states` has them; `kind` is "probes"."""
         own = self.sweeps.library.own
         return [
@@ -97,7 +98,7 @@ class ProbeRuns:
         ]
 
 
-def _of_probes(job: Job) -> dict[str, Any]:
+def _of_probes(job: Job) -> JsonObject:
     state, work = job.state, job.runner
     assert isinstance(work, ProbeWork)
     p = state.progress

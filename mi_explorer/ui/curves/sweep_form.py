@@ -12,6 +12,7 @@ from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves import sweep_request as sweep
 from mi_explorer.ui.curves.curves_handlers import CurvesHandlers
 from mi_explorer.ui.explore.page_setup import TEMPLATES, method_controls
+from mi_explorer.untyped import JsonObject
 
 FIELD_KEYS = tuple(sweep.DEFAULTS)
 NUMBER_FIELDS = (  # key, label, digits after the point
@@ -58,7 +59,7 @@ class StudyFields:
         ]
 
 
-def form_values(given: Sequence[Any]) -> dict[str, Any]:
+def form_values(given: Sequence[Any]) -> JsonObject:
     """The form as `sweep_request` takes it."""
     return dict(zip(FIELD_KEYS, given, strict=True))
 

@@ -1,6 +1,6 @@
 """A sweep as the form describes it: values in, a checked plan and its questions out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,12 +11,13 @@ from mi_explorer.studies.plan import Cell, Item, Plan, grid, parse_lambdas
 from mi_explorer.studies.runner import items_of
 from mi_explorer.studies.stats.curve import curves
 from mi_explorer.tasks import load_task
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 REFINE_ROUNDS = 2
 MAX_QUESTIONS, MAX_SAMPLES = 100_000, 1_000
 UNIFORM, REFINED = "uniform", "refine at the transition"
 
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: JsonObject = {
     "task": "mini", "questions": 50, "samples": 2, "lams": "0:1:0.1", "grid": UNIFORM, "methods": ["linear"], "layers": "all",
     "modules": list(MODULES), "template": "own", "temperature": 0.6, "top_p": 0.95, "top_k": 20, "cap": 512, "seed": 0, "task_seed": 0,
     "name": "",
@@ -33,7 +34,7 @@ class SweepRequest:
     refine: int
 
 
-def sweep_request(form: Mapping[str, Any], pair: str, allowed: Callable[[str], str] = str) -> SweepRequest:
+def sweep_request(form: JsonMapping, pair: str, allowed: Callable[[str], str] = str) -> SweepRequest:
     """The sweep of a form (keys of `DEFAULTS`). `allowed` turns a visitor's task name into one that may be loaded.
 
     Raises `UserError` for everything that cannot be meant.
@@ -108,14 +109,14 @@ def sweep_command(plan: Plan) -> str:
     return command_line(*words, *(["--task-seed", f"{plan.task_seed}"] if plan.task_seed else []))
 
 
-def _whole(value: Any, what: str, low: int, high: int) -> int:
+def _whole(value: Json, what: str, low: int, high: int) -> int:
     found = number(value, what, low, high)
     if found != int(found):
         raise UserError(f"{what} must be a whole number, not {found:g}.")
     return int(found)
 
 
-def _name(value: Any) -> str:
+def _name(value: Json) -> str:
     text = " ".join(str(value or "").split())
     if len(text) > 200:
         raise UserError("A study's name must have at most 200 characters.")

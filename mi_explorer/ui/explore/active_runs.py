@@ -8,6 +8,7 @@ from typing import Any
 
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.ui.explore.run_queue import Throughput
+from mi_explorer.untyped import Json
 
 MAX_KEPT_TRACES = 400
 MAX_EARLY_STOPS = 1000  # runs stopped before they began that are remembered
@@ -39,7 +40,7 @@ class ActiveRuns:
                 self._stops.pop(token, None)
             self.throughput.ended()
 
-    def stop(self, token: Any) -> bool:
+    def stop(self, token: Json) -> bool:
         """End a run; its traces keep what they have. False if there is no such run (yet)."""
         with self._lock:
             event = self._stops.get(str(token))
@@ -63,7 +64,7 @@ class ActiveRuns:
         with self._lock:
             return bool(self._stops)
 
-    def is_running(self, token: Any) -> bool:
+    def is_running(self, token: Json) -> bool:
         with self._lock:
             return str(token) in self._stops
 
@@ -75,7 +76,7 @@ class FinishedTraces:
         self._traces: OrderedDict[tuple[str, str], Snapshot] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, token: Any, frame_id: Any) -> Snapshot | None:
+    def get(self, token: Json, frame_id: Any) -> Snapshot | None:
         """The trace, as long as it is held."""
         with self._lock:
             return self._traces.get((str(token), str(frame_id)))

@@ -10,6 +10,7 @@ from mi_explorer.generation.schedule import schedule_text
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import Trace
 from mi_explorer.ui.explore.token_check import token_check
+from mi_explorer.untyped import Json, JsonObject
 
 STRIP_LAMBDAS = tuple(round(i / 10, 1) for i in range(11))
 MAX_FRAMES = 24
@@ -25,7 +26,7 @@ def frame_id(lam: float) -> str:
     return f"{lam:.15g}"
 
 
-def trace_frame(snapshot: Snapshot, shared: int = 0) -> dict[str, Any]:
+def trace_frame(snapshot: Snapshot, shared: int = 0) -> JsonObject:
     """One trace as the board draws it.
 
     `thought` and `answer` are plain text; `first` counts the tokens until the answer was first right (None: never, or no
@@ -64,7 +65,7 @@ def trace_frame(snapshot: Snapshot, shared: int = 0) -> dict[str, Any]:
     }
 
 
-def change_steps(snapshot: Snapshot) -> list[dict[str, Any]]:
+def change_steps(snapshot: Snapshot) -> list[JsonObject]:
     """What happened to a response: `{"at": token, "cause", "lam" or None, "tokens", "part", "from", "to"}` each, in order.
 
     From token `at` on `lam` wrote, or so many `tokens` were put there; they are characters `from` to `to` of the `part` as shown.
@@ -95,13 +96,13 @@ def change_steps(snapshot: Snapshot) -> list[dict[str, Any]]:
     return steps
 
 
-def strip_frames(snapshots: Sequence[Snapshot]) -> list[dict[str, Any]]:
+def strip_frames(snapshots: Sequence[Snapshot]) -> list[JsonObject]:
     """The frames of one strip; each says where it parts from λ = 0, where that can be said (see `first_difference`)."""
     base = next((s for s in snapshots if s.recipe.lam == 0), None)
     return [trace_frame(s) | {"parted": first_difference(s, base) if base else None} for s in snapshots]
 
 
-def first_difference(snapshot: Snapshot, base: Snapshot) -> dict[str, Any] | None:
+def first_difference(snapshot: Snapshot, base: Snapshot) -> JsonObject | None:
     """The first token where λ matters: `{"tokens", "part", "at"}`, tokens that both wrote alike and the place of the next one.
 
     Exact, because a trace depends on recipe, prompt, decoding and seed alone: with all but the recipe equal, the first other token
@@ -121,7 +122,7 @@ def first_difference(snapshot: Snapshot, base: Snapshot) -> dict[str, Any] | Non
     return token_place(a, kept)
 
 
-def token_place(trace: Trace, tokens: int) -> dict[str, Any]:
+def token_place(trace: Trace, tokens: int) -> JsonObject:
     """Where the first `tokens` tokens of a trace end: `{"tokens", "part": "thought" | "answer", "at": characters of the part}`."""
     at = trace.ends[tokens - 1] if tokens else 0
     place = place_in_part(trace, at) or (("thought", 0) if at < trace.thought_span[1] else ("answer", 0))
@@ -142,7 +143,7 @@ def _lead(text: str) -> int:
     return len(text) - len(text.lstrip())
 
 
-def first_correct_mark(trace: Trace) -> dict[str, Any] | None:
+def first_correct_mark(trace: Trace) -> JsonObject | None:
     """Where the answer was first right: `{"part": "thought" | "answer", "at": characters}`."""
     if not trace.first_correct or trace.first_correct > len(trace.ends):
         return None
@@ -159,7 +160,7 @@ def marker_spans(trace: Trace) -> dict[str, list[list[Any]]]:
     return found
 
 
-def frame_summary(value: Any) -> dict[str, Any] | None:
+def frame_summary(value: Json) -> JsonObject | None:
     """The few fields of a frame that the sentence needs, out of what a page sent; None if it is not such a thing."""
     if not isinstance(value, dict):
         return None

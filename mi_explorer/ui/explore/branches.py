@@ -5,7 +5,7 @@ for keys and values never cross coefficients and the noise of a token depends on
 """
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.generation.snapshots import AppliedChange, GenerationRequest, Snapshot
 from mi_explorer.recipe import LAM_RANGE, number
@@ -14,6 +14,7 @@ from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.active_runs import FinishedTraces
 from mi_explorer.ui.explore.branch_path import parse_branch
 from mi_explorer.ui.explore.run_plan import RunPlan, RunRequestError, held_trace, run_token
+from mi_explorer.untyped import Json, JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 BRANCH_ID = "branch"  # of the one frame of its run
 
 
-def plan_branch(request: dict[str, Any], bench: "Workbench", limits: Limits, traces: FinishedTraces) -> RunPlan:
+def plan_branch(request: JsonObject, bench: "Workbench", limits: Limits, traces: FinishedTraces) -> RunPlan:
     """The run of `{"token", "view", "source": {"run", "id"}, "at", "lam"}`, or with `path` in place of the last three, checked.
 
     The first `at` tokens of the source are given, and its prompt stays. Raises `UserError`.
@@ -62,7 +63,7 @@ def as_given(snapshot: Snapshot, plan: RunPlan) -> Snapshot:
     return replace(snapshot, recipe=plan.branch, changes=(given, *later), schedule=())
 
 
-def _token_number(value: Any, tokens: int) -> int:
+def _token_number(value: Json, tokens: int) -> int:
     at = number(value, "The token to go on from", 0, 10**9)
     if at != int(at) or at > tokens:
         raise RunRequestError(

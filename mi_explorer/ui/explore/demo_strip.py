@@ -12,7 +12,6 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from mi_explorer import __version__
 from mi_explorer.errors import UserError
@@ -25,6 +24,7 @@ from mi_explorer.tasks.task import Question
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
+from mi_explorer.untyped import JsonObject
 from mi_explorer.workbench import Workbench
 
 STRIPS_FOLDER = ASSETS / "strips"
@@ -33,7 +33,7 @@ PRESET = re.compile(r"[\w.-]{1,100}")
 log = logging.getLogger(__name__)
 
 
-def demo_score(frames: Sequence[dict[str, Any]]) -> float:
+def demo_score(frames: Sequence[JsonObject]) -> float:
     """How well a strip shows the subject: all stages, an Instruct that errs, a Thinking that is right and goes on, varied traces."""
     spans = strip_bands(frames)
     first, last = frames[0], frames[-1]
@@ -65,9 +65,9 @@ def run_question(bench: Workbench, question: Question, decoding: Decoding) -> tu
     return view, last
 
 
-def make_demo_strip(bench: Workbench, questions: Sequence[Question], decoding: Decoding) -> dict[str, Any]:
+def make_demo_strip(bench: Workbench, questions: Sequence[Question], decoding: Decoding) -> JsonObject:
     """The best strip of these questions as the content of a strip file."""
-    best: tuple[float, dict[str, Any]] | None = None
+    best: tuple[float, JsonObject] | None = None
     for question in questions:
         view, snapshots = run_question(bench, question, decoding)
         frames = board.strip_frames([snapshots[board.frame_id(x)] for x in board.STRIP_LAMBDAS])
@@ -93,7 +93,7 @@ def has_demo_strip(pair: str, folder: Path = STRIPS_FOLDER) -> bool:
     return bool(PRESET.fullmatch(pair)) and (folder / f"{pair}.json").is_file()
 
 
-def load_demo_strip(pair: str, folder: Path = STRIPS_FOLDER) -> dict[str, Any] | None:
+def load_demo_strip(pair: str, folder: Path = STRIPS_FOLDER) -> JsonObject | None:
     """The strip file of a preset, or None if there is none that can be read."""
     if not has_demo_strip(pair, folder):
         return None
@@ -104,7 +104,7 @@ def load_demo_strip(pair: str, folder: Path = STRIPS_FOLDER) -> dict[str, Any] |
         return None
 
 
-def demo_state(content: dict[str, Any], weights: str) -> dict[str, Any]:
+def demo_state(content: JsonObject, weights: str) -> JsonObject:
     """The strip as the page holds it; says so when it was made with other weights than `weights`."""
     frames, d = content["frames"], content["view"]
     label = f"Precomputed example, chosen from {content['chosen_from']} to show the change · n = 1 per λ · T {d['t']} · seed {d['seed']}"
@@ -120,18 +120,18 @@ def demo_state(content: dict[str, Any], weights: str) -> dict[str, Any]:
     }
 
 
-def preview_strip(pair: str) -> dict[str, Any] | None:
+def preview_strip(pair: str) -> JsonObject | None:
     """The strip of a preset of which nothing is loaded, as it was made; None where there is none."""
     content = load_demo_strip(pair)
     return demo_state(content, content["weights"]) if content else None
 
 
-def embedded_demo() -> dict[str, Any] | None:
+def embedded_demo() -> JsonObject | None:
     """The embedded pair's strip, as a picture of the subject for a pair that has none of its own."""
     return preview_strip("mini")
 
 
-def demo_snapshots(content: dict[str, Any], bench: Workbench) -> Iterator[Snapshot]:
+def demo_snapshots(content: JsonObject, bench: Workbench) -> Iterator[Snapshot]:
     """The strip's traces as the engine would have given them, for the lenses; none if the weights are others."""
     if content["weights"] != bench.fingerprint:
         return

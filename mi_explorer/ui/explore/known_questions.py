@@ -13,10 +13,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.errors import UserError
 from mi_explorer.paths import ASSETS
+from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
@@ -85,7 +86,7 @@ def best_threshold(known: Sequence[float], others: Sequence[float]) -> float:
     return (low + high) / 2
 
 
-def share_with_interval(count: int, n: int) -> dict[str, Any]:
+def share_with_interval(count: int, n: int) -> JsonObject:
     """A share of n with its 95 % interval by Wilson."""
     p, z2 = count / n, Z95**2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
@@ -96,7 +97,7 @@ def share_with_interval(count: int, n: int) -> dict[str, Any]:
 
 def measure_threshold(
     bench: "Workbench", own: Sequence[str], everyday: Sequence[str], reworded: Sequence[str]
-) -> dict[str, Any]:
+) -> JsonObject:
     """The threshold and its errors as the content of a file. `reworded` are problems of the same kinds in other words: neither right
     nor wrong, so only counted."""
     from mi_explorer.search.question_features import question_surprise
@@ -111,10 +112,10 @@ def measure_threshold(
 
     threshold = round(best_threshold(of(own, True), of(everyday, True)), 2)
 
-    def above(found: Sequence[float]) -> dict[str, Any]:
+    def above(found: Sequence[float]) -> JsonObject:
         return share_with_interval(sum(x > threshold for x in found), len(found))
 
-    def below(found: Sequence[float]) -> dict[str, Any]:
+    def below(found: Sequence[float]) -> JsonObject:
         return share_with_interval(sum(x <= threshold for x in found), len(found))
 
     return {

@@ -7,7 +7,7 @@ page use those.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -24,12 +24,13 @@ from mi_explorer.ui.explore.run_plan import run_token
 from mi_explorer.ui.explore.run_queue import RunQueue
 from mi_explorer.ui.explore.steered_runs import NotYourRun
 from mi_explorer.ui.gradio_patches import is_signed_in
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 RUN_ROUTE, STEER_ROUTE = "/mi/run", "/mi/steer"
 TEXT_FIELDS = ("thought", "answer")
 WAIT_REPORT_S = 1.0  # between two reports to a visitor who waits for a turn
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the second: proxies pass events on at once
-State = dict[str, Any]  # see `Explore.run`
+State = JsonObject  # see `Explore.run`
 
 
 class StateDeltas:
@@ -39,11 +40,11 @@ class StateDeltas:
     """
 
     def __init__(self) -> None:
-        self._sent: dict[str, Mapping[str, Any]] = {}
+        self._sent: dict[str, JsonMapping] = {}
 
-    def of(self, state: Mapping[str, Any]) -> State:
+    def of(self, state: JsonMapping) -> State:
         """The delta that makes the state before into this one. Frames may come and change, not go."""
-        frames: dict[str, dict[str, Any]] = {}
+        frames: dict[str, JsonObject] = {}
         more: dict[str, dict[str, str]] = {}
         for name, frame in state["frames"].items():
             old = self._sent.get(name, {})
@@ -70,7 +71,7 @@ class LiveRuns:
         begin: Callable[[Any, Visitor], Iterator[State]],
         stop: Callable[[Any], Any],
         run_queue: RunQueue,
-        steer: Callable[[Mapping[str, Any], Visitor], None] | None = None,
+        steer: Callable[[JsonMapping, Visitor], None] | None = None,
     ) -> None:
         self.steer = steer
         self.begin, self.stop, self.run_queue = begin, stop, run_queue
@@ -117,7 +118,7 @@ class LiveRuns:
         events = self.run_events(asked, visitor_of(request, asked.get("tab", "")))
         return StreamingResponse(events, media_type="text/event-stream", headers=STREAM_HEADERS)
 
-    async def run_events(self, asked: Any, who: Visitor) -> AsyncIterator[bytes]:
+    async def run_events(self, asked: Json, who: Visitor) -> AsyncIterator[bytes]:
         """The run as events: its wait, then its deltas. A visitor who leaves ends it."""
         token, deltas = run_token(asked), StateDeltas()
         states: Iterator[State] | None = None
@@ -153,6 +154,6 @@ class LiveRuns:
         step.add_done_callback(close)
 
 
-def server_sent_event(delta: Mapping[str, Any]) -> bytes:
+def server_sent_event(delta: JsonMapping) -> bytes:
     """One server-sent event. Plain ASCII: text of any kind comes through, and no line of it can look like the end of an event."""
     return b"data: " + json.dumps(delta, separators=(",", ":")).encode() + b"\n\n"

@@ -12,6 +12,7 @@ from mi_explorer.recipe import MODULES
 from mi_explorer.studies.report.palette import LAMBDA_SCALE
 from mi_explorer.tasks.task import Question
 from mi_explorer.ui.explore import view
+from mi_explorer.untyped import JsonMapping, JsonObject
 from mi_explorer.workbench import Workbench
 
 LAYERED = ("attention", "mlp", "norm", "other")  # modules whose tensors mostly sit in layers
@@ -54,7 +55,7 @@ PAIR_OPTIONS = [
 ]  # fmt: skip
 
 
-def scope_presets(layers: int) -> list[dict[str, Any]]:
+def scope_presets(layers: int) -> list[JsonObject]:
     """Scopes worth a click, for a model of this many layers: everything, the thirds of the paper's table, no attention, no MLP."""
     first, second = layers // 3, 2 * layers // 3
     spans = [("everything", 0, layers), ("first third", 0, first), ("middle third", first, second), ("last third", second, layers),
@@ -76,7 +77,7 @@ def layer_range(first: int, end: int, layers: int) -> str:
     return "all" if (first, end) == (0, layers) else f"{first}-{end - 1}" if end - first > 1 else str(first)
 
 
-def method_controls(base: bool) -> list[dict[str, Any]]:
+def method_controls(base: bool) -> list[JsonObject]:
     """Every merge method with the ranges of its parameters, for the page's controls; `base`: whether the pair has one."""
     from mi_explorer.merging.methods import METHODS
 
@@ -95,7 +96,7 @@ def method_controls(base: bool) -> list[dict[str, Any]]:
     ]
 
 
-def example_questions(questions: Sequence[Question], most: int = 10) -> list[dict[str, Any]]:
+def example_questions(questions: Sequence[Question], most: int = 10) -> list[JsonObject]:
     """One question per family, of middling level, in the task's own order of families."""
     families: dict[str, list[Any]] = {}
     for q in questions:
@@ -108,12 +109,12 @@ def example_questions(questions: Sequence[Question], most: int = 10) -> list[dic
     return [{"q": q.text, "gold": q.gold, "family": q.family or "example", "level": q.level} for q in picked]
 
 
-def everyday_questions(texts: Sequence[str]) -> list[dict[str, Any]]:
+def everyday_questions(texts: Sequence[str]) -> list[JsonObject]:
     """A pair's own questions as examples: no known answer, and no family but themselves."""
     return [{"q": text, "gold": "", "family": text, "level": 0} for text in texts]
 
 
-def pair_summary(judged: Any, dtype: str = "", device: str = "") -> dict[str, Any]:
+def pair_summary(judged: Any, dtype: str = "", device: str = "") -> JsonObject:
     """A pair in words, from its preflight: `facts` (one line), `rows` (name, value), `findings` (kind, text), `modules` it has.
 
     `adapter`: whether a parent is a LoRA adapter, or is refused as one.
@@ -159,7 +160,7 @@ def _without_paths(text: str, names: Mapping[str, str]) -> str:
     return text
 
 
-def adapter_text(role: str, about: Mapping[str, Any]) -> str:
+def adapter_text(role: str, about: JsonMapping) -> str:
     """An adapter parent in words: which, its rank, and what it sits on."""
     return f"{role.capitalize()} is a LoRA adapter of rank {about['rank']} on {about['on'].capitalize()}"
 
@@ -178,9 +179,9 @@ def page_setup(
     bench: Workbench,
     questions: Sequence[Question],
     task: str,
-    strip: dict[str, Any] | None,
-    summary: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+    strip: JsonObject | None,
+    summary: JsonObject | None = None,
+) -> JsonObject:
     """The whole dict. `strip` is a precomputed one (see `demo_strip.py`), or None for an empty board; `summary` from `pair_summary`."""
     layers, pair = bench.layers or 0, bench.pair
     summary = summary or {"facts": f"{layers} layers", "rows": [], "findings": [], "modules": list(MODULES)}

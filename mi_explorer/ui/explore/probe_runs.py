@@ -21,6 +21,7 @@ from mi_explorer.ui.explore.branch_path import MAX_PAGE_FREE, MAX_PAGE_POINTS
 from mi_explorer.ui.explore.run_plan import RunRequestError, held_trace, run_token
 from mi_explorer.ui.explore.run_queue import slot_wait
 from mi_explorer.ui.handler_errors import broken
+from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.engine.stream import QueuePosition
@@ -42,7 +43,7 @@ class AskedProbe:
     first_right: int | None
 
 
-def plan_probe(request: dict[str, Any], bench: "Workbench", limits: Limits, traces: FinishedTraces) -> AskedProbe:
+def plan_probe(request: JsonObject, bench: "Workbench", limits: Limits, traces: FinishedTraces) -> AskedProbe:
     """The probes of `{"token", "view", "source": {"run", "id"}, "points", "lam", "free"}`, checked. Raises `UserError`."""
     token = run_token(request)
     if not token:
@@ -70,7 +71,7 @@ def plan_probe(request: dict[str, Any], bench: "Workbench", limits: Limits, trac
     return AskedProbe(token, run, gold is not None, trace.trace.first_correct)
 
 
-def probe_value(asked: AskedProbe) -> dict[str, Any]:
+def probe_value(asked: AskedProbe) -> JsonObject:
     """Where a probe run stands, in JSON types: `ProbedTrace.json`, with `wanted` (tokens of all points) and `place` of each point.
 
     Without a known answer `right`, `sufficient` and `verbose` are None and `harmful` is False.
@@ -94,18 +95,18 @@ def probe_value(asked: AskedProbe) -> dict[str, Any]:
 
 
 def probe_states(
-    request: dict[str, Any],
+    request: JsonObject,
     bench: "Workbench",
     limits: Limits,
     runs: ActiveRuns,
     traces: FinishedTraces,
     who: Visitor | None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonObject]:
     """Probe a trace; yields states like those of `Explore.run`, without frames: `probe` is what `probe_value` gives. Never raises."""
     asked: AskedProbe | None = None
     state, message = "failed", ""
 
-    def of(state: str, message: str = "", **more: Any) -> dict[str, Any]:
+    def of(state: str, message: str = "", **more: Any) -> JsonObject:
         blank = {"frames": {}, "sentence": "", "bands": [], "heartbeat": -1, "waits": None}
         value = None if asked is None else probe_value(asked)
         return {"token": run_token(request), **blank, "state": state, "message": message, "probe": value, **more}

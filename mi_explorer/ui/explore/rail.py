@@ -6,7 +6,6 @@ seed and token limit, on the weights that are loaded. Without one, the rail show
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from mi_explorer.studies.stats.summary import Summary, summarise
 from mi_explorer.studies.store.store import CellRow, StudyInfo
 from mi_explorer.ui.explore.view import View
 from mi_explorer.ui.study_library import StudyLibrary
+from mi_explorer.untyped import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
@@ -32,10 +32,10 @@ class Rail:
 
     def __init__(self, bench: "Workbench", folder: Path | None = None) -> None:
         self.bench, self.library = bench, StudyLibrary(lambda: bench.store, folder)
-        self._known: OrderedDict[tuple[Any, ...], dict[str, Any] | None] = OrderedDict()
+        self._known: OrderedDict[tuple[Any, ...], JsonObject | None] = OrderedDict()
         self._lock = threading.Lock()
 
-    def study(self, view: View) -> dict[str, Any] | None:
+    def study(self, view: View) -> JsonObject | None:
         """`{"name", "origin", "task", "questions", "samples", "cap", "bands", "points", "message"}` of the study with the most
         samples a λ, or None. `points` by λ: `lam`, `mean`, `think_ratio` (with `…_ci`), `tokens`, `questions`, `samples`.
         """
@@ -46,7 +46,7 @@ class Rail:
                 return curve
         return None
 
-    def _curve(self, info: StudyInfo, wanted: Recipe, decoding: Decoding) -> dict[str, Any] | None:
+    def _curve(self, info: StudyInfo, wanted: Recipe, decoding: Decoding) -> JsonObject | None:
         key = (info.name, info.origin, info.updated, info.samples, wanted, decoding)
         with self._lock:
             if key in self._known:
@@ -69,7 +69,7 @@ class Rail:
         return row.fingerprint == self.bench.fingerprint and _meant(row.cell, wanted, decoding)
 
 
-def study_curve(summary: Summary) -> dict[str, Any] | None:
+def study_curve(summary: Summary) -> JsonObject | None:
     """What a summary of one recipe's cells says of it over λ; None where fewer than `MIN_LAMBDAS` λs have samples."""
     info, cells = summary.info, [row.cell for row in summary.rows]
     if len(curves(cells, least=1)) != 1:  # with another token limit or seed it is another curve
@@ -93,7 +93,7 @@ def study_curve(summary: Summary) -> dict[str, Any] | None:
     }
 
 
-def stage_bands(stages: Mapping[str, Any], low: float, high: float) -> list[dict[str, Any]]:
+def stage_bands(stages: JsonMapping, low: float, high: float) -> list[JsonObject]:
     """The stages of a fitted transition as spans of the measured λs: `[{"stage": 1, "from": 0.0, "to": 0.41}, …]`; [] without one."""
     if stages.get("lambda50") is None:
         return []

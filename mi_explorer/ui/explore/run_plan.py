@@ -11,6 +11,7 @@ from mi_explorer.ui.access.limits import Limits
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.active_runs import FinishedTraces
+from mi_explorer.untyped import Json, JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
@@ -33,7 +34,7 @@ class RunPlan:
 
     token: str
     asks: list[GenerationRequest]
-    kept: list[dict[str, Any]]
+    kept: list[JsonObject]
     base: Snapshot | None = None
     draft: Snapshot | None = None
     expected: str = ""
@@ -48,14 +49,14 @@ class RunPlan:
         return any(ask.pace for ask in self.asks)
 
 
-def run_token(request: Any) -> str:
+def run_token(request: Json) -> str:
     """The token of a run that is asked for; "" where the request is none."""
     token = request.get("token") if isinstance(request, dict) else None
     valid = isinstance(token, str) and 8 <= len(token) <= 64 and token.isascii() and token.isalnum()
     return str(token) if valid else ""
 
 
-def plan_run(request: Any, bench: "Workbench", limits: Limits, traces: FinishedTraces) -> RunPlan:
+def plan_run(request: Json, bench: "Workbench", limits: Limits, traces: FinishedTraces) -> RunPlan:
     """The run of a request, checked. Raises `UserError`."""
     token = run_token(request)
     if not token:
@@ -87,7 +88,7 @@ def plan_run(request: Any, bench: "Workbench", limits: Limits, traces: FinishedT
     return RunPlan(token, asks, kept, base, draft)
 
 
-def _steered_plan(request: Any, token: str, view: views.View) -> RunPlan:
+def _steered_plan(request: Json, token: str, view: views.View) -> RunPlan:
     """One response that is steered while it is written, at the `pace` of whoever reads it; with a schedule, a replay of one."""
     value = request.get("pace")
     pace = number(value, "The pace", 1, MAX_PACE) if value else 0.0

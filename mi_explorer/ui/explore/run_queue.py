@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.ui.access.limits import LimitError, Limits, Visitor
+from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.engine.stream import QueuePosition
@@ -102,17 +103,17 @@ class RunQueue:
             self._running.add(ticket)
             ticket.call()
 
-    def wait_of(self, ticket: Ticket) -> dict[str, Any]:
+    def wait_of(self, ticket: Ticket) -> JsonObject:
         """Where a waiting visitor stands."""
         return turn_wait(self._waiting.index(ticket), len(self._waiting), self.runs_per_second())
 
 
-def turn_wait(before: int, waiting: int, runs_per_second: float) -> dict[str, Any]:
+def turn_wait(before: int, waiting: int, runs_per_second: float) -> JsonObject:
     """The wait of a run with so many `before` it, among so many that are `waiting`."""
     seconds = round((before + 1) / runs_per_second) if runs_per_second else None
     return {"what": "turn", "place": before + 1, "of": waiting, "seconds": seconds}
 
 
-def slot_wait(waits: "QueuePosition") -> dict[str, Any]:
+def slot_wait(waits: "QueuePosition") -> JsonObject:
     """The wait of a run for a slot of the engine's batch."""
     return {"what": "slot", **asdict(waits)}

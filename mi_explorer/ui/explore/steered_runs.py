@@ -6,10 +6,9 @@ in its frames (`board.trace_frame`), and a request with that schedule makes it a
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.generation.schedule import MAX_STEPS
@@ -18,6 +17,7 @@ from mi_explorer.generation.steering import Steering, SteeringError
 from mi_explorer.recipe import LAM_RANGE, number
 from mi_explorer.ui.access.limits import Visitor
 from mi_explorer.ui.explore.run_plan import RunRequestError
+from mi_explorer.untyped import Json, JsonMapping
 
 ACTIONS = ("lambda", "hint", "stop", "pause", "resume")
 MAX_PAUSE_S = 300.0  # a run that waits for its reader takes no slot, but a place among the runs
@@ -57,11 +57,11 @@ class SteeredRuns:
                 if self._runs.get(token) is run:
                     del self._runs[token]
 
-    def has(self, token: Any) -> bool:
+    def has(self, token: Json) -> bool:
         with self._lock:
             return str(token) in self._runs
 
-    def act(self, request: Mapping[str, Any], who: Visitor) -> None:
+    def act(self, request: JsonMapping, who: Visitor) -> None:
         """Do what is asked for: `{"token", "id": of the frame, "what": one of ACTIONS, "lam" or "text"}`. Raises `UserError`."""
         with self._lock:
             run = self._runs.get(str(request.get("token")))
@@ -90,7 +90,7 @@ class SteeredRuns:
             raise unknown("action", str(what)[:40], ACTIONS)
 
 
-def checked_lambda(value: Any) -> float:
+def checked_lambda(value: Json) -> float:
     """A λ as the page sent it; raises `RecipeError`."""
     if isinstance(value, bool):
         raise RunRequestError("λ must be a number.")

@@ -4,8 +4,6 @@ Samples of one question and number share their seed across a study's cells, so t
 what Explore itself would have run: same question, same decoding, same seed. All of them are opened together.
 """
 
-from typing import Any
-
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.recipe import Recipe
@@ -15,6 +13,7 @@ from mi_explorer.studies.store.store import CellRow, Store, StudyInfo
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
 from mi_explorer.ui.explore.strip_sentence import strip_bands, strip_sentence
+from mi_explorer.untyped import JsonObject
 from mi_explorer.workbench import Workbench
 
 
@@ -24,7 +23,7 @@ class SampleError(UserError):
 
 def stored_strip(
     store: Store, info: StudyInfo, key: str, bench: Workbench | None = None
-) -> tuple[dict[str, Any], dict[str, Snapshot]]:
+) -> tuple[JsonObject, dict[str, Snapshot]]:
     """The strip around the sample `key` of a study, for `showInExplore`, and its traces for the lenses.
 
     `{"token", "label", "view", "frames": {id: frame}, "sentence", "bands"}`; `view` looks at the sample's own λ. The traces
@@ -91,7 +90,7 @@ def _strip(store: Store, info: StudyInfo, sample: Sample, rows: dict[str, CellRo
     return found[: board.MAX_FRAMES]
 
 
-def _snapshot(sample: Sample, row: CellRow, item: Item, body: dict[str, Any], bench: Workbench | None) -> Snapshot:
+def _snapshot(sample: Sample, row: CellRow, item: Item, body: JsonObject, bench: Workbench | None) -> Snapshot:
     recipe = row.cell.recipe
     return Snapshot(
         board.frame_id(recipe.lam),

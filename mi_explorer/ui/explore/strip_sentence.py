@@ -5,9 +5,10 @@ are not there is left out.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-Frame = dict[str, Any]
+from mi_explorer.untyped import JsonObject
+
+Frame = JsonObject
 
 
 def finished_frames(frames: Sequence[Frame]) -> list[Frame]:
@@ -16,7 +17,7 @@ def finished_frames(frames: Sequence[Frame]) -> list[Frame]:
     return [by_lam[lam] for lam in sorted(by_lam)]
 
 
-def strip_bands(frames: Sequence[Frame]) -> list[dict[str, Any]]:
+def strip_bands(frames: Sequence[Frame]) -> list[JsonObject]:
     """Stages as this one strip shows them: `[{"stage": 1, "from": 0.0, "to": 0.4}, …]`, or [] without a clean change.
 
     A single strip has one sample per λ, so the bands are where thought was first and last seen to change, not a fit.

@@ -3,7 +3,8 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import Any
+
+from mi_explorer.untyped import JsonObject
 
 TOKEN_CHECK = re.compile(r"(\d{1,7})-([0-9a-f]{12})")
 
@@ -14,7 +15,7 @@ def token_check(ids: Sequence[int]) -> str:
     return f"{len(ids)}-{digest[:12]}"
 
 
-def replay_result(expected: str, ids: Sequence[int]) -> dict[str, Any] | None:
+def replay_result(expected: str, ids: Sequence[int]) -> JsonObject | None:
     """Whether a replay begins with the tokens that were expected: `{"tokens": how many were, "equal"}`; None where nothing was."""
     match = TOKEN_CHECK.fullmatch(expected)
     if not match:

@@ -6,6 +6,7 @@ from typing import Any
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import Trace
 from mi_explorer.ui.explore.board import place_in_part
+from mi_explorer.untyped import JsonObject
 from mi_explorer.workbench import Workbench
 
 
@@ -21,7 +22,7 @@ def token_texts(trace: Trace) -> list[list[str]]:
     return found
 
 
-def token_scores(bench: Workbench, snapshot: Snapshot) -> dict[str, Any]:
+def token_scores(bench: Workbench, snapshot: Snapshot) -> JsonObject:
     """`{"tokens": [[text, part, LLR, entropy]…], "detail": [{"lam", "argmax", "p", "instruct", "thinking"}…]}`, one entry a token.
 
     `part` is "thought", "answer" or "" (a tag); LLR = log p(Thinking) − log p(Instruct) in nats, clipped to ±5; entropy of

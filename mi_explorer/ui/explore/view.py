@@ -15,6 +15,7 @@ from mi_explorer.generation.schedule import parse_schedule, schedule_text
 from mi_explorer.recipe import LAM_RANGE, MODULES, Decoding, Recipe, Scope, number
 from mi_explorer.ui.explore.branch_path import parse_branch, parse_probe
 from mi_explorer.ui.explore.token_check import TOKEN_CHECK
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 VERSION = recipe_io.QUERY_VERSION
 LENSES = ("plain", "markers", "writer", "entropy")
@@ -94,7 +95,7 @@ FIELDS: tuple[tuple[str, str, Any], ...] = (
 DEFAULTS = {key: default for key, _, default in FIELDS}
 
 
-def view_dict(view: View) -> dict[str, Any]:
+def view_dict(view: View) -> JsonObject:
     """The flat dict of a view, as the page holds it (JSON types only): the recipe's, with `lam` for λ, and the rest."""
     recipe, d = recipe_io.to_dict(view.recipe()), view.decoding
     recipe["lam"] = recipe.pop("lambda")
@@ -107,7 +108,7 @@ def view_dict(view: View) -> dict[str, Any]:
     return {**recipe, **dict(zip(list(DEFAULTS)[len(recipe) :], rest, strict=True))}
 
 
-def view_of_dict(values: Mapping[str, Any]) -> View:
+def view_of_dict(values: JsonMapping) -> View:
     """The view of a flat dict; missing keys are defaults, unknown keys are ignored. Raises `UserError`."""
     v = {**DEFAULTS, **{k: values[k] for k in DEFAULTS if k in values}}
     recipe = recipe_io.from_dict({key: v[key] for key in RECIPE_KEYS})
@@ -151,7 +152,7 @@ def view_of_dict(values: Mapping[str, Any]) -> View:
     )
 
 
-def _text(value: Any, what: str) -> str:
+def _text(value: Json, what: str) -> str:
     if not isinstance(value, str):
         raise ViewError(f"{what} must be text, not {type(value).__name__}.")
     if any("\ud800" <= c <= "\udfff" for c in value):

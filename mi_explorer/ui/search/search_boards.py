@@ -12,6 +12,7 @@ from mi_explorer.studies.cost import roughly
 from mi_explorer.studies.plan import Cell
 from mi_explorer.ui.search.search_figures import explore_patch
 from mi_explorer.ui.search.shown_search import PRECOMPUTED, ShownSearch
+from mi_explorer.untyped import JsonObject
 
 RESULT_COLUMNS = [
     *("Recipe", "Verdict", "Difference, points", "95 % interval of it", "Against, at equal tokens"),
@@ -32,7 +33,7 @@ EMPTY = (
 )
 
 
-def bar_board(shown: ShownSearch | None, error: str = "", command: str = "") -> dict[str, Any]:
+def bar_board(shown: ShownSearch | None, error: str = "", command: str = "") -> JsonObject:
     """`{"status", "done", "total", "error", "verdict", "better", "caption", "notes", "command", "empty", "state"}`."""
     if shown is None:
         return {"error": error, "empty": EMPTY, "state": "none"}
@@ -102,10 +103,10 @@ def _notes(shown: ShownSearch) -> str:
     )
 
 
-def recipes_board(shown: ShownSearch | None, layers: int) -> dict[str, Any]:
+def recipes_board(shown: ShownSearch | None, layers: int) -> JsonObject:
     """`{"columns", "rows", "recipes", "layers", "name", "title"}`; each row has its recipe: a label and what Explore's view is set to."""
     rows: list[list[Any]] = []
-    recipes: list[dict[str, Any]] = []
+    recipes: list[JsonObject] = []
     if shown is None:
         return {"columns": [], "rows": rows, "recipes": recipes, "layers": layers, "name": "", "title": ""}
     if shown.result is not None:
@@ -122,7 +123,7 @@ def recipes_board(shown: ShownSearch | None, layers: int) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "recipes": recipes, "layers": layers, "name": name, "title": title}
 
 
-def recipe_entry(cell: Cell) -> dict[str, Any]:
+def recipe_entry(cell: Cell) -> JsonObject:
     """A recipe to choose: its words, and what Explore's view is set to."""
     return {"label": cell.label, "patch": explore_patch(cell)}
 

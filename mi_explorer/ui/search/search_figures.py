@@ -6,7 +6,6 @@ to (see `explore_patch`).
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from mi_explorer.recipe import MODULES, Decoding, Recipe
 from mi_explorer.recipe_io import to_dict
@@ -17,16 +16,17 @@ from mi_explorer.studies.plan import Cell
 from mi_explorer.studies.report.palette import BLUE, GREEN, GREY, PURPLE, VERMILION, lambda_colour
 from mi_explorer.ui.plotly_component import label_text
 from mi_explorer.ui.search.shown_search import SAMPLER_TITLES, ShownSearch
+from mi_explorer.untyped import JsonObject
 
 CANDIDATE_COLUMNS = ("Recipe", "Kind", "Measured on", "Accuracy (%)", "Low", "High", "Tokens", "Questions")
 AREA_COLUMNS = ("Search", "Evaluations", "Tokens of candidates", "Area dominated")
 BARS = {"type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": "rgba(138,143,155,.6)"}
 GRID_NAME = "λ grid"
 FLOOR = 0.7  # of the largest area, where its axis begins: what is below is the first few evaluations
-Drawn = tuple[dict[str, Any], list[str], list[list[Any]], dict[str, Any]]
+Drawn = tuple[JsonObject, list[str], list[list[object]], JsonObject]
 
 
-def explore_patch(cell: Cell) -> dict[str, Any]:
+def explore_patch(cell: Cell) -> JsonObject:
     """What Explore's view is set to, to run this cell: the recipe and the decoding, its seed apart."""
     recipe, d = to_dict(cell.recipe), cell.decoding
     return {
@@ -69,7 +69,7 @@ def candidates_figure(shown: ShownSearch) -> Drawn:
     return {"data": data, "layout": layout}, list(CANDIDATE_COLUMNS), _candidate_rows(shown), narrow
 
 
-def _cloud(shown: ShownSearch, faint: bool) -> list[dict[str, Any]]:
+def _cloud(shown: ShownSearch, faint: bool) -> list[JsonObject]:
     out = []
     for stopped, name, symbol in ((False, "candidates, search score", "circle"), (True, "stopped early", "x")):
         found = [c for c in shown.searched if c.stopped == stopped]
@@ -82,7 +82,7 @@ def _cloud(shown: ShownSearch, faint: bool) -> list[dict[str, Any]]:
     return out
 
 
-def _line(shown: ShownSearch) -> list[dict[str, Any]]:
+def _line(shown: ShownSearch) -> list[JsonObject]:
     points: list[tuple[float, float, float]]  # λ, tokens, accuracy
     if shown.result is not None and shown.result.line:
         held = shown.result.line
@@ -113,7 +113,7 @@ def _line(shown: ShownSearch) -> list[dict[str, Any]]:
     }]  # fmt: skip
 
 
-def _frontier(shown: ShownSearch) -> list[dict[str, Any]]:
+def _frontier(shown: ShownSearch) -> list[JsonObject]:
     front = shown.frontier
     if not shown.searched:
         return []
@@ -126,11 +126,11 @@ def _frontier(shown: ShownSearch) -> list[dict[str, Any]]:
     }]  # fmt: skip
 
 
-def _finalists(found: Sequence[Finalist]) -> list[dict[str, Any]]:
+def _finalists(found: Sequence[Finalist]) -> list[JsonObject]:
     """Each finalist where the search saw it (hollow) and where the held-out questions put it, joined."""
     if not found:
         return []
-    out: list[dict[str, Any]] = [
+    out: list[JsonObject] = [
         {
             "type": "scatter",
             "mode": "lines",
@@ -162,7 +162,7 @@ def _finalists(found: Sequence[Finalist]) -> list[dict[str, Any]]:
     return out
 
 
-def _points(xs: Sequence[float], ys: Sequence[float], cells: Sequence[Cell], name: str) -> dict[str, Any]:
+def _points(xs: Sequence[float], ys: Sequence[float], cells: Sequence[Cell], name: str) -> JsonObject:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -175,7 +175,7 @@ def _points(xs: Sequence[float], ys: Sequence[float], cells: Sequence[Cell], nam
     }
 
 
-def _reach(values: Sequence[float], intervals: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def _reach(values: Sequence[float], intervals: Sequence[tuple[float, float]]) -> JsonObject:
     pairs = list(zip(values, intervals, strict=True))
     return {**BARS, "array": [max(0, hi - v) for v, (_, hi) in pairs], "arrayminus": [max(0, v - lo) for v, (lo, _) in pairs]}  # fmt: skip
 
@@ -206,8 +206,8 @@ def _percent(interval: tuple[float, float], sign: str = "") -> str:
     return "[" + ", ".join(f"{100 * x:{sign}.1f}" for x in interval) + "]"
 
 
-def _candidate_rows(shown: ShownSearch) -> list[list[Any]]:
-    rows: list[list[Any]] = []
+def _candidate_rows(shown: ShownSearch) -> list[list[object]]:
+    rows: list[list[object]] = []
     if shown.result is not None:
         n = shown.result.heldout_questions[0]
         for p in shown.result.line:
@@ -247,7 +247,7 @@ def area_figure(shown: ShownSearch, beside: Sequence[ShownSearch]) -> Drawn:
         ("evaluations", lambda p: p.evaluations),
         ("tokens of the candidates", lambda p: p.tokens),
     )
-    data: list[dict[str, Any]] = []
+    data: list[JsonObject] = []
     named: set[str] = set()
     for group, title, points, colour, dash, width in lines:
         for i, (_, x_of) in enumerate(panels):
@@ -273,8 +273,8 @@ def area_figure(shown: ShownSearch, beside: Sequence[ShownSearch]) -> Drawn:
 
     top = max((p.value for _, _, points, *_ in lines for p in points), default=1.0) or 1.0
 
-    def axes(domains: Sequence[tuple[Sequence[float], Sequence[float]]]) -> dict[str, Any]:
-        out: dict[str, Any] = {}
+    def axes(domains: Sequence[tuple[Sequence[float], Sequence[float]]]) -> JsonObject:
+        out: JsonObject = {}
         for i, ((title, _), (across, up)) in enumerate(zip(panels, domains, strict=True)):
             n = f"{i + 1 if i else ''}"
             out[f"xaxis{n}"] = {

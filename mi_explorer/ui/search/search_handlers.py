@@ -19,6 +19,7 @@ from mi_explorer.ui.search.search_figures import area_figure, candidates_figure
 from mi_explorer.ui.search.search_request import saved_request
 from mi_explorer.ui.search.search_runs import SearchRunError, SearchRuns
 from mi_explorer.ui.search.shown_search import PRECOMPUTED, SearchLibrary, ShownSearch
+from mi_explorer.untyped import Json, JsonObject
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class SearchHandlers:
         self.library = SearchLibrary(lambda: Path(pairs.at("").bench.store.path).parent, jobs)
         self.runs = SearchRuns(pairs, jobs, settings)
 
-    def pair(self, name: Any) -> str:
+    def pair(self, name: Json) -> str:
         """The open pair of this name; the first one for any other name."""
         return self.pairs.at(name).name
 
@@ -45,12 +46,12 @@ class SearchHandlers:
         found = self.library.of_pair(self.pair(pair))
         return next((s.name for s in found if s.state == "running"), found[0].name if found else "")
 
-    def show(self, name: Any, pair: Any, error: str = "") -> dict[str, Any]:
+    def show(self, name: Json, pair: Any, error: str = "") -> JsonObject:
         """Everything about a search: `candidates` and `area` (contents of figures), `bar` and `recipes` (JSON texts), `running`,
         `resumable`, and `stamp`, which changes when any of them does."""
         pair = self.pair(pair)
         shown = self.library.get(str(name or ""), pair)
-        found: dict[str, Any] = {
+        found: JsonObject = {
             "candidates": "",
             "area": "",
             "running": bool(shown and shown.state == "running"),
@@ -66,7 +67,7 @@ class SearchHandlers:
         found["recipes"] = _text(recipes_board(shown, layers))
         return found
 
-    def stamp(self, name: Any, pair: Any) -> str:
+    def stamp(self, name: Json, pair: Any) -> str:
         """The `stamp` of `show`, cheap: for a look whether there is anything new."""
         shown = self.library.get(str(name or ""), self.pair(pair))
         return f"{name} {shown.version if shown else 0} {shown.state if shown else ''}"
@@ -81,7 +82,7 @@ class SearchHandlers:
             return ""
 
     # -- running -----------------------------------------------------------------------------------------------------
-    def cost(self, form: dict[str, Any], pair: Any) -> str:
+    def cost(self, form: JsonObject, pair: Any) -> str:
         """What the search of a form takes, in words; what is wrong with the form, if something is."""
         try:
             _, search, cost = self.runs.prepared(form, self.pair(pair))
@@ -94,11 +95,11 @@ class SearchHandlers:
             log.exception("A search could not be costed")
             return broken(error)
 
-    def start(self, form: dict[str, Any], pair: Any, owner: str = "") -> tuple[str, str]:
+    def start(self, form: JsonObject, pair: Any, owner: str = "") -> tuple[str, str]:
         """Run the search of a form; (its name, "") or ("", what went wrong)."""
         return self._do(lambda: self.runs.start(form, self.pair(pair), owner))
 
-    def resume(self, name: Any, pair: Any, owner: str = "") -> tuple[str, str]:
+    def resume(self, name: Json, pair: Any, owner: str = "") -> tuple[str, str]:
         """Go on with a search; (its name, "") or ("", what went wrong)."""
 
         def act() -> str:
@@ -110,7 +111,7 @@ class SearchHandlers:
 
         return self._do(act)
 
-    def stop(self, name: Any, owner: str = "") -> str:
+    def stop(self, name: Json, owner: str = "") -> str:
         """Stop a search; "" or what went wrong."""
         return self._do(lambda: str(self.runs.stop(str(name or ""), owner)))[1]
 
@@ -129,5 +130,5 @@ def _content(drawn: Any, name: str) -> tuple[Any, ...]:
     return figure, columns, rows, name, narrow
 
 
-def _text(value: Any) -> str:
+def _text(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -17,6 +17,7 @@ from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.search.search_request import SearchRequest, search_request
 from mi_explorer.ui.spaces.space_bench import SpaceBench
+from mi_explorer.untyped import JsonObject
 
 
 class SearchRunError(UserError):
@@ -52,7 +53,7 @@ class SearchRuns:
         except AttributeError:
             raise SearchRunError("There is no store on this page, so a search could not be saved.") from None
 
-    def prepared(self, form: dict[str, Any], pair: str) -> tuple[SearchRequest, Search, SearchCost]:
+    def prepared(self, form: JsonObject, pair: str) -> tuple[SearchRequest, Search, SearchCost]:
         """The search of a form, checked, with its cost. Raises `UserError`."""
         asked = search_request(form, self.bench(pair), self.pairs.access.task)
         return asked, *self._checked(asked, pair)
@@ -74,7 +75,7 @@ class SearchRuns:
             check_sample_count(cost.line.units + cost.search.units + cost.heldout.units, asked.command)
         return search, cost
 
-    def start(self, form: dict[str, Any], pair: str, owner: str = "") -> str:
+    def start(self, form: JsonObject, pair: str, owner: str = "") -> str:
         """Run the search of a form in the background; its name. The same one goes on where it was."""
         _, search, _ = self.prepared(form, pair)
         self._start(search, owner)

@@ -15,6 +15,7 @@ from mi_explorer.ui.gradio_patches import event_payload
 from mi_explorer.ui.search.search_fields import search_fields, search_form_values
 from mi_explorer.ui.search.search_handlers import SearchHandlers
 from mi_explorer.ui.static_files import on_load
+from mi_explorer.untyped import JsonObject
 
 EVENT = {**QUIET, "concurrency_limit": 20}
 # Names in quotes are the component's events for Gradio.
@@ -44,7 +45,7 @@ def build_search_tab(page: PageContext) -> None:
     timer = gr.Timer(POLL_INTERVAL_S, active=False)
     drawn = [bar, candidates, area, recipes, stop, resume, timer, stamp]
 
-    def updates(found: dict[str, Any]) -> list[Any]:
+    def updates(found: JsonObject) -> list[Any]:
         busy = found["running"]
         return [
             gr.HTML(content=found["bar"]),
