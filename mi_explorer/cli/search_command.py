@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mi_explorer.cli.arguments import add_command, add_lambdas, number_between, whole_number, word_list
+from mi_explorer.cli.arguments import Commands, add_command, add_lambdas, number_between, whole_number, word_list
 from mi_explorer.cli.interrupts import stop_on_interrupt
 from mi_explorer.cli.options import (
     add_decoding,
@@ -30,6 +30,9 @@ from mi_explorer.untyped import JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.cluster.crew_workbench import CrewWorkbench
+    from mi_explorer.search.result import SearchResult
+    from mi_explorer.search.settings import SearchSettings
+    from mi_explorer.search.space import SearchSpace
     from mi_explorer.workbench import Workbench
 
 SEARCH_TEXT = """Search the blends with the most accuracy for the fewest tokens. Candidates are proposed by optuna and run side by side in
@@ -44,7 +47,7 @@ SEARCH_EXAMPLE = """
 """
 
 
-def add_search(commands: Any) -> None:
+def add_search(commands: Commands) -> None:
     """Add `search`."""
     parser = add_command(commands, "search", "find the best blends for their tokens", SEARCH_TEXT, SEARCH_EXAMPLE)
     add = parser.add_argument
@@ -167,7 +170,7 @@ def crew_workbench(args: argparse.Namespace) -> Iterator["CrewWorkbench"]:
         yield CrewWorkbench.open(crew, recipe.pair, (Cell(recipe, decoding),))
 
 
-def settings_of(args: argparse.Namespace) -> Any:
+def settings_of(args: argparse.Namespace) -> "SearchSettings":
     """How much the options let it spend."""
     from mi_explorer.search.settings import SearchSettings
 
@@ -189,7 +192,7 @@ def settings_of(args: argparse.Namespace) -> Any:
     )
 
 
-def space_of(args: argparse.Namespace, layers: int, pair: str) -> Any:
+def space_of(args: argparse.Namespace, layers: int, pair: str) -> "SearchSpace":
     """What the options let vary, for a pair of so many layers."""
     from mi_explorer.merging.methods import METHODS
     from mi_explorer.search.space import SearchSpace
@@ -217,7 +220,7 @@ def space_of(args: argparse.Namespace, layers: int, pair: str) -> Any:
     )
 
 
-def result_text(result: Any) -> str:
+def result_text(result: "SearchResult") -> str:
     """A result for a terminal."""
     spent = (
         f"{result.evaluations} evaluations, {result.stopped_early} of them stopped early; {result.tokens_used:,} tokens of "

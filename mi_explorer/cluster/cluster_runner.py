@@ -7,7 +7,6 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from mi_explorer.cluster.crew import Crew
 from mi_explorer.cluster.crew_member import CrewMember
@@ -17,6 +16,7 @@ from mi_explorer.studies.plan import Item, Plan, Unit, running_order
 from mi_explorer.studies.progress import CellDone, SampleDone, WorkerNews, WorkerStatus
 from mi_explorer.studies.runner import PROGRESS_EVERY_S, Event, RunError, Runner, RunnerWorkbench
 from mi_explorer.studies.store.store import Store
+from mi_explorer.untyped import Json
 
 TURN_S = 0.2  # seconds to wait for an answer
 LAST_WORDS_S = 2.0  # seconds in which workers may still hand in what is finished when a run is stopped
@@ -25,7 +25,7 @@ LAST_WORDS_S = 2.0  # seconds in which workers may still hand in what is finishe
 class ClusterRunner(Runner):
     """`options` as for `Runner`. The crew is the caller's to close."""
 
-    def __init__(self, store: Store, plan: Plan, items: Sequence[Item], crew: Crew, **options: Any) -> None:
+    def __init__(self, store: Store, plan: Plan, items: Sequence[Item], crew: Crew, **options: Json) -> None:
         def no_bench(pair: str) -> RunnerWorkbench:
             raise RunError(f"The pair {pair!r} is with the workers, not in this process.")
 

@@ -2,7 +2,6 @@
 
 import time
 from collections import deque
-from typing import Any
 
 from mi_explorer.cluster.links import WorkerLink
 from mi_explorer.cluster.worker_engine import EngineFacts
@@ -42,7 +41,7 @@ class CrewMember:
     def alive(self) -> bool:
         return self.link is not None
 
-    def call(self, method: str, *args: Any) -> None:
+    def call(self, method: str, *args: object) -> None:
         """Ask the worker; `WorkerLost` goes to the caller."""
         assert self.link is not None and not self.calling
         self.calling, self.called = method, time.monotonic()

@@ -4,7 +4,7 @@ import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from mi_explorer.cluster.worker_engine import METHODS, Place, WorkerEngine
 from mi_explorer.errors import UserError
@@ -29,7 +29,7 @@ class Reply:
 class WorkerLink(Protocol):
     """One worker from the driver's side. After `WorkerLost` or `kill` it is of no more use."""
 
-    def call(self, method: str, *args: Any) -> None:
+    def call(self, method: str, *args: object) -> None:
         """Ask; the answer before this one has been taken. Raises `WorkerLost`."""
         ...
 
@@ -67,7 +67,7 @@ class Launcher(Protocol):
         ...
 
 
-def answer(engine: WorkerEngine, method: str, args: Sequence[Any]) -> Reply:
+def answer(engine: WorkerEngine, method: str, args: Sequence[Json]) -> Reply:
     """What a worker does with a call."""
     if method not in METHODS:
         return Reply(error=f"There is no call {method!r}.")

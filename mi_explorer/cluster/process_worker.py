@@ -9,10 +9,10 @@ import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from mi_explorer.cluster.links import MakeEngine, Reply, WorkerLink, WorkerLost, answer
 from mi_explorer.machine import own_process
+from mi_explorer.untyped import Json, LibraryObject
 
 Connection = multiprocessing.connection.Connection
 
@@ -20,10 +20,10 @@ Connection = multiprocessing.connection.Connection
 class ProcessLink:
     """A worker in a process of its own."""
 
-    def __init__(self, process: Any, connection: Connection) -> None:
+    def __init__(self, process: LibraryObject, connection: Connection) -> None:
         self.process, self.connection = process, connection
 
-    def call(self, method: str, *args: Any) -> None:
+    def call(self, method: str, *args: object) -> None:
         try:
             self.connection.send((method, args))
         except OSError:
@@ -93,7 +93,7 @@ def run_worker(connection: Connection, make: MakeEngine, threads: int, device: s
     """A worker's life: answer one call after the other until the driver is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the driver, which ends us
     own_process()
-    calls: queue.SimpleQueue[tuple[str, tuple[Any, ...]]] = queue.SimpleQueue()
+    calls: queue.SimpleQueue[tuple[str, tuple[Json, ...]]] = queue.SimpleQueue()
 
     def read() -> None:
         while True:

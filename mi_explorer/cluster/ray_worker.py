@@ -12,7 +12,7 @@ from mi_explorer.cluster.links import MakeEngine, Reply, WorkerLink, WorkerLost,
 from mi_explorer.cluster.worker_engine import WorkerEngine
 from mi_explorer.errors import UserError
 from mi_explorer.machine import own_process
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import JsonObject, LibraryObject
 
 REACH_S = 10.0  # seconds to reach the head of a cluster
 HOW_TO_GET = (
@@ -31,7 +31,7 @@ class WorkerActor:
         own_process()
         self.engine: WorkerEngine = make()
 
-    def handle(self, method: str, args: tuple[Any, ...]) -> Reply:
+    def handle(self, method: str, args: tuple[object, ...]) -> Reply:
         return answer(self.engine, method, args)
 
 
@@ -52,7 +52,7 @@ def _reach(address: str) -> None:
 
 
 @contextlib.contextmanager
-def _faults(ray: Any) -> Iterator[None]:
+def _faults(ray: LibraryObject) -> Iterator[None]:
     """Ray's errors as a loss of the worker."""
     try:
         yield
@@ -64,11 +64,11 @@ def _faults(ray: Any) -> Iterator[None]:
 class RayLink:
     """A worker as an actor."""
 
-    def __init__(self, ray: Any, actor: Any) -> None:
+    def __init__(self, ray: LibraryObject, actor: LibraryObject) -> None:
         self.ray, self.actor = ray, actor
-        self.answer: Any = None  # a reference to the answer on its way
+        self.answer: LibraryObject = None  # a reference to the answer on its way
 
-    def call(self, method: str, *args: Any) -> None:
+    def call(self, method: str, *args: object) -> None:
         with _faults(self.ray):
             self.answer = self.actor.handle.remote(method, args)
 

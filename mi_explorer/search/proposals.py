@@ -6,12 +6,11 @@ Proposals are asked for in batches and told one by one. What was asked and not t
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.search.settings import SearchSettings
 from mi_explorer.search.space import SearchError, SearchSpace
 from mi_explorer.studies.plan import Cell
-from mi_explorer.untyped import Json, JsonMapping, JsonObject
+from mi_explorer.untyped import Json, JsonMapping, JsonObject, LibraryObject
 
 FILE_NAME = "searches.sqlite3"
 MAX_REPEATS = 64  # proposals in a row that were measured before: then the space is used up
@@ -23,7 +22,7 @@ def storage_url(home: Path) -> str:
     return f"sqlite:///{(home / FILE_NAME).resolve()}"
 
 
-def quiet_optuna() -> Any:
+def quiet_optuna() -> LibraryObject:
     """optuna, which is slow to import and talkative."""
     import optuna
 
@@ -38,7 +37,7 @@ class Proposals:
         optuna = quiet_optuna()
         self.space, self.settings = space, settings
         self._states = optuna.trial.TrialState
-        self._study: Any = optuna.create_study(
+        self._study: LibraryObject = optuna.create_study(
             storage=storage_url(home),
             study_name=name,
             sampler=_sampler(optuna, settings, 0),
@@ -109,7 +108,7 @@ def _unlabelled(cell: Cell) -> Cell:
     return Cell(cell.recipe, cell.decoding)
 
 
-def _sampler(optuna: Any, settings: SearchSettings, done: int) -> Any:
+def _sampler(optuna: LibraryObject, settings: SearchSettings, done: int) -> LibraryObject:
     seed = settings.seed * 100_003 + done
     if settings.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
@@ -135,7 +134,7 @@ class _Given:
     def __init__(self, params: JsonMapping) -> None:
         self.params, self.distributions = params, JsonObject()
 
-    def _of(self, name: str, distribution: Any) -> Any:
+    def _of(self, name: str, distribution: LibraryObject) -> LibraryObject:
         self.distributions[name] = distribution
         if name not in self.params:
             raise SearchError(
@@ -149,5 +148,5 @@ class _Given:
     def suggest_int(self, name: str, low: int, high: int) -> int:
         return int(self._of(name, quiet_optuna().distributions.IntDistribution(low, high)))
 
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
+    def suggest_categorical(self, name: str, choices: LibraryObject) -> LibraryObject:
         return self._of(name, quiet_optuna().distributions.CategoricalDistribution(choices))

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.recipe import Decoding
@@ -98,7 +97,7 @@ class _Numbers:
     def suggest_int(self, name: str, low: int, high: int) -> int:
         return int(self.params[name])
 
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
+    def suggest_categorical(self, name: str, choices: Json) -> Json:
         return self.params[name]
 
 

@@ -11,7 +11,7 @@ proposals in optuna's storage beside it.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import cast
 
 from mi_explorer.recipe import Recipe
 from mi_explorer.search.candidates import Candidates
@@ -23,7 +23,14 @@ from mi_explorer.search.proposals import Proposals
 from mi_explorer.search.result import SearchResult
 from mi_explorer.search.score_table import ScoreTable
 from mi_explorer.search.search_cost import SearchCost, search_cost
-from mi_explorer.search.search_events import CandidateMeasured, CandidateScore, SearchDone, SearchEvent, SearchProgress
+from mi_explorer.search.search_events import (
+    CandidateMeasured,
+    CandidateScore,
+    Phase,
+    SearchDone,
+    SearchEvent,
+    SearchProgress,
+)
 from mi_explorer.search.settings import LEAST_QUESTIONS, SearchSettings
 from mi_explorer.search.space import SearchError, SearchSpace, describe_candidate
 from mi_explorer.search.split import choose_questions, split_items
@@ -265,7 +272,7 @@ class Search:
         """What it is, as JSON values: settings, space, task."""
         return {**self.settings.plain(), **plain_space(self.space), "task": self.task, "task_seed": self.task_seed}
 
-    def _progress(self, phase: Any = "search") -> SearchProgress:
+    def _progress(self, phase: Phase = "search") -> SearchProgress:
         spent = self.candidates.spent if self.candidates else 0
         seconds = time.monotonic() - self._began
         return SearchProgress(phase, self.evaluations, self.settings.evaluations, tokens=spent, seconds=seconds)

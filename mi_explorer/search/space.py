@@ -7,13 +7,14 @@ that a proposal with all offsets at 0 is the plain blend at that λ, and shares 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.merging.methods import METHODS, get_method
+from mi_explorer.merging.methods.method import Param
 from mi_explorer.recipe import Decoding, Recipe, Scope, number
 from mi_explorer.studies.plan import Cell
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import Json, JsonObject
 
 VARY = {
     "lambda": "λ, the weight of Thinking",
@@ -37,7 +38,7 @@ class Suggests(Protocol):
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None = None) -> float: ...
     def suggest_int(self, name: str, low: int, high: int) -> int: ...
-    def suggest_categorical(self, name: str, choices: Any) -> Any: ...
+    def suggest_categorical(self, name: str, choices: Json) -> Json: ...
 
 
 @dataclass(frozen=True)
@@ -189,11 +190,11 @@ class SearchSpace:
         mean = sum(profile.values()) / len(profile)
         return replace(recipe, method="submodule", lam=1.0, params=tuple(params.items())), mean
 
-    def _parameter(self, trial: Suggests, method: str, p: Any) -> float:
+    def _parameter(self, trial: Suggests, method: str, p: Param) -> float:
         return _clean(trial.suggest_float(f"{method}.{p.name}", p.low, p.high, step=p.step))
 
 
-def _params(method: str) -> list[Any]:
+def _params(method: str) -> list[Param]:
     """The parameters of a method that a search may vary: not the seed of its noise."""
     return [p for p in METHODS[method].params if p.name != "seed" and p.high > p.low]
 

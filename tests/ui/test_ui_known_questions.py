@@ -29,7 +29,7 @@ def test_surprise_is_that_of_the_questions_own_tokens(bench):
 
 def test_the_shipped_threshold_is_of_the_shipped_weights(bench):
     explore = Explore(bench)
-    assert explore.known.words == "ten kinds of small arithmetic problems"
+    assert "arithmetic" in explore.known.words
     everyday = known.EVERYDAY.read_text(encoding="utf-8").splitlines()
     assert len(set(everyday)) == 120
     assert [q for q in everyday[::4] if explore.is_known(q) is not False] == []
