@@ -6,7 +6,6 @@ An actor lives as long as its driver. Whoever may submit to a cluster may run an
 import contextlib
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from mi_explorer.cluster.links import MakeEngine, Reply, WorkerLink, WorkerLost, answer
 from mi_explorer.cluster.worker_engine import WorkerEngine
@@ -35,7 +34,7 @@ class WorkerActor:
         return answer(self.engine, method, args)
 
 
-def import_ray() -> Any:
+def import_ray() -> LibraryObject:
     """The library; raises `ClusterError` with how to get it."""
     try:
         import ray
