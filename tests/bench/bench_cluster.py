@@ -31,8 +31,10 @@ from mi_explorer.cluster.worker_engine import EngineFacts, EngineSetup, UnitMade
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Item, Plan, grid
 from mi_explorer.studies.progress import SampleDone
+from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.sample import Sample, pack
 from mi_explorer.studies.store.store import Store
+from mi_explorer.workbench import Workbench
 
 LAMS = tuple(i / 10 for i in range(11))
 IDS = list(range(400))
@@ -80,6 +82,33 @@ def speedup(folder: Path, questions: int, cap: int, rounds: int) -> dict[str, An
         for turn in range(rounds)
     ]
     return {"speedup": statistics.median(found), "all": found, "goal": 1.7}
+
+
+def seconds_alone(folder: Path, questions: int, cap: int, seed: int) -> float:
+    """Seconds a sample without workers, the engine in this process, all of it on the first core."""
+    plan = Plan("sums", grid(Recipe(), LAMS, Decoding(cap=cap, seed=seed)), questions, 1)
+    cores, done, first = os.sched_getaffinity(0), 0, 0.0
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        with Workbench.open("mini") as bench, Store(folder / f"alone-{seed}.db") as store:
+            for event in Runner(store, plan, items(questions), lambda pair: bench).run():
+                done += isinstance(event, SampleDone)
+                first = first or (time.perf_counter() if done else 0.0)
+            return (time.perf_counter() - first) / (done - 1)
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def overhead(folder: Path, questions: int, cap: int, rounds: int) -> dict[str, Any]:
+    """What a sample takes longer with one worker and the driver (on another core) than in one process on one core; and the processor
+    time of the driver as a share of the study's."""
+    found, shares = [], []
+    for turn in range(10, 10 + rounds):
+        alone = seconds_alone(folder, questions, cap, turn)
+        began, spent = time.process_time(), time.perf_counter()
+        found.append(seconds_of(folder, 1, questions, cap, turn) / alone - 1)
+        shares.append((time.process_time() - began) / (time.perf_counter() - spent))
+    return {"overhead": statistics.median(found), "all": found, "driver's processor": shares, "goal": 0.05}
 
 
 class ReadyEngine:
@@ -192,6 +221,7 @@ def main() -> None:
         found = {
             "driver": driver_rate(folder, 2_000 if args.quick else 200_000),
             "two workers": speedup(folder, *((2, 16, 1) if args.quick else (48, 256, 3))),
+            "driver beside one worker": overhead(folder, *((2, 16, 1) if args.quick else (48, 256, 3))),
         }
     text = json.dumps(found, indent=2)
     print(text)
