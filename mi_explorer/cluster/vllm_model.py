@@ -97,9 +97,7 @@ class VllmModel:
             return LLMEngine.from_vllm_config(config, disable_log_stats=True)
         except VllmError:
             raise
-        except (
-            Exception
-        ) as error:  # vLLM raises many types for a model that it cannot run and for a device that is too small
+        except Exception as error:  # of many types: a model that it cannot run, a device that is too small
             first = (str(error).strip().splitlines() or [""])[0][:300]
             raise VllmError(f"vLLM cannot load this pair ({type(error).__name__}: {first}).") from error
 

@@ -3,7 +3,8 @@
     python -m tests.bench.bench_kills            # some minutes
     python -m tests.bench.bench_kills --kills 4  # to see that it works
 
-`lost`: samples of the quiet study that are missing; `doubled`: keys that stand twice, or are in no plan; `other`: samples with other tokens.
+`lost`: samples of the quiet study that are missing; `doubled`: keys that stand twice, or are in no plan; `other`: samples with other tokens. `log-probs`: by
+how much any differs; they are stored with three digits, so that the last one may be another where sums were made in another order.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from mi_explorer.studies.store.sample import unpack
 from mi_explorer.studies.store.store import Store
 
 SIZE = ("--lambda", "0:1:0.1", "--samples", "4", "--cap", "96", "--name", "kills", "--quiet")
@@ -57,7 +59,8 @@ def content(home: Path) -> dict[str, tuple[Any, ...]]:
         samples = store.samples(info.id)
         bodies = dict(store.bodies(s.key for s in samples))
         assert len(samples) == len({s.key for s in samples}), "a key stands twice"
-        return {s.key: (s.seed, s.reason, s.verdict, s.tokens, bodies[s.key]) for s in samples}
+        found = {key: unpack(body) for key, body in bodies.items()}
+        return {s.key: (s.seed, s.reason, s.verdict, found[s.key]["ids"], found[s.key]["logprobs"]) for s in samples}
 
 
 def killed_study(home: Path, questions: int, kills: int, seed: int) -> dict[str, Any]:
@@ -98,12 +101,14 @@ def main() -> None:
         assert sweep(quiet, args.questions).wait() == 0
         kills = killed_study(loud, args.questions, args.kills, args.seed)
         right, found = content(quiet), content(loud)
+    both = right.keys() & found.keys()
     made = {
         "samples": len(right),
         "kills": kills,
         "lost": len(right.keys() - found.keys()),
         "doubled": len(found.keys() - right.keys()),
-        "other": sum(found[key] != right[key] for key in right.keys() & found.keys()),
+        "other": sum(found[key][:4] != right[key][:4] for key in both),
+        "log-probs": max(abs(a - b) for key in both for a, b in zip(right[key][4], found[key][4])),
     }
     text = json.dumps(made, indent=2)
     print(text)

@@ -1,7 +1,6 @@
 """Sweeps from the Curves tab: what a form asks for, and background runs that stop, go on and grow."""
 
 import shlex
-from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +10,7 @@ from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.plan import Plan, grid
 from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.store import Store
+from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import sweep_request
 from tests.expected import numbers_in
 from tests.fakes import ScriptedEngine, scripted_bench
@@ -116,7 +116,7 @@ def test_a_sweep_runs_stops_goes_on_after_a_restart_and_grows(task, tmp_path):
 
 def test_an_open_page_lets_only_its_owner_steer_and_bounds_sizes(task, tmp_path):
     store, jobs = Store(tmp_path / "s.db"), Jobs()
-    handlers = tab(store, tmp_path, jobs, ScriptedEngine(), SimpleNamespace(open=True))
+    handlers = tab(store, tmp_path, jobs, ScriptedEngine(), Settings(host="0.0.0.0"))
     assert "at most 5,000" in handlers.act("start", form(task, questions=20, samples=60), "mini", "me")[1]
     assert handlers.act("start", form(task, name="mine"), "mini", "me")[1] == ""
     jobs.get("mine").join(30)

@@ -22,6 +22,12 @@ export function progressWords(sweep) {
   return [STATE_WORDS[sweep.state], samples, cells, rate, timeWords(sweep)].filter(Boolean).join(" · ");
 }
 
+// One worker of a sweep.
+export function workerWords({ name, host, state, done, rate }) {
+  const where = host ? `${name} (${host})` : name;
+  return [`${where}: ${state}`, plural(done, "sample"), rate ? `${count(rate)} tokens/s` : ""].filter(Boolean).join(" · ");
+}
+
 function timeWords({ state, eta, seconds: took }) {
   if (state === "running" && eta !== null) return `about ${seconds(eta)} left`;
   return state === "done" ? `in ${seconds(took)}` : "";

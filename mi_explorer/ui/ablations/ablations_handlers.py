@@ -17,7 +17,7 @@ from mi_explorer.studies import ablations
 from mi_explorer.studies.cost import roughly
 from mi_explorer.studies.jobs import Job
 from mi_explorer.studies.plan import Cell, Item, Plan, describe
-from mi_explorer.studies.runner import Runner, items_of
+from mi_explorer.studies.runner import items_of
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui import cost_estimate, plotly_component
 from mi_explorer.ui.ablations import ablation_rows, ablations_figures
@@ -26,6 +26,7 @@ from mi_explorer.ui.ablations.workbenches import BackboneBenches
 from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.study_library import StudyLibrary, study_label
+from mi_explorer.ui.study_runner import study_runner
 from mi_explorer.untyped import JsonObject, LibraryObject
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,8 @@ class AblationHandlers:
                 raise AblationError(
                     f"{MAX_BACKGROUND_RUNS} ablations are running already. Stop one, or wait for its end."
                 )
-            job = self.page.jobs.start(Runner(bench.store, plan, items, benches.get, name=name))
+            runner = study_runner(self.page.settings, self.page.jobs, bench.store, plan, items, benches.get, name=name)
+            job = self.page.jobs.start(runner)
         threading.Thread(target=benches.close_after, args=(job,), name="backbones", daemon=True).start()
         return name
 

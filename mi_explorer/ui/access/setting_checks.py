@@ -135,11 +135,20 @@ def _hosts(option: Option, text: str) -> tuple[str, ...]:
     return names
 
 
+def _engine(option: Option, text: str) -> str:
+    from mi_explorer.cluster.staffing import ENGINES
+
+    if text not in ENGINES:
+        raise SettingsError(f"engine must be one of {', '.join(ENGINES)}, not {text[:40]!r}.")
+    return text
+
+
 CHECKS: JsonMapping = {
     "text": lambda option, text: text,
     "number": _number,
     "yes": _yes,
     "dtype": _dtype,
+    "engine": _engine,
     "pairs": _pairs,
     "folder": _folder,
     "folders": _folders,

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from mi_explorer.cluster.staffed_runner import StaffedRunner
 from mi_explorer.errors import UserError
 from mi_explorer.pair_names import pair_name
 from mi_explorer.studies.jobs import Job, Jobs
@@ -25,9 +26,11 @@ from mi_explorer.ui.curves import sweep_request as sweep
 from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.spaces.space_bench import SpaceBench
 from mi_explorer.ui.study_library import StudyLibrary
+from mi_explorer.ui.study_runner import study_runner
 
 log = logging.getLogger(__name__)
 STUDY_APPEARS_S = 10.0  # seconds that a new study may take to appear in the store
+WORKERS_APPEAR_S = 300.0  # and where workers load the pair first
 MAX_UNFINISHED = 8  # unfinished studies that are offered
 KIND = "sweep"
 
@@ -46,7 +49,7 @@ class SweepRuns:
 
     def __init__(self, pairs: PagePairs, jobs: Jobs, library: StudyLibrary, settings: Settings | None = None) -> None:
         self.pairs, self.jobs, self.library = pairs, jobs, library
-        self.public = bool(settings and settings.open)
+        self.settings, self.public = settings, bool(settings and settings.open)
         self._owners: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -94,7 +97,17 @@ class SweepRuns:
             for cell in plan.cells:
                 if cell.recipe.pair == pair:
                     bench.check(cell.recipe)
-        runner = Runner(self.store, plan, items, self.bench, name=name, refine=refine, next_cells=next_cells)
+        runner = study_runner(
+            self.settings,
+            self.jobs,
+            self.store,
+            plan,
+            items,
+            self.bench,
+            name=name,
+            refine=refine,
+            next_cells=next_cells,
+        )
         with self._lock:
             running = sum(job.state.running for job in self.jobs.all())
             if self.public and running >= MAX_BACKGROUND_RUNS:
@@ -107,7 +120,8 @@ class SweepRuns:
     def _wait(self, job: Job, name: str) -> None:
         """Return once the study is in the store, so that it can be shown; raise what broke the run before that."""
         version = -1
-        for _ in range(round(STUDY_APPEARS_S / 0.2)):
+        limit = WORKERS_APPEAR_S if isinstance(job.runner, StaffedRunner) else STUDY_APPEARS_S
+        for _ in range(round(limit / 0.2)):
             state = job.wait(version, 0.2)
             version = state.version
             if state.error:
@@ -198,7 +212,7 @@ class SweepRuns:
         """Every sweep of this process that runs or ended, and the user's own studies that are not complete, the latest first.
 
         `{"kind", "study", "state", "done", "total", "cells", "cells_done", "rate", "eta", "seconds", "message", "version",
-        "mine"}`; `state` is
+        "mine", "workers"}`; `state` is
         running, paused, stopped, done, failed, or unfinished (nothing runs; it can go on).
         """
         out, seen = [], set()
@@ -207,7 +221,7 @@ class SweepRuns:
             known = own is None or own.find(job.state.name)
             if isinstance(job.runner, Runner) and curves(job.runner.plan.cells) and (job.state.running or known):
                 seen.add(job.state.name)
-                out.append({**_of_job(job), "mine": self.mine(job.state.name, owner)})
+                out.append({**job_state(job), "mine": self.mine(job.state.name, owner)})
         open_ = (
             [i for i in sorted(own.studies(), key=lambda i: -i.updated) if i.name not in seen and i.samples < i.units]
             if own
@@ -217,12 +231,13 @@ class SweepRuns:
             out.append({
                 "kind": KIND, "study": info.name, "state": "unfinished", "done": info.samples, "total": info.units,
                 "cells": len(info.plan.cells), "cells_done": None, "rate": 0.0, "eta": None, "seconds": 0.0, "message": "", "version": 0,
-                "mine": True,
+                "mine": True, "workers": [],
             })  # fmt: skip
         return out
 
 
-def _of_job(job: Job) -> dict[str, Any]:
+def job_state(job: Job) -> dict[str, Any]:
+    """How a run stands, as the page has it; see `SweepRuns.states`."""
     state = job.state
     p = state.progress
     return {
@@ -236,6 +251,10 @@ def _of_job(job: Job) -> dict[str, Any]:
         "rate": round(p.tokens_per_second, 1),
         "eta": p.eta,
         "seconds": round(p.seconds, 1),
+        "workers": [
+            {"name": w.name, "host": w.host, "state": w.state, "done": w.done, "rate": round(w.tokens_per_second, 1)}
+            for w in p.workers
+        ],
         "message": state.error
         or (f"{p.failed:,} samples failed: {p.message}" if p.failed else "")
         or " ".join(_refinement(r) for r in state.refined),
