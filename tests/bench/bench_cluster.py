@@ -223,7 +223,7 @@ def main() -> None:
             "two workers": speedup(folder, *size)
             if len(os.sched_getaffinity(0)) > 1
             else "this process may use one core",
-            "driver beside one worker": overhead(folder, *size),
+            "driver beside one worker": overhead(folder, *((2, 16, 1) if args.quick else (96, 256, 5))),
         }
     text = json.dumps(found, indent=2)
     print(text)
