@@ -13,6 +13,7 @@ from typing import Any
 
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding, Recipe
+from mi_explorer.search.proposals import quiet_optuna, storage_url
 from mi_explorer.search.saved import saved_searches
 from mi_explorer.search.search import Search
 from mi_explorer.search.search_events import SearchDone
@@ -28,6 +29,7 @@ PAGE = Path(__file__).with_name("search.md")
 OUT = ASSETS / "searches" / "mini.json"
 SEEDS = (0, 1, 2)
 # sampler, evaluations, samples of each of the held-out questions: the later ones extend the earlier ones
+OPENED = "tpe-48-0"
 ROUNDS = (("tpe", 48, 8), ("random", 48, 2), ("tpe", 200, 8), ("random", 200, 2))
 
 
@@ -93,14 +95,25 @@ def result_table(found: dict[str, Any]) -> str:
     ).markdown()
 
 
+def candidates(home: Path, name: str, evaluations: int) -> list[Any]:
+    """The first candidates of a search: the numbers that proposed each, and its score."""
+    study = quiet_optuna().load_study(study_name=name, storage=storage_url(home))
+    scored = [(t.user_attrs["score"], t.params) for t in study.trials if "score" in t.user_attrs]
+    kept = ("right", "tokens", "questions", "spent", "stopped")
+    scored.sort(key=lambda one: one[0]["number"])
+    return [[params, {key: score[key] for key in kept}] for score, params in scored[:evaluations]]
+
+
 def write(home: Path) -> None:
-    """All results as one compact file."""
+    """All results as one compact file; the search that the page opens on has its candidates, too."""
     found = {
         f"{sampler}-{evaluations}-{seed}": json.loads(path.read_text())
         for sampler, evaluations, _ in ROUNDS
         for seed in SEEDS
         if (path := home / f"{sampler}-{evaluations}-{seed}.json").exists()
     }
+    if OPENED in found:
+        found[OPENED]["candidates"] = candidates(home, "tpe-0", 48)
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(found, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
     before, _, rest = PAGE.read_text(encoding="utf-8").partition("<!-- searches -->")

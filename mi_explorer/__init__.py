@@ -7,7 +7,8 @@
 
 The surface is what `__all__` names: values (`Pair`, `Recipe`, `Scope`, `Decoding`, `GenerationRequest`), what comes out
 (`Snapshot`, `Trace`, `Summary`), a loaded pair (`Workbench`), and functions (`get_pair`, `list_pairs`, `blend`, `generate`,
-`strip`, `sweep`, `export`; see `mi_explorer.library`). Names load when they are first used, so that importing the package costs nothing.
+`strip`, `route`, `sweep`,
+`export`; see `mi_explorer.library`). Names load when they are first used, so that importing the package costs nothing.
 """
 
 from importlib import import_module
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mi_explorer.errors import UserError
     from mi_explorer.generation.snapshots import GenerationRequest, Snapshot
     from mi_explorer.generation.traces import Trace
-    from mi_explorer.library import blend, export, generate, probe, strip, sweep
+    from mi_explorer.library import blend, export, generate, probe, route, strip, sweep
     from mi_explorer.pairs import Pair, get_pair, list_pairs
     from mi_explorer.recipe import Decoding, Recipe, Scope
     from mi_explorer.studies.stats.summary import Summary
@@ -42,6 +43,7 @@ __all__ = [
     "get_pair",
     "list_pairs",
     "probe",
+    "route",
     "strip",
     "sweep",
 ]
@@ -63,6 +65,7 @@ _HOMES = {
     "get_pair": "pairs",
     "list_pairs": "pairs",
     "probe": "library",
+    "route": "library",
     "strip": "library",
     "sweep": "library",
 }

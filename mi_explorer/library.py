@@ -1,4 +1,4 @@
-"""The library's verbs: blend, generate, strip, probe, sweep, export. Each takes a `Recipe` and gives values.
+"""The library's verbs: blend, generate, strip, route, probe, sweep, export. Each takes a `Recipe` and gives values.
 
 A recipe names its pair by preset or as `"instruct|thinking[|base]"`. Without `bench`, a call that generates opens the pair and
 closes it again; for more than one call, open it once:
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from mi_explorer.generation.probe_points import ProbedTrace
     from mi_explorer.merging.blend import PairBlend
     from mi_explorer.merging.export import Exported
+    from mi_explorer.search.router import RoutedLambda
     from mi_explorer.studies.runner import Event
     from mi_explorer.studies.stats.summary import Summary
     from mi_explorer.workbench import Workbench
 
 GRID = "0:1:0.1"
+AUTO = "auto"  # among λs: the one that a router chooses
 
 
 class LibraryError(UserError):
@@ -62,11 +64,32 @@ def generate(
     decoding: Decoding | None = None,
     gold: str | None = None,
     kind: str = "auto",
+    router: str | None = None,
     bench: "Workbench | None" = None,
 ) -> Snapshot:
-    """Answer one prompt with one blend. The result has `.trace` (text, thought, answer, tokens, …) and, with `gold`, `.verdict`."""
+    """Answer one prompt with one blend. The result has `.trace` (text, thought, answer, tokens, …) and, with `gold`, `.verdict`.
+
+    `router` (see `route`) chooses λ in the recipe's place.
+    """
     recipe = recipe or Recipe()
-    return strip(prompt, recipe, lams=[recipe.lam], decoding=decoding, gold=gold, kind=kind, bench=bench)[0]
+    lams: str | list[float] = [recipe.lam] if router is None else AUTO
+    return strip(
+        prompt, recipe, lams=lams, decoding=decoding, gold=gold, kind=kind, router=router or AUTO, bench=bench
+    )[0]
+
+
+def route(
+    prompt: str, recipe: Recipe | None = None, *, router: str = "auto", bench: "Workbench | None" = None
+) -> "RoutedLambda":
+    """The λ that a router gives a prompt on the recipe's pair: `.lam`, `.score`, and `.why` in a sentence.
+
+    `router`: "confidence"; "auto", the pair's own if it comes with one, else confidence; or a file of `search route`.
+    """
+    from mi_explorer.search.line_samples import route_question
+    from mi_explorer.search.router import load_router
+
+    with opened(bench, (recipe or Recipe()).pair) as pair:
+        return route_question(load_router(router, pair.pair.name), pair, prompt)
 
 
 def strip(
@@ -77,15 +100,21 @@ def strip(
     decoding: Decoding | None = None,
     gold: str | None = None,
     kind: str = "auto",
+    router: str = "auto",
     bench: "Workbench | None" = None,
 ) -> tuple[Snapshot, ...]:
-    """Answer one prompt at every λ, all in one batch; finished traces in the order of the λs.
+    """Answer one prompt at every λ, all in one batch; finished traces in the order of the λs. "auto" among them is chosen by `router`.
 
     Raises `UserError` for bad input, and `LibraryError` where a λ could not run. To watch traces grow use `Workbench.stream`.
     """
     recipe, decoding = recipe or Recipe(), decoding or Decoding()
-    grid = lambdas(lams)
+    words = [word.strip() for word in lams.split(",")] if isinstance(lams, str) else lams
+    given: list[str | tuple[float, ...]] = [
+        AUTO if word == AUTO else lambdas(word if isinstance(word, str) else [word]) for word in words
+    ]
     with opened(bench, recipe.pair) as pair:
+        chosen = (route(prompt, recipe, router=router, bench=pair).lam,) if AUTO in given else ()
+        grid = dict.fromkeys(lam for part in given for lam in (chosen if isinstance(part, str) else part))
         requests = [
             GenerationRequest(str(i), prompt, recipe.at(lam), decoding, gold, kind) for i, lam in enumerate(grid)
         ]

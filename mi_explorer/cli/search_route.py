@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,11 +59,22 @@ def route_study(args: argparse.Namespace) -> int:
                         f"λ {lam:g} was not measured in {info.name!r}. It has {', '.join(f'{x:g}' for x in search.lams)}."
                     )
             result = study_routing(search, heldout, args.low, args.high, bench.pair.name)
+        _keep(own.path.parent, info.name, result)
     if args.out:
         text = json.dumps(result.routers[-1][0].json(), ensure_ascii=False, indent=1)
         Path(args.out).write_text(text + "\n", encoding="utf-8")
     print(json.dumps(result.json(), ensure_ascii=False) if args.json else routing_text(result), flush=True)
     return 0
+
+
+def _keep(home: Path, study: str, result: "RoutingResult") -> None:
+    """Save it for the page's Curves; a folder that cannot be written to is no reason to lose the result."""
+    from mi_explorer.search.saved_routing import keep_routing
+
+    try:
+        keep_routing(home, study, result)
+    except OSError as error:
+        print(f"Not saved for the page: {error.strerror}.", file=sys.stderr)
 
 
 def routing_text(result: "RoutingResult") -> str:

@@ -14,7 +14,7 @@ from mi_explorer.ui.server import launch
 from tests.servers import free_port
 from tests.ui.api_site import LONG, Site
 
-NAMES = {"pairs", "questions", "recipe", "generate", "strip", "sweep", "sweep_status", "sweep_stop"}
+NAMES = {"pairs", "questions", "recipe", "route", "generate", "strip", "sweep", "sweep_status", "sweep_stop"}
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def ended(does, name, seconds=60):
 def test_the_precomputed_searches_open_without_a_run(tmp_path):
     does = handlers_on(tmp_path)
     names = [name for _, name in does.choices("mini")]
-    assert sorted(names) == sorted(PUBLISHED) and does.first("mini") == "tpe-200-0"
+    assert sorted(names) == sorted(PUBLISHED) and does.first("mini") == "tpe-48-0"
     found, it = shown(does, "tpe-200-0")
     result = PUBLISHED["tpe-200-0"]
     assert not found["running"] and not found["resumable"] and it["bar"]["better"] and it["bar"]["status"] == ""
@@ -71,6 +71,22 @@ def test_the_precomputed_searches_open_without_a_run(tmp_path):
     assert {r[0] for r in areas} >= {"λ grid", "random proposals, seed 0", "random proposals, seed 2", "TPE, seed 1"}
     own = [r for r in areas if r[0].startswith("this search")]
     assert len(own) == 200 and own[-1][1:3] == [200, result["tokens_used"]]
+
+
+def test_the_search_that_opens_has_all_its_candidates(tmp_path):
+    _, it = shown(handlers_on(tmp_path), "tpe-48-0")
+    published = PUBLISHED["tpe-48-0"]
+    drawn = traces(it["candidates"])
+    points = [
+        *zip(*(drawn["candidates, search score"][k] for k in "xy")),
+        *zip(*(drawn["stopped early"][k] for k in "xy")),
+    ]
+    assert len(points) == 48 and len(drawn["stopped early"]["x"]) == published["stopped_early"]
+    for one in published["frontier"]:  # a finalist is a candidate, at the same score
+        assert min(abs(x - one["search"]["tokens"]) + abs(y - one["search"]["mean"]) for x, y in points) < 1e-3
+    assert it["bar"]["command"].startswith(
+        "python -m mi_explorer search --pair mini --task mini --vary lambda,layers,budget"
+    )
 
 
 def test_a_search_that_found_nothing_says_so(tmp_path):
@@ -148,6 +164,8 @@ def test_stopped_it_goes_on_in_another_process(tmp_path, sums):
     [
         ({"vary": []}, "Nothing may vary"),
         ({"tokens": 3}, "below any candidate"),
+        ({"tokens": "0,3"}, "below any candidate"),
+        ({"tokens": "many"}, "Token budget"),
         ({"within": 0.5}, "within 0.5 tokens"),
         ({"groups": 9, "vary": ["layers"]}, "between 2 and 6"),
         ({"evaluations": 0}, "Evaluations"),

@@ -26,7 +26,8 @@ export function openCurves(element, { trigger, props, server, watch }) {
     element.dataset.ready = "1";
     lines.replaceChildren(...content.lines.map(curveLine));
     const messages = [...content.messages, ...(content.lines.length ? [] : [EMPTY])];
-    const budgets = content.budget.map((text) => h("p.mi-curve-budget", text));
+    const said = [...content.budget, content.routers].filter(Boolean);
+    const budgets = said.map((text) => h("p.mi-curve-budget", text));
     notes.replaceChildren(...messages.map((text) => h("p.mi-curve-message", text)), ...budgets, otherStudies(content));
   }
   // Studies that are here and not shown, a click away.

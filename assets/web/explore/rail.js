@@ -6,6 +6,7 @@ import { lamColour, lamGradient } from "../shared/palette.js";
 import { lamPlace, lamSpan, nextStep, tenths } from "./axis.js";
 import { sameLam, verdictOf } from "./frames.js";
 import { railLeaders } from "./leaders.js";
+import { routerButton } from "./router_button.js";
 import { studyCurves } from "./study_curves.js";
 
 const PLAY_S = 7;
@@ -37,13 +38,14 @@ export function lamRail(app) {
     "Run here",
   );
   const study = studyCurves(app);
+  const router = routerButton(app);
   const track = h("div.mi-track", { style: { background: lamGradient() } });
   const plot = h("div.mi-plot", study.svg, stages, track, dots, input, ticks);
   const leaders = railLeaders(app, () => span);
   const lamBox = h("label.mi-lambox", h("span", hidden, "λ"), box);
   const ends = [h("span.mi-end.mi-end-instruct", "Instruct"), h("span.mi-end.mi-end-thinking", "Thinking")];
-  const bar = h("div.mi-rail-bar", ends[0], h("div.mi-rail-tools", lamBox, play, pin, here), ends[1]);
-  const node = h("section.mi-rail", { "aria-label": "λ rail" }, leaders.node, plot, bar);
+  const bar = h("div.mi-rail-bar", ends[0], h("div.mi-rail-tools", lamBox, play, pin, router.button, here), ends[1]);
+  const node = h("section.mi-rail", { "aria-label": "λ rail" }, leaders.node, plot, bar, router.words);
   let span = [0, 1];
 
   const player = lamPlayer(app, play);
@@ -90,6 +92,7 @@ export function lamRail(app) {
   }
   function drawLam() {
     const { lam, pins } = app.view.get();
+    router.draw(app.view.get());
     if (lam < span[0] || lam > span[1]) {
       drawFrames();
       return;

@@ -34,6 +34,7 @@ from mi_explorer.ui.api.values import (
     PairInfo,
     RecipeForms,
     ResponseFrame,
+    RoutedInfo,
     SweepInfo,
     response_frame,
     sweep_info,
@@ -41,8 +42,10 @@ from mi_explorer.ui.api.values import (
 from mi_explorer.ui.explore import view
 from mi_explorer.ui.explore.explore_handlers import QuestionInfo, question_dict
 from mi_explorer.ui.explore.page_setup import method_controls
+from mi_explorer.ui.explore.routed_lambda import route_for_page
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 
+AUTO = "auto"  # a λ that a router chooses
 MAX_LAMBDAS = 24  # frames of one strip
 STATES_PER_SECOND = 4  # while text streams
 
@@ -105,9 +108,13 @@ class Api:
     def generate(
         self, prompt: str, lam: float = 0.5, gold: str = "", method: str = "linear", layers: str = "all", modules: str = "all",
         params: dict[str, float] | None = None, template: str = "own", temperature: float = 0.6, top_p: float = 0.95, top_k: int = 20,
-        cap: int = 512, seed: int = 0, pair: str = "",
+        cap: int = 512, seed: int = 0, pair: str = "", router: str = "",
     ) -> Iterator[ResponseFrame]:  # fmt: skip
-        """Answer one prompt at one λ (0 = Instruct, 1 = Thinking). Streams the growing response; the last state has the verdict."""
+        """Answer one prompt at one λ (0 = Instruct, 1 = Thinking). Streams the growing response; the last state has the verdict.
+
+        A `router` ("auto" or "confidence") chooses λ instead; `/route` says why.
+        """
+        lam = self.route(prompt, router, pair)["lam"] if router else lam
         decoding = self._decoding(temperature, top_p, top_k, cap, seed)
         for frames in self._answers(
             prompt, (lam,), gold, decoding, self._recipe(pair, lam, method, layers, modules, params, template)
@@ -119,14 +126,27 @@ class Api:
         params: dict[str, float] | None = None, template: str = "own", temperature: float = 0.6, top_p: float = 0.95, top_k: int = 20,
         cap: int = 512, seed: int = 0, pair: str = "",
     ) -> Iterator[list[ResponseFrame]]:  # fmt: skip
-        """Answer one prompt at every λ of a range (`0:1:0.1`) or list (`0,0.4,1`) in one batch. Streams all responses as they grow."""
-        many = parse_lambdas(lams)
+        """Answer one prompt at every λ of a range (`0:1:0.1`) or list (`0,0.4,1`) in one batch. Streams all responses as they grow.
+
+        "auto" in a list is the λ that the pair's router gives the prompt; `/route` says why.
+        """
+        words = [word.strip() for word in lams.split(",")]
+        if AUTO in words:
+            chosen = repr(self.route(prompt, AUTO, pair)["lam"])
+            lams = ",".join(chosen if word == AUTO else word for word in words)
+        many = tuple(dict.fromkeys(parse_lambdas(lams)))
         if len(many) > MAX_LAMBDAS:
             raise ApiError(f"A strip has at most {MAX_LAMBDAS} λs, not {len(many)}. Ask for them in several calls.")
         decoding = self._decoding(temperature, top_p, top_k, cap, seed)
         yield from self._answers(
             prompt, many, gold, decoding, self._recipe(pair, many[0], method, layers, modules, params, template)
         )
+
+    def route(self, prompt: str, router: str = "auto", pair: str = "") -> RoutedInfo:
+        """The λ that a router gives a prompt, and why: both parents read it once. `router`: auto (the pair's own, else confidence) or
+        confidence."""
+        found = route_for_page(self._opened(pair).bench, prompt, router)
+        return {"lam": found.lam, "score": found.score, "why": found.why}
 
     def _answers(
         self, prompt: str, lams: tuple[float, ...], gold: str, decoding: Decoding, made: tuple[OpenPair, Recipe]
@@ -216,16 +236,21 @@ class Api:
         template: str,
     ) -> tuple[OpenPair, Recipe]:
         """A loaded pair and the checked recipe on it."""
-        opened = self._pairs.at(pair)
-        if pair and opened.name != pair:
-            loaded = ", ".join(repr(other.name) for other in self._pairs.all())
-            raise ApiError(f"The pair {pair[:80]!r} is not loaded here. Loaded: {loaded}.")
+        opened = self._opened(pair)
         made = from_dict({
             "pair": opened.name, "lambda": lam, "method": method, "layers": layers, "modules": modules, "params": params,
             "template": template,
         })  # fmt: skip
         opened.bench.check(made)
         return opened, made
+
+    def _opened(self, pair: str) -> OpenPair:
+        """The loaded pair of this name; the first one for ""."""
+        opened = self._pairs.at(pair)
+        if pair and opened.name != pair:
+            loaded = ", ".join(repr(other.name) for other in self._pairs.all())
+            raise ApiError(f"The pair {pair[:80]!r} is not loaded here. Loaded: {loaded}.")
+        return opened
 
     def _decoding(self, temperature: float, top_p: float, top_k: int, cap: int, seed: int) -> Decoding:
         decoding = Decoding(temperature, top_p, top_k, cap=cap, seed=seed)

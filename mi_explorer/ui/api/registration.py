@@ -105,6 +105,7 @@ def add_endpoints(page: PageContext) -> None:
         (api.pairs, None, 8, "api"),
         (api.questions, None, 8, "api"),
         (api.recipe, None, 8, "api"),
+        (api.route, None, 4, "api"),
         (api.generate, ResponseFrame, MAX_STREAMS, "api runs"),
         (api.strip, list[ResponseFrame], MAX_STREAMS, "api runs"),
         (api.sweep, None, 2, "api sweeps"),

@@ -30,6 +30,14 @@ class ResponseFrame(TypedDict):
     message: str
 
 
+class RoutedInfo(TypedDict):
+    """The λ that a router gives a question; `why` compares `score` with the router's threshold in a sentence."""
+
+    lam: float
+    score: float
+    why: str
+
+
 class RecipeForms(TypedDict):
     """One recipe in every form it can be taken away in; `mergekit` is None where mergekit has no such method."""
 

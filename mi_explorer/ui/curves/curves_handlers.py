@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mi_explorer.errors import UserError
+from mi_explorer.search.routing import RoutingResult
+from mi_explorer.search.saved_routing import saved_routing
 from mi_explorer.studies.jobs import Jobs
 from mi_explorer.studies.stats.curve import curves, intervened
 from mi_explorer.studies.stats.summary import Summary
@@ -25,6 +27,7 @@ from mi_explorer.ui.curves.intervention_figure import intervention_figure
 from mi_explorer.ui.curves.panels_figure import panels_figure
 from mi_explorer.ui.curves.pareto_figure import pareto_figure
 from mi_explorer.ui.curves.probe_figure import probe_figure
+from mi_explorer.ui.curves.router_lines import router_note
 from mi_explorer.ui.curves.study_probe_runs import KIND as PROBES
 from mi_explorer.ui.curves.study_probe_runs import ProbeRuns
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
@@ -120,10 +123,11 @@ class CurvesHandlers:
         limit = _amount(budget)
         if limit is None and best_of:
             limit = curve_sentences.default_budget(best_of[0])
+        routing = self._routing(summaries, messages) if len(shown) == len(own) == 1 else None
         frontier = frontier_figure(summaries[0]) if len(summaries) == 1 and len(shown) == len(own) else None
         return {
             "multiples": figure_content(*panels_figure(shown), "curves") if shown else "",
-            "pareto": figure_content(*(frontier or pareto_figure(shown)), "pareto") if shown else "",
+            "pareto": figure_content(*(frontier or pareto_figure(shown, routing)), "pareto") if shown else "",
             "probes": _first(map(probe_figure, summaries), "probes"),
             "grid": _first(map(intervention_figure, summaries), "interventions"),
             "difference": figure_content(*drawn, "difference") if drawn else "",
@@ -134,6 +138,7 @@ class CurvesHandlers:
                     "overlays": list(published or ()),
                     "lines": study_lines(shown, summaries),
                     "budget": [curve_sentences.budget_sentence(c, limit) for c in best_of] if limit is not None else [],
+                    "routers": router_note(routing) if routing and not frontier else "",
                     "messages": messages,
                     "others": [i.name for i in self.library.curves() if i.origin != "live" and i.name not in names],
                     "stamp": time.time(),  # an answer that says the same is an answer too
@@ -141,6 +146,17 @@ class CurvesHandlers:
                 ensure_ascii=False,
             ),
         }
+
+    def _routing(self, summaries: Sequence[Summary], messages: list[str]) -> RoutingResult | None:
+        """What routers did on the one study that is shown, if any were judged on it (`search route`)."""
+        if len(summaries) != 1:
+            return None
+        info, own = summaries[0].info, self.library.own
+        try:
+            return saved_routing(Path(own.path).parent if own else None, info.name, info.origin != "live")
+        except UserError as error:
+            messages.append(str(error))
+            return None
 
     def _apart(self, curves: Sequence[Curve]) -> tuple[compare.Difference, ...]:
         """The curves against the first one, where there are several."""

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mi_explorer.search.routing import RoutingResult
 from mi_explorer.studies.report.palette import GREEN, GREY, lambda_colour
 from mi_explorer.studies.stats.efficiency import pareto
 from mi_explorer.ui.curves.curve import Curve, needs_relative_tokens
 from mi_explorer.ui.curves.curve_marks import CURVE_COLOURS, DASHES, SYMBOLS, Figure, legend_above
 from mi_explorer.ui.curves.curve_table import interval_cells, point_title, rounded, sample_sizes, value_text
+from mi_explorer.ui.curves.router_lines import router_lines
 from mi_explorer.ui.plotly_component import label_text
 
 LIKELY, SURE = 0.5, 0.95  # shares of the bootstrap draws from which an improvement gets a ring, and a bold one
@@ -19,12 +21,14 @@ COLUMNS = (
 )
 
 
-def pareto_figure(curves: Sequence[Curve]) -> Figure:
+def pareto_figure(curves: Sequence[Curve], routing: RoutingResult | None = None) -> Figure:
     """A ring marks what improves on a parent (fewer tokens and more right answers) in at least one half of the bootstrap
-    draws, a bold one in 95 %; the label gives the larger probability.
+    draws, a bold one in 95 %; the label gives the larger probability. `routing`: what routers did on the one study that is shown.
     """
     relative, several = needs_relative_tokens(curves), len(curves) > 1
     data = [trace for i, curve in enumerate(curves) if (trace := _trace(curve, i % len(DASHES), relative, several))]
+    if routing is not None and not relative:
+        data += router_lines(routing)
     layout = {
         "xaxis": {
             "title": {"text": "tokens ÷ tokens at λ 1" if relative else "mean tokens", "standoff": 6},

@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -24,6 +25,7 @@ from mi_explorer.ui.explore.branches import as_given, plan_branch
 from mi_explorer.ui.explore.known_questions import KnownQuestions, known_questions
 from mi_explorer.ui.explore.probe_runs import probe_states
 from mi_explorer.ui.explore.rail import Rail
+from mi_explorer.ui.explore.routed_lambda import route_for_page
 from mi_explorer.ui.explore.run_plan import RunPlan, RunRequestError, plan_run, run_token
 from mi_explorer.ui.explore.run_queue import slot_wait
 from mi_explorer.ui.explore.steered_runs import RunClock, SteeredRuns
@@ -191,6 +193,12 @@ class Explore:
         if not self.questions:
             return {"error": "This page has no task with questions."}
         return question_dict(secrets.choice(self.questions))
+
+    @errors_as_dict
+    def route(self, request: Any) -> dict[str, Any]:
+        """The λ that the pair's router gives a question (`q`): `{"lam", "score", "why"}`, or `{"error"}`."""
+        asked = request if isinstance(request, dict) else {}
+        return asdict(route_for_page(self.bench, str(asked.get("q") or "")))
 
     @errors_as_dict
     def score(self, request: Any) -> dict[str, Any]:

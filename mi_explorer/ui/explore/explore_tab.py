@@ -47,6 +47,9 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
     def score(request: Any) -> dict[str, Any]:
         return pairs.at(request.get("pair") if isinstance(request, dict) else "").explore.score(request)
 
+    def route(request: Any) -> dict[str, Any]:
+        return pairs.at(request.get("pair") if isinstance(request, dict) else "").explore.route(request)
+
     def pieces(request: Any) -> dict[str, Any]:
         return pairs.at(request.get("pair") if isinstance(request, dict) else "").explore.pieces(request)
 
@@ -71,6 +74,7 @@ def build_explore_tab(page: PageContext, app: gr.Blocks) -> None:
         curve,
         draw,
         is_known,
+        route,
         score,
         pieces,
         pairs.judge,

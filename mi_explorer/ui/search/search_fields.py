@@ -13,6 +13,7 @@ from mi_explorer.ui.search import search_request as request
 from mi_explorer.ui.search.search_handlers import SearchHandlers
 from mi_explorer.ui.search.shown_search import SAMPLER_TITLES
 
+LONG_CAP = 4096  # tokens of a response of other pairs than the embedded one
 FIELD_ORDER = tuple(request.DEFAULTS)
 
 
@@ -45,14 +46,8 @@ def search_fields(page: PageContext, handlers: SearchHandlers) -> SearchFields:
         )
         with gr.Row(equal_height=True):
             evaluations = whole("evaluations", "Evaluations", elem_id="search-evaluations")
-            tokens = gr.Number(
-                None,
-                label="Token budget (optional)",
-                precision=0,
-                minimum=1,
-                min_width=150,
-                placeholder="none",
-                elem_id="search-tokens",
+            tokens = gr.Textbox(
+                "", label="Token budget (optional)", placeholder="none", min_width=150, elem_id="search-tokens"
             )
             questions = whole("questions", "Questions for each", elem_id="search-questions")
             tasks = list(dict.fromkeys([first, *page.pairs.access.offered_tasks()]))
@@ -62,13 +57,13 @@ def search_fields(page: PageContext, handlers: SearchHandlers) -> SearchFields:
         with gr.Accordion("More: samples, groups, methods, sampler, decoding", open=False):
             with gr.Row():
                 samples = whole("samples", "Samples of each")
-                groups = whole("groups", f"Layer groups (2 to {layers})")
+                groups = whole("groups", "Layer groups (2 to all)")
                 names = request.offered_methods(bench.pair.base is not None)
                 methods = gr.Dropdown(
                     names, value=d["methods"], multiselect=True, label="Methods to choose among", scale=2, min_width=200
                 )
-                within = gr.Number(
-                    None, label="Accuracy within … tokens", minimum=0, min_width=150, placeholder="a frontier of both"
+                within = gr.Textbox(
+                    "", label="Accuracy within … tokens", placeholder="a frontier of both", min_width=150
                 )
             with gr.Row():
                 sampler = gr.Dropdown(
@@ -81,7 +76,7 @@ def search_fields(page: PageContext, handlers: SearchHandlers) -> SearchFields:
                 each = whole("heldout_samples", "Samples of each held-out")
                 finalists = whole("finalists", "Finalists")
             with gr.Row():
-                cap = whole("cap", "Token limit")
+                cap = whole("cap", "Token limit", elem_id="search-cap")
                 temperature = gr.Number(d["temperature"], label="Temperature", minimum=0, min_width=110)
                 seed = gr.Number(d["seed"], label="Seed", precision=0, minimum=0, min_width=110)
                 name = gr.Textbox("", label="Name (optional)", min_width=200, scale=2, elem_id="search-name")
@@ -95,7 +90,12 @@ def search_fields(page: PageContext, handlers: SearchHandlers) -> SearchFields:
         *(heldout, each, finalists, cap, temperature, seed, name),
     ]
 
-    fold.expand(lambda pair, chosen: page.task_for(pair, chosen, first), [page.pair, task], task, **QUIET)
+    def of_pair(pair: str, chosen: str, limit: float) -> list[Any]:
+        """The pair's own task, and room to think: the embedded one is terse."""
+        is_usual = page.bench(pair).pair.name == "mini" or limit != d["cap"]
+        return [page.task_for(pair, chosen, first), limit if is_usual else min(LONG_CAP, page.settings.tokens)]
+
+    fold.expand(of_pair, [page.pair, task, cap], [task, cap], **QUIET)
 
     def estimate(pair: str, *given: Any) -> str:
         return handlers.cost(search_form_values(given), pair)

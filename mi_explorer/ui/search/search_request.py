@@ -79,11 +79,12 @@ def search_request(form: Mapping[str, Any], bench: Any, allowed: Callable[[str],
     count = {key: _whole(values[key], title, MOST.get(key, 2**31)) for key, title in TITLES.items() if key != "seed"}
     seed = int(number(values["seed"], "Seed", 0, 2**31))
     decoding = Decoding(values["temperature"], cap=values["cap"], seed=seed)
+    tokens, within = (_amount(values[key]) for key in ("tokens", "within"))
     greedy = decoding.temperature == 0  # every sample would be the same
     settings = SearchSettings(
         evaluations=count["evaluations"],
-        tokens=_whole(values["tokens"], "Token budget", 10**12) if values["tokens"] else None,
-        within=number(values["within"], "Tokens of an answer", 0.001, 1e9) if values["within"] else None,
+        tokens=_whole(tokens, "Token budget", 10**12) if tokens else None,
+        within=number(within, "Tokens of an answer", 0.001, 1e9) if within else None,
         questions=count["questions"],
         samples=1 if greedy else count["samples"],
         heldout_questions=count["heldout_questions"],
@@ -135,6 +136,11 @@ def _whole(value: Any, what: str, most: int) -> int:
     if found != int(found):
         raise UserError(f"{what} must be a whole number, not {found:g}.")
     return int(found)
+
+
+def _amount(value: Any) -> Any:
+    """An amount as typed, such as 200,000; None where nothing is."""
+    return value.replace(",", "").strip() or None if isinstance(value, str) else value
 
 
 def _name(value: Any) -> str:

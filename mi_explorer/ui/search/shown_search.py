@@ -128,10 +128,8 @@ class SearchLibrary:
         own = [shown for shown in (*running, *saved) if shown.pair == pair]
         names = {shown.name for shown in own}
         bundled = [of_saved(one, PRECOMPUTED) for one in bundled_searches(pair) if one.name not in names]
-        return [
-            *own,
-            *sorted(bundled, key=lambda s: (s.sampler == "random", -s.evaluations, s.settings.get("seed", 0))),
-        ]
+        bundled.sort(key=lambda s: (not s.candidates, s.sampler == "random", -s.evaluations, s.settings.get("seed", 0)))
+        return [*own, *bundled]
 
     def get(self, name: str, pair: str) -> ShownSearch | None:
         """The search of this name that the pair has."""
