@@ -1,6 +1,8 @@
 """KV cache in blocks: the table by itself, and an engine whose pool is too small for everybody at once."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from mi_explorer.engine import Engine, ResidentPair, backends, memory_plan
 from mi_explorer.engine.events import BULK, Failed, Finished, Request, Token
 from mi_explorer.engine.kv_blocks import BlockTable
-from mi_explorer.engine.kv_cache import KVCache
+from mi_explorer.engine.kv_cache import KVCache, pool_zeros
 from mi_explorer.recipe import Decoding
 from tests.engine.lab import CHEAP_ROWS, greedy, prompt, run
 
@@ -133,3 +135,20 @@ def test_who_changes_places_before_it_has_read_anything_stays_at_home():
     assert cache.blocks.at_home and cache.blocks.taken == [0, 3, 1, 0]
     cache.swap(1, 2, 2)
     assert cache.blocks.at_home and cache.blocks.taken == [0, 1, 3, 0]
+
+
+def resident_bytes():
+    """Memory of this process that the system has given so far."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_pool_on_a_cpu_takes_memory_as_it_is_written():
+    """One token in every layer, head and slot of 400 MB: with pages of 2 MB, all of it would be taken."""
+    before = resident_bytes()
+    pool = pool_zeros((4, 6, 64 * 2048, 64), torch.device("cpu"), torch.bfloat16)
+    for layer in pool:
+        for slot in range(64):
+            layer[:, slot * 2048] = 1
+    taken = resident_bytes() - before
+    assert pool.nbytes == 4 * 6 * 64 * 2048 * 64 * 2 and pool.sum(dtype=torch.float32) == 4 * 6 * 64 * 64
+    assert taken < 0.1 * pool.nbytes
