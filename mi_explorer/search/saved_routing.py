@@ -2,14 +2,13 @@
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.search.oracle import OraclePoint
 from mi_explorer.search.router import BUNDLED, RouterError, router_of
 from mi_explorer.search.routing import RouterPoint, RoutingResult
 from mi_explorer.studies.plan import digest
+from mi_explorer.untyped import JsonMapping
 
 FOLDER = "routings"
 MAX_BYTES = 1_000_000
@@ -42,7 +41,7 @@ def saved_routing(home: Path | None, study: str, is_bundled: bool = False) -> Ro
         ) from None
 
 
-def routing_of(data: Mapping[str, Any]) -> RoutingResult:
+def routing_of(data: JsonMapping) -> RoutingResult:
     """Inverse of `RoutingResult.json`; `KeyError`, `TypeError` or `ValueError` for anything else."""
     return RoutingResult(
         tuple(
