@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from mi_explorer.errors import UserError
 from mi_explorer.input_limits import read_text
 from mi_explorer.mergekit_reader import from_mergekit, read_recipe
-from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import MODULES, TEMPLATES, Recipe, RecipeError, Scope
 from mi_explorer.recipe_io import (
     KEYS,
@@ -28,7 +27,7 @@ from mi_explorer.recipe_io import (
     to_query,
     to_yaml,
 )
-from mi_explorer.studies.store.bundled import open_study
+from mi_explorer.studies.store.bundled import open_study, precomputed
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.explore.view import given_keys, view_of_dict, view_of_query, view_query
 
@@ -245,7 +244,7 @@ def test_the_keys_of_the_bundled_studies_are_made_from_their_recipes_as_ever(tmp
     """Every cell's stored key, made again from its recipe and decoding as they are read today."""
     count = 0
     with Store(tmp_path / "own.db") as own:
-        for path in (ASSETS / "studies").iterdir():
+        for path in precomputed():
             store, info = open_study(own, path.stem)
             with store:
                 for row in store.cells(info.id):

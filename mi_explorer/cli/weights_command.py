@@ -2,12 +2,15 @@
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 from mi_explorer.cli.arguments import Commands, add_command
 from mi_explorer.cli.parent_options import add_pair_settings, add_parents, pair_of, progress_bar
 from mi_explorer.cli.terminal import clean
-from mi_explorer.merging.distances import DistanceRow
 from mi_explorer.studies.report.table import Table
+
+if TYPE_CHECKING:
+    from mi_explorer.merging.distances import DistanceRow  # brings torch, which --help does without
 
 WEIGHTS_EXAMPLE = """
   python -m mi_explorer weights mini
@@ -53,7 +56,7 @@ def run_weights(args: argparse.Namespace) -> int:
     return 0
 
 
-def _distance_row(row: DistanceRow) -> list[str]:
+def _distance_row(row: "DistanceRow") -> list[str]:
     cells = [clean(row.name), f"{100 * row.sigma:.2f}", f"{100 * row.relative_l2:.2f}"]
     cells += [_decimal(row.cosine, 5), _decimal(row.pearson, 5)]
     return cells + ([_decimal(row.kin_cosine, 4), _decimal(row.kin_pearson, 4)] if row.kin_cosine is not None else [])

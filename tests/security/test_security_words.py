@@ -103,6 +103,6 @@ def test_an_axis_has_a_length_whatever_is_drawn(low, more, most):
     ticks = ticks_of(low, low + more, most)
     assert (
         len(ticks) > 1
-        and ticks[0] <= low + 1e-6 * (1 + abs(low))
+        and ticks[0] <= low + 1e-6 * (1 + abs(low) + more)
         and scale_of(ticks[0], ticks[-1], 0, 1)(ticks[0]) == 0
     )

@@ -26,7 +26,7 @@ def read(run, name, ends):
 def generate(site, session, ends):
     """The last frame of the endpoint `/generate`."""
     index = next(d["id"] for d in site.config["dependencies"] if d["api_name"] == "generate")
-    data = ["words: 4000", 1, "", "linear", "all", "all", None, "own", 0.6, 0.95, 20, 5000, 0, ""]
+    data = ["words: 4000", 1, "", "linear", "all", "all", None, "own", 0.6, 0.95, 20, 5000, 0, "", ""]
     body = {"data": data, "fn_index": index, "session_hash": session}
     assert site.ask("POST", "/gradio_api/queue/join", body)[0] == 200
     ends[session] = "running"
