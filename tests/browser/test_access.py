@@ -56,7 +56,8 @@ def test_a_phone_has_no_overflow_and_shows_the_blend_first(scripted, visit):
 
 def test_streaming_text_is_busy_and_not_spoken(scripted, visit):
     page = visit(scripted)
-    assert page.locator(".mi [aria-live]").count() == 0 and page.locator(".mi [role=status]").count() == 1
+    assert page.locator(".mi [aria-live]").count() == 0 and page.locator(".mi-pane [role=status]").count() == 0
+    assert page.locator(".mi-status[role=status]").count() == 1
     page.fill(".mi-prompt", "echo: " + "one two three " * 300)
     page.click(".mi-primary")
     expect(pane(page, "thinking")).to_have_attribute("aria-busy", "true")
