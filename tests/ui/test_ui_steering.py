@@ -115,7 +115,7 @@ def test_a_thought_of_the_strip_is_closed_by_its_visitor(bench, monkeypatch):
     """Every pane of a strip has the button, so all its responses can be stopped by their frames' names."""
     explore, token = Explore(bench), next(TOKENS)
     states = explore.run({"token": token, "kind": "strip", "view": {**VIEW, "lam": 0.5, "cap": 2000}}, ME)
-    next(states)
+    next(state for state in states if state.get("frames", {}).get("1", {}).get("think"))  # its thought is open
     explore.steered.act({"token": token, "id": "1", "what": "stop"}, ME)
     *_, last = states
     (step,) = last["frames"]["1"]["steps"]
