@@ -70,7 +70,7 @@ def train_low_rank(
     """Train into `folder/adapter`, resuming from `folder/state.pt` if it is there.
 
     `answers`: everyday questions with Instruct's answers; `plain`: (question, Instruct's own response); `start`: an adapter to begin with;
-    `compiled`: layers through torch.compile, 1.15 times as fast here, needs a C++ compiler."""
+    `compiled`: layers through torch.compile, quicker once compiled, needs a C++ compiler."""
     from transformers import AutoModelForCausalLM
 
     folder.mkdir(parents=True, exist_ok=True)
