@@ -85,7 +85,7 @@ bench: venv chromium
 	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_weights --json > build/bench/weights.json
 	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_study --json > build/bench/study.json
 	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_probe --json > build/bench/probe.json
-	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_cluster --json build/bench/cluster.json > /dev/null
+	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_cluster --json build/bench/cluster.json
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(PY) tests/bench/bench_search.py --json build/bench/search.json
 	$(PY) tests/bench/bench_page.py --json build/bench/page.json
 	$(PY) tests/bench/bench_load.py --visitors 50 --minutes 5 --json build/bench/load.json

@@ -9,8 +9,6 @@ pairs of runs). `samples_per_second` is what the driver saves of simulated worke
 bytes after a tenth and at the end.
 """
 
-import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -35,6 +33,7 @@ from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.sample import Sample, pack
 from mi_explorer.studies.store.store import Store
 from mi_explorer.workbench import Workbench
+from tests.bench.figures import benchmark_options, put_out
 
 LAMS = tuple(i / 10 for i in range(11))
 IDS = list(range(400))
@@ -212,10 +211,7 @@ def driver_rate(folder: Path, samples: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes; the figures mean nothing")
-    parser.add_argument("--json", metavar="FILE", help="write the object there as well")
-    args = parser.parse_args()
+    args = benchmark_options(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, size = Path(name), (2, 16, 1) if args.quick else (48, 256, 3)
         found = {
@@ -225,10 +221,7 @@ def main() -> None:
             else "this process may use one core",
             "driver beside one worker": overhead(folder, *((2, 16, 1) if args.quick else (96, 256, 5))),
         }
-    text = json.dumps(found, indent=2)
-    print(text)
-    if args.json:
-        Path(args.json).write_text(text)
+    put_out(found, args.json)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
 """A study of the embedded pair during which workers and the driver are killed with −9, twenty times; then it is compared with a quiet one.
 
     python -m tests.bench.bench_kills            # some minutes
-    python -m tests.bench.bench_kills --kills 4  # to see that it works
+    python -m tests.bench.bench_kills --quick    # four kills, to see that it works
 
 `lost`: samples of the quiet study that are missing; `doubled`: keys that stand twice, or are in no plan; `other`: samples with other tokens. `log-probs`: by
 how much any differs; they are stored with three digits, so that the last one may be another where sums were made in another order.
 """
 
-import argparse
-import json
 import os
 import random
 import signal
@@ -22,6 +20,7 @@ from typing import Any
 
 from mi_explorer.studies.store.sample import unpack
 from mi_explorer.studies.store.store import Store
+from tests.bench.figures import benchmark_options, put_out
 
 SIZE = ("--lambda", "0:1:0.1", "--samples", "4", "--cap", "96", "--name", "kills", "--quiet")
 DRIVERS = 0.3  # share of kills that hit the driver
@@ -90,16 +89,15 @@ def killed_study(home: Path, questions: int, kills: int, seed: int) -> dict[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = benchmark_options(__doc__)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--questions", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE", help="write the object there as well")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         quiet, loud = Path(name) / "quiet", Path(name) / "loud"
         assert sweep(quiet, args.questions).wait() == 0
-        kills = killed_study(loud, args.questions, args.kills, args.seed)
+        kills = killed_study(loud, args.questions, 4 if args.quick else args.kills, args.seed)
         right, found = content(quiet), content(loud)
     both = right.keys() & found.keys()
     made = {
@@ -110,10 +108,7 @@ def main() -> None:
         "other": sum(found[key][:4] != right[key][:4] for key in both),
         "log-probs": max(abs(a - b) for key in both for a, b in zip(right[key][4], found[key][4])),
     }
-    text = json.dumps(made, indent=2)
-    print(text)
-    if args.json:
-        Path(args.json).write_text(text)
+    put_out(made, args.json)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,10 @@ request of `ProbeRun` together, forced answers alone, from submission to the las
 next token; against a fresh request with the same tokens given, at the new λ, from submission to its first token.
 """
 
-import argparse
-import json
 import os
 import statistics
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,6 +25,7 @@ from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.versions import versions
 from mi_explorer.tasks import load_task
 from mi_explorer.workbench import Workbench
+from tests.bench.figures import benchmark_options, put_out
 
 POINTS = 12
 GREEDY = Decoding(temperature=0, cap=512)
@@ -112,10 +110,7 @@ def change_against_prefill(bench: Workbench, prefix: int, rounds: int) -> dict[s
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", nargs="?", const="-", metavar="FILE")
-    args = parser.parse_args()
+    args = benchmark_options(__doc__).parse_args()
     rounds = 1 if args.quick else 7
     with Workbench.open("mini", report=lambda *_: None) as bench:
         found = {
@@ -123,12 +118,7 @@ def main() -> None:
             "λ change": change_against_prefill(bench, 100 if args.quick else 400, rounds),
             "versions": versions(),
         }
-    if args.json:
-        text = json.dumps(found, ensure_ascii=False)
-        print(text) if args.json == "-" else Path(args.json).write_text(text + "\n", encoding="utf-8")
-        return
-    for part, figures in found.items():
-        print(f"{part}: " + ", ".join(f"{key} {value}" for key, value in figures.items()))
+    put_out(found, args.json)
 
 
 if __name__ == "__main__":

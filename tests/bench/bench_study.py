@@ -8,8 +8,6 @@ The runner's figure is a ratio within one run, the median of interleaved repetit
 `Engine.submit` alone, and through the runner with folding, verdicts and saving.
 """
 
-import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -35,6 +33,7 @@ from mi_explorer.studies.store.sample import Sample, pack
 from mi_explorer.studies.store.store import CellRow, Store
 from mi_explorer.studies.versions import versions
 from mi_explorer.workbench import Workbench
+from tests.bench.figures import benchmark_options, put_out
 
 LAMS = tuple(i / 10 for i in range(11))
 
@@ -139,10 +138,7 @@ def metrics_cost(questions: int, samples: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", nargs="?", const="-", metavar="FILE")
-    args = parser.parse_args()
+    args = benchmark_options(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found = {
@@ -151,12 +147,7 @@ def main() -> None:
             "metrics": metrics_cost(20 if args.quick else 200, 4 if args.quick else 64),
             "versions": versions(),
         }
-    if args.json:
-        text = json.dumps(found)
-        print(text) if args.json == "-" else Path(args.json).write_text(text + "\n", encoding="utf-8")
-        return
-    for part, figures in found.items():
-        print(f"{part}: " + ", ".join(f"{key} {value}" for key, value in figures.items()))
+    put_out(found, args.json)
 
 
 if __name__ == "__main__":

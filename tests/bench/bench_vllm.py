@@ -10,7 +10,6 @@ Seconds from beginning to end (`whole`), and without loading (`run`: from the fi
 our noise and vLLM's differ, and so do the responses.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -31,6 +30,7 @@ from mi_explorer.studies.progress import Progress
 from mi_explorer.studies.runner import items_of
 from mi_explorer.studies.store.store import Store
 from mi_explorer.tasks.registry import load_task
+from tests.bench.figures import benchmark_options, put_out
 
 ROWS, CAP = 64, 256
 PLAIN = Path(__file__).with_name("plain_vllm.py")
@@ -86,10 +86,7 @@ def by_folders(folder: Path, lams: tuple[float, ...], questions: int) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small sizes; the figures mean nothing")
-    parser.add_argument("--json", metavar="FILE", help="write the object there as well")
-    args = parser.parse_args()
+    args = benchmark_options(__doc__).parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     lams = (0.0, 1.0) if args.quick else tuple(i / 10 for i in range(11))
     questions = 4 if args.quick else 32
@@ -100,10 +97,7 @@ def main() -> None:
             "vLLM worker": by_worker(Path(name), "vllm", lams, questions),
             "export, then vLLM": by_folders(Path(name), lams, questions),
         }
-    text = json.dumps(found, indent=2, ensure_ascii=False)
-    print(text)
-    if args.json:
-        Path(args.json).write_text(text)
+    put_out(found, args.json)
 
 
 if __name__ == "__main__":
