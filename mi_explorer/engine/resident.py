@@ -78,8 +78,11 @@ class ResidentPair:
         return cls(pair, parents, parents.config, device, choose_dtype(dtype, device, parents))
 
     def load_weights(self, plan: MemoryPlan | None = None) -> Union["NativeModel", "TransformersModel"]:
-        """The weights in memory, read at first use. `plan`: what is held where (None: everything on the device)."""
+        """The weights in memory, read at first use. `plan`: what is held where (None: as before, or everything on the device). They are
+        read anew where an earlier plan holds them for fewer modes than this one runs."""
         with self.lock:
+            if self.model is not None and plan is not None and not self.model.serves(plan.mode):
+                self.model = None
             if self.model is None:
                 pin = self.spread or self.device.type == "cuda"
                 host = HostCopies(self.dtype, pin) if plan is not None and plan.endpoints == "host" else None

@@ -49,7 +49,7 @@ class Sampler:
         self.seeds = np.array([x.seed for x in d], dtype=np.uint64)
         self.greedy = [x.temperature == 0 for x in d]
         self.all_greedy, self.any_greedy = all(self.greedy), any(self.greedy)
-        self.greedy_rows = torch.tensor(self.greedy, device=device)
+        self.greedy_rows = torch.tensor(self.greedy, device=device)[:, None]
         self.cold = column([1.0 / x.temperature if x.temperature > 0 else 1.0 for x in d])
         hot = [x for x in d if x.temperature > 0]
         ks = [min(x.top_k, vocab) or vocab for x in hot]
@@ -82,38 +82,38 @@ class Sampler:
         if complete is not None and not bool(complete):
             ids, logprobs, _ = self._sample(logits, steps, whole=True)
         self._remember(ids)
-        return ids, logprobs
+        return ids[:, 0], logprobs[:, 0]
 
     def read(self, logits: torch.Tensor, steps: np.ndarray) -> tuple[torch.Tensor, list[int], list[float]]:
-        """As a call, and the same ids and log-probabilities on the host: one copy from the device (two where the best candidates did
-        not do, which is rare)."""
+        """As a call: the ids [n, 1], and the same ids and log-probabilities on the host by one copy from the device (two where the best
+        candidates did not do, which is rare)."""
         ids, logprobs, complete = self._sample(logits, steps)
         columns = [ids.to(logprobs.dtype), logprobs]  # ids are exact in fp32: no vocabulary has 2**24 tokens
-        values = torch.stack(columns if complete is None else [*columns, complete.expand(len(ids))]).tolist()
-        if complete is not None and not values[2][0]:
+        rows = torch.cat(columns if complete is None else [*columns, complete.expand(len(ids), 1)], 1).tolist()
+        if complete is not None and not rows[0][2]:
             ids, logprobs, _ = self._sample(logits, steps, whole=True)
-            values = torch.stack((ids.to(logprobs.dtype), logprobs)).tolist()
+            rows = torch.cat((ids.to(logprobs.dtype), logprobs), 1).tolist()
         self._remember(ids)
-        return ids, [int(token) for token in values[0]], values[1]
+        return ids, [int(row[0]) for row in rows], [row[1] for row in rows]
 
     def _remember(self, ids: torch.Tensor) -> None:
         if self.penalty is not None:
-            self.seen.scatter_(1, ids[:, None], True)
+            self.seen.scatter_(1, ids, True)
 
     def _sample(
         self, logits: torch.Tensor, steps: np.ndarray, whole: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-        """Ids, log-probabilities, and whether the best candidates were enough (fp32, 0 or 1; None: known to be). `whole`: draw from
-        the whole vocabulary."""
+        """Ids [n, 1], log-probabilities [n, 1], and whether the best candidates were enough (fp32, 0 or 1; None: known to be). `whole`:
+        draw from the whole vocabulary."""
         x, complete = logits, None
         if self.penalty is not None:
             x = torch.where(self.seen, torch.where(x < 0, x * self.penalty, x / self.penalty), x)
-        ids = x.argmax(-1) if self.any_greedy else None
+        ids = x.argmax(-1, keepdim=True) if self.any_greedy else None
         if not self.all_greedy:
             drawn, complete = self._draw(x, steps, whole)
             ids = drawn if ids is None else torch.where(self.greedy_rows, ids, drawn)
         assert ids is not None
-        return ids, logits.log_softmax(-1).gather(1, ids[:, None])[:, 0], complete
+        return ids, logits.log_softmax(-1).gather(1, ids), complete
 
     def _draw(self, x: torch.Tensor, steps: np.ndarray, whole: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         if not self.open:  # temperature keeps the order, so only the best are divided by it
@@ -155,8 +155,8 @@ class Sampler:
             p = p * (p >= self.min_p * p[:, :1])
         ids, order = ids.sort(-1)
         cdf = p.gather(1, order).cumsum(-1, dtype=self.wide)
-        place = (cdf[:, :-1] <= self.uniform(steps) * cdf[:, -1:]).sum(-1, keepdim=True)
-        return ids.gather(1, place)[:, 0], complete
+        place = torch.searchsorted(cdf, self.uniform(steps) * cdf[:, -1:], right=True)
+        return ids.gather(1, place.clamp_(max=k - 1)), complete  # in fp32 a number next to 1 rounds to 1
 
     def uniform(self, steps: np.ndarray) -> torch.Tensor:
         """Noise of these steps [n, 1], drawn for several steps ahead: hashing in one go is cheaper than step by step."""

@@ -39,7 +39,7 @@ class SamplingPass:
         self._sampler = Sampler(decodings, histories, backend.vocab, device)
 
     def sample(self, logits: torch.Tensor) -> tuple[torch.Tensor, list[int], list[float]]:
-        """Token ids [sequences], the same on the host, and their log-probabilities, from logits [slots, vocabulary]."""
+        """Token ids [sequences, 1], the same on the host, and their log-probabilities, from logits [slots, vocabulary]."""
         if self._owner is not None:
             parts = logits[self._chosen] * self._weights
             logits = torch.zeros(len(self.sequences), logits.shape[1], device=logits.device)
@@ -47,7 +47,7 @@ class SamplingPass:
         return self._sampler.read(logits, self._steps)
 
     def advance(self, ids: torch.Tensor) -> None:
-        """Feed the drawn ids [sequences] to the next pass."""
-        self.ids = (ids if self._owner is None else ids[self._owner])[:, None]
+        """Feed the drawn ids [sequences, 1] to the next pass."""
+        self.ids = ids if self._owner is None else ids[self._owner]
         self.positions += 1
         self._steps += 1

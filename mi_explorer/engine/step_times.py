@@ -16,7 +16,7 @@ from mi_explorer.recipe import Recipe
 START_S = 1.5  # seconds for the steps; sizes that would take longer are extrapolated until there is a quiet moment
 REPEATS = 5  # how often each time is taken
 PROMPTS, PROMPT_TOKENS = (1, 8), 48  # prompts that are timed together, and the tokens of each
-READING_S = 1.0  # seconds for that; of a model that needs more it stays unknown
+READING_S = 1.0  # seconds for that; what needs more stays unknown until there is a quiet moment
 WIDTH = 128  # positions that a timed step sees
 QUIET_S = 0.5  # what somebody who comes in a quiet moment may have to wait
 DOUBTED_REPEATS = (
@@ -59,7 +59,7 @@ class StepTimer:
         self.best: dict[Task, float] = {}
         self.repeats: Counter[Task] = Counter()
         self._warm: set[int] = set()  # numbers of slots that were in use before
-        self._prompts: list[int] = []  # that are timed together, where there is time for it
+        self._prompts = sorted({min(n, slots) for n in PROMPTS})  # that are timed together, where there is time for it
 
     def start(self, report: Report | None = None) -> Costs:
         """Read the weights and take the first times. `report` gets the phases "bind" and "measure"."""
@@ -98,12 +98,10 @@ class StepTimer:
 
     def _time_reading(self) -> None:
         costs, left = self.costs(), READING_S
-        for n in sorted({min(n, self.slots) for n in PROMPTS}):
+        for n in self._prompts:
             once = sum(costs.step(mode, n * PROMPT_TOKENS) for mode in self.modes)
             repeats = min(REPEATS, int(left / once))
-            if repeats:
-                self._prompts.append(n)
-                left -= repeats * once
+            left -= repeats * once
             for mode in self.modes * repeats:
                 self._time(("read", mode, n))
 
@@ -115,7 +113,8 @@ class StepTimer:
         tasks += [FOLD] if "folded" in self.modes else []
 
         def worth_it(task: Task) -> bool:
-            seconds = self.best.get(task) or costs.step(task[1], task[2])
+            slots = task[2] * (PROMPT_TOKENS if task[0] == "read" else 1)
+            seconds = self.best.get(task) or costs.step(task[1], slots)
             longest = QUIET_S if self.repeats[task] >= DOUBTED_REPEATS else 4 * QUIET_S
             return self.repeats[task] < REPEATS and seconds <= longest
 
@@ -128,15 +127,16 @@ class StepTimer:
         """What is known now. A step of fewer slots is not taken to be dearer than one of more."""
         steps: dict[str, Table] = {}
         read: dict[str, Table] = {}
+        timed = [n for n in self._prompts if all(("read", mode, n) in self.best for mode in self.modes)]
         for mode in self.modes:
             least, table = float("inf"), []
             for n in reversed([n for n in self.sizes if ("step", mode, n) in self.best]):
                 least = min(least, self.best["step", mode, n])
                 table.append((n, least))
             steps[mode] = table[::-1]
-            if self._prompts:
+            if timed:
                 tokens = min(PROMPT_TOKENS, self.width)
-                read[mode] = [(n * tokens, self.best["read", mode, n]) for n in self._prompts]
+                read[mode] = [(n * tokens, self.best["read", mode, n]) for n in timed]
         return Costs(steps, self.best.get(FOLD, 0.0), read)
 
     def choose_threads(self) -> None:

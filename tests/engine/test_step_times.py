@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mi_explorer.engine import Engine, step_times
+from mi_explorer.engine import Engine, ResidentPair, step_times
 from mi_explorer.engine import engine as loop
 from mi_explorer.engine.events import Request
 from mi_explorer.engine.native.native_backend import NativeBackend
@@ -79,11 +79,10 @@ def test_a_machine_that_was_busy_at_start_up_does_not_decide_for_good(labs, monk
             time.sleep(0.01)
         better = engine.scheduler.costs
         assert [n for n, _ in better.steps["folded"]] == [1, 2, 4, 8] == [n for n, _ in better.steps["rowwise"]]
-        assert (
-            max(t for table in better.steps.values() for _, t in table) < 0.02
-            and better.fold > 0
-            and min(t for table in better.read.values() for _, t in table) > 0
-        )
+        assert max(t for table in better.steps.values() for _, t in table) < 0.02 and better.fold > 0
+        if pause == 0.5:  # in short moments a prompt is looked at only where the start has timed it
+            assert set(better.read) == {"folded", "rowwise"}
+            assert all(t > 0 for table in better.read.values() for _, t in table)
         quiet = len(passes)
         time.sleep(0.1)
         assert len(passes) == quiet, "then it rests"
@@ -115,3 +114,14 @@ def test_as_many_threads_as_pay(monkeypatch, steps, most, chosen):
     before = len(now)
     timer.choose_threads()
     assert len(now) == before
+
+
+@pytest.mark.parametrize("narrow", ["fold", "rowwise"])
+def test_an_engine_of_one_mode_does_not_narrow_the_next_of_the_pair(labs, narrow):
+    resident = ResidentPair.load(labs("qwen3").pair)
+    with Engine(resident, max_rows=2, max_context=64, only=narrow) as engine:
+        run(engine, [Request("a", prompt(5), labs("qwen3").recipe(0.5), greedy(3))])
+        assert len(engine.scheduler.costs.steps) == 1
+    with Engine(resident, max_rows=2, max_context=64) as engine:
+        run(engine, [Request("a", prompt(5), labs("qwen3").recipe(0.5), greedy(3))])
+        assert set(engine.scheduler.costs.steps) == {"folded", "rowwise"}

@@ -53,6 +53,10 @@ class NativeModel:
         self.folded: FoldedWeights | None = None
         self.pool: Callable[[], KVCache | None] = lambda: None  # the engine's cache, whose free blocks scores borrow
 
+    def serves(self, mode: Mode) -> bool:
+        """Whether the weights are held in a way that serves this mode of a memory plan."""
+        return self.mode in (mode, "both") or bool(self.layout.why_folded)
+
     def endpoints_of(self, blend: Blend) -> Endpoints | None:
         """P and Q of a blend, read at first use; None where memory allows only folds. `ready` has them on the device.
 

@@ -18,7 +18,7 @@ from mi_explorer.checkpoints.model_config import model_class
 from mi_explorer.engine.backend import BoundRecipe
 from mi_explorer.engine.fast_paths import PathCheck
 from mi_explorer.engine.host_copies import HostCopies
-from mi_explorer.engine.memory_plan import MemoryPlan
+from mi_explorer.engine.memory_plan import MemoryPlan, Mode
 from mi_explorer.engine.transformers.caches import CachePerSlot, ModuleSlotCache
 from mi_explorer.engine.transformers.rowwise import NoRowwiseForm, SlotCoefficients, rowwise_twin
 from mi_explorer.errors import UserError
@@ -59,6 +59,10 @@ class TransformersModel:
         self.coefficients = SlotCoefficients()
         self.twin: nn.Module | None = None
         self.twin_endpoints = ""
+
+    def serves(self, _mode: Mode) -> bool:
+        """Whether the weights serve this mode of a memory plan: merged ones are always there, a twin is built when it is wanted."""
+        return True
 
     def try_rowwise(self, blend: Blend, other: Blend) -> str:
         """Build the twin between this blend's endpoints and compare it with two folds: "" if it agrees, else why there is none."""
