@@ -14,9 +14,10 @@ import torch
 
 from mi_explorer.checkpoints.adapter_layout import match_adapter
 from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS, read_settings
-from mi_explorer.checkpoints.checkpoint import Checkpoint, download
+from mi_explorer.checkpoints.checkpoint import Checkpoint
 from mi_explorer.checkpoints.headers import TensorEntry, read_header
-from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource, Folder, Hub, open_source
+from mi_explorer.checkpoints.hub_cache import local_folder
+from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource, Folder
 from mi_explorer.pairs import Pair
 from mi_explorer.untyped import JsonObject
 
@@ -123,9 +124,9 @@ class AdapterCheckpoint(Checkpoint):
             return self._initial[name]
 
 
-def is_adapter(where: str | Path) -> bool:
-    """Whether a folder or hub id holds a LoRA adapter instead of a full checkpoint."""
-    return CONFIG in open_source(where).files()
+def is_adapter_source(source: CheckpointSource) -> bool:
+    """Whether a source holds a LoRA adapter instead of a full checkpoint."""
+    return CONFIG in source.files()
 
 
 def read_factor_header(source: CheckpointSource, label: str) -> tuple[dict[str, TensorEntry], bytes]:
@@ -168,11 +169,9 @@ def same_checkpoint(named: str, where: str) -> bool:
     return os.path.isdir(b) and (cached in b.resolve().parts or named.count("/") == 1 and b.resolve().name == a.name)
 
 
-def open_adapter(where: str, role: str, pair: Pair, others: dict[str, Checkpoint]) -> AdapterCheckpoint:
+def open_adapter(source: CheckpointSource, role: str, pair: Pair, others: dict[str, Checkpoint]) -> AdapterCheckpoint:
     """Open the LoRA parent `role`, on what the pair says, else what its own config names, else the other endpoint, else the base."""
-    source = open_source(where)
-    folder = Folder(download(source)) if isinstance(source, Hub) else source
-    assert isinstance(folder, Folder)
     named = {"instruct": pair.instruct, "thinking": pair.thinking, "base": pair.base}
     full = {r: w for r, w in named.items() if w and r in others}
-    return AdapterCheckpoint(folder, others[under_role(role, pair.adapter_on, full, source)], source.label)
+    folder = local_folder(source)
+    return AdapterCheckpoint(folder, others[under_role(role, pair.adapter_on, full, folder)], source.label)

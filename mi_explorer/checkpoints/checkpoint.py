@@ -1,6 +1,5 @@
 """A checkpoint on disk: tensors by name over all shards, mapped lazily or read block by block. Safetensors only."""
 
-import glob
 import json
 import os
 import threading
@@ -9,11 +8,10 @@ from pathlib import Path
 
 import torch
 
-from mi_explorer.checkpoints.headers import TensorEntry, read_headers, weight_files
-from mi_explorer.checkpoints.source import SMALL, CheckpointError, Folder, Hub, open_source
+from mi_explorer.checkpoints.headers import TensorEntry, read_headers
+from mi_explorer.checkpoints.hub_cache import local_folder, open_source
+from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource, Folder
 from mi_explorer.untyped import JsonObject
-
-SMALL_SUFFIXES = (".json", ".jinja", ".txt", ".model", "README.md")  # what a hub download takes beside the weights
 
 
 class Checkpoint:
@@ -32,15 +30,14 @@ class Checkpoint:
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, where: "str | Path | Checkpoint") -> "Checkpoint":
+    def open(cls, where: str | Path) -> "Checkpoint":
         """A folder, or a hub id (downloaded into the hub cache: safetensors and small files only)."""
-        if isinstance(where, Checkpoint):
-            return where
-        source = open_source(where)
-        if isinstance(source, Hub):
-            return cls(Folder(download(source)), label=source.label)
-        assert isinstance(source, Folder)
-        return cls(source)
+        return cls.at(open_source(where))
+
+    @classmethod
+    def at(cls, source: CheckpointSource) -> "Checkpoint":
+        """The checkpoint of an open source; what only the hub has is downloaded."""
+        return cls(local_folder(source))
 
     @property
     def path(self) -> Path:
@@ -141,35 +138,3 @@ class Checkpoint:
             f"{self.label}: {shard} changed on disk while it was in use (or was truncated). Reopen the pair once "
             "the download or training that writes there has finished."
         )
-
-
-def download(source: Hub) -> Path:
-    """The weight files that are loaded and the small files, in the hub cache: no code, no pickle, no second copy of the weights.
-
-    Raises `CheckpointError` if the hub does not deliver.
-    """
-    from huggingface_hub import snapshot_download
-
-    try:
-        files = source.files()
-    except CheckpointError:  # no connection: the cache may hold the repository, or the download says what is wrong
-        names = ["*.safetensors", *(f"*{suffix}" for suffix in SMALL_SUFFIXES)]
-    else:
-        weights = [n for n in files if n.startswith("adapter_model.safetensors")] or weight_files(source)[1]
-        small = [n for n, size in files.items() if n.endswith(SMALL_SUFFIXES) and size <= SMALL]
-        names = [glob.escape(name) for name in sorted({*weights, *small})]
-    try:
-        return Path(
-            snapshot_download(
-                source.repo,
-                revision=source.revision,
-                allow_patterns=names,
-                ignore_patterns=["*/*", "consolidated*"],  # a second copy in the publisher's own format
-                endpoint=source.endpoint,
-            )
-        )
-    except Exception as error:
-        raise CheckpointError(
-            f"{source.label}: cannot be downloaded ({type(error).__name__}). Check the id, the connection and, for "
-            "a gated model, your login; or give a local folder."
-        ) from None

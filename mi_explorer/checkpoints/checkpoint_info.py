@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 
 from mi_explorer.checkpoints.adapter import read_factor_header
 from mi_explorer.checkpoints.adapter_layout import match_adapter
-from mi_explorer.checkpoints.adapter_settings import CONFIG, WEIGHTS, read_settings
+from mi_explorer.checkpoints.adapter_settings import WEIGHTS, read_settings
 from mi_explorer.checkpoints.headers import TensorEntry, read_headers
 from mi_explorer.checkpoints.model_tensors import ModelTensors, read_tensors
 from mi_explorer.checkpoints.source import SMALL, CheckpointError, CheckpointSource, Folder
@@ -115,11 +115,6 @@ def read_adapter_info(source: CheckpointSource, role: str, under: CheckpointInfo
             setattr(info, name, getattr(under, name))
     info.has_tokenizer |= under.has_tokenizer
     return info
-
-
-def is_adapter_source(source: CheckpointSource) -> bool:
-    """Whether a source holds a LoRA adapter instead of a full checkpoint."""
-    return CONFIG in source.files()
 
 
 def read_tokenizer(source: CheckpointSource, info: CheckpointInfo) -> None:

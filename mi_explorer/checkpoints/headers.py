@@ -184,12 +184,18 @@ def read_headers(source: CheckpointSource) -> tuple[dict[str, TensorEntry], dict
     The headers of a folder are kept as long as its files stay as they are: opening a pair asks for them more than once. Nobody
     may change the result.
     """
-    return _folder_headers(str(source.path), source.state()) if isinstance(source, Folder) else _read_headers(source)
+    if isinstance(source, Folder):
+        return _folder_headers(str(source.path), source.label, source.state())
+    return _read_headers(source)
 
 
 @lru_cache(maxsize=6)
-def _folder_headers(folder: str, state: tuple[object, ...]) -> tuple[dict[str, TensorEntry], dict[str, bytes]]:
-    return _read_headers(Folder(folder))
+def _folder_headers(
+    folder: str, label: str, state: tuple[object, ...]
+) -> tuple[dict[str, TensorEntry], dict[str, bytes]]:
+    source = Folder(folder)
+    source.label = label
+    return _read_headers(source)
 
 
 def _read_headers(source: CheckpointSource) -> tuple[dict[str, TensorEntry], dict[str, bytes]]:

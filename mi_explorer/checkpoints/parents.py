@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from mi_explorer.checkpoints.adapter import AdapterCheckpoint, is_adapter, open_adapter
+from mi_explorer.checkpoints.adapter import AdapterCheckpoint, is_adapter_source, open_adapter
 from mi_explorer.checkpoints.checkpoint import Checkpoint
 from mi_explorer.checkpoints.checkpoint_info import read_adapter_info, read_info
 from mi_explorer.checkpoints.headers import TensorEntry
+from mi_explorer.checkpoints.hub_cache import open_sources
 from mi_explorer.checkpoints.model_config import read_config
 from mi_explorer.checkpoints.pair_reading import ROLES, MismatchError, read_pair
 from mi_explorer.checkpoints.source import CheckpointError
@@ -61,11 +62,11 @@ class Parents:
     def open(cls, pair: str | Pair) -> "Parents":
         """Open all checkpoints of a pair; LoRA parents sit on what the pair says (or `adapter_config.json`, or the other endpoint)."""
         pair = get_pair(pair)
-        where = {"instruct": pair.instruct, "thinking": pair.thinking, "base": pair.base}
-        open_: dict[str, Checkpoint] = {r: Checkpoint.open(w) for r, w in where.items() if w and not is_adapter(w)}
-        for role, w in where.items():
-            if w and role not in open_:
-                open_[role] = open_adapter(w, role, pair, open_)
+        sources = open_sources(pair)
+        adapters = {role for role, source in sources.items() if is_adapter_source(source)}
+        open_ = {role: Checkpoint.at(source) for role, source in sources.items() if role not in adapters}
+        for role in (role for role in sources if role in adapters):
+            open_[role] = open_adapter(sources[role], role, pair, open_)
         return cls(pair, open_["instruct"], open_["thinking"], open_.get("base"))
 
     @property

@@ -3,15 +3,16 @@
 Nothing here reads a weight byte, so that a hub pair is judged before its download. Every finding says what, why and what to do.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
-from mi_explorer.checkpoints.adapter import under_role
-from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo, is_adapter_source, read_adapter_info, read_info
+from mi_explorer.checkpoints.adapter import is_adapter_source, under_role
+from mi_explorer.checkpoints.checkpoint_info import CheckpointInfo, read_adapter_info, read_info
 from mi_explorer.checkpoints.config_checks import lineage_findings
 from mi_explorer.checkpoints.findings import Finding, note
+from mi_explorer.checkpoints.hub_cache import CachedSnapshot, open_sources
 from mi_explorer.checkpoints.pair_reading import read_pair
-from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource, open_source
+from mi_explorer.checkpoints.source import CheckpointError, CheckpointSource
 from mi_explorer.checkpoints.tensor_names import layer_count, place
 from mi_explorer.errors import UserError
 from mi_explorer.machine import free_memory, gigabytes
@@ -49,25 +50,21 @@ def preflight(pair: str | Pair, memory: int | None = None) -> Preflight:
     if strangers := tuple(lineage_findings(pair)):  # told from the names alone, before anything is asked from a hub
         return Preflight("refused", strangers, facts)
     try:
-        reading = read_pair(pair, read_infos(pair))
+        sources = open_sources(pair)
+        reading = read_pair(pair, read_infos(pair, sources))
     except CheckpointError as error:
         return Preflight("refused", (Finding("refused", "files", str(error), "", ""),), facts)
     facts |= _facts(reading.infos, (free_memory() or 0) if memory is None else memory)
     if reading.table is None:
         return Preflight("refused", reading.findings, facts)
-    findings = (*reading.findings, *_memory(facts["memory"]))
+    findings = (*_stand_ins(sources.values()), *reading.findings, *_memory(facts["memory"]))
     if any(f.level == "export only" for f in findings):
         return Preflight("export only", findings, facts)
     return Preflight("ok with notes" if findings else "ok", findings, facts)
 
 
-def read_infos(pair: Pair) -> dict[str, CheckpointInfo]:
+def read_infos(pair: Pair, sources: Mapping[str, CheckpointSource]) -> dict[str, CheckpointInfo]:
     """What small files and headers say of each parent; `CheckpointError` where one cannot be read."""
-    sources: dict[str, CheckpointSource] = {
-        r: open_source(w)
-        for r, w in (("instruct", pair.instruct), ("thinking", pair.thinking), ("base", pair.base))
-        if w
-    }
     adapters = {r for r, s in sources.items() if is_adapter_source(s)}
     infos = {r: read_info(s, r) for r, s in sources.items() if r not in adapters}
     for role in sorted(adapters):
@@ -107,6 +104,12 @@ def _facts(infos: Mapping[str, CheckpointInfo], memory: int) -> JsonObject:
         # fold: both parents and the blend; row-wise: both parents. KV cache and activations come on top, by rows and context.
         "memory": {"fold": both + weights["instruct"], "rowwise": both, "free": memory},
     }
+
+
+def _stand_ins(sources: Iterable[CheckpointSource]) -> Iterator[Finding]:
+    for source in sources:
+        if isinstance(source, CachedSnapshot):
+            yield note("hub", source.note)
 
 
 def _memory(memory: dict[str, int]) -> Iterator[Finding]:

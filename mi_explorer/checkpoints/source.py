@@ -25,6 +25,14 @@ class CheckpointError(UserError):
     """A checkpoint that cannot be used: missing, truncated, malformed, or changed while it was read."""
 
 
+class HubUnreachable(CheckpointError):
+    """The hub gave no answer: no network, no such host, a timeout, a fault of its own, or it must not be asked. `why` in a few words."""
+
+    def __init__(self, why: str, message: str):
+        super().__init__(message)
+        self.why = why
+
+
 class CheckpointSource(Protocol):
     """Files of one checkpoint. `label` is what messages call it."""
 
@@ -141,9 +149,15 @@ class Hub:
             from huggingface_hub import constants, get_session
             from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+            if constants.HF_HUB_OFFLINE:
+                raise HubUnreachable(
+                    "HF_HUB_OFFLINE is set",
+                    f"{self.label}: the hub is not asked, as HF_HUB_OFFLINE is set. Unset it, or give a local folder.",
+                )
+
             def listing() -> dict[str, int]:  # one request; the client's own listing retries for half a minute
                 url = f"{self.endpoint or constants.ENDPOINT}/api/models/{self.repo}/tree/{self.revision}"
-                answer = get_session().get(url, headers=build_hf_headers(), timeout=30)
+                answer = get_session().get(url, headers=build_hf_headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT)
                 answer.raise_for_status()
                 return {
                     str(item["path"]): int(item["size"])
@@ -190,16 +204,12 @@ class Hub:
         except CheckpointError:
             raise
         except Exception as error:  # the client's exceptions differ between its versions
-            text = re.sub(r"\s+", " ", str(error))[:200]
-            raise CheckpointError(
-                f"{self.label}: the hub did not answer ({type(error).__name__}: {text}). Check the id and the "
-                "connection; for a gated model, log in and accept its licence; or give a local folder."
-            ) from None
-
-
-def open_source(where: str | Path) -> CheckpointSource:
-    """A folder if it exists or looks like a path, else a hub id."""
-    text = str(where)
-    if os.path.isdir(text) or text.startswith((".", "/", "~")) or not HUB_ID.fullmatch(text):
-        return Folder(os.path.expanduser(text))
-    return Hub(text)
+            text = re.sub(r"\s+", " ", f"{type(error).__name__}: {error}")[:200]
+            said = (
+                f"{self.label}: the hub did not answer ({text}). Check the id and the connection; for a gated model, log in "
+                "and accept its licence; or give a local folder."
+            )
+            answer = getattr(error, "response", None)  # of an error status; without one nothing of the hub came back
+            if answer is None or answer.status_code >= 500:
+                raise HubUnreachable(f"The hub could not be reached ({text[:120]})", said) from None
+            raise CheckpointError(said) from None

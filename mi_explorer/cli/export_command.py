@@ -108,7 +108,7 @@ def _recipe_file(args: argparse.Namespace) -> Recipe:
         return read_recipe(text)[0]
     except LayersNeededError as error:
         from mi_explorer.checkpoints.checkpoint_info import read_info
-        from mi_explorer.checkpoints.source import open_source
+        from mi_explorer.checkpoints.hub_cache import open_source
         from mi_explorer.checkpoints.tensor_names import layer_count
 
         if not args.pair:
@@ -131,7 +131,7 @@ def _recipe_text(recipe: Recipe, pair: Pair, form: str) -> str:
     names: tuple[str, ...] = ()
     if recipe.scope.layers != "all" or recipe.scope.modules != MODULES:
         from mi_explorer.checkpoints.checkpoint_info import read_info
-        from mi_explorer.checkpoints.source import open_source
+        from mi_explorer.checkpoints.hub_cache import open_source
 
         names = tuple(read_info(open_source(pair.instruct), "instruct").tensors.places)
     return to_mergekit(recipe, pair, names)

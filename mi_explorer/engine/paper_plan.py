@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from mi_explorer.checkpoints.hub_cache import open_sources
 from mi_explorer.checkpoints.model_config import meta_model, read_config
 from mi_explorer.checkpoints.preflight import read_infos
 from mi_explorer.checkpoints.source import CheckpointError
@@ -45,7 +46,8 @@ def file_sizes(path: str, dtype: str | None = None) -> PairSizes:
 
 def header_sizes(pair: str | Pair, dtype: str | None = None) -> PairSizes:
     """Sizes of a pair by preset or spec, from configs and headers alone; of a hub pair no weights are downloaded."""
-    info = read_infos(get_pair(pair))["instruct"]
+    pair = get_pair(pair)
+    info = read_infos(pair, open_sources(pair))["instruct"]
     places = info.tensors.places
     parameters = sum(info.entries[name].numel for name in places)
     return pair_sizes(read_config(info.config), parameters, _itemsize(info.config, dtype))

@@ -1,14 +1,15 @@
 """Hub ids: what counts as one, and which files of it are fetched."""
 
 import json
-from fnmatch import fnmatch
 
 import pytest
 from huggingface_hub.utils import filter_repo_objects
 
-from mi_explorer.checkpoints.checkpoint import Checkpoint, download
-from mi_explorer.checkpoints.source import CheckpointError, Hub, open_source
+from mi_explorer.checkpoints.checkpoint import Checkpoint
+from mi_explorer.checkpoints.hub_cache import download, open_source
+from mi_explorer.checkpoints.source import CheckpointError, Hub
 from tests.fixtures import make
+from tests.hub_server import HubServer, point_to
 from tests.merging.checkpoint_files import tensors_of
 
 
@@ -19,20 +20,14 @@ def test_what_is_neither_folder_nor_hub_id():
 
 
 def test_hub_ids_are_downloaded_as_safetensors_and_small_files(tmp_path, monkeypatch):
-    folder, asked = make("qwen3", tmp_path / "snapshot"), {}
-
-    def download(repo, **options):
-        asked.update(repo=repo, **options)
-        return str(folder)
-
-    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    folder = make("qwen3", tmp_path / "hub" / "lab" / "model")
+    for name in ("pytorch_model.bin", "modeling_x.py", "model.gguf", "x.pkl"):
+        (folder / name).write_bytes(b"x")
+    server = HubServer(tmp_path / "hub")
+    point_to(monkeypatch, server.endpoint, tmp_path / "cache")
     checkpoint = Checkpoint.open("lab/model")
-    assert checkpoint.label == "lab/model" and len(checkpoint.names()) == 35 and asked["repo"] == "lab/model"
-    assert not any(
-        fnmatch(name, p)
-        for p in asked["allow_patterns"]
-        for name in ("pytorch_model.bin", "modeling_x.py", "model.gguf", "x.pkl")
-    )
+    assert checkpoint.label == "lab/model" and len(checkpoint.names()) == 35
+    assert {f.name for f in checkpoint.path.iterdir()} == {"config.json", "generation_config.json", "model.safetensors"}
 
     def fail(repo, **options):
         raise OSError("no route")
@@ -40,6 +35,7 @@ def test_hub_ids_are_downloaded_as_safetensors_and_small_files(tmp_path, monkeyp
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     with pytest.raises(CheckpointError, match="lab/model.* local folder"):
         Checkpoint.open("lab/model")
+    server.close()
 
 
 @pytest.mark.parametrize(
@@ -100,6 +96,7 @@ def test_a_download_takes_the_weights_once(files, weights, tmp_path, monkeypatch
     monkeypatch.setattr(hub, "read", lambda name: content[name])
     monkeypatch.setattr(hub, "span", lambda name, start, stop: content[name][start:stop])
     asked = {}
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path.parent))
     monkeypatch.setattr(
         "huggingface_hub.snapshot_download", lambda repo, **options: asked.update(options) or str(tmp_path)
     )

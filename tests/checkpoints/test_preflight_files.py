@@ -3,19 +3,17 @@
 import json
 import re
 import struct
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
 
-from mi_explorer.checkpoints import preflight as module
 from mi_explorer.checkpoints.preflight import preflight
 from mi_explorer.checkpoints.source import CheckpointError, Folder, Hub
 from mi_explorer.pairs import Pair
 from tests.fixtures import make_pair, make_tokenizer
+from tests.hub_server import HubServer, point_to
 
 
 def big_index(folder: Path, layers=48, experts=128, shards=16) -> Path:
@@ -89,63 +87,25 @@ def test_a_30b_index_is_judged_in_seconds_without_a_weight_byte(tmp_path, monkey
     assert len(spans) == 64 and read < 20_000_000  # headers and indexes of both parents are 7 MB
 
 
-class FakeHub(BaseHTTPRequestHandler):
-    """The two routes of a hub that are used, over folders; remembers every range it served."""
-
-    root: Path
-    served: list
-
-    def do_GET(self):
-        if match := re.match(r"/api/models/([^/]+/[^/]+)/tree/main", self.path):
-            folder = self.root / match[1]
-            if not folder.is_dir():
-                return self.answer(404, b'{"error": "Repository not found"}')
-            files = [
-                {"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0"} for f in sorted(folder.iterdir())
-            ]
-            return self.answer(200, json.dumps(files).encode())
-        match = re.match(r"/([^/]+/[^/]+)/resolve/main/([^?]+)", self.path)
-        data = (self.root / match[1] / match[2]).read_bytes()
-        first, last = map(int, re.match(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
-        self.served.append((match[2], first, last + 1))
-        return self.answer(206, data[first : last + 1])
-
-    def answer(self, status, data):
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args):
-        """Quiet."""
-
-
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    handler = type("Handler", (FakeHub,), {"root": tmp_path / "hub", "served": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = HubServer(tmp_path / "hub")
     pair = make_pair("qwen3", tmp_path / "hub" / "lab", shards=("20KB", "50GB"))
     for folder in (pair.instruct, pair.thinking):
         make_tokenizer(folder)
-    endpoint = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(module, "open_source", lambda where: Hub(where, endpoint=endpoint))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    yield handler, endpoint
-    server.shutdown()
-    server.server_close()
+    point_to(monkeypatch, server.endpoint, tmp_path / "cache")
+    yield server
+    server.close()
 
 
 def test_a_hub_pair_is_judged_by_ranges(hub, tmp_path):
-    handler, endpoint = hub
     result = preflight(Pair("x", "lab/instruct", "lab/thinking", "lab/base"))
     assert result.ok and result.facts["tensors"] == 35 and result.facts["shards"]["instruct"] > 3
-    for name, _, last in handler.served:
+    for name, _, last in hub.spans:
         if name.endswith(".safetensors"):
             lengths = {8 + struct.unpack("<Q", f.read_bytes()[:8])[0] for f in (tmp_path / "hub/lab").rglob(name)}
             assert last in lengths | {8}
-    assert {n for n, _, _ in handler.served if not n.endswith(".safetensors")} <= {
+    assert {n for n, _, _ in hub.spans if not n.endswith(".safetensors")} <= {
         "config.json",
         "generation_config.json",
         "tokenizer.json",
@@ -156,7 +116,7 @@ def test_a_hub_pair_is_judged_by_ranges(hub, tmp_path):
     missing = preflight(Pair("x", "lab/instruct", "lab/nothing"))
     assert missing.verdict == "refused" and "lab/nothing" in missing.findings[0].what
     with pytest.raises(CheckpointError, match="hub id"):
-        Hub("../../etc/passwd", endpoint=endpoint)
+        Hub("../../etc/passwd")
 
 
 def test_a_dead_hub_is_one_clear_message(monkeypatch):
