@@ -1,6 +1,6 @@
 """Writes what is generated in the documents: `docs/cli.md` from `--help`, the table of settings in `docs/operating.md` from `OPTIONS`,
-the table of what fits which card in `README.md` from the memory plan, the part on interventions in `docs/results.md` from the
-precomputed studies.
+the table of what fits which card in `README.md` from the memory plan, two parts of `docs/results.md` (pairs side by side, interventions)
+from the precomputed studies.
 
 python docs/generate.py           # writes
 python docs/generate.py --check   # exit code 1 if something written is not what it would write
@@ -42,31 +42,34 @@ def cli() -> str:
     return "\n".join(parts)
 
 
+def between(text: str, name: str, content: str) -> str:
+    """A document with this content between its marks `<!-- name -->` and `<!-- /name -->`."""
+    before, _, rest = text.partition(f"<!-- {name} -->")
+    _, _, after = rest.partition(f"<!-- /{name} -->")
+    return f"{before}<!-- {name} -->\n{content}\n<!-- /{name} -->{after}"
+
+
 def operating(text: str) -> str:
     """docs/operating.md with the table of settings as it is now."""
     from mi_explorer.ui.access.settings import settings_table
 
-    before, _, rest = text.partition("<!-- settings -->")
-    _, _, after = rest.partition("<!-- /settings -->")
-    return f"{before}<!-- settings -->\n{settings_table()}\n<!-- /settings -->{after}"
+    return between(text, "settings", settings_table())
 
 
 def cards(text: str) -> str:
     """README.md with the table of what fits which card as the memory plan has it now."""
     from mi_explorer.engine.paper_plan import cards_table
 
-    before, _, rest = text.partition("<!-- cards -->")
-    _, _, after = rest.partition("<!-- /cards -->")
-    return f"{before}<!-- cards -->\n{cards_table()}\n<!-- /cards -->{after}"
+    return between(text, "cards", cards_table())
 
 
 def results(text: str) -> str:
-    """docs/results.md with the part on interventions as the precomputed studies have it."""
+    """docs/results.md with the pairs side by side and the part on interventions as the precomputed studies have them."""
     from intervention_results import intervention_results
+    from side_by_side import side_by_side
 
-    before, _, rest = text.partition("<!-- interventions -->")
-    _, _, after = rest.partition("<!-- /interventions -->")
-    return f"{before}<!-- interventions -->\n\n{intervention_results()}\n\n<!-- /interventions -->{after}"
+    text = between(text, "side by side", f"\n{side_by_side()}\n")
+    return between(text, "interventions", f"\n{intervention_results()}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:

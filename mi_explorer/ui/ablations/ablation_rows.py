@@ -52,12 +52,16 @@ OURS = {"task_arithmetic": "TA-Base", "ties": "TIES-Base"}  # both on the base t
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One line of the table. `ours` is a cell of `Summary.cells`; `theirs` holds mean, pass, vote, tokens, think (percent), k."""
+    """One line of the table. `ours` is a cell of `Summary.cells`; `theirs` holds mean, pass, vote, tokens, think (percent), k.
+
+    `key` is what it blends, whatever the depth of the pair: lines of two pairs with one key stand side by side.
+    """
 
     label: str
     ours: JsonMapping | None = None
     theirs: Values | None = None
     lam: float | None = None
+    key: CellKey = None
 
 
 def citation_of(kind: str, beside: str) -> str:
@@ -79,9 +83,9 @@ def ablation_rows(kind: str, cells: Sequence[JsonMapping], beside: str) -> list[
         name = str(cell["label"] or f"λ {cell['lambda']:g}")
         if kind == "layers" and key == (0, 3):
             name = "all layers and all else"
-        out.append(AblationRow(f"{words}: {name}" if words else name, cell, found, cell["lambda"]))
+        out.append(AblationRow(f"{words}: {name}" if words else name, cell, found, cell["lambda"], key))
     return out + [
-        AblationRow(NAMED[kind](key), None, values)
+        AblationRow(NAMED[kind](key), None, values, key=key)
         for key, values in theirs.items()
         if key not in met and _worth(kind, key, met)
     ]
@@ -109,10 +113,8 @@ def _layer_keys(cells: Sequence[JsonMapping]) -> Callable[[JsonMapping], CellKey
             return end
         if text == "all":
             return (0, 3)
-        span = parse_layers(text) or ()
-        if len(span) != 1:
-            return text
-        return (round(3 * span[0][0] / depth), round(3 * (span[0][1] + 1) / depth))
+        thirds = tuple((round(3 * low / depth), round(3 * (high + 1) / depth)) for low, high in parse_layers(text) or ())
+        return thirds[0] if len(thirds) == 1 else thirds
 
     return key
 
