@@ -113,7 +113,9 @@ def _layer_keys(cells: Sequence[JsonMapping]) -> Callable[[JsonMapping], CellKey
             return end
         if text == "all":
             return (0, 3)
-        thirds = tuple((round(3 * low / depth), round(3 * (high + 1) / depth)) for low, high in parse_layers(text) or ())
+        thirds = tuple(
+            (round(3 * low / depth), round(3 * (high + 1) / depth)) for low, high in parse_layers(text) or ()
+        )
         return thirds[0] if len(thirds) == 1 else thirds
 
     return key
