@@ -1,14 +1,15 @@
 """Work in the background: one thread a task, watched by its version, stopped by asking.
 
 A task belongs to the process, not to whoever started it: it goes on when a tab is closed, and anyone with its key may look again.
-In: `work(publish) -> result`, which calls `publish(progress)` as it goes. Out: `TaskState`s.
+In: `work(publish) -> result`, which calls `publish(progress)` as it goes. Out: `TaskState`s. `NamedRuns` keeps the runs of one kind
+that a user knows by name: studies, searches.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
 from mi_explorer.errors import UserError
 from mi_explorer.untyped import Json
@@ -152,3 +153,60 @@ class BackgroundTasks(Generic[P, R]):
     def stop_all(self) -> None:
         for _, task in self.items():
             task.stop()
+
+
+class NamedRun(Protocol):
+    """A run in the background that has a name, such as a study or a search. It begins with `start` and is then watched."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def running(self) -> bool: ...
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def join(self, timeout: float | None = None) -> object: ...
+
+
+N = TypeVar("N", bound=NamedRun)
+
+
+class RunningError(UserError):
+    """A run that cannot be started because one of its name is running."""
+
+
+class NamedRuns(Generic[N]):
+    """The runs of one kind of one process, by name. `kind` is what a user calls one: study, search."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._runs: dict[str, N] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, run: N) -> N:
+        """Start a run; one of that name that has ended is replaced, one that is running is refused with a `RunningError`."""
+        with self._lock:
+            old = self._runs.get(run.name)
+            if old is not None and old.running:
+                raise RunningError(
+                    f"The {self.kind} {run.name!r} is running already. Stop it first, or give the new one another name."
+                )
+            self._runs[run.name] = run
+            run.start()
+            return run
+
+    def get(self, name: str) -> N | None:
+        """The run of this name in this process, running or ended."""
+        with self._lock:
+            return self._runs.get(name)
+
+    def all(self) -> list[N]:
+        """Every run of this process, the oldest first."""
+        with self._lock:
+            return list(self._runs.values())
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Stop every run and wait for them; unfinished samples are made anew next time."""
+        for run in self.all():
+            run.stop()
+        for run in self.all():
+            run.join(timeout)

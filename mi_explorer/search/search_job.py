@@ -4,13 +4,11 @@ job = SearchJobs().start(search)
 state = job.wait(version)            # `SearchState` as soon as there is something newer; `job.error` says why it broke off
 """
 
-import threading
 from collections.abc import Callable
 
-from mi_explorer.background import BackgroundTask
+from mi_explorer.background import BackgroundTask, NamedRuns
 from mi_explorer.search.search import Search
 from mi_explorer.search.search_events import SearchProgress, SearchState
-from mi_explorer.search.space import SearchError
 
 
 class SearchJob:
@@ -20,6 +18,10 @@ class SearchJob:
         self.search = search
         self._first = SearchState(search.name, SearchProgress("line", 0, search.settings.evaluations))
         self._task: BackgroundTask[SearchState, SearchState] = BackgroundTask(f"search {search.name}", self._run)
+
+    @property
+    def name(self) -> str:
+        return self.search.name
 
     def start(self) -> None:
         self._task.start()
@@ -64,38 +66,12 @@ class SearchJob:
         return state
 
 
-class SearchJobs:
+class SearchJobs(NamedRuns[SearchJob]):
     """The background searches of one process, by name."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, SearchJob] = {}
-        self._lock = threading.Lock()
+        super().__init__("search")
 
     def start(self, search: Search) -> SearchJob:
-        """Run in the background; a search of that name that has ended is replaced, one that is running is refused."""
-        with self._lock:
-            old = self._jobs.get(search.name)
-            if old is not None and old.running:
-                raise SearchError(
-                    f"The search {search.name!r} is running already. Stop it first, or name the new one otherwise."
-                )
-            job = self._jobs[search.name] = SearchJob(search)
-            job.start()
-            return job
-
-    def get(self, name: str) -> SearchJob | None:
-        """The search of this name in this process, running or ended."""
-        with self._lock:
-            return self._jobs.get(name)
-
-    def all(self) -> list[SearchJob]:
-        """Every search of this process, the oldest first."""
-        with self._lock:
-            return list(self._jobs.values())
-
-    def close(self, timeout: float = 10.0) -> None:
-        """Stop every search and wait for them."""
-        for job in self.all():
-            job.stop()
-        for job in self.all():
-            job.join(timeout)
+        """Run in the background. Raises `RunningError` where a search of that name is running."""
+        return self.begin(SearchJob(search))

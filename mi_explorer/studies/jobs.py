@@ -5,12 +5,11 @@ there is something newer.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from mi_explorer.background import BackgroundTask, TaskState
+from mi_explorer.background import BackgroundTask, NamedRuns, TaskState
 from mi_explorer.errors import UserError
 from mi_explorer.studies.plan import Plan
 from mi_explorer.studies.progress import CellDone, Progress
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class JobError(UserError):
-    """A run that cannot be started, because it is running already, or that broke off."""
+    """A run that broke off."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,20 @@ class Job:
         self._begin = JobState(runner.name, Progress(runner.name, "running", 0, cells=len(runner.plan.cells)))
         self._task: BackgroundTask[JobState, None] = BackgroundTask(f"study {runner.name}", self._run)
 
+    @property
+    def name(self) -> str:
+        return str(self.runner.name)
+
+    @property
+    def running(self) -> bool:
+        return self.state.running
+
     def start(self) -> None:
         self._task.start()
+
+    def stop(self) -> None:
+        """Stop within a moment; what is finished is saved."""
+        self.runner.stop()
 
     @property
     def state(self) -> JobState:
@@ -106,38 +117,12 @@ class Job:
             publish(state)
 
 
-class Jobs:
+class Jobs(NamedRuns[Job]):
     """The background runs of one process, by study name."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, Job] = {}
-        self._lock = threading.Lock()
+        super().__init__("study")
 
     def start(self, runner: JobRunner) -> Job:
-        """Run in the background; a run of that name that has ended is replaced, one that is running is refused."""
-        with self._lock:
-            old = self._jobs.get(runner.name)
-            if old is not None and old.state.running:
-                raise JobError(
-                    f"The study {runner.name!r} is running already. Stop it first, or give the new one another name."
-                )
-            job = self._jobs[runner.name] = Job(runner)
-            job.start()
-            return job
-
-    def get(self, name: str) -> Job | None:
-        """The run of a study in this process, running or ended."""
-        with self._lock:
-            return self._jobs.get(name)
-
-    def all(self) -> list[Job]:
-        """Every run of this process, the oldest first."""
-        with self._lock:
-            return list(self._jobs.values())
-
-    def close(self, timeout: float = 10.0) -> None:
-        """Stop every run and wait for them; unfinished samples are made anew next time."""
-        for job in self.all():
-            job.runner.stop()
-        for job in self.all():
-            job.join(timeout)
+        """Run in the background. Raises `RunningError` where a run of that name is running."""
+        return self.begin(Job(runner))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mi_explorer.background import RunningError
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.search.search import Search
 from mi_explorer.search.search_events import CandidateMeasured, FrontierMoved, SearchDone
@@ -75,7 +76,7 @@ def test_a_stopped_search_goes_on_in_the_background(tmp_path):
     version = 0
     while not job.state.candidates[11:]:
         _, version = job.wait(version, 5)
-    with pytest.raises(SearchError, match="running already"):
+    with pytest.raises(RunningError, match="running already"):
         jobs.start(made(store))
     job.stop()
     state = job.join(20)
