@@ -13,6 +13,7 @@ from mi_explorer.cli.options import add_home, named_pair, open_workbench
 from mi_explorer.cli.terminal import ProgressLine, clean, study_table
 from mi_explorer.cli.worker_options import crew_of, has_workers
 from mi_explorer.command_line import command_line
+from mi_explorer.errors import UserError
 from mi_explorer.studies.plan import Cell, Item, Plan, parse_shard
 from mi_explorer.studies.progress import Progress, WorkerNews
 from mi_explorer.studies.refine import Refined
@@ -139,8 +140,8 @@ def run_plan(
 
             crew = stack.enter_context(crew_of(args))
             runner: Runner = ClusterRunner(store, plan, questions, crew, **options)
-            if crew.launcher.dashboard:
-                bar.note(f"Ray's dashboard: {crew.launcher.dashboard}")
+            if crew.dashboard:
+                bar.note(f"Ray's dashboard: {crew.dashboard}")
         else:
             runner = Runner(store, plan, questions, pairs.get, **options)
         stack.enter_context(stop_on_interrupt(runner.stop))
@@ -154,6 +155,8 @@ def run_plan(
             elif isinstance(event, Refined):
                 bar.note(f"{event.why} Adding λ {', '.join(f'{x:g}' for x in event.lams)}.")
         bar.end()
+        if store.find(runner.name) is None:
+            raise UserError("Stopped before a worker had loaded the pair; nothing was made.")
         summary = summarise(store, runner.name, [row.key for row in runner.cells], questions, plan.samples)
     if last.state != "stopped":
         print(json.dumps(summary.json(), ensure_ascii=False) if args.json else study_table(summary), flush=True)

@@ -218,6 +218,8 @@ def search_text(p: "SearchProgress") -> str:
 
 def progress_text(p: Progress) -> str:
     """A progress event in one line."""
+    if p.workers and not p.total:
+        return f"loading the pair · {workers_text(p.workers)} · {duration(p.seconds)}"
     ready = p.done + p.reused
     share = ready / p.total if p.total else 1.0
     bar = "█" * round(20 * share) + "·" * (20 - round(20 * share))

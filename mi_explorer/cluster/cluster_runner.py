@@ -6,14 +6,14 @@ for event in ClusterRunner(store, plan, items, Crew(launcher, 4, setup)).run(): 
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from mi_explorer.cluster.crew import Crew
 from mi_explorer.cluster.crew_member import CrewMember
 from mi_explorer.cluster.unit_ledger import UnitLedger
 from mi_explorer.cluster.worker_engine import UnitBroke, UnitMade, UnitReturned, WorkPlan, WorkReport
 from mi_explorer.studies.plan import Item, Plan, Unit, running_order
-from mi_explorer.studies.progress import CellDone, SampleDone, WorkerNews, WorkerStatus
+from mi_explorer.studies.progress import CellDone, Progress, SampleDone, WorkerNews, WorkerStatus
 from mi_explorer.studies.runner import PROGRESS_EVERY_S, Event, RunError, Runner, RunnerWorkbench
 from mi_explorer.studies.store.store import Store
 from mi_explorer.untyped import Json
@@ -32,13 +32,17 @@ class ClusterRunner(Runner):
         super().__init__(store, plan, items, no_bench, **options)
         self.crew = crew
 
-    def _checked(self, pair: str) -> tuple[str, str]:
+    def _checked(self, pair: str) -> Generator[Progress, None, tuple[str, str] | None]:
         """Fingerprint and dtype as the first worker tells them."""
-        cells = [cell for cell in self.plan.cells if cell.recipe.pair == pair]
-        facts = self.crew.open_pair(pair, cells, self._stop.is_set)
-        if facts is None:
-            raise RunError("Stopped before a worker had loaded the pair.")
-        return facts.fingerprint, facts.dtype
+        cells, began = [cell for cell in self.plan.cells if cell.recipe.pair == pair], time.monotonic()
+        ticked = began
+        for workers in self.crew.opening(pair, cells, self._stop.is_set):
+            if time.monotonic() >= ticked + PROGRESS_EVERY_S:
+                ticked = time.monotonic()
+                seconds = ticked - began
+                yield Progress(self.name, "running", 0, cells=len(self.plan.cells), seconds=seconds, workers=workers)
+        facts = self.crew.facts
+        return (facts.fingerprint, facts.dtype) if facts else None
 
     def _feed(self, pair: str, pending: deque[Unit], began: float) -> Iterator[Event]:
         """Have a pair's `pending` units made, save what comes."""

@@ -72,16 +72,28 @@ class Crew:
     def status(self) -> tuple[WorkerStatus, ...]:
         return tuple(member.status() for member in self.members)
 
-    def open_pair(self, pair: str, cells: Sequence[Cell], stopped: Callable[[], bool]) -> EngineFacts | None:
-        """Load a pair everywhere; returns as soon as one worker has it and has checked `cells`. None if `stopped()` came first.
+    @property
+    def dashboard(self) -> str:
+        """A page about the cluster; "" where there is none."""
+        return self.launcher.dashboard
 
-        Raises the worker's `UserError` for a cell that cannot run.
+    def opening(
+        self, pair: str, cells: Sequence[Cell], stopped: Callable[[], bool]
+    ) -> Iterator[tuple[WorkerStatus, ...]]:
+        """Load a pair everywhere. Yields how the workers stand until one has it and has checked `cells` (`facts` are there then), or
+        until `stopped()`. Raises the worker's `UserError` for a cell that cannot run.
         """
         self._check(cells)
         self.pair, self.facts, self._cells, self._work, self._work_id = pair, None, cells, None, ""
         while self.facts is None and not stopped():
             for _ in self.turn(0.2):
                 pass
+            yield self.status()
+
+    def open_pair(self, pair: str, cells: Sequence[Cell], stopped: Callable[[], bool]) -> EngineFacts | None:
+        """As `opening`, to its end. None if `stopped()` came first."""
+        for _ in self.opening(pair, cells, stopped):
+            pass
         return self.facts
 
     def begin(self, work: WorkPlan, ledger: UnitLedger) -> None:
@@ -145,7 +157,7 @@ class Crew:
         if all(member.refused for member in places):
             why = dict.fromkeys(member.refused for member in places)
             raise CrewError(
-                f"No worker can go on: {' '.join(why)} What was finished is saved; run the same command again to go on."
+                f"No worker can go on: {' '.join(why)} What was finished is saved; start it again to go on."
             )
 
     def _watch(self, member: CrewMember) -> None:

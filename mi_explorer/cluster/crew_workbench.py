@@ -1,16 +1,18 @@
 """What a search needs of a workbench where workers hold the pair: its identity, checks from headers, and runners for the crew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 from mi_explorer.checkpoints.parents import Parents
 from mi_explorer.cluster.cluster_runner import ClusterRunner
-from mi_explorer.cluster.crew import Crew
+from mi_explorer.cluster.crew import Crew, CrewError
+from mi_explorer.cluster.worker_engine import EngineFacts
 from mi_explorer.engine.logit_blends import logit_parts
 from mi_explorer.errors import UserError
 from mi_explorer.merging.blend import bind
 from mi_explorer.recipe import Recipe
 from mi_explorer.studies.plan import Cell, Item, Plan
+from mi_explorer.studies.progress import WorkerStatus
 from mi_explorer.studies.store.store import Store
 
 
@@ -25,20 +27,39 @@ class CheckedByWorkers:
 
 
 class CrewWorkbench:
-    """Use `CrewWorkbench.open`. The crew is the caller's to close."""
+    """A pair by its files; what the workers make of it is known once they have loaded it. The crew is the caller's to close."""
 
-    def __init__(self, crew: Crew, parents: Parents, name: str, fingerprint: str, dtype: str) -> None:
-        self.crew, self.parents, self.name = crew, parents, name
-        self.fingerprint, self.dtype = fingerprint, dtype
+    def __init__(self, crew: Crew, pair: str) -> None:
+        self.crew, self.name, self.parents = crew, pair, Parents.open(pair)
         self.generator = CheckedByWorkers()
+        self._facts: EngineFacts | None = None
 
     @classmethod
     def open(cls, crew: Crew, pair: str, cells: Sequence[Cell]) -> Self:
         """Wait until one worker has the pair and has checked `cells`. Raises a `UserError` for what no worker can run."""
-        parents = Parents.open(pair)
-        facts = crew.open_pair(pair, cells, lambda: False)
-        assert facts is not None  # nobody stops it
-        return cls(crew, parents, pair, facts.fingerprint, facts.dtype)
+        bench = cls(crew, pair)
+        for _ in bench.loading(cells, lambda: False):
+            pass
+        return bench
+
+    def loading(self, cells: Sequence[Cell], stopped: Callable[[], bool]) -> Iterator[tuple[WorkerStatus, ...]]:
+        """How the workers stand until one has the pair and has checked `cells`, or until `stopped()`."""
+        yield from self.crew.opening(self.name, cells, stopped)
+        self._facts = self.crew.facts
+
+    @property
+    def facts(self) -> EngineFacts:
+        if self._facts is None:
+            raise CrewError(f"No worker has loaded the pair {self.name!r} yet.")
+        return self._facts
+
+    @property
+    def fingerprint(self) -> str:
+        return self.facts.fingerprint
+
+    @property
+    def dtype(self) -> str:
+        return self.facts.dtype
 
     @property
     def layers(self) -> int:

@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import Iterator, Sequence
 
+from mi_explorer.cluster.dashboard import dashboard_link
 from mi_explorer.cluster.links import MakeEngine, Reply, WorkerLink, WorkerLost, answer
 from mi_explorer.cluster.worker_engine import WorkerEngine
 from mi_explorer.errors import UserError
@@ -114,8 +115,7 @@ class RayLauncher:
             raise ClusterError(
                 f"There is no Ray cluster at {address[:100]!r} ({why}). 'ray start --head' begins one; 'ray status' shows it."
             ) from None
-        url = str(getattr(context, "dashboard_url", "") or "")
-        self.dashboard = f"http://{url}" if url else ""
+        self.dashboard = dashboard_link(getattr(context, "dashboard_url", ""))
         runtime: JsonObject = {"env_vars": dict(env or {})}
         if python:
             runtime["py_executable"] = python

@@ -122,6 +122,11 @@ class Search:
         self._judge.stop()
 
     @property
+    def stopped(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._measurer.stopped
+
+    @property
     def evaluations(self) -> int:
         """Candidates that are measured, the line's points apart."""
         return len(self.candidates.searched) if self.candidates else 0
@@ -129,6 +134,10 @@ class Search:
     def run(self) -> Iterator[SearchEvent]:
         """Run to the end; ends with `SearchDone`, or where it is stopped with a `SearchProgress` that says so."""
         self._began = time.monotonic()
+        yield from self._opening()
+        if self.stopped:
+            yield self._progress("stopped")
+            return
         self.cost()
         proposals = Proposals(self.store.path.parent, self.name, self.space, self.settings)
         since = self._begin(proposals)
@@ -139,6 +148,10 @@ class Search:
                 yield from self._finish(proposals, found, since)
         if self._measurer.stopped:
             yield replace(self._progress(), phase="stopped")
+
+    def _opening(self) -> Iterator[SearchEvent]:
+        """Progress while the pair is opened."""
+        yield from ()  # a workbench of this process is open
 
     def _begin(self, proposals: Proposals) -> float:
         """Note what this search is, and since when; refuse to go on with another one of that name."""

@@ -11,7 +11,7 @@ from mi_explorer.search.result import SearchResult
 from mi_explorer.studies.plan import Cell
 from mi_explorer.studies.progress import WorkerNews, WorkerStatus
 
-Phase = Literal["line", "search", "held-out", "done", "stopped"]
+Phase = Literal["loading", "line", "search", "held-out", "done", "stopped"]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ same name extends it. `pause`, `resume`, `stop` and `prefer` may be called from 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -85,9 +85,8 @@ class Runner:
             )
         self.store, self.plan, self.items, self.bench_for = store, plan, tuple(items), bench_for
         self.name, self.shard, self.refine, self.window = name or plan.name, shard, refine, window
-        self._next_cells = next_cells
+        self._next_cells, self._stop, self._pause = next_cells, threading.Event(), threading.Event()
         self.cells: list[CellRow] = []
-        self._stop, self._pause = threading.Event(), threading.Event()
         self._preferred: deque[float] = deque(maxlen=1)
         self._counts: Counter[str] = Counter()
         self._runs: dict[str, int] = {}  # by pair: the run of the store that its samples belong to
@@ -120,7 +119,11 @@ class Runner:
         began = time.monotonic()
         benches = {}
         for pair in reversed(self.plan.pairs):  # the first pair last: it is the one that stays loaded
-            benches[pair] = self._checked(pair)
+            found = yield from self._checked(pair)
+            if found is None:
+                yield self._progress("stopped", began)
+                return
+            benches[pair] = found
         self._register(benches)
         info = self.store.study(self.name)
         todo = self._missing(info.id)
@@ -144,15 +147,15 @@ class Runner:
                 yield from self._feed(pair, mine, began)
         yield self._progress("stopped" if self._stop.is_set() else "done", began)
 
-    def _checked(self, pair: str) -> tuple[str, str]:
-        """Fingerprint and dtype of a pair that is open; raises a `UserError` for a cell that it cannot run."""
+    def _checked(self, pair: str) -> Generator[Progress, None, tuple[str, str] | None]:
+        """Fingerprint and dtype of a pair; None if stopped while it was opened. Raises a `UserError` for a cell that it cannot run."""
+        yield from ()  # a pair of this process is open
         bench = self.bench_for(pair)
-        for cell in self.plan.cells:
-            if cell.recipe.pair == pair:
-                bench.check(cell.recipe)
-                bench.generator.check_cap(cell.decoding.cap)
-                if cell.decoding.think_budget is not None:
-                    bench.generator.check_tags()
+        for cell in (c for c in self.plan.cells if c.recipe.pair == pair):
+            bench.check(cell.recipe)
+            bench.generator.check_cap(cell.decoding.cap)
+            if cell.decoding.think_budget is not None:
+                bench.generator.check_tags()
         return bench.fingerprint, bench.dtype
 
     def _register(self, benches: dict[str, tuple[str, str]]) -> None:
@@ -196,9 +199,8 @@ class Runner:
         left = Counter(u.cell for u in todo)
         known = self.store.tokens(study)
         seen = {i: known[key] for i, key in enumerate(keys) if key in known}
-        meter = RunMeter(
-            [c.recipe.lam for c in self.plan.cells], [left[i] for i in range(len(keys))], seen, time.monotonic()
-        )
+        lams = [c.recipe.lam for c in self.plan.cells]
+        meter = RunMeter(lams, [left[i] for i in range(len(keys))], seen, time.monotonic())
         meter.tokens, self._meter = self._meter.tokens, meter
         meter.paused(meter.began)
         return todo
@@ -249,10 +251,8 @@ class Runner:
     def _reorder(self, pending: deque[Unit]) -> None:
         """Bring the units nearest to a preferred λ to the front."""
         if self._preferred:
-            lam = self._preferred.pop()
-            ordered = sorted(
-                pending, key=lambda u: abs(self.plan.cells[u.cell].recipe.lam - lam)
-            )  # stable within a cell
+            cells, lam = self.plan.cells, self._preferred.pop()
+            ordered = sorted(pending, key=lambda u: abs(cells[u.cell].recipe.lam - lam))  # stable within a cell
             pending.clear()
             pending.extend(ordered)
 

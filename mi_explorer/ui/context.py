@@ -1,6 +1,7 @@
 """What every tab is built from: the open pairs, the settings, the work in the background, and what tabs share."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -10,6 +11,7 @@ from mi_explorer.studies.jobs import Jobs
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.file_jobs import FileJobs
 from mi_explorer.ui.open_pairs import PagePairs
+from mi_explorer.ui.page_workers import PageWorkers
 
 if TYPE_CHECKING:
     from mi_explorer.ui.explore.explore_handlers import Explore
@@ -26,6 +28,11 @@ class PageContext:
     jobs: Jobs = field(default_factory=Jobs)
     searches: SearchJobs = field(default_factory=SearchJobs)
     file_jobs: FileJobs = field(default_factory=FileJobs)
+
+    @cached_property
+    def workers(self) -> PageWorkers:
+        """Who makes the samples of studies and searches."""
+        return PageWorkers(self.settings)
 
     def explore(self, name: object = None) -> "Explore":
         """The handlers of Explore on an open pair; the first one for any other name."""

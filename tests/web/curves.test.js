@@ -1,20 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { mayRefresh, progressKey, progressWords, runName, workerWords } from "../../assets/web/curves/sweep_words.js";
+import { mayRefresh, progressKey, progressWords, runName } from "../../assets/web/curves/sweep_words.js";
 import { withTheme } from "../../assets/web/figure/theme.js";
 
 const sweep = { state: "running", done: 10, total: 40, cells_done: 1, cells: 4, rate: 900, eta: 30, seconds: 12 };
 
 test("a sweep in words", () => {
   assert.equal(progressWords(sweep), "running · 10 of 40 samples · 1 of 4 cells done · 900 tokens/s · about 30 s left");
+  assert.match(progressWords({ ...sweep, done: 0, total: 0 }), /loading/);
   assert.equal(progressWords({ ...sweep, state: "done", cells_done: null }), "done · 10 of 40 samples · in 12 s");
-});
-
-test("a worker in words", () => {
-  const worker = { name: "worker 1", host: "node-a", state: "busy", done: 1200, rate: 341.5 };
-  assert.match(workerWords(worker), /^worker 1 \(node-a\): busy · 1,200 samples · 34[12] tokens\/s$/);
-  assert.equal(workerWords({ ...worker, host: "", state: "loading", done: 0, rate: 0 }), "worker 1: loading · 0 samples");
 });
 
 test("a study's sweep and its probes have names of their own", () => {

@@ -2,7 +2,8 @@
 
 import { h, setText, setTexts, smallButton } from "../shared/dom.js";
 import { answerOr, NO_ANSWER } from "../shared/server.js";
-import { mayRefresh, progressWords, progressKey, runName, workerWords } from "./sweep_words.js";
+import { workersBlock } from "../shared/workers.js";
+import { mayRefresh, progressWords, progressKey, runName } from "./sweep_words.js";
 
 const POLL_MS = 1000;
 const LOST_MS = 30000; // after which a refresh without an answer is taken for lost
@@ -19,6 +20,7 @@ export function sweepList({ trigger, server, owner }) {
   const actions = {
     isShown,
     show: (study) => trigger("look", { studies: [study] }),
+    changeWorkers: (study, change) => answerOr(NO_ANSWER, server.change_workers({ study, change })),
     async steer(what, { kind, study }) {
       const problem = await answerOr(NO_ANSWER, server[what]({ kind, study, owner }));
       setText(status, problem || "");
@@ -80,20 +82,18 @@ function sweepItem(run, actions) {
   const bar = h("progress", { max: 1, value: 0, "aria-label": `Progress of ${name}` });
   const progress = h("span.mi-num.mi-curve-progress");
   const message = h("p.mi-curve-message");
-  const workers = h("p.mi-curve-workers.mi-num");
+  const workers = workersBlock((by) => actions.changeWorkers(study, by));
   const show = smallButton("Show", () => actions.show(study));
   const stop = smallButton("Stop", () => actions.steer("stop_sweep", run));
   const resume = smallButton("Go on", () => actions.steer("resume_sweep", run));
   const buttons = h("span.mi-curve-acts", show, stop, resume);
-  const node = h("li", { "data-run": name }, h("b", name), bar, progress, buttons, workers, message);
+  const node = h("li", { "data-run": name }, h("b", name), bar, progress, buttons, workers.node, message);
   function update(sweep) {
     node.dataset.state = sweep.state;
     bar.value = sweep.total ? sweep.done / sweep.total : 0;
     setText(progress, progressWords(sweep));
-    setTexts([
-      [workers, (sweep.workers || []).map(workerWords).join("\n")],
-      [message, sweep.message],
-    ]);
+    setTexts([[message, sweep.message]]);
+    workers.update(sweep, sweep.state === "running");
     stop.hidden = !sweep.mine || !["running", "paused"].includes(sweep.state);
     resume.hidden = !["stopped", "failed", "unfinished"].includes(sweep.state);
     show.hidden = actions.isShown(study);

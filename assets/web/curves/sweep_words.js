@@ -16,16 +16,11 @@ const SHORTEST_REFRESH_MS = 2000;
 export const runName = ({ kind, study }) => (kind === "probes" ? `probes of ${study}` : study);
 
 export function progressWords(sweep) {
+  if (sweep.state === "running" && !sweep.total) return "loading the pair";
   const samples = `${count(sweep.done)} of ${plural(sweep.total, "sample")}`;
   const cells = sweep.cells_done === null ? "" : `${sweep.cells_done} of ${plural(sweep.cells, "cell")} done`;
   const rate = sweep.state === "running" && sweep.rate ? `${count(sweep.rate)} tokens/s` : "";
   return [STATE_WORDS[sweep.state], samples, cells, rate, timeWords(sweep)].filter(Boolean).join(" · ");
-}
-
-// One worker of a sweep.
-export function workerWords({ name, host, state, done, rate }) {
-  const where = host ? `${name} (${host})` : name;
-  return [`${where}: ${state}`, plural(done, "sample"), rate ? `${count(rate)} tokens/s` : ""].filter(Boolean).join(" · ");
 }
 
 function timeWords({ state, eta, seconds: took }) {

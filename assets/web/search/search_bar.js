@@ -3,8 +3,10 @@
 import { copyButton, h, setText, setTexts, showProgress } from "../shared/dom.js";
 import { showInExplore } from "../shared/explore_link.js";
 import { keptOwner } from "../shared/owner.js";
+import { answerOr, NO_ANSWER } from "../shared/server.js";
+import { workersBlock } from "../shared/workers.js";
 
-export function openSearchBar(element, { trigger, props, watch }) {
+export function openSearchBar(element, { trigger, props, server, watch }) {
   const status = h("p.mi-hint.mi-num", { role: "status" });
   const error = h("p.mi-refused", { role: "alert" });
   const progress = h("progress.mi-loading", { hidden: true, "aria-label": "Samples made" });
@@ -13,7 +15,9 @@ export function openSearchBar(element, { trigger, props, watch }) {
   const code = h("code.mi-search-code", { tabindex: 0 });
   const copy = copyButton(() => code.textContent);
   const same = h("details.mi-search-command", h("summary", "The same on the command line"), code, copy);
-  const box = h("div.mi.mi-search", status, progress, error, empty, verdict, caption, notes, same);
+  let name = ""; // of the search that is shown
+  const workers = workersBlock((change) => answerOr(NO_ANSWER, server.change_workers({ search: name, change })));
+  const box = h("div.mi.mi-search", status, progress, workers.node, error, empty, verdict, caption, notes, same);
   element.replaceChildren(box);
 
   function draw() {
@@ -28,6 +32,8 @@ export function openSearchBar(element, { trigger, props, watch }) {
       [notes, shown.notes],
     ]);
     verdict.dataset.gauge = shown.better ? "green" : "amber";
+    name = shown.name || "";
+    workers.update(shown, shown.state === "running");
     showProgress(progress, shown.done, shown.total);
     box.setAttribute("aria-busy", String(shown.state === "running"));
     same.hidden = !shown.command;

@@ -26,7 +26,6 @@ from mi_explorer.ui.ablations.workbenches import BackboneBenches
 from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
 from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.study_library import StudyLibrary, study_label
-from mi_explorer.ui.study_runner import study_runner
 from mi_explorer.untyped import JsonObject, LibraryObject
 
 log = logging.getLogger(__name__)
@@ -111,8 +110,7 @@ class AblationHandlers:
                 raise AblationError(
                     f"{MAX_BACKGROUND_RUNS} ablations are running already. Stop one, or wait for its end."
                 )
-            runner = study_runner(self.page.settings, self.page.jobs, bench.store, plan, items, benches.get, name=name)
-            job = self.page.jobs.start(runner)
+            job = self.page.workers.start_study(self.page.jobs, bench.store, plan, items, benches.get, name=name)
         threading.Thread(target=benches.close_after, args=(job,), name="backbones", daemon=True).start()
         return name
 

@@ -23,7 +23,7 @@ from mi_explorer.recipe_io import from_dict, to_json, to_query, to_yaml
 from mi_explorer.studies.jobs import Job, Jobs
 from mi_explorer.studies.plan import Plan, grid, parse_lambdas
 from mi_explorer.studies.refine import next_cells
-from mi_explorer.studies.runner import Runner, items_of
+from mi_explorer.studies.runner import items_of
 from mi_explorer.studies.stats.summary import summarise
 from mi_explorer.studies.store.bundled import open_study
 from mi_explorer.tasks import load_task
@@ -44,6 +44,8 @@ from mi_explorer.ui.explore.explore_handlers import QuestionInfo, question_dict
 from mi_explorer.ui.explore.page_setup import method_controls
 from mi_explorer.ui.explore.routed_lambda import route_for_page
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs
+from mi_explorer.ui.page_workers import PageWorkers
+from mi_explorer.untyped import JsonObject
 
 AUTO = "auto"  # a λ that a router chooses
 MAX_LAMBDAS = 24  # frames of one strip
@@ -57,8 +59,15 @@ class ApiError(UserError):
 class Api:
     """The handlers, on the resident pairs of a page. `jobs` are the background runs that the page's tabs show too."""
 
-    def __init__(self, pairs: PagePairs, settings: Settings | None = None, jobs: Jobs | None = None) -> None:
+    def __init__(
+        self,
+        pairs: PagePairs,
+        settings: Settings | None = None,
+        jobs: Jobs | None = None,
+        workers: PageWorkers | None = None,
+    ) -> None:
         settings = settings or Settings()
+        self._workers = workers or PageWorkers(settings)
         self._pairs, self._jobs = pairs, jobs or Jobs()
         self._max_tokens, self._task = settings.tokens, settings.task
         self._started: OrderedDict[str, str] = OrderedDict()  # token → study
@@ -192,13 +201,13 @@ class Api:
             if running >= MAX_BACKGROUND_RUNS:
                 raise ApiError(f"{running} sweeps are running already. Try again when one of them is done.")
             rounds = max(0, min(refine, 5))
-            runner = Runner(bench.store, plan, items, lambda _: bench, refine=rounds, next_cells=next_cells)
-            job = self._jobs.start(runner)
+            more: JsonObject = {"refine": rounds, "next_cells": next_cells}
+            job = self._workers.start_study(self._jobs, bench.store, plan, items, lambda _: bench, **more)
             token = secrets.token_urlsafe(16)
-            self._started[token] = runner.name
+            self._started[token] = job.name
             while len(self._started) > 1000:
                 self._started.popitem(last=False)
-        return {**self._sweep_status(runner.name, job), "token": token}
+        return {**self._sweep_status(job.name, job), "token": token}
 
     def sweep_status(self, study: str) -> SweepInfo:
         """How a study stands, with the figures of the cells that have samples: a running sweep, a saved one, or a precomputed one."""

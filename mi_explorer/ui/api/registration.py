@@ -99,7 +99,7 @@ def endpoint(handler: Callable[..., Any], gives: Any = None, limits: Limits | No
 
 def add_endpoints(page: PageContext) -> None:
     """Put the endpoints on the app that is being built (within its `gr.Blocks`)."""
-    api = Api(page.pairs, page.settings, page.jobs)
+    api = Api(page.pairs, page.settings, page.jobs, page.workers)
     limits = page.pairs.at(page.pairs.first).explore.limits
     for handler, gives, at_once, group in (
         (api.pairs, None, 8, "api"),

@@ -33,6 +33,7 @@ from mi_explorer.ui.curves.study_probe_runs import ProbeRuns
 from mi_explorer.ui.curves.sweep_runs import SweepRuns
 from mi_explorer.ui.handler_errors import broken, errors_as_dict
 from mi_explorer.ui.open_pairs import PagePairs
+from mi_explorer.ui.page_workers import PageWorkers
 from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.study_library import StudyLibrary, study_label
 
@@ -45,11 +46,16 @@ class CurvesHandlers:
     """The handlers of one page. `folder` holds the precomputed studies (default: those of the checkout)."""
 
     def __init__(
-        self, pairs: PagePairs, jobs: Jobs, settings: Settings | None = None, folder: Path | None = None
+        self,
+        pairs: PagePairs,
+        jobs: Jobs,
+        settings: Settings | None = None,
+        folder: Path | None = None,
+        workers: PageWorkers | None = None,
     ) -> None:
         self.pairs, self.jobs = pairs, jobs
         self.library = StudyLibrary(lambda: pairs.at("").bench.store, folder)
-        self.runs = SweepRuns(pairs, jobs, self.library, settings)
+        self.runs = SweepRuns(pairs, jobs, self.library, settings, workers)
         self.probes = ProbeRuns(self.runs)
 
     # -- studies -----------------------------------------------------------------------------------------------------
@@ -199,6 +205,11 @@ class CurvesHandlers:
     def resume_sweep(self, asked: Any) -> str:
         """Go on with what a request names; "" or what went wrong."""
         return self._steer("resume", asked)
+
+    def change_workers(self, asked: Any) -> str:
+        """Add a worker to a sweep (`study`), or let one go (`change` 1 or -1); "" or what went wrong."""
+        asked = asked if isinstance(asked, dict) else {}
+        return self._do(self.runs.resize, str(asked.get("study") or ""), asked.get("change"))[1]
 
     def _steer(self, action: str, asked: Any) -> str:
         asked = asked if isinstance(asked, dict) else {}

@@ -24,7 +24,7 @@ HOST: JsonObject = {"elem_classes": "mi-figure-host", "content": ""}
 
 def build_curves_tab(page: PageContext) -> None:
     """Build the tab inside the current Gradio context."""
-    handlers = CurvesHandlers(page.pairs, page.jobs, page.settings)
+    handlers = CurvesHandlers(page.pairs, page.jobs, page.settings, workers=page.workers)
 
     owner = gr.State("")
     with gr.Row(equal_height=True):
@@ -52,7 +52,7 @@ def build_curves_tab(page: PageContext) -> None:
     bar = script_component(
         on_load("curves/curves.js", "openCurves", "opened", "refresh", "look"),
         "curves-bar",
-        [handlers.sweep_states, handlers.stop_sweep, handlers.resume_sweep],
+        [handlers.sweep_states, handlers.stop_sweep, handlers.resume_sweep, handlers.change_workers],
         **HOST,
     )
     setup = sweep_form.sweep_fields(page, handlers)

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from mi_explorer.cluster.staffed_runner import StaffedRunner
 from mi_explorer.errors import UserError
 from mi_explorer.pair_names import pair_name
 from mi_explorer.studies.jobs import Job, Jobs
@@ -24,9 +23,9 @@ from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.curves import sweep_request as sweep
 from mi_explorer.ui.open_pairs import PagePairs
+from mi_explorer.ui.page_workers import PageWorkers, worker_entries
 from mi_explorer.ui.spaces.space_bench import SpaceBench
 from mi_explorer.ui.study_library import StudyLibrary
-from mi_explorer.ui.study_runner import study_runner
 
 log = logging.getLogger(__name__)
 STUDY_APPEARS_S = 10.0  # seconds that a new study may take to appear in the store
@@ -47,9 +46,16 @@ class SweepError(UserError):
 class SweepRuns:
     """The background sweeps of one page."""
 
-    def __init__(self, pairs: PagePairs, jobs: Jobs, library: StudyLibrary, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        pairs: PagePairs,
+        jobs: Jobs,
+        library: StudyLibrary,
+        settings: Settings | None = None,
+        workers: PageWorkers | None = None,
+    ) -> None:
         self.pairs, self.jobs, self.library = pairs, jobs, library
-        self.settings, self.public = settings, bool(settings and settings.open)
+        self.workers, self.public = workers or PageWorkers(settings), bool(settings and settings.open)
         self._owners: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -97,30 +103,20 @@ class SweepRuns:
             for cell in plan.cells:
                 if cell.recipe.pair == pair:
                     bench.check(cell.recipe)
-        runner = study_runner(
-            self.settings,
-            self.jobs,
-            self.store,
-            plan,
-            items,
-            self.bench,
-            name=name,
-            refine=refine,
-            next_cells=next_cells,
-        )
+        more: dict[str, Any] = {"name": name, "refine": refine, "next_cells": next_cells}
         with self._lock:
             running = sum(job.state.running for job in self.jobs.all())
             if self.public and running >= MAX_BACKGROUND_RUNS:
                 raise SweepError(f"{running} sweeps are running already. Try again when one of them is done.")
-            job = self.jobs.start(runner)
-            self._owners.setdefault(runner.name, owner)
-        self._wait(job, runner.name)
-        return runner.name
+            job = self.workers.start_study(self.jobs, self.store, plan, items, self.bench, **more)
+            self._owners.setdefault(job.name, owner)
+        self._wait(job, job.name)
+        return job.name
 
     def _wait(self, job: Job, name: str) -> None:
         """Return once the study is in the store, so that it can be shown; raise what broke the run before that."""
         version = -1
-        limit = WORKERS_APPEAR_S if isinstance(job.runner, StaffedRunner) else STUDY_APPEARS_S
+        limit = WORKERS_APPEAR_S if self.workers.staff.any else STUDY_APPEARS_S
         for _ in range(round(limit / 0.2)):
             state = job.wait(version, 0.2)
             version = state.version
@@ -175,8 +171,12 @@ class SweepRuns:
         if job is None or not job.state.running:
             return False
         self.check_owner(name, owner)
-        job.runner.stop()
+        job.stop()
         return True
+
+    def resize(self, name: str, change: Any) -> None:
+        """Add a worker to a run, or let one go; see `PageWorkers.resize`."""
+        self.workers.resize(self.jobs.get(name), change)
 
     def rename(self, name: str, new: str, owner: str = "") -> str:
         """Give one of the user's own studies another name; returns it."""
@@ -211,9 +211,9 @@ class SweepRuns:
     def states(self, owner: str = "") -> list[dict[str, Any]]:
         """Every sweep of this process that runs or ended, and the user's own studies that are not complete, the latest first.
 
-        `{"kind", "study", "state", "done", "total", "cells", "cells_done", "rate", "eta", "seconds", "message", "version",
-        "mine", "workers"}`; `state` is
-        running, paused, stopped, done, failed, or unfinished (nothing runs; it can go on).
+        `{"kind", "study", "state", "done", "total", "cells", "cells_done", "rate", "eta", "seconds", "message", "version", "mine",
+        "workers", "dashboard", "resizable"}`; `state` is running, paused, stopped, done, failed, or unfinished (nothing runs; it can
+        go on).
         """
         out, seen = [], set()
         own = self.library.own
@@ -221,7 +221,8 @@ class SweepRuns:
             known = own is None or own.find(job.state.name)
             if isinstance(job.runner, Runner) and curves(job.runner.plan.cells) and (job.state.running or known):
                 seen.add(job.state.name)
-                out.append({**job_state(job), "mine": self.mine(job.state.name, owner)})
+                mine = self.mine(job.state.name, owner)
+                out.append({**job_state(job), "mine": mine, **self.workers.controls(job, mine)})
         open_ = (
             [i for i in sorted(own.studies(), key=lambda i: -i.updated) if i.name not in seen and i.samples < i.units]
             if own
@@ -231,7 +232,7 @@ class SweepRuns:
             out.append({
                 "kind": KIND, "study": info.name, "state": "unfinished", "done": info.samples, "total": info.units,
                 "cells": len(info.plan.cells), "cells_done": None, "rate": 0.0, "eta": None, "seconds": 0.0, "message": "", "version": 0,
-                "mine": True, "workers": [],
+                "mine": True, "workers": [], "dashboard": "", "resizable": False,
             })  # fmt: skip
         return out
 
@@ -251,10 +252,7 @@ def job_state(job: Job) -> dict[str, Any]:
         "rate": round(p.tokens_per_second, 1),
         "eta": p.eta,
         "seconds": round(p.seconds, 1),
-        "workers": [
-            {"name": w.name, "host": w.host, "state": w.state, "done": w.done, "rate": round(w.tokens_per_second, 1)}
-            for w in p.workers
-        ],
+        "workers": worker_entries(p.workers),
         "message": state.error
         or (f"{p.failed:,} samples failed: {p.message}" if p.failed else "")
         or " ".join(_refinement(r) for r in state.refined),

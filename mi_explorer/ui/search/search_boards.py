@@ -10,6 +10,7 @@ from mi_explorer.search.result import Finalist
 from mi_explorer.search.search_events import CandidateScore
 from mi_explorer.studies.cost import roughly
 from mi_explorer.studies.plan import Cell
+from mi_explorer.ui.page_workers import worker_entries
 from mi_explorer.ui.search.search_figures import explore_patch
 from mi_explorer.ui.search.shown_search import PRECOMPUTED, ShownSearch
 from mi_explorer.untyped import JsonObject
@@ -21,6 +22,7 @@ RESULT_COLUMNS = [
 SEARCH_COLUMNS = ["Recipe", "Search %", "Tokens", "Questions"]
 NOT_BETTER, BETTER, ON_LINE = "no better than the line", "better than the line", "a point of the line"
 PHASES = {
+    "loading": "The workers load the pair",
     "line": "Measuring the plain λ line",
     "search": "Searching",
     "held-out": "Judging the finalists on held-out questions",
@@ -34,7 +36,8 @@ EMPTY = (
 
 
 def bar_board(shown: ShownSearch | None, error: str = "", command: str = "") -> JsonObject:
-    """`{"status", "done", "total", "error", "verdict", "better", "caption", "notes", "command", "empty", "state"}`."""
+    """`{"status", "done", "total", "error", "verdict", "better", "caption", "notes", "command", "empty", "state",
+    "name", "workers"}`."""
     if shown is None:
         return {"error": error, "empty": EMPTY, "state": "none"}
     result, p = shown.result, shown.progress
@@ -50,6 +53,8 @@ def bar_board(shown: ShownSearch | None, error: str = "", command: str = "") -> 
         "notes": _notes(shown),
         "command": command,
         "empty": "",
+        "name": shown.name,
+        "workers": worker_entries(p.workers) if p and shown.state == "running" else [],
     }
 
 

@@ -13,6 +13,7 @@ from mi_explorer.search.search_job import SearchJobs
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.handler_errors import broken
 from mi_explorer.ui.open_pairs import PagePairs
+from mi_explorer.ui.page_workers import PageWorkers
 from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.search.search_boards import bar_board, recipes_board
 from mi_explorer.ui.search.search_figures import area_figure, candidates_figure
@@ -27,10 +28,16 @@ log = logging.getLogger(__name__)
 class SearchHandlers:
     """The handlers of one page."""
 
-    def __init__(self, pairs: PagePairs, jobs: SearchJobs, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        pairs: PagePairs,
+        jobs: SearchJobs,
+        settings: Settings | None = None,
+        workers: PageWorkers | None = None,
+    ) -> None:
         self.pairs = pairs
         self.library = SearchLibrary(lambda: Path(pairs.at("").bench.store.path).parent, jobs)
-        self.runs = SearchRuns(pairs, jobs, settings)
+        self.runs = SearchRuns(pairs, jobs, settings, workers)
 
     def pair(self, name: Json) -> str:
         """The open pair of this name; the first one for any other name."""
@@ -46,7 +53,7 @@ class SearchHandlers:
         found = self.library.of_pair(self.pair(pair))
         return next((s.name for s in found if s.state == "running"), found[0].name if found else "")
 
-    def show(self, name: Json, pair: Any, error: str = "") -> JsonObject:
+    def show(self, name: Json, pair: Any, error: str = "", owner: str = "") -> JsonObject:
         """Everything about a search: `candidates` and `area` (contents of figures), `bar` and `recipes` (JSON texts), `running`,
         `resumable`, and `stamp`, which changes when any of them does."""
         pair = self.pair(pair)
@@ -63,7 +70,8 @@ class SearchHandlers:
             found["candidates"] = figure_content(*_content(candidates_figure(shown), f"{shown.name}-candidates"))
             found["area"] = figure_content(*_content(area_figure(shown, beside), f"{shown.name}-area"))
         layers = int(self.pairs.at(pair).bench.layers or 0)
-        found["bar"] = _text(bar_board(shown, error, self._command(shown)))
+        controls = self.runs.controls(shown.name, owner) if shown else {}
+        found["bar"] = _text({**bar_board(shown, error, self._command(shown)), **controls})
         found["recipes"] = _text(recipes_board(shown, layers))
         return found
 
@@ -114,6 +122,11 @@ class SearchHandlers:
     def stop(self, name: Json, owner: str = "") -> str:
         """Stop a search; "" or what went wrong."""
         return self._do(lambda: str(self.runs.stop(str(name or ""), owner)))[1]
+
+    def change_workers(self, asked: Any) -> str:
+        """Add a worker to a search (`search`), or let one go (`change` 1 or -1); "" or what went wrong."""
+        asked = asked if isinstance(asked, dict) else {}
+        return self._do(lambda: self.runs.resize(str(asked.get("search") or ""), asked.get("change")))[1]
 
     def _do(self, act: Any) -> tuple[str, str]:
         try:

@@ -15,6 +15,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
 from mi_explorer.ui.access.settings import Settings
 from mi_explorer.ui.open_pairs import PagePairs
+from mi_explorer.ui.page_workers import PageWorkers
 from mi_explorer.ui.search.search_request import SearchRequest, search_request
 from mi_explorer.ui.spaces.space_bench import SpaceBench
 from mi_explorer.untyped import JsonObject
@@ -27,8 +28,14 @@ class SearchRunError(UserError):
 class SearchRuns:
     """The background searches of one page."""
 
-    def __init__(self, pairs: PagePairs, jobs: SearchJobs, settings: Settings | None = None) -> None:
-        self.pairs, self.jobs = pairs, jobs
+    def __init__(
+        self,
+        pairs: PagePairs,
+        jobs: SearchJobs,
+        settings: Settings | None = None,
+        workers: PageWorkers | None = None,
+    ) -> None:
+        self.pairs, self.jobs, self.workers = pairs, jobs, workers or PageWorkers(settings)
         self.public = bool(settings and settings.open)
         self._owners: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -77,25 +84,27 @@ class SearchRuns:
 
     def start(self, form: JsonObject, pair: str, owner: str = "") -> str:
         """Run the search of a form in the background; its name. The same one goes on where it was."""
-        _, search, _ = self.prepared(form, pair)
-        self._start(search, owner)
-        return search.name
+        asked, search, _ = self.prepared(form, pair)
+        return self._start(asked, search, owner)
 
     def resume(self, asked: SearchRequest, pair: str, owner: str = "") -> str:
         """Go on with a search that was stopped or killed."""
         search, _ = self._checked(asked, pair)
-        self._start(search, owner)
-        return search.name
+        return self._start(asked, search, owner)
 
-    def _start(self, search: Search, owner: str) -> None:
+    def _start(self, asked: SearchRequest, search: Search, owner: str) -> str:
         with self._lock:
             if self.jobs.get(search.name) is not None or search.name in self._owners:
                 self.check_owner(search.name, owner)
             running = sum(job.running for job in self.jobs.all())
             if self.public and running >= MAX_BACKGROUND_RUNS:
                 raise SearchRunError(f"{running} searches are running already. Try again when one of them is done.")
-            self.jobs.start(search)
+            more: JsonObject = {"task": asked.task, "task_seed": asked.task_seed, "name": search.name}
+            self.workers.start_search(
+                self.jobs, search.store, search.bench, asked.items, asked.space, asked.settings, **more
+            )
             self._owners.setdefault(search.name, owner)
+        return search.name
 
     def stop(self, name: str, owner: str = "") -> bool:
         """Stop a search within a moment; what is finished is saved. False if it does not run (any more)."""
@@ -105,6 +114,16 @@ class SearchRuns:
         self.check_owner(name, owner)
         job.stop()
         return True
+
+    def resize(self, name: str, change: Any) -> str:
+        """Add a worker to a search, or let one go; see `PageWorkers.resize`. Its name."""
+        self.workers.resize(self.jobs.get(name), change)
+        return name
+
+    def controls(self, name: str, owner: str) -> JsonObject:
+        """What of its workers a visitor may see and change; see `PageWorkers.controls`."""
+        job = self.jobs.get(name)
+        return self.workers.controls(job, self.mine(name, owner)) if job else {"dashboard": "", "resizable": False}
 
     def mine(self, name: str, owner: str) -> bool:
         """Whether this visitor may steer a search."""

@@ -24,14 +24,16 @@ POLL_INTERVAL_S = 1.5  # seconds between two looks at a search that runs
 
 def build_search_tab(page: PageContext) -> None:
     """Build the tab inside the current Gradio context."""
-    handlers = SearchHandlers(page.pairs, page.searches, page.settings)
+    handlers = SearchHandlers(page.pairs, page.searches, page.settings, page.workers)
     owner, stamp = gr.State(""), gr.State("")
     setup = search_fields(page, handlers)
     with gr.Row(equal_height=True):
         search = gr.Dropdown([], label="Search", scale=5, min_width=300, elem_id="search-choice")
         stop = gr.Button("Stop", scale=0, visible=False, min_width=110, elem_id="search-stop")
         resume = gr.Button("Go on", scale=0, visible=False, min_width=110, elem_id="search-resume")
-    bar = script_component(on_load("search/search_bar.js", "openSearchBar", "begin"), "search-bar", content="")
+    bar = script_component(
+        on_load("search/search_bar.js", "openSearchBar", "begin"), "search-bar", [handlers.change_workers], content=""
+    )
     with gr.Row():
         with gr.Column(scale=1, min_width=340):
             candidates = plotly_component.figure_component(
@@ -58,41 +60,45 @@ def build_search_tab(page: PageContext) -> None:
             found["stamp"],
         ]
 
-    def listed(pair: str, name: str, error: str = "") -> list[Any]:
+    def listed(pair: str, name: str, who: str, error: str = "") -> list[Any]:
         """The list with `name` chosen, and all that is shown of it."""
-        return [gr.Dropdown(handlers.choices(pair), value=name or None), *updates(handlers.show(name, pair, error))]
+        return [
+            gr.Dropdown(handlers.choices(pair), value=name or None),
+            *updates(handlers.show(name, pair, error, who)),
+        ]
 
     def begin(event: gr.EventData, pair: str) -> list[Any]:
         asked = event_payload(event)
         choices = handlers.choices(pair)
         wanted = str(asked.get("search") or "")
         name = wanted if wanted in {n for _, n in choices} else handlers.first(pair)
-        return [str(asked.get("owner") or "")[:64], *listed(pair, name)]
+        who = str(asked.get("owner") or "")[:64]
+        return [who, *listed(pair, name, who)]
 
-    def choose(pair: str, name: str) -> list[Any]:
-        return updates(handlers.show(name, pair))
+    def choose(pair: str, name: str, who: str) -> list[Any]:
+        return updates(handlers.show(name, pair, owner=who))
 
     def go(pair: str, name: str, who: str, *given: Any) -> list[Any]:
         made, problem = handlers.start(search_form_values(given), pair, who)
-        return listed(pair, made or name, problem)
+        return listed(pair, made or name, who, problem)
 
     def go_on(pair: str, name: str, who: str) -> list[Any]:
         _, problem = handlers.resume(name, pair, who)
-        return listed(pair, name, problem)
+        return listed(pair, name, who, problem)
 
     def halt(pair: str, name: str, who: str) -> list[Any]:
-        return updates(handlers.show(name, pair, handlers.stop(name, who)))
+        return updates(handlers.show(name, pair, handlers.stop(name, who), who))
 
-    def tick(pair: str, name: str, seen: str) -> list[Any]:
+    def tick(pair: str, name: str, who: str, seen: str) -> list[Any]:
         if handlers.stamp(name, pair) == seen:
             return [gr.skip()] * (1 + len(drawn))
-        found = handlers.show(name, pair)
+        found = handlers.show(name, pair, owner=who)
         chosen = gr.skip() if found["running"] else gr.Dropdown(handlers.choices(pair), value=name)
         return [chosen, *updates(found)]
 
     bar.begin(begin, page.pair, [owner, search, *drawn], **EVENT)
-    search.input(choose, [page.pair, search], drawn, **EVENT)
+    search.input(choose, [page.pair, search, owner], drawn, **EVENT)
     setup.run.click(go, [page.pair, search, owner, *setup.fields], [search, *drawn], **EVENT)
     resume.click(go_on, [page.pair, search, owner], [search, *drawn], **EVENT)
     stop.click(halt, [page.pair, search, owner], drawn, **EVENT)
-    timer.tick(tick, [page.pair, search, stamp], [search, *drawn], trigger_mode="once", **EVENT)
+    timer.tick(tick, [page.pair, search, owner, stamp], [search, *drawn], trigger_mode="once", **EVENT)
