@@ -228,7 +228,9 @@ class SweepRuns:
             if own
             else []
         )
-        for info in [i for i in open_ if i.origin == "live" and curves(i.plan.cells)][:MAX_UNFINISHED]:
+        for info in [i for i in open_ if i.origin == "live" and i.plan.kind != "search" and curves(i.plan.cells)][
+            :MAX_UNFINISHED
+        ]:
             out.append({
                 "kind": KIND, "study": info.name, "state": "unfinished", "done": info.samples, "total": info.units,
                 "cells": len(info.plan.cells), "cells_done": None, "rate": 0.0, "eta": None, "seconds": 0.0, "message": "", "version": 0,
