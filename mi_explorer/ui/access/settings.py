@@ -66,8 +66,8 @@ OPTIONS = (
     Option("dtype", "dtype", "float32, bfloat16 or float16; the engine's own choice when empty", "empty"),
     Option("home", "folder", "folder of the store of studies; the user's data folder when empty", "empty"),
     Option("rows", "number", "most sequences in one batch", "64", 1, 4096),
-    Option("workers", "number", "processes (or actors of --ray) in which a study or search in the background runs, beside the page's own engine; "
-           "0: in that engine, or with --ray as many as the cluster has room for", "0", 0, 4096),
+    Option("workers", "number", "processes (or actors of --ray) in which a study or search in the background runs, beside the page's own "
+           "engine; 0: in that engine, or with --ray as many as the cluster has room for", "0", 0, 4096),
     Option("ray", "text", "Ray cluster for studies and searches in the background: auto or HOST:PORT", "empty"),
     Option("engine", "engine", "what generates in a worker: own, or vllm (make vllm-env)", "own"),
     Option("pairs", "pairs", "pairs that visitors may open: fixed (the loaded one), presets, names of presets with commas, or any",

@@ -74,6 +74,8 @@ def _status(shown: ShownSearch) -> str:
         return f"Done in {roughly(p.seconds)}: {made}."
     samples = f" · {p.done:,} of {p.total:,} samples" if p.total else ""
     rate = f" · {p.tokens_per_second:,.0f} tokens/s" if p.tokens_per_second else ""
+    if p.phase == "stopped":
+        return f"Stopped: {made} are saved."  # its workers are ending
     return f"{PHASES[p.phase]} · {made}{samples}{rate}. It goes on when this tab is closed."
 
 
