@@ -16,6 +16,13 @@ test("a worker in words", () => {
 test("only http and https become a link", () => {
   assert.equal(safeLink("http://127.0.0.1:8265"), "http://127.0.0.1:8265/");
   assert.equal(safeLink("https://ray.example.org/x"), "https://ray.example.org/x");
-  for (const bad of ["javascript:alert(1)", " javascript:alert(1)", "data:text/html,x", "file:///etc", "", "127.0.0.1:8265"])
+  for (const bad of [
+    "javascript:alert(1)",
+    " javascript:alert(1)",
+    "data:text/html,x",
+    "file:///etc",
+    "",
+    "127.0.0.1:8265",
+  ])
     assert.equal(safeLink(bad), "");
 });

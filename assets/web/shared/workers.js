@@ -25,7 +25,11 @@ export function safeLink(address) {
 export function workersBlock(change) {
   const lines = h("p.mi-workers-lines.mi-num");
   const problem = h("p.mi-refused", { role: "alert", hidden: true });
-  const link = h("a.mi-workers-link", { target: "_blank", rel: "noopener noreferrer", hidden: true }, "Ray’s dashboard");
+  const link = h(
+    "a.mi-workers-link",
+    { target: "_blank", rel: "noopener noreferrer", hidden: true },
+    "Ray’s dashboard",
+  );
   const steer = (by) => async () => {
     const said = await change(by);
     setText(problem, said);
