@@ -16,11 +16,17 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "browser")]
-from conftest import FLAGS, TOUR_SEEN, free_port, set_lam, start, stop  # noqa: E402
+from conftest import FLAGS, TOUR_SEEN, free_port, gallery, set_lam, start, stop  # noqa: E402
 
 IMAGES = ROOT / "assets" / "images"
 DRAG_STEPS = [i / 20 for i in range(21)]
 FRAME_MS, LAST_FRAME_MS = 220, 1800
+SPEAKS, SPEAKS_LAMBDAS, GAP = (
+    "smollm2",
+    ("0", "1"),
+    16,
+)  # the pair whose strip is drawn in words, at these λ, pixels apart
+SLIDE = "(input, v) => { input.value = v; input.dispatchEvent(new Event('input', { bubbles: true })); }"
 
 
 def open_page(browser: Browser, address: str, width: int, height: int, dark: bool = False) -> Page:
@@ -44,6 +50,22 @@ def dragged(page: Page) -> list[Image.Image]:
     return frames
 
 
+def card_strip(page: Page) -> Image.Image:
+    """The strip of a pair that speaks as its card in the gallery shows it before anything is loaded, at two λ side by side."""
+    card = gallery(page).locator(f"[data-card='{SPEAKS}']")
+    drawn = []
+    for lam in SPEAKS_LAMBDAS:
+        card.locator(".mi-preview-range").evaluate(SLIDE, lam)
+        page.wait_for_timeout(200)
+        shot = Image.open(io.BytesIO(card.locator(".mi-preview").screenshot())).convert("RGB")
+        drawn.append(shot.crop((2, 0, shot.width, shot.height)))  # without the card's own border
+    width, height = sum(i.width for i in drawn) + GAP * (len(drawn) + 1), max(i.height for i in drawn) + 2 * GAP
+    both = Image.new("RGB", (width, height), drawn[0].getpixel((1, 1)))
+    for i, image in enumerate(drawn):
+        both.paste(image, (GAP + i * (image.width + GAP), GAP))
+    return both
+
+
 def take(browser: Browser, address: str) -> None:
     """All pictures of the page at this address."""
     for name, width, height, dark in (
@@ -54,6 +76,9 @@ def take(browser: Browser, address: str) -> None:
         page = open_page(browser, address, width, height, dark)
         page.screenshot(path=IMAGES / f"explore-{name}.png")
         page.context.close()
+    page = open_page(browser, address, 1280, 900)
+    card_strip(page).save(IMAGES / f"{SPEAKS}-strip.png")
+    page.context.close()
     page = open_page(browser, address, 1200, 720)
     first, *others = dragged(page)
     durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
