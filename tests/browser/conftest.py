@@ -13,9 +13,10 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.servers import ROOT, free_port
 
@@ -34,10 +35,9 @@ FLAGS = [
 
 # For tests alone: `explore` in the page is what other tabs may ask of Explore (shared/explore_link.js), and Explore itself as `app`.
 EXPOSE = """addEventListener("DOMContentLoaded", async () => {
-  const link = document.querySelector("link[rel=modulepreload][href$='explore_link.js']");
+  const link = document.querySelector("link[rel=modulepreload]");
   if (!link) return;
-  const { patchView, showInExplore, currentView, exploreApp } = await import(link.href);
-  const { openTab } = await import(link.href.replace("explore_link.js", "tabs.js"));
+  const { patchView, showInExplore, currentView, exploreApp, openTab } = await import(link.href);
   window.explore = { patch: patchView, show: showInExplore, view: currentView, openTab, get app() { return exploreApp(); } };
 });"""
 
@@ -120,24 +120,44 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def visitors(chromium: Browser) -> list[BrowserContext]:
+    """The browser's profile of the first visitor of a test, of the second, …: emptied at every visit, but for what a browser keeps
+    of files, as loading those anew is half of a visit's cost."""
+    return []
+
+
 @pytest.fixture
-def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Open pages: `visit(address, dark=…, width=…, height=…, tour=…)` waits until the instrument is ready; `tour`: a first visit."""
-    contexts: list[Any] = []
+def visit(chromium: Browser, visitors: list[BrowserContext]) -> Iterator[Callable[..., Page]]:
+    """Open pages: `visit(address, dark=…, width=…, height=…, tour=…)` waits until the instrument is ready; `tour`: a first visit.
+
+    Every visit is another visitor's. What else is asked of the browser (`has_touch=…`) makes a profile of its own.
+    """
+    own: list[BrowserContext] = []
+    pages: list[Page] = []
     foreign: list[str] = []
     thrown: list[str] = []
 
     def open_page(
         address: str, dark: bool = False, width: int = 1280, height: int = 900, tour: bool = False, **more: Any
     ) -> Page:
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", **more
-        )
-        contexts.append(context)
-        context.add_init_script(EXPOSE)
-        if not tour:
-            context.add_init_script(TOUR_SEEN)
+        if more:
+            context = chromium.new_context(**more)
+            own.append(context)
+        else:
+            if len(visitors) <= len(pages):
+                visitors.append(chromium.new_context())
+            context = visitors[len(pages)]
         page = context.new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="dark" if dark else "light")
+        context.clear_cookies()
+        stored = {"origin": urljoin(address, "/"), "storageTypes": "local_storage"}
+        context.new_cdp_session(page).send("Storage.clearDataForOrigin", stored)
+        page.add_init_script(EXPOSE)
+        if not tour:
+            page.add_init_script(TOUR_SEEN)
         page.set_default_timeout(90_000)
         page.on(
             "request",
@@ -151,15 +171,17 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_page
-    for context in contexts:
+    for page in pages:
+        page.close()
+    for context in own:
         context.close()
     assert foreign == [], "the page asked something of another host"
     assert thrown == [], "a script of the page threw"
 
 
-def module(page: Page, name: str) -> str:
-    """The address of a module of the page, such as "shared/table.js", for an `import()` in it."""
-    return page.locator(f"link[rel=modulepreload][href$='{name}']").first.evaluate("link => link.href")
+def modules(page: Page) -> str:
+    """The address of the page's modules in one script, for an `import()` in it."""
+    return page.locator("link[rel=modulepreload]").first.evaluate("link => link.href")
 
 
 def lam(page: Page) -> float:

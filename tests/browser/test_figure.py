@@ -1,7 +1,7 @@
 """What figures and tables share: the colour of a λ as in Python, and sorting."""
 
 import pytest
-from conftest import module
+from conftest import modules
 from playwright.sync_api import Page
 
 from mi_explorer.studies.report import palette
@@ -16,7 +16,7 @@ def test_a_lambda_has_the_same_colour_in_python_and_on_the_page(page: Page):
     lams = [-0.5, 0, 0.1, 0.33, 0.5, 0.77, 1, 1.5]
     shown = page.evaluate(
         "async ([palette, lams]) => { const { lamColour } = await import(palette); return lams.map((lam) => lamColour(lam)); }",
-        [module(page, "shared/palette.js"), lams],
+        [modules(page), lams],
     )
     for lam, text in zip(lams, shown, strict=True):
         theirs = [int(x) for x in text[4:-1].split()]
@@ -31,7 +31,7 @@ def test_a_table_sorts_numbers_by_size_and_blanks_last(page: Page):
           const { sortableTable } = await import(table);
           document.body.replaceChildren(sortableTable(["λ", "tokens"], rows, "cells"));
         }""",
-        [module(page, "shared/table.js"), [[0.5, 9], [0, 100], [1, None]]],
+        [modules(page), [[0.5, 9], [0, 100], [1, None]]],
     )
     column = lambda: page.locator("tbody td:nth-child(2)").all_inner_texts()  # noqa: E731
     page.click("th:nth-child(2) button")

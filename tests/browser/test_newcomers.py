@@ -7,7 +7,22 @@ from playwright.sync_api import expect
 from test_access import violations
 
 EVERYDAY = "What is the capital of France?"
+MOST_REQUESTS, MOST_KB = 90, 620  # of a first visit: 82 and 587 when this was written, most of it Gradio's own
 OWN = "What comes next: 15, 31, 47, 63?"
+
+
+def test_a_first_visit_is_light(app, chromium):
+    context = chromium.new_context()
+    page = context.new_page()
+    devtools = context.new_cdp_session(page)
+    devtools.send("Network.enable")
+    sizes = []
+    devtools.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    page.goto(app)
+    page.wait_for_selector("[data-opened]", state="attached")
+    page.wait_for_load_state("networkidle")
+    context.close()
+    assert 20 < len(sizes) <= MOST_REQUESTS and 100 < sum(sizes) / 1000 <= MOST_KB
 
 
 def judged(page, question: str) -> None:
