@@ -4,6 +4,7 @@ import json
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from conftest import until
 from playwright.sync_api import expect
 
 ENDED = "() => /^(Done|Stopped)/.test(document.querySelector('#ablation-board .mi-hint').textContent)"
@@ -75,10 +76,10 @@ def test_ablations_at_small_size_beside_the_paper(app, visit):
         expect(board.locator(".mi-refused")).to_be_hidden()
         expect(board).to_contain_text("2 questions × 1 samples")
         expect(board).to_contain_text("Published: arXiv 2510.10977")
-        drawn = shown(page, "ablation-figure")
-        assert drawn["names"][:2] == ["measured here", "published"]
-        if kind != "Methods":
-            assert len(drawn["y"]) == {"Layers": 9, "Backbone": 2}[kind]
+        if kind != "Methods":  # the figure comes after the words
+            bars = {"Layers": 9, "Backbone": 2}[kind]
+            until(page, f"() => document.querySelector('#ablation-figure .mi-plot').data[0].y.length === {bars}")
+        assert shown(page, "ablation-figure")["names"][:2] == ["measured here", "published"]
         assert board.locator("tbody tr").count() >= 3
 
 
@@ -99,7 +100,7 @@ def test_a_run_goes_on_without_its_tab_and_stops_when_asked(app, visit):
     page.wait_for_function("() => document.querySelector('#ablation-cost textarea').value.includes('3,600 samples')")
     page.click("#ablation-run")
     page.wait_for_function("() => document.querySelector('#ablation-board .mi-hint').textContent.startsWith('Running')")
-    page.context.close()
+    page.close()
     page = tab(visit, app, "ablations")  # another visit finds it
     page.wait_for_function("() => document.querySelector('#ablation-board .mi-hint').textContent.startsWith('Running')")
     expect(page.locator("#ablation-board progress")).to_be_visible()
