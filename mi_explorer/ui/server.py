@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 from starlette.routing import Route
@@ -33,7 +33,7 @@ from mi_explorer.ui.page import PageApp, build, theme
 from mi_explorer.ui.pair_gallery import machine_of
 from mi_explorer.ui.spaces.environment import on_zero
 from mi_explorer.ui.spaces.space_bench import SpaceBench
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import GradioValue, JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.tasks.task import Question
@@ -48,7 +48,12 @@ DRAIN_S = 6.0  # that runs have to give their last state when the server ends
 
 
 def launch(
-    app: PageApp, host: str, port: int, settings: Settings | None = None, limits: Limits | None = None, **more: Any
+    app: PageApp,
+    host: str,
+    port: int,
+    settings: Settings | None = None,
+    limits: Limits | None = None,
+    **more: GradioValue,
 ) -> None:
     """Serve the page at host:port behind the access rules of these settings, in threads. Raises OSError when the port is taken."""
     settings = replace(settings or Settings(), host=host, port=port)

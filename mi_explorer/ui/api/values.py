@@ -1,9 +1,10 @@
 """What endpoints give, in JSON types: the API page shows these fields."""
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.studies.jobs import JobState
+from mi_explorer.untyped import JsonObject
 
 
 class ResponseFrame(TypedDict):
@@ -62,8 +63,8 @@ class SweepInfo(TypedDict):
     failed: int
     eta: float | None
     message: str
-    cells: list[dict[str, Any]]
-    stages: dict[str, Any]
+    cells: list[JsonObject]
+    stages: JsonObject
     token: str
 
 
@@ -102,7 +103,7 @@ def response_frame(snapshot: Snapshot) -> ResponseFrame:
 
 
 def sweep_info(
-    name: str, state: JobState | None, done: int, total: int, summary: dict[str, Any], token: str = ""
+    name: str, state: JobState | None, done: int, total: int, summary: JsonObject, token: str = ""
 ) -> SweepInfo:
     """How a study stands: `done` of `total` samples are stored, `state` is its run in this process, if there is one."""
     run = state.progress if state else None

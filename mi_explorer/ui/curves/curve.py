@@ -6,7 +6,6 @@ Shares lie in [0, 1], amounts are tokens, intervals are 95 %. A published curve 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -17,7 +16,7 @@ from mi_explorer.studies.report import published
 from mi_explorer.studies.stats.curve import curve_names, curves, distinguishing_words, intervened
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.studies.store.store import CellRow
-from mi_explorer.untyped import JsonMapping, JsonObject
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 PUBLISHED = "published"
 
@@ -43,7 +42,7 @@ class Curve:
         return self.origin == PUBLISHED
 
     @property
-    def what(self) -> tuple[Any, ...]:
+    def what(self) -> tuple[Json, ...]:
         """What tokens depend on besides the recipe: curves of equal `what` share a token axis."""
         return (self.about,) if self.published else (self.rows[0].cell.recipe.pair, self.points[0].get("task"))
 

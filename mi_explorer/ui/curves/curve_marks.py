@@ -1,13 +1,12 @@
 """How curves look: colours, dashes and symbols of lines, interval bands, the λ axis. Plotly's traces and axes as dicts."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from mi_explorer.studies.report.palette import AMBER, GREEN, PURPLE, SKY, SLATE, VERMILION, lambda_colour
 from mi_explorer.ui.curves.curve import Curve
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import Json, JsonObject
 
-Figure = tuple[JsonObject, list[str], list[list[Any]]]
+Figure = tuple[JsonObject, list[str], list[list[Json]]]
 """A plotly figure, and columns and rows of the table behind it."""
 
 CURVE_COLOURS = (GREEN, AMBER, SKY, PURPLE, "#6a5ab4", "#a08000", VERMILION, SLATE)

@@ -1,11 +1,10 @@
 """The numbers of curves as text and as a table: hovers, intervals, n."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from mi_explorer.ui.curves.curve import Curve
 from mi_explorer.ui.plotly_component import label_text
-from mi_explorer.untyped import JsonMapping
+from mi_explorer.untyped import Json, JsonMapping
 
 COLUMNS = (
     *("Curve", "Origin", "λ", "Mean (%)", "Mean low", "Mean high", "Pass@k (%)", "Pass low", "Pass high"),
@@ -15,12 +14,12 @@ COLUMNS = (
 )
 
 
-def curve_table(curves: Sequence[Curve]) -> tuple[list[str], list[list[Any]]]:
+def curve_table(curves: Sequence[Curve]) -> tuple[list[str], list[list[Json]]]:
     """Every number of the curves: percentages, tokens, both ends of the 95 % intervals, n."""
     rows = []
     for curve in curves:
         for p in curve.points:
-            row: list[Any] = [curve.name, curve.origin, p["lambda"]]
+            row: list[Json] = [curve.name, curve.origin, p["lambda"]]
             for metric in ("mean", "pass", "vote", "think_ratio"):
                 row += interval_cells(p, metric)
             row += [

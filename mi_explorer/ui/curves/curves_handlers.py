@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.search.routing import RoutingResult
@@ -36,6 +35,7 @@ from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.page_workers import PageWorkers
 from mi_explorer.ui.plotly_component import figure_content
 from mi_explorer.ui.study_library import StudyLibrary, study_label
+from mi_explorer.untyped import Json, JsonObject
 
 log = logging.getLogger(__name__)
 MAX_SHOWN = 6  # studies and overlays at a time
@@ -95,8 +95,8 @@ class CurvesHandlers:
         return names, known if names or known else list(overlays()[:1]), messages
 
     def show(
-        self, names: Sequence[str], published: Sequence[str] = (), budget: Any = None, messages: Sequence[str] = ()
-    ) -> dict[str, Any]:
+        self, names: Sequence[str], published: Sequence[str] = (), budget: Json = None, messages: Sequence[str] = ()
+    ) -> JsonObject:
         """Everything that these studies and overlays show: the figures of `FIGURES` as their content ("" without data), `bar` as JSON
         text (names, lines about each curve, budget sentences, messages, other precomputed studies), `budget` as it was used.
         """
@@ -177,7 +177,7 @@ class CurvesHandlers:
         return compare.differences(curves, samples, kinds)
 
     # -- sweeps ------------------------------------------------------------------------------------------------------
-    def sweep_states(self, owner: Any = "") -> list[dict[str, Any]]:
+    def sweep_states(self, owner: Json = "") -> list[JsonObject]:
         """The state of every sweep and of all probes (see `SweepRuns.states`); [] where the store cannot be read, which the next
         action reports."""
         try:
@@ -185,11 +185,11 @@ class CurvesHandlers:
         except UserError:
             return []
 
-    def act(self, action: str, *args: Any) -> tuple[Any, str]:
+    def act(self, action: str, *args: Json) -> tuple[Json, str]:
         """Do what a button asks (a method of `SweepRuns`, or "probe"): its result, or None and what went wrong."""
         return self._do(self.probes.start if action == "probe" else getattr(self.runs, action), *args)
 
-    def _do(self, action: Callable[..., Any], *args: Any) -> tuple[Any, str]:
+    def _do(self, action: Callable[..., Json], *args: Json) -> tuple[Json, str]:
         try:
             return action(*args), ""
         except UserError as error:
@@ -198,27 +198,27 @@ class CurvesHandlers:
             log.exception("%s failed", action.__name__)
             return None, f"{broken(error)} What was finished is saved."
 
-    def stop_sweep(self, asked: Any) -> str:
+    def stop_sweep(self, asked: Json) -> str:
         """Stop what a request names (`kind`, `study`, `owner`); "" or what went wrong."""
         return self._steer("stop", asked)
 
-    def resume_sweep(self, asked: Any) -> str:
+    def resume_sweep(self, asked: Json) -> str:
         """Go on with what a request names; "" or what went wrong."""
         return self._steer("resume", asked)
 
-    def change_workers(self, asked: Any) -> str:
+    def change_workers(self, asked: Json) -> str:
         """Add a worker to a sweep (`study`), or let one go (`change` 1 or -1); "" or what went wrong."""
         asked = asked if isinstance(asked, dict) else {}
         return self._do(self.runs.resize, str(asked.get("study") or ""), asked.get("change"))[1]
 
-    def _steer(self, action: str, asked: Any) -> str:
+    def _steer(self, action: str, asked: Json) -> str:
         asked = asked if isinstance(asked, dict) else {}
         runs = self.probes if asked.get("kind") == PROBES else self.runs
         return self._do(getattr(runs, action), str(asked.get("study") or ""), str(asked.get("owner") or ""))[1]
 
     # -- samples -----------------------------------------------------------------------------------------------------
     @errors_as_dict
-    def samples(self, asked: Any) -> dict[str, Any]:
+    def samples(self, asked: Json) -> JsonObject:
         """A page of the samples of a point (see `sample_listing`), or `{"error"}`. `asked` names `study` and `cell`."""
         if not isinstance(asked, Mapping):
             raise UserError("This request names no point.")
@@ -226,7 +226,7 @@ class CurvesHandlers:
             return point_samples.sample_listing(store, info, asked)
 
     @errors_as_dict
-    def sample(self, asked: Any) -> dict[str, Any]:
+    def sample(self, asked: Json) -> JsonObject:
         """What Explore opens of a stored sample (`study`, `key`), or `{"error"}`."""
         if not isinstance(asked, Mapping):
             raise UserError("This request names no sample.")
@@ -241,7 +241,7 @@ def _first(figures: Iterable[Figure | None], name: str) -> str:
     return figure_content(*found, name) if found else ""
 
 
-def _amount(value: Any) -> float | None:
+def _amount(value: Json) -> float | None:
     """A budget as typed: a positive number, or none."""
     try:
         number = float(value)

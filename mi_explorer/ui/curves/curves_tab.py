@@ -6,7 +6,6 @@ by point_samples.js. Both show text through text nodes only.
 
 import json
 from functools import partial
-from typing import Any
 
 import gradio as gr
 
@@ -17,7 +16,7 @@ from mi_explorer.ui.curves import curve, sweep_form
 from mi_explorer.ui.curves.curves_handlers import FIGURES, MAX_SHOWN, CurvesHandlers
 from mi_explorer.ui.gradio_patches import event_payload
 from mi_explorer.ui.static_files import on_load
-from mi_explorer.untyped import Json, JsonObject
+from mi_explorer.untyped import GradioValue, Json, JsonObject
 
 HOST: JsonObject = {"elem_classes": "mi-figure-host", "content": ""}
 
@@ -88,14 +87,14 @@ def build_curves_tab(page: PageContext) -> None:
     drawn = [budget, *(figures[name] for name in FIGURES), bar]
     everything = [studies, overlays, *drawn]
 
-    def updates(found: JsonObject) -> list[Any]:
+    def updates(found: JsonObject) -> list[GradioValue]:
         charts = [plotly_component.figure_update(found[name]) for name in FIGURES]
         return [found["budget"], *charts, gr.HTML(content=found["bar"])]
 
-    def show(names: list[str], published: list[str], limit: Any) -> list[Any]:
+    def show(names: list[str], published: list[str], limit: Json) -> list[GradioValue]:
         return updates(handlers.show(names, published, limit))
 
-    def whole(names: list[str], published: list[str], messages: list[str]) -> list[Any]:
+    def whole(names: list[str], published: list[str], messages: list[str]) -> list[GradioValue]:
         """Every part of the tab, with the studies as they are now."""
         return [
             gr.Dropdown(choices=handlers.choices(), value=names),
@@ -103,12 +102,12 @@ def build_curves_tab(page: PageContext) -> None:
             *updates(handlers.show(names, published, None, messages)),
         ]
 
-    def opened(event: gr.EventData, pair: str) -> list[Any]:
+    def opened(event: gr.EventData, pair: str) -> list[GradioValue]:
         asked = event_payload(event)
         names, published, messages = handlers.opening(_texts(asked.get("studies")), _texts(asked.get("overlays")), pair)
         return [str(asked.get("owner") or "")[:64], *whole(names, published, messages)]
 
-    def look(event: gr.EventData, published: list[str]) -> list[Any]:
+    def look(event: gr.EventData, published: list[str]) -> list[GradioValue]:
         return whole(_texts(event_payload(event).get("studies")), published, [])
 
     def pick(event: gr.EventData) -> gr.HTML:
@@ -117,11 +116,11 @@ def build_curves_tab(page: PageContext) -> None:
             return gr.HTML(content=json.dumps({"none": True}))
         return gr.HTML(content=json.dumps({"study": str(point[0]), "cell": str(point[1])}))
 
-    def start(names: list[str], published: list[str], pair: str, who: str, *values: Any) -> list[Any]:
+    def start(names: list[str], published: list[str], pair: str, who: str, *values: Json) -> list[GradioValue]:
         name, problem = handlers.act("start", sweep_form.form_values(values), pair, who)
         return whole([name] if name else names, published, [problem] if problem else [])
 
-    def steer(what: str, names: list[str], published: list[str], who: str, *args: Any) -> list[Any]:
+    def steer(what: str, names: list[str], published: list[str], who: str, *args: Json) -> list[GradioValue]:
         """A button of the "change a study" part: it acts on the first study that is shown."""
         if not names:
             return whole(names, published, ["Choose one of your own studies first."])

@@ -6,7 +6,6 @@ A point's `customdata` is `[study, cell key]`; published points have none.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from mi_explorer.studies.report.palette import AMBER, GREEN, GREY, PURPLE, SKY
 from mi_explorer.ui.curves.curve import Curve, needs_relative_tokens
@@ -15,7 +14,7 @@ from mi_explorer.ui.curves.curve_marks import line as marked_line
 from mi_explorer.ui.curves.curve_table import curve_table, hover_text
 from mi_explorer.ui.explore.rail import stage_bands
 from mi_explorer.ui.plotly_component import label_text
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import GradioValue, JsonObject
 
 # a panel: its title, its colour, and its lines as (metric, words, dash); with several curves only the first line is drawn
 PANELS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
@@ -76,7 +75,7 @@ def panels_figure(curves: Sequence[Curve]) -> Figure:
     return {"data": data, "layout": layout}, *curve_table(curves)
 
 
-def _measured(curve: Curve, metric: str, relative: bool) -> list[Any]:
+def _measured(curve: Curve, metric: str, relative: bool) -> list[GradioValue]:
     return [p for p in curve.points if curve.drawn(metric, p.get(metric), relative) is not None]
 
 

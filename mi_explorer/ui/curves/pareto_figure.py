@@ -1,7 +1,6 @@
 """Accuracy against tokens, λ by λ. Pure: values in, `(figure, columns, rows)` out; points carry what `panels_figure` gives them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from mi_explorer.search.routing import RoutingResult
 from mi_explorer.studies.report.palette import GREEN, GREY, lambda_colour
@@ -11,6 +10,7 @@ from mi_explorer.ui.curves.curve_marks import CURVE_COLOURS, DASHES, SYMBOLS, Fi
 from mi_explorer.ui.curves.curve_table import interval_cells, point_title, rounded, sample_sizes, value_text
 from mi_explorer.ui.curves.router_lines import router_lines
 from mi_explorer.ui.plotly_component import label_text
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 LIKELY, SURE = 0.5, 0.95  # shares of the bootstrap draws from which an improvement gets a ring, and a bold one
 LABEL_WIDTH, LABEL_HEIGHT = 0.08, 0.04  # the room of a label: a share of the most tokens, and of accuracy
@@ -41,7 +41,7 @@ def pareto_figure(curves: Sequence[Curve], routing: RoutingResult | None = None)
     return {"data": data, "layout": layout}, list(COLUMNS), [row for curve in curves for row in _rows(curve)]
 
 
-def _trace(curve: Curve, look: int, relative: bool, several: bool) -> dict[str, Any] | None:
+def _trace(curve: Curve, look: int, relative: bool, several: bool) -> JsonObject | None:
     points = [p for p in curve.points if p.get("mean") is not None]
     points = [p for p in points if curve.drawn("tokens", p["tokens"], relative) is not None]
     if not points:
@@ -77,7 +77,7 @@ def _trace(curve: Curve, look: int, relative: bool, several: bool) -> dict[str, 
     }
 
 
-def _rows(curve: Curve) -> list[list[Any]]:
+def _rows(curve: Curve) -> list[list[Json]]:
     nan = float("nan")
     tokens = [p["tokens"] or nan for p in curve.points]
     front = set(pareto(tokens, [nan if p["mean"] is None else p["mean"] for p in curve.points]))
@@ -94,12 +94,12 @@ def _rows(curve: Curve) -> list[list[Any]]:
     ]
 
 
-def _chance(point: Mapping[str, Any]) -> float:
+def _chance(point: JsonMapping) -> float:
     """The larger probability to improve on a parent; 0 where none is known."""
     return max(point.get(key) or 0.0 for key, _ in PARENTS)
 
 
-def _labels(points: Sequence[Mapping[str, Any]], chances: Sequence[float]) -> list[str]:
+def _labels(points: Sequence[JsonMapping], chances: Sequence[float]) -> list[str]:
     """λ at each point, "" where it would lie on the label before it; what improves on a parent keeps its own."""
     most = max(p["tokens"] for p in points)
     labels: list[str] = []
@@ -119,7 +119,7 @@ def _labels(points: Sequence[Mapping[str, Any]], chances: Sequence[float]) -> li
     return labels
 
 
-def _hover(curve: Curve, point: Mapping[str, Any]) -> str:
+def _hover(curve: Curve, point: JsonMapping) -> str:
     accuracy, tokens = value_text(point, "mean"), value_text(point, "tokens", False)
     lines = [point_title(curve, point), f"accuracy: {accuracy}", f"tokens: {tokens}"]
     if curve.published:
@@ -130,10 +130,10 @@ def _hover(curve: Curve, point: Mapping[str, Any]) -> str:
     return "<br>".join([*lines, sample_sizes(point)])
 
 
-def _bars(curve: Curve, points: Sequence[Mapping[str, Any]], metric: str, relative: bool) -> dict[str, Any]:
+def _bars(curve: Curve, points: Sequence[JsonMapping], metric: str, relative: bool) -> JsonObject:
     """Interval bars, asymmetric; none where a point has no interval."""
 
-    def reach(p: Mapping[str, Any], end: int) -> float:
+    def reach(p: JsonMapping, end: int) -> float:
         ci = p.get(f"{metric}_ci") or (None, None)
         if ci[end] is None:
             return 0.0

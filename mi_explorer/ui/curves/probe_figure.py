@@ -4,7 +4,6 @@ Pure: a summary in, `(figure, columns, rows)` out. The panels and their points a
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from mi_explorer.studies.report.palette import AMBER, GREEN, PURPLE, SKY, VERMILION
 from mi_explorer.studies.report.probe_curve import probe_curve, probe_panels
@@ -13,7 +12,7 @@ from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.ui.curves.curve_marks import Figure, band, legend_above
 from mi_explorer.ui.curves.curve_marks import line as marked_line
 from mi_explorer.ui.curves.curve_table import rounded
-from mi_explorer.untyped import JsonMapping, JsonObject
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 COLOURS = {"sufficient": SKY, "verbose": AMBER, "harmful": VERMILION, "switches": PURPLE, "free": GREEN}
 SHARES = ("sufficient_share", "verbose", "harmful", "forced", "forced_beside_free", "free", "free_minus_forced")
@@ -92,7 +91,7 @@ def _table(points: Sequence[JsonMapping]) -> tuple[list[str], list[list[object]]
         columns += [f"{title}{units[name]}", f"{title} low", f"{title} high"]
     rows = []
     for point in points:
-        row: list[Any] = [point["lambda"]]
+        row: list[Json] = [point["lambda"]]
         for name in names:
             row += [rounded(x, 100 if units[name] else 1) for x in (point[name], *point[f"{name}_ci"])]
         rows.append([*row, point["samples"], point["questions"]])

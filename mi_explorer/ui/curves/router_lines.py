@@ -3,16 +3,15 @@
 Pure: a `RoutingResult` in, plotly traces and rows of the table out. All of it is on the held-out half of the study's questions.
 """
 
-from typing import Any
-
 from mi_explorer.search.router import Router
 from mi_explorer.search.routing import RouterPoint, RoutingResult
 from mi_explorer.studies.report.palette import AMBER, GREY, PURPLE, SKY
+from mi_explorer.untyped import JsonObject
 
 LOOKS = ((PURPLE, "diamond"), (AMBER, "square"))
 
 
-def router_lines(result: RoutingResult) -> list[dict[str, Any]]:
+def router_lines(result: RoutingResult) -> list[JsonObject]:
     """The line, the oracle and each router, on held-out questions; a star marks the threshold that was best in training."""
     n = result.questions[1]
     line = sorted(result.line)
@@ -58,7 +57,7 @@ def router_note(result: RoutingResult) -> str:
     return f"Routers, trained on {searched} questions and judged on {n} others: {'; '.join(words)}." if words else ""
 
 
-def _curve(name: str, x: list[float], y: list[float]) -> dict[str, Any]:
+def _curve(name: str, x: list[float], y: list[float]) -> JsonObject:
     look = {"type": "scatter", "name": name, "showlegend": True, "hoverinfo": "text", "cliponaxis": False}
     return {**look, "x": x, "y": y}
 

@@ -5,7 +5,6 @@ A run belongs to the server, as a sweep's does, and the same people may steer it
 
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 from mi_explorer.command_line import command_line
 from mi_explorer.generation.probe_points import ProbeOptions
@@ -14,7 +13,7 @@ from mi_explorer.studies.probe_runner import ProbeRunner
 from mi_explorer.studies.progress import Progress
 from mi_explorer.ui.access.limits import MAX_BACKGROUND_RUNS, check_sample_count
 from mi_explorer.ui.curves.sweep_runs import SweepError, SweepRuns, probes_name
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import Json, JsonObject
 
 KIND = "probes"
 
@@ -39,7 +38,7 @@ class ProbeRuns:
         self.sweeps = sweeps
         self._lock = threading.Lock()
 
-    def start(self, name: str, points: Any = 12, free: Any = 0, owner: str = "") -> str:
+    def start(self, name: str, points: Json = 12, free: Json = 0, owner: str = "") -> str:
         """Probe what has no points under this setting yet, up to `points` of each trace with `free` continuations; the study's name.
 
         Raises `UserError` for a study that is not the user's own, runs, or cannot be probed by the pair that is loaded.
@@ -83,7 +82,7 @@ class ProbeRuns:
         job.runner.stop()
         return True
 
-    def _job(self, name: str) -> Any:
+    def _job(self, name: str) -> Job | None:
         """The job of a study's probes; None where there is none."""
         job = self.sweeps.jobs.get(probes_name(name))
         return job if job is not None and isinstance(job.runner, ProbeWork) else None

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
@@ -12,7 +11,7 @@ from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.curves import sweep_request as sweep
 from mi_explorer.ui.curves.curves_handlers import CurvesHandlers
 from mi_explorer.ui.explore.page_setup import TEMPLATES, method_controls
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import GradioValue, Json, JsonObject
 
 FIELD_KEYS = tuple(sweep.DEFAULTS)
 NUMBER_FIELDS = (  # key, label, digits after the point
@@ -27,7 +26,7 @@ CONFIRM_DELETE = """(studies, published, who, sure) =>
 class SweepFields:
     """Fields in the order of `sweep.DEFAULTS`, and the button that starts."""
 
-    fields: list[Any]
+    fields: list[GradioValue]
     run: gr.Button
 
 
@@ -48,7 +47,7 @@ class StudyFields:
     probe: gr.Button
     sure: gr.Checkbox
 
-    def buttons(self) -> list[tuple[gr.Button, str, list[Any], str | None]]:
+    def buttons(self) -> list[tuple[gr.Button, str, list[GradioValue], str | None]]:
         """Each button, the action of `CurvesHandlers.act` behind it, its own inputs, and a script that asks first."""
         return [
             (self.extend, "extend", [self.questions, self.samples, self.lams], None),
@@ -59,7 +58,7 @@ class StudyFields:
         ]
 
 
-def form_values(given: Sequence[Any]) -> JsonObject:
+def form_values(given: Sequence[Json]) -> JsonObject:
     """The form as `sweep_request` takes it."""
     return dict(zip(FIELD_KEYS, given, strict=True))
 
@@ -102,9 +101,21 @@ def sweep_fields(page: PageContext, handlers: CurvesHandlers) -> SweepFields:
             cost = gr.Textbox("", label="What it takes", interactive=False, scale=5, lines=1, elem_id="curves-cost")
             run = gr.Button("Run sweep", variant="primary", scale=1, min_width=140, elem_id="curves-run")
     fold.expand(lambda pair, chosen: page.task_for(pair, chosen, first), [page.pair, task], task, **QUIET)
-    fields: list[Any] = [task, questions, samples, lams, grid, method, layers, modules, template, *numbers, name]
+    fields: list[GradioValue] = [
+        task,
+        questions,
+        samples,
+        lams,
+        grid,
+        method,
+        layers,
+        modules,
+        template,
+        *numbers,
+        name,
+    ]
 
-    def estimate(pair: str, *given: Any) -> str:
+    def estimate(pair: str, *given: Json) -> str:
         return handlers.runs.cost(form_values(given), pair)
 
     changes = [fold.expand, *(f.change for f in fields)]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from mi_explorer.command_line import command_line, decoding_options, lambda_option, recipe_options
 from mi_explorer.errors import UserError
@@ -69,7 +68,7 @@ def sweep_request(form: JsonMapping, pair: str, allowed: Callable[[str], str] = 
     )
 
 
-def extended_plan(plan: Plan, items: Sequence[Item], questions: Any = None, samples: Any = None, lams: str = "",
+def extended_plan(plan: Plan, items: Sequence[Item], questions: Json = None, samples: Json = None, lams: str = "",
              allowed: Callable[[str], str] = str) -> tuple[Plan, tuple[Item, ...]]:  # fmt: skip
     """A stored plan with more questions, samples or λs (each curve gets them); never with fewer. Raises `UserError`."""
     asked = plan.questions if questions is None else _whole(questions, "Questions", 1, MAX_QUESTIONS)

@@ -8,7 +8,7 @@ are bounded as for programs.
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.errors import UserError
 from mi_explorer.pair_names import pair_name
@@ -26,6 +26,10 @@ from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.page_workers import PageWorkers, worker_entries
 from mi_explorer.ui.spaces.space_bench import SpaceBench
 from mi_explorer.ui.study_library import StudyLibrary
+from mi_explorer.untyped import Json, JsonObject
+
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
 
 log = logging.getLogger(__name__)
 STUDY_APPEARS_S = 10.0  # seconds that a new study may take to appear in the store
@@ -60,13 +64,13 @@ class SweepRuns:
         self._lock = threading.Lock()
 
     # -- beginning ---------------------------------------------------------------------------------------------------
-    def read(self, form: dict[str, Any], pair: str) -> sweep.SweepRequest:
+    def read(self, form: JsonObject, pair: str) -> sweep.SweepRequest:
         """The sweep of a form on a loaded pair, checked. Raises `UserError`."""
         found = sweep.sweep_request(form, self.bench(pair).pair.name, self.pairs.access.task)
         self._check(found.plan)
         return found
 
-    def start(self, form: dict[str, Any], pair: str, owner: str = "") -> str:
+    def start(self, form: JsonObject, pair: str, owner: str = "") -> str:
         """Run the sweep of a form in the background; returns the study's name. A study of that name is extended."""
         found = self.read(form, pair)
         if found.name and self.store.find(found.name) is not None:
@@ -79,7 +83,7 @@ class SweepRuns:
         info = store.study(name)
         return self._start(info.plan, store.items(info.id), name, 0, owner)
 
-    def extend(self, name: str, questions: Any, samples: Any, lams: str, owner: str = "") -> str:
+    def extend(self, name: str, questions: Json, samples: Json, lams: str, owner: str = "") -> str:
         """Add questions, samples or λs to one of the user's own studies, and run what is missing."""
         self.check_owner(name, owner)
         store = self.store
@@ -103,7 +107,7 @@ class SweepRuns:
             for cell in plan.cells:
                 if cell.recipe.pair == pair:
                     bench.check(cell.recipe)
-        more: dict[str, Any] = {"name": name, "refine": refine, "next_cells": next_cells}
+        more: JsonObject = {"name": name, "refine": refine, "next_cells": next_cells}
         with self._lock:
             running = sum(job.state.running for job in self.jobs.all())
             if self.public and running >= MAX_BACKGROUND_RUNS:
@@ -131,7 +135,7 @@ class SweepRuns:
         for cell in plan.cells:
             self.pairs.at(cell.recipe.pair).explore.limits.check(cell.decoding)
 
-    def bench(self, pair: str) -> Any:
+    def bench(self, pair: str) -> "Workbench":
         """The workbench of a loaded pair that can sweep. Raises `UserError`."""
         bench = self.pairs.at(pair).bench
         if bench.pair.name != pair:
@@ -153,7 +157,7 @@ class SweepRuns:
         return own
 
     # -- cost --------------------------------------------------------------------------------------------------------
-    def cost(self, form: dict[str, Any], pair: str) -> str:
+    def cost(self, form: JsonObject, pair: str) -> str:
         """What the sweep of a form takes, in words; what is wrong with the form, if something is."""
         try:
             found = self.read(form, pair)
@@ -174,7 +178,7 @@ class SweepRuns:
         job.stop()
         return True
 
-    def resize(self, name: str, change: Any) -> None:
+    def resize(self, name: str, change: Json) -> None:
         """Add a worker to a run, or let one go; see `PageWorkers.resize`."""
         self.workers.resize(self.jobs.get(name), change)
 
@@ -208,7 +212,7 @@ class SweepRuns:
             raise SweepError(f"The study {name!r} was started by somebody else, who alone may change it on this page.")
 
     # -- how they stand ----------------------------------------------------------------------------------------------
-    def states(self, owner: str = "") -> list[dict[str, Any]]:
+    def states(self, owner: str = "") -> list[JsonObject]:
         """Every sweep of this process that runs or ended, and the user's own studies that are not complete, the latest first.
 
         `{"kind", "study", "state", "done", "total", "cells", "cells_done", "rate", "eta", "seconds", "message", "version", "mine",
@@ -239,7 +243,7 @@ class SweepRuns:
         return out
 
 
-def job_state(job: Job) -> dict[str, Any]:
+def job_state(job: Job) -> JsonObject:
     """How a run stands, as the page has it; see `SweepRuns.states`."""
     state = job.state
     p = state.progress

@@ -4,7 +4,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.ui.explore.run_queue import Throughput
@@ -76,7 +75,7 @@ class FinishedTraces:
         self._traces: OrderedDict[tuple[str, str], Snapshot] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, token: Json, frame_id: Any) -> Snapshot | None:
+    def get(self, token: Json, frame_id: Json) -> Snapshot | None:
         """The trace, as long as it is held."""
         with self._lock:
             return self._traces.get((str(token), str(frame_id)))

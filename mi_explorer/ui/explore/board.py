@@ -4,7 +4,6 @@ Pure functions. The page never sees a `Snapshot`; it sees frames, and a strip is
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from mi_explorer.generation.schedule import schedule_text
 from mi_explorer.generation.snapshots import Snapshot
@@ -151,9 +150,9 @@ def first_correct_mark(trace: Trace) -> JsonObject | None:
     return {"part": place[0], "at": place[1]} if place else None
 
 
-def marker_spans(trace: Trace) -> dict[str, list[list[Any]]]:
+def marker_spans(trace: Trace) -> dict[str, list[list[Json]]]:
     """Reflection markers per part, as `[start, end, group]` in characters of the part."""
-    found: dict[str, list[list[Any]]] = {"thought": [], "answer": []}
+    found: dict[str, list[list[Json]]] = {"thought": [], "answer": []}
     for m in trace.marks:
         if place := place_in_part(trace, m.start):
             found[place[0]].append([place[1], place[1] + m.end - m.start, m.group])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.snapshots import LIVE_STATES, Snapshot
@@ -34,6 +34,7 @@ from mi_explorer.ui.explore.token_check import replay_result
 from mi_explorer.ui.explore.token_scores import token_scores, token_texts
 from mi_explorer.ui.handler_errors import broken, errors_as_dict
 from mi_explorer.ui.spaces.gpu_work import GpuError
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.tasks.task import Question
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STATES_PER_SECOND = 10  # each takes time from the engine, and from the browser beside it
 HEARTBEAT_S = 2.0  # a run that waits gives a state this often, so that the page knows that the server is there
-NO_RESULT: dict[str, Any] = {"message": "", "sentence": "", "bands": []}  # of a state before the end
+NO_RESULT: JsonObject = {"message": "", "sentence": "", "bands": []}  # of a state before the end
 
 
 class QuestionInfo(TypedDict):
@@ -62,11 +63,11 @@ class Explore:
     ) -> None:
         self.bench, self.questions, self.limits = bench, questions, limits or Limits()
         self.runs, self.steered, self.traces = ActiveRuns(), SteeredRuns(), FinishedTraces()
-        self.demo: dict[str, Any] | None = None  # the precomputed strip, shown where a run could not have a GPU
+        self.demo: JsonObject | None = None  # the precomputed strip, shown where a run could not have a GPU
         self._rail = Rail(bench)
 
     # -- addresses ---------------------------------------------------------------------------------------------------
-    def open(self, query: Mapping[str, str]) -> dict[str, Any]:
+    def open(self, query: Mapping[str, str]) -> JsonObject:
         """The view that an address asks for, with messages about what could not be used."""
         view, messages = views.view_of_query(query)
         if view.pair != self.bench.pair.name:
@@ -83,7 +84,7 @@ class Explore:
         return {"view": views.view_dict(view), "given": sorted(views.given_keys(query)), "messages": list(messages)}
 
     # -- running -----------------------------------------------------------------------------------------------------
-    def run(self, request: Any, who: Visitor | None = None) -> Iterator[dict[str, Any]]:
+    def run(self, request: Json, who: Visitor | None = None) -> Iterator[JsonObject]:
         """Run a strip (`kind` "strip"), one frame ("here"), or one that is steered ("steer"); yields whole states whose texts only
         grow, as long as they are not steered.
 
@@ -98,7 +99,7 @@ class Explore:
             yield from probe_states(request, self.bench, self.limits, self.runs, self.traces, who)
             return
         token, frames = "", {}
-        end: dict[str, Any] = {"state": "failed", **NO_RESULT}
+        end: JsonObject = {"state": "failed", **NO_RESULT}
         held = ExitStack()
         try:
             branches = isinstance(request, dict) and request.get("kind") == "branch"
@@ -144,8 +145,8 @@ class Explore:
         }
 
     def _end(
-        self, plan: RunPlan, last: Mapping[str, Snapshot], frames: dict[str, dict[str, Any]], stopped: bool
-    ) -> dict[str, Any]:
+        self, plan: RunPlan, last: Mapping[str, Snapshot], frames: dict[str, JsonObject], stopped: bool
+    ) -> JsonObject:
         """What the last state of a run says of the whole strip; the frames get their first difference from λ = 0."""
         base = next((s for s in last.values() if s.recipe.lam == 0), plan.base)
         for name, snapshot in last.items():
@@ -164,7 +165,7 @@ class Explore:
         }
 
     # -- what studies know -------------------------------------------------------------------------------------------
-    def curve(self, view: Any) -> dict[str, Any] | None:
+    def curve(self, view: Json) -> JsonObject | None:
         """What a study knows of this view's recipe over λ (see `rail.Rail.study`), or None."""
         try:
             return self._rail.study(views.view_of_dict(view if isinstance(view, dict) else {}))
@@ -179,7 +180,7 @@ class Explore:
         """Which questions this pair knows, where that is kept."""
         return known_questions(self.bench)
 
-    def is_known(self, question: Any) -> bool | None:
+    def is_known(self, question: Json) -> bool | None:
         """Whether a question is one of those that this pair knows; None where nothing is said of that (see `known_questions`)."""
         try:
             return self.known.holds(self.bench, str(question)) if self.known else None
@@ -188,20 +189,20 @@ class Explore:
             return None
 
     # -- questions and scores -----------------------------------------------------------------------------------------
-    def draw(self) -> QuestionInfo | dict[str, Any]:
+    def draw(self) -> QuestionInfo | JsonObject:
         """A random question of the task, or `{"error"}`."""
         if not self.questions:
             return {"error": "This page has no task with questions."}
         return question_dict(secrets.choice(self.questions))
 
     @errors_as_dict
-    def route(self, request: Any) -> dict[str, Any]:
+    def route(self, request: Json) -> JsonObject:
         """The λ that the pair's router gives a question (`q`): `{"lam", "score", "why"}`, or `{"error"}`."""
         asked = request if isinstance(request, dict) else {}
         return asdict(route_for_page(self.bench, str(asked.get("q") or "")))
 
     @errors_as_dict
-    def score(self, request: Any) -> dict[str, Any]:
+    def score(self, request: Json) -> JsonObject:
         """Per-token scores of a finished trace under both parents and the blend, or `{"error"}`."""
         request = request if isinstance(request, dict) else {}
         trace = self.traces.get(request.get("token"), request.get("id"))
@@ -210,7 +211,7 @@ class Explore:
         return token_scores(self.bench, trace)
 
     @errors_as_dict
-    def pieces(self, request: Any) -> dict[str, Any]:
+    def pieces(self, request: Json) -> JsonObject:
         """The tokens of a finished trace as `{"tokens": [[text, part]…]}` (see `token_scores.token_texts`), or `{"error"}`."""
         request = request if isinstance(request, dict) else {}
         trace = self.traces.get(request.get("token"), request.get("id"))
@@ -219,7 +220,7 @@ class Explore:
         return {"tokens": token_texts(trace.trace)}
 
     @errors_as_dict
-    def sample(self, study: str, key: str, store: Store | None = None) -> dict[str, Any]:
+    def sample(self, study: str, key: str, store: Store | None = None) -> JsonObject:
         """A stored sample as a strip to show (see `stored_sample.stored_strip`), or `{"error"}`.
 
         The study is looked for among the user's own and the precomputed ones, or in `store`.
@@ -241,6 +242,6 @@ def question_dict(question: "Question") -> QuestionInfo:
     return {"q": question.text, "gold": question.answer, "family": question.family, "level": question.level}
 
 
-def _cut_short(frames: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _cut_short(frames: Mapping[str, JsonMapping]) -> JsonObject:
     """Frames in which nothing runs any more: what was live when the run broke is cut short, not lost."""
     return {k: {**f, "state": "cancelled"} if f["state"] in LIVE_STATES else dict(f) for k, f in frames.items()}

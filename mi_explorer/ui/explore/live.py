@@ -10,7 +10,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -68,8 +67,8 @@ class LiveRuns:
 
     def __init__(
         self,
-        begin: Callable[[Any, Visitor], Iterator[State]],
-        stop: Callable[[Any], Any],
+        begin: Callable[[Json, Visitor], Iterator[State]],
+        stop: Callable[[Json], object],
         run_queue: RunQueue,
         steer: Callable[[JsonMapping, Visitor], None] | None = None,
     ) -> None:
@@ -86,7 +85,7 @@ class LiveRuns:
         """POST what to do to a run, as JSON with the `tab` that asked for the run. 204, or a sentence that says why not."""
         return Route(STEER_ROUTE, self._steer, methods=["POST"])
 
-    async def _asked(self, request: Request) -> Any:
+    async def _asked(self, request: Request) -> Json:
         """The JSON of a request about a run, or the answer that refuses it."""
         if not is_signed_in(request):
             return PlainTextResponse("You are not signed in. Reload the page and sign in again.", 401)

@@ -4,7 +4,7 @@ It goes to the browser once, with the page. Text in it (task questions, pair nam
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.pair_names import pair_name, parent_names
 from mi_explorer.pairs import ADAPTER_ON, Pair
@@ -14,6 +14,9 @@ from mi_explorer.tasks.task import Question
 from mi_explorer.ui.explore import view
 from mi_explorer.untyped import JsonMapping, JsonObject
 from mi_explorer.workbench import Workbench
+
+if TYPE_CHECKING:
+    from mi_explorer.checkpoints.preflight import Preflight
 
 LAYERED = ("attention", "mlp", "norm", "other")  # modules whose tensors mostly sit in layers
 TEMPLATES = [["own", "of each λ's side"], ["instruct", "Instruct's for all"], ["thinking", "Thinking's for all"]]
@@ -98,7 +101,7 @@ def method_controls(base: bool) -> list[JsonObject]:
 
 def example_questions(questions: Sequence[Question], most: int = 10) -> list[JsonObject]:
     """One question per family, of middling level, in the task's own order of families."""
-    families: dict[str, list[Any]] = {}
+    families: dict[str, list[Question]] = {}
     for q in questions:
         families.setdefault(q.family or "example", []).append(q)
     picked = []
@@ -114,7 +117,7 @@ def everyday_questions(texts: Sequence[str]) -> list[JsonObject]:
     return [{"q": text, "gold": "", "family": text, "level": 0} for text in texts]
 
 
-def pair_summary(judged: Any, dtype: str = "", device: str = "") -> JsonObject:
+def pair_summary(judged: "Preflight", dtype: str = "", device: str = "") -> JsonObject:
     """A pair in words, from its preflight: `facts` (one line), `rows` (name, value), `findings` (kind, text), `modules` it has.
 
     `adapter`: whether a parent is a LoRA adapter, or is refused as one.

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.probe_points import ProbeOptions
@@ -21,7 +21,7 @@ from mi_explorer.ui.explore.branch_path import MAX_PAGE_FREE, MAX_PAGE_POINTS
 from mi_explorer.ui.explore.run_plan import RunRequestError, held_trace, run_token
 from mi_explorer.ui.explore.run_queue import slot_wait
 from mi_explorer.ui.handler_errors import broken
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import Json, JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.engine.stream import QueuePosition
@@ -106,7 +106,7 @@ def probe_states(
     asked: AskedProbe | None = None
     state, message = "failed", ""
 
-    def of(state: str, message: str = "", **more: Any) -> JsonObject:
+    def of(state: str, message: str = "", **more: Json) -> JsonObject:
         blank = {"frames": {}, "sentence": "", "bands": [], "heartbeat": -1, "waits": None}
         value = None if asked is None else probe_value(asked)
         return {"token": run_token(request), **blank, "state": state, "message": message, "probe": value, **more}

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Cell
@@ -17,7 +17,7 @@ from mi_explorer.studies.stats.summary import Summary, summarise
 from mi_explorer.studies.store.store import CellRow, StudyInfo
 from mi_explorer.ui.explore.view import View
 from mi_explorer.ui.study_library import StudyLibrary
-from mi_explorer.untyped import JsonMapping, JsonObject
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
 if TYPE_CHECKING:
     from mi_explorer.workbench import Workbench
@@ -32,7 +32,7 @@ class Rail:
 
     def __init__(self, bench: "Workbench", folder: Path | None = None) -> None:
         self.bench, self.library = bench, StudyLibrary(lambda: bench.store, folder)
-        self._known: OrderedDict[tuple[Any, ...], JsonObject | None] = OrderedDict()
+        self._known: OrderedDict[tuple[Json, ...], JsonObject | None] = OrderedDict()
         self._lock = threading.Lock()
 
     def study(self, view: View) -> JsonObject | None:

@@ -1,12 +1,15 @@
 """λ by a router for a question of the page's: the router's name and the question, checked, in; the λ, its score and why out."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.errors import UserError, unknown
 from mi_explorer.search.line_samples import NO_WEIGHTS, route_question
 from mi_explorer.search.router import RoutedLambda, load_router
 from mi_explorer.ui.explore.view import PROMPT_LIMIT
 from mi_explorer.ui.spaces.space_bench import SpaceBench
+
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
 
 ROUTERS = ("auto", "confidence")  # what a visitor may name: never a file
 
@@ -15,7 +18,7 @@ class RouteError(UserError):
     """A question that no router can be asked about here."""
 
 
-def route_for_page(bench: Any, prompt: str, router: str = "auto") -> RoutedLambda:
+def route_for_page(bench: "Workbench", prompt: str, router: str = "auto") -> RoutedLambda:
     """The λ of a question; `router` "auto" is the pair's own, else the one by confidence. Raises `UserError`."""
     if router not in ROUTERS:
         raise unknown("router", router, ROUTERS)

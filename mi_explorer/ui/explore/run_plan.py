@@ -1,7 +1,7 @@
 """A run as the page asks for it → what is generated, checked before anything runs."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.errors import UserError
 from mi_explorer.generation.schedule import parse_schedule
@@ -99,7 +99,7 @@ def _steered_plan(request: Json, token: str, view: views.View) -> RunPlan:
     return RunPlan(token, [ask], [], expected=view.expected)
 
 
-def held_trace(source: Any, view: views.View, bench: "Workbench", traces: FinishedTraces) -> Snapshot:
+def held_trace(source: Json, view: views.View, bench: "Workbench", traces: FinishedTraces) -> Snapshot:
     """The trace that a page names by `{"run", "id"}`, which answers the question of `view`. Raises `RunRequestError`."""
     source = source if isinstance(source, dict) else {}
     trace = traces.get(source.get("run"), source.get("id"))

@@ -1,12 +1,11 @@
 """Per-token scores of a trace as the lenses need them: JSON types, numbers rounded to what can be seen."""
 
 import math
-from typing import Any
 
 from mi_explorer.generation.snapshots import Snapshot
 from mi_explorer.generation.traces import Trace
 from mi_explorer.ui.explore.board import place_in_part
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import Json, JsonObject
 from mi_explorer.workbench import Workbench
 
 
@@ -32,7 +31,7 @@ def token_scores(bench: Workbench, snapshot: Snapshot) -> JsonObject:
     found, trace = bench.score(snapshot), snapshot.trace
     words: dict[int, str] = {}
 
-    def top(rows: Any) -> list[list[Any]]:
+    def top(rows: Json) -> list[list[Json]]:
         for id, _ in rows:
             if id not in words:
                 words[id] = bench.prompts.decode([id])

@@ -6,7 +6,6 @@ and this value. The recipe's part of each is written and read by `recipe_io`. Ev
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from mi_explorer import recipe_io
@@ -66,7 +65,7 @@ class View:
 DECODING_KEYS = ("t", "top_p", "top_k", "min_p", "rep", "cap", "seed", "budget")  # in the order of `Decoding`
 # key on the wire and in the address, kind (how the page writes it), default; the recipe's keys come first
 RECIPE_KEYS = (*recipe_io.QUERY_KEYS, "answer_lam")
-FIELDS: tuple[tuple[str, str, Any], ...] = (
+FIELDS: tuple[tuple[str, str, Json], ...] = (
     ("pair", "text", "mini"),
     ("lam", "number", 0.5),
     ("method", "text", "linear"),
@@ -208,7 +207,7 @@ def view_of_query(query: str | Mapping[str, str]) -> tuple[View, tuple[str, ...]
     for key in DEFAULTS:
         if key not in given:
             continue
-        text: Any = recipe_io.query_value(key, given[key])
+        text: Json = recipe_io.query_value(key, given[key])
         between = {"pins": ",", "branches": ";", "probes": ";"}.get(key)
         value = [x.strip() for x in text.split(between) if x.strip()] if between else text
         try:

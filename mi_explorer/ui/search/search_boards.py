@@ -3,8 +3,6 @@
 No text here becomes markup: the scripts of assets/web/search show it through text nodes.
 """
 
-from typing import Any
-
 from mi_explorer.pair_names import pair_name
 from mi_explorer.search.result import Finalist
 from mi_explorer.search.search_events import CandidateScore
@@ -13,7 +11,7 @@ from mi_explorer.studies.plan import Cell
 from mi_explorer.ui.page_workers import worker_entries
 from mi_explorer.ui.search.search_figures import explore_patch
 from mi_explorer.ui.search.shown_search import PRECOMPUTED, ShownSearch
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import GradioValue, Json, JsonObject
 
 RESULT_COLUMNS = [
     *("Recipe", "Verdict", "Difference, points", "95 % interval of it", "Against, at equal tokens"),
@@ -112,7 +110,7 @@ def _notes(shown: ShownSearch) -> str:
 
 def recipes_board(shown: ShownSearch | None, layers: int) -> JsonObject:
     """`{"columns", "rows", "recipes", "layers", "name", "title"}`; each row has its recipe: a label and what Explore's view is set to."""
-    rows: list[list[Any]] = []
+    rows: list[list[Json]] = []
     recipes: list[JsonObject] = []
     if shown is None:
         return {"columns": [], "rows": rows, "recipes": recipes, "layers": layers, "name": "", "title": ""}
@@ -135,7 +133,7 @@ def recipe_entry(cell: Cell) -> JsonObject:
     return {"label": cell.label, "patch": explore_patch(cell)}
 
 
-def _finalist_row(f: Finalist) -> list[Any]:
+def _finalist_row(f: Finalist) -> list[GradioValue]:
     h = f.heldout
     against = " + ".join(f"{weight:.2f}·λ {lam:g}" if weight < 1 else f"λ {lam:g}" for lam, weight in h.line)
     verdict = ON_LINE if f.on_line else BETTER if h.surely else NOT_BETTER
@@ -146,7 +144,7 @@ def _finalist_row(f: Finalist) -> list[Any]:
     ]
 
 
-def _candidate_row(c: CandidateScore) -> list[Any]:
+def _candidate_row(c: CandidateScore) -> list[GradioValue]:
     label = f"{c.cell.label} (plain line)" if c.on_line else c.cell.label
     return [label, round(100 * c.right, 1), round(c.tokens, 1), c.questions]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
@@ -12,6 +11,7 @@ from mi_explorer.ui.context import PageContext
 from mi_explorer.ui.search import search_request as request
 from mi_explorer.ui.search.search_handlers import SearchHandlers
 from mi_explorer.ui.search.shown_search import SAMPLER_TITLES
+from mi_explorer.untyped import GradioValue, Json, JsonObject
 
 LONG_CAP = 4096  # tokens of a response of other pairs than the embedded one
 FIELD_ORDER = tuple(request.DEFAULTS)
@@ -21,12 +21,12 @@ FIELD_ORDER = tuple(request.DEFAULTS)
 class SearchFields:
     """Fields in the order of `search_request.DEFAULTS`, what they cost, and the button that starts."""
 
-    fields: list[Any]
+    fields: list[GradioValue]
     cost: gr.Textbox
     run: gr.Button
 
 
-def search_form_values(given: Sequence[Any]) -> dict[str, Any]:
+def search_form_values(given: Sequence[Json]) -> JsonObject:
     """The form as `search_request` takes it."""
     return dict(zip(FIELD_ORDER, given, strict=True))
 
@@ -37,7 +37,7 @@ def search_fields(page: PageContext, handlers: SearchHandlers) -> SearchFields:
     layers = int(bench.layers or 1)
     first = page.task() or d["task"]
 
-    def whole(key: str, label: str, **more: Any) -> gr.Number:
+    def whole(key: str, label: str, **more: GradioValue) -> gr.Number:
         return gr.Number(d[key], label=label, precision=0, minimum=1, min_width=110, **more)
 
     with gr.Accordion("Set up a search", open=False, elem_id="search-setup") as fold:
@@ -85,19 +85,19 @@ def search_fields(page: PageContext, handlers: SearchHandlers) -> SearchFields:
                 "", label="What it takes", interactive=False, scale=5, lines=1, max_lines=4, elem_id="search-cost"
             )
             run = gr.Button("Run search", variant="primary", scale=1, min_width=140, elem_id="search-run")
-    fields: list[Any] = [
+    fields: list[GradioValue] = [
         *(vary, evaluations, tokens, questions, task, samples, groups, methods, within, sampler),
         *(heldout, each, finalists, cap, temperature, seed, name),
     ]
 
-    def of_pair(pair: str, chosen: str, limit: float) -> list[Any]:
+    def of_pair(pair: str, chosen: str, limit: float) -> list[GradioValue]:
         """The pair's own task, and room to think: the embedded one is terse."""
         is_usual = page.bench(pair).pair.name == "mini" or limit != d["cap"]
         return [page.task_for(pair, chosen, first), limit if is_usual else min(LONG_CAP, page.settings.tokens)]
 
     fold.expand(of_pair, [page.pair, task, cap], [task, cap], **QUIET)
 
-    def estimate(pair: str, *given: Any) -> str:
+    def estimate(pair: str, *given: Json) -> str:
         return handlers.cost(search_form_values(given), pair)
 
     changes = [fold.expand, *(f.change for f in fields)]

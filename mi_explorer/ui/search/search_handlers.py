@@ -5,8 +5,8 @@ No gradio here: JSON types in and out, so that tests call it directly. Searches 
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.search.search_job import SearchJobs
@@ -43,17 +43,17 @@ class SearchHandlers:
         """The open pair of this name; the first one for any other name."""
         return self.pairs.at(name).name
 
-    def choices(self, pair: Any) -> list[tuple[str, str]]:
+    def choices(self, pair: Json) -> list[tuple[str, str]]:
         """The searches of a pair as (label, name)."""
         self.library.refresh()
         return [(shown.title, shown.name) for shown in self.library.of_pair(self.pair(pair))]
 
-    def first(self, pair: Any) -> str:
+    def first(self, pair: Json) -> str:
         """Which search to open with: one that runs, else the latest of one's own, else a precomputed one, else none ("")."""
         found = self.library.of_pair(self.pair(pair))
         return next((s.name for s in found if s.state == "running"), found[0].name if found else "")
 
-    def show(self, name: Json, pair: Any, error: str = "", owner: str = "") -> JsonObject:
+    def show(self, name: Json, pair: Json, error: str = "", owner: str = "") -> JsonObject:
         """Everything about a search: `candidates` and `area` (contents of figures), `bar` and `recipes` (JSON texts), `running`,
         `resumable`, and `stamp`, which changes when any of them does."""
         pair = self.pair(pair)
@@ -75,7 +75,7 @@ class SearchHandlers:
         found["recipes"] = _text(recipes_board(shown, layers))
         return found
 
-    def stamp(self, name: Json, pair: Any) -> str:
+    def stamp(self, name: Json, pair: Json) -> str:
         """The `stamp` of `show`, cheap: for a look whether there is anything new."""
         shown = self.library.get(str(name or ""), self.pair(pair))
         return f"{name} {shown.version if shown else 0} {shown.state if shown else ''}"
@@ -90,7 +90,7 @@ class SearchHandlers:
             return ""
 
     # -- running -----------------------------------------------------------------------------------------------------
-    def cost(self, form: JsonObject, pair: Any) -> str:
+    def cost(self, form: JsonObject, pair: Json) -> str:
         """What the search of a form takes, in words; what is wrong with the form, if something is."""
         try:
             _, search, cost = self.runs.prepared(form, self.pair(pair))
@@ -103,11 +103,11 @@ class SearchHandlers:
             log.exception("A search could not be costed")
             return broken(error)
 
-    def start(self, form: JsonObject, pair: Any, owner: str = "") -> tuple[str, str]:
+    def start(self, form: JsonObject, pair: Json, owner: str = "") -> tuple[str, str]:
         """Run the search of a form; (its name, "") or ("", what went wrong)."""
         return self._do(lambda: self.runs.start(form, self.pair(pair), owner))
 
-    def resume(self, name: Json, pair: Any, owner: str = "") -> tuple[str, str]:
+    def resume(self, name: Json, pair: Json, owner: str = "") -> tuple[str, str]:
         """Go on with a search; (its name, "") or ("", what went wrong)."""
 
         def act() -> str:
@@ -123,12 +123,12 @@ class SearchHandlers:
         """Stop a search; "" or what went wrong."""
         return self._do(lambda: str(self.runs.stop(str(name or ""), owner)))[1]
 
-    def change_workers(self, asked: Any) -> str:
+    def change_workers(self, asked: Json) -> str:
         """Add a worker to a search (`search`), or let one go (`change` 1 or -1); "" or what went wrong."""
         asked = asked if isinstance(asked, dict) else {}
         return self._do(lambda: self.runs.resize(str(asked.get("search") or ""), asked.get("change")))[1]
 
-    def _do(self, act: Any) -> tuple[str, str]:
+    def _do(self, act: Callable[[], str]) -> tuple[str, str]:
         try:
             return act(), ""
         except UserError as error:
@@ -138,7 +138,7 @@ class SearchHandlers:
             return "", broken(error)
 
 
-def _content(drawn: Any, name: str) -> tuple[Any, ...]:
+def _content(drawn: tuple[Json, ...], name: str) -> tuple[Json, ...]:
     figure, columns, rows, narrow = drawn
     return figure, columns, rows, name, narrow
 

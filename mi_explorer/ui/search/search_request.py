@@ -1,8 +1,8 @@
 """A search as the form describes it: values in, a checked space, settings and questions out, and the command that does the same."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.command_line import command_line, decoding_options, lambda_option, recipe_options
 from mi_explorer.errors import UserError
@@ -14,6 +14,10 @@ from mi_explorer.search.space import VARY, SearchSpace
 from mi_explorer.studies.plan import Item
 from mi_explorer.studies.runner import items_of
 from mi_explorer.tasks import load_task
+from mi_explorer.untyped import Json, JsonMapping, JsonObject
+
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
 
 MOST = {"evaluations": 2_000, "questions": 2_000, "samples": 64, "heldout_questions": 5_000, "heldout_samples": 64}
 TITLES = {
@@ -27,7 +31,7 @@ TITLES = {
     "seed": "Seed",
 }
 
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: JsonObject = {
     "vary": ["lambda", "layers", "budget"], "evaluations": 48, "tokens": None, "questions": 48, "task": "mini", "samples": 2, "groups": 3,
     "methods": ["linear"], "within": None, "sampler": "tpe", "heldout_questions": 100, "heldout_samples": 4, "finalists": 6, "cap": 512,
     "temperature": 0.6, "seed": 0, "name": "",
@@ -70,7 +74,7 @@ def offered_methods(has_base: bool) -> list[str]:
     return [name for name, m in METHODS.items() if (has_base or not m.needs_base) and not m.blocks]
 
 
-def search_request(form: Mapping[str, Any], bench: Any, allowed: Callable[[str], str] = str) -> SearchRequest:
+def search_request(form: JsonMapping, bench: "Workbench", allowed: Callable[[str], str] = str) -> SearchRequest:
     """The search of a form (keys of `DEFAULTS`) on a loaded pair. `allowed` turns a visitor's task name into one that may be loaded.
 
     Raises `UserError` for everything that cannot be meant.
@@ -109,7 +113,7 @@ def search_request(form: Mapping[str, Any], bench: Any, allowed: Callable[[str],
     return SearchRequest(space, settings, items_of(load_task(task)), task, 0, _name(values["name"]))
 
 
-def saved_request(name: str, settings: Mapping[str, Any], allowed: Callable[[str], str] = str) -> SearchRequest:
+def saved_request(name: str, settings: JsonMapping, allowed: Callable[[str], str] = str) -> SearchRequest:
     """The search that was saved with these settings (see `SearchResult.settings`), to go on with it. Raises `UserError`."""
     try:
         space = space_of_plain(settings)
@@ -131,19 +135,19 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:] if text[:1].isascii() else text
 
 
-def _whole(value: Any, what: str, most: int) -> int:
+def _whole(value: Json, what: str, most: int) -> int:
     found = number(value, what, 1, most)
     if found != int(found):
         raise UserError(f"{what} must be a whole number, not {found:g}.")
     return int(found)
 
 
-def _amount(value: Any) -> Any:
+def _amount(value: Json) -> Json:
     """An amount as typed, such as 200,000; None where nothing is."""
     return value.replace(",", "").strip() or None if isinstance(value, str) else value
 
 
-def _name(value: Any) -> str:
+def _name(value: Json) -> str:
     text = " ".join(str(value or "").split())
     if len(text) > 100:
         raise UserError("A search's name must have at most 100 characters.")

@@ -5,7 +5,7 @@ browser keeps) may steer it, and sizes are bounded.
 """
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mi_explorer.errors import UserError
 from mi_explorer.search.search import Search
@@ -18,7 +18,10 @@ from mi_explorer.ui.open_pairs import PagePairs
 from mi_explorer.ui.page_workers import PageWorkers
 from mi_explorer.ui.search.search_request import SearchRequest, search_request
 from mi_explorer.ui.spaces.space_bench import SpaceBench
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import Json, JsonObject
+
+if TYPE_CHECKING:
+    from mi_explorer.workbench import Workbench
 
 
 class SearchRunError(UserError):
@@ -40,7 +43,7 @@ class SearchRuns:
         self._owners: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def bench(self, pair: str) -> Any:
+    def bench(self, pair: str) -> "Workbench":
         """The workbench of a loaded pair that can search. Raises `UserError`."""
         bench = self.pairs.at(pair).bench
         if isinstance(bench, SpaceBench):
@@ -115,7 +118,7 @@ class SearchRuns:
         job.stop()
         return True
 
-    def resize(self, name: str, change: Any) -> str:
+    def resize(self, name: str, change: Json) -> str:
         """Add a worker to a search, or let one go; see `PageWorkers.resize`. Its name."""
         self.workers.resize(self.jobs.get(name), change)
         return name

@@ -4,8 +4,6 @@ A run is watched by a timer that rests while nothing runs. The bar (assets/web/s
 recipes and the profile of the chosen one stand below the figures (assets/web/search/search_recipes.js).
 """
 
-from typing import Any
-
 import gradio as gr
 
 from mi_explorer.ui import plotly_component
@@ -15,7 +13,7 @@ from mi_explorer.ui.gradio_patches import event_payload
 from mi_explorer.ui.search.search_fields import search_fields, search_form_values
 from mi_explorer.ui.search.search_handlers import SearchHandlers
 from mi_explorer.ui.static_files import on_load
-from mi_explorer.untyped import JsonObject
+from mi_explorer.untyped import GradioValue, Json, JsonObject
 
 EVENT = {**QUIET, "concurrency_limit": 20}
 # Names in quotes are the component's events for Gradio.
@@ -47,7 +45,7 @@ def build_search_tab(page: PageContext) -> None:
     timer = gr.Timer(POLL_INTERVAL_S, active=False)
     drawn = [bar, candidates, area, recipes, stop, resume, timer, stamp]
 
-    def updates(found: JsonObject) -> list[Any]:
+    def updates(found: JsonObject) -> list[GradioValue]:
         busy = found["running"]
         return [
             gr.HTML(content=found["bar"]),
@@ -60,14 +58,14 @@ def build_search_tab(page: PageContext) -> None:
             found["stamp"],
         ]
 
-    def listed(pair: str, name: str, who: str, error: str = "") -> list[Any]:
+    def listed(pair: str, name: str, who: str, error: str = "") -> list[GradioValue]:
         """The list with `name` chosen, and all that is shown of it."""
         return [
             gr.Dropdown(handlers.choices(pair), value=name or None),
             *updates(handlers.show(name, pair, error, who)),
         ]
 
-    def begin(event: gr.EventData, pair: str) -> list[Any]:
+    def begin(event: gr.EventData, pair: str) -> list[GradioValue]:
         asked = event_payload(event)
         choices = handlers.choices(pair)
         wanted = str(asked.get("search") or "")
@@ -75,21 +73,21 @@ def build_search_tab(page: PageContext) -> None:
         who = str(asked.get("owner") or "")[:64]
         return [who, *listed(pair, name, who)]
 
-    def choose(pair: str, name: str, who: str) -> list[Any]:
+    def choose(pair: str, name: str, who: str) -> list[GradioValue]:
         return updates(handlers.show(name, pair, owner=who))
 
-    def go(pair: str, name: str, who: str, *given: Any) -> list[Any]:
+    def go(pair: str, name: str, who: str, *given: Json) -> list[GradioValue]:
         made, problem = handlers.start(search_form_values(given), pair, who)
         return listed(pair, made or name, who, problem)
 
-    def go_on(pair: str, name: str, who: str) -> list[Any]:
+    def go_on(pair: str, name: str, who: str) -> list[GradioValue]:
         _, problem = handlers.resume(name, pair, who)
         return listed(pair, name, who, problem)
 
-    def halt(pair: str, name: str, who: str) -> list[Any]:
+    def halt(pair: str, name: str, who: str) -> list[GradioValue]:
         return updates(handlers.show(name, pair, handlers.stop(name, who), who))
 
-    def tick(pair: str, name: str, who: str, seen: str) -> list[Any]:
+    def tick(pair: str, name: str, who: str, seen: str) -> list[GradioValue]:
         if handlers.stamp(name, pair) == seen:
             return [gr.skip()] * (1 + len(drawn))
         found = handlers.show(name, pair, owner=who)

@@ -1,9 +1,8 @@
 """A search as the tab shows it, whether it runs, was saved, or came with the checkout; and which searches there are of a pair."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mi_explorer.errors import UserError
 from mi_explorer.search.frontier import ROOM, VolumePoint, volume_trace
@@ -14,6 +13,7 @@ from mi_explorer.search.search_job import SearchJob, SearchJobs
 from mi_explorer.search.space import VARY
 from mi_explorer.studies.plan import running_order
 from mi_explorer.studies.stats.efficiency import pareto
+from mi_explorer.untyped import Json, JsonMapping
 
 PRECOMPUTED = "precomputed"
 SAMPLER_TITLES = {"tpe": "TPE", "nsga2": "NSGA-II", "random": "random proposals"}
@@ -29,7 +29,7 @@ class ShownSearch:
     pair: str
     origin: str
     state: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: JsonMapping = field(default_factory=dict)
     candidates: tuple[CandidateScore, ...] = ()
     result: SearchResult | None = None
     progress: SearchProgress | None = None
@@ -92,15 +92,15 @@ class ShownSearch:
     def beside(self, others: Sequence["ShownSearch"]) -> list["ShownSearch"]:
         """Those of the others that may stand beside it; of the same proposals only the longest."""
         same = [o for o in others if o.name != self.name and o.areas() and _alike(self.settings, o.settings)]
-        longest: dict[Any, ShownSearch] = {}
+        longest: dict[tuple[str, Json], ShownSearch] = {}
         for other in sorted(same, key=lambda o: o.evaluations):
             longest[other.sampler, other.settings.get("seed")] = other
         own = self.sampler, self.settings.get("seed")
         return [other for key, other in longest.items() if key != own]
 
 
-def _alike(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    def plain(x: Any) -> Any:
+def _alike(a: JsonMapping, b: JsonMapping) -> bool:
+    def plain(x: Json) -> Json:
         return list(x) if isinstance(x, (list, tuple)) else x
 
     return all(plain(a.get(key)) == plain(b.get(key)) for key in SAME)
