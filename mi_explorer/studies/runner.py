@@ -174,13 +174,13 @@ class Runner:
             for known in kept:
                 fingerprint, dtype = benches.get(known.cell.recipe.pair, (known.fingerprint, known.dtype))
                 if (known.fingerprint, known.dtype) != (fingerprint, dtype):
-                    what = (
-                        f"in {known.dtype}, not {dtype}"
-                        if known.fingerprint == fingerprint
-                        else (f"with other weights of {known.cell.recipe.pair} (the files have changed since)")
-                    )
+                    if known.fingerprint == fingerprint:
+                        what, instead = f"in {known.dtype}, not {dtype}", f"Go on in it (--dtype {known.dtype}), give"
+                    else:
+                        what = f"with other weights of {known.cell.recipe.pair} (the files have changed since)"
+                        instead = "Give"
                     raise PlanError(
-                        f"The study {self.name!r} was made {what}, so its samples cannot be mixed with new ones. Give "
+                        f"The study {self.name!r} was made {what}, so its samples cannot be mixed with new ones. {instead} "
                         "the new study another name (--name), or delete the old one."
                     )
             rows = kept + [r for r in rows if r.key not in {k.key for k in kept}]

@@ -104,12 +104,5 @@ function ownPair(app, setup, loading) {
     return [title, ...summaryOf(about), about.name === setup.pair.name ? null : open].filter(Boolean);
   }
   const words = h("p.mi-hint", "Folders or hub ids of an Instruct and a Thinking model, with a | between them.");
-  return h(
-    "section.mi-own",
-    h("h3", "A pair of your own"),
-    words,
-    h("div.mi-row", own, check),
-    options.node,
-    result,
-  );
+  return h("section.mi-own", h("h3", "A pair of your own"), words, h("div.mi-row", own, check), options.node, result);
 }
