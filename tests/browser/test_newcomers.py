@@ -20,7 +20,7 @@ def test_a_first_visit_is_light(app, chromium):
     devtools.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     page.goto(app)
     page.wait_for_selector("[data-opened]", state="attached")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("networkidle", timeout=120_000)
     context.close()
     assert 20 < len(sizes) <= MOST_REQUESTS and 100 < sum(sizes) / 1000 <= MOST_KB
 
