@@ -20,7 +20,10 @@ def test_a_first_visit_is_light(app, chromium):
     devtools.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
     page.goto(app)
     page.wait_for_selector("[data-opened]", state="attached")
-    page.wait_for_load_state("networkidle", timeout=120_000)
+    loaded = -1
+    while loaded < len(sizes):  # until a second brings nothing more; Gradio's heartbeat never ends, so the network is never idle
+        loaded = len(sizes)
+        page.wait_for_timeout(1000)
     context.close()
     assert 20 < len(sizes) <= MOST_REQUESTS and 100 < sum(sizes) / 1000 <= MOST_KB
 
