@@ -21,7 +21,8 @@ def test_a_first_visit_is_light(app, chromium):
     page.goto(app)
     page.wait_for_selector("[data-opened]", state="attached")
     loaded = -1
-    while loaded < len(sizes):  # until a second brings nothing more; Gradio's heartbeat never ends, so the network is never idle
+    # until a second brings nothing more: the network is never idle, as Gradio's heartbeat does not end
+    while loaded < len(sizes):
         loaded = len(sizes)
         page.wait_for_timeout(1000)
     context.close()
