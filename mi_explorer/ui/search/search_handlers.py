@@ -63,7 +63,7 @@ class SearchHandlers:
             "area": "",
             "running": bool(shown and shown.state == "running"),
             "resumable": bool(shown and shown.state in ("stopped", "failed", "unfinished")),
-            "stamp": f"{name} {shown.version if shown else 0} {shown.state if shown else ''}",
+            "stamp": _stamp(name, shown),
         }
         if shown is not None and (shown.candidates or shown.result):
             beside = shown.beside(self.library.of_pair(pair))
@@ -77,8 +77,7 @@ class SearchHandlers:
 
     def stamp(self, name: Json, pair: Json) -> str:
         """The `stamp` of `show`, cheap: for a look whether there is anything new."""
-        shown = self.library.get(str(name or ""), self.pair(pair))
-        return f"{name} {shown.version if shown else 0} {shown.state if shown else ''}"
+        return _stamp(name, self.library.get(str(name or ""), self.pair(pair)))
 
     def _command(self, shown: ShownSearch | None) -> str:
         if shown is None:
@@ -141,6 +140,10 @@ class SearchHandlers:
 def _content(drawn: tuple[Json, ...], name: str) -> tuple[Json, ...]:
     figure, columns, rows, narrow = drawn
     return figure, columns, rows, name, narrow
+
+
+def _stamp(name: Json, shown: ShownSearch | None) -> str:
+    return f"{name} {shown.version if shown else 0} {shown.state if shown else ''}"
 
 
 def _text(value: Json) -> str:
