@@ -19,10 +19,16 @@ def item(i: int) -> Item:
 
 
 def swept(
-    store: Store, name: str, questions: range = range(12), samples: int = 3, lams=LAMS, recipe: Recipe | None = None
+    store: Store,
+    name: str,
+    questions: range = range(12),
+    samples: int = 3,
+    lams=LAMS,
+    recipe: Recipe | None = None,
+    kind: str = "sweep",
 ) -> None:
     items = tuple(map(item, questions))
-    plan = Plan("sums", grid(recipe or Recipe(), lams, DECODING), len(items), samples)
+    plan = Plan("sums", grid(recipe or Recipe(), lams, DECODING), len(items), samples, kind)
     list(Runner(store, plan, items, lambda pair: scripted_bench(name=pair), name=name).run())
 
 

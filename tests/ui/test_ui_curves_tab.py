@@ -4,7 +4,7 @@ import json
 
 from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.curves import curve
-from tests.ui.curve_studies import tab
+from tests.ui.curve_studies import swept, tab
 
 
 def test_studies_are_listed_and_shown(measured, tmp_path):
@@ -20,6 +20,20 @@ def test_studies_are_listed_and_shown(measured, tmp_path):
     assert all(json.loads(shown[name])["figure"]["data"] for name in ("multiples", "pareto", "difference"))
     nothing = handlers.show([], [])
     assert nothing["multiples"] == nothing["pareto"] == nothing["difference"] == ""
+
+
+def test_what_a_search_measured_is_opened_last(measured, tmp_path):
+    from mi_explorer.studies.store.exchange import export_study
+
+    with Store(tmp_path / "own.db") as own:
+        swept(own, "of a search", range(2), 1, kind="search")
+        handlers = tab(own, tmp_path)
+        assert handlers.first([])[0] == ["of a search"]
+        export_study(measured, "a", tmp_path / "shipped.parquet")
+        assert tab(own, tmp_path).first([])[0] == ["a"]
+        swept(own, "mine", range(2), 1)
+        swept(own, "of another search", range(2), 1, kind="search")
+        assert tab(own, tmp_path).first([])[0] == ["mine"]
 
 
 def test_precomputed_studies_are_there_and_labelled(measured, tmp_path):

@@ -64,7 +64,8 @@ class CurvesHandlers:
         return [(study_label(info), info.name) for info in self.library.curves()]
 
     def first(self, asked: Sequence[str], pair: str = "") -> tuple[list[str], list[str]]:
-        """Which studies to open with, and messages: the asked ones; else one that runs; else the latest own; else precomputed."""
+        """Which studies to open with, and messages: the asked ones; else one that runs; else the latest own; else precomputed. What a
+        search measured (it has its own tab) comes last."""
         studies = self.library.curves()
         names = {info.name for info in studies}
         known = [name for name in dict.fromkeys(asked) if name in names][:MAX_SHOWN]
@@ -73,7 +74,9 @@ class CurvesHandlers:
             return known, messages
         running = [job.state.name for job in self.jobs.all() if job.state.running and job.state.name in names]
         filled = [i for i in studies if i.samples]
-        own = [i.name for i in filled if i.origin == "live"]
+        live = [i for i in filled if i.origin == "live"]
+        own = [i.name for i in live if i.plan.kind != "search"]
+        searched = [i.name for i in live if i.plan.kind == "search"]
         others = [i for i in filled if i.origin != "live"]
         others.sort(
             key=lambda i: (
@@ -84,7 +87,7 @@ class CurvesHandlers:
                 -i.samples,
             )
         )
-        return [*running, *own, *(i.name for i in others)][:1], messages
+        return [*running, *own, *(i.name for i in others), *searched][:1], messages
 
     def opening(
         self, studies: Sequence[str], published: Sequence[str], pair: str = ""
