@@ -219,3 +219,13 @@ def until(page: Page, script: str, arg: Any = None, seconds: float = 20) -> None
     while not page.evaluate(script, arg):
         assert time.monotonic() < end, f"not within {seconds} s: {script}"
         page.wait_for_timeout(50)
+
+
+def begin_search(page: Page) -> None:
+    """Begin a search on the tab that takes longer than a test: 300 evaluations of 8 questions."""
+    page.click("#search-setup >> text=Set up a search")
+    for field, value in (("evaluations", 300), ("questions", 8)):
+        page.fill(f"#search-{field} input", str(value))
+        page.keyboard.press("Tab")
+    page.wait_for_function("() => /At most .* samples/.test(document.querySelector('#search-cost textarea').value)")
+    page.click("#search-run")

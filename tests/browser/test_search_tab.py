@@ -1,6 +1,7 @@
 """The Search tab on the embedded pair: the precomputed search, its recipes and profile, and a small search from form to frontier."""
 
 from axe_playwright_python.sync_playwright import Axe
+from conftest import begin_search
 from playwright.sync_api import expect
 
 POINT = "#search-candidates .js-plotly-plot"
@@ -53,12 +54,7 @@ def test_the_precomputed_search_its_profile_and_a_recipe_in_explore(app, visit):
 
 def test_a_small_search_is_run_stopped_and_gone_on_with(app, visit):
     page = opened(visit, app)
-    page.click("#search-setup >> text=Set up a search")
-    for field, value in (("evaluations", 300), ("questions", 8)):
-        page.fill(f"#search-{field} input", str(value))
-        page.keyboard.press("Tab")
-    page.wait_for_function("() => /At most .* samples/.test(document.querySelector('#search-cost textarea').value)")
-    page.click("#search-run")
+    begin_search(page)
     expect(page.locator("#search-bar [role=status]")).to_contain_text("evaluations", timeout=120_000)
     page.wait_for_function(
         f"() => (document.querySelector('{POINT}')?.data || []).some((t) => t.name === 'frontier so far')",

@@ -4,7 +4,7 @@ import re
 import sys
 
 import pytest
-from conftest import free_port, start, stop
+from conftest import begin_search, free_port, start, stop
 from playwright.sync_api import expect
 
 LONG = 120_000  # milliseconds: a worker is a process that loads the pair
@@ -21,12 +21,7 @@ def staffed(tmp_path_factory):
 
 def test_a_search_shows_its_workers_and_no_study_takes_them_away(staffed, visit):
     page = visit(f"{staffed}?tab=search")
-    page.click("#search-setup >> text=Set up a search")
-    for field, value in (("evaluations", 300), ("questions", 8)):
-        page.fill(f"#search-{field} input", str(value))
-        page.keyboard.press("Tab")
-    page.wait_for_function("() => /At most .* samples/.test(document.querySelector('#search-cost textarea').value)")
-    page.click("#search-run")
+    begin_search(page)
     lines = page.locator("#search-bar .mi-workers-lines")
     expect(lines).to_contain_text(re.compile(r"worker 1.*: busy · [\d,]+ samples · [\d,]+ tokens/s"), timeout=LONG)
     expect(page.locator("#search-bar .mi-workers-link")).to_be_hidden()
