@@ -1,7 +1,8 @@
 """What a search takes before it runs: samples, tokens by the lengths that were measured, time by a rate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from mi_explorer.search.settings import SearchSettings
 from mi_explorer.studies.cost import Cost, Lengths, estimate, roughly, token_count
@@ -20,6 +21,11 @@ class SearchCost:
     @property
     def tokens(self) -> float:
         return self.line.tokens + self.search.tokens + self.heldout.tokens
+
+    def by_others(self) -> Self:
+        """The same where others than this process's engine make the samples: how quick they are is not known."""
+        line, search, heldout = (replace(cost, rate=None) for cost in (self.line, self.search, self.heldout))
+        return replace(self, line=line, search=search, heldout=heldout)
 
     @property
     def text(self) -> str:

@@ -141,6 +141,15 @@ def test_workers_are_added_and_let_go_while_a_study_runs(bench):
     assert curves.change_workers({"study": "none", "change": 1}) and curves.change_workers(None)
 
 
+def test_the_time_of_others_is_not_told_by_the_pages_engine(bench, sums):
+    bench.engine.wait()
+    form = {"task": sums, "questions": 8, "samples": 1, "lams": "0,1"}
+    for settings, told in ((Settings(), True), (Settings(workers=1), False)):
+        curves, search = tabs(bench, settings)
+        assert ("tokens/s" in search.cost({**FORM, "task": sums}, "mini")) is told
+        assert ("tokens/s" in curves.runs.cost(form, "mini")) is told
+
+
 @pytest.mark.parametrize(
     ("open_to", "auth", "owner", "seen"),
     [

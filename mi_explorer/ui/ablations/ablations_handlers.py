@@ -80,7 +80,9 @@ class AblationHandlers:
         """What a run would cost, in words: samples, tokens, time."""
         plan, items = self.plan(pair, setup)
         self._check_size(plan)
-        cost = cost_estimate.page_cost(plan, items, self.page.bench(pair), self.library, self.page.jobs).text
+        by_workers = self.page.workers.staff.any
+        bench, jobs = self.page.bench(pair), self.page.jobs
+        cost = cost_estimate.page_cost(plan, items, bench, self.library, jobs, by_workers).text
         return f"{len(plan.cells)} blends × {len(items)} questions × {plan.samples} samples = {cost}"
 
     def _check_size(self, plan: Plan) -> None:

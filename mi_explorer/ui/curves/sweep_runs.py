@@ -162,7 +162,8 @@ class SweepRuns:
         try:
             found = self.read(form, pair)
             bench = self.pairs.at(pair).bench
-            cost = cost_estimate.page_cost(found.plan, found.items, bench, self.library, self.jobs).text
+            by_workers = self.workers.staff.any
+            cost = cost_estimate.page_cost(found.plan, found.items, bench, self.library, self.jobs, by_workers).text
             name, own = found.name or found.plan.name, self.library.own
             return cost + (f" It extends the study {name!r}." if own is not None and own.find(name) else "")
         except UserError as error:

@@ -83,7 +83,7 @@ class SearchRuns:
         cost = search.cost()
         if self.public:
             check_sample_count(cost.line.units + cost.search.units + cost.heldout.units, asked.command)
-        return search, cost
+        return search, cost.by_others() if self.workers.staff.any else cost
 
     def start(self, form: JsonObject, pair: str, owner: str = "") -> str:
         """Run the search of a form in the background; its name. The same one goes on where it was."""
