@@ -1,6 +1,5 @@
 """Drafts: an old trace of the same prompt, decoding and seed under another recipe, verified in one pass instead of decoded."""
 
-import numpy as np
 import torch
 
 from mi_explorer.engine.batch import Batch
@@ -20,8 +19,8 @@ def verify_draft(batch: Batch, sequence: Sequence, mode: str, first: int, chunk:
     positions = torch.arange(start, stop, device=backend.device)[None]
     ids = torch.tensor([feed], device=backend.device)
     logits = backend.run(sequence.slots[0].bound, mode, first, ids, positions, stop, ())[0]
-    sampler = Sampler([sequence.request.decoding] * len(feed), (), backend.vocab, backend.device)
-    drawn, logprobs = sampler(logits, np.arange(known, known + len(feed)))
+    steps = range(known, known + len(feed))
+    drawn, logprobs = Sampler([sequence.request.decoding] * len(feed), steps, (), backend.vocab, backend.device)(logits)
     for token, logprob in zip(drawn.tolist(), logprobs.tolist()):
         sequence.length += 1
         if not batch.add_token(sequence, token, logprob):

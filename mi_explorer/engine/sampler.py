@@ -34,10 +34,18 @@ def _mix(x: np.ndarray) -> np.ndarray:
 
 
 class Sampler:
-    """The decodings of a batch as columns; made when rows join or leave, called once a step."""
+    """The decodings of a batch as columns; made when rows join or leave, called once a step.
+
+    `steps` [n]: the number of each row's next token in its response; with every call all rows advance by one.
+    """
 
     def __init__(
-        self, decodings: Sequence[Decoding], histories: Sequence[Sequence[int]], vocab: int, device: torch.device
+        self,
+        decodings: Sequence[Decoding],
+        steps: Sequence[int],
+        histories: Sequence[Sequence[int]],
+        vocab: int,
+        device: torch.device,
     ):
         d, self.device = decodings, device
 
@@ -45,8 +53,9 @@ class Sampler:
             return torch.tensor(values, dtype=torch.float32, device=device)[:, None]
 
         self.wide = torch.float32 if device.type == "mps" else torch.float64
-        self._block: tuple[int, torch.Tensor] | None = None
-        self.seeds = np.array([x.seed for x in d], dtype=np.uint64)
+        self._seeds = np.array([x.seed for x in d], dtype=np.uint64)
+        self._steps, self._calls = np.array(steps, dtype=np.int64), 0
+        self._noise: tuple[torch.Tensor, ...] = ()  # of the calls to come, in the order of `uniform`
         self.greedy = [x.temperature == 0 for x in d]
         self.all_greedy, self.any_greedy = all(self.greedy), any(self.greedy)
         self.greedy_rows = torch.tensor(self.greedy, device=device)[:, None]
@@ -73,35 +82,33 @@ class Sampler:
                 if d[row].repetition_penalty != 1:
                     self.seen[row, torch.tensor(list(history), device=device)] = True
 
-    def __call__(self, logits: torch.Tensor, steps: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids [n] and their log-probabilities [n] under the raw distribution (nats), from logits [n, vocabulary] in fp32.
-
-        `steps` [n]: the number of each row's token; from call to call all rows advance by one.
-        """
-        ids, logprobs, complete = self._sample(logits, steps)
+    def __call__(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids [n] and their log-probabilities [n] under the raw distribution (nats), from logits [n, vocabulary] in fp32."""
+        ids, logprobs, complete = self._sample(logits)
         if complete is not None and not bool(complete):
-            ids, logprobs, _ = self._sample(logits, steps, whole=True)
-        self._remember(ids)
+            ids, logprobs, _ = self._sample(logits, whole=True)
+        self._advance(ids)
         return ids[:, 0], logprobs[:, 0]
 
-    def read(self, logits: torch.Tensor, steps: np.ndarray) -> tuple[torch.Tensor, list[int], list[float]]:
+    def read(self, logits: torch.Tensor) -> tuple[torch.Tensor, list[int], list[float]]:
         """As a call: the ids [n, 1], and the same ids and log-probabilities on the host by one copy from the device (two where the best
         candidates did not do, which is rare)."""
-        ids, logprobs, complete = self._sample(logits, steps)
-        columns = [ids.to(logprobs.dtype), logprobs]  # ids are exact in fp32: no vocabulary has 2**24 tokens
+        ids, logprobs, complete = self._sample(logits)
+        columns = [ids, logprobs]  # as fp32, in which ids are exact: no vocabulary has 2**24 tokens
         rows = torch.cat(columns if complete is None else [*columns, complete.expand(len(ids), 1)], 1).tolist()
         if complete is not None and not rows[0][2]:
-            ids, logprobs, _ = self._sample(logits, steps, whole=True)
-            rows = torch.cat((ids.to(logprobs.dtype), logprobs), 1).tolist()
-        self._remember(ids)
+            ids, logprobs, _ = self._sample(logits, whole=True)
+            rows = torch.cat((ids, logprobs), 1).tolist()
+        self._advance(ids)
         return ids, [int(row[0]) for row in rows], [row[1] for row in rows]
 
-    def _remember(self, ids: torch.Tensor) -> None:
+    def _advance(self, ids: torch.Tensor) -> None:
+        self._calls += 1
         if self.penalty is not None:
             self.seen.scatter_(1, ids, True)
 
     def _sample(
-        self, logits: torch.Tensor, steps: np.ndarray, whole: bool = False
+        self, logits: torch.Tensor, whole: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Ids [n, 1], log-probabilities [n, 1], and whether the best candidates were enough (fp32, 0 or 1; None: known to be). `whole`:
         draw from the whole vocabulary."""
@@ -110,23 +117,23 @@ class Sampler:
             x = torch.where(self.seen, torch.where(x < 0, x * self.penalty, x / self.penalty), x)
         ids = x.argmax(-1, keepdim=True) if self.any_greedy else None
         if not self.all_greedy:
-            drawn, complete = self._draw(x, steps, whole)
+            drawn, complete = self._draw(x, whole)
             ids = drawn if ids is None else torch.where(self.greedy_rows, ids, drawn)
         assert ids is not None
         return ids, logits.log_softmax(-1).gather(1, ids), complete
 
-    def _draw(self, x: torch.Tensor, steps: np.ndarray, whole: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _draw(self, x: torch.Tensor, whole: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         if not self.open:  # temperature keeps the order, so only the best are divided by it
             values, ids = x.topk(self.k, sorted=True)
-            return self._choose((values * self.cold, ids), None, steps)
+            return self._choose((values * self.cold, ids), None)
         x = x * self.cold
         vocab = x.shape[1]
         total = x.logsumexp(-1, keepdim=True)
         may_do = not self.needs_all and self.top_p is not None and vocab > CANDIDATES and not whole
-        return self._choose(x.topk(CANDIDATES) if may_do else x.sort(-1, descending=True), total, steps)
+        return self._choose(x.topk(CANDIDATES) if may_do else x.sort(-1, descending=True), total)
 
     def _choose(
-        self, top: tuple[torch.Tensor, torch.Tensor], total: torch.Tensor | None, steps: np.ndarray
+        self, top: tuple[torch.Tensor, torch.Tensor], total: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Draw from the best candidates (sorted), and whether they were enough (see `_sample`).
 
@@ -155,13 +162,14 @@ class Sampler:
             p = p * (p >= self.min_p * p[:, :1])
         ids, order = ids.sort(-1)
         cdf = p.gather(1, order).cumsum(-1, dtype=self.wide)
-        place = torch.searchsorted(cdf, self.uniform(steps) * cdf[:, -1:], right=True)
+        place = torch.searchsorted(cdf, self.uniform() * cdf[:, -1:], right=True)
         return ids.gather(1, place.clamp_(max=k - 1)), complete  # in fp32 a number next to 1 rounds to 1
 
-    def uniform(self, steps: np.ndarray) -> torch.Tensor:
-        """Noise of these steps [n, 1], drawn for several steps ahead: hashing in one go is cheaper than step by step."""
-        start = int(steps[0])
-        if self._block is None or not 0 <= start - self._block[0] < NOISE_STEPS:
-            later = steps[None] + np.arange(NOISE_STEPS)[:, None]
-            self._block = start, torch.from_numpy(noise(self.seeds, later)).to(self.wide).to(self.device).unsqueeze(2)
-        return self._block[1][start - self._block[0]]
+    def uniform(self) -> torch.Tensor:
+        """Noise of this call [n, 1], hashed for several calls ahead in one go."""
+        number = self._calls % NOISE_STEPS
+        if number == 0 or not self._noise:
+            ahead = np.arange(self._calls - number, self._calls - number + NOISE_STEPS)[:, None]
+            block = torch.from_numpy(noise(self._seeds, self._steps + ahead)).to(self.wide).to(self.device)
+            self._noise = block.unsqueeze(2).unbind()
+        return self._noise[number]

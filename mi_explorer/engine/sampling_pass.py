@@ -1,6 +1,5 @@
 """The tensors of a pass over fixed slots: what is fed next, which logits are summed, and the sampler of its sequences."""
 
-import numpy as np
 import torch
 
 from mi_explorer.engine.backend import Backend
@@ -31,12 +30,12 @@ class SamplingPass:
         )
         self.positions = torch.tensor([[slot.sequence.length] for slot in slots], device=device)
         self.width = max(slot.sequence.length for slot in slots)
-        self._steps = np.array([len(sequence.tokens) for sequence in self.sequences])
         decodings = [sequence.request.decoding for sequence in self.sequences]
         histories: list[tuple[int, ...]] = []
         if any(decoding.repetition_penalty != 1 for decoding in decodings):
             histories = [(*sequence.request.prompt, *sequence.tokens) for sequence in self.sequences]
-        self._sampler = Sampler(decodings, histories, backend.vocab, device)
+        steps = [len(sequence.tokens) for sequence in self.sequences]
+        self._sampler = Sampler(decodings, steps, histories, backend.vocab, device)
 
     def sample(self, logits: torch.Tensor) -> tuple[torch.Tensor, list[int], list[float]]:
         """Token ids [sequences, 1], the same on the host, and their log-probabilities, from logits [slots, vocabulary]."""
@@ -44,10 +43,9 @@ class SamplingPass:
             parts = logits[self._chosen] * self._weights
             logits = torch.zeros(len(self.sequences), logits.shape[1], device=logits.device)
             logits.index_add_(0, self._owner, parts)
-        return self._sampler.read(logits, self._steps)
+        return self._sampler.read(logits)
 
     def advance(self, ids: torch.Tensor) -> None:
         """Feed the drawn ids [sequences, 1] to the next pass."""
         self.ids = ids if self._owner is None else ids[self._owner]
         self.positions += 1
-        self._steps += 1

@@ -51,7 +51,7 @@ def test_every_row_draws_by_inverse_cdf_from_the_distribution_of_transformers(ba
     logits = torch.randn(len(batch), vocab) * 3
     histories = [[1, 2, 3]] * len(batch)
     steps = np.arange(len(batch)) * 7
-    ids, logprobs = Sampler(batch, histories, vocab, CPU)(logits, steps)
+    ids, logprobs = Sampler(batch, steps.tolist(), histories, vocab, CPU)(logits)
     for row, d in enumerate(batch):
         p = reference(logits[row], d, histories[row]).double()
         u = noise(np.array([d.seed], dtype=np.uint64), steps[row : row + 1])[0]
@@ -66,8 +66,12 @@ def test_greedy_rows_take_the_largest_in_any_company():
     torch.manual_seed(0)
     logits = torch.randn(3, 50)
     ids, _ = Sampler(
-        [Decoding(temperature=0), Decoding(temperature=2, top_k=0, top_p=1), Decoding(temperature=0)], (), 50, CPU
-    )(logits, np.zeros(3, int))
+        [Decoding(temperature=0), Decoding(temperature=2, top_k=0, top_p=1), Decoding(temperature=0)],
+        (0, 0, 0),
+        (),
+        50,
+        CPU,
+    )(logits)
     assert ids[[0, 2]].tolist() == logits[[0, 2]].argmax(-1).tolist()
 
 
@@ -77,7 +81,7 @@ def test_top_p_zero_keeps_the_likeliest_token(top_k):
     logits = torch.randn(4, 50)
     rows = [Decoding(temperature=1, top_k=top_k, top_p=p, seed=s) for s, p in enumerate((0.0, 0.0, 0.5, 0.0))]
     for step in range(5):
-        ids, _ = Sampler(rows, (), 50, CPU)(logits, np.full(4, step))
+        ids, _ = Sampler(rows, [step] * 4, (), 50, CPU)(logits)
         assert ids[[0, 1, 3]].tolist() == logits[[0, 1, 3]].argmax(-1).tolist()
 
 
@@ -99,15 +103,14 @@ def test_noise_is_uniform_and_independent_of_the_order_of_calls():
 def test_a_sampler_called_step_by_step_uses_the_noise_of_each_step():
     torch.manual_seed(1)
     d = [Decoding(temperature=1, top_k=0, top_p=1, seed=s) for s in (3, 9)]
-    running = Sampler(d, (), 30, CPU)
-    start = np.array([4, 70])
+    running = Sampler(d, (4, 70), (), 30, CPU)
     for t in range(40):
         logits = torch.randn(2, 30)
-        fresh = Sampler(d, (), 30, CPU)(logits, start + t)[0]
-        assert running(logits, start + t)[0].tolist() == fresh.tolist()
+        fresh = Sampler(d, (4 + t, 70 + t), (), 30, CPU)(logits)[0]
+        assert running(logits)[0].tolist() == fresh.tolist()
 
 
 def test_the_repetition_penalty_counts_what_was_drawn():
     logits = torch.tensor([[5.0, 4.9, 0.0]])
-    sampler = Sampler([Decoding(temperature=0, repetition_penalty=2.0)], [[2]], 3, CPU)
-    assert [int(sampler(logits, np.array([t]))[0]) for t in range(3)] == [0, 1, 0]
+    sampler = Sampler([Decoding(temperature=0, repetition_penalty=2.0)], [0], [[2]], 3, CPU)
+    assert [int(sampler(logits)[0]) for _ in range(3)] == [0, 1, 0]

@@ -75,14 +75,14 @@ def test_a_step_copies_once_to_the_host_and_launches_few_kernels(labs):
 
 @pytest.mark.parametrize("decoding", [*DECODINGS.values(), Decoding(temperature=5.0, top_p=0.999, top_k=0, seed=4)])
 def test_a_draw_of_a_large_vocabulary_copies_once_or_where_few_candidates_do_not_do_twice(decoding):
-    logits, steps = torch.randn(3, 900, generator=torch.Generator().manual_seed(5)) * 2, np.arange(3)
+    logits = torch.randn(3, 900, generator=torch.Generator().manual_seed(5)) * 2
     flat = decoding.temperature > 1 or decoding.top_p == 1
-    plain = Sampler([decoding] * 3, [(5,)] * 3, 900, torch.device("cpu"))
-    want = plain.read(logits, steps)
+    plain = Sampler([decoding] * 3, range(3), [(5,)] * 3, 900, torch.device("cpu"))
+    want = plain.read(logits)
     with stand_in() as device, torch.no_grad():
-        sampler, there = Sampler([decoding] * 3, [(5,)] * 3, 900, device), logits.to(device)
+        sampler, there = Sampler([decoding] * 3, range(3), [(5,)] * 3, 900, device), logits.to(device)
         counts.clear()
-        ids, tokens, logprobs = sampler.read(there, steps)
+        ids, tokens, logprobs = sampler.read(there)
         assert counts["to host"] == (2 if flat and decoding.top_p < 1 else 1)
         assert (tokens, logprobs) == want[1:] and ids[:, 0].tolist() == tokens
 
@@ -91,7 +91,7 @@ def test_noise_on_the_device_is_the_processors_bit_for_bit():
     steps = np.arange(5)
     decodings = [Decoding(seed=seed) for seed in (0, 1, 7, 2**40, 3)]
     with stand_in() as device:
-        here = Sampler(decodings, (), 50, device).uniform(steps)
+        here = Sampler(decodings, steps.tolist(), (), 50, device).uniform()
         assert torch.equal(
             here.cpu()[:, 0], torch.from_numpy(noise(np.array([d.seed for d in decodings], dtype=np.uint64), steps))
         )
