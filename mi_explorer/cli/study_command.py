@@ -60,8 +60,14 @@ def _study_actions(actions: Commands) -> None:
     drawn = action("table", "a study's table as the paper prints it, for a terminal or a README", table_study)
     drawn.add_argument("name")
     drawn.add_argument("--markdown", action="store_true", help="as Markdown, with a caption of how it was measured")
-    drawn.add_argument(
+    parts = drawn.add_mutually_exclusive_group()
+    parts.add_argument(
         "--by", choices=("family", "level"), help="accuracy by this part of the questions, at the λs of --lambda"
+    )
+    parts.add_argument(
+        "--mentions",
+        action="store_true",
+        help="beside the verdicts: how often the last sentence, or any part of the answer, mentions what is right",
     )
     drawn.add_argument(
         "--lambda", dest="lams", default="0,0.5,1", metavar="L", help="λs of --by: a list or a range (default: 0,0.5,1)"
@@ -163,7 +169,8 @@ def show_study(args: argparse.Namespace) -> int:
 
 def table_study(args: argparse.Namespace) -> int:
     """`study table`."""
-    from mi_explorer.studies.report.results import paper_table, parts_table
+    from mi_explorer.studies.report.results import mentions_table, paper_table, parts_table
+    from mi_explorer.studies.stats.mentions import study_mentions
     from mi_explorer.studies.stats.summary import summarise
 
     with Store.open_to_read(args.home) as own, open_study(own, args.name)[0] as store:
@@ -172,13 +179,14 @@ def table_study(args: argparse.Namespace) -> int:
             parts = {item.key: getattr(item, args.by) for item in store.items(summary.info.id)}
             rows = parts_table(summary, parts, parse_lambdas(args.lams))
         else:
-            rows = paper_table(summary)
+            rows = mentions_table(summary, study_mentions(store, args.name)) if args.mentions else paper_table(summary)
             if all(row[""].startswith("λ ") for row in rows):
                 rows = [{"λ": row[""][2:], **{k: v for k, v in row.items() if k}} for row in rows]
+    told = "" if args.by or args.mentions else clean(summary.sentence)
     drawn = Table.of_records(rows)
     print(drawn.markdown() if args.markdown else drawn.text())
     if args.markdown:
-        print(f"\n{caption(summary)}" + (f"\n\n{clean(summary.sentence)}" if summary.sentence and not args.by else ""))
+        print(f"\n{caption(summary)}" + (f"\n\n{told}" if told else ""))
     return 0
 
 

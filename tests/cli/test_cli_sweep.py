@@ -54,6 +54,7 @@ def test_tables_and_figures_for_a_readme(scripted, capsys, tmp_path):
     assert re.search(r"questions +λ 0 +λ 1\n", out) and re.search(r"^0 +40 ", out, re.M)
     code, _, err = call(capsys, "study", "table", "s", "--by", "level", "--lambda", "0.3")
     assert code == 2 and "λ 0.3 was not measured" in err
+    assert "Anywhere %" in call(capsys, "study", "table", "s", "--mentions")[1]
     assert call(capsys, "study", "figure", "s", "f.svg")[0] == 0 and (tmp_path / "f.svg").read_text().startswith("<svg")
     for words, says in (
         (["f.svg"], "left as it was"),

@@ -4,12 +4,13 @@ In: a `Summary`. Out: one record a row, with printed values; `table.Table.of_rec
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mi_explorer.errors import UserError
 from mi_explorer.recipe import MODULES
 from mi_explorer.studies.stats import efficiency
 from mi_explorer.studies.stats.curve import longest_curve
+from mi_explorer.studies.stats.mentions import Mentions
 from mi_explorer.studies.stats.metrics import SHARES, Estimate, Measures
 from mi_explorer.studies.stats.summary import Summary
 from mi_explorer.untyped import JsonMapping, JsonObject
@@ -72,6 +73,21 @@ def paper_table(summary: Summary) -> list[JsonObject]:
         row["n"] = f"{int((n > 0).sum())} × {int(n.max())}"
         out.append(row)
     return out
+
+
+def mentions_table(summary: Summary, mentions: Mapping[str, Mentions]) -> list[JsonObject]:
+    """One row a cell that has texts: right by its verdict, and by the two generous readings of `stats.mentions`."""
+    return [
+        {
+            "": cell_name(summary, i),
+            "Right %": print_share(found.right),
+            "In the last sentence %": print_share(found.last),
+            "Anywhere %": print_share(found.anywhere),
+            "n": f"{found.right.questions}, {found.samples} samples",
+        }
+        for i, row in enumerate(summary.rows)
+        if (found := mentions.get(row.key))
+    ]
 
 
 def parts_table(
