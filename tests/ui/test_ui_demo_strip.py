@@ -69,12 +69,9 @@ def test_the_question_that_shows_the_change_is_chosen():
     flat = [frame(lam, False, "correct", 20) for lam in (0, 0.5, 0.6, 1)]
     failing = [dict(f, verdict="wrong") for f in story]
     dull = [dict(f, thought="always", answer="the same") for f in story]
-    assert (
-        demo_strip.demo_score(story)
-        > demo_strip.demo_score(dull)
-        > demo_strip.demo_score(failing)
-        > demo_strip.demo_score(flat)
-    )
+    formless = [dict(story[0], verdict="no_answer", answer="It is 23, of course."), *story[1:]]
+    scores = [demo_strip.demo_score(frames, "23") for frames in (story, formless, dull, failing, flat)]
+    assert scores[0] > scores[1] and scores[0] > scores[2] > scores[3] > scores[4]
     with pytest.raises(UserError, match="no questions"):
         demo_strip.make_demo_strip(FakeBench(), (), Decoding())
 

@@ -59,7 +59,7 @@ def study_mentions(store: Store, name: str) -> dict[str, Mentions]:
     last = _measures((_judged(sample, said) for sample, said, _ in read), items)
     anywhere = _measures((_judged(sample, said) for sample, _, said in read), items)
     return {
-        cell: Mentions(*(measures.estimate(cell, "mean") for measures in (strict, last, anywhere)), n)
+        cell: Mentions(strict.estimate(cell, "mean"), last.estimate(cell, "mean"), anywhere.estimate(cell, "mean"), n)
         for cell, n in counts.items()
     }
 

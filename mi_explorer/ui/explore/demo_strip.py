@@ -20,6 +20,7 @@ from mi_explorer.generation.traces import trace_of
 from mi_explorer.pairs import read_presets
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding
+from mi_explorer.studies.stats.mentions import mentions
 from mi_explorer.tasks.task import Question
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
@@ -33,11 +34,13 @@ PRESET = re.compile(r"[\w.-]{1,100}")
 log = logging.getLogger(__name__)
 
 
-def demo_score(frames: Sequence[JsonObject]) -> float:
-    """How well a strip shows the subject: all stages, an Instruct that errs, a Thinking that is right and goes on, varied traces."""
+def demo_score(frames: Sequence[JsonObject], gold: str) -> float:
+    """How well a strip shows the subject: all stages, an Instruct that errs (and not only in form), a Thinking that is right and goes on,
+    varied traces."""
     spans = strip_bands(frames)
     first, last = frames[0], frames[-1]
     points = 3.0 * (len(spans) == 3) + (first["verdict"] == "wrong") + 2.0 * (last["verdict"] == "correct")
+    points -= 2.0 * (first["verdict"] != "correct" and mentions(gold, first["answer"]))
     points += min(1.0, last["tokens"] / max(1, first["tokens"]) / 6)
     points -= 2.0 * sum(f["truncated"] or f["looped"] for f in frames) / len(frames)
     points += 2.0 * len({(f["thought"], f["answer"]) for f in frames}) / len(frames)
@@ -81,8 +84,8 @@ def make_demo_strip(bench: Workbench, questions: Sequence[Question], decoding: D
                 k: {"ids": s.ids, "prompt_ids": s.prompt_ids, "finish": s.trace.finish} for k, s in snapshots.items()
             },
         }
-        if best is None or demo_score(frames) > best[0]:
-            best = (demo_score(frames), content)
+        if best is None or demo_score(frames, view.gold) > best[0]:
+            best = (demo_score(frames, view.gold), content)
     if best is None:
         raise UserError("There are no questions to make a strip of.")
     return best[1]
