@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mi_explorer.errors import UserError
-from mi_explorer.studies.stats.mentions import mentions, study_mentions
+from mi_explorer.studies.stats.mentions import mentions_answer, study_mentions
 from mi_explorer.studies.store.exchange import export_study
 from mi_explorer.studies.store.store import Store
 from mi_explorer.tasks.verify import same
@@ -30,13 +30,13 @@ from tests.studies.filled_store import filled
     ],
 )
 def test_a_text_mentions_an_answer_that_stands_in_it_as_words(gold, text, found):
-    assert mentions(gold, text) is found
+    assert mentions_answer(gold, text) is found
 
 
 @given(st.integers(0, 999), st.lists(st.integers(0, 999), max_size=8))
 def test_of_a_list_of_numbers_those_are_mentioned_that_are_in_it(gold, numbers):
     text = ", then ".join(map(str, numbers))
-    assert mentions(str(gold), text) is any(same(str(gold), str(number)) for number in numbers)
+    assert mentions_answer(str(gold), text) is any(same(str(gold), str(number)) for number in numbers)
 
 
 def script(request):

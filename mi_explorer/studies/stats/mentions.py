@@ -37,7 +37,7 @@ class Mentions:
     samples: int
 
 
-def mentions(gold: str, text: str) -> bool:
+def mentions_answer(gold: str, text: str) -> bool:
     """Whether some words of a text, up to `MOST_WORDS` in a row, are the gold answer as `verify` compares; numbers may be written out."""
     words = [word.strip(_EDGES)[:LONGEST_WORD] for word in _WORD.findall(text)]
     words = [NUMBER_WORDS.get(word.lower(), word) for word in words if word]
@@ -72,8 +72,8 @@ def _readings(store: Store, sample: Sample, items: Mapping[str, Item]) -> tuple[
         return None
     text = trace_from(sample, body).answer_text if not body["open"] else ""
     lines = [line for line in text.splitlines() if line.strip()]
-    last = sample.correct or bool(lines) and mentions(gold, last_sentence(lines[-1]))
-    return sample, last, last or mentions(gold, text)
+    last = sample.correct or bool(lines) and mentions_answer(gold, last_sentence(lines[-1]))
+    return sample, last, last or mentions_answer(gold, text)
 
 
 def _judged(sample: Sample, right: bool) -> Sample:

@@ -20,7 +20,7 @@ from mi_explorer.generation.traces import trace_of
 from mi_explorer.pairs import read_presets
 from mi_explorer.paths import ASSETS
 from mi_explorer.recipe import Decoding
-from mi_explorer.studies.stats.mentions import mentions
+from mi_explorer.studies.stats.mentions import mentions_answer
 from mi_explorer.tasks.task import Question
 from mi_explorer.ui.explore import board
 from mi_explorer.ui.explore import view as views
@@ -40,7 +40,7 @@ def demo_score(frames: Sequence[JsonObject], gold: str) -> float:
     spans = strip_bands(frames)
     first, last = frames[0], frames[-1]
     points = 3.0 * (len(spans) == 3) + (first["verdict"] == "wrong") + 2.0 * (last["verdict"] == "correct")
-    points -= 2.0 * (first["verdict"] != "correct" and mentions(gold, first["answer"]))
+    points -= 2.0 * (first["verdict"] != "correct" and mentions_answer(gold, first["answer"]))
     points += min(1.0, last["tokens"] / max(1, first["tokens"]) / 6)
     points -= 2.0 * sum(f["truncated"] or f["looped"] for f in frames) / len(frames)
     points += 2.0 * len({(f["thought"], f["answer"]) for f in frames}) / len(frames)
