@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from mi_explorer.cli.main import main
 from mi_explorer.studies.store.exchange import export_study
+from mi_explorer.studies.store.schema import StoreCorrupt
+from mi_explorer.studies.store.store import Store
 from tests.studies.filled_store import filled
 
-READING = (["list"], ["show", "s"], ["table", "s"], ["table", "s", "--by", "family"], ["export", "s", "made.jsonl"], ["export", "s", "made.parquet"],
-           ["figure", "s", "made.svg"], ["report", "s", "--out", "made.html"], ["rm", "s"])  # fmt: skip
+READING = (["list"], ["show", "s"], ["table", "s"], ["table", "s", "--by", "family"], ["table", "s", "--mentions"],
+           ["export", "s", "made.jsonl"], ["export", "s", "made.parquet"], ["figure", "s", "made.svg"], ["report", "s", "--out", "made.html"], ["rm", "s"])  # fmt: skip
 ENDINGS = ("parquet", "jsonl", "jsonl.gz", "csv")
 damages = st.tuples(
     st.sampled_from(["flip", "zero", "cut", "grow", "text", "empty"]),
@@ -74,3 +76,14 @@ def test_damaged_studies_are_imported_or_refused(whole, tmp_path, capsys, name, 
     (tmp_path / "linked").unlink(missing_ok=True)
     (tmp_path / "linked").symlink_to(tmp_path / name)
     ends_well(["merge", "all", str(tmp_path / name), str(tmp_path / "linked")], home, capsys)
+
+
+@pytest.mark.parametrize("table", ["cells", "items"])
+def test_a_study_that_names_what_is_gone_is_damaged(whole, tmp_path, capsys, table):
+    (tmp_path / "studies.db").write_bytes(whole["studies.db"])
+    with closing(sqlite3.connect(tmp_path / "studies.db")) as db:
+        db.execute(f"DELETE FROM {table} WHERE key = (SELECT min(key) FROM {table})")
+        db.commit()
+    with pytest.raises(StoreCorrupt), Store.open_to_read(tmp_path) as store:
+        getattr(store, table)(store.study("s").id)
+    assert ends_well(["export", "s", str(tmp_path / "made.jsonl")], tmp_path, capsys) != 0

@@ -17,6 +17,7 @@ from mi_explorer.studies.stats.stages import Transition, of_measures
 from mi_explorer.studies.stats.useful_end import end_of_useful_stage_3
 
 MARGIN = 0.015  # accuracy differences within 1.5 points count as equal
+ENOUGH_LAMBDAS = 4  # λs between the parents from which on a study may say that there is none of a kind
 NO_TRANSITION = Transition("none", "No λ sweep in this study, so no transition.")
 NEAR_ALL, NEAR_NONE = 0.8, 0.1  # think ratios that read as "thinks" and "does not think"
 
@@ -104,24 +105,34 @@ def _sweep(measures: Measures, cells: Sequence[Cell], found: Transition) -> list
             f"λ {lams[start]:g} to 1: {tokens[start]:.0f} to {tokens[last]:.0f} tokens "
             f"({100 * (tokens[last] / tokens[start] - 1):+.0f} %), {_points(gain)}",
         ))  # fmt: skip
-    cheaper = [i for i in range(len(lams)) if 0 < lams[i] < 1 and tokens[i] <= 0.85 * tokens[last]]
+    between = [i for i in range(len(lams)) if 0 < lams[i] < 1]
+    cheaper = [i for i in between if tokens[i] <= 0.85 * tokens[last]]
+    text = "some λ below 1 is as accurate as Thinking with at most 85 % of its tokens"
+    if between and not cheaper:
+        fewest = min(between, key=lambda i: tokens[i])
+        claims.append(Claim(
+            text, False if len(between) >= ENOUGH_LAMBDAS else None,
+            f"none of {len(between)} λ between has so few: {100 * tokens[fewest] / tokens[last]:.0f} % at λ {lams[fewest]:g}",
+        ))  # fmt: skip
     if cheaper:
         best = max(cheaper, key=lambda i: measures.paired(i, last, "mean").low)
         gap = paired_difference(measures, best, last, "mean")
         claims.append(Claim(
-            "some λ below 1 is as accurate as Thinking with at most 85 % of its tokens", _above(gap, -MARGIN),
+            text, _above(gap, -MARGIN),
             f"λ {lams[best]:g}: {_points(gap)} at {100 * tokens[best] / tokens[last]:.0f} % of the tokens",
         ))  # fmt: skip
     end = end_of_useful_stage_3(measures, lams, found)
-    if end.lam is not None and end.to is not None:
-        start, stop = by_lam[end.lam], by_lam[end.to]
+    step = end.last if end.lam is None or end.to is None else (end.lam, end.to)
+    if step is not None:
+        start, stop = by_lam[step[0]], by_lam[step[1]]
         gain, longer = (
             paired_difference(measures, stop, start, "mean"),
             paired_difference(measures, stop, start, "tokens"),
         )
         claims.append(Claim(
-            "the end of stage 3 overthinks: more tokens, no more accuracy", True if gain.high <= MARGIN else None,
-            f"λ {end.lam:g} to {end.to:g}: {longer.value:+.0f} tokens, {_points(gain)}",
+            "the end of stage 3 overthinks: more tokens, no more accuracy",
+            False if step == end.last else True if gain.high <= MARGIN else None,
+            f"λ {step[0]:g} to {step[1]:g}: {longer.value:+.0f} tokens, {_points(gain)}",
         ))  # fmt: skip
     return claims
 

@@ -15,13 +15,15 @@ from mi_explorer.studies.stats.stages import Transition
 class UsefulEnd:
     """Where stage 3 stops paying: from `lam` on, the paired gain in points per 1,000 extra tokens is not above 0 for certain.
 
-    `gain` is that rate for the step from `lam` to `to`.
+    `gain` is that rate for the step from `lam` to `to`. `last`: where there is no such step, the last one that bought accuracy for
+    certain, as its two λs.
     """
 
     lam: float | None
     gain: Estimate | None
     message: str
     to: float | None = None
+    last: tuple[float, float] | None = None
 
 
 def end_of_useful_stage_3(measures: Measures, lams: Sequence[float], found: Transition) -> UsefulEnd:
@@ -31,6 +33,7 @@ def end_of_useful_stage_3(measures: Measures, lams: Sequence[float], found: Tran
     order = [int(i) for i in np.argsort(np.asarray(lams)) if found.stage(lams[int(i)]) == 3]
     if len(order) < 2:
         return UsefulEnd(None, None, "Fewer than two λs lie in stage 3.")
+    last = None
     for i, j in pairwise(order):
         gain = measures.gain_per_1k(j, i)
         if math.isnan(gain.value):  # no extra tokens: nothing was paid
@@ -44,4 +47,7 @@ def end_of_useful_stage_3(measures: Measures, lams: Sequence[float], found: Tran
                 f"(95 %: {100 * points.low:+.1f} to {100 * points.high:+.1f}, n = {gain.questions}).",
                 lams[j],
             )  # fmt: skip
-    return UsefulEnd(None, None, f"Accuracy still rises with tokens up to λ {lams[order[-1]]:g}.")
+        last = lams[i], lams[j]
+    if last is None:
+        return UsefulEnd(None, None, "No λ of stage 3 takes more tokens than the one before it.")
+    return UsefulEnd(None, None, f"Accuracy still rises with tokens up to λ {last[1]:g}.", last=last)

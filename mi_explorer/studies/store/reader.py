@@ -140,10 +140,11 @@ class Reader:
     def cells(self, study: int) -> list[CellRow]:
         """The study's cells in the plan's order."""
         rows = self._rows(
-            "SELECT c.*, sc.label, sc.grp FROM study_cells sc JOIN cells c ON c.key = sc.cell "
+            "SELECT c.*, sc.label, sc.grp FROM study_cells sc LEFT JOIN cells c ON c.key = sc.cell "
             "WHERE sc.study = ? ORDER BY sc.position",
             (study,),
         )
+        _all_there(rows)
         return [
             CellRow(
                 row["key"],
@@ -165,9 +166,11 @@ class Reader:
     def items(self, study: int) -> list[Item]:
         """The study's questions in the plan's order."""
         rows = self._rows(
-            "SELECT i.* FROM study_items si JOIN items i ON i.key = si.item WHERE si.study = ? ORDER BY si.position",
+            "SELECT i.* FROM study_items si LEFT JOIN items i ON i.key = si.item "
+            "WHERE si.study = ? ORDER BY si.position",
             (study,),
         )
+        _all_there(rows)
         return [_item(row) for row in rows]
 
     def have(self, keys: Iterable[str]) -> set[str]:
@@ -276,6 +279,12 @@ _OF_STUDY = (
     "SELECT {columns} FROM study_cells sc JOIN samples s ON s.cell = sc.cell "
     "JOIN study_items si ON si.study = sc.study AND si.item = s.item WHERE sc.study = ? AND s.number < ?"
 )
+
+
+def _all_there(rows: Sequence[sqlite3.Row]) -> None:
+    """A study that names what the file no longer has was damaged; without this its samples would be left out, or found without a cell."""
+    if any(row["key"] is None for row in rows):
+        raise ValueError("the study names a cell or a question that is not there")
 
 
 def _item(row: sqlite3.Row) -> Item:
