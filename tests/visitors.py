@@ -24,6 +24,20 @@ class Site:
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, bytes, dict[str, str]]:
         """One request; (status, body, headers in lower case). A dict is sent as JSON, bytes as they are."""
+        return self._ask(method, path, body, headers, http.client.HTTPResponse.read)
+
+    def look(self, path: str) -> tuple[int, bytes]:
+        """Status and first bytes of what is at a path: a stream of events goes on for ever where a session of that name is known."""
+        return self._ask("GET", path, None, {}, http.client.HTTPResponse.read1)[:2]
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        headers: dict[str, str],
+        read: Callable[[http.client.HTTPResponse], bytes],
+    ) -> tuple[int, bytes, dict[str, str]]:
         link = self.connect()
         try:
             data = json.dumps(body).encode() if isinstance(body, (dict, list)) else body
@@ -33,7 +47,7 @@ class Site:
             except BrokenPipeError:
                 pass  # the server did not want all of it; what it says of that can still be read
             answer = link.getresponse()
-            return answer.status, answer.read(), {k.lower(): v for k, v in answer.getheaders()}
+            return answer.status, read(answer), {k.lower(): v for k, v in answer.getheaders()}
         finally:
             link.close()
 

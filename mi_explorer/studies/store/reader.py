@@ -139,12 +139,7 @@ class Reader:
     @_sound
     def cells(self, study: int) -> list[CellRow]:
         """The study's cells in the plan's order."""
-        rows = self._rows(
-            "SELECT c.*, sc.label, sc.grp FROM study_cells sc LEFT JOIN cells c ON c.key = sc.cell "
-            "WHERE sc.study = ? ORDER BY sc.position",
-            (study,),
-        )
-        _all_there(rows)
+        rows = self._named(study, "cell", "t.*, st.label, st.grp")
         return [
             CellRow(
                 row["key"],
@@ -165,13 +160,17 @@ class Reader:
     @_sound
     def items(self, study: int) -> list[Item]:
         """The study's questions in the plan's order."""
+        return [_item(row) for row in self._named(study, "item", "t.*")]
+
+    def _named(self, study: int, what: str, columns: str) -> list[sqlite3.Row]:
+        """The cells or items that a study names, in its order; `ValueError` where one is not there, for then the file is damaged."""
         rows = self._rows(
-            "SELECT i.* FROM study_items si LEFT JOIN items i ON i.key = si.item "
-            "WHERE si.study = ? ORDER BY si.position",
+            f"SELECT {columns} FROM study_{what}s st LEFT JOIN {what}s t ON t.key = st.{what} WHERE st.study = ? ORDER BY st.position",
             (study,),
         )
-        _all_there(rows)
-        return [_item(row) for row in rows]
+        if any(row["key"] is None for row in rows):
+            raise ValueError(f"the study names an {what} that is not there")
+        return rows
 
     def have(self, keys: Iterable[str]) -> set[str]:
         """Those of `keys` whose samples are finished."""
@@ -279,12 +278,6 @@ _OF_STUDY = (
     "SELECT {columns} FROM study_cells sc JOIN samples s ON s.cell = sc.cell "
     "JOIN study_items si ON si.study = sc.study AND si.item = s.item WHERE sc.study = ? AND s.number < ?"
 )
-
-
-def _all_there(rows: Sequence[sqlite3.Row]) -> None:
-    """A study that names what the file no longer has was damaged; without this its samples would be left out, or found without a cell."""
-    if any(row["key"] is None for row in rows):
-        raise ValueError("the study names a cell or a question that is not there")
 
 
 def _item(row: sqlite3.Row) -> Item:
