@@ -145,6 +145,7 @@ class KVCache(BlockCache):
         self.flat_layers = [layer.view(-1, head_dim) for layer in self.layers]
         self.starts = torch.arange(2 * kv_heads, device=device) * self.positions  # of each head in a flat layer
         self.columns = torch.arange(context, device=device)
+        self._homes_seen: tuple[tuple[int, int], list[tuple[torch.Tensor, torch.Tensor]]] = (-1, 0), []
 
     def stores(self) -> list[torch.Tensor]:
         return [self.kv]
@@ -155,8 +156,19 @@ class KVCache(BlockCache):
 
     def keys_values(self, layer: int, first: int, n: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Keys and values of slots first…, each [n, heads, width, dim]."""
+        if self.is_view(width):
+            keys, values = self._whole_homes(first, n)[layer]
+            return keys[:, :, :width], values[:, :, :width]
         both = self.seen(self.layers[layer], first, n, width)
         return both[:, : self.heads], both[:, self.heads :]
+
+    def _whole_homes(self, first: int, n: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Keys and values of every layer in all of the homes of slots first…: views that last for as many steps as the same slots run."""
+        if self._homes_seen[0] != (first, n):
+            run = self.blocks.home * self.blocks.block
+            both = [self.seen(layer, first, n, run) for layer in self.layers]
+            self._homes_seen = (first, n), [(kv[:, : self.heads], kv[:, self.heads :]) for kv in both]
+        return self._homes_seen[1]
 
 
 def pool_zeros(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> torch.Tensor:

@@ -94,13 +94,13 @@ class Sampler:
         """As a call: the ids [n, 1], and the same ids and log-probabilities on the host by one copy from the device (two where the best
         candidates did not do, which is rare)."""
         ids, logprobs, complete = self._sample(logits)
-        columns = [ids, logprobs]  # as fp32, in which ids are exact: no vocabulary has 2**24 tokens
-        rows = torch.cat(columns if complete is None else [*columns, complete.expand(len(ids), 1)], 1).tolist()
-        if complete is not None and not rows[0][2]:
+        columns = (ids, logprobs) if complete is None else (ids, logprobs, complete.expand(len(ids), 1))
+        tokens, found, *enough = _on_host(columns)
+        if enough and not enough[0][0]:
             ids, logprobs, _ = self._sample(logits, whole=True)
-            rows = torch.cat((ids, logprobs), 1).tolist()
+            tokens, found = _on_host((ids, logprobs))
         self._advance(ids)
-        return ids, [int(row[0]) for row in rows], [row[1] for row in rows]
+        return ids, list(map(int, tokens)), found
 
     def _advance(self, ids: torch.Tensor) -> None:
         self._calls += 1
@@ -173,3 +173,11 @@ class Sampler:
             block = torch.from_numpy(noise(self._seeds, self._steps + ahead)).to(self.wide).to(self.device)
             self._noise = block.unsqueeze(2).unbind()
         return self._noise[number]
+
+
+def _on_host(columns: tuple[torch.Tensor, ...]) -> list[list[float]]:
+    """Columns [n, 1] as lists, by one copy from a device: as fp32, in which ids are exact, for no vocabulary has 2**24 tokens."""
+    if columns[0].is_cpu:
+        return [[row[0] for row in column.tolist()] for column in columns]
+    copied: list[list[float]] = torch.cat(columns, 1).T.tolist()
+    return copied
