@@ -157,7 +157,7 @@ class Sampler:
             if total is not None and k < self.ranks.shape[0]:
                 inside = before[:, -1:] + p[:, -1:] >= self.top_p
                 complete = (inside if self.top_k is None else inside | (self.top_k <= k)).all().float()
-            p = p * (before < self.top_p)
+            p = p.masked_fill(before >= self.top_p, 0)
         if self.min_p is not None:
             p = p * (p >= self.min_p * p[:, :1])
         ids, order = ids.sort(-1)
