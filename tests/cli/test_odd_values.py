@@ -74,7 +74,7 @@ def outcome(words, capsys):
 
 
 @pytest.mark.timeout(120)
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(option=st.sampled_from(OPTIONS), value=st.sampled_from(ODD), other=st.sampled_from(ODD))
 def test_any_value_of_any_option(odd_files, capsys, option, value, other):
     command, name, takes, needed = option

@@ -144,7 +144,7 @@ def test_a_thought_of_the_strip_is_closed_by_its_visitor(bench, monkeypatch):
     ],
 )
 def test_what_cannot_be_done_is_said_and_the_run_goes_on(bench, what, more, words):
-    run = Steered(bench, pace=200)
+    run = Steered(bench, pace=1000)
     run.until(5)
     with pytest.raises(Exception) as told:
         run.explore.steered.act({"token": run.token, "id": STEERED_ID, "what": what, **more}, ME)
