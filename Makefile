@@ -83,6 +83,7 @@ bench: venv chromium
 	mkdir -p build/bench
 	OMP_NUM_THREADS=1 $(PY) tests/bench/bench_engine.py --json build/bench/engine.json
 	OMP_NUM_THREADS=1 $(PY) tests/bench/bench_grid.py --json build/bench/grid.json
+	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_blocks --json build/bench/blocks.json
 	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_weights --json > build/bench/weights.json
 	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_study --json > build/bench/study.json
 	OMP_NUM_THREADS=1 $(PY) -m tests.bench.bench_probe --json > build/bench/probe.json
