@@ -144,7 +144,7 @@ def test_the_address_holds_the_view_and_restores_it(scripted, visit):
     page.fill(".mi-prompt", "How many & why? λ=½ #x")
     page.click("text=Scope")
     page.click("text=last third")
-    page.wait_for_timeout(400)
+    page.wait_for_url("**layers=4-5**")
     address = page.url
     assert "lam=0.7" in address and "pins=0.7" in address and "layers=4-5" in address and "cap=" not in address
     other = visit(address)

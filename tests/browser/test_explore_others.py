@@ -51,8 +51,7 @@ def test_a_stored_sample_opens_as_any_frame_and_a_run_goes_on_from_it(scripted, 
     assert page.text_content(".mi-source") == content()["label"] and page.evaluate("() => window.pwned") is None
     expect(page.locator(".mi-sentence")).to_have_text("Two traces.")
     expect(page.locator(".mi-control-value").first).to_have_text(re.compile("layers 2-5"))
-    page.wait_for_timeout(400)
-    assert "seed=77" in page.url and "layers=2-5" in page.url and "cap=200" in page.url
+    page.wait_for_url(lambda url: all(part in url for part in ("seed=77", "layers=2-5", "cap=200")))
     page.click("text=Run here")
     expect(page.locator(".mi-source")).to_contain_text("with frames of your own")
     page.wait_for_function("() => document.querySelector('.mi-stop').hidden")
