@@ -17,7 +17,8 @@ def test_steering_a_running_response_and_its_replay(labs):
     decoding = Decoding(temperature=1.0, top_k=0, top_p=1.0, cap=60, seed=2)
     tags = TagIds((OPEN,), (CLOSE,), opened=True)
     with Engine(lab.resident, max_rows=4, max_context=128, costs=CHEAP_ROWS) as engine:
-        stream = engine.submit([Request("live", PROMPT, lab.recipe(0.5), decoding, thought=tags)])
+        # with a pace, so that a slow reader acts before the response is over
+        stream = engine.submit([Request("live", PROMPT, lab.recipe(0.5), decoding, thought=tags, pace=100)])
         company = engine.submit([Request(str(i), PROMPT, lab.recipe(0.5), greedy(60)) for i in range(2)])
         out, seen = {"live": []}, []
         todo = [
