@@ -210,9 +210,9 @@ def test_a_run_that_was_killed_or_interrupted_goes_on(bench, swept, tmp_path, nu
         "probe",
         "k",
         "--points",
-        "8",
+        "4",
         "--free",
-        "8",
+        "2",
         "--home",
         str(home),
     ]
@@ -231,6 +231,6 @@ def test_a_run_that_was_killed_or_interrupted_goes_on(bench, swept, tmp_path, nu
         first = store.probes(1)
         assert first
         assert process.returncode == (-9 if number == signal.SIGKILL else 130 if len(first) < 16 else 0)
-        *_, last = ProbeRunner(store, "k", lambda _: bench, ProbeOptions(points=8, free=8)).run()
+        *_, last = ProbeRunner(store, "k", lambda _: bench, ProbeOptions(points=4, free=2)).run()
         assert (last.reused, last.done + last.reused) == (len(first), 16)
         assert [one for one in store.probes(1) if one.sample in {o.sample for o in first}] == first

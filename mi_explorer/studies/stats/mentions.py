@@ -37,13 +37,14 @@ class Mentions:
     samples: int
 
 
-def mentions_answer(gold: str, text: str) -> bool:
-    """Whether some words of a text, up to `MOST_WORDS` in a row, are the gold answer as `verify` compares; numbers may be written out."""
+def mentions_answer(gold: str, text: str, kind: str = "auto") -> bool:
+    """Whether some words of a text, up to `MOST_WORDS` in a row, are the gold answer of this kind as `verify` compares; numbers may be
+    written out."""
     words = [word.strip(_EDGES)[:LONGEST_WORD] for word in _WORD.findall(text)]
     words = [NUMBER_WORDS.get(word.lower(), word) for word in words if word]
     longest = max(1, min(MOST_WORDS, len(gold.split())))
     candidates = {" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1)}
-    return any(same(gold, candidate) for candidate in candidates)
+    return any(same(gold, candidate, kind) for candidate in candidates)
 
 
 def study_mentions(store: Store, name: str) -> dict[str, Mentions]:
@@ -67,13 +68,13 @@ def study_mentions(store: Store, name: str) -> dict[str, Mentions]:
 def _readings(store: Store, sample: Sample, items: Mapping[str, Item]) -> tuple[Sample, bool, bool] | None:
     """A sample with whether its last sentence mentions the right answer, and whether its answer does at all; None without a text. What
     is right by its verdict is so by every reading, and a thought that never ended mentions nothing."""
-    body, gold = store.body(sample.key), items[sample.item].answer
-    if body is None or not gold:
+    body, item = store.body(sample.key), items[sample.item]
+    if body is None or not item.answer:
         return None
     text = trace_from(sample, body).answer_text if not body["open"] else ""
     lines = [line for line in text.splitlines() if line.strip()]
-    last = sample.correct or bool(lines) and mentions_answer(gold, last_sentence(lines[-1]))
-    return sample, last, last or mentions_answer(gold, text)
+    last = sample.correct or bool(lines) and mentions_answer(item.answer, last_sentence(lines[-1]), item.kind)
+    return sample, last, last or mentions_answer(item.answer, text, item.kind)
 
 
 def _judged(sample: Sample, right: bool) -> Sample:
