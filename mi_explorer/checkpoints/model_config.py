@@ -22,6 +22,10 @@ LARGEST_POSITION = 1 << 28  # far above every real context
 COUNTS = re.compile(r"^(num|n|encoder|decoder)_(\w+_)?(layer|head|expert|block|group|stage|label)s?$|^depths?$")
 POSITIONS = ("max_position_embeddings", "n_positions", "sliding_window")
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
+SCALED_QUERIES = (
+    "ministral3",
+    "mistral4",
+)  # model types whose attention scales queries by their position, as Llama 4 does
 # What a config may say of weights that are not quantised here, and of the form in which a forward pass answers.
 NOT_MEANT = ("quantization_config", "return_dict", "torchscript", "output_attentions", "output_hidden_states")
 CREATED_PER_TENSOR = 40  # real models create 3 to 4 tensors while they are built for each one that their files hold
@@ -92,9 +96,11 @@ def _check_rotations(text: object) -> None:
     rope = getattr(text, "rope_parameters", None)
     if not isinstance(rope, dict):
         return
-    beta = rope.get("llama_4_scaling_beta", 0.0)  # read in the forward pass alone
-    if isinstance(beta, bool) or not isinstance(beta, int | float) or not math.isfinite(beta):
-        raise ValueError(f"llama_4_scaling_beta is {beta!r}")
+    if getattr(text, "model_type", "") in SCALED_QUERIES:  # read in the forward pass alone, and without a default
+        for key, least in (("llama_4_scaling_beta", -math.inf), ("original_max_position_embeddings", 0)):
+            value = rope.get(key)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least < value < math.inf:
+                raise ValueError(f"{key} is {value!r}")
     sections = rope.get("mrope_section")
     if sections is not None and not (
         isinstance(sections, list) and len(sections) == 3 and all(type(n) is int and n >= 0 for n in sections)

@@ -1,5 +1,6 @@
 """JSON files of a checkpoint or adapter, changed anywhere: every way in says the same of it, and nothing ends in a traceback."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -27,6 +28,7 @@ KEYS = ("num_hidden_layers", "num_experts", "rope_scaling", "rope_parameters", "
 ODD = (None, True, False, 0, -1, 7, 10**9, 10**30, 1.5, float("nan"), float("inf"), 1e-320, "", "x", "../x.safetensors", "/dev/zero", "\0",
        "a" * 5000, "{{ 1/0 }}", "{% for m in messages %}{{ m.content }}{% endfor %}", "linear", "\ud800", [], {}, [1], ["x"], [[]], {"": None},
        {"a": 1})  # fmt: skip
+MISSING = object()  # a field that is not there
 edits = st.lists(
     st.tuples(st.sampled_from(["put", "drop", "add", "vary"]), st.floats(0, 1, exclude_max=True), st.sampled_from(ODD)),
     min_size=1,
@@ -69,7 +71,8 @@ def varied(value):
 
 def change(file, edits):
     content = json.loads(file.read_text(encoding="utf-8"))
-    for what, where, odd in edits:
+    for what, where, value in edits:
+        odd = copy.deepcopy(value)  # or one edit could put a value into itself
         paths = list(places(content))
         if what == "add" or not paths:
             content[KEYS[int(where * len(KEYS))]] = odd
@@ -123,6 +126,7 @@ def test_a_file_cut_anywhere_is_a_sentence(originals, tmp_path, name):
     ("kind", "part", "field", "value"),
     [
         ("ministral3-14b", ("text_config", "rope_parameters"), "llama_4_scaling_beta", None),
+        ("ministral3-14b", ("text_config", "rope_parameters"), "llama_4_scaling_beta", MISSING),
         ("qwen3-vl-2b", ("text_config", "rope_parameters"), "mrope_section", [2, None, 1, 1]),
         ("qwen3-30b-a3b", (), "num_experts_per_tok", 100),
         ("qwen3-30b-a3b", (), "sliding_window", "x"),
@@ -135,7 +139,10 @@ def test_what_the_first_step_would_fail_on_is_refused_before(originals, tmp_path
         content = at = json.loads(file.read_text(encoding="utf-8"))
         for key in part:
             at = at[key]
-        at[field] = value
+        if value is MISSING:
+            del at[field]
+        else:
+            at[field] = value
         file.write_text(json.dumps(content), encoding="utf-8")
     pair = Pair("odd", *(str(folder / r) for r in ("instruct", "thinking")))
     assert field in " ".join(f.text() for f in preflight(pair).findings if f.level == "refused")
