@@ -90,6 +90,21 @@ def test_a_sweep_unlike_the_paper_s_does_not():
     assert never.sentence.startswith("Does not agree")
 
 
+def test_where_no_blend_is_cheaper_and_accuracy_still_rises_the_paper_s_claims_do_not_hold():
+    lams, accuracy = (0, 0.2, 0.4, 0.6, 0.8, 1), (0.1, 0.1, 0.2, 0.4, 0.65, 0.95)
+    cells = [
+        (Cell(Recipe(lam=lam)), right, 100 + 10 * lam, float(expit((lam - 0.3) / 0.03)))
+        for lam, right in zip(lams, accuracy)
+    ]
+    claims = {c.text: c for c in made("sweep", cells)[0].claims}
+    cheaper = claims["some λ below 1 is as accurate as Thinking with at most 85 % of its tokens"]
+    assert cheaper.holds is False and numbers_in(cheaper.evidence)[0] == 4
+    end = claims["the end of stage 3 overthinks: more tokens, no more accuracy"]
+    assert end.holds is False and numbers_in(end.evidence)[:2] == [0.8, 1]
+    few = {c.text: c.holds for c in made("sweep", [cells[i] for i in (0, 3, 5)])[0].claims}
+    assert few[cheaper.text] is None, "one λ between cannot tell"
+
+
 def layers(text):
     return Cell(Recipe(lam=0.8, scope=Scope(layers=text)))
 

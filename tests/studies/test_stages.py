@@ -203,7 +203,8 @@ def test_the_end_of_useful_stage_3():
     end = end_of_useful_stage_3(measures, LAMS, found)
     assert end.lam == 0.7 and end.gain.low <= 0 <= end.gain.high and "n = 120" in end.message
     rising = sweep([0.2] * 4 + [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9], tokens, thinks)
-    assert end_of_useful_stage_3(rising, LAMS, of_measures(rising, LAMS)).lam is None
+    end = end_of_useful_stage_3(rising, LAMS, of_measures(rising, LAMS))
+    assert end.lam is None and end.last == (0.9, 1.0)
     never = sweep([0.4] * 11, tokens, [0] * 11)
     assert "no stage 3" in end_of_useful_stage_3(never, LAMS, of_measures(never, LAMS)).message
 
