@@ -22,10 +22,7 @@ LARGEST_POSITION = 1 << 28  # far above every real context
 COUNTS = re.compile(r"^(num|n|encoder|decoder)_(\w+_)?(layer|head|expert|block|group|stage|label)s?$|^depths?$")
 POSITIONS = ("max_position_embeddings", "n_positions", "sliding_window")
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts")
-SCALED_QUERIES = (
-    "ministral3",
-    "mistral4",
-)  # model types whose attention scales queries by their position, as Llama 4 does
+SCALED_QUERIES = ("ministral3", "mistral4")  # model types whose attention scales queries by position
 # What a config may say of weights that are not quantised here, and of the form in which a forward pass answers.
 NOT_MEANT = ("quantization_config", "return_dict", "torchscript", "output_attentions", "output_hidden_states")
 CREATED_PER_TENSOR = 40  # real models create 3 to 4 tensors while they are built for each one that their files hold
