@@ -4,7 +4,6 @@ A verdict reads the answer that a response commits itself to. These readings are
 counts up all numbers mentions the right one, too. In the field: strict match against flexible extraction.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,7 +21,6 @@ MOST_WORDS = 8  # of an answer that is looked for: "5 feet 3 inches"
 LONGEST_WORD = 40  # characters
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 NUMBER_WORDS = {word: str(number) for number, word in enumerate(NUMBERS)} | {"once": "1", "twice": "2"}
-_WORD = re.compile(r"\S+")
 _EDGES = "*_\"'`()[]{}<>,;:!?.“”‘’"
 
 
@@ -40,7 +38,7 @@ class Mentions:
 def mentions_answer(gold: str, text: str, kind: str = "auto") -> bool:
     """Whether some words of a text, up to `MOST_WORDS` in a row, are the gold answer of this kind as `verify` compares; numbers may be
     written out."""
-    words = [word.strip(_EDGES)[:LONGEST_WORD] for word in _WORD.findall(text)]
+    words = [word.strip(_EDGES)[:LONGEST_WORD] for word in text.split()]
     words = [NUMBER_WORDS.get(word.lower(), word) for word in words if word]
     longest = max(1, min(MOST_WORDS, len(gold.split())))
     candidates = {" ".join(words[i : i + n]) for n in range(1, longest + 1) for i in range(len(words) - n + 1)}
