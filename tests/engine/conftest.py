@@ -33,4 +33,4 @@ def kernel(monkeypatch):
     monkeypatch.setattr(fast_paths, "path_seconds", lambda path, device: next(clock))
     monkeypatch.setattr(paged_attention, "PAGED_DEVICES", ("cpu",))
     monkeypatch.setattr(memory_plan, "BLOCK_TOKENS", 8)
-    return lambda function: monkeypatch.setattr(paged_attention.varlen, "varlen_attn", function)
+    return lambda function: monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", function)

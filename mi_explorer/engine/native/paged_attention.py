@@ -5,7 +5,6 @@ It needs a GPU's kernel, so `paged_check` compares it with the plain way on the 
 
 import torch
 import torch.nn.functional as F
-from torch.nn.attention import varlen
 
 from mi_explorer.engine.fast_paths import PathCheck, check_path
 from mi_explorer.engine.kv_cache import KVCache
@@ -20,6 +19,9 @@ def paged_attention(
     q: torch.Tensor, cache: KVCache, layer: int, table: torch.Tensor, used: torch.Tensor, longest: int, scale: float
 ) -> torch.Tensor:
     """Outputs [n, heads, dim] of queries of the same shape; `table` [n, blocks] and `used` [n] positions, both int32."""
+    # not at the top: it loads torch's compiler, seconds at every start that only a GPU needs
+    from torch.nn.attention import varlen
+
     pages = cache.layers[layer].view(2 * cache.heads, -1, cache.blocks.block, cache.dim).permute(1, 2, 0, 3)
     keys, values = pages[:, :, : cache.heads], pages[:, :, cache.heads :]
     starts = torch.arange(q.shape[0] + 1, device=q.device, dtype=torch.int32)
