@@ -159,5 +159,6 @@ def test_the_faults_that_were_found(site):
             asked = {"data": "x", "component_id": component, "fn_name": name, "session_hash": "s"}
             status, answer, _ = site.ask("POST", "/gradio_api/component_server", asked)
             assert status == 200 and json.loads(answer) != {}
-    asked = {"token": "a" * 16, "kind": "here", "view": {"q": "What is 3 + 4?", "lam": 0.5}}
+    # not a token of `TEXTS`: a run whose stop was drawn before it is stopped from the start
+    asked = {"token": "b" * 16, "kind": "here", "view": {"q": "What is 3 + 4?", "lam": 0.5}}
     assert list(QueuedRun(site, "later", asked).states())[-1]["state"] == "done"
