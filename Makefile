@@ -33,6 +33,7 @@ app: $(VENV)/ready
 
 # two processes, one thread each; then what is measured against the clock has both cores to itself
 LOAD := tests/test_load.py
+test: export PYTHONDONTWRITEBYTECODE =  # the tests start the program a hundred times: compiled once, it starts a second sooner
 test: venv chromium
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --ignore tests/browser --ignore $(LOAD)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile tests/browser

@@ -57,13 +57,21 @@ def imported(paths):
 
 
 CORE, DEV = declared("requirements.txt"), declared("requirements-dev.txt")
-PRODUCT = imported([*(ROOT / "mi_explorer").rglob("*.py"), ROOT / "app.py"])
-TESTS = imported([*(ROOT / "tests").rglob("*.py")])
 
 
-def test_what_the_product_imports_is_declared():
+@pytest.fixture(scope="module")
+def product():
+    return imported([*(ROOT / "mi_explorer").rglob("*.py"), ROOT / "app.py"])
+
+
+@pytest.fixture(scope="module")
+def tests():
+    return imported([*(ROOT / "tests").rglob("*.py")])
+
+
+def test_what_the_product_imports_is_declared(product):
     extras = {"lm-eval", "reasoning-gym", "ray"}  # optional: the import is guarded, and says how to get it
-    for name, path in PRODUCT.items():
+    for name, path in product.items():
         assert name in CORE or name in extras or name in ELSEWHERE or name in COMES_WITH, f"{path} imports {name}"
     for name, parent in COMES_WITH.items():
         needs = {canonicalize_name(Requirement(r).name) for r in metadata.requires(parent) or ()}
@@ -73,22 +81,22 @@ def test_what_the_product_imports_is_declared():
         assert parent in CORE or parent in extras
 
 
-def test_what_is_declared_is_used():
+def test_what_is_declared_is_used(product, tests):
     for name in CORE:
         if name in USED_BY_NAME:
             assert any(
                 USED_BY_NAME[name] in p.read_text(encoding="utf-8") for p in (ROOT / "mi_explorer").rglob("*.py")
             ), name
         else:
-            assert name in PRODUCT, f"requirements.txt names {name}, which nothing imports"
+            assert name in product, f"requirements.txt names {name}, which nothing imports"
     for name in DEV:
-        assert name in TOOLS or name in TESTS or name in PRODUCT, (
+        assert name in TOOLS or name in tests or name in product, (
             f"requirements-dev.txt names {name}, which nothing uses"
         )
 
 
-def test_what_the_tests_import_is_declared():
-    for name, path in TESTS.items():
+def test_what_the_tests_import_is_declared(tests):
+    for name, path in tests.items():
         assert name in CORE or name in DEV or name in COMES_WITH or name == "packaging" or name in ELSEWHERE, (
             f"{path} imports {name}"
         )

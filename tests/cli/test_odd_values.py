@@ -20,12 +20,14 @@ MEANT = {  # what makes each command do its least
     "probe": ["--cap=5", "--", "What is 3 + 4?"],
     "sweep": ["--task=sums.jsonl", "--questions=1", "--cap=5", "--name=s"],
     "ablate": ["--task=sums.jsonl", "--questions=1", "--cap=5", "--name=a"],
+    "search": ["--task=sums.jsonl", "--questions=8", "--samples=1", "--heldout-questions=8", "--heldout-samples=1", "--evaluations=4",
+               "--cap=5", "--name=k"],
     "preflight": ["mini"],
     "weights": ["mini"],
     "export": ["--lambda=0.5", "--out=out"],
     "lm-eval": ["--tasks=x"],
     "doctor": [],
-}
+}  # fmt: skip
 PARSED = ("doctor", "lm-eval")  # they measure and import for seconds: their words are read, not followed
 
 
@@ -74,11 +76,11 @@ def outcome(words, capsys):
 
 
 @pytest.mark.timeout(120)
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(option=st.sampled_from(OPTIONS), value=st.sampled_from(ODD), other=st.sampled_from(ODD))
 def test_any_value_of_any_option(odd_files, capsys, option, value, other):
     command, name, takes, needed = option
-    meant = MEANT.get(command[0], [])
+    meant = MEANT.get(" ".join(command), [])
     words = [*command, f"{name}={value}" if takes else name, *meant]
     if command[0] == "study":
         words += ["--", *[other] * needed] if needed else []

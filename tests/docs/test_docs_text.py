@@ -5,6 +5,7 @@ import graphlib
 import re
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -131,8 +132,13 @@ ROOMS = (
 LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
 
 
+@cache
 def imported(path):
-    """Modules of ours that a file imports, wherever in it; with whether that is only for the type checker."""
+    """Modules of ours that a file imports, wherever in it, but those for the type checker alone."""
+    return tuple(_imported(path))
+
+
+def _imported(path):
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         id(n)
@@ -188,12 +194,3 @@ def test_no_import_runs_in_a_circle():
         found = {m if m in files else m.rpartition(".")[0] for m in imported(path)}
         graph[name] = {m for m in found if m in files and m not in ("mi_explorer", name)}
     assert len(tuple(graphlib.TopologicalSorter(graph).static_order())) == len(graph)  # a CycleError names the circle
-
-
-def test_only_the_page_knows_gradio():
-    for path in (ROOT / "mi_explorer").rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-        names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        if any(name.split(".")[0] == "gradio" for name in names):
-            assert path.relative_to(ROOT).parts[1] == "ui", path
