@@ -3,6 +3,7 @@
 import json
 import shlex
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ from mi_explorer.ui.explore.explore_handlers import Explore
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from mi_explorer.ui.search.search_handlers import SearchHandlers
 from mi_explorer.ui.search.search_request import search_request
+from mi_explorer.ui.search.shown_search import of_job
 from tests.fakes import ScriptedEngine, scripted_bench
 from tests.ui.fake import FakeBench
 
@@ -229,3 +231,21 @@ def test_the_command_makes_the_same_search(tmp_path, sums):
             args = parser().parse_args(shlex.split(asked.command)[len(PROGRAM) :])
             assert settings_of(args) == asked.settings
             assert space_of(args, 6, "mini") == asked.space
+
+
+def test_a_search_that_ends_while_it_is_read_is_looked_at_once_more():
+    class Ending:
+        """Its last candidates come just after its state was read."""
+
+        search = SimpleNamespace(
+            name="s", plain_settings=dict, space=SimpleNamespace(recipe=SimpleNamespace(pair="mini"))
+        )
+        running, error, version = True, "", 1
+
+        @property
+        def state(self):
+            self.running = False
+            return SimpleNamespace(candidates=(), result=None, progress=None)
+
+    job = Ending()
+    assert [of_job(job).state for _ in range(2)] == ["running", "stopped"]

@@ -149,6 +149,8 @@ class AblationHandlers:
 
         The board: `{"about", "caption", "sentence", "cite", "status", "done", "total", "error", "columns", "rows", "name"}`.
         """
+        running = self.running(name)  # asked before the samples are read: once it says no, all of them are there
+        status, job = self._status(name)
         summary: Summary | None = None
         try:
             summary = self.library.summary(name) if name and self._there(name) else None
@@ -168,7 +170,6 @@ class AblationHandlers:
             else ablations_figures.dots_figure(kind, found, ablation_rows.citation_of(kind, beside), small)
             for small in (False, True)
         )
-        status, job = self._status(name)
         board = {
             "about": ABOUT[kind][1],
             "caption": measured_caption(summary) if cells and summary else NOTHING,
@@ -176,8 +177,8 @@ class AblationHandlers:
             "cite": citation_sentence(kind, beside),
             "status": message or status,
             "error": error or (job.state.error if job else ""),
-            "done": job.state.progress.done + job.state.progress.reused if job and job.state.running else 0,
-            "total": job.state.progress.total if job and job.state.running else 0,
+            "done": job.state.progress.done + job.state.progress.reused if job and running else 0,
+            "total": job.state.progress.total if job and running else 0,
             "columns": columns,
             "rows": rows,
             "name": file,
@@ -185,7 +186,7 @@ class AblationHandlers:
         return {
             "figure": plotly_component.figure_content(drawn, columns, rows, file, narrow),
             "board": json.dumps(board, ensure_ascii=False, separators=(",", ":")),
-            "running": bool(job and job.state.running),
+            "running": running,
             "samples": summary.info.samples if summary else 0,
         }
 

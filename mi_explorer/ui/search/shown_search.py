@@ -141,10 +141,11 @@ class SearchLibrary:
 
 def of_job(job: SearchJob) -> ShownSearch:
     """A search of this process, running or ended."""
+    running = job.running  # asked before the rest is read: once it says no, all of it is there
     search, state, error = job.search, job.state, job.error
     if error:
         stands = "failed"
-    elif job.running:
+    elif running:
         stands = "running"
     else:
         stands = "done" if state.result is not None else "stopped"
