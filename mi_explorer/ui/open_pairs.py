@@ -24,6 +24,7 @@ from mi_explorer.ui.pair_gallery import PageMachine, memory_refusal, pair_card
 from mi_explorer.untyped import JsonMapping, JsonObject
 
 if TYPE_CHECKING:
+    from mi_explorer.checkpoints.preflight import Preflight
     from mi_explorer.workbench import Workbench
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class OpenPair:
 
 @dataclass
 class _Load:
-    """A load that is going on. `phases` holds what the page was not shown yet."""
+    """A load that is going on, from its check on. `phases` holds what the page was not shown yet."""
 
     token: str
     stop: threading.Event = field(default_factory=threading.Event)
@@ -98,7 +99,7 @@ class PagePairs:
         self._open: dict[str, OpenPair] = {self.first: first}
         self._lock = threading.Lock()  # around the dict
         self._loading = threading.Lock()  # one load at a time
-        self._load: _Load | None = None
+        self._loads: dict[str, _Load] = {}  # by token
 
     def at(self, name: object) -> OpenPair:
         """The open pair of this name; the first one for any other name."""
@@ -120,8 +121,7 @@ class PagePairs:
 
     def stop(self, token: object) -> bool:
         """Stop the run or the load of this token; a load ends at its next tensor or step. False if there is none."""
-        load = self._load
-        if load is not None and token and load.token == token:
+        if load := self._loads.get(str(token)):
             load.stop.set()
             return True
         stopped = [pair.explore.runs.stop(token) for pair in self.all()]  # each of them notes the token
@@ -135,7 +135,7 @@ class PagePairs:
 
     def stop_all(self) -> None:
         """Stop every run and load; what is there is kept. For the end of the server."""
-        if (load := self._load) is not None:
+        for load in list(self._loads.values()):
             load.stop.set()
         for pair in self.all():
             pair.explore.runs.stop_all()
@@ -193,15 +193,14 @@ class PagePairs:
         try:
             pair = self._allowed(spec)
             if not self.is_open(pair.name):
-                yield load_step("check", 0, 0, title_of(pair))
-                judged = preflight(pair)
-                if judged.obstacles:
-                    raise OpenPairError(judged.obstacles)
-                if too_large := memory_refusal(pair, judged.facts.get("parameters", 0), self.machine):
-                    raise OpenPairError(too_large)  # before its files are fetched
-                if not self._loading.acquire(blocking=False):
-                    raise OpenPairError("Another pair is being loaded. Try again when it is there.")
-                load = self._load = _Load(token)
+                load = self._loads[token] = _Load(token)
+                try:
+                    yield load_step("check", 0, 0, title_of(pair))
+                    judged = preflight(pair)
+                    self._begin(pair, load, judged)
+                except BaseException:  # a visitor who leaves during the check, too
+                    self._loads.pop(token, None)
+                    raise
                 thread = threading.Thread(target=self._load_pair, args=(pair, load), name="load pair", daemon=True)
                 thread.start()
                 yield from _steps(thread, load.phases, sum(judged.facts["disk"].values()))
@@ -213,6 +212,17 @@ class PagePairs:
         except Exception as error:
             log.exception("A pair could not be loaded")
             yield {"error": f"The pair could not be loaded ({type(error).__name__}). The server's log says more."}
+
+    def _begin(self, pair: Pair, load: _Load, judged: "Preflight") -> None:
+        """Take the place of the one load, if this pair may be loaded and is still wanted. Raises `OpenPairError`."""
+        if judged.obstacles:
+            raise OpenPairError(judged.obstacles)
+        if too_large := memory_refusal(pair, judged.facts.get("parameters", 0), self.machine):
+            raise OpenPairError(too_large)  # before its files are fetched
+        if load.stop.is_set():
+            raise LoadStopped
+        if not self._loading.acquire(blocking=False):
+            raise OpenPairError("Another pair is being loaded. Try again when it is there.")
 
     def _load_pair(self, pair: Pair, load: _Load) -> None:
         def report(phase: str, done: int, total: int) -> None:
@@ -231,7 +241,7 @@ class PagePairs:
         except Exception as error:  # shown by `load`, if its visitor is still there
             load.error = error
         finally:
-            self._load = None
+            self._loads.pop(load.token, None)
             self._loading.release()
 
     def _close_others(self) -> None:

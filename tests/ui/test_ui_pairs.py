@@ -190,6 +190,19 @@ def test_a_load_is_stopped_by_whoever_asked_for_it(copy):
         assert list(opened.load(spec(copy)))[-1] == {"loaded": spec(copy)}
 
 
+def test_a_stop_during_the_check_loads_nothing(copy):
+    made: list[FakeBench] = []
+    opened = pairs(made=made)
+    load = opened.load(spec(copy), "t" * 16)
+    assert next(load)["phase"] == 1 and opened.stop("t" * 16)
+    assert list(load) == [{"error": NOT_LOADED}] and made == []
+    left = opened.load(spec(copy), "u" * 16)
+    next(left)
+    left.close()  # the visitor left during the check: nothing is there to stop
+    assert not opened.stop("u" * 16)
+    assert list(opened.load(spec(copy), "v" * 16))[-1] == {"loaded": spec(copy)}
+
+
 def test_a_real_load_that_is_stopped_leaves_no_engine(copy):
     before = set(threading.enumerate())
     for phase in ("open", "read", "measure"):  # in the loader's thread and in the engine's
