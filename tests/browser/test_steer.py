@@ -70,7 +70,9 @@ def test_dragging_lambda_changes_who_writes_from_that_very_token_and_a_replay_is
 
 def test_keys_steer_pause_stop_and_leave(app, visit):
     page = opened(app, visit, 0.9)
-    page.evaluate("() => { document.querySelector('.mi-steer-pace select').value = '30'; }")
+    page.evaluate(
+        "() => { document.querySelector('.mi-steer-pace select').value = '8'; }"
+    )  # a thought that outlasts the keys
     page.locator(".mi-head h1").click()
     page.keyboard.press("s")
     reached(page, 12)
