@@ -26,10 +26,18 @@ def checked(path: Path) -> Path:
     return path
 
 
+def fields(path: Path) -> dict[str, Any]:
+    """The fields of a JSON file, if an earlier edit left it any (`ValueError`)."""
+    content = json.loads(checked(path).read_text())
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} has no fields")
+    return content
+
+
 def settings(folder: Path, file: str = "config.json", **changes: Any) -> None:
     """Change fields of a JSON file; "DROP" removes one. In config.json the text model's fields."""
-    path = checked(Path(folder) / file)
-    content = json.loads(path.read_text()) if path.exists() else {}
+    path = Path(folder) / file
+    content = fields(path) if path.exists() else {}
     content.update(changes)
     path.write_text(json.dumps({k: v for k, v in content.items() if v != "DROP"}))
 
@@ -106,7 +114,7 @@ def coded(change: Callable[[dict[str, torch.Tensor], str, torch.Tensor], None]) 
 
 def next_token_layer(folder: Path) -> None:
     """One more layer than the config says, as DeepSeek-V3, GLM-4.5 and their kin store it."""
-    count = json.loads(checked(folder / "config.json").read_text())["num_hidden_layers"]
+    count = fields(folder / "config.json")["num_hidden_layers"]
 
     def change(tensors: dict[str, torch.Tensor]) -> None:
         root = f"model.layers.{count - 1}."

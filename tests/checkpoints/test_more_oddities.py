@@ -132,6 +132,7 @@ def test_a_pair_without_a_tokenizer_is_for_export_only(fresh, tmp_path):  # noqa
     ),
 )
 @example(kind="qwen3", edits=[("instruct", "no tokenizer"), ("thinking", "no tokenizer")])
+@example(kind="qwen3", edits=[("instruct", "config.json is a list"), ("instruct", "dynamic rotary scaling")])
 def test_verdict_and_outcome_agree_for_any_mix(kind, edits, fresh):  # noqa: F811
     pair = fresh(kind)
     for role, name in edits:
