@@ -174,18 +174,19 @@ def settings_of(args: argparse.Namespace) -> "SearchSettings":
     """How much the options let it spend."""
     from mi_explorer.search.settings import SearchSettings
 
+    decoding = decoding_of(args)
     return SearchSettings(
         evaluations=args.evaluations,
         tokens=args.tokens,
         within=args.within,
         questions=args.questions,
-        samples=args.samples if float(args.temperature) > 0 else 1,
+        samples=args.samples if decoding.temperature > 0 else 1,
         heldout_questions=args.heldout_questions,
-        heldout_samples=args.heldout_samples if float(args.temperature) > 0 else 1,
+        heldout_samples=args.heldout_samples if decoding.temperature > 0 else 1,
         finalists=args.finalists,
         batch=args.batch,
         sampler=args.sampler,
-        seed=decoding_of(args).seed,
+        seed=decoding.seed,
         line=tuple(args.lams or parse_lambdas("0:1:0.1")),
         race=not args.no_race,
         warm=not args.cold,

@@ -42,6 +42,7 @@ def test_the_same_command_resumes_and_a_larger_one_extends(scripted, capsys):
     "words, says",
     [
         (("--vary", ""), "Nothing may vary"),
+        (("--temperature", ""), "temperature"),
         (("--vary", "lamda"), "Did you mean 'lambda'"),
         (("--vary", "lambda", "--tokens", 3), "below any candidate"),
         (("--vary", "method", "--methods", "ties,linear", "--pair", "a|b"), "needs a base"),
