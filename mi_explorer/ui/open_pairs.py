@@ -67,7 +67,7 @@ class OpenPair:
         return name
 
 
-@dataclass
+@dataclass(eq=False)
 class _Load:
     """A load that is going on, from its check on. `phases` holds what the page was not shown yet."""
 
@@ -99,7 +99,7 @@ class PagePairs:
         self._open: dict[str, OpenPair] = {self.first: first}
         self._lock = threading.Lock()  # around the dict
         self._loading = threading.Lock()  # one load at a time
-        self._loads: dict[str, _Load] = {}  # by token
+        self._loads: set[_Load] = set()
 
     def at(self, name: object) -> OpenPair:
         """The open pair of this name; the first one for any other name."""
@@ -121,9 +121,10 @@ class PagePairs:
 
     def stop(self, token: object) -> bool:
         """Stop the run or the load of this token; a load ends at its next tensor or step. False if there is none."""
-        if load := self._loads.get(str(token)):
-            load.stop.set()
-            return True
+        for load in list(self._loads):
+            if token and load.token == token:
+                load.stop.set()
+                return True
         stopped = [pair.explore.runs.stop(token) for pair in self.all()]  # each of them notes the token
         return any(stopped)
 
@@ -135,7 +136,7 @@ class PagePairs:
 
     def stop_all(self) -> None:
         """Stop every run and load; what is there is kept. For the end of the server."""
-        for load in list(self._loads.values()):
+        for load in list(self._loads):
             load.stop.set()
         for pair in self.all():
             pair.explore.runs.stop_all()
@@ -193,13 +194,14 @@ class PagePairs:
         try:
             pair = self._allowed(spec)
             if not self.is_open(pair.name):
-                load = self._loads[token] = _Load(token)
+                load = _Load(token)
+                self._loads.add(load)
                 try:
                     yield load_step("check", 0, 0, title_of(pair))
                     judged = preflight(pair)
                     self._begin(pair, load, judged)
                 except BaseException:  # a visitor who leaves during the check, too
-                    self._loads.pop(token, None)
+                    self._loads.discard(load)
                     raise
                 thread = threading.Thread(target=self._load_pair, args=(pair, load), name="load pair", daemon=True)
                 thread.start()
@@ -241,7 +243,7 @@ class PagePairs:
         except Exception as error:  # shown by `load`, if its visitor is still there
             load.error = error
         finally:
-            self._loads.pop(load.token, None)
+            self._loads.discard(load)
             self._loading.release()
 
     def _close_others(self) -> None:

@@ -200,6 +200,10 @@ def test_a_stop_during_the_check_loads_nothing(copy):
     next(left)
     left.close()  # the visitor left during the check: nothing is there to stop
     assert not opened.stop("u" * 16)
+    unnamed = opened.load(spec(copy))
+    next(unnamed)
+    assert not opened.stop(""), "a load that nobody gave a token is nobody's to stop"
+    unnamed.close()
     assert list(opened.load(spec(copy), "v" * 16))[-1] == {"loaded": spec(copy)}
 
 
