@@ -7,7 +7,7 @@ column is left out. The paper's come from `assets/paper`, as printed.
 from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
-from intervention_results import folded
+from intervention_results import folded, summary_of_file
 
 from mi_explorer.studies.report.published import QUESTIONS, dynamics, refit, source
 from mi_explorer.studies.report.table import Table
@@ -34,8 +34,9 @@ THINKS, THINKS_NOT, CHEAPER = (
 def studies(kind: str) -> dict[str, Summary]:
     """Pair → its precomputed study of this kind, where there is one with samples."""
     names = {pair: f"{pair}-{kind}" for pair in PAIRS}
-    found = {pair: kept_summary(name, FOLDER) for pair, name in names.items()}
-    return {pair: summary for pair, summary in found.items() if summary is not None and summary.cells}
+    there = {pair: name for pair, name in names.items() if (FOLDER / f"{name}.parquet").exists()}
+    found = {pair: kept_summary(name, FOLDER) or summary_of_file(name) for pair, name in there.items()}
+    return {pair: summary for pair, summary in found.items() if summary.cells}
 
 
 def sizes(found: Mapping[str, Summary]) -> str:
