@@ -13,7 +13,7 @@ import torch
 from mi_explorer.recipe import Decoding
 
 CANDIDATES = 256  # without top-k: tokens looked at before the whole vocabulary is sorted
-NOISE_STEPS = 16  # steps of noise hashed at a time
+NOISE_STEPS = 64  # steps of noise hashed at a time
 LEAST_TOP_P = 1e-9  # top-p 0 keeps the likeliest token, before which nothing comes
 
 
@@ -157,7 +157,7 @@ class Sampler:
             if total is not None and k < self.ranks.shape[0]:
                 inside = before[:, -1:] + p[:, -1:] >= self.top_p
                 complete = (inside if self.top_k is None else inside | (self.top_k <= k)).all().float()
-            p = p.masked_fill(before >= self.top_p, 0)
+            p.masked_fill_(before >= self.top_p, 0)
         if self.min_p is not None:
             p = p * (p >= self.min_p * p[:, :1])
         ids, order = ids.sort(-1)

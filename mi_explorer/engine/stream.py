@@ -12,6 +12,7 @@ from mi_explorer.recipe import Recipe
 
 Cancel = Callable[["EventStream", frozenset[str] | None], None]
 Intervene = Callable[["EventStream", str, Change | Literal["pause", "resume"]], None]
+GATHER_S = 0.005  # seconds in which events gather for whoever iterates
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class QueuePosition:
 
 
 class EventStream:
-    """Events of a user's requests, in order per request. Iterating blocks and ends after every request has finished or failed.
+    """Events of a user's requests, in order per request. Iterating blocks and ends after every request has finished or failed; what
+    comes within `GATHER_S` seconds of the events before is handed out together.
 
     `waits` is set by the engine while requests of people (not of sweeps) wait for a slot, and None otherwise. `cancel` is the
     engine's function to cancel requests of a stream, `intervene` the one to change a response that is under way.
@@ -42,6 +44,7 @@ class EventStream:
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()
         self._all_ended = threading.Event()
+        self._taken = 0.0  # when iteration took events last (monotonic seconds)
 
     def get(self, timeout: float | None = None) -> Event | None:
         """The next event; None when there will be no more, or when none came within `timeout` seconds (None: wait)."""
@@ -80,11 +83,17 @@ class EventStream:
                         self._events.extendleft(reversed(events))
 
     def _take_all(self) -> deque[Event]:
-        """All events at once, waiting for the first; empty at the end. One lock for a step's events keeps the engine's thread going."""
+        """All events at once, waiting for the first; empty at the end.
+
+        A reader that wakes at every step of the engine takes the interpreter from the engine's thread each time.
+        """
+        if (left := self._taken + GATHER_S - time.monotonic()) > 0:
+            self._all_ended.wait(left)
         with self._changed:
             while not self._events and self._open:
                 self._changed.wait()
             events, self._events = self._events, deque()
+            self._taken = time.monotonic()
             return events
 
     def cancel(self, ids: Iterable[str] | None = None) -> None:
