@@ -25,6 +25,7 @@ from mi_explorer.engine.events import (
     Token,
     Verified,
 )
+from mi_explorer.engine.stream import GATHER_S
 from mi_explorer.errors import UserError
 from mi_explorer.generation.request_engine import EventSource, RequestEngine
 from mi_explorer.generation.running_trace import RunningTrace
@@ -36,7 +37,7 @@ from mi_explorer.generation.traces import ThinkTags, TraceBuilder
 from mi_explorer.prompts import Prompt, Prompts
 from mi_explorer.recipe import Recipe
 
-GATHER_S = 0.02  # seconds in which events gather, once first tokens are shown
+LIVE_GATHER_S = 0.02  # seconds in which the events of a live run gather, once first tokens are shown
 STOP_S = 0.05  # seconds after which a stop is felt at the latest
 FIRST_TOKENS_TICKS = 0.25  # of a tick, which first tokens of further requests wait for each other
 
@@ -211,7 +212,7 @@ class TextGenerator:
                 if stop is not None and stop.is_set() and not stopped:
                     stream.cancel()
                     stopped = True
-                for event in self.next_events(stream, yielded + tick - time.monotonic(), GATHER_S if began else 0.0):
+                for event in self.next_events(stream, yielded + tick - time.monotonic(), LIVE_GATHER_S if began else 0.0):
                     trace = traces.get(event.id)
                     if trace is not None and trace.state in LIVE_STATES:
                         first |= isinstance(event, Token) and not trace.tokens
@@ -246,7 +247,7 @@ class TextGenerator:
                 steering.detach()
 
     @staticmethod
-    def next_events(stream: EventSource, timeout: float, more: float = 0.0) -> list[Event]:
+    def next_events(stream: EventSource, timeout: float, more: float = GATHER_S) -> list[Event]:
         """What came within `timeout` seconds (bounded so that a stop is felt at once), and in the `more` seconds after the first of it.
 
         A reader that wakes at every step of the engine takes the interpreter from the engine's thread each time.
