@@ -1,6 +1,6 @@
 """Everything that reaches inside Gradio (6.31): each function with its reason, each held by tests/ui/test_gradio_patches.py.
 
-Elsewhere the page uses Gradio's public interface only. Look here first when Gradio is upgraded.
+Elsewhere the page uses Gradio's public interface only, but for its import (`gradio_import.py`). Look here first when Gradio is upgraded.
 """
 
 import functools

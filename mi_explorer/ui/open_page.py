@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from mi_explorer.errors import end_with_sentence
 from mi_explorer.machine import own_process
 from mi_explorer.ui.access import settings as options
+from mi_explorer.ui.gradio_import import without_type_stubs
 
 
 def interrupt_on_sigterm() -> None:
@@ -27,7 +28,8 @@ def open_page(arguments: Sequence[str] | None = None) -> int:
         for note in options.startup_notes(settings):
             print(note, flush=True)
         print(f"Opening the pair {settings.pair!r} …", flush=True)
-        from mi_explorer.ui.server import serve_page
+        with without_type_stubs():
+            from mi_explorer.ui.server import serve_page
 
         serve_page(settings)
     except KeyboardInterrupt:  # before the page was there

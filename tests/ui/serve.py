@@ -18,10 +18,13 @@ from mi_explorer.studies.plan import Item, Plan, grid  # noqa: E402
 from mi_explorer.studies.runner import Runner  # noqa: E402
 from mi_explorer.studies.store.store import Store  # noqa: E402
 from mi_explorer.tasks import Question  # noqa: E402
-from mi_explorer.ui import page, server  # noqa: E402
+from mi_explorer.ui.gradio_import import without_type_stubs  # noqa: E402
+from mi_explorer.ui.open_page import interrupt_on_sigterm  # noqa: E402
+
+with without_type_stubs():
+    from mi_explorer.ui import page, server
 from mi_explorer.ui.explore.explore_handlers import Explore  # noqa: E402
 from mi_explorer.ui.explore.page_setup import page_setup  # noqa: E402
-from mi_explorer.ui.open_page import interrupt_on_sigterm  # noqa: E402
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs  # noqa: E402
 from mi_explorer.ui.pair_gallery import PageMachine  # noqa: E402
 from tests.fakes import ScriptedEngine, scripted_bench  # noqa: E402
