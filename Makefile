@@ -35,8 +35,7 @@ app: $(VENV)/ready
 LOAD := tests/test_load.py
 test: export PYTHONDONTWRITEBYTECODE =  # the tests start the program a hundred times: compiled once, it starts a second sooner
 test: venv chromium
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --ignore tests/browser --ignore $(LOAD)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile tests/browser
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore $(LOAD)
 	$(PY) -m pytest $(LOAD)
 
 chromium: venv

@@ -29,7 +29,7 @@ from page_runs import large, live  # noqa: E402
 from page_visits import curves, weight  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
-from tests.browser.conftest import FLAGS  # noqa: E402
+from tests.browser.chromium import FLAGS  # noqa: E402
 
 PARTS = {"stream": stream, "scrub": scrub, "live": live, "large": large, "weight": weight, "curves": curves}
 TARGETS: dict[str, tuple[str, float]] = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import TOUR_SEEN, start, stop
-from tests.servers import free_port
+from tests.browser.chromium import TOUR_SEEN
+from tests.servers import free_port, start, stop
 
 
 def visit(browser: Browser, address: str) -> Page:

@@ -8,8 +8,7 @@ from pathlib import Path
 from page_server import leave, server, visit
 from playwright.sync_api import Browser
 
-from tests.browser.conftest import stop
-from tests.servers import ROOT
+from tests.servers import ROOT, stop
 
 # Moves the rail to 0.2; resolves to the λ that the blend's pane shows then.
 MOVE = """() => {

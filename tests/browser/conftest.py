@@ -5,85 +5,18 @@ Every page fixture fails its test when the page asks anything of another host, o
 
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.servers import ROOT, free_port
+from tests.browser.chromium import EXPOSE, FLAGS, TOUR_SEEN
+from tests.servers import free_port, start, stop
 
 expect.set_options(timeout=20_000)  # a loaded machine is slow, not wrong
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-]
-
-# For tests alone: `explore` in the page is what other tabs may ask of Explore (shared/explore_link.js), and Explore itself as `app`.
-EXPOSE = """addEventListener("DOMContentLoaded", async () => {
-  const link = document.querySelector("link[rel=modulepreload]");
-  if (!link) return;
-  const { patchView, showInExplore, currentView, exploreApp, openTab } = await import(link.href);
-  window.explore = { patch: patchView, show: showInExplore, view: currentView, openTab, get app() { return exploreApp(); } };
-});"""
-
-
-# The tour of a first visit was seen already: it is of no concern to other tests.
-TOUR_SEEN = "try { localStorage.setItem('mi-tour', 'seen'); } catch { /* a document without an origin */ }"
-
-
-def listen_to_interrupts() -> None:
-    """A shell lets its background jobs ignore SIGINT, and so would a server that is started from there."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def start(command: list[str], port: int, folder: Path, wait: float = 180) -> subprocess.Popen:
-    """Start a server and wait until its page answers."""
-    env = {
-        **os.environ,
-        "GRADIO_ANALYTICS_ENABLED": "False",
-        "GRADIO_TEMP_DIR": str(folder / "gradio"),
-        "OMP_NUM_THREADS": "1",
-    }
-    log = (folder / f"server-{port}.log").open("w")
-    process = subprocess.Popen(
-        command, env=env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, preexec_fn=listen_to_interrupts
-    )
-    end = time.monotonic() + wait
-    while time.monotonic() < end:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/config", timeout=2).read()
-            return process
-        except OSError:
-            if process.poll() is not None:
-                break
-            time.sleep(0.2)
-    process.kill()
-    raise RuntimeError(f"The server did not come up:\n{(folder / f'server-{port}.log').read_text()[-3000:]}")
-
-
-def stop(process: subprocess.Popen) -> int:
-    """Ask a server to end, as a container or a service manager does; its exit status (-9: it had to be killed)."""
-    process.terminate()
-    try:
-        return process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait(5)
 
 
 @pytest.fixture(scope="session")
@@ -177,55 +110,3 @@ def visit(chromium: Browser, visitors: list[BrowserContext]) -> Iterator[Callabl
         context.close()
     assert foreign == [], "the page asked something of another host"
     assert thrown == [], "a script of the page threw"
-
-
-def modules(page: Page) -> str:
-    """The address of the page's modules in one script, for an `import()` in it."""
-    return page.locator("link[rel=modulepreload]").first.evaluate("link => link.href")
-
-
-def lam(page: Page) -> float:
-    """The λ on the rail."""
-    return float(page.input_value(".mi-range"))
-
-
-def set_lam(page: Page, value: float) -> None:
-    """Move the rail as a drag does: input events of the native range."""
-    page.evaluate(
-        "v => { const r = document.querySelector('.mi-range'); r.value = v; r.dispatchEvent(new Event('input', {bubbles: true})); }",
-        value,
-    )
-
-
-def pane(page: Page, name: str) -> Any:
-    """A pane by id: "instruct", "blend", "thinking", "pin0.3"."""
-    return page.locator(f"[data-pane='{name}']")
-
-
-def gallery(page: Page) -> Any:
-    """The gallery of pairs, opened."""
-    page.click(".mi-head-tools >> text=Pairs")
-    return page.locator(".mi-gallery")
-
-
-def own_pair(page: Page) -> Any:
-    """The part of the gallery, opened, that takes a pair of one's own."""
-    return gallery(page).locator(".mi-own")
-
-
-def until(page: Page, script: str, arg: Any = None, seconds: float = 20) -> None:
-    """Wait until what a function in the page promises is true. (`wait_for_function` takes the promise itself for true.)"""
-    end = time.monotonic() + seconds
-    while not page.evaluate(script, arg):
-        assert time.monotonic() < end, f"not within {seconds} s: {script}"
-        page.wait_for_timeout(50)
-
-
-def begin_search(page: Page) -> None:
-    """Begin a search on the tab that takes longer than a test: 300 evaluations of 8 questions."""
-    page.click("#search-setup >> text=Set up a search")
-    for field, value in (("evaluations", 300), ("questions", 8)):
-        page.fill(f"#search-{field} input", str(value))
-        page.keyboard.press("Tab")
-    page.wait_for_function("() => /At most .* samples/.test(document.querySelector('#search-cost textarea').value)")
-    page.click("#search-run")

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from conftest import pane, set_lam
 from playwright.sync_api import expect
+
+from tests.browser.page_actions import pane, set_lam
 
 AXE = next(Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")
 

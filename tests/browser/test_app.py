@@ -2,8 +2,9 @@
 
 import re
 
-from conftest import pane, set_lam
 from playwright.sync_api import expect
+
+from tests.browser.page_actions import pane, set_lam
 
 # Notes every token count that the Thinking pane shows.
 WATCH_COUNTS = """() => {

@@ -4,10 +4,11 @@ import json
 import re
 
 import pytest
-from conftest import pane, until
 from playwright.sync_api import expect
 from test_access import violations
 from test_probes import probed
+
+from tests.browser.page_actions import pane, until
 
 ENDED = "id => { const b = explore.app.branches.current().find(b => b.id === id); return Boolean(b) && !['queued', 'running'].includes(b.frame.state) }"
 BRANCH = "id => explore.app.branches.current().find(b => b.id === id)?.frame"

@@ -8,7 +8,6 @@ import re
 import sys
 
 import pytest
-from conftest import free_port, start, stop
 from playwright.sync_api import expect
 from test_access import AXE
 
@@ -17,6 +16,7 @@ from mi_explorer.studies.plan import Item, Plan, grid
 from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.store import Store
 from tests.fakes import scripted_bench
+from tests.servers import free_port, start, stop
 
 LONG = 90_000  # milliseconds: servers start, chart scripts load and sweeps run on a machine that may be busy
 PUBLISHED = "Qwen3-4B on AIME25, arXiv 2510.10977"

@@ -2,10 +2,9 @@
 
 import re
 
-from conftest import lam, pane, set_lam
 from playwright.sync_api import expect
 
-from tests.browser.runs import finished
+from tests.browser.page_actions import finished, lam, pane, set_lam
 
 
 def test_landing_shows_a_real_strip_and_its_verdicts(scripted, visit):

@@ -5,8 +5,10 @@ import re
 import sys
 
 import pytest
-from conftest import free_port, pane, start, stop, until
 from playwright.sync_api import expect
+
+from tests.browser.page_actions import pane, until
+from tests.servers import free_port, start, stop
 
 RUN, LONG = ".mi-primary", "echo: " + "日本 👩‍🔬 é\u200b three " * 300
 RUNS = "**/mi/run"

@@ -2,9 +2,9 @@
 
 import re
 
-from conftest import lam, pane, set_lam
 from playwright.sync_api import expect
 
+from tests.browser.page_actions import lam, pane, set_lam
 from tests.ui.fake import HOSTILE
 
 SHOW = "([view, content]) => explore.show(view, content)"

@@ -2,10 +2,9 @@
 
 import re
 
-from conftest import own_pair, pane
 from playwright.sync_api import expect
 
-from tests.browser.runs import RUN, STOP, finished
+from tests.browser.page_actions import RUN, STOP, finished, own_pair, pane
 
 LONG = "echo: " + "one two three " * 300  # long enough to be stopped on a busy machine
 # Notes every token count that the Thinking pane shows, so that moving counters can be asserted however slow the machine is.

@@ -4,8 +4,10 @@ import re
 import sys
 
 import pytest
-from conftest import free_port, pane, start, stop
 from playwright.sync_api import expect
+
+from tests.browser.page_actions import pane
+from tests.servers import free_port, start, stop
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """What figures and tables share: the colour of a λ as in Python, and sorting."""
 
 import pytest
-from conftest import modules
 from playwright.sync_api import Page
 
 from mi_explorer.studies.report import palette
+from tests.browser.page_actions import modules
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """The gallery of pairs in a browser: cards, a strip that is dragged before anything is loaded, loading from a card, short names."""
 
 import pytest
-from conftest import gallery, lam, own_pair
 from playwright.sync_api import expect
 
+from tests.browser.page_actions import gallery, lam, own_pair
 from tests.browser.test_access import violations
 
 MINI = "assets/models/mini"

@@ -4,9 +4,9 @@ import re
 from urllib.parse import quote, urlencode
 
 import pytest
-from conftest import pane, set_lam
 from playwright.sync_api import expect
 
+from tests.browser.page_actions import pane, set_lam
 from tests.ui.fake import HOSTILE
 
 

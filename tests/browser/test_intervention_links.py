@@ -3,11 +3,11 @@
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from conftest import pane, until
 from playwright.sync_api import expect
 from test_branches import ENDED, go_on
 from test_probes import VALUES, probed
 
+from tests.browser.page_actions import pane, until
 from tests.ui.fake import HOSTILE
 
 OFFER, MAKE = ".mi-offer", ".mi-offer-make"

@@ -4,10 +4,11 @@ import re
 import sys
 
 import pytest
-from conftest import free_port, pane, start, stop
 from playwright.sync_api import expect
 
 from mi_explorer.ui.explore import demo_strip
+from tests.browser.page_actions import pane
+from tests.servers import free_port, start, stop
 
 
 @pytest.fixture(scope="module")

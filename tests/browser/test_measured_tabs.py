@@ -4,8 +4,9 @@ import json
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import until
 from playwright.sync_api import expect
+
+from tests.browser.page_actions import until
 
 ENDED = "() => /^(Done|Stopped)/.test(document.querySelector('#ablation-board .mi-hint').textContent)"
 

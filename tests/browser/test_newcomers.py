@@ -2,9 +2,10 @@
 
 import json
 
-from conftest import until
 from playwright.sync_api import expect
 from test_access import violations
+
+from tests.browser.page_actions import until
 
 EVERYDAY = "What is the capital of France?"
 MOST_REQUESTS, MOST_KB = 90, 620  # of a first visit: 82 and 587 when this was written, most of it Gradio's own

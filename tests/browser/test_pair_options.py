@@ -1,8 +1,8 @@
 """The options of a pair in the page: what an adapter sits on, by keyboard alone, and what the server makes of it."""
 
-from conftest import own_pair
 from playwright.sync_api import expect
 
+from tests.browser.page_actions import own_pair
 from tests.checkpoints.adapters import make_adapter
 
 MINI = "assets/models/mini"

@@ -4,9 +4,9 @@ import json
 import re
 
 import pytest
-from conftest import pane, until
 from playwright.sync_api import expect
 
+from tests.browser.page_actions import pane, until
 from tests.ui.fake import HOSTILE
 
 DOT, WORDS, BUTTON = ".mi-probe-dot", ".mi-probe-words", ".mi-probe-button >> nth=0"

@@ -1,8 +1,9 @@
 """The Search tab on the embedded pair: the precomputed search, its recipes and profile, and a small search from form to frontier."""
 
 from axe_playwright_python.sync_playwright import Axe
-from conftest import begin_search
 from playwright.sync_api import expect
+
+from tests.browser.page_actions import begin_search
 
 POINT = "#search-candidates .js-plotly-plot"
 

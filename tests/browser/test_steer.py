@@ -2,8 +2,9 @@
 
 import re
 
-from conftest import lam, pane, set_lam, until
 from playwright.sync_api import expect
+
+from tests.browser.page_actions import lam, pane, set_lam, until
 
 QUESTION = "Find two numbers with sum 17 and product 60."
 STEER, STOP_THINKING, REPLAY = (

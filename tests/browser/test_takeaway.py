@@ -7,8 +7,10 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from conftest import free_port, start, stop, until
 from playwright.sync_api import expect
+
+from tests.browser.page_actions import until
+from tests.servers import free_port, start, stop
 
 EVIL = "<img src=x onerror=window.pwned=1>"
 AXE = next(Path(axe_playwright_python.__file__).parent.rglob("axe.min.js")).read_text(encoding="utf-8")

@@ -4,8 +4,10 @@ import re
 import sys
 
 import pytest
-from conftest import begin_search, free_port, start, stop
 from playwright.sync_api import expect
+
+from tests.browser.page_actions import begin_search
+from tests.servers import free_port, start, stop
 
 LONG = 120_000  # milliseconds: a worker is a process that loads the pair
 

@@ -14,7 +14,7 @@ from mi_explorer.ui.explore.page_setup import page_setup
 from mi_explorer.ui.open_pairs import OpenPair, PagePairs
 from mi_explorer.ui.page import build
 from mi_explorer.ui.server import launch
-from tests.browser.conftest import free_port
+from tests.servers import free_port
 from tests.ui.fake import QUESTIONS, FakeBench
 from tests.visitors import QueuedRun, Site
 

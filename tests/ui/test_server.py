@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.browser.conftest import free_port, start
+from tests.servers import free_port, start
 from tests.visitors import QueuedRun, Run, Site
 
 VIEW = {"q": "words: 4000", "lam": 1}  # minutes
