@@ -5,10 +5,10 @@ import re
 
 import pytest
 from playwright.sync_api import expect
-from test_access import violations
-from test_probes import probed
 
 from tests.browser.page_actions import pane, until
+from tests.browser.test_access import violations
+from tests.browser.test_probes_on_page import probed
 
 ENDED = "id => { const b = explore.app.branches.current().find(b => b.id === id); return Boolean(b) && !['queued', 'running'].includes(b.frame.state) }"
 BRANCH = "id => explore.app.branches.current().find(b => b.id === id)?.frame"

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 from playwright.sync_api import expect
-from test_access import AXE
 
 from mi_explorer.recipe import Decoding, Recipe
 from mi_explorer.studies.plan import Item, Plan, grid
 from mi_explorer.studies.runner import Runner
 from mi_explorer.studies.store.store import Store
+from tests.browser.test_access import AXE
 from tests.fakes import scripted_bench
 from tests.servers import free_port, start, stop
 

@@ -4,10 +4,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import expect
-from test_branches import ENDED, go_on
-from test_probes import VALUES, probed
 
 from tests.browser.page_actions import pane, until
+from tests.browser.test_branches import ENDED, go_on
+from tests.browser.test_probes_on_page import VALUES, probed
 from tests.ui.fake import HOSTILE
 
 OFFER, MAKE = ".mi-offer", ".mi-offer-make"

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 from playwright.sync_api import expect
-from test_curves import LONG, Server, field, opened
+
+from tests.browser.test_curves import LONG, Server, field, opened
 
 
 @pytest.fixture(scope="module")

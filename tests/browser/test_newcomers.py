@@ -3,9 +3,9 @@
 import json
 
 from playwright.sync_api import expect
-from test_access import violations
 
 from tests.browser.page_actions import until
+from tests.browser.test_access import violations
 
 EVERYDAY = "What is the capital of France?"
 MOST_REQUESTS, MOST_KB = 90, 620  # of a first visit: 82 and 587 when this was written, most of it Gradio's own
