@@ -98,3 +98,9 @@ def test_the_rules_see_what_they_are_for():
         "_c"
     ]
     assert words("model.layers.0.mlp 12 --flag, two") == 1 and Path(__file__) in TESTS
+
+
+def test_one_session_takes_all_of_them():
+    """Python knows a test's file by its name alone: two of one name cannot be collected together."""
+    names = [path.name for path in TESTS if path.name.startswith("test_")]
+    assert len(names) == len(set(names))

@@ -5,7 +5,6 @@ import time
 
 import pytest
 from curve_studies import tab
-from intervened import LAMS, OPTIONS, answer_cells, budget_cells, made, with_probes
 
 from mi_explorer.cli import main
 from mi_explorer.errors import UserError
@@ -21,6 +20,7 @@ from mi_explorer.studies.store.store import Store
 from mi_explorer.ui.curves.frontier_figure import frontier_figure
 from mi_explorer.ui.curves.intervention_figure import intervention_figure
 from mi_explorer.ui.curves.probe_figure import probe_figure
+from tests.ui.intervened import LAMS, OPTIONS, answer_cells, budget_cells, made, with_probes
 
 
 @pytest.fixture(scope="module")
