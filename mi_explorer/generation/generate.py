@@ -212,7 +212,7 @@ class TextGenerator:
                 if stop is not None and stop.is_set() and not stopped:
                     stream.cancel()
                     stopped = True
-                for event in self.next_events(stream, yielded + tick - time.monotonic(), LIVE_GATHER_S if began else 0.0):
+                for event in self.next_events(stream, yielded + tick - time.monotonic(), LIVE_GATHER_S * began):
                     trace = traces.get(event.id)
                     if trace is not None and trace.state in LIVE_STATES:
                         first |= isinstance(event, Token) and not trace.tokens
