@@ -19,6 +19,7 @@ from mi_explorer.errors import UserError, unknown
 from mi_explorer.paths import ASSETS
 from mi_explorer.untyped import Json, JsonMapping, JsonObject
 
+MAX_TAG_CHARACTERS = 100  # of a think tag, as in the page's field: a tag is part of the pair's name
 SETTINGS = ("adapter_on", "untie", "think_open", "think_close", "thinking_switch")  # what may follow a name or spec
 ADAPTER_ON = ("auto", "instruct", "thinking", "base")
 THINKING_SWITCH = ("auto", "on", "off")
@@ -86,6 +87,8 @@ class Pair:
             )
         if not self.think_open.strip() or not self.think_close.strip() or self.think_open == self.think_close:
             raise PairError("A think tag is a text, and the closing one is another than the opening one.")
+        if max(len(self.think_open), len(self.think_close)) > MAX_TAG_CHARACTERS:
+            raise PairError(f"A think tag has at most {MAX_TAG_CHARACTERS} characters.")
 
     @property
     def spec(self) -> str:

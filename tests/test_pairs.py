@@ -43,7 +43,8 @@ def test_settings_follow_presets_and_the_base_as_backbone():
 
 @pytest.mark.parametrize(("spec", "word"), [
     ("mini?adapter=base", "adapter_on"), ("mini?adapter_on=other", "adapter_on"), ("mini?untie=maybe", "untie"),
-    ("mini?think_open=", "tag"), ("none?untie=true", "none")])  # fmt: skip
+    ("mini?think_open=", "tag"), (f"mini?think_close={'>' * 101}", "characters"),
+    ("none?untie=true", "none")])  # fmt: skip
 def test_settings_that_are_none_are_refused(spec, word):
     with pytest.raises((PairError, ValueError), match=word):
         get_pair(spec)

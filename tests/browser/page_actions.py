@@ -32,8 +32,9 @@ def pane(page: Page, name: str) -> Any:
 
 
 def gallery(page: Page) -> Any:
-    """The gallery of pairs, opened."""
+    """The gallery of pairs, opened, with its cards there: what stands below them has its place then."""
     page.click(".mi-head-tools >> text=Pairs")
+    page.wait_for_selector(".mi-gallery [data-card]")
     return page.locator(".mi-gallery")
 
 

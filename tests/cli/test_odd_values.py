@@ -4,7 +4,7 @@ import argparse
 import os
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mi_explorer.cli.main import main, parser
@@ -77,6 +77,7 @@ def outcome(words, capsys):
 
 @pytest.mark.timeout(120)
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@example(option=(["sweep"], "--think-open", True, 0), value="9" * 5000, other="")
 @given(option=st.sampled_from(OPTIONS), value=st.sampled_from(ODD), other=st.sampled_from(ODD))
 def test_any_value_of_any_option(odd_files, capsys, option, value, other):
     command, name, takes, needed = option
