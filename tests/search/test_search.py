@@ -105,9 +105,9 @@ def test_candidates_of_the_store_cost_nothing(tmp_path):
     assert engine.asked == [] and result.tokens_generated == 0 and result.tokens_used > 0
 
 
-@pytest.mark.timeout(900)  # three starts of Python, on a machine that may be busy
+@pytest.mark.timeout(900)  # four starts of Python, on a machine that may be busy
 def test_killed_at_any_moment_it_resumes(tmp_path):
-    """The embedded pair, kill -9 twice: every told candidate is kept, no sample is made twice, the end is reached."""
+    """The embedded pair, kill -9 three times: every told candidate is kept, no sample is made twice, the end is reached."""
     rows = (ROOT / "assets/tasks/mini.jsonl").read_text(encoding="utf-8").splitlines()[:60]
     (tmp_path / "some.jsonl").write_text("\n".join(rows), encoding="utf-8")
     words = [sys.executable, "-m", "mi_explorer", "search", "--vary", "lambda,layers,budget", "--evaluations", "6"]
@@ -138,7 +138,7 @@ def test_killed_at_any_moment_it_resumes(tmp_path):
             return 0
 
     kept = {}
-    for more in (3, 72):
+    for more in (3, 72, 12):
         goal = count() + more
         process = subprocess.Popen(words, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         until = time.monotonic() + 200
